@@ -1,0 +1,116 @@
+"""The built-in data sets: jets (a sample and the full data), digits, and a toy."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from widthwise.datasets.own import read_samples, samples_of_table
+from widthwise.datasets.samples import Samples, check_samples
+from widthwise.errors import UserError
+
+JETS = "the hls4ml LHC jet data"
+OPENML_ID = 42468
+TOY_ROWS = 2048
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked for, as far as it decides which samples there are."""
+
+    seed: int = 0
+    path: str | Path | None = None
+    download: bool = False
+
+
+def jsc(_: Request) -> Samples:
+    """The embedded 1,024 jets, with the statistics of the full training split as reference."""
+    samples = read_samples(Path(__file__).with_name("jsc_1024.npz"), name="jsc")
+    return dataclasses.replace(
+        samples,
+        note=f"jsc: the embedded 1,024-jet sample of {JETS}, not the full data set",
+        standardise="train",
+    )
+
+
+def jsc_full(request: Request) -> Samples:
+    """All jets, from the user's file or from OpenML; never the embedded sample."""
+    sample = jsc(request)
+    if request.path is not None:
+        samples = read_samples(request.path, name="jsc-full")
+        source = str(request.path)
+    elif request.download:
+        samples = _download()
+        source = f"OpenML {OPENML_ID}"
+    else:
+        raise UserError(
+            "jsc-full: the 830,000 jets are not part of the package; give their file (path: .npz, .csv or "
+            f".parquet), allow the download from OpenML {OPENML_ID} (download), or use jsc, the embedded "
+            "1,024-jet sample"
+        )
+    note = f"jsc-full: {len(samples.y):,} jets of {JETS} from {source}"
+    return dataclasses.replace(_like(samples, sample), note=note, scaler=sample.scaler, standardise="train")
+
+
+def digits(_: Request) -> Samples:
+    """scikit-learn's 1,797 handwritten digits, [1, 8, 8] grey values from 0 to 1."""
+    from sklearn.datasets import load_digits
+
+    loaded = load_digits()
+    images = loaded.images[:, None] / 16
+    return check_samples(
+        images, loaded.target, name="digits", note="digits: scikit-learn's 1,797 handwritten digits"
+    )
+
+
+def toy_tiny(request: Request) -> Samples:
+    """Four numbers, uniform in [-1, 1]: is their sum positive?"""
+    x = np.random.default_rng(request.seed).uniform(-1, 1, size=(TOY_ROWS, 4)).astype(np.float32)
+    return check_samples(
+        x,
+        (x.sum(axis=1) > 0).astype(np.int64),
+        name="toy_tiny",
+        note=f"toy_tiny: {TOY_ROWS:,} synthetic samples (is the sum of four numbers positive), to try things",
+        class_names=("not positive", "positive"),
+        standardise="none",
+    )
+
+
+def _download() -> Samples:
+    try:
+        from sklearn.datasets import fetch_openml
+
+        table = fetch_openml(data_id=OPENML_ID, as_frame=True, parser="auto", n_retries=1, delay=0.2).frame
+    except (OSError, ValueError, ImportError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(
+            f"jsc-full: downloading OpenML {OPENML_ID} failed: {reason}; try again online, give a file of "
+            "the data (path), or use jsc, the embedded 1,024-jet sample"
+        ) from error
+    return samples_of_table(table, name="jsc-full", note="")
+
+
+def _like(samples: Samples, sample: Samples) -> Samples:
+    """The jets with columns and classes in the order of the sample; raises UserError for other data."""
+    # the origin's own files write j_ before each name
+    features = [feature.removeprefix("j_") for feature in samples.feature_names]
+    numbered = ([f"x{index}" for index in range(16)], tuple(str(label) for label in range(5)))
+    if features == numbered[0]:  # columns without names: taken in the usual order
+        features = list(sample.feature_names)
+    if sorted(features) != sorted(sample.feature_names):
+        raise UserError(
+            f"jsc-full: the file holds the features {', '.join(features) or 'of images'}, the jet data has "
+            f"{', '.join(sample.feature_names)}; load other data by its own path"
+        )
+    if samples.class_names not in (sample.class_names, numbered[1]):
+        raise UserError(
+            f"jsc-full: the file holds the classes {', '.join(samples.class_names)}, the jet data has "
+            f"{', '.join(sample.class_names)}; load other data by its own path"
+        )
+    x = samples.x[:, [features.index(feature) for feature in sample.feature_names]]
+    return dataclasses.replace(
+        samples, x=x, feature_names=sample.feature_names, class_names=sample.class_names
+    )

@@ -1,0 +1,60 @@
+"""Splitting labelled samples into training, validation and test parts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from widthwise.errors import UserError
+
+SPLITS = ("train", "val", "test")
+
+
+def check_splits(splits: Sequence[float]) -> None:
+    """Raises UserError unless splits are three shares (train, val, test) that add up to 1."""
+    shares = tuple(splits)
+    if len(shares) != len(SPLITS) or any(isinstance(share, str) or not 0 <= share <= 1 for share in shares):
+        raise UserError(
+            f"splits = {shares} are not three shares from 0 to 1 (train, val, test), as in (0.6, 0.2, 0.2)"
+        )
+    if not math.isclose(sum(shares), 1, abs_tol=1e-6):
+        raise UserError(
+            f"splits = {shares} add up to {sum(shares):g}; the shares of train, val and test add up to 1"
+        )
+
+
+def stratified_split(
+    y: NDArray[np.int64], shares: Sequence[float], *, seed: int, class_names: Sequence[str], name: str
+) -> tuple[NDArray[np.int64], ...]:
+    """Row numbers of each part, ascending: every class has its share in every part, and at least one row.
+
+    Raises UserError where a class has fewer rows than there are parts with a share.
+    """
+    parts: list[list[NDArray[np.int64]]] = [[] for _ in shares]
+    rng = np.random.default_rng(seed)
+    for label in np.unique(y):
+        rows = rng.permutation(np.flatnonzero(y == label))
+        if len(rows) < np.count_nonzero(shares):
+            raise UserError(
+                f"{name}: class {class_names[label]} has {len(rows)} of the {len(y)} rows, too few for "
+                f"{np.count_nonzero(shares)} splits; add rows of it or leave the class out"
+            )
+        bounds = np.cumsum(_sizes(len(rows), shares))[:-1]
+        for part, chosen in zip(parts, np.split(rows, bounds), strict=True):
+            part.append(chosen)
+    return tuple(np.sort(np.concatenate(part)).astype(np.int64) for part in parts)
+
+
+def _sizes(rows: int, shares: Sequence[float]) -> NDArray[np.int64]:
+    """Whole sizes nearest to the shares (largest remainders), none of them 0 where there is a share."""
+    ideal = rows * np.asarray(shares, dtype=np.float64) / sum(shares)
+    sizes = np.floor(ideal + 1e-9).astype(np.int64)
+    by_remainder = np.argsort(sizes - ideal, kind="stable")
+    sizes[by_remainder[: rows - sizes.sum()]] += 1
+    for part in np.flatnonzero((sizes == 0) & (ideal > 0)):
+        sizes[sizes.argmax()] -= 1
+        sizes[part] = 1
+    return sizes

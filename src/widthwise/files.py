@@ -1,0 +1,63 @@
+"""Files read and written so that a broken one is a one-line error and a half-written one cannot be."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from widthwise.errors import UserError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def existing_file(path: str | Path) -> Path:
+    """The path of a file that can be read; raises UserError where it is missing, a folder or not readable."""
+    path = Path(path).expanduser()
+    if path.is_dir():
+        raise UserError(f"{path}: is a folder; give a file")
+    if not path.exists():
+        raise UserError(f"{path}: no such file; check the path, which is read from {Path.cwd()}")
+    if not os.access(path, os.R_OK):
+        raise UserError(f"{path}: may not be read; check its permissions")
+    return path
+
+
+def read_npz(path: str | Path) -> dict[str, NDArray[Any]]:
+    """All arrays of an .npz file by name; raises UserError where it is broken or holds pickled objects."""
+    import numpy as np
+
+    path = existing_file(path)
+    try:
+        # opened here, because numpy leaves its own file open where the archive is broken
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except Exception as error:  # a broken archive makes numpy raise nearly anything
+        if "Object arrays" in str(error):
+            raise UserError(
+                f"{path}: holds an array of Python objects, which is stored by pickle; pickle can run any "
+                "code when it is read, so it is refused: store numbers or fixed-length text"
+            ) from None
+        raise UserError(f"{path}: no npz file that can be read; write it with numpy.savez") from error
+
+
+def write_atomically(path: str | Path, content: bytes) -> None:
+    """The whole content in place, or the file as it was; raises UserError where it can't be written."""
+    path = Path(path).expanduser()
+    if path.is_dir():
+        raise UserError(f"{path}: is a folder; give a file")
+    # beside it, because a rename is atomic only within one file system
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as error:
+        raise UserError(f"{path}: can't be written: {error.strerror}; choose another place") from error
+    finally:
+        with contextlib.suppress(OSError):  # what kept it from being written may keep it from being removed
+            part.unlink(missing_ok=True)

@@ -1,0 +1,155 @@
+"""What every number format is: data that says which values exist, and one verb that maps tensors onto them."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from widthwise.errors import UserError, nearest
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+UNSET = ("NA", "na", "none", "None", None)  # what configs write for "not given"
+
+
+class Format(ABC):
+    """A number format: a frozen dataclass whose fields are its parameters and its config keys.
+
+    Formats import without torch, so that a config is checked before anything heavy is loaded. Every result is a
+    value of the format that x's dtype can hold: where the dtype reaches less far or is coarser than the format, the
+    greatest magnitude is the greatest value that both have. No format passes a gradient: see `gradient.py`.
+    """
+
+    names: ClassVar[tuple[str, ...]]  # in configs; the first is the one that we write
+    aliases: ClassVar[Mapping[str, str]] = {}  # other config keys -> field
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}  # further names -> the parameters that they fix
+
+    @abstractmethod
+    def quantize(self, x: Tensor) -> Tensor:
+        """Nearest representable values; same shape, dtype and device as x, which is left as it is."""
+
+    @property
+    @abstractmethod
+    def bits(self) -> float:
+        """Average bits per element, with the share of scales and shared exponents of full blocks."""
+
+    @property
+    @abstractmethod
+    def range(self) -> tuple[float, float]:
+        """Least and greatest representable value; infinite where a scale follows the data."""
+
+    def storage_bits(self, shape: Sequence[int]) -> int:
+        """Bits to store a tensor of this shape: elements, scales and shared exponents, partial blocks included."""
+        return math.ceil(math.prod(shape) * self.bits)
+
+    def calibrated(self, x: Tensor) -> Format:
+        """This format with everything that follows the data ("auto" fields, scales) fixed from the values x.
+
+        A block's scale is stored with the block, so block formats stay as they are.
+        """
+        return self
+
+    def inside(self, x: Tensor) -> Tensor:
+        """Which elements lie in the closed range, as a boolean tensor of x's shape; NaN does not."""
+        low, high = self.range
+        return (x >= low) & (x <= high)
+
+    def clipped(self, x: Tensor) -> Tensor:
+        """Which elements saturate: beyond the greatest values that their scale allows; NaN does not."""
+        low, high = self.range
+        return (x < low) | (x > high)
+
+    def to_config(self) -> dict[str, Any]:
+        """The mapping that `from_config` reads back as this format: its name and what differs from the defaults."""
+        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.init}  # type: ignore[arg-type]
+        name, fixed = self.names[0], {}
+        for preset, params in self.presets.items():
+            if len(params) > len(fixed) and all(values[key] == value for key, value in params.items()):
+                name, fixed = preset, dict(params)
+        defaults = {f.name: f.default for f in dataclasses.fields(self)}  # type: ignore[arg-type]
+        given = {k: v for k, v in values.items() if k not in fixed and v != defaults[k]}
+        return {"name": name} | {k: list(v) if isinstance(v, tuple) else v for k, v in given.items()}
+
+    @classmethod
+    def from_config(cls, params: Mapping[str, Any], *, where: str = "", name: str | None = None) -> Self:
+        """The format with these parameters; "NA" means not given. Raises UserError that names key and range.
+
+        `name` is what the config calls the format: it may be a preset, which fixes some of the parameters.
+        """
+        name = name or cls.names[0]
+        place = f"{where}: " if where else ""
+        fixed = cls.presets.get(name, {})
+        given = cls._known(params, name, place)
+        for key, value in fixed.items():
+            if given.setdefault(key, value) != value:
+                raise UserError(f"{place}{name} has {key} = {value!r}, not {given[key]!r}; leave {key} out")
+        fields = dataclasses.fields(cls)  # type: ignore[arg-type]
+        missing = [f.name for f in fields if f.default is dataclasses.MISSING and f.name not in given]
+        if missing:
+            raise UserError(f"{place}{name} needs {', '.join(missing)}")
+        try:
+            return cls(**{key: tuple(v) if isinstance(v, list) else v for key, v in given.items()})
+        except UserError as error:
+            raise UserError(f"{place}{error}") from None
+
+    @classmethod
+    def _known(cls, params: Mapping[str, Any], name: str, place: str) -> dict[str, Any]:
+        """What the config gives, by field; raises UserError for a key that is no parameter or is given twice."""
+        fields = {field.name for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+        given: dict[str, Any] = {}
+        for key, value in params.items():
+            field = cls.aliases.get(key, key)
+            if field not in fields:
+                close = nearest(key, fields)
+                hint = f"did you mean {close}? " if close else ""
+                allowed = ", ".join(sorted(fields)) or "none"
+                raise UserError(f"{place}{name} has no parameter {key}; {hint}allowed: {allowed}")
+            if _is_unset(value):
+                continue
+            if field in given:
+                raise UserError(f"{place}{name} is given {field} twice, once as {key}; leave one out")
+            given[field] = value
+        return given
+
+
+def parameter(meaning: str, default: Any = dataclasses.MISSING, *, kw_only: bool = False) -> Any:
+    """A dataclass field that carries what it means, for listings."""
+    return dataclasses.field(default=default, kw_only=kw_only, metadata={"meaning": meaning})
+
+
+def check_integer(format_name: str, key: str, value: object, low: int, high: int) -> None:
+    """Raises UserError unless value is a whole number in [low, high]."""
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise UserError(f"{format_name}: {key} = {value!r} is no whole number from {low} to {high}")
+
+
+def check_flag(format_name: str, key: str, value: object) -> None:
+    """Raises UserError unless value is true or false."""
+    if not isinstance(value, bool):
+        raise UserError(f"{format_name}: {key} = {value!r} is neither true nor false")
+
+
+def check_choice(format_name: str, key: str, value: object, allowed: Sequence[object]) -> None:
+    """Raises UserError unless value is one of those allowed."""
+    if value not in allowed:
+        listed = ", ".join(str(choice) for choice in allowed)
+        close = nearest(str(value), [str(choice) for choice in allowed])
+        hint = f"did you mean {close}? " if close else ""
+        raise UserError(f"{format_name}: {key} = {value!r}; {hint}allowed: {listed}")
+
+
+def check_number(format_name: str, key: str, value: object, *, positive: bool) -> None:
+    """Raises UserError unless value is a finite number, above zero where `positive`, else zero or above."""
+    number = not isinstance(value, bool) and isinstance(value, int | float) and math.isfinite(value)
+    if not number or value < 0 or (positive and value == 0):  # type: ignore[operator]
+        raise UserError(
+            f"{format_name}: {key} = {value!r} is no finite number {'above' if positive else 'from'} 0"
+        )
+
+
+def _is_unset(value: object) -> bool:
+    return value is None or (isinstance(value, str) and value in UNSET)

@@ -1,0 +1,106 @@
+"""Binary: one bit, the sign."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from widthwise.errors import UserError
+from widthwise.formats.base import Format, check_flag, check_integer, parameter
+from widthwise.formats.exact import working
+from widthwise.formats.scales import SCALE_BITS, as_scales, as_table, as_values, listed
+from widthwise.formats.tiling import channels
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True, repr=False)
+class Binary(Format):
+    """One bit: the sign, times a scale.
+
+    Value set: bipolar {-a, +a}, zero of either sign becomes +a; else {0, a}, only what is above zero becomes a. a is 1,
+    or with `scaling_factor` the mean magnitude of the data: of the whole tensor, all its samples together, or of each
+    index along `axis`, until `calibrated` or `scale` fixes it. It is the sign, not the nearest value; infinities count
+    as their sign; NaN stays NaN and, where a follows the data, makes its whole part NaN. Deterministic: the lab's
+    system has a stochastic variant, with which a search could not be repeated.
+    Source: Courbariaux et al. 2016 (BinaryNet); Rastegari et al. 2016 (XNOR-Net) for the scale.
+    """
+
+    names: ClassVar[tuple[str, ...]] = ("binary",)
+    aliases: ClassVar[Mapping[str, str]] = {"scaling": "scaling_factor"}
+
+    width: int = parameter("bits of a value: 1", 1)
+    bipolar: bool = parameter("-a and +a, or else 0 and a", True)
+    scaling_factor: bool = parameter("a is the mean magnitude, or else 1", False)
+    axis: int | None = parameter("one scale for each index along this axis; none: one for the tensor", None)
+    scale: tuple[float, ...] | float | None = parameter("a, fixed: a number or one for each index", None)
+    stochastic: bool = parameter("false: rounding at random is refused", False)
+
+    def __post_init__(self) -> None:
+        check_integer("binary", "width", self.width, 1, 1)
+        check_flag("binary", "bipolar", self.bipolar)
+        check_flag("binary", "scaling_factor", self.scaling_factor)
+        check_flag("binary", "stochastic", self.stochastic)
+        if self.stochastic:
+            raise UserError("binary: stochastic = True would give another result at each run; allowed: False")
+        if self.axis is not None:
+            check_integer("binary", "axis", self.axis, -8, 7)
+        object.__setattr__(self, "scale", as_scales("binary", "scale", self.scale))
+
+    def __repr__(self) -> str:
+        scaled = ",scaled" if self.is_dynamic else f",{listed(self.scale)}" if self.scale else ""
+        along = f"@{self.axis}" if self.axis is not None else ""
+        return f"binary<{'±1' if self.bipolar else '01'}{scaled}>{along}"
+
+    @property
+    def is_dynamic(self) -> bool:
+        """Whether the scale follows the data."""
+        return self.scaling_factor and self.scale is None
+
+    @property
+    def bits(self) -> float:
+        return 1.0
+
+    @property
+    def range(self) -> tuple[float, float]:
+        high = math.inf if self.is_dynamic else max(self.scale or (1.0,))  # type: ignore[type-var, arg-type]
+        return (-high if self.bipolar else 0.0), float(high)  # type: ignore[arg-type]
+
+    def storage_bits(self, shape: Sequence[int]) -> int:
+        scales = channels(shape, self.axis).blocks if self.scaling_factor or self.scale else 0
+        return math.prod(shape) + SCALE_BITS * scales
+
+    def quantize(self, x: Tensor) -> Tensor:
+        if x.numel() == 0:
+            return x.detach().clone()
+        y = working(x)
+        nan = y.clamp(0.0, 0.0)  # zero, or NaN
+        signs = (y >= 0).to(y.dtype).mul_(2).sub_(1) if self.bipolar else (y > 0).to(y.dtype)
+        signs.add_(nan)
+        if self.scale or self.is_dynamic:
+            signs.mul_(self._scales(y))
+        return signs.to(x.dtype)
+
+    def clipped(self, x: Tensor) -> Tensor:
+        return super().clipped(x) if not self.is_dynamic else self.calibrated(x).clipped(x)
+
+    def calibrated(self, x: Tensor) -> Binary:
+        if not self.is_dynamic or x.numel() == 0:
+            return self
+        return dataclasses.replace(self, scale=as_values(self._scales(working(x))))
+
+    def _scales(self, y: Tensor) -> Tensor:
+        """The scale of each part of y, which is whole: parts are never padded."""
+        import torch
+
+        tiles = channels(y.shape, self.axis)
+        if isinstance(self.scale, tuple):
+            return as_table(self.scale, tiles, y, repr(self))
+        magnitudes = y.abs()
+        means = magnitudes.mean(tiles.within, keepdim=True) if tiles.within else magnitudes
+        info = torch.finfo(y.dtype)
+        return means.clamp(info.tiny, info.max)

@@ -1,0 +1,217 @@
+"""Block formats of the literature: shared exponent, shared exponent bias."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from widthwise.formats.base import check_flag, check_integer, parameter
+from widthwise.formats.blocks import BlockFormat
+from widthwise.formats.exact import floor_exponents, held, log_exponents, log_grid, powers_of_two
+from widthwise.formats.minifloat import Grid
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+
+@dataclass(frozen=True, repr=False)
+class BlockFP(BlockFormat):
+    """Block floating point: sign and mantissa below 1 for each element, one exponent for the block (MSFP).
+
+    Value set of a block: +-2^(E - bias) * M/2^(width-1), M from 0 to 2^(width-1) - 1, E an integer of exponent_width
+    bits that all share; bias 2^(exponent_width-1) - 1 if not given. 2^(E - bias) is the least power of two above the
+    block's greatest magnitude, as far as E reaches. Rounds half to even, saturates; a block with NaN becomes NaN; zero
+    keeps its sign. Source: Rouhani et al. 2020, "Pushing the Limits of Narrow Precision Inferencing at Cloud Scale with
+    Microsoft Floating Point". The lab's system takes the power up to a magnitude that is one itself, and clips it.
+    """
+
+    names: ClassVar[tuple[str, ...]] = ("block_fp",)
+
+    width: int = parameter("bits of an element: sign and mantissa, 2 to 24", 12)
+    exponent_width: int = parameter("bits of the shared exponent, 1 to 8", 8)
+    exponent_bias: int | None = parameter(
+        "what is taken off the exponent; none: 2^(exponent_width-1) - 1", None
+    )
+
+    def __post_init__(self) -> None:
+        self._check_blocks()
+        check_integer("block_fp", "width", self.width, 2, 24)
+        check_integer("block_fp", "exponent_width", self.exponent_width, 1, 8)
+        if self.exponent_bias is not None:
+            check_integer("block_fp", "exponent_bias", self.exponent_bias, 0, 255)
+
+    def __repr__(self) -> str:
+        bias = "" if self.exponent_bias is None else f",bias={self.exponent_bias}"
+        return f"block_fp<{self.width},{self.exponent_width}{bias}>{self._written_blocks()}"
+
+    @property
+    def exponents(self) -> tuple[int, int]:
+        """Least and greatest shared exponent."""
+        bias = 2 ** (self.exponent_width - 1) - 1 if self.exponent_bias is None else self.exponent_bias
+        return -bias, 2**self.exponent_width - 1 - bias
+
+    @property
+    def element_bits(self) -> int:
+        return self.width
+
+    @property
+    def scale_bits(self) -> int:
+        return self.exponent_width
+
+    @property
+    def range(self) -> tuple[float, float]:
+        high = 2.0 ** self.exponents[1] * (1 - 2.0 ** (1 - self.width))
+        return -high, high
+
+    @property
+    def _element_high(self) -> float:
+        return 2.0 ** (self.width - 1) - 1
+
+    @property
+    def _double(self) -> bool:
+        return self.exponents[0] - self.width < -149
+
+    def _scales(self, greatest: Tensor) -> Tensor:
+        exponents = (floor_exponents(greatest) + 1).clamp_(*self.exponents)
+        return powers_of_two(exponents - (self.width - 1), greatest.dtype)
+
+    def _round(self, y: Tensor, x: Tensor, dtype: torch.dtype) -> Tensor:
+        high = held(self._element_high, dtype, step=1.0)
+        return y.round_().clamp_(-high, high)
+
+
+@dataclass(frozen=True, repr=False)
+class BlockMinifloat(BlockFormat):
+    """Block minifloat: IEEE-style minifloats whose exponent bias the block shares.
+
+    Value set of a block: that of `MinifloatIEEE` (subnormals, no infinities) with a bias B, an unsigned integer of
+    exponent_bias_width bits. B is chosen so that the greatest exponent is that of the block's greatest magnitude, as
+    far as B reaches: B >= 0 bounds values below 2^(2^exponent_width). Rounds half to even, saturates; a block with NaN
+    becomes NaN; zero keeps its sign. Source: Fox et al. 2021, "A Block Minifloat Representation for Training Deep
+    Neural Networks".
+    """
+
+    names: ClassVar[tuple[str, ...]] = ("block_minifloat",)
+
+    width: int = parameter("bits of an element, 2 to 32", 8)
+    exponent_width: int = parameter("bits of an element's exponent, 1 to 8 and below the width", 4)
+    exponent_bias_width: int = parameter("bits of the shared bias, 1 to 8", 8)
+
+    def __post_init__(self) -> None:
+        self._check_blocks()
+        check_integer("block_minifloat", "width", self.width, 2, 32)
+        check_integer("block_minifloat", "exponent_width", self.exponent_width, 1, min(8, self.width - 1))
+        check_integer("block_minifloat", "exponent_bias_width", self.exponent_bias_width, 1, 8)
+
+    def __repr__(self) -> str:
+        widths = f"{self.width},{self.exponent_width},{self.exponent_bias_width}"
+        return f"block_minifloat<{widths}>{self._written_blocks()}"
+
+    @property
+    def grid(self) -> Grid:
+        """The elements, as multiples of two to the block's greatest exponent."""
+        fraction_bits = self.width - self.exponent_width - 1
+        return Grid(fraction_bits, 2 - 2**self.exponent_width, 2 - 2.0**-fraction_bits)
+
+    @property
+    def element_bits(self) -> int:
+        return self.width
+
+    @property
+    def scale_bits(self) -> int:
+        return self.exponent_bias_width
+
+    @property
+    def range(self) -> tuple[float, float]:
+        high = self.grid.high * 2.0 ** (2**self.exponent_width - 1)
+        return -high, high
+
+    @property
+    def _element_high(self) -> float:
+        return self.grid.high
+
+    @property
+    def _double(self) -> bool:
+        return self.grid.min_exponent - self.grid.fraction_bits < -120
+
+    def _greatest(self, dtype: torch.dtype) -> float | None:
+        limit = held(self.range[1], dtype, digits=self.grid.fraction_bits + 1)
+        return limit if limit < self.range[1] else None
+
+    def _scales(self, greatest: Tensor) -> Tensor:
+        top = 2**self.exponent_width - 1
+        bias = (top - floor_exponents(greatest)).clamp_(0, 2**self.exponent_bias_width - 1)
+        return powers_of_two(top - bias, greatest.dtype)
+
+    def _round(self, y: Tensor, x: Tensor, dtype: torch.dtype) -> Tensor:
+        high = held(self.grid.high, dtype, digits=self.grid.fraction_bits + 1)
+        return self.grid.round_(y.clamp_(-high, high))
+
+
+@dataclass(frozen=True, repr=False)
+class BlockLog(BlockFormat):
+    """Block log: signed powers of two whose exponent bias the block shares.
+
+    Value set of a block: that of `Log` with a bias B, an unsigned integer of exponent_bias_width bits. B is chosen so
+    that the greatest power is the one nearest to the block's greatest magnitude on a logarithmic axis, as far as B
+    reaches (a block of zeros takes the greatest B). Without `zero`, zero of either sign becomes the least power. Rounds
+    on a logarithmic axis, saturates at both ends; a block with NaN becomes NaN.
+    Source: Miyashita et al. 2016 for the elements; the lab's system (MASE, block_log) for the shared bias, which takes
+    the power above the greatest magnitude instead of the nearest.
+    """
+
+    names: ClassVar[tuple[str, ...]] = ("block_log",)
+
+    width: int = parameter("bits of an element, 2 to 8", 4)
+    exponent_bias_width: int = parameter("bits of the shared bias, 1 to 8", 8)
+    zero: bool = parameter("the least exponent's code stands for zero", False)
+
+    def __post_init__(self) -> None:
+        self._check_blocks()
+        check_integer("block_log", "width", self.width, 2, 8)
+        check_integer("block_log", "exponent_bias_width", self.exponent_bias_width, 1, 8)
+        check_flag("block_log", "zero", self.zero)
+
+    def __repr__(self) -> str:
+        zero = ",zero" if self.zero else ""
+        return f"block_log<{self.width},{self.exponent_bias_width}{zero}>{self._written_blocks()}"
+
+    @property
+    def element_bits(self) -> int:
+        return self.width
+
+    @property
+    def scale_bits(self) -> int:
+        return self.exponent_bias_width
+
+    @property
+    def range(self) -> tuple[float, float]:
+        high = 2.0 ** (2 ** (self.width - 1) - 1)
+        return -high, high
+
+    @property
+    def _element_high(self) -> float:
+        return math.sqrt(2)  # the greatest power still is the nearest up to here
+
+    @property
+    def _double(self) -> bool:
+        return self.width == 8
+
+    def _greatest(self, dtype: torch.dtype) -> float | None:
+        limit = held(self.range[1], dtype, digits=1)
+        return limit if limit < self.range[1] else None
+
+    def _scales(self, greatest: Tensor) -> Tensor:
+        top = 2 ** (self.width - 1) - 1
+        bias = (top - log_exponents(greatest)).clamp_(0, 2**self.exponent_bias_width - 1)
+        least = -149 if greatest.itemsize == 4 else -1022  # lower ones are needed by zeros alone
+        return powers_of_two((top - bias).clamp_min_(least), greatest.dtype)
+
+    def _round(self, y: Tensor, x: Tensor, dtype: torch.dtype) -> Tensor:
+        low = 2.0 ** (1 + self.zero - 2 ** (self.width - 1))
+        powers = log_grid(y, x, low, 1.0)
+        if self.zero:
+            powers.mul_(y.abs() > low / 2)
+        return powers

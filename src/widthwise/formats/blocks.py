@@ -1,0 +1,141 @@
+"""What block formats share: a tensor cut into blocks, a power-of-two scale for each, its elements on one grid."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from widthwise.errors import UserError
+from widthwise.formats.base import Format, check_flag, check_integer, parameter
+from widthwise.formats.exact import working
+from widthwise.formats.tiling import Tiling, tiling
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+BLOCK_SIZE = "elements along the axis, or sizes of the last axes; -1: all"
+
+
+@dataclass(frozen=True, repr=False)
+class BlockFormat(Format):
+    """A format in which the elements of a block share what their greatest magnitude decides.
+
+    A block with a NaN becomes all NaN; infinities count as the greatest finite value. The shared part is chosen from
+    the block alone, so samples stay independent as long as no block spans axis 0: a number as block size runs along
+    the last axis, a list gives the last axes' sizes, and `skip_first_dim` keeps even a list off the first axis.
+    """
+
+    block_size: int | tuple[int, ...] = parameter(BLOCK_SIZE, 16, kw_only=True)
+    axis: int = parameter("the axis along which blocks of a single size run", -1, kw_only=True)
+    skip_first_dim: bool = parameter("no block spans the first of several axes", False, kw_only=True)
+
+    def _check_blocks(self) -> None:
+        """Raises UserError for sizes that are no block; a list of one becomes the number, any other a tuple."""
+        name = self.names[0]
+        if isinstance(self.block_size, list | tuple):
+            sizes = tuple(self.block_size)
+            object.__setattr__(self, "block_size", sizes[0] if len(sizes) == 1 else sizes)
+        sizes = self.block_size if isinstance(self.block_size, tuple) else (self.block_size,)
+        if not sizes:
+            raise UserError(
+                f"{name}: block_size is empty; allowed: whole numbers from 1, or -1 for a whole axis"
+            )
+        for size in sizes:
+            if isinstance(size, bool) or not isinstance(size, int) or (size != -1 and not 1 <= size <= 2**31):
+                raise UserError(
+                    f"{name}: block_size = {self.block_size!r}; allowed: whole numbers from 1, or -1 (all)"
+                )
+        check_integer(name, "axis", self.axis, -8, 7)
+        if isinstance(self.block_size, tuple) and self.axis != -1:
+            raise UserError(
+                f"{name}: axis = {self.axis} goes with a single block_size; a list names the axes itself"
+            )
+        check_flag(name, "skip_first_dim", self.skip_first_dim)
+
+    def _written_blocks(self) -> str:
+        sizes = self.block_size if isinstance(self.block_size, tuple) else (self.block_size,)
+        listed = "x".join("all" if size == -1 else str(size) for size in sizes)
+        along = "" if self.axis == -1 else f"@{self.axis}"
+        return f"/{listed}{along}{'-first' if self.skip_first_dim else ''}"
+
+    @property
+    @abstractmethod
+    def element_bits(self) -> int:
+        """Bits of an element without its share of the block's scale."""
+
+    @property
+    @abstractmethod
+    def scale_bits(self) -> int:
+        """Bits of what a block shares."""
+
+    @abstractmethod
+    def _scales(self, greatest: Tensor) -> Tensor:
+        """A power of two for each block, from its greatest magnitude; what its elements are divided by."""
+
+    @abstractmethod
+    def _round(self, y: Tensor, x: Tensor, dtype: torch.dtype) -> Tensor:
+        """Elements of the grid nearest to y = x / scale, which may be overwritten; to be returned as `dtype`."""
+
+    @property
+    @abstractmethod
+    def _element_high(self) -> float:
+        """Greatest element magnitude, before scaling."""
+
+    def _greatest(self, dtype: torch.dtype) -> float | None:
+        """What results are held to where a block's greatest value may be beyond the dtype; None: it never is."""
+        return None
+
+    @property
+    def _double(self) -> bool:
+        """Whether float32 is too narrow to compute in."""
+        return False
+
+    @property
+    def bits(self) -> float:
+        """A whole axis counts as a long block: its share of the scale is left out."""
+        sizes = self.block_size if isinstance(self.block_size, tuple) else (self.block_size,)
+        elements = 1.0
+        for size in sizes:
+            elements *= float("inf") if size == -1 else size
+        return self.element_bits + self.scale_bits / elements
+
+    def storage_bits(self, shape: Sequence[int]) -> int:
+        tiles = self.tiling(shape)
+        elements = 1
+        for n in tiles.shape:
+            elements *= n
+        return elements * self.element_bits + tiles.blocks * self.scale_bits
+
+    def tiling(self, shape: Sequence[int]) -> Tiling:
+        """The blocks of a tensor of this shape."""
+        return tiling(tuple(shape), self.block_size, axis=self.axis, skip_first_dim=self.skip_first_dim)
+
+    def quantize(self, x: Tensor) -> Tensor:
+        if x.numel() == 0:
+            return x.detach().clone()
+        tiles, blocks, scales = self._scaled(x)
+        y = blocks / scales
+        y = self._round(y, blocks, x.dtype).mul_(scales)
+        greatest = self._greatest(x.dtype)
+        if greatest is not None:
+            y.clamp_(-greatest, greatest)
+        return tiles.join(y).to(x.dtype)
+
+    def clipped(self, x: Tensor) -> Tensor:
+        if x.numel() == 0:
+            return x.isnan()
+        tiles, blocks, scales = self._scaled(x)
+        return tiles.join(blocks.abs() > scales * self._element_high)
+
+    def _scaled(self, x: Tensor) -> tuple[Tiling, Tensor, Tensor]:
+        """x in blocks, and a scale for each."""
+        tiles = self.tiling(x.shape)
+        blocks = tiles.split(working(x, double=self._double))
+        greatest = blocks.abs()
+        if tiles.within:
+            greatest = greatest.amax(tiles.within, keepdim=True)
+        scales = self._scales(greatest)
+        return tiles, blocks, scales.where(~greatest.isnan(), greatest)

@@ -1,0 +1,62 @@
+"""A table of the formats: names, parameters, bits, what each is in a sentence."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from dataclasses import dataclass
+from typing import Any
+
+from widthwise.formats.base import Format
+
+# what a typical instance has beside the defaults
+TYPICAL: dict[str, dict[str, Any]] = {
+    "integer": {"width": 8, "frac_width": 4},
+    "scaled_integer": {"width": 8},
+    "log": {"width": 8},
+    "minifloat_ieee": {"width": 8, "exponent_width": 4},
+    "minifloat_denorm": {"width": 8, "exponent_width": 4},
+    "named_float": {"kind": "e4m3"},
+}
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter of a format, which is a config key; `required` where it has no default."""
+
+    name: str
+    default: Any
+    required: bool
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """A format as a listing shows it; `bits` are those of `example`, a typical instance."""
+
+    name: str
+    aliases: tuple[str, ...]
+    parameters: tuple[Parameter, ...]
+    example: Format
+    bits: float
+    summary: str
+
+
+def row(fmt: type[Format]) -> Row:
+    """The format's row."""
+    name, *aliases = fmt.names
+    example = fmt(**TYPICAL.get(name, {}))
+    fields = dataclasses.fields(fmt)  # type: ignore[arg-type]
+    return Row(
+        name=name,
+        aliases=(*aliases, *fmt.presets),
+        parameters=tuple(_parameter(field) for field in fields),
+        example=example,
+        bits=example.bits,
+        summary=inspect.cleandoc(fmt.__doc__ or "").splitlines()[0],
+    )
+
+
+def _parameter(field: dataclasses.Field[Any]) -> Parameter:
+    required = field.default is dataclasses.MISSING
+    return Parameter(field.name, None if required else field.default, required, field.metadata["meaning"])

@@ -1,0 +1,108 @@
+"""Exact tensor arithmetic that the formats share: exponents are read from and written to bits, never computed by log2.
+
+A float32 or float64 is worked on as it is; every narrower dtype is widened to float32, which holds all its values.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from widthwise.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+
+def working(x: Tensor, *, double: bool = False) -> Tensor:
+    """x without its gradient, in the dtype to compute in: float64 if x is or `double` says so, else float32.
+
+    It may share x's memory: the caller must not write to it.
+    """
+    import torch
+
+    if not x.is_floating_point():
+        raise UserError(
+            f"only float tensors can be quantised, this one is {str(x.dtype).removeprefix('torch.')}"
+        )
+    return x.detach().to(torch.float64 if double or x.dtype == torch.float64 else torch.float32)
+
+
+def held(value: float, dtype: torch.dtype, *, step: float = 0.0, digits: int = 64) -> float:
+    """The value nearest to `value`, not beyond it, that both the dtype and the format have.
+
+    The format's values have at most `digits` significant bits and are multiples of `step`, a power of two or 0.
+    """
+    import torch
+
+    info = torch.finfo(dtype)
+    magnitude = min(abs(value), info.max)
+    digits = min(digits, 2 - math.frexp(info.eps)[1])
+    coarsest = math.ldexp(1.0, math.frexp(magnitude)[1] - digits)
+    grid = max(step, coarsest, info.smallest_normal * info.eps)
+    return math.copysign(math.floor(magnitude / grid) * grid, value)
+
+
+def power_below(y: Tensor) -> Tensor:
+    """The greatest power of two up to |y|; 0 for zeros and subnormals, infinity for infinities and NaN."""
+    import torch
+
+    if y.dtype == torch.float64:
+        return y.view(torch.int64).bitwise_and(0x7FF << 52).view(torch.float64)
+    return y.view(torch.int32).bitwise_and(0xFF << 23).view(torch.float32)
+
+
+def float_grid_(y: Tensor, *, fraction_bits: int, min_exponent: int) -> Tensor:
+    """Rounds y in place, half to even, to floats of `fraction_bits` behind the leading bit.
+
+    Below 2^min_exponent (not below the dtype's normal numbers) the step stays what it is there. Finite y and NaN only.
+    """
+    step = power_below(y).clamp_min_(2.0**min_exponent).mul_(2.0**-fraction_bits)
+    return y.div_(step).round_().mul_(step)
+
+
+def needs_double(min_exponent: int, fraction_bits: int = 0) -> bool:
+    """Whether float32 is too narrow for normal numbers from 2^min_exponent with this many bits behind the first."""
+    return min_exponent < -126 or min_exponent - fraction_bits < -149
+
+
+def log_grid(y: Tensor, sign: Tensor, low: float, high: float) -> Tensor:
+    """The power of two in [low, high] nearest to |y| on a logarithmic axis, with the sign of `sign` (zero: plus).
+
+    The border between 2^k and 2^(k+1) is 2^k * sqrt(2), irrational, so there are no ties. NaN stays NaN.
+    """
+    import torch
+
+    integers, digits = (torch.int64, 52) if y.dtype == torch.float64 else (torch.int32, 23)
+    infinity = (0x7FF << 52) if digits == 52 else (0xFF << 23)
+    carry = (
+        (2 << digits) - math.isqrt(2 << 2 * digits) - 1
+    )  # takes mantissas above sqrt(2) to the next exponent
+    bits = y.view(integers).bitwise_and(infinity | ((1 << digits) - 1)).clamp_max_(infinity)
+    powers = bits.add_(carry).bitwise_and_(infinity).view(y.dtype).clamp_(low, high)
+    return powers.copysign_(sign + 0.0).add_(y.clamp(0.0, 0.0))
+
+
+def floor_exponents(y: Tensor) -> Tensor:
+    """The exponent of the greatest power of two up to |y| (infinity: of the greatest finite value; 0: -1), int64."""
+    import torch
+
+    return torch.frexp(y.abs().clamp_max_(torch.finfo(y.dtype).max)).exponent.to(torch.int64) - 1
+
+
+def log_exponents(y: Tensor) -> Tensor:
+    """The exponent of the dtype's power of two nearest to |y| on a logarithmic axis, int64; very low for zero."""
+    import torch
+
+    mantissa, exponent = torch.frexp(y.abs().clamp_max_(torch.finfo(y.dtype).max))
+    up = mantissa.to(torch.float64) >= math.sqrt(0.5)  # the float64 sqrt(0.5) lies just above the true one
+    greatest = math.frexp(torch.finfo(y.dtype).max)[1] - 1
+    return torch.where(mantissa > 0, (exponent.to(torch.int64) - 1 + up).clamp_max_(greatest), -10_000)
+
+
+def powers_of_two(exponents: Tensor, dtype: torch.dtype) -> Tensor:
+    """2^exponents, exactly, subnormal results included; exponents in [-1022, 1023]."""
+    import torch
+
+    return (exponents + 1023).bitwise_left_shift(52).view(torch.float64).to(dtype)

@@ -1,0 +1,140 @@
+"""Fixed point: integers with a binary point."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from widthwise.errors import UserError
+from widthwise.formats.base import Format, check_flag, check_integer, parameter
+from widthwise.formats.exact import held, working
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+AUTO = ("auto", "auto-mse")
+LIMIT = 64  # frac widths lie in [-LIMIT, LIMIT]
+
+
+@dataclass(frozen=True, repr=False)
+class Integer(Format):
+    """Fixed point: whole multiples of 2^-frac_width that a signed or unsigned integer of `width` bits can count.
+
+    Value set: two's complement, [-2^(width-1), 2^(width-1) - 1] * 2^-frac_width; unsigned, [0, 2^width - 1] *
+    2^-frac_width. Rounds half to even, saturates (infinities too); NaN stays NaN; zero stays zero.
+    frac_width "auto" is the greatest with which no finite value of the data saturates, "auto-mse" the one with the
+    least squared error; both follow the whole tensor at hand, all its samples together, until `calibrated` fixes them.
+    Source: Jacob et al. 2018 (affine with zero point 0); in HLS ap_fixed<width, width - frac_width>.
+    """
+
+    names: ClassVar[tuple[str, ...]] = ("integer", "fixed")
+    aliases: ClassVar[Mapping[str, str]] = {"is_signed": "signed"}
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "ufixed": {"signed": False},
+        "uint": {"signed": False},
+    }
+
+    width: int = parameter("bits of a value, 1 to 32")
+    frac_width: int | str | None = parameter(
+        'bits behind the point: a number, "auto", "auto-mse"; none: half', None
+    )
+    signed: bool = parameter("two's complement, or else from zero up", True)
+
+    def __post_init__(self) -> None:
+        check_integer("integer", "width", self.width, 1, 32)
+        check_flag("integer", "signed", self.signed)
+        if isinstance(self.frac_width, str):
+            if self.frac_width not in AUTO:
+                raise UserError(
+                    f"integer: frac_width = {self.frac_width!r}; allowed: a whole number, {', '.join(AUTO)}"
+                )
+        elif self.frac_width is not None:
+            check_integer("integer", "frac_width", self.frac_width, -LIMIT, LIMIT)
+
+    def __repr__(self) -> str:
+        fraction = self.frac_width if self.is_auto else self.fraction
+        return f"{'' if self.signed else 'u'}fixed<{self.width},{fraction}>"
+
+    @property
+    def is_auto(self) -> bool:
+        """Whether the frac width follows the data."""
+        return isinstance(self.frac_width, str)
+
+    @property
+    def fraction(self) -> int:
+        """Bits behind the binary point; may exceed the width (all values below 1) or be negative."""
+        if isinstance(self.frac_width, str):
+            raise UserError(f"{self!r} has no frac width before it is calibrated")
+        return self.width // 2 if self.frac_width is None else self.frac_width
+
+    @property
+    def codes(self) -> tuple[int, int]:
+        """Least and greatest integer code."""
+        if self.signed:
+            return -(2 ** (self.width - 1)), 2 ** (self.width - 1) - 1
+        return 0, 2**self.width - 1
+
+    @property
+    def bits(self) -> float:
+        return float(self.width)
+
+    @property
+    def range(self) -> tuple[float, float]:
+        if self.is_auto:
+            return (-math.inf if self.signed else 0.0), math.inf
+        step = 2.0**-self.fraction
+        return self.codes[0] * step, self.codes[1] * step
+
+    def quantize(self, x: Tensor) -> Tensor:
+        import torch
+
+        if self.is_auto:
+            return self.calibrated(x).quantize(x)
+        y = working(x)
+        step = 2.0**-self.fraction
+        low, high = (held(bound, x.dtype, step=step) for bound in self.range)
+        if self.width <= 22 or y.dtype == torch.float64:
+            # Next to 1.5 * 2^digits steps a float's own spacing is one step: the addition rounds, half to even.
+            shift = 1.5 * step * 2.0 ** (52 if y.dtype == torch.float64 else 23)
+            return y.clamp(low, high).add_(shift).sub_(shift).to(x.dtype)
+        return y.mul(1 / step).round_().mul_(step).clamp_(low, high).to(x.dtype)
+
+    def clipped(self, x: Tensor) -> Tensor:
+        return super().clipped(x) if not self.is_auto else self.calibrated(x).clipped(x)
+
+    def calibrated(self, x: Tensor) -> Integer:
+        """Half the width stands where x has no finite value but zero."""
+        if not self.is_auto:
+            return self
+        y = working(x, double=True)
+        y = y[y.isfinite()]
+        low, high = (float(y.min()), float(y.max())) if y.numel() else (0.0, 0.0)
+        fraction = self._fraction_for(low, high)
+        if fraction is None:
+            return dataclasses.replace(self, frac_width=None)
+        if self.frac_width == "auto":
+            return dataclasses.replace(self, frac_width=fraction)
+        finer = [
+            dataclasses.replace(self, frac_width=f)
+            for f in range(fraction, min(fraction + self.width, LIMIT) + 1)
+        ]
+        return min(
+            finer, key=lambda fmt: float((fmt.quantize(y) - y).square().sum())
+        )  # ties: the greater range
+
+    def _fraction_for(self, low: float, high: float) -> int | None:
+        """The greatest frac width with which neither bound saturates, or None where both round to zero anyhow."""
+        least, greatest = self.codes
+        low = min(low, 0.0) if self.signed else 0.0
+        high = max(high, 0.0)
+        if low == 0.0 == high:
+            return None
+        top = math.frexp(max(-low, high))[1]
+        start = min(max(self.width - top + 1, -LIMIT), LIMIT)
+        for fraction in range(start, -LIMIT, -1):
+            if round(math.ldexp(low, fraction)) >= least and round(math.ldexp(high, fraction)) <= greatest:
+                return fraction
+        return -LIMIT

@@ -1,0 +1,64 @@
+"""Powers of two: a sign and an exponent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from widthwise.formats.base import Format, check_flag, check_integer, parameter
+from widthwise.formats.exact import held, log_grid, needs_double, working
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True, repr=False)
+class Log(Format):
+    """Signed powers of two: 1 sign bit and width - 1 exponent bits.
+
+    Value set: +-2^(E - bias), E from 0 to 2^(width-1) - 1; the bias is 2^(width-2) - 1 if not given. There is no zero:
+    zero of either sign becomes +2^-bias. With `zero` the code E = 0 stands for zero, which takes what lies up to half
+    the least power. Rounds to the nearest on a logarithmic axis (borders at 2^k * sqrt(2), which no float meets),
+    saturates at both ends (infinities too); NaN stays NaN.
+    Source: Miyashita et al. 2016, "Convolutional Neural Networks using Logarithmic Data Representation".
+    """
+
+    names: ClassVar[tuple[str, ...]] = ("log",)
+
+    width: int = parameter("bits of a value, 2 to 8")
+    exponent_bias: int | None = parameter("what is taken off the exponent; none: 2^(width-2) - 1", None)
+    zero: bool = parameter("the least exponent's code stands for zero", False)
+
+    def __post_init__(self) -> None:
+        check_integer("log", "width", self.width, 2, 8)
+        if self.exponent_bias is not None:
+            check_integer("log", "exponent_bias", self.exponent_bias, 0, 255)
+        check_flag("log", "zero", self.zero)
+
+    def __repr__(self) -> str:
+        bias = "" if self.exponent_bias is None else f",bias={self.exponent_bias}"
+        return f"log<{self.width}{bias}{',zero' if self.zero else ''}>"
+
+    @property
+    def exponents(self) -> tuple[int, int]:
+        """Least and greatest exponent."""
+        bias = 2 ** (self.width - 2) - 1 if self.exponent_bias is None else self.exponent_bias
+        return self.zero - bias, 2 ** (self.width - 1) - 1 - bias
+
+    @property
+    def bits(self) -> float:
+        return float(self.width)
+
+    @property
+    def range(self) -> tuple[float, float]:
+        high = 2.0 ** self.exponents[1]
+        return -high, high
+
+    def quantize(self, x: Tensor) -> Tensor:
+        low, high = self.exponents
+        y = working(x, double=needs_double(low))
+        greatest = held(2.0**high, x.dtype, digits=1)
+        powers = log_grid(y, y, 2.0**low, greatest)
+        if self.zero:
+            powers.mul_(y.abs() > 2.0 ** (low - 1))
+        return powers.to(x.dtype)

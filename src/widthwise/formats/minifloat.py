@@ -1,0 +1,169 @@
+"""Minifloats: sign, exponent and mantissa in few bits, with and without an implicit leading one."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from widthwise.errors import UserError
+from widthwise.formats.base import Format, check_flag, check_integer, parameter
+from widthwise.formats.exact import float_grid_, held, needs_double, working
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A symmetric set of floats: `fraction_bits` behind the leading bit, even steps below 2^min_exponent, up to `high`.
+
+    `overflow` is the magnitude of what lies beyond: infinity, NaN, or None where the set saturates.
+    """
+
+    fraction_bits: int
+    min_exponent: int
+    high: float
+    overflow: float | None = None
+
+    @property
+    def least_step(self) -> float:
+        """The distance between values below 2^min_exponent, which is the least positive value."""
+        return 2.0 ** (self.min_exponent - self.fraction_bits)
+
+    def quantize(self, x: Tensor) -> Tensor:
+        """Nearest values of the set, half to even; NaN stays NaN."""
+        y = working(x, double=needs_double(self.min_exponent, self.fraction_bits))
+        high = held(self.high, x.dtype, step=self.least_step, digits=self.fraction_bits + 1)
+        rounded = self.round_(y.clamp(-high, high))
+        if self.overflow is not None:
+            rounded = self._overflowed(rounded, y, self.overflow)
+        return rounded.to(x.dtype)
+
+    def round_(self, y: Tensor) -> Tensor:
+        """Rounds y, which lies in [-high, high], in place."""
+        return float_grid_(y, fraction_bits=self.fraction_bits, min_exponent=self.min_exponent)
+
+    def _overflowed(self, rounded: Tensor, y: Tensor, overflow: float) -> Tensor:
+        """`rounded`, but `overflow` from the middle between `high` and the value that would come next."""
+        step = 2.0 ** (math.frexp(self.high)[1] - 1 - self.fraction_bits)
+        middle = self.high + step / 2
+        tie_goes_up = int(self.high / step) % 2 == 1
+        beyond = y.abs().ge(middle) if tie_goes_up else y.abs().gt(middle)
+        return y.new_tensor(overflow).copysign(y).where(beyond, rounded)
+
+
+def _check_widths(name: str, width: int, exponent_width: int, bias: int | None, least_mantissa: int) -> None:
+    check_integer(name, "width", width, 2 + least_mantissa, 32)
+    check_integer(name, "exponent_width", exponent_width, 1, min(8, width - 1 - least_mantissa))
+    if bias is not None:
+        check_integer(name, "exponent_bias", bias, -64, 383)
+
+
+def _written(name: str, width: int, exponent_width: int, *extras: str | None) -> str:
+    return f"{name}<{','.join([str(width), str(exponent_width), *filter(None, extras)])}>"
+
+
+@dataclass(frozen=True, repr=False)
+class MinifloatIEEE(Format):
+    """IEEE-style minifloat: 1 sign bit, `exponent_width` bits, the rest mantissa behind an implicit one; subnormals.
+
+    Value set: +-2^(E - bias) * (1 + M/2^m) for E > 0, +-2^(1 - bias) * M/2^m for E = 0, m = width - exponent_width - 1.
+    The bias is 2^(exponent_width-1) - 1 if not given. As in the lab's system the greatest exponent holds ordinary
+    values; with `infinities` it is kept for infinities and NaN. Rounds half to even. Saturates, infinities too, unless
+    `saturating` is off (which needs `infinities`): then overflow gives infinity. NaN stays NaN, zero keeps its sign.
+    Source: IEEE 754-2019 section 3.4 for the encoding; every value is exact, with no offsets near zero.
+    """
+
+    names: ClassVar[tuple[str, ...]] = ("minifloat_ieee", "minifloat")
+
+    width: int = parameter("bits of a value, 2 to 32")
+    exponent_width: int = parameter("bits of the exponent, 1 to 8 and below the width")
+    exponent_bias: int | None = parameter(
+        "what is taken off the exponent; none: 2^(exponent_width-1) - 1", None
+    )
+    saturating: bool = parameter("overflow gives the greatest value, or else infinity", True)
+    infinities: bool = parameter("the greatest exponent is kept for infinities and NaN", False)
+
+    def __post_init__(self) -> None:
+        _check_widths("minifloat_ieee", self.width, self.exponent_width, self.exponent_bias, 0)
+        check_flag("minifloat_ieee", "saturating", self.saturating)
+        check_flag("minifloat_ieee", "infinities", self.infinities)
+        if not (self.saturating or self.infinities):
+            raise UserError(
+                "minifloat_ieee: saturating = False needs infinities = True; allowed: saturating = True"
+            )
+        if self.infinities and self.width - self.exponent_width < 2:
+            raise UserError("minifloat_ieee: infinities need a mantissa; exponent_width is at most width - 2")
+
+    def __repr__(self) -> str:
+        bias = None if self.exponent_bias is None else f"bias={self.exponent_bias}"
+        rest = ("inf" if self.infinities else None, None if self.saturating else "overflowing")
+        return _written("minifloat", self.width, self.exponent_width, bias, *rest)
+
+    @property
+    def grid(self) -> Grid:
+        """The value set."""
+        bias = 2 ** (self.exponent_width - 1) - 1 if self.exponent_bias is None else self.exponent_bias
+        fraction_bits = self.width - self.exponent_width - 1
+        greatest = 2**self.exponent_width - 1 - self.infinities - bias
+        if greatest < 1 - bias:  # one exponent bit with infinities: subnormals alone
+            high = 2.0 ** (1 - bias) * (1 - 2.0**-fraction_bits)
+        else:
+            high = 2.0**greatest * (2 - 2.0**-fraction_bits)
+        return Grid(fraction_bits, 1 - bias, high, None if self.saturating else math.inf)
+
+    @property
+    def bits(self) -> float:
+        return float(self.width)
+
+    @property
+    def range(self) -> tuple[float, float]:
+        return -self.grid.high, self.grid.high
+
+    def quantize(self, x: Tensor) -> Tensor:
+        return self.grid.quantize(x)
+
+
+@dataclass(frozen=True, repr=False)
+class MinifloatDenorm(Format):
+    """Minifloat without an implicit one: 1 sign bit, `exponent_width` bits, the rest a mantissa below 1.
+
+    Value set: +-2^(E - bias) * M/2^m for every E and M, m = width - exponent_width - 1, so several codes share a value.
+    The bias is 2^(exponent_width-1) - 1 if not given. No infinities: rounds half to even and saturates; NaN stays NaN,
+    zero keeps its sign. Source: the lab's system (MASE, minifloat_denorm); powers of two come out exactly here.
+    """
+
+    names: ClassVar[tuple[str, ...]] = ("minifloat_denorm",)
+
+    width: int = parameter("bits of a value, 3 to 32")
+    exponent_width: int = parameter("bits of the exponent, 1 to 8 and at least two below the width")
+    exponent_bias: int | None = parameter(
+        "what is taken off the exponent; none: 2^(exponent_width-1) - 1", None
+    )
+
+    def __post_init__(self) -> None:
+        _check_widths("minifloat_denorm", self.width, self.exponent_width, self.exponent_bias, 1)
+
+    def __repr__(self) -> str:
+        bias = None if self.exponent_bias is None else f"bias={self.exponent_bias}"
+        return _written("minifloat_denorm", self.width, self.exponent_width, bias)
+
+    @property
+    def grid(self) -> Grid:
+        """The value set: a mantissa of m bits has m - 1 behind its leading one."""
+        bias = 2 ** (self.exponent_width - 1) - 1 if self.exponent_bias is None else self.exponent_bias
+        mantissa_bits = self.width - self.exponent_width - 1
+        high = 2.0 ** (2**self.exponent_width - 1 - bias) * (1 - 2.0**-mantissa_bits)
+        return Grid(mantissa_bits - 1, -bias - 1, high)
+
+    @property
+    def bits(self) -> float:
+        return float(self.width)
+
+    @property
+    def range(self) -> tuple[float, float]:
+        return -self.grid.high, self.grid.high
+
+    def quantize(self, x: Tensor) -> Tensor:
+        return self.grid.quantize(x)

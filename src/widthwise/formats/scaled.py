@@ -1,0 +1,199 @@
+"""Scaled integers: integer codes with a scale that need not be a power of two, and a zero point."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from widthwise.errors import UserError
+from widthwise.formats.base import Format, check_choice, check_flag, check_integer, parameter
+from widthwise.formats.exact import working
+from widthwise.formats.scales import SCALE_BITS, as_scales, as_table, as_values, listed
+from widthwise.formats.tiling import Tiling, channels, tiling
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+PER = ("tensor", "channel", "group")
+
+
+@dataclass(frozen=True, repr=False)
+class ScaledInteger(Format):
+    """Integers times a scale (affine quantisation): one scale for the tensor, for each channel, or for each group.
+
+    Value set: scale * (C - zero_point). Symmetric: zero_point 0, |C| <= 2^(width-1) - 1 signed, 0 <= C <= 2^width - 1
+    unsigned, the scale takes the greatest magnitude to the greatest code. Not symmetric: every code of `width` bits,
+    the scale spans the data and zero, the zero point is rounded so that zero is exact. C = round(x / scale) +
+    zero_point, half to even, saturating (infinities too, they count as the greatest finite value); NaN stays NaN and,
+    where the scale follows the data, makes its whole part NaN. Scales follow the tensor at hand until `calibrated` or
+    `scale` fixes them: per tensor, all its samples together. They are at least the dtype's least normal number, 1 where
+    all is zero, and 32 bits each in storage. In half-width dtypes values are rounded to the dtype.
+    Source: Jacob et al. 2018, equation 1; ONNX QuantizeLinear and DequantizeLinear.
+    """
+
+    names: ClassVar[tuple[str, ...]] = ("scaled_integer", "scale_integer", "affine")
+    aliases: ClassVar[Mapping[str, str]] = {"is_signed": "signed"}
+
+    width: int = parameter("bits of a code, 2 to 32")
+    symmetric: bool = parameter("zero point 0 and codes of both signs alike", True)
+    signed: bool = parameter("codes of both signs, or else from zero up", True)
+    per: str = parameter(f"what has a scale of its own: {', '.join(PER)}", "tensor")
+    axis: int | None = parameter("the axis of channels or groups; none: 0 for channels, -1 for groups", None)
+    group_size: int | None = parameter(
+        "elements of a group along the axis; -1: the whole axis; none: 32", None
+    )
+    scale: tuple[float, ...] | float | None = parameter(
+        "the scale, fixed: a number or one for each part", None
+    )
+    zero_point: tuple[int, ...] | int | None = parameter(
+        "the zero point that goes with a fixed scale; none: 0", None
+    )
+
+    def __post_init__(self) -> None:
+        check_integer("scaled_integer", "width", self.width, 2, 32)
+        check_flag("scaled_integer", "symmetric", self.symmetric)
+        check_flag("scaled_integer", "signed", self.signed)
+        check_choice("scaled_integer", "per", self.per, PER)
+        self._check_parts()
+        object.__setattr__(self, "scale", as_scales("scaled_integer", "scale", self.scale))
+        self._check_zero_points()
+
+    def _check_parts(self) -> None:
+        if self.axis is not None:
+            check_integer("scaled_integer", "axis", self.axis, -8, 7)
+            if self.per == "tensor":
+                raise UserError('scaled_integer: axis goes with per = "channel" or "group"; leave it out')
+        if self.group_size is None:
+            return
+        if self.per != "group":
+            raise UserError('scaled_integer: group_size goes with per = "group"; leave it out')
+        if self.group_size != -1:
+            check_integer("scaled_integer", "group_size", self.group_size, 1, 2**31)
+
+    def _check_zero_points(self) -> None:
+        if self.zero_point is None:
+            return
+        if self.symmetric or self.scale is None:
+            raise UserError(
+                "scaled_integer: zero_point goes with a fixed scale and symmetric = False; leave it out"
+            )
+        points = tuple(self.zero_point) if isinstance(self.zero_point, list | tuple) else (self.zero_point,)
+        for point in points:
+            check_integer("scaled_integer", "zero_point", point, *self.codes)
+        if len(points) != len(self.scale):  # type: ignore[arg-type]
+            raise UserError(f"scaled_integer: {len(points)} zero points for {len(self.scale)} scales")  # type: ignore[arg-type]
+        object.__setattr__(self, "zero_point", points)
+
+    def __repr__(self) -> str:
+        parts = [str(self.width), "" if self.symmetric else "affine"]
+        parts += [f"scale={listed(self.scale)}" if self.scale else ""]
+        parts += [f"zero={listed(self.zero_point)}" if self.zero_point else ""]
+        along = "" if self.axis is None else f"@{self.axis}"
+        size = f"{self.group_size or 32}".replace("-1", "all") if self.per == "group" else ""
+        scope = "" if self.per == "tensor" else f"/{self.per}{size}{along}"
+        return f"{'' if self.signed else 'u'}int<{','.join(filter(None, parts))}>{scope}"
+
+    @property
+    def codes(self) -> tuple[int, int]:
+        """Least and greatest integer code."""
+        if not self.signed:
+            return 0, 2**self.width - 1
+        greatest = 2 ** (self.width - 1) - 1
+        return (-greatest if self.symmetric else -greatest - 1), greatest
+
+    @property
+    def bits(self) -> float:
+        """Scales of tensors and channels are left out, those of groups are counted: their number is known."""
+        if self.per != "group" or self.group_size == -1:
+            return float(self.width)
+        return self.width + self._bits_of_part / (self.group_size or 32)
+
+    @property
+    def _bits_of_part(self) -> int:
+        return SCALE_BITS + (0 if self.symmetric else self.width)
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """Of the part with the greatest range, where scales are fixed."""
+        if not isinstance(self.scale, tuple):
+            return (-math.inf if self.signed or not self.symmetric else 0.0), math.inf
+        points = self.zero_point if isinstance(self.zero_point, tuple) else (0,) * len(self.scale)
+        pairs = tuple(zip(self.scale, points, strict=True))
+        low, high = self.codes
+        return min(s * (low - z) for s, z in pairs), max(s * (high - z) for s, z in pairs)
+
+    def storage_bits(self, shape: Sequence[int]) -> int:
+        return math.prod(shape) * self.width + self.tiling(shape).blocks * self._bits_of_part
+
+    def tiling(self, shape: Sequence[int]) -> Tiling:
+        """The parts of a tensor of this shape that have a scale of their own."""
+        if self.per == "group":
+            axis = -1 if self.axis is None else self.axis
+            return tiling(tuple(shape), self.group_size or 32, axis=axis)
+        return channels(shape, (self.axis or 0) if self.per == "channel" else None)
+
+    def quantize(self, x: Tensor) -> Tensor:
+        if x.numel() == 0:
+            return x.detach().clone()
+        tiles, blocks, scales, points = self._parts(x)
+        low, high = self.codes
+        y = (blocks / scales).round_()
+        y = y.clamp_(low, high) if points is None else y.add_(points).clamp_(low, high).sub_(points)
+        return tiles.join(y.mul_(scales)).to(x.dtype)
+
+    def inside(self, x: Tensor) -> Tensor:
+        return self._between(x, outside=False)
+
+    def clipped(self, x: Tensor) -> Tensor:
+        return self._between(x, outside=True)
+
+    def calibrated(self, x: Tensor) -> ScaledInteger:
+        if self.scale is not None or x.numel() == 0:
+            return self
+        _, _, scales, points = self._parts(x)
+        fixed = None if points is None else tuple(int(point) for point in as_values(points))
+        return dataclasses.replace(self, scale=as_values(scales), zero_point=fixed)
+
+    def _between(self, x: Tensor, *, outside: bool) -> Tensor:
+        if x.numel() == 0:
+            return x.isnan()
+        tiles, blocks, scales, points = self._parts(x)
+        low, high = (code if points is None else code - points for code in self.codes)
+        below, above = blocks < low * scales, blocks > high * scales
+        mask = below | above if outside else ~(below | above | blocks.isnan())
+        return tiles.join(mask)
+
+    def _parts(self, x: Tensor) -> tuple[Tiling, Tensor, Tensor, Tensor | None]:
+        """x in parts, and a scale and a zero point (None: 0) for each."""
+        tiles = self.tiling(x.shape)
+        blocks = tiles.split(working(x, double=self.width > 16))
+        if isinstance(self.scale, tuple):
+            scales = as_table(self.scale, tiles, blocks, repr(self))
+            if not isinstance(self.zero_point, tuple):
+                return tiles, blocks, scales, None
+            return tiles, blocks, scales, as_table(self.zero_point, tiles, blocks, repr(self))
+        if self.symmetric:
+            greatest = _greatest(blocks.abs() if self.signed else blocks, tiles)
+            return tiles, blocks, _usable(greatest / self.codes[1]), None
+        above, below = _greatest(blocks, tiles), _greatest(-blocks, tiles)
+        levels = float(self.codes[1] - self.codes[0])
+        scales = _usable(above / levels + below / levels)
+        return tiles, blocks, scales, (self.codes[0] + below / scales).round_().clamp_(*self.codes)
+
+
+def _greatest(blocks: Tensor, tiles: Tiling) -> Tensor:
+    """The greatest value of each part, from zero to the greatest finite one."""
+    import torch
+
+    greatest = blocks.amax(tiles.within, keepdim=True) if tiles.within else blocks
+    return greatest.clamp(0.0, torch.finfo(blocks.dtype).max)
+
+
+def _usable(scales: Tensor) -> Tensor:
+    """Scales to divide by: at least the least normal number, and 1 instead of 0."""
+    import torch
+
+    return torch.where(scales == 0, 1.0, scales.clamp_min(torch.finfo(scales.dtype).tiny))

@@ -1,0 +1,46 @@
+"""Scales as numbers in a format: tuples that hash, one value for a tensor or one for each part of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from widthwise.errors import UserError
+from widthwise.formats.base import check_number
+from widthwise.formats.tiling import Tiling
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+SCALE_BITS = 32  # what storing one takes: a float32
+
+
+def as_scales(name: str, key: str, value: object, *, positive: bool = True) -> tuple[float, ...] | None:
+    """A number or a list of them as a tuple, None as it is; raises UserError for what is no such number."""
+    if value is None:
+        return None
+    numbers = tuple(value) if isinstance(value, list | tuple) else (value,)
+    if not numbers:
+        raise UserError(f"{name}: {key} is empty; allowed: a number, or a list of them")
+    for number in numbers:
+        check_number(name, key, number, positive=positive)
+    return tuple(float(number) for number in numbers)
+
+
+def as_table(values: tuple[float, ...], tiles: Tiling, like: Tensor, name: str) -> Tensor:
+    """The values as a tensor that broadcasts against blocks; raises UserError where there are not as many blocks."""
+    if len(values) not in (1, tiles.blocks):
+        found = f"{name} is fixed for {len(values)} parts, but a tensor of shape {list(tiles.shape)}"
+        raise UserError(f"{found} has {tiles.blocks}; calibrate it on a tensor like this one")
+    table = like.new_tensor(values)
+    return table if len(values) == 1 else table.reshape(tiles.table_shape)
+
+
+def as_values(table: Tensor) -> tuple[float, ...]:
+    """The numbers of a table, exactly."""
+    return tuple(table.flatten().tolist())
+
+
+def listed(values: object) -> str:
+    """One number as it is, several as their count: for a format's repr."""
+    numbers = values if isinstance(values, tuple) else (values,)
+    return f"{numbers[0]:g}" if len(numbers) == 1 else f"[{len(numbers)}]"

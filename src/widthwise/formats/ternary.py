@@ -1,0 +1,138 @@
+"""Ternary: minus, zero, plus."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from widthwise.formats.base import Format, check_flag, check_integer, check_number, parameter
+from widthwise.formats.exact import working
+from widthwise.formats.scales import SCALE_BITS, as_scales, as_table, as_values, listed
+from widthwise.formats.tiling import Tiling, channels
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+OF_MEAN, OF_MEDIAN, OF_MAX = 0.75, 0.75, 0.05  # the threshold's share of each statistic of the magnitudes
+
+
+@dataclass(frozen=True, repr=False)
+class Ternary(Format):
+    """Two bits for three values: minus, zero, plus, times a scale.
+
+    Value set: {-a, 0, +a}; a magnitude above the threshold becomes a, any other 0. The threshold is `threshold`, or
+    0.75 * `mean`, or 0.05 * `max`, or 0.75 * `median` (the first that is given, statistics of the magnitudes), or else
+    0.75 times the mean magnitude of the data; a is 1, or with `scaling_factor` the mean of the magnitudes above the
+    threshold. What follows the data is taken from the whole tensor, all its samples together, or from each index along
+    `axis`, until `calibrated` fixes it. It is a threshold, not the nearest value; infinities count as their sign; NaN
+    stays NaN and, where something follows the data, makes its whole part NaN.
+    Source: Li and Liu 2016 (Ternary Weight Networks); Zhu et al. 2017 for the share of the maximum.
+    """
+
+    names: ClassVar[tuple[str, ...]] = ("ternary",)
+    aliases: ClassVar[Mapping[str, str]] = {"scaling": "scaling_factor", "maximum": "max"}
+
+    width: int = parameter("bits of a value: 2", 2)
+    scaling_factor: bool = parameter("a is the mean magnitude above the threshold, or else 1", False)
+    threshold: tuple[float, ...] | float | None = parameter("what a magnitude must exceed", None)
+    mean: float | None = parameter("mean magnitude, as measured before", None)
+    median: float | None = parameter("median magnitude, as measured before", None)
+    max: float | None = parameter("greatest magnitude, as measured before", None)
+    axis: int | None = parameter(
+        "one threshold and scale for each index along this axis; none: one of each", None
+    )
+    scale: tuple[float, ...] | float | None = parameter("a, fixed: a number or one for each index", None)
+
+    def __post_init__(self) -> None:
+        check_integer("ternary", "width", self.width, 2, 2)
+        check_flag("ternary", "scaling_factor", self.scaling_factor)
+        for key in ("mean", "median", "max"):
+            if getattr(self, key) is not None:
+                check_number("ternary", key, getattr(self, key), positive=False)
+        if self.axis is not None:
+            check_integer("ternary", "axis", self.axis, -8, 7)
+        object.__setattr__(
+            self, "threshold", as_scales("ternary", "threshold", self.threshold, positive=False)
+        )
+        object.__setattr__(self, "scale", as_scales("ternary", "scale", self.scale, positive=False))
+
+    def __repr__(self) -> str:
+        parts = [f"t={listed(self.fixed_threshold)}"] if self.fixed_threshold else []
+        parts += [f"a={listed(self.scale)}"] if self.scale else ["scaled"] if self.scaling_factor else []
+        along = f"@{self.axis}" if self.axis is not None else ""
+        return f"ternary{'<' + ','.join(parts) + '>' if parts else ''}{along}"
+
+    @property
+    def fixed_threshold(self) -> tuple[float, ...] | None:
+        """The threshold where it does not follow the data."""
+        if isinstance(self.threshold, tuple):
+            return self.threshold
+        given = ((OF_MEAN, self.mean), (OF_MAX, self.max), (OF_MEDIAN, self.median))
+        return next(((share * value,) for share, value in given if value is not None), None)
+
+    @property
+    def bits(self) -> float:
+        return 2.0
+
+    @property
+    def range(self) -> tuple[float, float]:
+        if self.scaling_factor and self.scale is None:
+            return -math.inf, math.inf
+        greatest = max(self.scale) if isinstance(self.scale, tuple) else 1.0
+        return -greatest, greatest
+
+    def storage_bits(self, shape: Sequence[int]) -> int:
+        scales = channels(shape, self.axis).blocks if self.scaling_factor or self.scale else 0
+        return 2 * math.prod(shape) + SCALE_BITS * scales
+
+    def quantize(self, x: Tensor) -> Tensor:
+        if x.numel() == 0:
+            return x.detach().clone()
+        y = working(x)
+        magnitudes = y.abs()
+        tiles = channels(y.shape, self.axis)
+        threshold = self._thresholds(magnitudes, tiles)
+        above = magnitudes > threshold
+        signs = above.to(y.dtype).copysign_(y).add_(y.clamp(0.0, 0.0))
+        if self.scale or self.scaling_factor:
+            signs.mul_(self._scales(magnitudes, above, tiles))
+        return signs.to(x.dtype)
+
+    def clipped(self, x: Tensor) -> Tensor:
+        fixed = self.calibrated(x)
+        return super().clipped(x) if fixed is self else fixed.clipped(x)
+
+    def calibrated(self, x: Tensor) -> Ternary:
+        if x.numel() == 0 or (self.fixed_threshold and (self.scale or not self.scaling_factor)):
+            return self
+        magnitudes = working(x).abs()
+        tiles = channels(x.shape, self.axis)
+        threshold = self._thresholds(magnitudes, tiles)
+        scale = self.scale
+        if self.scaling_factor and scale is None:
+            scale = as_values(self._scales(magnitudes, magnitudes > threshold, tiles))
+        return dataclasses.replace(
+            self, threshold=as_values(threshold), scale=scale, mean=None, median=None, max=None
+        )
+
+    def _thresholds(self, magnitudes: Tensor, tiles: Tiling) -> Tensor:
+        import torch
+
+        if self.fixed_threshold:
+            return as_table(self.fixed_threshold, tiles, magnitudes, repr(self))
+        means = magnitudes.mean(tiles.within, keepdim=True) if tiles.within else magnitudes
+        return means.mul(OF_MEAN).clamp_max_(torch.finfo(magnitudes.dtype).max)
+
+    def _scales(self, magnitudes: Tensor, above: Tensor, tiles: Tiling) -> Tensor:
+        import torch
+
+        if isinstance(self.scale, tuple):
+            return as_table(self.scale, tiles, magnitudes, repr(self))
+        kept = magnitudes * above
+        if not tiles.within:
+            return kept
+        counts = above.sum(tiles.within, keepdim=True).clamp_min_(1)
+        return (kept.sum(tiles.within, keepdim=True) / counts).clamp_max_(torch.finfo(kept.dtype).max)

@@ -1,0 +1,69 @@
+"""What a config names as text: a built-in name in either spelling, or an object as module:callable."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from widthwise.errors import UserError, unknown
+
+
+def canonical_name(name: str, table: Iterable[str]) -> str | None:
+    """The entry of the table that is this name but for case, "_" and "-"; None where there is none."""
+    plain = {entry.lower().replace("_", "-"): entry for entry in table}
+    return plain.get(name.strip().lower().replace("_", "-"))
+
+
+def load_object(spec: str, *, what: str) -> Any:
+    """The object that "module:name" names (the name may have dots); `what` says in errors what it is for.
+
+    Modules in the working directory can be named: it is put first on the import path and stays there, so that
+    they may import each other later. Raises UserError where module or name are missing or the import fails.
+    """
+    module_name, _, path = spec.partition(":")
+    if not all(part.isidentifier() for part in [*module_name.split("."), *path.split(".")]):
+        raise UserError(f"{what} {spec!r}: is not of the form module:callable, as in my_project.{what}:build")
+    found = _import(module_name, spec=spec, what=what)
+    for name in path.split("."):
+        if not hasattr(found, name):
+            public = [known for known in dir(found) if not known.startswith("_")]
+            raise unknown("object", name, public, where=f"{what} {spec}")
+        found = getattr(found, name)
+    return found
+
+
+def call_object(made: Callable[[], Any], spec: str, *, what: str) -> Any:
+    """What the user's callable returns when called without arguments; what it raises becomes a UserError."""
+    if not callable(made):
+        raise UserError(f"{what} {spec}: is a {type(made).__name__}; name something that can be called")
+    try:
+        return made()
+    except Exception as error:
+        raise UserError(f"{what} {spec}: calling it raised {describe_error(error)}") from error
+
+
+def describe_error(error: BaseException) -> str:
+    """Type and text of an exception on one line."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _import(module_name: str, *, spec: str, what: str) -> Any:
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+        importlib.invalidate_caches()
+    try:
+        return importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        # only a missing module that was named here is a wrong name; one that it imports is its own trouble
+        if error.name and f"{module_name}.".startswith(f"{error.name}."):
+            raise UserError(
+                f"{what} {spec}: no module named {error.name}; give one that is installed or lies in {here}"
+            ) from None
+        raise UserError(f"{what} {spec}: importing {module_name} raised {describe_error(error)}") from error
+    except (Exception, SystemExit) as error:  # the module is a script that may do anything, exit included
+        raise UserError(f"{what} {spec}: importing {module_name} raised {describe_error(error)}") from error

@@ -1,0 +1,100 @@
+"""Objects named as module:callable, and built-in names in either spelling."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from widthwise.errors import UserError
+from widthwise.importing import call_object, canonical_name, load_object
+
+
+def test_module_in_the_working_directory_is_found(project: Path):
+    (project / "own_networks.py").write_text("def build():\n    return 7\n")
+    assert load_object("own_networks:build", what="model")() == 7
+
+
+def test_module_in_a_package_and_dotted_name_are_found(project: Path):
+    (project / "own_package").mkdir()
+    (project / "own_package" / "nets.py").write_text("class Nets:\n    small = 'small network'\n")
+    assert load_object("own_package.nets:Nets.small", what="model") == "small network"
+
+
+def test_module_may_import_its_neighbour_later(project: Path):
+    (project / "neighbour.py").write_text("WIDTH = 3\n")
+    (project / "late_importer.py").write_text(
+        "def build():\n    import neighbour\n    return neighbour.WIDTH\n"
+    )
+    assert load_object("late_importer:build", what="model")() == 3
+
+
+def test_installed_module_is_found():
+    assert load_object("json:dumps", what="data")([1]) == "[1]"
+
+
+BAD_SPECS = {
+    "no colon": ("json", "module:callable"),
+    "no name": ("json:", "module:callable"),
+    "no module": (":dumps", "module:callable"),
+    "a path": ("folder/nets.py:build", "module:callable"),
+    "module missing": ("no_such_module:build", "no module named no_such_module"),
+    "submodule missing": ("json.no_such_part:build", "no module named json.no_such_part"),
+    "name missing": ("json:dump_s", "did you mean dumps"),
+    "dotted name missing": ("json:JSONEncoder.encod", "did you mean encode"),
+}
+
+
+@pytest.mark.parametrize(("spec", "says"), BAD_SPECS.values(), ids=BAD_SPECS.keys())
+def test_bad_spec_is_one_line_that_names_it(spec: str, says: str):
+    with pytest.raises(UserError) as caught:
+        load_object(spec, what="model")
+    text = str(caught.value)
+    assert text.startswith("model ")
+    assert spec in text
+    assert says in text
+    assert "\n" not in text
+
+
+BAD_MODULES = {
+    "syntax": ("def build(:\n", "SyntaxError"),
+    "exception": ("raise RuntimeError('first line\\nsecond line')\n", "RuntimeError: first line second line"),
+    "exit": ("import sys\nsys.exit(3)\n", "SystemExit: 3"),
+    "its own import": ("import no_such_dependency\n", "No module named 'no_such_dependency'"),
+}
+
+
+@pytest.mark.parametrize(("source", "says"), BAD_MODULES.values(), ids=BAD_MODULES.keys())
+def test_module_that_fails_to_import_says_why(project: Path, source: str, says: str):
+    (project / "failing_module.py").write_text(source)
+    with pytest.raises(UserError, match="importing failing_module raised") as caught:
+        load_object("failing_module:build", what="data")
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_callable_that_raises_keeps_its_cause():
+    def build() -> None:
+        raise KeyError("width")
+
+    with pytest.raises(UserError, match="calling it raised KeyError: 'width'") as caught:
+        call_object(build, "nets:build", what="model")
+    assert isinstance(caught.value.__cause__, KeyError)
+
+
+def test_what_cannot_be_called_is_refused():
+    with pytest.raises(UserError, match="is a int; name something that can be called"):
+        call_object(3, "nets:WIDTH", what="model")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("spelling", ["jsc-full", "jsc_full", "JSC-Full", " jsc-full "])
+def test_names_are_found_in_either_spelling(spelling: str):
+    assert canonical_name(spelling, ["jsc", "jsc-full"]) == "jsc-full"
+
+
+def test_canonical_spelling_of_the_table_is_kept():
+    assert canonical_name("toy-tiny", ["toy_tiny"]) == "toy_tiny"
+
+
+def test_unknown_name_is_none():
+    assert canonical_name("jscfull", ["jsc-full"]) is None

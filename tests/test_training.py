@@ -1,0 +1,230 @@
+"""Training in place: what it reaches, repeats, keeps and refuses."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+from torch.utils.data import DataLoader, TensorDataset
+
+from widthwise.data import load_data
+from widthwise.errors import UserError
+from widthwise.models import BUILT_IN_MODELS, load_model
+from widthwise.training import Epoch, History, fit, predict, score
+
+
+def state(model: nn.Module) -> dict[str, torch.Tensor]:
+    return {name: tensor.clone() for name, tensor in model.state_dict().items()}
+
+
+def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+class Foreign:
+    """A data module of torch's own loaders, which draw from the global random state."""
+
+    def __init__(self, x: torch.Tensor, y: torch.Tensor) -> None:
+        self.data = TensorDataset(x, y)
+
+    def train_dataloader(self) -> DataLoader:
+        return DataLoader(self.data, batch_size=16, shuffle=True)
+
+    def val_dataloader(self) -> DataLoader:
+        return DataLoader(self.data, batch_size=16)
+
+    test_dataloader = val_dataloader
+
+
+LEAST_ACCURACY = {  # on the test split, below what four seeds reached
+    "toy": 0.95,
+    "jsc-toy": 0.6,
+    "jsc-tiny": 0.6,
+    "jsc-s": 0.6,
+    "jsc-three-linear": 0.6,
+    "jsc-mlp": 0.6,
+    "digits-cnn": 0.95,
+    "digits-mlp": 0.9,
+}
+
+
+@pytest.mark.parametrize(("name", "least"), LEAST_ACCURACY.items())
+def test_built_in_networks_learn_with_the_defaults(name: str, least: float):
+    data = load_data(BUILT_IN_MODELS[name].data)
+    model = load_model(name)
+    fit(model, data)
+    assert score(model, data.test_dataloader()).accuracy > least
+
+
+def test_every_built_in_network_is_trained_here():
+    assert set(LEAST_ACCURACY) == set(BUILT_IN_MODELS)
+
+
+def test_same_seed_same_weights_and_the_random_state_stays():
+    x, y = torch.randn(64, 4), torch.arange(64) % 2
+    results = []
+    for seed in (3, 3, 4):
+        torch.manual_seed(len(results))
+        before = torch.get_rng_state()
+        model = nn.Sequential(load_model("toy"), nn.Dropout(0.2))
+        history = fit(model, Foreign(x, y), epochs=3, seed=seed)
+        assert torch.equal(torch.get_rng_state(), before)
+        results.append((history, state(model)))
+    (first, weights), (again, same_weights), (other, _) = results
+    assert first == again
+    assert same(weights, same_weights)
+    assert first != other
+
+
+def test_the_weights_kept_are_those_of_the_best_epoch():
+    data = load_data("jsc")
+    model = load_model("jsc-tiny")
+    history = fit(model, data, epochs=30, learning_rate=0.3)
+    kept = score(model, data.val_dataloader())
+    assert history.best_epoch < 30  # so that the last weights are not the best ones
+    assert (kept.accuracy, kept.loss) == (history.best.val_accuracy, history.best.val_loss)
+    assert kept.accuracy == max(history.val_accuracy)
+    assert not model.training
+
+
+def test_history_prefers_accuracy_then_loss_then_the_earlier():
+    epochs = [(0.5, 0.1), (0.9, 0.4), (0.9, 0.3), (0.9, 0.3)]
+    history = History(
+        tuple(Epoch(n, 1.0, loss, accuracy) for n, (accuracy, loss) in enumerate(epochs, start=1))
+    )
+    assert history.best_epoch == 3
+    assert history.val_loss == (0.1, 0.4, 0.3, 0.3)
+    assert history.val_accuracy == (0.5, 0.9, 0.9, 0.9)
+    assert history.train_loss == (1.0,) * 4
+
+
+def test_progress_hears_of_each_epoch_in_order():
+    heard: list[Epoch] = []
+    history = fit(load_model("jsc-tiny"), load_data("jsc"), epochs=4, progress=heard.append)
+    assert tuple(heard) == history.epochs
+    assert [epoch.number for epoch in heard] == [1, 2, 3, 4]
+
+
+def test_an_interruption_leaves_the_best_weights_so_far():
+    data, model, heard = load_data("jsc"), load_model("jsc-tiny"), []
+
+    def interrupt(epoch: Epoch) -> None:
+        heard.append(epoch)
+        if epoch.number == 6:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(model, data, progress=interrupt)
+    best = History(tuple(heard)).best
+    assert score(model, data.val_dataloader()).accuracy == best.val_accuracy
+    assert not model.training
+
+
+def test_score_is_over_all_samples_whatever_the_batches():
+    model = load_model("jsc-mlp")
+    small, large = load_data("jsc", batch_size=7), load_data("jsc", batch_size=1000)
+    scores, labels = predict(model, large.val_dataloader())
+    found = score(model, small.val_dataloader())
+    assert found.samples == len(labels) == len(scores)
+    assert found.loss == pytest.approx(cross_entropy(scores, labels).item(), abs=1e-6)
+    assert found.accuracy == (scores.argmax(dim=1) == labels).double().mean().item()
+
+
+def test_predicting_leaves_mode_and_statistics():
+    model = load_model("jsc-toy").train()
+    before = state(model)
+    predict(model, load_data("jsc").val_dataloader())
+    assert model.training
+    assert same(state(model), before)
+
+
+def test_a_last_batch_of_one_is_left_out_of_a_pass():
+    x, y = torch.randn(17, 16), torch.arange(17) % 5
+    history = fit(load_model("jsc-tiny"), Foreign(x, y), epochs=2)
+    assert len(history.epochs) == 2
+
+
+def test_batches_of_one_train_where_nothing_is_normalised():
+    data = load_data("toy_tiny", batch_size=1, splits=(0.02, 0.48, 0.5))
+    model = load_model("toy")
+    before = state(model)
+    fit(model, data, epochs=1)
+    assert not same(state(model), before)
+
+
+def test_frozen_parameters_stay():
+    model = load_model("jsc-mlp")
+    for parameter in model.layer0.parameters():  # type: ignore[union-attr]
+        parameter.requires_grad_(False)
+    before = state(model)
+    fit(model, load_data("jsc"), epochs=2)
+    assert torch.equal(model.state_dict()["layer0.weight"], before["layer0.weight"])
+    assert not torch.equal(model.state_dict()["layer1.weight"], before["layer1.weight"])
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
+def test_each_optimizer_lowers_the_loss(optimizer):
+    history = fit(load_model("jsc-mlp"), load_data("jsc"), epochs=15, optimizer=optimizer)
+    assert history.train_loss[-1] < history.train_loss[0]
+
+
+def test_diverging_training_is_one_line_and_keeps_the_weights():
+    model = load_model("jsc-mlp")
+    before = state(model)
+    with pytest.raises(
+        UserError, match=r"training diverged in epoch 1: the loss is .*; lower learning_rate \(now 1e\+30"
+    ):
+        fit(model, load_data("jsc"), learning_rate=1e30, optimizer="sgd")
+    assert same(state(model), before)
+    assert not model.training
+
+
+def frozen() -> nn.Module:
+    return load_model("toy").requires_grad_(False)
+
+
+BAD_SETTINGS = {
+    "epochs": ("jsc-tiny", "jsc", {"epochs": 0}, "epochs = 0 is no whole number from 1"),
+    "epochs type": ("jsc-tiny", "jsc", {"epochs": 1.5}, "epochs = 1.5 is no whole number"),
+    "learning rate": ("jsc-tiny", "jsc", {"learning_rate": 0}, "learning_rate = 0 is no number above 0"),
+    "NaN rate": ("jsc-tiny", "jsc", {"learning_rate": float("nan")}, "learning_rate = nan is no number"),
+    "optimizer": (
+        "jsc-tiny",
+        "jsc",
+        {"optimizer": "adamm"},
+        "no optimizer named 'adamm'; did you mean adam?",
+    ),
+    "device": ("jsc-tiny", "jsc", {"device": "abacus"}, "device 'abacus' can't be used here"),
+    "data": ("jsc-tiny", "toy_tiny", {}, "samples of shape [4] don't fit the network"),
+    "nothing to train": (frozen, "toy_tiny", {}, "has no parameters to train"),
+}
+
+
+@pytest.mark.parametrize(
+    ("network", "data", "options", "says"), BAD_SETTINGS.values(), ids=BAD_SETTINGS.keys()
+)
+def test_bad_settings_are_refused_in_one_line(network, data: str, options: dict, says: str):
+    model = load_model(network if isinstance(network, str) else network())
+    with pytest.raises(UserError) as caught:
+        fit(model, load_data(data), **options)
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_normalisation_over_batches_of_one_says_what_to_do():
+    with pytest.raises(UserError, match=r"training on a batch of 1 failed: .*; take a larger batch_size"):
+        fit(load_model("jsc-tiny"), load_data("jsc", batch_size=1))
+
+
+@pytest.mark.parametrize("label", [-1, 5])
+def test_labels_beyond_the_outputs_are_refused(label: int):
+    x, y = torch.randn(40, 16), torch.arange(40) % 5
+    y[37] = label
+    with pytest.raises(UserError, match=f"label {label} is out of range; the network has 5 outputs"):
+        fit(load_model("jsc-tiny"), Foreign(x, y), epochs=1)
+
+
+def test_no_samples_to_judge_on_is_an_error():
+    with pytest.raises(UserError, match="no samples to judge the network on"):
+        score(load_model("toy"), [])
