@@ -1,0 +1,1 @@
+"""What a candidate is judged by: quality from predictions, cost from the network alone."""
