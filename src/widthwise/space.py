@@ -1,0 +1,84 @@
+"""Decisions and candidates: what a search may choose, as arrays of choice indices."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+IntArray = NDArray[np.int64]
+FloatArray = NDArray[np.float64]
+
+ENUMERATION_CHUNK = 8192
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One variable of a search: a name and the values that it may take."""
+
+    name: str
+    choices: tuple[Any, ...]
+
+    @property
+    def ordered(self) -> bool:
+        """Whether the choices are numbers in ascending order, so that neighbours are alike."""
+        numbers = [c for c in self.choices if isinstance(c, int | float) and not isinstance(c, bool)]
+        return len(numbers) == len(self.choices) and numbers == sorted(numbers)
+
+
+@dataclass(frozen=True)
+class Space:
+    """The decisions of a search; a candidate is a row [D] of choice indices, a batch an array [K, D]."""
+
+    decisions: tuple[Decision, ...]
+
+    @cached_property
+    def cardinalities(self) -> IntArray:
+        """How many choices each decision has, [D]."""
+        return np.array([len(decision.choices) for decision in self.decisions], dtype=np.int64)
+
+    @property
+    def size(self) -> int:
+        """How many candidates there are."""
+        return math.prod(len(decision.choices) for decision in self.decisions)
+
+    def sample(self, n: int, rng: np.random.Generator) -> IntArray:
+        """Uniform candidates [n, D], drawn with replacement."""
+        return rng.integers(0, self.cardinalities, size=(n, len(self.decisions)), dtype=np.int64)
+
+    def enumerate(self, *, start: int = 0, chunk: int = ENUMERATION_CHUNK) -> Iterator[IntArray]:
+        """All candidates from position `start` on, in chunks [k, D]; the last decision changes fastest."""
+        for first in range(start, self.size, chunk):
+            yield self.at(range(first, min(first + chunk, self.size)))
+
+    def at(self, positions: Sequence[int]) -> IntArray:
+        """The candidates [k, D] at these positions of the enumeration, which may be beyond 2^63."""
+        rows = np.empty((len(positions), len(self.decisions)), dtype=np.int64)
+        small = self.size <= np.iinfo(np.int64).max
+        left = np.array(positions, dtype=np.int64 if small else object)
+        for column in range(len(self.decisions) - 1, -1, -1):
+            count = len(self.decisions[column].choices)
+            rows[:, column] = left % count
+            left = left // count
+        return rows
+
+    def positions(self, candidates: IntArray) -> list[int]:
+        """Where each of the candidates [K, D] stands in the enumeration: a number that identifies it."""
+        small = self.size <= np.iinfo(np.int64).max
+        total = np.zeros(len(candidates), dtype=np.int64 if small else object)
+        for column, decision in enumerate(self.decisions):
+            total = total * len(decision.choices) + candidates[:, column]
+        return [int(position) for position in total]
+
+    def chosen(self, candidate: ArrayLike) -> dict[str, Any]:
+        """Names to chosen values of one candidate [D]."""
+        indices = np.asarray(candidate, dtype=np.int64)
+        return {
+            decision.name: decision.choices[index]
+            for decision, index in zip(self.decisions, indices, strict=True)
+        }
