@@ -1,0 +1,74 @@
+"""Strategies by name: what proposes candidates and learns from results."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from widthwise.errors import UserError
+from widthwise.strategies.protocol import CostFunction, Strategy, replay
+from widthwise.strategies.registry import STRATEGIES, Option, StrategySource, strategy_source
+
+if TYPE_CHECKING:
+    from optuna.samplers import BaseSampler
+
+    from widthwise.metrics.catalogue import Direction
+    from widthwise.space import Space
+
+__all__ = [
+    "STRATEGIES",
+    "CostFunction",
+    "Option",
+    "Strategy",
+    "StrategySource",
+    "replay",
+    "strategy",
+    "strategy_source",
+]
+
+
+def strategy(
+    name: str | BaseSampler,
+    space: Space,
+    *,
+    objectives: Mapping[str, Direction],
+    seed: int = 0,
+    options: Mapping[str, Any] | None = None,
+    costs: CostFunction | None = None,
+) -> Strategy:
+    """The strategy of this name over the space, ready to be asked.
+
+    `name` is one of STRATEGIES in any spelling, `module:Class`, `optunahub/package`, or an Optuna sampler.
+    `objectives` are metric names with their direction; what is told is to be maximised all the same. `costs`
+    gives what is known of candidates without evaluating them. Raises UserError for unknown names and options
+    and where the strategy can't handle the space.
+    """
+    _check_space(space, objectives)
+    arguments: dict[str, Any] = {"objectives": objectives, "seed": seed, "costs": costs}
+    given = dict(options or {})
+    if not isinstance(name, str):
+        from widthwise.strategies.optuna import OptunaStrategy
+
+        return OptunaStrategy(space, sampler=name, options=given, **arguments)
+    source = strategy_source(name)
+    checked = source.checked(given)
+    if source.target.endswith(":OptunaStrategy"):
+        from widthwise.strategies.optuna import OptunaStrategy
+
+        return OptunaStrategy(space, sampler=source.name, options=checked, **arguments)
+    if source.name not in STRATEGIES:
+        from widthwise.strategies.own import own_strategy
+
+        return own_strategy(source.target, space, options=checked, **arguments)
+    from widthwise.importing import load_object
+
+    made: Strategy = load_object(source.target, what="strategy")(space, options=checked, **arguments)
+    return made
+
+
+def _check_space(space: Space, objectives: Mapping[str, Direction]) -> None:
+    if not objectives:
+        raise UserError("strategy: no objective to search by; give at least one metric with its direction")
+    for decision in space.decisions:
+        if not decision.choices:
+            raise UserError(f"strategy: decision {decision.name} has no choices; give it at least one")

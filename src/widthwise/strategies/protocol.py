@@ -1,0 +1,57 @@
+"""What a strategy is: two verbs over arrays, and how one is brought back to where a stored search stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from widthwise.space import FloatArray, IntArray
+
+CostFunction = Callable[["IntArray"], "FloatArray"]
+"""Candidates [K, D] to their exact objective values [K, objectives], all to be maximised, NaN in the columns
+that need an evaluation."""
+
+
+@runtime_checkable
+class Strategy(Protocol):
+    """Proposes candidates and learns from results; knows nothing of evaluators or storage.
+
+    A class of one's own takes `(space, *, objectives, seed, options, costs)` and is named `module:Class`.
+    """
+
+    batch: int
+    """How many candidates a call should ask for where the caller is free to choose."""
+
+    def ask(self, n: int) -> IntArray:
+        """Up to n candidates [k, D] that were neither proposed nor told before.
+
+        k = 0 means that nothing more will be proposed and `finished` says why; where `finished` is None, the
+        strategy first needs to be told about candidates that it proposed.
+        """
+
+    def tell(self, candidates: IntArray, values: FloatArray) -> None:
+        """Results [k, objectives] of candidates [k, D], in the order of the objectives, all to be maximised.
+
+        A row with NaN is a failure. Candidates that the strategy never proposed are welcome too.
+        """
+
+    @property
+    def finished(self) -> str | None:
+        """Why nothing more will be proposed, as "all 18 candidates proposed"; None while there is more."""
+
+
+def replay(strategy: Strategy, batches: Iterable[tuple[IntArray, FloatArray]]) -> None:
+    """Bring a fresh strategy, made with the same seed and options, to where the one told these stood.
+
+    `batches` are the stored trials in their order, [k, D] and [k, objectives] for each batch that was asked.
+    From then on the strategy proposes what the uninterrupted one would have. A strategy may have a method
+    `replay(batches)` of its own; the others are asked and told again.
+    """
+    own = getattr(strategy, "replay", None)
+    if own is not None:
+        own(batches)
+        return
+    for candidates, values in batches:
+        strategy.ask(len(candidates))
+        strategy.tell(candidates, values)
