@@ -1,0 +1,218 @@
+"""Graphs: a captured network, its layers, and the schemes that they compute with."""
+
+from __future__ import annotations
+
+import copy
+import operator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+import torch
+from torch import fx, nn
+
+from widthwise.errors import UserError
+from widthwise.importing import describe_error
+from widthwise.layers import QUANTISABLE, layer_type
+from widthwise.quantized import FunctionLayer, Quantized, parameter_role
+from widthwise.scheme import TENSORS, Scheme, TensorName
+
+Capture = Literal["fx", "module"]
+META = "widthwise"  # the key of our metadata in node.meta
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A node that computes: a module, a function or a method in the graph."""
+
+    node: fx.Node
+    type: str  # linear, batch_norm1d, add …
+    module: nn.Module | None  # without its wrapper; None where the node calls a function or a method
+    tensors: tuple[TensorName, ...]  # what a scheme can quantise in it; empty: nothing
+
+    @property
+    def name(self) -> str:
+        """The node's name, as configs select it: seq_blocks_2."""
+        return self.node.name
+
+
+class Graph:
+    """A captured network: the module that runs, and the fx graph of its layers.
+
+    Capture is by torch.fx; a network that can't be traced is captured at module level: its layers are the leaf
+    modules, formats apply to these alone, and what lies between them runs as it is. The float weights are always
+    kept, shared with the network given; every pass works on a `copy`.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self.capture_error: str | None = None
+        if isinstance(model, fx.GraphModule):
+            self.model: nn.Module = model
+            return
+        try:
+            traced = _Tracer().trace(model)
+        except Exception as error:  # tracing runs the user's forward on proxies, which may raise anything
+            self.capture_error = describe_error(error)
+            self.model = model
+            self._leaf_graph = _leaf_modules(model)
+            return
+        self.model = fx.GraphModule(model, traced, type(model).__name__)
+
+    @property
+    def capture(self) -> Capture:
+        """How the network was captured; at module level `capture_error` says why fx could not."""
+        return "fx" if isinstance(self.model, fx.GraphModule) else "module"
+
+    @property
+    def fx_graph(self) -> fx.Graph:
+        """The nodes in execution order; at module level one node for each leaf module, without data flow."""
+        return self.model.graph if isinstance(self.model, fx.GraphModule) else self._leaf_graph
+
+    @property
+    def modules(self) -> dict[str, nn.Module]:
+        """All modules by the names that nodes target."""
+        return dict(self.model.named_modules())
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The nodes that compute, in execution order."""
+        modules = self.modules
+        return [_layer(node, modules) for node in self.fx_graph.nodes if node.op.startswith("call_")]
+
+    def scheme(self, name: str) -> Scheme:
+        """The scheme that the node of this name computes with."""
+        target = str(self.node(name).target)
+        module = self.modules.get(target)
+        return module.scheme if isinstance(module, Quantized) else Scheme()
+
+    def node(self, name: str) -> fx.Node:
+        """The node of this name; raises UserError where there is none."""
+        for node in self.fx_graph.nodes:
+            if node.name == name:
+                return cast(fx.Node, node)
+        raise UserError(f"{name}: no such node in the graph; `widthwise inspect` lists them")
+
+    def copy(self) -> Graph:
+        """An independent graph: changing one, weights included, leaves the other as it is."""
+        made = copy.copy(self)
+        made.model = copy.deepcopy(self.model)
+        if self.capture == "module":
+            made._leaf_graph = _copied(self._leaf_graph)
+        return made
+
+    def quantized(self, schemes: Mapping[str, Scheme]) -> Graph:
+        """A copy in which the named nodes compute with these schemes; an empty scheme makes a node float again."""
+        made = self.copy()
+        for name, scheme in schemes.items():
+            made._set_scheme(made.node(name), scheme)
+        if isinstance(made.model, fx.GraphModule):
+            made.model.delete_all_unused_submodules()
+            made.model.recompile()
+        return made
+
+    def _set_scheme(self, node: fx.Node, scheme: Scheme) -> None:
+        module = self.modules.get(str(node.target)) if node.op == "call_module" else None
+        if isinstance(module, Quantized):
+            layer: nn.Module = module.layer
+        elif module is not None:
+            layer = module
+        else:
+            layer = FunctionLayer(_function(node))
+        if module is None and not scheme:
+            return
+        wrapped = Quantized(layer, scheme) if scheme or isinstance(layer, FunctionLayer) else layer
+        target = self._own_target(node)
+        _set_submodule(self.model, target, wrapped)
+        if node.op != "call_module":
+            node.op = "call_module"
+        node.target = target
+
+    def _own_target(self, node: fx.Node) -> str:
+        """Where the node's module lies: a module that several nodes share gets a place for each of them."""
+        if node.op != "call_module":
+            return f"{node.name}_layer"
+        target = str(node.target)
+        readers = [other for other in self.fx_graph.nodes if other.target == node.target]
+        return target if len(readers) == 1 else f"{target.replace('.', '_')}_of_{node.name}"
+
+
+class _Tracer(fx.Tracer):
+    """Records what a network computes, down to torch's own layers and ours."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return isinstance(m, Quantized | FunctionLayer) or super().is_leaf_module(m, module_qualified_name)
+
+
+def _layer(node: fx.Node, modules: Mapping[str, nn.Module]) -> Layer:
+    if node.op != "call_module":
+        kind = layer_type(cast(Any, node.target))
+        return Layer(node, kind, None, ("data_in",) if kind in QUANTISABLE else ())
+    module = modules[str(node.target)]
+    inner = module.layer if isinstance(module, Quantized) else module
+    kind = layer_type(inner)
+    if isinstance(inner, FunctionLayer):
+        return Layer(node, kind, None, ("data_in",))
+    return Layer(node, kind, inner, layer_tensors(inner, kind))
+
+
+def layer_tensors(module: nn.Module, kind: str) -> tuple[TensorName, ...]:
+    """Which tensors of the module a scheme can quantise."""
+    if kind not in QUANTISABLE:
+        return ()
+    roles = {parameter_role(name) for name, _ in module.named_parameters()}
+    if kind not in ("embedding", "embedding_bag"):
+        roles.add("data_in")
+    return tuple(tensor for tensor in TENSORS if tensor in roles)
+
+
+@dataclass(frozen=True)
+class _Method:
+    """A call of the first argument's method, as a function."""
+
+    __name__: str
+
+    def __call__(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        return operator.methodcaller(self.__name__, *args, **kwargs)(x)
+
+
+def _function(node: fx.Node) -> Callable[..., Any]:
+    return _Method(str(node.target)) if node.op == "call_method" else cast(Callable[..., Any], node.target)
+
+
+def _leaf_modules(model: nn.Module) -> fx.Graph:
+    graph = fx.Graph()
+    graph.placeholder("x")
+    for name in _leaves(model, ""):
+        graph.call_module(name)
+    return graph
+
+
+def _leaves(module: nn.Module, prefix: str) -> Iterator[str]:
+    for name, child in module.named_children():
+        path = f"{prefix}{name}"
+        if layer_type(child) in QUANTISABLE or not any(True for _ in child.children()):
+            yield path
+        else:
+            yield from _leaves(child, f"{path}.")
+
+
+def _copied(graph: fx.Graph) -> fx.Graph:
+    made = fx.Graph()
+    made.graph_copy(graph, {})
+    return made
+
+
+def _set_submodule(model: nn.Module, target: str, module: nn.Module) -> None:
+    parent, _, name = target.rpartition(".")
+    setattr(model.get_submodule(parent), name, module)
+
+
+def run_in_eval_mode(model: nn.Module, *args: Any, **kwargs: Any) -> Any:
+    """What the model returns in eval mode without gradients; its mode is as before afterwards."""
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            return model(*args, **kwargs)
+    finally:
+        model.train(was_training)
