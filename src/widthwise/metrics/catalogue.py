@@ -1,4 +1,4 @@
-"""The metrics that a config may name: what each is, in which unit, and which way is better (imports no torch)."""
+"""The metrics that a config may name: what each is, its unit, and which way is better (imports no torch)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PER_CLASS = ("precision", "recall", "f1")  # may be asked of one class: f1[2], f
 
 @dataclass(frozen=True)
 class Metric:
-    """One figure per candidate. `direction` is its natural one: which way is better where nothing else is said."""
+    """One figure per candidate; `direction` says which way is better where the config does not."""
 
     name: str
     kind: Kind
@@ -60,9 +60,10 @@ METRICS: dict[str, Metric] = {metric.name: metric for metric in _QUALITY + _COST
 def find_metric(name: str, where: str = "") -> Metric:
     """The metric of this name; its `.name` is the name as written, so that results are found under it.
 
-    Allowed are the names in METRICS, `f1[2]`, `f1[t]` (also precision, recall: of one class, by index or name), and
-    torchmetrics classes: `MulticlassCohenKappa`, `torchmetrics.classification.MulticlassAUROC`, or the functional
-    name `cohen_kappa`, which stands for the Multiclass class where there is one. Raises UserError for another name.
+    Allowed are the names in METRICS; precision, recall and f1 of one class, by index or name (`f1[2]`,
+    `f1[t]`); and torchmetrics classes: `MulticlassCohenKappa`, `torchmetrics.classification.MulticlassAUROC`,
+    or the functional name `cohen_kappa`, which stands for the Multiclass class where there is one. Raises
+    UserError.
     """
     if name in METRICS:
         return METRICS[name]
@@ -72,7 +73,7 @@ def find_metric(name: str, where: str = "") -> Metric:
     source = _torchmetrics_class(name)
     if source is None:
         raise _no_metric(name, where)
-    return Metric(name, "quality", _torchmetrics_direction(source), "", f"torchmetrics' {source}", source)
+    return Metric(name, "quality", _torchmetrics_direction(source), "", f"as {source} has it", source)
 
 
 def per_class(name: str) -> tuple[str, str] | None:
@@ -82,7 +83,7 @@ def per_class(name: str) -> tuple[str, str] | None:
 
 
 def class_index(name: str, classes: int, class_names: Sequence[str] = (), where: str = "") -> int:
-    """Which class `f1[t]` or `f1[2]` asks for: a class name goes before an index. Raises UserError for no class."""
+    """Which class `f1[t]` or `f1[2]` asks for: a name goes before an index. Raises UserError for no class."""
     asked = per_class(name)
     key = asked[1] if asked else name
     if key in class_names:
@@ -101,7 +102,7 @@ def torchmetrics_classes() -> dict[str, str]:
 
 @cache
 def _torchmetrics_classes() -> dict[str, str]:
-    """Read from the `__all__` of each namespace's source: importing torchmetrics would import torch (seconds)."""
+    """Read from the `__all__` in each namespace: importing torchmetrics would import torch (seconds)."""
     import ast
     from importlib.util import find_spec
 
@@ -138,7 +139,7 @@ def _torchmetrics_class(name: str) -> str | None:
 
 
 def _torchmetrics_direction(source: str) -> Direction:
-    """Errors, losses, distances and unfairness are better small; the tests compare this with `higher_is_better`."""
+    """Errors, losses, distances and unfairness are better small, as `higher_is_better` has it."""
     small = re.search(
         r"Error|Loss|Distance|Deviance|Divergence|Perplexity|Fairness|GroupStatRates|EER$", source
     )
