@@ -7,12 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from widthwise.errors import UserError, unknown
 from widthwise.metrics.catalogue import Direction
-
-FloatArray = NDArray[np.float64]
+from widthwise.space import FloatArray
 
 
 @dataclass(frozen=True)
@@ -62,16 +60,18 @@ def objective_values(
         columns, signs = [sum(columns[1:], columns[0])], [_sign(_sum_direction(direction))]
     else:
         signs = [_sign(objective.direction) for objective in objectives]
-    return np.stack(columns, axis=1) * np.array(signs)
+    values: FloatArray = np.stack(columns, axis=1) * np.array(signs)
+    return values
 
 
 def sum_conflicts(objectives: Sequence[Objective], direction: Direction | None) -> list[str]:
     """A line for each metric that the sum pulls against its own direction: what happens, what to write."""
     whole = _sum_direction(direction)
     return [
-        f"{o.name} should be {o.direction}d, but scale = {o.scale:g} in a sum that is {whole}d does the
-        opposite;" f" set {o.name}.scale = {-o.scale:g}" for o in objectives if _sign(o.direction) *
-        _sign(whole) * o.scale < 0
+        f"{o.name} should be {o.direction}d, but scale = {o.scale:g} in a sum that is {whole}d does the"
+        f" opposite; set {o.name}.scale = {-o.scale:g}"
+        for o in objectives
+        if _sign(o.direction) * _sign(whole) * o.scale < 0
     ]
 
 

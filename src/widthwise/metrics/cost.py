@@ -6,12 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from widthwise.errors import UserError, unknown
 from widthwise.metrics.catalogue import METRICS
-
-FloatArray = NDArray[np.float64]
+from widthwise.space import FloatArray
 
 FLOAT_BITS = 32  # of every number that has no format
 COSTS = tuple(name for name, metric in METRICS.items() if metric.kind == "cost")

@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from widthwise.errors import UserError, unknown
 from widthwise.metrics.catalogue import METRICS, class_index, per_class
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
+from widthwise.space import FloatArray, IntArray
 
 QUALITY = tuple(name for name, metric in METRICS.items() if metric.kind == "quality")
 
