@@ -1,0 +1,31 @@
+"""Configs: the lab's TOML schema, checked at the door, as typed objects (imports nothing heavy)."""
+
+from __future__ import annotations
+
+from widthwise.config.schema import (
+    Constraint,
+    DataOptions,
+    Evaluation,
+    Objective,
+    QuantisationSearch,
+    Search,
+    SearchConfig,
+    SeedRule,
+    StrategySettings,
+    Training,
+    WidthSearch,
+)
+
+__all__ = [
+    "Constraint",
+    "DataOptions",
+    "Evaluation",
+    "Objective",
+    "QuantisationSearch",
+    "Search",
+    "SearchConfig",
+    "SeedRule",
+    "StrategySettings",
+    "Training",
+    "WidthSearch",
+]

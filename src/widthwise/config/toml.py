@@ -1,0 +1,134 @@
+"""TOML in and out: files with their errors on one line, values on the command line, and a small writer."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from widthwise.errors import UserError
+from widthwise.files import existing_file
+
+LARGEST = 1_000_000  # bytes: a config is a page of text, anything greater is another file
+
+
+def read_toml(path: str | Path) -> dict[str, Any]:
+    """The tables of a TOML file; raises UserError with the line where it is broken, or where it can't be read."""
+    file = existing_file(path)
+    try:
+        with file.open("rb") as stream:
+            content = stream.read(LARGEST + 1)
+    except OSError as error:
+        raise UserError(f"{path}: can't be read: {error.strerror}; check the file") from None
+    if len(content) > LARGEST:
+        raise UserError(f"{path}: is greater than {LARGEST:,} bytes; a config is a short TOML file")
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise UserError(f"{path}: line {line}: is no UTF-8 text; save the file as UTF-8") from None
+    return parse_toml(text.replace("\r\n", "\n"), label=str(path))
+
+
+def parse_toml(text: str, *, label: str) -> dict[str, Any]:
+    """The tables of TOML text; raises UserError with the line where it is broken."""
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise UserError(f"{label}: is nested too deeply; a config has no more than six levels") from None
+    except ValueError as error:  # TOMLDecodeError, and integers of thousands of digits
+        raise UserError(f"{label}: {_with_line_first(str(error), text)}") from None
+
+
+def _with_line_first(message: str, text: str) -> str:
+    """tomllib's message, "… (at line 3, column 5)", as "line 3: … (column 5: `the line`)"."""
+    message = " ".join(message.split())
+    found = re.fullmatch(r"(.*) \(at line (\d+), column (\d+)\)", message)
+    if found is None:
+        return f"broken TOML: {message.removesuffix('(at end of document)').strip()}, at the end of the file"
+    what, line, column = found[1], int(found[2]), found[3]
+    lines = text.split("\n")
+    seen = shortened(lines[line - 1].strip()) if line <= len(lines) else ""
+    return f"line {line}: broken TOML: {what} at column {column}: {seen}"
+
+
+def parse_value(text: str) -> Any:
+    """A value as it would stand in a config (8, [2, 4], "text", true), or the text itself where it is none."""
+    try:
+        parsed = tomllib.loads(f"value = {text}")
+    except (ValueError, RecursionError):
+        return text
+    return parsed["value"] if list(parsed) == ["value"] else text
+
+
+def parse_key(text: str) -> tuple[str, ...]:
+    """The parts of a dotted key, quoted parts unquoted; raises UserError where it is none."""
+    error = UserError(f"--set {text!r}: is no dotted key, as in search.strategy.setup.n_trials")
+    if "=" in text.replace("\n", "=") and not re.search("[\"']", text):
+        raise error
+    try:
+        tables: Any = tomllib.loads(f"{text} = 0")
+    except (ValueError, RecursionError):
+        raise error from None
+    parts = []
+    while isinstance(tables, dict):
+        if len(tables) != 1:
+            raise error
+        ((part, tables),) = tables.items()
+        parts.append(part)
+    if tables != 0 or isinstance(tables, bool):
+        raise error
+    return tuple(parts)
+
+
+def dotted(path: Iterable[str]) -> str:
+    """A path as TOML writes it, on one line whatever it holds: search.seed."seq.2".config."""
+    return ".".join(part if re.fullmatch(r"[A-Za-z0-9_-]+", part) else _text(part) for part in path)
+
+
+def shown(value: object) -> str:
+    """A value for an error message, on one line and not too long."""
+    return shortened(repr(list(value)) if isinstance(value, tuple) else repr(value))
+
+
+def shortened(text: str) -> str:
+    """The text in at most 60 characters."""
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def dumps(tables: Mapping[str, Any]) -> str:
+    """TOML text of nested mappings: the values of a table first, then its tables; the same for equal input."""
+    return "\n".join(_table_lines(tables, ())).lstrip("\n") + "\n"
+
+
+def _table_lines(table: Mapping[str, Any], path: tuple[str, ...]) -> list[str]:
+    values = {key: value for key, value in table.items() if not isinstance(value, Mapping)}
+    tables = {key: value for key, value in table.items() if isinstance(value, Mapping)}
+    lines = []
+    if path and (values or not tables):
+        lines += ["", f"[{dotted(path)}]"]
+    lines += [f"{dotted([key])} = {_value(value)}" for key, value in values.items()]
+    for key, inner in tables.items():
+        lines += _table_lines(inner, (*path, key))
+    return lines
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return _text(value)
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_value, value))}]"
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{dotted([key])} = {_value(inner)}" for key, inner in value.items()) + "}"
+    return repr(value)  # int and float, inf and nan included, are written alike in both languages
+
+
+def _text(text: str) -> str:
+    """A basic string: JSON's escapes are TOML's, but for DEL and for characters beyond 16 bits, left as they are."""
+    quoted = json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return re.sub("[\x80-\x9f\u2028\u2029]", lambda found: f"\\u{ord(found[0]):04x}", quoted)

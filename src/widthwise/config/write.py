@@ -1,0 +1,91 @@
+"""A config as tables in the lab's schema, and as TOML."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from widthwise.config.schema import (
+    QuantisationSearch,
+    Search,
+    SearchConfig,
+    SeedRule,
+    Training,
+    WidthSearch,
+)
+from widthwise.config.toml import dumps
+
+__all__ = ["as_tables", "dumps"]
+
+QUANTISATION = "graph/quantize/mixed_precision_ptq"
+WIDTH = "graph/width"
+TRAINING_KEYS = {"epochs": "max_epochs", "steps": "max_steps", "optimizer": "training_optimizer"}
+
+
+def as_tables(config: SearchConfig) -> dict[str, Any]:
+    """Nested dicts that `load_config` reads back as an equal config; what is None is left out."""
+    plain = ("model", "dataset", "load_name", "load_type", "batch_size", "seed", "accelerator", "project")
+    tables: dict[str, Any] = {key: getattr(config, key) for key in plain}
+    tables |= {TRAINING_KEYS.get(key, key): value for key, value in _fields(config.training).items()}
+    tables["data"] = _fields(config.data)
+    if config.searching is not None:
+        tables["search"] = _search(config.searching)
+    return _without_none(tables)
+
+
+def _search(search: Search) -> dict[str, Any]:
+    evaluation = search.evaluation
+    strategy: dict[str, Any] = {
+        "name": search.strategy.name,
+        "sw_runner": {
+            "basic_evaluation": {
+                "data_loader": f"{evaluation.part}_dataloader",
+                "num_samples": evaluation.samples,
+            }
+        },
+        "hw_runner": {"average_bitwidth": {"compare_to": evaluation.compare_to}},
+        "setup": {
+            "n_trials": search.trials,
+            "timeout": search.timeout,
+            "n_jobs": search.jobs,
+            "sum_scaled_metrics": search.summed,
+            "direction": search.direction,
+        },
+        "options": dict(search.strategy.options) or None,
+        "metrics": {o.name: {"scale": o.scale, "direction": o.direction} for o in search.objectives},
+    }
+    tables: dict[str, Any] = {"search_space": _space(search.space), "strategy": strategy}
+    if isinstance(search.space, WidthSearch):
+        tables["training"] = {**_fields(search.space.training), "repeats": search.space.repeats}
+    bounds: dict[str, list[str]] = {}
+    for constraint in search.constraints:
+        bounds.setdefault(constraint.metric, []).append(f"{constraint.relation} {constraint.bound!r}")
+    return {**tables, "constraints": bounds or None}
+
+
+def _space(space: QuantisationSearch | WidthSearch) -> dict[str, Any]:
+    if isinstance(space, QuantisationSearch):
+        setup: dict[str, Any] = {"by": space.by, "tie": space.tie, "share_inputs": space.share_inputs}
+        name = QUANTISATION
+    else:
+        keys = ("by", "round_to", "minimum", "maximum", "weights", "importance")
+        setup, name = {key: getattr(space, key) for key in keys}, WIDTH
+    rules = [*([space.default] if space.default else []), *space.rules]
+    return {"name": name, "setup": setup, "seed": {rule.key: {"config": _rule(rule)} for rule in rules}}
+
+
+def _rule(rule: SeedRule) -> dict[str, Any]:
+    return {name: list(choices) for name, choices in rule.fields}
+
+
+def _fields(settings: Training | Any) -> dict[str, Any]:
+    return {field.name: getattr(settings, field.name) for field in fields(settings)}
+
+
+def _without_none(tables: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        key: _without_none(value) if isinstance(value, Mapping) else value
+        for key, value in tables.items()
+        if value is not None
+    }
