@@ -38,5 +38,5 @@ class HasCosts(Protocol):
     """An evaluator that also knows some metrics exactly without evaluating."""
 
     def costs(self, candidates: IntArray, /) -> Mapping[str, FloatArray]:
-        """Name to values [K] of the cost metrics of candidates [K, D], equal to those that evaluating gives."""
+        """Cost metrics by name [K] of candidates [K, D], equal to those that evaluating gives."""
         ...

@@ -1,0 +1,9 @@
+"""Trials in SQLite or PostgreSQL: several studies a database, one writer a study, appended in bulk."""
+
+from __future__ import annotations
+
+from widthwise.store.records import Block, StoredBatch, StudyRecord
+from widthwise.store.store import Store
+from widthwise.store.writer import StudyWriter
+
+__all__ = ["Block", "Store", "StoredBatch", "StudyRecord", "StudyWriter"]

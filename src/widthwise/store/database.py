@@ -1,0 +1,140 @@
+"""Opening a database: SQLite by path, PostgreSQL by URL; checked, and with the right schema, or an error."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+from urllib.parse import quote
+
+import sqlalchemy as sa
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.pool import StaticPool
+
+from widthwise.errors import UserError
+from widthwise.store import schema
+from widthwise.store.trouble import told_as_user_error
+
+SCHEMA_LOCK = 0x77696474  # "widt": whoever creates or migrates the tables of a PostgreSQL database holds it
+BUSY_SECONDS = 30.0
+
+
+def sqlite_path(target: str | Path) -> Path | None:
+    """The file that a path or a `sqlite:///` URL names, or None for the URL of another database."""
+    if isinstance(target, Path) or "://" not in target:
+        return Path(target).expanduser()
+    url = _url(target)
+    if url.get_backend_name() != "sqlite":
+        return None
+    if not url.database or url.database == ":memory:":
+        raise UserError(f"{target}: a database in memory is gone with the program; name a file")
+    return Path(url.database).expanduser()
+
+
+def display_name(target: str | Path) -> str:
+    """How errors name a database: its path, or its URL without the password."""
+    path = sqlite_path(target)
+    return str(path) if path else _url(str(target)).render_as_string(hide_password=True)
+
+
+def connect_sqlite(path: Path, *, mode: str) -> sa.Engine:
+    """An engine with a single connection; mode "rwc" creates, "rw" and "ro" need the file to exist."""
+    uri = f"file:{quote(os.fsencode(path.absolute()))}?mode={mode}"
+    if (
+        mode == "ro"
+        and not os.access(path.parent, os.W_OK)
+        and not path.with_name(path.name + "-wal").exists()
+    ):
+        uri += "&immutable=1"  # in a folder that can't be written, SQLite can't open its log beside the file
+
+    def connection() -> sqlite3.Connection:
+        made = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, check_same_thread=False)
+        if mode != "ro":
+            made.execute("PRAGMA journal_mode = WAL")
+            made.execute("PRAGMA synchronous = FULL")  # a commit survives a power cut; costs a fsync a batch
+        made.execute("PRAGMA cache_size = -16384")
+        return made
+
+    return sa.create_engine("sqlite://", creator=connection, poolclass=StaticPool)
+
+
+def connect_server(target: str) -> sa.Engine:
+    """An engine for a PostgreSQL URL."""
+    url = _url(target)
+    if url.get_backend_name() != "postgresql":
+        raise UserError(
+            f"{display_name(target)}: no such kind of database; allowed: a path, postgresql+psycopg://…"
+        )
+    if url.drivername == "postgresql":
+        url = url.set(drivername="postgresql+psycopg")
+    try:
+        return sa.create_engine(url, connect_args={"connect_timeout": 10, "application_name": "widthwise"})
+    except (ImportError, sa.exc.NoSuchModuleError) as error:
+        raise UserError(
+            f"{display_name(target)}: needs psycopg; pip install 'widthwise[postgres]'"
+        ) from error
+
+
+def check_sqlite(path: Path) -> None:
+    """Raises UserError where the file is missing, cut short or damaged; it is never written."""
+    if path.is_dir():
+        raise UserError(f"{path}: is a folder; give the study.db in it")
+    if not path.exists():
+        raise UserError(f"{path}: no such file; check the path of the run")
+    if path.stat().st_size == 0:
+        raise UserError(f"{path}: is empty, so it was cut short or never written; restore it from a copy")
+    with told_as_user_error(str(path)):
+        engine = connect_sqlite(path, mode="ro")
+        try:
+            with engine.connect() as connection:
+                found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
+        finally:
+            engine.dispose()
+    if found != "ok":
+        said = " ".join(str(found).split())
+        raise UserError(f"{path}: is damaged ({said}); it was left as it is: restore it from a copy")
+
+
+def schema_version(connection: sa.Connection) -> str | None:
+    """The migration that the database was brought to; None where it has no tables of ours."""
+    if not sa.inspect(connection).has_table(schema.version.name):
+        return None
+    found: str | None = connection.execute(sa.select(schema.version.c.version_num)).scalar()
+    return found
+
+
+def create_schema(connection: sa.Connection) -> None:
+    """Make the tables where there are none; two searches may begin on an empty database at once."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(SCHEMA_LOCK)))
+    if schema_version(connection) is None:
+        schema.metadata.create_all(connection)
+        connection.execute(sa.insert(schema.version).values(version_num=schema.REVISION))
+    connection.commit()
+
+
+def bring_up_to_date(connection: sa.Connection, name: str, *, may_write: bool) -> None:
+    """Migrate an older database, or raise UserError where it is none of ours or of a newer widthwise."""
+    found = schema_version(connection)
+    if found == schema.REVISION:
+        connection.rollback()
+        return
+    if found is None:
+        raise UserError(f"{name}: is no store of widthwise (it has no table {schema.version.name})")
+    if found > schema.REVISION:
+        raise UserError(f"{name}: was written by a newer widthwise (schema {found}); update widthwise")
+    if not may_write:
+        raise UserError(
+            f"{name}: was written by an older widthwise (schema {found}); resume it once to update"
+        )
+    from widthwise.migrations import upgrade
+
+    upgrade(connection)
+
+
+def _url(target: str) -> sa.URL:
+    try:
+        return sa.make_url(target)
+    except ArgumentError:
+        shown = target.partition("@")[2] or target  # what stands before @ may be a password
+        raise UserError(f"{shown}: no database URL; as in postgresql+psycopg://user@host/name") from None
