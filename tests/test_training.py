@@ -57,8 +57,9 @@ def test_built_in_networks_learn_with_the_defaults(name: str, least: float):
     assert score(model, data.test_dataloader()).accuracy > least
 
 
-def test_every_built_in_network_is_trained_here():
-    assert set(LEAST_ACCURACY) == set(BUILT_IN_MODELS)
+def test_every_built_in_network_with_data_is_trained_here():
+    with_data = {name for name, source in BUILT_IN_MODELS.items() if source.data != "cifar10"}
+    assert set(LEAST_ACCURACY) == with_data
 
 
 def test_same_seed_same_weights_and_the_random_state_stays():

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from widthwise.datasets.samples import Samples, Scaler, Standardise
 
 FILE_TYPES = (".npz", ".csv", ".parquet")
+FROM_ELSEWHERE = ("jsc-full", "cifar10")  # not part of the package
 DEFAULT_SPLITS = (0.6, 0.2, 0.2)
 
 
@@ -34,6 +35,7 @@ BUILT_IN_DATA = {
     "jsc": DataSource("jsc", "jets at the LHC, 16 features, 5 classes: the embedded 1,024-jet sample"),
     "jsc-full": DataSource("jsc_full", "the same jets, all 830,000: from a file, or downloaded from OpenML"),
     "digits": DataSource("digits", "scikit-learn's 1,797 handwritten digits, [1, 8, 8], 10 classes"),
+    "cifar10": DataSource("cifar10", "60,000 photographs, [3, 32, 32], 10 classes: from the user's folder"),
     "toy_tiny": DataSource("toy_tiny", "four uniform numbers, is their sum positive: only to try things"),
 }
 
@@ -128,8 +130,10 @@ def load_data(
     Args:
         name_or_path: a name in BUILT_IN_DATA, a .npz, .csv or .parquet file, or "module:callable" returning a
             data module or a pair (X, y). A data module is handed back as it is; a callable's is set up first.
-        path, download: where jsc-full comes from: the user's file, or OpenML.
+        path, download: where jsc-full comes from: the user's file, or OpenML;
+            path is also cifar10's folder.
         splits: shares of train, val and test, adding up to 1; a part may be empty if nobody asks for it.
+            cifar10's test split is the published one; train and val share the rest.
         standardise: "train" (statistics of the training split), "reference" (those that came with the data)
             or "none"; by default "train" for tables, "none" for images, toy_tiny and what a callable returns.
         flatten: samples as flat vectors, as an MLP takes images.
@@ -139,8 +143,9 @@ def load_data(
     if isinstance(name_or_path, Data):
         return name_or_path
     source = data_source(name_or_path)
-    if source != "jsc-full" and (path is not None or download):
-        raise UserError(f"{name_or_path}: takes neither a path nor a download; those are for jsc-full")
+    if source not in FROM_ELSEWHERE and (path is not None or download):
+        elsewhere = " and ".join(FROM_ELSEWHERE)
+        raise UserError(f"{name_or_path}: takes neither a path nor a download; those are for {elsewhere}")
     _check_options(batch_size, splits, standardise)
     found = _samples(source, seed=seed, path=path, download=download)
     if isinstance(found, Data):
@@ -221,9 +226,9 @@ def _module(
 ) -> DataModule:
     import torch
 
-    from widthwise.datasets.split import SPLITS, stratified_split
+    from widthwise.datasets.split import SPLITS, split_samples
 
-    rows = stratified_split(samples.y, splits, seed=seed, class_names=samples.class_names, name=samples.name)
+    rows = split_samples(samples, splits, seed=seed)
     scaler = _scaler(samples, rows[0], standardise or samples.standardise)
     x = samples.x if scaler is None else scaler(samples.x)
     x = x.reshape(len(x), -1) if flatten else x

@@ -45,6 +45,8 @@ BUILT_IN_MODELS = {
         "widthwise.networks:DigitsCNN", "two convolutions and a linear layer", "digits"
     ),
     "digits-mlp": ModelSource("widthwise.networks:DigitsMLP", "64-32-32-10", "digits"),
+    "vgg7": ModelSource("widthwise.networks:VGG7", "six convolutions and two linear layers", "cifar10"),
+    "resnet8": ModelSource("widthwise.networks:ResNet8", "three residual blocks (MLPerf Tiny)", "cifar10"),
 }
 
 

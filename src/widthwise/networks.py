@@ -132,3 +132,66 @@ class DigitsMLP(SequentialNetwork):
         super().__init__(
             nn.Flatten(), nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 32), nn.ReLU(), nn.Linear(32, 10)
         )
+
+
+def conv_norm_relu(fan_in: int, fan_out: int) -> list[nn.Module]:
+    """A 3x3 convolution that keeps the size of the image, BatchNorm and ReLU."""
+    return [nn.Conv2d(fan_in, fan_out, 3, padding=1, bias=False), nn.BatchNorm2d(fan_out), nn.ReLU()]
+
+
+class VGG7(SequentialNetwork):
+    """32x32 images: three pairs of convolutions (128, 256, 512) that halve the image, then 1024-10.
+
+    Source: VGG-7 of Ternary Weight Networks (Li et al. 2016), normalised.
+    """
+
+    def __init__(self) -> None:
+        blocks: list[nn.Module] = []
+        for fan_in, fan_out in pairwise((3, 128, 256, 512)):
+            blocks += [*conv_norm_relu(fan_in, fan_out), *conv_norm_relu(fan_out, fan_out), nn.MaxPool2d(2)]
+        classifier = [nn.Linear(512 * 4 * 4, 1024), nn.BatchNorm1d(1024), nn.ReLU(), nn.Linear(1024, 10)]
+        super().__init__(*blocks, nn.Flatten(), *classifier)
+
+
+class Residual(nn.Module):
+    """Two 3x3 convolutions with a shortcut, which is a 1x1 convolution where the shape changes."""
+
+    def __init__(self, fan_in: int, fan_out: int, *, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(fan_in, fan_out, 3, stride=stride, padding=1, bias=False)
+        self.norm1 = nn.BatchNorm2d(fan_out)
+        self.relu1 = nn.ReLU()
+        self.conv2 = nn.Conv2d(fan_out, fan_out, 3, padding=1, bias=False)
+        self.norm2 = nn.BatchNorm2d(fan_out)
+        changes = stride != 1 or fan_in != fan_out
+        self.shortcut = nn.Conv2d(fan_in, fan_out, 1, stride=stride) if changes else nn.Identity()
+        self.relu2 = nn.ReLU()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[n, fan_in, height, width] to [n, fan_out, height / stride, width / stride]."""
+        inner = self.relu1(self.norm1(self.conv1(x)))
+        result: Tensor = self.relu2(self.norm2(self.conv2(inner)) + self.shortcut(x))
+        return result
+
+
+class ResNet8(nn.Module):
+    """32x32 images: a convolution, three residual blocks (16, 32, 64), mean over the image, linear.
+
+    Source: the image classification network of MLPerf Tiny (Banbury et al. 2021), ResNet-8.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(*conv_norm_relu(3, 16))
+        self.block1 = Residual(16, 16, stride=1)
+        self.block2 = Residual(16, 32, stride=2)
+        self.block3 = Residual(32, 64, stride=2)
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.flatten = nn.Flatten()
+        self.linear = nn.Linear(64, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Scores [n, 10] of images x [n, 3, 32, 32]."""
+        x = self.block3(self.block2(self.block1(self.stem(x))))
+        scores: Tensor = self.linear(self.flatten(self.pool(x)))
+        return scores

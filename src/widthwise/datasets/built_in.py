@@ -1,4 +1,4 @@
-"""The built-in data sets: jets (a sample and the full data), digits, and a toy."""
+"""The built-in data sets: jets (a sample and the full data), digits, CIFAR-10, and a toy."""
 
 from __future__ import annotations
 
@@ -53,6 +53,18 @@ def jsc_full(request: Request) -> Samples:
         )
     note = f"jsc-full: {len(samples.y):,} jets of {JETS} from {source}"
     return dataclasses.replace(_like(samples, sample), note=note, scaler=sample.scaler, standardise="train")
+
+
+def cifar10(request: Request) -> Samples:
+    """CIFAR-10 from the user's folder of its binary version."""
+    from widthwise.datasets.cifar10 import HOME, read_cifar10
+
+    if request.path is None:
+        raise UserError(
+            f"cifar10: is not part of the package; download the binary version from {HOME}, unpack it and "
+            "give its folder (path)"
+        )
+    return read_cifar10(request.path)
 
 
 def digits(_: Request) -> Samples:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -48,6 +49,11 @@ class Samples:
     class_names: tuple[str, ...]
     scaler: Scaler | None = None  # reference statistics that came with the data
     standardise: Standardise = "none"  # unless the user says otherwise
+    test_rows: int = 0  # the last so many rows are the test split, as published
+
+    def with_test_rows(self, count: int) -> Samples:
+        """The same samples, the last `count` of which are the test split."""
+        return dataclasses.replace(self, test_rows=count)
 
 
 def check_samples(

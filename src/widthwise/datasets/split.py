@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from widthwise.errors import UserError
+
+if TYPE_CHECKING:
+    from widthwise.datasets.samples import Samples
 
 SPLITS = ("train", "val", "test")
 
@@ -24,6 +28,24 @@ def check_splits(splits: Sequence[float]) -> None:
         raise UserError(
             f"splits = {shares} add up to {sum(shares):g}; the shares of train, val and test add up to 1"
         )
+
+
+def split_samples(samples: Samples, shares: Sequence[float], *, seed: int) -> tuple[NDArray[np.int64], ...]:
+    """Row numbers of train, val and test: stratified, or the published test split and shares
+    of the rest.
+
+    Raises UserError where a class has too few rows.
+    """
+    about: dict[str, Any] = {"seed": seed, "class_names": samples.class_names, "name": samples.name}
+    if not samples.test_rows:
+        return stratified_split(samples.y, shares, **about)
+    train_and_val = samples.y[: -samples.test_rows]
+    if not sum(shares[:2]):
+        raise UserError(
+            f"{samples.name}: its test split is given; give train and val shares of the rest in splits"
+        )
+    train, val = stratified_split(train_and_val, shares[:2], **about)
+    return train, val, np.arange(len(train_and_val), len(samples.y))
 
 
 def stratified_split(

@@ -1,0 +1,257 @@
+"""The training loop: a network in place, on batches, until its epochs, its steps or its patience end."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from widthwise.data import Batches, Data
+from widthwise.errors import UserError
+from widthwise.importing import describe_error
+from widthwise.models import check_data_fits_model
+from widthwise.training.history import Epoch, History, rank
+from widthwise.training.scoring import check_labels, score
+from widthwise.training.settings import OPTIMIZERS, OptimizerName, Schedule, Settings, check_device
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+
+def fit(
+    model: nn.Module,
+    data: Data,
+    *,
+    epochs: int = 100,
+    steps: int | None = None,
+    learning_rate: float = 2e-2,
+    seed: int = 0,
+    device: str = "cpu",
+    optimizer: OptimizerName = "adam",
+    momentum: float = 0.0,
+    weight_decay: float = 0.0,
+    schedule: Schedule = "cosine",
+    label_smoothing: float = 0.0,
+    patience: int | None = None,
+    mixed_precision: bool = False,
+    progress: Callable[[Epoch], None] | None = None,
+) -> History:
+    """Trains the model in place by cross-entropy; the options are those of `Settings`.
+
+    Afterwards the model holds the weights of the best epoch by validation accuracy, is in eval mode and on
+    the device it came from; the global random state is as before. The same seed, model and data give the same
+    weights. `progress` is called after each epoch. An interruption leaves the best weights so far, as does
+    the UserError raised when a loss is no finite number. Also raises UserError for settings out of range and
+    data that doesn't fit the model.
+    """
+    settings = Settings(
+        epochs=epochs,
+        steps=steps,
+        learning_rate=learning_rate,
+        optimizer=optimizer,
+        momentum=momentum,
+        weight_decay=weight_decay,
+        schedule=schedule,
+        label_smoothing=label_smoothing,
+        patience=patience,
+        mixed_precision=mixed_precision,
+    )
+    return train(model, data, settings, seed=seed, device=device, progress=progress)
+
+
+def train(
+    model: nn.Module,
+    data: Data,
+    settings: Settings,
+    *,
+    seed: int = 0,
+    device: str = "cpu",
+    progress: Callable[[Epoch], None] | None = None,
+) -> History:
+    """As `fit`, with settings that are checked already."""
+    check_device(device, settings)
+    trained = parameters_to_train(model)
+    done: list[Epoch] = []
+    with at_work(model, device, seed) as best:
+        check_data_fits_model(model, data)
+        batches, val = shuffled(data.train_dataloader(), seed), data.val_dataloader()
+        stepper = Stepper(make_optimizer(trained, settings), settings, device, passes_of(batches))
+        while not stepper.finished(done):
+            train_loss = _train_once(model, batches, stepper)
+            result = score(model, val, device=device)
+            epoch = Epoch(len(done) + 1, train_loss, result.loss, result.accuracy)
+            _check_losses(epoch, settings.learning_rate)
+            done.append(epoch)
+            if max(done, key=rank) is done[-1]:
+                best.update(_copy(model))
+            if progress is not None:
+                progress(done[-1])
+    return History(tuple(done))
+
+
+@dataclass
+class Stepper:
+    """Steps of an optimiser along a schedule, in full or mixed precision; `taken` counts them."""
+
+    optimizer: torch.optim.Optimizer
+    settings: Settings
+    device: str
+    per_pass: int | None  # batches of a pass, where the loader knows
+    taken: int = 0
+
+    def __post_init__(self) -> None:
+        import torch
+
+        self.mixed_type = torch.bfloat16
+        if self.settings.mixed_precision and not torch.cuda.is_bf16_supported():
+            self.mixed_type = torch.float16
+        scaled = self.settings.mixed_precision and self.mixed_type == torch.float16
+        self.scaler = torch.amp.GradScaler(enabled=scaled)
+
+    def finished(self, done: list[Epoch]) -> bool:
+        """Whether the training is at its end after these epochs."""
+        patience = self.settings.patience
+        if patience is not None and done and len(done) - max(done, key=rank).number >= patience:
+            return True
+        if self.settings.steps is not None:
+            return self.taken >= self.settings.steps
+        return len(done) >= self.settings.epochs
+
+    def loss(self, model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+        """Cross-entropy of a batch, by which the step will go."""
+        import torch
+        from torch.nn.functional import cross_entropy
+
+        kind = torch.device(self.device).type
+        with torch.autocast(kind, self.mixed_type, enabled=self.settings.mixed_precision):
+            scores = _forward(model, x.to(self.device))
+            check_labels(y, scores)
+            return cross_entropy(scores, y.to(self.device), label_smoothing=self.settings.label_smoothing)
+
+    def step(self, loss: Tensor) -> None:
+        """One step against the gradient of the loss, added to what gradients there are already."""
+        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        self.apply()
+
+    def apply(self) -> None:
+        """One step along the gradients that there are, and none left afterwards."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.settings.learning_rate * self.settings.rate(self._share_done())
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.taken += 1
+
+    def _share_done(self) -> float:
+        if self.settings.steps is not None:
+            return self.taken / self.settings.steps
+        if self.per_pass is None:
+            return 0.0
+        return self.taken / (self.per_pass * self.settings.epochs)
+
+    @property
+    def steps_left(self) -> float:
+        """How many steps there may still be."""
+        return math.inf if self.settings.steps is None else self.settings.steps - self.taken
+
+
+def make_optimizer(parameters: list[nn.Parameter], settings: Settings) -> torch.optim.Optimizer:
+    """The optimiser of the settings over these parameters."""
+    import torch
+
+    options: dict[str, Any] = {"lr": settings.learning_rate, "weight_decay": settings.weight_decay}
+    if settings.optimizer == "sgd":
+        options["momentum"] = settings.momentum
+    fused = all(p.is_floating_point() and p.device.type in ("cpu", "cuda") for p in parameters)
+    made: torch.optim.Optimizer = getattr(torch.optim, OPTIMIZERS[settings.optimizer])(
+        parameters, fused=fused, **options
+    )
+    return made
+
+
+def shuffled(loader: Iterable[tuple[Tensor, Tensor]], seed: int) -> Iterable[tuple[Tensor, Tensor]]:
+    """The loader, its order changed by the seed: other seeds see the batches differently (0: as they are)."""
+    if isinstance(loader, Batches) and loader.shuffle is not None and seed:
+        loader.shuffle.manual_seed(loader.shuffle.initial_seed() + 1_000_003 * seed)
+    return loader
+
+
+def passes_of(loader: Any) -> int | None:
+    """How many batches a pass has, where the loader knows."""
+    try:
+        return len(loader) or None
+    except TypeError:
+        return None
+
+
+def _train_once(model: nn.Module, loader: Iterable[tuple[Tensor, Tensor]], stepper: Stepper) -> float:
+    """One pass with an optimiser step a batch; the mean loss over the samples."""
+    model.train()
+    total, seen, largest = 0.0, 0, 0
+    for x, y in loader:
+        largest = max(largest, len(y))
+        if len(y) == 1 < largest:
+            continue  # a last batch of one can't be normalised; the next pass leaves out another sample
+        if stepper.steps_left <= 0:
+            break
+        loss = stepper.loss(model, x, y)
+        stepper.step(loss)
+        total += loss.item() * len(y)
+        seen += len(y)
+    if not seen:
+        raise UserError("no samples to train on; give the train split a share of the data")
+    return total / seen
+
+
+def parameters_to_train(model: nn.Module) -> list[nn.Parameter]:
+    """The parameters that require a gradient; raises UserError where there are none."""
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    if not trained:
+        raise UserError(f"{type(model).__name__} has no parameters to train; let some require a gradient")
+    return trained
+
+
+def _forward(model: nn.Module, x: Tensor) -> Tensor:
+    try:
+        scores: Tensor = model(x)
+    except ValueError as error:  # from normalisation, where the batch size is 1
+        raise UserError(
+            f"training on a batch of {len(x)} failed: {describe_error(error)}; take a larger batch_size"
+        ) from error
+    return scores
+
+
+@contextmanager
+def at_work(model: nn.Module, device: str, seed: int) -> Iterator[dict[str, Tensor]]:
+    """Yields the state that the model is left with, whatever happens, in eval mode and where it came from.
+
+    Inside, the model is on the device and the random state comes from the seed; outside, both are as before.
+    """
+    import torch
+
+    home = next(model.parameters()).device
+    best = _copy(model)
+    cuda = [torch.device(device)] if torch.device(device).type == "cuda" else []
+    with torch.random.fork_rng(devices=cuda):
+        torch.manual_seed(seed)
+        try:
+            model.to(device)
+            yield best
+        finally:
+            model.load_state_dict(best)
+            model.to(home).eval()
+
+
+def _copy(model: nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+
+
+def _check_losses(epoch: Epoch, learning_rate: float) -> None:
+    if not math.isfinite(epoch.train_loss + epoch.val_loss):
+        raise UserError(
+            f"training diverged in epoch {epoch.number}: the loss is {epoch.train_loss:g} in training and "
+            f"{epoch.val_loss:g} in validation; lower learning_rate (now {learning_rate:g})"
+        )

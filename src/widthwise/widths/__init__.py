@@ -1,0 +1,1 @@
+"""Channels: which belong together, and networks with more or fewer of them."""

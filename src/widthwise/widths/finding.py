@@ -1,0 +1,124 @@
+"""The groups of a network: found by torch-pruning's dependency graph, then checked on the network itself."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
+
+from widthwise.data import Data
+from widthwise.errors import UserError
+from widthwise.graph import Graph
+from widthwise.importing import describe_error
+from widthwise.widths.changes import Change, shrunk
+from widthwise.widths.coupling import couple
+from widthwise.widths.example import example_input
+from widthwise.widths.groups import Group, Groups, group_channels
+from widthwise.widths.rebuild import rebuilt
+
+TOLERANCE = 1e-4  # of the largest output, in single precision
+
+
+def find_groups(graph: Graph | nn.Module, example: Data | Tensor | Sequence[Any] | None = None) -> Groups:
+    """The groups of channels of a network, each of which can be resized alone.
+
+    A group is taken only if changing the order of its channels leaves what the network computes as it is,
+    which is what coupled means, and if the network runs with fewer of them; else it is listed as fixed, with
+    the reason. Inputs and outputs of the network are fixed. `example` is an input, or data to take one from;
+    without it one is guessed. Raises UserError where torch-pruning can't follow the network at all.
+    """
+    model = graph.model if isinstance(graph, Graph) else graph
+    inputs = example_input(model, example)
+    probe = _probe(model)
+    groups = group_channels(probe, couple(copy.deepcopy(probe), _on_device_of(probe, inputs)))
+    return _checked(probe, groups, _on_device_of(probe, inputs))
+
+
+def _probe(model: nn.Module) -> nn.Module:
+    """A copy with random weights: a special value, such as a dead unit, could hide a wrong group."""
+    probe = copy.deepcopy(model).eval().requires_grad_(True)
+    generator = torch.Generator().manual_seed(0)
+
+    def drawn(like: Tensor) -> Tensor:
+        return torch.randn(like.shape, generator=generator).to(like)
+
+    with torch.no_grad():
+        for parameter in probe.parameters():
+            width = max(1, parameter[0].numel()) if parameter.ndim > 1 else 4
+            parameter.copy_(drawn(parameter) / width**0.5)
+        for name, buffer in probe.named_buffers():
+            if name.endswith("running_mean"):
+                buffer.copy_(0.1 * drawn(buffer))
+            elif name.endswith("running_var"):
+                buffer.copy_(0.5 + drawn(buffer).abs())
+    return probe
+
+
+def _on_device_of(model: nn.Module, inputs: Sequence[Any]) -> tuple[Any, ...]:
+    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    return tuple(x.to(device) if isinstance(x, Tensor) else x for x in inputs)
+
+
+def _checked(probe: nn.Module, groups: Groups, inputs: Sequence[Any]) -> Groups:
+    """The groups without those that fail alone; raises UserError where the others only fail together."""
+    if _complaint(probe, groups, groups.groups, inputs) is None:
+        return groups
+    refused = {}
+    for group in groups.groups:
+        if (complaint := _complaint(probe, groups, [group], inputs)) is not None:
+            refused[group.name] = complaint
+    left = groups.without(refused)
+    if (complaint := _complaint(probe, left, left.groups, inputs)) is not None:
+        raise UserError(f"the groups of channels can't be told apart: {complaint}; search formats instead")
+    return left
+
+
+def _complaint(
+    probe: nn.Module, groups: Groups, chosen: Sequence[Group], inputs: Sequence[Any]
+) -> str | None:
+    """What is wrong with these groups, if anything is."""
+    generator = np.random.default_rng(0)
+    try:
+        shuffled = rebuilt(probe, groups, {group.name: _shuffled(group, generator) for group in chosen})
+        if not _same(_outputs(probe, inputs), _outputs(shuffled, inputs)):
+            return "changing their order changes what the network computes, so they aren't free to change"
+    except Exception as error:
+        return f"torch-pruning doesn't follow them: {describe_error(error)}"
+    try:
+        _outputs(rebuilt(probe, groups, _halved(chosen)), inputs)
+    except Exception as error:
+        return f"the network doesn't run with fewer of them: {describe_error(error)}"
+    return None
+
+
+def _shuffled(group: Group, generator: np.random.Generator) -> Change:
+    """Another order within each block."""
+    each = group.size // group.blocks
+    order = [block * each + generator.permutation(each) for block in range(group.blocks)]
+    return Change(np.concatenate(order))
+
+
+def _halved(chosen: Sequence[Group]) -> Mapping[str, Change]:
+    sizes = {group.name: group.nearest_size(group.size / 2) for group in chosen}
+    return {
+        group.name: shrunk(group, sizes[group.name], np.zeros(group.size))
+        for group in chosen
+        if sizes[group.name] < group.size
+    }
+
+
+def _outputs(model: nn.Module, inputs: Sequence[Any]) -> list[Tensor]:
+    with torch.no_grad():
+        return [leaf for leaf in tree_leaves(model.eval()(*inputs)) if isinstance(leaf, Tensor)]
+
+
+def _same(first: Sequence[Tensor], second: Sequence[Tensor]) -> bool:
+    return len(first) == len(second) and all(
+        a.shape == b.shape and bool((a - b).abs().max() <= TOLERANCE * (1e-6 + float(a.abs().max())))
+        for a, b in zip(first, second, strict=True)
+    )

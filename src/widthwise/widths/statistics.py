@@ -1,0 +1,55 @@
+"""Batch-norm statistics, measured anew after widths have changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+
+def reestimate_norms(
+    model: nn.Module,
+    loader: Iterable[tuple[Tensor, Tensor]],
+    *,
+    device: str = "cpu",
+    samples: int | None = None,
+) -> int:
+    """Sets the running mean and variance of all batch norms to the average over a pass; the number of norms.
+
+    At most `samples` samples are taken, of all batches of more than one. Everything but the norms is in eval
+    mode meanwhile; the modes are as before afterwards. Source: Yu and Huang 2019 (US-Nets, post-statistics).
+    """
+    norms = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
+    if not norms:
+        return 0
+    modes = {module: module.training for module in model.modules()}
+    momenta = {norm: norm.momentum for norm in norms}
+    model.eval()
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # the plain average
+        norm.train()
+    try:
+        _pass(model, loader, device, samples)
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+        for norm, momentum in momenta.items():
+            norm.momentum = momentum
+    return len(norms)
+
+
+def _pass(
+    model: nn.Module, loader: Iterable[tuple[Tensor, Tensor]], device: str, samples: int | None
+) -> None:
+    seen = 0
+    with torch.no_grad():
+        for x, _ in loader:
+            if len(x) < 2:
+                continue
+            model(x.to(device))
+            seen += len(x)
+            if samples is not None and seen >= samples:
+                return
