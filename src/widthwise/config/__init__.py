@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from widthwise.config.constraints import parse_constraint
+from widthwise.config.load import load_config
 from widthwise.config.schema import (
     Constraint,
     DataOptions,
@@ -28,4 +30,6 @@ __all__ = [
     "StrategySettings",
     "Training",
     "WidthSearch",
+    "load_config",
+    "parse_constraint",
 ]

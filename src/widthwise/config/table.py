@@ -1,4 +1,4 @@
-"""A table of the config while it is read: values are taken by key and kind, and what is left over is judged."""
+"""A table of the config while it is read: values are taken by key and kind, what is left over is judged."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Path = tuple[str, ...]
 
 @dataclass
 class Document:
-    """What all tables of a config share: its name in errors, what --set gave, and what has no meaning here."""
+    """What all tables of a config share: its name in errors, what --set gave, what has no meaning here."""
 
     label: str
     overridden: tuple[Path, ...] = ()
@@ -111,9 +111,9 @@ class Table:
         value = self.get(key)
         if value is None:
             return default
-        plain = value.strip().lower() if isinstance(value, str) else None
+        plain = value.strip().lower() if isinstance(value, str) else ""
         if plain not in allowed:
-            close = get_close_matches(str(plain), list(allowed), n=1, cutoff=0.5)
+            close = get_close_matches(plain, list(allowed), n=1, cutoff=0.5)
             hint = f"did you mean {close[0]}? " if close else ""
             self.fail(key, f"{shown(value)} is unknown; {hint}allowed: {', '.join(allowed)}")
         return allowed[plain]
@@ -128,8 +128,8 @@ class Table:
     def close(self, *, lab: Collection[str] = (), strict: bool = False) -> None:
         """Judges the keys that nobody asked for.
 
-        Those in `lab` mean something to the lab's system alone and are ignored; one much like a known key is an
-        error; any other is an error where `strict`, or where --set gave it, and else ignored.
+        Those in `lab` mean something to the lab's system alone and are ignored; one much like a known key
+        is an error; any other is an error where `strict`, or where --set gave it, and else ignored.
         """
         for key in self.values:
             if key in self.known:

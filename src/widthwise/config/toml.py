@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import re
 import tomllib
@@ -11,18 +12,18 @@ from typing import Any
 
 from widthwise.errors import UserError
 from widthwise.files import existing_file
+from widthwise.importing import describe_error
 
 LARGEST = 1_000_000  # bytes: a config is a page of text, anything greater is another file
 
 
 def read_toml(path: str | Path) -> dict[str, Any]:
-    """The tables of a TOML file; raises UserError with the line where it is broken, or where it can't be read."""
-    file = existing_file(path)
+    """The tables of a TOML file; raises UserError with the line where it is broken."""
     try:
-        with file.open("rb") as stream:
+        with existing_file(path).open("rb") as stream:
             content = stream.read(LARGEST + 1)
-    except OSError as error:
-        raise UserError(f"{path}: can't be read: {error.strerror}; check the file") from None
+    except (OSError, RuntimeError) as error:  # RuntimeError: ~name of nobody
+        raise UserError(f"{path}: can't be read: {describe_error(error)}; check the path") from None
     if len(content) > LARGEST:
         raise UserError(f"{path}: is greater than {LARGEST:,} bytes; a config is a short TOML file")
     try:
@@ -56,7 +57,7 @@ def _with_line_first(message: str, text: str) -> str:
 
 
 def parse_value(text: str) -> Any:
-    """A value as it would stand in a config (8, [2, 4], "text", true), or the text itself where it is none."""
+    """A value as it would stand in a config (8, [2, 4], "text", true), or the text where it is none."""
     try:
         parsed = tomllib.loads(f"value = {text}")
     except (ValueError, RecursionError):
@@ -67,8 +68,6 @@ def parse_value(text: str) -> Any:
 def parse_key(text: str) -> tuple[str, ...]:
     """The parts of a dotted key, quoted parts unquoted; raises UserError where it is none."""
     error = UserError(f"--set {text!r}: is no dotted key, as in search.strategy.setup.n_trials")
-    if "=" in text.replace("\n", "=") and not re.search("[\"']", text):
-        raise error
     try:
         tables: Any = tomllib.loads(f"{text} = 0")
     except (ValueError, RecursionError):
@@ -79,7 +78,7 @@ def parse_key(text: str) -> tuple[str, ...]:
             raise error
         ((part, tables),) = tables.items()
         parts.append(part)
-    if tables != 0 or isinstance(tables, bool):
+    if tables != 0:
         raise error
     return tuple(parts)
 
@@ -100,7 +99,7 @@ def shortened(text: str) -> str:
 
 
 def dumps(tables: Mapping[str, Any]) -> str:
-    """TOML text of nested mappings: the values of a table first, then its tables; the same for equal input."""
+    """TOML text of nested mappings: the values of a table first, then its tables."""
     return "\n".join(_table_lines(tables, ())).lstrip("\n") + "\n"
 
 
@@ -125,10 +124,12 @@ def _value(value: Any) -> str:
         return f"[{', '.join(map(_value, value))}]"
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{dotted([key])} = {_value(inner)}" for key, inner in value.items()) + "}"
+    if isinstance(value, datetime.date | datetime.time):
+        return value.isoformat()
     return repr(value)  # int and float, inf and nan included, are written alike in both languages
 
 
 def _text(text: str) -> str:
-    """A basic string: JSON's escapes are TOML's, but for DEL and for characters beyond 16 bits, left as they are."""
+    """A basic string: JSON's escapes are TOML's; what may break a line is escaped too."""
     quoted = json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
     return re.sub("[\x80-\x9f\u2028\u2029]", lambda found: f"\\u{ord(found[0]):04x}", quoted)

@@ -1,0 +1,117 @@
+"""A config from a file or a mapping, with what the command line overrides."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from widthwise.config.read import read_config
+from widthwise.config.schema import SearchConfig
+from widthwise.config.table import Document, Table
+from widthwise.config.toml import dotted, parse_key, parse_value, read_toml, shown
+from widthwise.errors import UserError
+
+TEXTS = {("model",), ("dataset",), ("load_name",), ("project",)}  # a file may be called 1e5
+DEEPEST = 16
+
+Keys = tuple[str, ...]
+
+
+def load_config(
+    config: str | Path | Mapping[str, Any] | SearchConfig, overrides: Mapping[str, Any] | None = None
+) -> SearchConfig:
+    """The config of a TOML file, of nested mappings or of another config, checked.
+
+    `overrides` maps dotted keys ("search.strategy.setup.n_trials") to values; text is read as a TOML value
+    ("[2, 4]", "true") where it is one; None leaves a key as it is. Raises UserError, one line that names file
+    and key, says what was found and what is allowed.
+    """
+    try:
+        return _loaded(config, overrides or {})
+    except UserError as error:
+        if str(error).isprintable():
+            raise
+        raise UserError("".join(c if c.isprintable() else " " for c in str(error))) from None
+
+
+def _loaded(
+    config: str | Path | Mapping[str, Any] | SearchConfig, overrides: Mapping[str, Any]
+) -> SearchConfig:
+    label = "config"
+    tables: Mapping[str, Any]
+    if isinstance(config, SearchConfig):
+        tables, label = config.to_dict(), config.source
+    elif isinstance(config, Mapping):
+        tables = config
+    elif isinstance(config, str | Path):
+        tables, label = read_toml(config), str(config)
+    else:
+        raise UserError(f"config: is a {type(config).__name__}; give a path or a mapping")
+    tables = _plain(tables, Document(label), ())
+    given = {}
+    for key, value in overrides.items():
+        path = parse_key(str(key))
+        if value is not None:
+            given[path] = _override(path, value)
+            tables = _with(tables, path, given[path])
+    return read_config(Table(tables, (), Document(label, tuple(given))))
+
+
+def _override(path: Keys, value: Any) -> Any:
+    parsed = parse_value(value) if isinstance(value, str) else value
+    if path in TEXTS and not isinstance(parsed, str):
+        parsed = value
+    return _plain(parsed, Document("config", (path,)), path)
+
+
+def _with(tables: Mapping[str, Any], path: Keys, value: Any) -> dict[str, Any]:
+    """The tables with one value in its place; what was there is left as it was."""
+    key, *rest = path
+    if not rest:
+        return {**tables, key: value}
+    inner = tables.get(key)
+    if inner is not None and not isinstance(inner, Mapping):
+        raise UserError(f"--set {dotted(path)}: {key} is {shown(inner)} and no table; set {key} itself")
+    return {**tables, key: _with(inner or {}, tuple(rest), value)}
+
+
+def _plain(value: Any, document: Document, path: Keys, depth: int = 0) -> Any:
+    """The value in the types that TOML has; other numbers (numpy's) by their Python value."""
+    if depth > DEEPEST or len(path) > DEEPEST:
+        raise UserError(f"{document.where(path[:3])}: is nested too deeply; no key has more than six parts")
+    if isinstance(value, Mapping):
+        keys = [_key(key, document, path) for key in value]
+        inner = zip(keys, value.values(), strict=True)
+        return {key: _plain(found, document, (*path, key), depth + 1) for key, found in inner}
+    if isinstance(value, list | tuple):
+        return [_plain(found, document, path, depth + 1) for found in value]
+    if isinstance(value, str):
+        return _text(value, document, path)
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise UserError(f"{document.where(path)}: is a number of more than 64 bits; give a smaller one")
+    if value is None or isinstance(value, bool | int | float | datetime.date | datetime.time):
+        return value
+    if getattr(value, "shape", None) == () and hasattr(value, "item"):
+        return _plain(value.item(), document, path, depth + 1)
+    kind = type(value).__name__
+    raise UserError(
+        f"{document.where(path)}: is a {kind}; allowed: text, numbers, true, false, lists, tables"
+    )
+
+
+def _key(key: object, document: Document, path: Keys) -> str:
+    if not isinstance(key, str):
+        raise UserError(f"{document.where(path)}: has the key {shown(key)}, which is no text")
+    return _text(key, document, path)
+
+
+def _text(text: str, document: Document, path: Keys) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise UserError(f"{document.where(path)}: {ascii(text)[:60]} has half a character; mend it") from None
+    return text

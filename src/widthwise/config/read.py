@@ -1,0 +1,138 @@
+"""The whole config: the top of the file, [data], and [search]."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from widthwise.config.constraints import read_constraints
+from widthwise.config.schema import Accelerator, DataOptions, Search, SearchConfig, Standardise, Training
+from widthwise.config.spaces import read_space
+from widthwise.config.specs import check_spec
+from widthwise.config.strategy import read_strategy
+from widthwise.config.table import Table, as_number, rephrased
+from widthwise.config.toml import dotted, shown
+from widthwise.config.training import read_lab_training
+from widthwise.data import FILE_TYPES, data_source
+from widthwise.errors import UserError
+from widthwise.models import model_source
+
+ACCELERATORS: dict[str, Accelerator] = {
+    "auto": "auto",
+    "cpu": "cpu",
+    "gpu": "gpu",
+    "cuda": "gpu",
+    "mps": "auto",
+}
+STANDARDISATIONS: dict[str, Standardise] = {"train": "train", "reference": "reference", "none": "none"}
+TASKS = {"cls": "cls", "classification": "cls"}
+LOAD_TYPES = {"pt": "pt", "pl": "pl", "safetensors": "safetensors"}
+# fmt: off
+LAB_TOP = (
+    "accumulate_grad_batches", "config", "disable_dataset_cache", "eta_min", "github_ci", "is_pretrained",
+    "is_to_auto_requeue", "log_every_n_steps", "log_level", "max_token_len", "no_warnings", "num_devices",
+    "num_nodes", "num_workers", "passes", "profile", "project_dir", "quant_config", "report_to", "strategy",
+    "t_max", "to_debug", "trainer_precision", "transform",
+)
+# fmt: on
+
+
+def read_config(top: Table) -> SearchConfig:
+    """The config of these tables, checked; raises UserError at the first thing that is wrong."""
+    top.choice("task", TASKS, "cls")
+    training = read_lab_training(top)
+    load_name, load_type = _checkpoint(top)
+    config = SearchConfig(
+        model=_source(top, "model", model_source, files=()),
+        dataset=_source(top, "dataset", data_source, files=FILE_TYPES),
+        load_name=load_name,
+        load_type=load_type,
+        batch_size=top.whole("batch_size", 256),
+        seed=top.whole("seed", 0, least=0, most=2**32 - 1),
+        accelerator=top.choice("accelerator", ACCELERATORS, "cpu"),
+        project=top.text("project"),
+        data=_data(top.table("data")),
+        training=training,
+        searching=_search(top.table("search"), training) if "search" in top else None,
+        source=top.document.label,
+    )
+    top.close(lab=LAB_TOP)
+    return replace(config, ignored=tuple(dict.fromkeys(map(dotted, top.document.ignored))))
+
+
+def _source(top: Table, key: str, find: Callable[[str], str], *, files: tuple[str, ...]) -> str | None:
+    """The canonical name of a model or a data set."""
+    name = top.text(key)
+    if name is None:
+        return None
+    try:
+        found = find(name)
+    except UserError as error:
+        raise rephrased(error, top.where(key)) from None
+    if not found.lower().endswith(files or ("\0",)):
+        check_spec(found, what=key, where=top.where(key))
+    return found
+
+
+def _checkpoint(top: Table) -> tuple[str | None, str | None]:
+    """Where weights are read from; a load_type without a load_name says nothing."""
+    name, kind = top.text("load_name"), top.text("load_type")
+    if name is None:
+        return None, None
+    if kind is not None and kind.strip().lower() == "mz":
+        top.fail(
+            "load_type",
+            "mz is a pickled network, and pickle can run any code when it is read, so it is refused; save "
+            "the weights alone, with torch.save(model.state_dict(), path) or as safetensors",
+        )
+    return name, top.choice("load_type", LOAD_TYPES, None)
+
+
+def _data(table: Table) -> DataOptions:
+    splits = _splits(table)
+    options = DataOptions(
+        path=table.text("path"),
+        download=table.flag("download", False),
+        splits=splits,
+        standardise=table.choice("standardise", STANDARDISATIONS, None),
+        flatten=table.flag("flatten", False),
+    )
+    table.close(strict=True)
+    return options
+
+
+def _splits(table: Table) -> tuple[float, float, float]:
+    value = table.get("splits")
+    if value is None:
+        return DataOptions().splits
+    shares = [as_number(share) for share in value] if isinstance(value, list) else []
+    found = [share for share in shares if share is not None and 0 <= share <= 1]
+    if len(found) != 3 or len(shares) != 3:
+        table.fail("splits", f"{shown(value)} are not three shares from 0 to 1, as in [0.6, 0.2, 0.2]")
+    if abs(sum(found) - 1) > 1e-6:
+        table.fail("splits", f"{shown(value)} add up to {sum(found):g}; train, val and test add up to 1")
+    if not found[1]:
+        table.fail(
+            "splits", f"{shown(value)} leave nothing to val, which quality is judged on; give it a share"
+        )
+    return found[0], found[1], found[2]
+
+
+def _search(table: Table, training: Training) -> Search:
+    space = read_space(table.table("search_space"), table.table("training"), training)
+    strategy = read_strategy(table.table("strategy"))
+    constraints = read_constraints(table.table("constraints"))
+    table.close(lab=("nas",))
+    limits = strategy.limits
+    return Search(
+        space=space,
+        strategy=strategy.strategy,
+        objectives=strategy.objectives,
+        summed=limits.summed,
+        direction=limits.direction,
+        constraints=constraints,
+        evaluation=strategy.evaluation,
+        trials=limits.trials,
+        timeout=limits.timeout,
+        jobs=limits.jobs,
+    )

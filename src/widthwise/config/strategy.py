@@ -1,0 +1,157 @@
+"""[search.strategy]: who proposes candidates, by which metrics they are judged, and when it ends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from widthwise.config.schema import Evaluation, EvaluationPart, Objective, StrategySettings
+from widthwise.config.specs import check_spec
+from widthwise.config.table import Table
+from widthwise.config.toml import shown
+from widthwise.errors import UserError
+from widthwise.metrics.catalogue import Direction, find_metric
+from widthwise.strategies import strategy_source
+
+DIRECTIONS: dict[str, Direction] = {"maximize": "maximize", "minimize": "minimize"}
+LOADERS: dict[str, EvaluationPart] = {
+    "val_dataloader": "val",
+    "validation_dataloader": "val",
+    "test_dataloader": "test",
+}
+LAB_SETUP = ("model_parallel", "runner_style", "save_every_n_trials", "deepsave", "study_name", "storage")
+SAMPLER_OF_OPTUNA = "tpe"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When a search ends, and how its metrics become objectives."""
+
+    trials: int | None
+    timeout: float | None
+    jobs: int
+    summed: bool
+    direction: Direction | None
+
+
+@dataclass(frozen=True)
+class StrategyTable:
+    """All that [search.strategy] says."""
+
+    strategy: StrategySettings
+    objectives: tuple[Objective, ...]
+    evaluation: Evaluation
+    limits: Limits
+
+
+def read_strategy(table: Table) -> StrategyTable:
+    """[search.strategy]; raises UserError for what is unknown, missing or contradicts itself."""
+    setup = table.table("setup")
+    strategy = _strategy(table, setup)
+    limits = _limits(setup)
+    setup.close(lab=LAB_SETUP)
+    objectives = _objectives(table.table("metrics"), limits)
+    evaluation = _evaluation(table)
+    if table.get("eval_mode") is not None and not table.flag("eval_mode", True):
+        table.ignore("eval_mode")  # quality is always judged in eval mode
+    table.close()
+    return StrategyTable(strategy, objectives, evaluation, limits)
+
+
+def _strategy(table: Table, setup: Table) -> StrategySettings:
+    """In the lab's files the strategy "optuna" has a sampler; ours have the sampler's name at once."""
+    name, sampler = table.text("name"), setup.text("sampler")
+    if name is None and sampler is None:
+        table.fail("name", 'is missing; write name = "tpe" or another strategy\'s name')
+    if name is None or name.strip().lower() == "optuna":
+        where = setup.where("sampler")
+        source = strategy_source(sampler or SAMPLER_OF_OPTUNA, where=where)
+    else:
+        where = table.where("name")
+        source = strategy_source(name, where=where)
+        if sampler is not None and strategy_source(sampler, where=setup.where("sampler")).name != source.name:
+            setup.fail("sampler", f'{sampler} contradicts name = "{name}"; leave one of them out')
+    check_spec(source.name, what="strategy", where=where)
+    options = table.table("options")
+    given = {key: value for key, value in options.values.items() if value is not None}
+    checked: dict[str, Any] = source.checked(given, where=options.where())
+    return StrategySettings(source.name, tuple(checked.items()))
+
+
+def _limits(setup: Table) -> Limits:
+    if "pkl_ckpt" in setup:
+        setup.fail(
+            "pkl_ckpt",
+            "is a pickled study, and pickle can run any code when it is read, so it is refused; "
+            "leave it out and resume a study of widthwise with --resume",
+        )
+    jobs = -1 if setup.get("n_jobs") == -1 else setup.whole("n_jobs", 1)
+    trials, timeout = setup.whole("n_trials", None), setup.number("timeout", None, above=0)
+    summed = setup.flag("sum_scaled_metrics", False)
+    direction = setup.choice("direction", DIRECTIONS, None)
+    if summed and direction is None:
+        setup.fail("direction", "is missing; sum_scaled_metrics = true needs maximize or minimize")
+    if not summed and direction is not None:
+        setup.ignore("direction")
+    return Limits(trials, timeout, jobs, summed, direction if summed else None)
+
+
+def _objectives(table: Table, limits: Limits) -> tuple[Objective, ...]:
+    found = tuple(_objective(table.table(name), name, limits) for name in table)
+    if not found:
+        raise UserError(
+            f'{table.where()}: names no metric; add accuracy.direction = "maximize" and one of cost, as '
+            "model_size or average_bitwidth"
+        )
+    return found
+
+
+def _objective(table: Table, name: str, limits: Limits) -> Objective:
+    metric = find_metric(name, where=table.where())
+    scale = table.number("scale", 1.0)
+    direction = table.choice("direction", DIRECTIONS, None)
+    table.close(lab=("lower_bound", "upper_bound"), strict=True)
+    if direction is None:
+        if not limits.summed:
+            table.fail(
+                "direction",
+                f"is missing; allowed: maximize, minimize ({name} is good when {metric.direction}d)",
+            )
+        direction = metric.direction  # the sum has a direction of its own
+    return Objective(metric.name, direction, scale)
+
+
+def _evaluation(table: Table) -> Evaluation:
+    """Runners as tables, or by name with their settings in [search.strategy], as older files have them."""
+    base = Evaluation()
+    older = isinstance(table.get("sw_runner"), str)
+    runner = table if older else table.table("sw_runner").table("basic_evaluation")
+    if isinstance(runner.get("data_loader"), str) and runner.get("data_loader").startswith("train"):
+        runner.fail(
+            "data_loader",
+            f"{shown(runner.get('data_loader'))} is what the network was trained on, which says nothing of "
+            "quality; allowed: val_dataloader, test_dataloader",
+        )
+    part = runner.choice("data_loader", LOADERS, base.part)
+    samples = runner.whole("num_samples", base.samples)
+    if not older:
+        runner.close()
+        _close_runners(table, "sw_runner", "basic_evaluation")
+    return Evaluation(part, samples, _compare_to(table, base.compare_to))
+
+
+def _compare_to(table: Table, default: float) -> float:
+    if isinstance(table.get("hw_runner"), str):
+        return default
+    runner = table.table("hw_runner").table("average_bitwidth")
+    bits = runner.number("compare_to", default, above=0)
+    runner.close()
+    _close_runners(table, "hw_runner", "average_bitwidth")
+    return bits
+
+
+def _close_runners(table: Table, key: str, known: str) -> None:
+    """Other runners have no meaning here: a metric is computed where it is named."""
+    runners = table.table(key)
+    runners.known[known] = None
+    runners.close()
