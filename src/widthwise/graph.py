@@ -39,9 +39,9 @@ class Layer:
 class Graph:
     """A captured network: the module that runs, and the fx graph of its layers.
 
-    Capture is by torch.fx; a network that can't be traced is captured at module level: its layers are the leaf
-    modules, formats apply to these alone, and what lies between them runs as it is. The float weights are always
-    kept, shared with the network given; every pass works on a `copy`.
+    Capture is by torch.fx; a network that can't be traced is captured at module level: its layers are the
+    leaf modules, formats apply to these alone, and what lies between them runs as it is. The float weights
+    are always kept, shared with the network given; every pass works on a `copy`.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -101,7 +101,7 @@ class Graph:
         return made
 
     def quantized(self, schemes: Mapping[str, Scheme]) -> Graph:
-        """A copy in which the named nodes compute with these schemes; an empty scheme makes a node float again."""
+        """A copy in which the named nodes compute with these schemes; an empty one is float again."""
         made = self.copy()
         for name, scheme in schemes.items():
             made._set_scheme(made.node(name), scheme)
@@ -182,7 +182,12 @@ def _function(node: fx.Node) -> Callable[..., Any]:
 def _leaf_modules(model: nn.Module) -> fx.Graph:
     graph = fx.Graph()
     graph.placeholder("x")
-    for name in _leaves(model, ""):
+    names = list(_leaves(model, ""))
+    held = {id(parameter) for name in names for parameter in model.get_submodule(name).parameters()}
+    for name, parameter in model.named_parameters():
+        if id(parameter) not in held:  # read by the network's own code
+            graph.get_attr(name)
+    for name in names:
         graph.call_module(name)
     return graph
 
@@ -207,12 +212,15 @@ def _set_submodule(model: nn.Module, target: str, module: nn.Module) -> None:
     setattr(model.get_submodule(parent), name, module)
 
 
-def run_in_eval_mode(model: nn.Module, *args: Any, **kwargs: Any) -> Any:
-    """What the model returns in eval mode without gradients; its mode is as before afterwards."""
-    was_training = model.training
+def run_in_eval_mode(
+    model: nn.Module, *args: Any, run: Callable[..., Any] | None = None, **kwargs: Any
+) -> Any:
+    """What the model (or `run` in its place) returns in eval mode without gradients; modes are kept."""
+    training = [module for module in model.modules() if module.training]
     model.eval()
     try:
         with torch.no_grad():
-            return model(*args, **kwargs)
+            return (run or model)(*args, **kwargs)
     finally:
-        model.train(was_training)
+        for module in training:
+            module.training = True

@@ -1,0 +1,120 @@
+"""Running a network once while watching what each of its nodes reads and gives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from typing import Any, cast
+
+from torch import Tensor, fx, nn
+from torch.utils._pytree import tree_leaves
+
+from widthwise.errors import UserError, unknown
+from widthwise.graph import Graph, run_in_eval_mode
+from widthwise.importing import describe_error
+
+Example = Tensor | Sequence[Any] | Mapping[str, Any]
+Watcher = Callable[
+    [str, tuple[Tensor, ...], tuple[Tensor, ...]], None
+]  # node name, tensors read, tensors given
+
+
+def watch(graph: Graph, example: Example, watcher: Watcher) -> tuple[Tensor, ...]:
+    """Runs the network in eval mode without gradients; calls the watcher after each node; returns the inputs.
+
+    `example` is the network's input [samples, …], several of them in a sequence, or names to inputs. A graph
+    captured at module level is watched at its leaf modules, and calls the watcher each time that one runs.
+    Raises UserError where the network can't be run on the example, naming the node where it knows it.
+    """
+    args, kwargs = _arguments(graph, example)
+    if graph.capture == "fx":
+        model = cast(fx.GraphModule, graph.model)
+        run_in_eval_mode(model, *_positional(model, args, kwargs), run=_Watched(model, watcher).run)
+    else:
+        _run_hooked(graph, args, kwargs, watcher)
+    return tensors_in((args, kwargs))
+
+
+def tensors_in(values: Any) -> tuple[Tensor, ...]:
+    """The tensors in nested lists, tuples and dicts, in their order."""
+    return tuple(leaf for leaf in tree_leaves(values) if isinstance(leaf, Tensor))
+
+
+def _arguments(graph: Graph, example: Example) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Positional and named arguments; raises UserError for a name that the network doesn't have."""
+    if isinstance(example, Tensor):
+        return (example,), {}
+    if not isinstance(example, Mapping):
+        return tuple(example), {}
+    if graph.capture == "fx":
+        names = [str(node.target) for node in graph.fx_graph.nodes if node.op == "placeholder"]
+        for name in example:
+            if name not in names:
+                raise unknown("input", name, names, where=type(graph.model).__name__)
+    return (), dict(example)
+
+
+def _positional(model: fx.GraphModule, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Any, ...]:
+    """The arguments in the order of the graph's placeholders, defaults filled in."""
+    placeholders = [node for node in model.graph.nodes if node.op == "placeholder"]
+    if not kwargs and len(args) >= len([node for node in placeholders if not node.args]):
+        return args
+    given = dict(zip((str(node.target) for node in placeholders), args, strict=False)) | dict(kwargs)
+    for node in placeholders:
+        if str(node.target) not in given and not node.args:
+            raise UserError(f"{type(model).__name__}: its input {node.target} has no value; give it one")
+    return tuple(
+        given[str(node.target)] if str(node.target) in given else node.args[0] for node in placeholders
+    )
+
+
+class _Watched(fx.Interpreter):
+    """Runs a graph node by node."""
+
+    def __init__(self, model: fx.GraphModule, watcher: Watcher) -> None:
+        super().__init__(model)
+        self.extra_traceback = False
+        self.watcher = watcher
+
+    def run_node(self, n: fx.Node) -> Any:
+        """The node's value; raises UserError that names the node and the shapes it was given."""
+        read = tensors_in(self.fetch_args_kwargs_from_env(n))
+        try:
+            value = super().run_node(n)
+        except UserError:
+            raise
+        except Exception as error:  # whatever the user's layer raises
+            raise _cannot_run(n.name, read, error) from error
+        self.watcher(n.name, read, tensors_in(value))
+        return value
+
+
+def _run_hooked(graph: Graph, args: tuple[Any, ...], kwargs: Mapping[str, Any], watcher: Watcher) -> None:
+    modules = graph.modules
+    with ExitStack() as hooks:
+        for node in graph.fx_graph.nodes:
+            if node.op == "call_module":
+                handle = modules[str(node.target)].register_forward_hook(
+                    _hook(node.name, watcher), with_kwargs=True
+                )
+                hooks.callback(handle.remove)
+        try:
+            run_in_eval_mode(graph.model, *args, **kwargs)
+        except UserError:
+            raise
+        except Exception as error:  # whatever the user's network raises
+            raise _cannot_run(type(graph.model).__name__, tensors_in((args, kwargs)), error) from error
+
+
+def _hook(name: str, watcher: Watcher) -> Callable[[nn.Module, Any, Any, Any], None]:
+    def hook(_: nn.Module, args: Any, kwargs: Any, value: Any) -> None:
+        watcher(name, tensors_in((args, kwargs)), tensors_in(value))
+
+    return hook
+
+
+def _cannot_run(name: str, read: Sequence[Tensor], error: Exception) -> UserError:
+    shapes = ", ".join(str(list(x.shape)) for x in read) or "nothing"
+    return UserError(
+        f"{name}: can't be run on {shapes}: {describe_error(error)}; check the shape of the input"
+    )
