@@ -1,0 +1,127 @@
+"""Local search: single-decision moves from every point of the front until none of them improves it."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from widthwise.pareto import Front
+from widthwise.space import FloatArray, IntArray, Space
+from widthwise.strategies.protocol import CostFunction
+from widthwise.strategies.registry import STRATEGIES
+from widthwise.strategies.seen import Seen
+
+if TYPE_CHECKING:
+    from widthwise.metrics.catalogue import Direction
+
+CERTIFICATE = "no single change improves any point of the front"
+BATCH = 64
+DEFAULT_STARTS = 16
+
+
+class Local:
+    """Pareto local search (Paquete et al. 2004): tries every neighbour of every point of the front.
+
+    Starts from the candidates told before the first `ask`, or else from the first and the last choice of
+    every decision and from random candidates, `starts` in all. The points of the front are explored in turn,
+    their neighbours in a random order. When all neighbours of the whole front were evaluated, `finished`
+    certifies it.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        *,
+        objectives: Mapping[str, Direction],
+        seed: int = 0,
+        options: Mapping[str, Any] | None = None,
+        costs: CostFunction | None = None,
+    ) -> None:
+        del costs
+        checked = STRATEGIES["local"].checked(options or {})
+        self.batch = BATCH
+        self._space = space
+        self._seed = seed
+        self._rng = np.random.default_rng(seed)
+        self._starts: int = checked.get("starts", DEFAULT_STARTS)
+        self._seen = Seen(space)
+        self._front = Front(len(objectives))
+        self._told: list[list[int]] = []  # candidates with results, by their number in the front
+        self._changes = [
+            (column, choice) for column, count in enumerate(space.cardinalities) for choice in range(count)
+        ]
+        self._turns: deque[tuple[int, Iterator[list[int]]]] = deque()  # front points with moves left
+        self._pending: set[int] = set()
+        self._queue: deque[list[int]] | None = None  # starts; None before the first ask
+
+    @property
+    def finished(self) -> str | None:
+        """That everything was proposed, or that nothing improves the front; None while there is more."""
+        if self._seen.left == 0:
+            return f"all {self._space.size:,} candidates proposed"
+        exhausted = self._queue is not None and not self._queue and not self._turns and not self._pending
+        return CERTIFICATE if exhausted and len(self._front) else None
+
+    def ask(self, n: int) -> IntArray:
+        """Up to n starts or neighbours of the front, [k, D]; none while the last are being evaluated."""
+        if self._queue is None:
+            self._queue = deque() if self._told else self._first_starts()
+        chosen: list[list[int]] = []
+        while len(chosen) < n and self._seen.left > 0:
+            candidate = self._next(self._queue)
+            if candidate is None:
+                break
+            position = self._seen.position(candidate)
+            self._seen.take(position)
+            self._pending.add(position)
+            chosen.append(candidate)
+        return np.array(chosen, dtype=np.int64).reshape(len(chosen), len(self._space.decisions))
+
+    def tell(self, candidates: IntArray, values: FloatArray) -> None:
+        """Results [k, objectives] of candidates [k, D]; a point new on the front gets its turn."""
+        positions = self._space.positions(candidates)
+        self._pending.difference_update(positions)
+        for position in positions:
+            self._seen.take(position)
+        first = len(self._told)
+        self._told.extend(candidates.tolist())
+        entered = self._front.update(values)
+        on_front = set(self._front.ids.tolist())
+        self._turns = deque(turn for turn in self._turns if turn[0] in on_front)
+        self._turns.extend(
+            (first + int(row), self._moves(first + int(row))) for row in np.flatnonzero(entered)
+        )
+
+    def _next(self, starts: deque[list[int]]) -> list[int] | None:
+        if starts:
+            return self._seen.nearest_unseen(starts.popleft(), self._rng)
+        while self._turns:
+            point, moves = self._turns.popleft()
+            if (move := next(moves, None)) is not None:
+                self._turns.append((point, moves))
+                return move
+        if len(self._front) or self._pending:
+            return None
+        return self._seen.nearest_unseen(self._random(), self._rng)  # every start failed: another
+
+    def _moves(self, point: int) -> Iterator[list[int]]:
+        """The neighbours of a told candidate that are unseen when their turn comes, in a random order."""
+        candidate = self._told[point]
+        order = np.random.default_rng([self._seed, point]).permutation(len(self._changes))
+        for column, choice in (self._changes[index] for index in order.tolist()):
+            move = [*candidate[:column], choice, *candidate[column + 1 :]]
+            if self._seen.position(move) not in self._seen:
+                yield move
+
+    def _first_starts(self) -> deque[list[int]]:
+        lowest = [0] * len(self._space.decisions)
+        highest = (self._space.cardinalities - 1).tolist()
+        starts = [lowest, highest, *(self._random() for _ in range(self._starts - 2))]
+        return deque(starts[: self._starts])
+
+    def _random(self) -> list[int]:
+        drawn: list[int] = self._space.sample(1, self._rng)[0].tolist()
+        return drawn

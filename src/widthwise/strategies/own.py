@@ -1,0 +1,162 @@
+"""Strategies that users write: any class with ask and tell, named as module:Class."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from widthwise.errors import UserError, unknown
+from widthwise.importing import describe_error, load_object
+from widthwise.space import FloatArray, IntArray, Space
+from widthwise.strategies.protocol import CostFunction, Strategy
+from widthwise.strategies.seen import Seen
+
+if TYPE_CHECKING:
+    from widthwise.metrics.catalogue import Direction
+
+ROUNDS = 100  # calls in a row that bring nothing new before the strategy is taken to have ended
+
+
+def own_strategy(
+    target: str,
+    space: Space,
+    *,
+    objectives: Mapping[str, Direction],
+    seed: int,
+    options: Mapping[str, Any],
+    costs: CostFunction | None,
+) -> Strategy:
+    """The user's class, made with the space and with those of objectives, seed, options, costs that it takes.
+
+    A class without a parameter `options` gets each option as a keyword. Raises UserError where the class
+    can't be made, lacks ask or tell, or takes no such option.
+    """
+    made_by = load_object(target, what="strategy")
+    if not callable(made_by):
+        raise UserError(f"strategy {target}: is a {type(made_by).__name__}; name a class with ask and tell")
+    offered = {"objectives": objectives, "seed": seed, "costs": costs}
+    arguments = _arguments(made_by, target, offered, options)
+    try:
+        made = made_by(space, **arguments)
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(f"strategy {target}: making it raised {describe_error(error)}") from error
+    missing = [name for name in ("ask", "tell") if not callable(getattr(made, name, None))]
+    if missing:
+        raise UserError(
+            f"strategy {target}: has no method {' and no '.join(missing)}; "
+            "it needs ask(n) -> candidates [k, D] and tell(candidates, values)"
+        )
+    return OwnStrategy(made, target, space)
+
+
+def _arguments(
+    made_by: Any, target: str, offered: dict[str, Any], options: Mapping[str, Any]
+) -> dict[str, Any]:
+    try:
+        parameters = inspect.signature(made_by).parameters
+    except (TypeError, ValueError):  # classes in C tell nothing of their parameters
+        return {**offered, "options": dict(options)}
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return {**offered, "options": dict(options)}
+    arguments = {name: value for name, value in offered.items() if name in parameters}
+    if "options" in parameters:
+        return {**arguments, "options": dict(options)}
+    taken = [name for name in list(parameters)[1:] if name not in offered]
+    for name in options:
+        if name not in taken:
+            raise unknown("option", name, taken, where=f"strategy {target}")
+    return {**arguments, **options}
+
+
+class OwnStrategy:
+    """The user's strategy, held to the protocol: what it proposes is checked, and nothing is evaluated twice.
+
+    A candidate that it proposes again is not passed on; it is told at once what is known of it.
+    """
+
+    def __init__(self, inner: Any, name: str, space: Space) -> None:
+        self.batch = int(getattr(inner, "batch", 1))
+        self._inner = inner
+        self._name = name
+        self._space = space
+        self._seen = Seen(space)
+        self._known: dict[int, list[float]] = {}
+        self._ended: str | None = None
+
+    @property
+    def finished(self) -> str | None:
+        """What the strategy says itself, that everything was proposed, or that it has nothing new."""
+        if self._seen.left == 0:
+            return f"all {self._space.size:,} candidates proposed"
+        said = getattr(self._inner, "finished", None)
+        return str(said) if said else self._ended
+
+    def ask(self, n: int) -> IntArray:
+        """Up to n new candidates [k, D]; asks again where all that came were known."""
+        for _ in range(ROUNDS):
+            if self._seen.left == 0:
+                break
+            proposed = self._checked(self._inner.ask(n), n)
+            if not len(proposed):
+                if not len(self._seen) - len(self._known):  # nothing is being evaluated
+                    self._ended = self._ended or f"{self._name} proposes nothing more"
+                break
+            fresh, repeated = self._split(proposed)
+            if repeated:
+                self._inner.tell(
+                    proposed[repeated],
+                    np.array([self._known[p] for p in self._positions(proposed, repeated)]),
+                )
+            if fresh:
+                return proposed[fresh]
+        else:
+            self._ended = f"{self._name} proposed nothing new in {ROUNDS} calls"
+        return np.empty((0, len(self._space.decisions)), dtype=np.int64)
+
+    def tell(self, candidates: IntArray, values: FloatArray) -> None:
+        """Results [k, objectives] of candidates [k, D], passed on."""
+        for position, row in zip(self._space.positions(candidates), values.tolist(), strict=True):
+            self._seen.take(position)
+            self._known[position] = row
+        self._inner.tell(candidates, values)
+
+    def _split(self, proposed: IntArray) -> tuple[list[int], list[int]]:
+        """The rows that are new, and those whose results are known; what is being evaluated is in neither."""
+        fresh, repeated = [], []
+        for row, position in enumerate(self._space.positions(proposed)):
+            if self._seen.take(position):
+                fresh.append(row)
+            elif position in self._known:
+                repeated.append(row)
+        return fresh, repeated
+
+    def _positions(self, proposed: IntArray, rows: list[int]) -> list[int]:
+        return self._space.positions(proposed[rows])
+
+    def _checked(self, proposed: Any, n: int) -> IntArray:
+        """The proposal as [k, D] choice indices; UserError where it is none."""
+        decisions = len(self._space.decisions)
+        table = np.asarray(proposed)
+        if table.size == 0:
+            return np.empty((0, decisions), dtype=np.int64)
+        if table.ndim != 2 or table.shape[1] != decisions or len(table) > n:
+            raise UserError(
+                f"strategy {self._name}: ask({n}) gave shape {table.shape}; "
+                f"give up to {n} rows of {decisions} choice indices"
+            )
+        if not np.issubdtype(table.dtype, np.integer):
+            raise UserError(f"strategy {self._name}: ask gave {table.dtype}; give whole choice indices")
+        outside = (table < 0) | (table >= self._space.cardinalities)
+        if outside.any():
+            row, column = (int(index) for index in np.argwhere(outside)[0])
+            decision = self._space.decisions[column]
+            raise UserError(
+                f"strategy {self._name}: ask gave choice {table[row, column]} for {decision.name}; "
+                f"allowed: 0 to {len(decision.choices) - 1}"
+            )
+        return table.astype(np.int64)

@@ -1,0 +1,145 @@
+"""Optuna's samplers by name: how each is made, and which spaces it refuses."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any
+
+import optuna
+from optuna.samplers import BaseSampler
+
+from widthwise.errors import UserError, unknown
+from widthwise.importing import describe_error
+from widthwise.space import Decision, Space
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a sampler can handle; None: no limit."""
+
+    objectives: int | None = None
+    decisions: int | None = None
+    fewest_decisions: int = 1
+    choices: int | None = None  # of one decision that is not ordered
+    ordered_only: bool = False
+    instead: str = "tpe, nsga2, frontier or random"
+
+
+@dataclass(frozen=True)
+class SamplerSource:
+    """One of Optuna's samplers: its class, our defaults where they differ, its limits."""
+
+    class_name: str
+    defaults: Mapping[str, Any]
+    limits: Limits
+    batch: int = 1  # 0: a generation
+
+
+SAMPLERS: dict[str, SamplerSource] = {
+    "tpe": SamplerSource("TPESampler", {"multivariate": True}, Limits(choices=10_000)),
+    "nsga2": SamplerSource("NSGAIISampler", {}, Limits(), batch=0),
+    "nsga3": SamplerSource("NSGAIIISampler", {}, Limits(), batch=0),
+    # Sobol numbers are tabulated up to this dimension
+    "qmc": SamplerSource(
+        "QMCSampler", {"warn_asynchronous_seeding": False}, Limits(decisions=21_201), batch=64
+    ),
+    # the acquisition function is tried on every choice of an unordered decision, and on each decision in turn
+    "gp": SamplerSource("GPSampler", {}, Limits(decisions=500, choices=500)),
+    "cmaes": SamplerSource(
+        "CmaEsSampler",
+        {"warn_independent_sampling": False},
+        Limits(objectives=1, decisions=500, fewest_decisions=2, ordered_only=True),
+        batch=0,
+    ),
+}
+
+
+def make_sampler(
+    name: str, space: Space, *, seed: int, options: Mapping[str, Any], objectives: int
+) -> BaseSampler:
+    """Optuna's sampler of this name for this space, or UserError with what would work."""
+    source = SAMPLERS[name]
+    refuse(name, source.limits, space, objectives=objectives)
+    if name == "cmaes" and find_spec("cmaes") is None:
+        raise UserError("strategy cmaes: needs the package cmaes; install it: pip install cmaes")
+    sampler_class = getattr(optuna.samplers, source.class_name)
+    return build(sampler_class, name, seed=seed, options={**source.defaults, **options})
+
+
+def natural_batch(name: str, space: Space, options: Mapping[str, Any]) -> int:
+    """How many candidates to ask for at once: a generation where the sampler has generations."""
+    source = SAMPLERS.get(name)
+    if source is None or source.batch:
+        return source.batch if source else 1
+    if name == "cmaes":
+        return int(options.get("popsize") or 4 + math.floor(3 * math.log(max(len(space.decisions), 1))))
+    return int(options.get("population_size", 50))
+
+
+def build(sampler_class: Any, name: str, *, seed: int, options: Mapping[str, Any]) -> BaseSampler:
+    """An instance of the class; options that its own signature lacks, or that it refuses, are UserErrors."""
+    parameters = inspect.signature(sampler_class).parameters
+    open_ended = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    for option in options:
+        if option not in parameters and not open_ended:
+            raise unknown(
+                f"option of {name}", option, [p for p in parameters if p != "seed"], where="strategy"
+            )
+    arguments = {**options, "seed": seed} if "seed" in parameters or open_ended else dict(options)
+    try:
+        with warnings.catch_warnings():  # what Optuna calls experimental is the user's informed choice
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            sampler = sampler_class(**arguments)
+    except (TypeError, ValueError, AssertionError) as error:
+        raise UserError(f"strategy {name}: its options were refused: {describe_error(error)}") from error
+    if not isinstance(sampler, BaseSampler):
+        raise UserError(f"strategy {name}: makes a {type(sampler).__name__}, which is no Optuna sampler")
+    return sampler
+
+
+def refuse(name: str, limits: Limits, space: Space, *, objectives: int) -> None:
+    """Raise UserError where the sampler can't handle this space, with what would work instead."""
+    if limits.objectives is not None and objectives > limits.objectives:
+        raise UserError(
+            f"strategy {name}: takes one objective, found {objectives}; combine them "
+            f"(sum_scaled_metrics = true) or use {limits.instead}"
+        )
+    searched = [decision for decision in space.decisions if len(decision.choices) > 1]
+    if space.size == 1:
+        return
+    if len(searched) < limits.fewest_decisions:
+        raise UserError(
+            f"strategy {name}: needs {limits.fewest_decisions} decisions with more than one choice, found "
+            f"{len(searched)}; use brute-force"
+        )
+    if limits.decisions is not None and len(searched) > limits.decisions:
+        raise UserError(
+            f"strategy {name}: takes up to {limits.decisions:,} decisions, found {len(searched):,}; "
+            f"use {limits.instead}"
+        )
+    _refuse_choices(name, limits, [decision for decision in searched if not decision.ordered])
+
+
+def _refuse_choices(name: str, limits: Limits, unordered: list[Decision]) -> None:
+    if limits.ordered_only and unordered:
+        raise UserError(
+            f"strategy {name}: needs numbers in ascending order in every decision; {_listed(unordered)} "
+            f"have others; use {limits.instead}"
+        )
+    most = limits.choices
+    large = [decision for decision in unordered if most is not None and len(decision.choices) > most]
+    if large:
+        raise UserError(
+            f"strategy {name}: takes up to {most:,} choices without an order in a decision; {_listed(large)} "
+            f"has {len(large[0].choices):,}; give numbers in ascending order or use {limits.instead}"
+        )
+
+
+def _listed(decisions: list[Decision]) -> str:
+    names = ", ".join(decision.name for decision in decisions[:3])
+    return names if len(decisions) <= 3 else f"{names} and {len(decisions) - 3} more"
