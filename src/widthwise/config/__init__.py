@@ -17,6 +17,7 @@ from widthwise.config.schema import (
     Training,
     WidthSearch,
 )
+from widthwise.config.template import default_config_text, example_names, example_text
 
 __all__ = [
     "Constraint",
@@ -30,6 +31,9 @@ __all__ = [
     "StrategySettings",
     "Training",
     "WidthSearch",
+    "default_config_text",
+    "example_names",
+    "example_text",
     "load_config",
     "parse_constraint",
 ]

@@ -1,0 +1,102 @@
+"""A commented config to start from, for `widthwise init`, and the example configs that the package carries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from importlib.resources import files
+
+from widthwise.config.toml import dotted, dumps
+from widthwise.errors import unknown
+
+WIDTHS = {"data_in": "[4, 8]", "weight": "[2, 4, 8]", "bias": "[2, 4, 8]"}
+
+HEAD = """\
+# A search of widthwise. Start it with `widthwise search THIS_FILE`; `widthwise inspect THIS_FILE --config` shows
+# what applies to each layer. A key that starts with # shows a default, or another thing that may stand there.
+
+{names}# load_name = "trained.safetensors"   # trained weights; without them the network is trained first
+# batch_size = 256
+# seed = 0
+# max_epochs = 100                       # of training
+# learning_rate = 0.02
+# accelerator = "cpu"                    # or "gpu", "auto"
+
+[search.search_space]
+name = "graph/quantize/mixed_precision_ptq"   # bit widths and formats; "graph/width" searches channels
+
+[search.search_space.setup]
+by = "{by}"               # what the rules below name layers by: "name", "type" or "regex"
+# tie = false             # true: all layers of a rule get the same choice
+# share_inputs = false    # true: layers that read the same tensor quantise it alike
+
+# Each list is a choice of the search: any format of `widthwise formats`, with its parameters for the tensors
+# data_in, weight and bias; weight_name gives the weights a format of their own. "NA" as frac width means half the
+# width, "auto" takes it from the data; "NA" as name keeps float.
+[search.search_space.seed.default.config]     # layers that no other rule names
+name = ["NA"]
+"""
+
+TAIL = """
+[search.strategy]
+name = "{strategy}"      # or brute-force, grid, random, local, tpe, nsga2, nsga3, qmc, gp, cmaes
+
+[search.strategy.setup]
+n_trials = {trials}           # at most so many candidates
+timeout = 3600           # and seconds
+# sum_scaled_metrics = true    # one objective, the sum of scale * metric, instead of a front ...
+# direction = "maximize"       # ... to be made great or small; what should be small needs a negative scale
+
+[search.strategy.metrics]
+accuracy.direction = "maximize"    # or loss, f1, precision, recall, f1[2], a torchmetrics class ...
+average_bitwidth.direction = "minimize"   # or model_size, parameters, memory_density, macs, flops, bops
+# average_bitwidth.scale = 0.2            # what scaled_metrics show, and what a sum is made of
+
+# [search.constraints]             # only candidates within these bounds
+# model_size = "<= 2 KiB"
+# accuracy = ">= 0.72"
+"""
+
+
+def default_config_text(
+    model: str | None,
+    dataset: str | None,
+    layers: Iterable[tuple[str, str, Sequence[str]]] = (),
+    *,
+    strategy: str = "tpe",
+    trials: int = 100,
+) -> str:
+    """A commented config in TOML that `load_config` reads.
+
+    layers: name, type and tensors ("data_in", "weight", "bias") of each layer that can be quantised, in order;
+    each gets a rule of its own. Without layers there is one rule, for linear layers.
+    """
+    rules = [_rule(name, kind, tensors) for name, kind, tensors in layers]
+    by = "name" if rules else "type"
+    names = {key: value for key, value in (("model", model), ("dataset", dataset)) if value is not None}
+    head = HEAD.format(names=dumps(names) if names else "", by=by)
+    body = rules or [_rule("linear", "", tuple(WIDTHS))]
+    return head + "".join(body) + TAIL.format(strategy=strategy, trials=trials)
+
+
+def example_names() -> list[str]:
+    """The example configs that the package carries."""
+    folder = files("widthwise") / "examples"
+    return sorted(
+        entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml")
+    )
+
+
+def example_text(name: str) -> str:
+    """The TOML text of an example; raises UserError for another name."""
+    if name not in example_names():
+        raise unknown("example", name, example_names())
+    return (files("widthwise") / "examples" / f"{name}.toml").read_text(encoding="utf-8")
+
+
+def _rule(name: str, kind: str, tensors: Sequence[str]) -> str:
+    comment = f"     # {dotted([kind])}" if kind else ""
+    lines = ["", f"[{dotted(['search', 'search_space', 'seed', name, 'config'])}]{comment}"]
+    lines += ['name = ["integer"]']
+    for tensor in tensors:
+        lines += [f"{tensor}_width = {WIDTHS[tensor]}", f'{tensor}_frac_width = ["NA"]']
+    return "\n".join(lines) + "\n"
