@@ -16,7 +16,7 @@ import numpy as np
 from widthwise.space import FloatArray, IntArray, Space
 
 MOST_WEIGHT = 0.995  # tables stay positive, so that their logarithm exists
-PRIOR_SPREAD = {"weight": 1.5, "step": 0.7}
+PRIOR_SPREAD = {"weight": 1.0, "step": 1.0}
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,5 @@
+"""The project's own strategy."""
+
+from widthwise.strategies.frontier.search import Frontier
+
+__all__ = ["Frontier"]

@@ -1,0 +1,64 @@
+"""The first candidates: from one of high quality, what changing each decision does."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from widthwise.space import FloatArray, IntArray, Space
+from widthwise.strategies.protocol import CostFunction
+
+
+def first_candidates(
+    space: Space, costs: CostFunction | None, rng: np.random.Generator, *, most: int
+) -> IntArray:
+    """The base, the base with single decisions changed, the cheapest and the middle, [k, D].
+
+    The base has of each decision the choice that costs most, for that is where quality tends to be. Where there
+    are more changes than `most`, several decisions change together.
+    """
+    low, high = _ends(space, costs)
+    changes = [
+        (column, choice)
+        for column, decision in enumerate(space.decisions)
+        for choice in ([low[column]] if decision.ordered else range(len(decision.choices)))
+        if choice != high[column]
+    ]
+    order = rng.permutation(len(changes))
+    groups = np.array_split(order, min(most, len(changes))) if changes else []
+    rows = [high]
+    for group in groups:
+        row = high.copy()
+        for change in group:
+            column, choice = changes[change]
+            row[column] = choice
+        rows.append(row)
+    middle = np.array([count // 2 for count in space.cardinalities], dtype=np.int64)
+    return np.array([*rows, low, middle], dtype=np.int64)
+
+
+def _ends(space: Space, costs: CostFunction | None) -> tuple[IntArray, IntArray]:
+    """The cheapest and the dearest choice of each decision, [D] each; without costs the first and the last."""
+    ordered = np.array([decision.ordered for decision in space.decisions])
+    low = np.where(ordered, 0, space.cardinalities - 1)
+    high = np.where(ordered, space.cardinalities - 1, 0)
+    if costs is None:
+        return low, high
+    middle = space.cardinalities // 2
+    rows = np.repeat(middle[None], int(space.cardinalities.sum()), axis=0)
+    columns = np.repeat(np.arange(len(middle)), space.cardinalities)
+    choices = np.concatenate([np.arange(count) for count in space.cardinalities])
+    rows[np.arange(len(rows)), columns] = choices
+    worth = _scaled_sum(costs(rows))
+    for column in range(len(middle)):
+        own = worth[columns == column]
+        if np.ptp(own) > 1e-12:
+            low[column], high[column] = int(own.argmax()), int(own.argmin())
+    return low, high
+
+
+def _scaled_sum(values: FloatArray) -> FloatArray:
+    """Known objectives [K, M] added up after division by their range, [K]: the greater, the cheaper."""
+    known = values[:, np.isfinite(values).all(axis=0)]
+    reach = np.ptp(known, axis=0)
+    result: FloatArray = (known / np.where(reach > 0, reach, 1)).sum(axis=1)
+    return result

@@ -1,0 +1,70 @@
+"""Candidates worth judging: relatives of the front, neighbours of the best, and strangers."""
+
+from __future__ import annotations
+
+from collections.abc import Set
+
+import numpy as np
+
+from widthwise.space import IntArray, Space
+
+MUTATIONS = 0.5  # success rate of the geometric number of further mutations
+
+
+class Pool:
+    """Unseen candidates of one space, each once, to choose from."""
+
+    def __init__(self, space: Space, taken: Set[int], size: int) -> None:
+        self._space, self._taken, self.size = space, taken, size
+
+    @property
+    def is_whole_space(self) -> bool:
+        """Whether every candidate is judged, because there are few."""
+        return self._space.size <= 2 * self.size
+
+    def unseen(self, rows: IntArray) -> IntArray:
+        """Those of the rows [K, D] that are not taken, each once, in their order."""
+        first: dict[int, int] = {}
+        for row, position in enumerate(self._space.positions(rows)):
+            if position not in self._taken:
+                first.setdefault(position, row)
+        return rows[list(first.values())]
+
+    def start(self, parents: IntArray, rng: np.random.Generator) -> IntArray:
+        """All that are left of a small space; of a large one children of the parents [F, D], and random ones."""
+        if self.is_whole_space:
+            left = [position for position in range(self._space.size) if position not in self._taken]
+            return self._space.at(left)
+        quarter = self.size // 4
+        strangers = self._space.sample(quarter, rng)
+        if not len(parents):
+            return self.unseen(strangers)
+        mutants = self._mutated(parents[rng.integers(len(parents), size=2 * quarter)], rng)
+        return self.unseen(np.concatenate([mutants, self._crossed(parents, quarter, rng), strangers]))
+
+    def neighbours(self, rows: IntArray, rng: np.random.Generator, most: int) -> IntArray:
+        """Up to `most` unseen candidates that differ from one of the rows [K, D] in one decision."""
+        counts = self._space.cardinalities
+        moves = [(column, choice) for column, count in enumerate(counts) for choice in range(count)]
+        each = max(1, most // max(1, len(rows)))
+        made = []
+        for row in rows:
+            picked = moves if len(moves) <= each else [moves[i] for i in rng.permutation(len(moves))[:each]]
+            near = np.repeat(row[None], len(picked), axis=0)
+            columns, choices = np.array(picked, dtype=np.int64).T
+            near[np.arange(len(picked)), columns] = choices
+            made.append(near)
+        return self.unseen(np.concatenate(made)) if made else rows
+
+    def _mutated(self, rows: IntArray, rng: np.random.Generator) -> IntArray:
+        """Half of the changes go to a neighbouring choice, half to any."""
+        decisions = rows.shape[1]
+        changes = rng.geometric(MUTATIONS, size=(len(rows), 1)) + 1
+        changed = rng.random(rows.shape) < changes / decisions
+        near = np.clip(rows + rng.choice([-1, 1], size=rows.shape), 0, self._space.cardinalities - 1)
+        fresh = np.where(rng.random(rows.shape) < 0.5, near, self._space.sample(len(rows), rng))
+        return np.where(changed, fresh, rows)
+
+    def _crossed(self, parents: IntArray, count: int, rng: np.random.Generator) -> IntArray:
+        mothers, fathers = (parents[rng.integers(len(parents), size=count)] for _ in range(2))
+        return np.where(rng.random(mothers.shape) < 0.5, mothers, fathers)

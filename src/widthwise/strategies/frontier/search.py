@@ -1,0 +1,121 @@
+"""The project's own strategy: exact costs, a model of quality, and what pushes the front outward most."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from widthwise.space import FloatArray, IntArray, Space
+from widthwise.strategies.frontier.design import first_candidates
+from widthwise.strategies.frontier.judge import Judge
+from widthwise.strategies.frontier.pool import Pool
+from widthwise.strategies.protocol import CostFunction
+from widthwise.strategies.registry import Option, StrategySource
+
+if TYPE_CHECKING:
+    from widthwise.metrics.catalogue import Direction
+
+SOURCE = StrategySource(
+    "frontier",
+    "a model of quality and exact costs: what is expected to push the front outward most",
+    "widthwise.strategies.frontier:Frontier",
+    options={
+        "batch": Option("candidates proposed at once where the caller is free to choose", 4, (int,), least=1),
+        "sensitivity": Option("most trials to spend on what each decision does", 24, (int,), least=0),
+        "pool": Option("candidates judged for each proposal", 2000, (int,), least=16),
+        "tolerance": Option("expected gain, as share of the hypervolume, below which to finish", 1e-7, (float,), least=0),
+    },
+)
+CLIMBS = 2  # times that the neighbours of the best candidates are judged too
+CLIMBERS = 12
+PATIENCE = 2  # proposals in a row without expected gain, after which the search is over
+
+
+class Frontier:
+    """Proposes the candidates with the greatest expected gain in hypervolume.
+
+    First what each decision does to a candidate of high quality. Then a Gaussian process for each objective that
+    `costs` doesn't know; children of the front, their neighbours and random candidates are judged by it, with
+    exact costs. What is proposed follows from the seed and what was told, so a stored search is taken up by telling
+    its trials. Source of expected hypervolume improvement: Emmerich et al. 2006.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        *,
+        objectives: Mapping[str, Direction],
+        seed: int = 0,
+        options: Mapping[str, Any] | None = None,
+        costs: CostFunction | None = None,
+    ) -> None:
+        given = SOURCE.checked(options or {})
+        chosen = {name: given.get(name, option.default) for name, option in (SOURCE.options or {}).items()}
+        self.batch: int = chosen["batch"]
+        self._tolerance: float = chosen["tolerance"]
+        self._space, self._seed = space, seed
+        self._taken: set[int] = set()
+        self._pending: dict[int, IntArray] = {}
+        self._pool = Pool(space, self._taken, chosen["pool"])
+        self._judge = Judge(space, len(objectives), costs)
+        rng = np.random.default_rng([seed, 0])
+        self._design = list(first_candidates(space, costs, rng, most=chosen["sensitivity"]))
+        self._hopeless = 0
+
+    @property
+    def finished(self) -> str | None:
+        """Why nothing more will be proposed: all was, or no gain is expected."""
+        if len(self._taken) >= self._space.size:
+            return f"all {self._space.size:,} candidates proposed"
+        if self._hopeless >= PATIENCE:
+            return f"no gain expected after {len(self._taken):,} of {self._space.size:,} candidates"
+        return None
+
+    def tell(self, candidates: IntArray, values: FloatArray) -> None:
+        """Results [k, M] of candidates [k, D], to be maximised; rows with NaN are failures."""
+        positions = self._space.positions(candidates)
+        self._taken.update(positions)
+        for position in positions:
+            self._pending.pop(position, None)
+        self._judge.learn(candidates, values)
+
+    def ask(self, n: int) -> IntArray:
+        """Up to n candidates [k, D] that were neither proposed nor told."""
+        if self.finished is not None or n < 1:
+            return self._space.at([])
+        rows = self._from_design(n)
+        if not len(rows):
+            rows = self._from_model(n)
+        positions = self._space.positions(rows)
+        self._taken.update(positions)
+        self._pending.update(zip(positions, rows, strict=True))
+        return rows
+
+    def _from_design(self, n: int) -> IntArray:
+        rows: list[IntArray] = []
+        while self._design and len(rows) < n:
+            row = self._pool.unseen(np.array([self._design.pop(0), *rows])[:1])
+            rows += [one for one in row if not any((one == other).all() for other in rows)]
+        return np.array(rows) if rows else self._space.at([])
+
+    def _from_model(self, n: int) -> IntArray:
+        rng = np.random.default_rng([self._seed, 1, len(self._taken)])
+        rows = self._pool.start(self._judge.front, rng)
+        pending = np.array(list(self._pending.values()), dtype=np.int64).reshape(-1, rows.shape[1])
+        if not self._judge.has_results:
+            return rows[rng.permutation(len(rows))[:n]]
+        gains = self._judge.gains(rows)
+        for _ in range(0 if self._pool.is_whole_space else CLIMBS):
+            best = rows[np.argsort(-gains, kind="stable")[:CLIMBERS]]
+            near = self._pool.unseen(np.concatenate([rows, self._pool.neighbours(best, rng, self._pool.size // 2)]))[
+                len(rows) :
+            ]
+            if len(near):
+                rows, gains = np.concatenate([rows, near]), np.concatenate([gains, self._judge.gains(near)])
+        if float(gains.max()) < self._tolerance:
+            self._hopeless += 1
+        else:
+            self._hopeless = 0
+        return rows[self._judge.pick(rows, n, pending)]
