@@ -1,0 +1,155 @@
+"""Bounds on metrics: what is read, what is refused, and which candidates meet them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from widthwise.constraints import (
+    Constraint,
+    feasible,
+    may_be_feasible,
+    nearest_candidates,
+    parse_constraint,
+    parse_constraints,
+    violations,
+)
+from widthwise.errors import UserError
+from widthwise.metrics.catalogue import METRICS
+
+UNITS = {name: metric.unit for name, metric in METRICS.items()}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("model_size <= 2 KiB", Constraint("model_size", "<=", 2048)),
+        ("model_size<=2KiB", Constraint("model_size", "<=", 2048)),
+        ("model_size < 1.5 MiB", Constraint("model_size", "<", 1.5 * 2**20)),
+        ("model_size <= 2kB", Constraint("model_size", "<=", 2000)),
+        ("model_size <= 3 MB", Constraint("model_size", "<=", 3e6)),
+        ("model_size <= 512 B", Constraint("model_size", "<=", 512)),
+        ("average_bitwidth <= 5", Constraint("average_bitwidth", "<=", 5)),
+        ("average_bitwidth <= 5 bits", Constraint("average_bitwidth", "<=", 5)),
+        ("accuracy >= 0.72", Constraint("accuracy", ">=", 0.72)),
+        ("accuracy >= 72 %", Constraint("accuracy", ">=", 0.72)),
+        ("parameters <= 10k", Constraint("parameters", "<=", 10_000)),
+        ("macs <= 1_000", Constraint("macs", "<=", 1000)),
+        ("bops <= 2.5M", Constraint("bops", "<=", 2.5e6)),
+        ("bops <= 1e9", Constraint("bops", "<=", 1e9)),
+        ("loss > -1", Constraint("loss", ">", -1)),
+        ("parameters = 12", Constraint("parameters", "==", 12)),
+    ],
+)
+def test_bounds_are_read_with_their_units(text, expected):
+    found = parse_constraint(text, metrics=UNITS)
+    assert (found.metric, found.op) == (expected.metric, expected.op)
+    assert found.bound == pytest.approx(expected.bound, rel=1e-12)
+
+
+def test_a_table_and_a_list_say_the_same():
+    table = parse_constraints({"model_size": "<= 2 KiB", "accuracy": [">= 0.5", "<= 0.9"]}, metrics=UNITS)
+    texts = parse_constraints(
+        ["model_size <= 2 KiB", "accuracy >= 0.5", "accuracy <= 0.9"], metrics=list(UNITS)
+    )
+    assert table == texts
+    assert parse_constraints({}, metrics=UNITS) == ()
+
+
+def test_a_time_is_turned_into_what_the_metric_is_measured_in():
+    assert parse_constraint("latency <= 2 ms", metrics={"latency": "us"}).bound == pytest.approx(2000)
+    assert parse_constraint("latency <= 2 ms", metrics=["latency"]).bound == pytest.approx(0.002)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"model_sise": "<= 2 KiB"}, "did you mean model_size"),
+        (["acuracy >= 0.7"], "did you mean accuracy"),
+        ({"model_size": "2 KiB"}, "can't read '2 KiB'"),
+        ({"model_size": 2048}, "can't read 2048"),
+        ({"model_size": "<= two"}, "can't read '<= two'"),
+        ({"model_size": "<= 1.2.3"}, "1.2.3"),
+        ({"model_size": "<= 1e999"}, "no finite number"),
+        ({"model_size": "<= 2 KiX"}, "no unit 'KiX'"),
+        ({"accuracy": ">= 2 KiB"}, "accuracy is measured in share, not in bytes"),
+        ({"parameters": "<= 50 %"}, "parameters is measured in plain numbers, not in share"),
+        (["model_size"], "can't read 'model_size'"),
+        ([3], "can't read 3"),
+        (["model_size <= 1 KiB", "model_size >= 2 KiB"], "exclude one another"),
+        (["model_size < 1 KiB", "model_size >= 1024"], "exclude one another"),
+        (["loss == 1", "loss == 2"], "exclude one another"),
+        (["loss == 1", "loss > 1"], "exclude one another"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_with_its_place(given, said):
+    with pytest.raises(UserError) as caught:
+        parse_constraints(given, metrics=UNITS, where="lab.toml: search.constraints")
+    assert said in str(caught.value)
+    assert str(caught.value).startswith("lab.toml: search.constraints")
+    assert "\n" not in str(caught.value)
+
+
+bounds = st.tuples(st.sampled_from(["<=", ">=", "<", ">", "=="]), st.integers(-2, 2).map(float))
+
+
+@given(bounds, bounds)
+def test_bounds_are_contradictory_where_no_number_meets_both(one, other):
+    constraints = [Constraint("loss", op, bound) for op, bound in (one, other)]
+    numbers = np.arange(-4, 4.25, 0.25)  # between and on all bounds
+    possible = bool(feasible(constraints, {"loss": numbers}).any())
+    texts = [f"loss {op} {bound}" for op, bound in (one, other)]
+    if possible:
+        assert parse_constraints(texts, metrics=["loss"]) == tuple(constraints)
+    else:
+        with pytest.raises(UserError, match="exclude"):
+            parse_constraints(texts, metrics=["loss"])
+
+
+OPERATIONS = {
+    "<=": np.less_equal,
+    ">=": np.greater_equal,
+    "<": np.less,
+    ">": np.greater,
+    "==": np.equal,
+}
+
+
+@given(bounds, st.lists(st.integers(-3, 3).map(float), max_size=20))
+def test_feasible_is_what_the_operator_says(bound, values):
+    op, number = bound
+    column = np.array(values)
+    met = feasible([Constraint("loss", op, number)], {"loss": column})
+    assert (met == OPERATIONS[op](column, number)).all()
+
+
+def test_violations_add_up_as_shares_of_the_bounds():
+    constraints = parse_constraints(["model_size <= 1000", "accuracy >= 0.8"], metrics=UNITS)
+    metrics = {
+        "model_size": np.array([900.0, 1100.0, 2000.0, np.nan]),
+        "accuracy": np.array([0.9, 0.9, 0.6, 0.9]),
+    }
+    assert violations(constraints, metrics) == pytest.approx([0, 0.1, 1.25, np.inf])
+    assert feasible(constraints, metrics).tolist() == [True, False, False, False]
+
+
+def test_what_is_not_known_yet_breaks_no_bound():
+    constraints = parse_constraints(["model_size <= 1000", "accuracy >= 0.8"], metrics=UNITS)
+    sizes = np.array([900.0, 1100.0, np.nan])
+    assert may_be_feasible(constraints, {"model_size": sizes}).tolist() == [True, False, True]
+    assert feasible(constraints, {"model_size": sizes}).tolist() == [False, False, False]
+
+
+def test_the_nearest_say_which_bound_was_missed_by_how_much():
+    constraints = parse_constraints(["model_size <= 1 KiB", "accuracy >= 0.8"], metrics=UNITS)
+    metrics = {
+        "model_size": np.array([2048.0, 1126.4, 1000.0, np.nan]),
+        "accuracy": np.array([0.9, 0.9, 0.6, 0.9]),
+    }
+    near = nearest_candidates(constraints, metrics, count=9)
+    assert [candidate.row for candidate in near] == [1, 2, 0]
+    assert str(near[0]) == "model_size 1126.4 misses model_size <= 1024 by 102.4 (10.0%)"
+    assert near[1].misses[0].constraint.metric == "accuracy"
+    assert near[1].violation == pytest.approx(0.25)
