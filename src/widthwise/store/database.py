@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from pathlib import Path
+from typing import Literal
 from urllib.parse import quote
 
 import sqlalchemy as sa
@@ -17,6 +18,7 @@ from widthwise.store.trouble import told_as_user_error
 
 SCHEMA_LOCK = 0x77696474  # "widt": whoever creates or migrates the tables of a PostgreSQL database holds it
 BUSY_SECONDS = 30.0
+Mode = Literal["rwc", "rw", "ro", "reading"]
 
 
 def sqlite_path(target: str | Path) -> Path | None:
@@ -37,21 +39,25 @@ def display_name(target: str | Path) -> str:
     return str(path) if path else _url(str(target)).render_as_string(hide_password=True)
 
 
-def connect_sqlite(path: Path, *, mode: str) -> sa.Engine:
-    """An engine with a single connection; mode "rwc" creates, "rw" and "ro" need the file to exist."""
-    uri = f"file:{quote(os.fsencode(path.absolute()))}?mode={mode}"
-    if (
-        mode == "ro"
-        and not os.access(path.parent, os.W_OK)
-        and not path.with_name(path.name + "-wal").exists()
-    ):
+def connect_sqlite(path: Path, *, mode: Mode) -> sa.Engine:
+    """An engine with a single connection.
+
+    mode: "rwc" creates the file, "rw" needs it to exist, "ro" never changes it, "reading" changes no table but
+    tidies up: a connection that may write removes the log beside the file when it is the last to close.
+    """
+    writable = os.access(path.parent, os.W_OK) and (mode == "rwc" or os.access(path, os.W_OK))
+    access = mode if mode != "reading" else "rw" if writable else "ro"
+    uri = f"file:{quote(os.fsencode(path.absolute()))}?mode={access}"
+    if access == "ro" and not writable and not path.with_name(path.name + "-wal").exists():
         uri += "&immutable=1"  # in a folder that can't be written, SQLite can't open its log beside the file
 
     def connection() -> sqlite3.Connection:
         made = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, check_same_thread=False)
-        if mode != "ro":
+        if mode in ("rw", "rwc"):
             made.execute("PRAGMA journal_mode = WAL")
             made.execute("PRAGMA synchronous = FULL")  # a commit survives a power cut; costs a fsync a batch
+        else:
+            made.execute("PRAGMA query_only = ON")
         made.execute("PRAGMA cache_size = -16384")
         return made
 

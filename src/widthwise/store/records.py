@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, field, is_dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
+
 from widthwise.errors import UserError
 from widthwise.space import Decision, FloatArray, IntArray, Space
 from widthwise.store.codec import MOST_CHOICES
@@ -79,6 +81,20 @@ class Summary:
     cut: int = 0
     batches: int = 0
     seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Shares:
+    """What each trial's part of its batch's seconds is: batches begin at trials first [B], share [B] each."""
+
+    first: IntArray
+    share: FloatArray
+
+    def of(self, numbers: IntArray) -> FloatArray:
+        """Seconds of the trials with these numbers [k]."""
+        if not len(self.first):
+            return np.zeros(len(numbers))
+        return self.share[self.first.searchsorted(numbers, side="right") - 1]
 
 
 def to_row(record: StudyRecord) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from widthwise.errors import UserError, unknown
 from widthwise.store import database, schema
 from widthwise.store.codec import text_to_candidates, text_to_metrics
-from widthwise.store.records import Block, StoredBatch, StudyRecord, Summary, from_row, to_row
+from widthwise.store.records import Block, Shares, StoredBatch, StudyRecord, Summary, from_row, to_row
 from widthwise.store.trouble import told_as_user_error
 
 BLOCK = 20_000  # trials read at once: a few megabytes of text
@@ -30,11 +30,12 @@ class Store:
     from being used.
     """
 
-    def __init__(self, engine: sa.Engine, name: str, path: Path | None) -> None:
+    def __init__(self, engine: sa.Engine, source: str | Path) -> None:
         self.engine = engine
-        self.name = name
-        self.path = path
-        with told_as_user_error(name):
+        self.source = source
+        self.path = database.sqlite_path(source)
+        self.name = database.display_name(source)
+        with told_as_user_error(self.name):
             self.connection = engine.connect()
 
     @classmethod
@@ -56,7 +57,7 @@ class Store:
         path = database.sqlite_path(target)
         if path is not None:
             database.check_sqlite(path)
-        store = cls._connected(target, path, mode="ro" if readonly else "rw")
+        store = cls._connected(target, path, mode="reading" if readonly else "rw")
         try:
             with told_as_user_error(store.name):
                 database.bring_up_to_date(store.connection, store.name, may_write=not readonly)
@@ -66,10 +67,10 @@ class Store:
         return store
 
     @classmethod
-    def _connected(cls, target: str | Path, path: Path | None, *, mode: str) -> Self:
+    def _connected(cls, target: str | Path, path: Path | None, *, mode: database.Mode) -> Self:
         if path is not None:
-            return cls(database.connect_sqlite(path, mode=mode), str(path), path)
-        return cls(database.connect_server(str(target)), database.display_name(target), None)
+            return cls(database.connect_sqlite(path, mode=mode), path)
+        return cls(database.connect_server(str(target)), target)
 
     def __enter__(self) -> Self:
         return self
@@ -130,6 +131,22 @@ class Store:
         )
         trials = int(row[0])
         return Summary(trials, int(failed[0]), int(row[1]) - trials, int(row[2]), float(row[3]))
+
+    def count(self, study: StudyRecord) -> int:
+        """How many trials have a row of their own: all that were evaluated, unless only the front is kept."""
+        here = _trials.c.study_id == study.id
+        return int(self._rows(sa.select(sa.func.count()).select_from(_trials).where(here))[0][0])
+
+    def seconds(self, study: StudyRecord) -> Shares:
+        """What each trial took, to be asked by number."""
+        c = _batches.c
+        rows = self._rows(
+            sa.select(c.first, c.seconds / c.evaluated)
+            .where(c.study_id == study.id, c.evaluated > 0)
+            .order_by(c.number)
+        )
+        first, share = zip(*rows, strict=True) if rows else ((), ())
+        return Shares(np.array(first, dtype=np.int64), np.array(share, dtype=np.float64))
 
     def blocks(self, study: StudyRecord, *, start: int = 0, stop: int | None = None) -> Iterator[Block]:
         """The stored trials with start <= number < stop, in the order of their numbers, a block at a time."""

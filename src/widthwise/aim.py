@@ -1,0 +1,68 @@
+"""What a search is after: its objectives with their scales, as a front or as one scaled sum."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from widthwise.metrics.catalogue import METRICS, Direction
+from widthwise.metrics.combine import Objective, objective_values
+from widthwise.space import FloatArray
+
+SUM = "scaled_sum"  # the name of the single objective where metrics are summed
+
+
+@dataclass(frozen=True)
+class Aim:
+    """The objectives; `summed` makes one of them, the sum of scale * metric, better in `direction`."""
+
+    objectives: tuple[Objective, ...]
+    summed: bool = False
+    direction: Direction | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The metrics that enter."""
+        return tuple(objective.name for objective in self.objectives)
+
+    @property
+    def directions(self) -> dict[str, Direction]:
+        """What a strategy is told to optimise: each metric, or the one sum, with its direction."""
+        if self.summed:
+            return {SUM: self.direction or "maximize"}
+        return {objective.name: objective.direction for objective in self.objectives}
+
+    def values(self, metrics: Mapping[str, FloatArray]) -> FloatArray:
+        """[K, objectives] to be maximised, from metrics [K] each; see `objective_values`."""
+        return objective_values(metrics, self.objectives, summed=self.summed, direction=self.direction)
+
+    def best(self, values: FloatArray) -> dict[str, float]:
+        """The best of each objective among values [K, objectives], in its own direction and scaled."""
+        if not len(values):
+            return {}
+        signs = [1.0 if direction == "maximize" else -1.0 for direction in self.directions.values()]
+        best = np.nanmax(values, axis=0) * np.array(signs)
+        return dict(zip(self.directions, best.tolist(), strict=True))
+
+    def scaled(self, metrics: Mapping[str, float]) -> dict[str, float]:
+        """scale * metric of one trial for every objective."""
+        return {objective.name: objective.scale * metrics[objective.name] for objective in self.objectives}
+
+    def as_json(self) -> dict[str, Any]:
+        """As it is stored."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> Aim:
+        """From what `as_json` gave."""
+        objectives = tuple(Objective(**objective) for objective in stored["objectives"])
+        return cls(objectives, stored["summed"], stored["direction"])
+
+
+def is_hardware(metric: str) -> bool:
+    """Whether a metric is computed from the network alone: what the lab lists under hardware_metrics."""
+    known = METRICS.get(metric)
+    return known is not None and known.kind == "cost"

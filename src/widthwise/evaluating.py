@@ -1,0 +1,118 @@
+"""Evaluating a batch so that what goes wrong with one candidate is its own failure, with the reason."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+
+import numpy as np
+
+from widthwise.errors import UserError, unknown
+from widthwise.importing import describe_error
+from widthwise.results import Evaluate, Results
+from widthwise.space import FloatArray, IntArray
+
+
+class TrialTimeout(BaseException):
+    """Raised inside an evaluation that took too long; no `except Exception` on the way swallows it."""
+
+
+def evaluate(
+    evaluator: Evaluate,
+    candidates: IntArray,
+    *,
+    metrics: Sequence[str],
+    objectives: Sequence[str],
+    trial_timeout: float | None = None,
+) -> Results:
+    """The `metrics` of candidates [K, D]; those without finite `objectives` are among the failures.
+
+    One candidate that raises, runs past `trial_timeout` seconds or out of memory fails. Where a batch of
+    several runs out of memory its halves are tried. What else a batch raises is nobody's in particular and is
+    raised.
+    """
+    results = _attempt(evaluator, candidates, metrics, trial_timeout)
+    failures = dict(results.failures)
+    for name in objectives:
+        for row in np.flatnonzero(~np.isfinite(results.metrics[name])).tolist():
+            value = results.metrics[name][row]
+            failures.setdefault(row, f"{name} is {'NaN' if np.isnan(value) else 'infinite'}")
+    return Results(results.metrics, dict(sorted(failures.items())))
+
+
+def _attempt(
+    evaluator: Evaluate, candidates: IntArray, metrics: Sequence[str], trial_timeout: float | None
+) -> Results:
+    alone = len(candidates) == 1
+    start = time.monotonic()
+    try:
+        with _alarm(trial_timeout if alone else None):
+            results = _checked(evaluator(candidates), len(candidates), metrics)
+    except TrialTimeout:
+        return _failed(metrics, f"ran past its {trial_timeout:g} s")
+    except Exception as error:
+        if alone:
+            return _failed(metrics, describe_error(error))
+        if not _out_of_memory(error):
+            raise
+    else:
+        took = time.monotonic() - start
+        if alone and trial_timeout is not None and took > trial_timeout:
+            return _failed(metrics, f"took {took:.1f} s, more than its {trial_timeout:g} s")
+        return results
+    half = len(candidates) // 2
+    parts = [_attempt(evaluator, part, metrics, None) for part in (candidates[:half], candidates[half:])]
+    joined = {name: np.concatenate([part.metrics[name] for part in parts]) for name in metrics}
+    later = {half + row: reason for row, reason in parts[1].failures.items()}
+    return Results(joined, {**parts[0].failures, **later})
+
+
+def _checked(results: Results, count: int, metrics: Sequence[str]) -> Results:
+    """Only the metrics asked for, float64 [count] each; UserError where one is missing or misshaped."""
+    found: dict[str, FloatArray] = {}
+    for name in metrics:
+        if name not in results.metrics:
+            raise unknown("metric", name, results.metrics, where="the evaluator's results")
+        values = np.asarray(results.metrics[name], dtype=np.float64)
+        if values.shape != (count,):
+            raise UserError(
+                f"the evaluator gave {name} as {values.shape} for {count} candidates; want ({count},)"
+            )
+        found[name] = values
+    return Results(found, results.failures)
+
+
+def _failed(metrics: Sequence[str], reason: str) -> Results:
+    return Results({name: np.array([np.nan]) for name in metrics}, {0: reason})
+
+
+def _out_of_memory(error: Exception) -> bool:
+    """Python's and torch's; torch has no class of its own for it on a CPU."""
+    text = str(error).lower()
+    named = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    return named or (
+        isinstance(error, RuntimeError) and ("allocate memory" in text or "out of memory" in text)
+    )
+
+
+@contextmanager
+def _alarm(seconds: float | None) -> Iterator[None]:
+    """Raises TrialTimeout inside when the time is over; only in the main thread, the only one that can."""
+    if seconds is None or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def ring(number: int, frame: FrameType | None) -> None:
+        raise TrialTimeout
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)

@@ -1,0 +1,58 @@
+"""The trials on the front with all that belongs to them, kept up to date a block at a time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from widthwise.aim import Aim
+from widthwise.constraints import Constraint, feasible
+from widthwise.pareto import BoolArray, Front
+from widthwise.space import FloatArray
+from widthwise.store import Block, StudyRecord
+from widthwise.trials import join_blocks
+
+
+def constraints_of(record: StudyRecord) -> tuple[Constraint, ...]:
+    """The bounds of a study, as its settings hold them."""
+    return tuple(Constraint(**stored) for stored in record.settings.get("constraints", ()))
+
+
+class FrontRows:
+    """`block` are the trials on the front so far, by number; never failed ones and those out of bounds."""
+
+    def __init__(self, record: StudyRecord) -> None:
+        self.block = join_blocks([], record)
+        self.values = np.empty((0, 0))
+        self._record = record
+        self._aim = Aim.from_json(record.settings["aim"])
+        self._constraints = constraints_of(record)
+        self._front = Front(len(self._aim.directions))
+
+    def add(self, block: Block) -> tuple[FloatArray, BoolArray]:
+        """Take in a block of k: the values [k, objectives] of its trials, and which are on the front now."""
+        metrics = {name: block.metrics[:, column] for column, name in enumerate(self._record.metrics)}
+        values = self._aim.values(metrics)
+        failed = np.isin(block.numbers, list(block.reasons))
+        values[failed] = np.nan
+        worthy = ~failed & feasible(self._constraints, metrics) if self._constraints else ~failed
+        on_front = np.zeros(len(values), dtype=bool)
+        on_front[worthy] = self._front.update(values[worthy], block.numbers[worthy])
+        new = replace(
+            block,
+            numbers=block.numbers[on_front],
+            candidates=block.candidates[on_front],
+            metrics=block.metrics[on_front],
+            reasons={},
+        )
+        joined = join_blocks([self.block, new], self._record)
+        kept = np.isin(joined.numbers, self._front.ids)
+        self.block = replace(
+            joined,
+            numbers=joined.numbers[kept],
+            candidates=joined.candidates[kept],
+            metrics=joined.metrics[kept],
+        )
+        self.values = self._front.values
+        return values, on_front

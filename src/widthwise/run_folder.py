@@ -1,0 +1,202 @@
+"""The folder of a run: its config, its study, its front and its log; made whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Self
+
+from widthwise.errors import UserError
+from widthwise.files import write_atomically
+from widthwise.fingerprint import check_same
+from widthwise.store import Store, StudyRecord, StudyWriter
+from widthwise.store.database import display_name, sqlite_path
+from widthwise.study import Study
+
+CONFIG, STUDY, FRONT, LOG, STORAGE = "config.toml", "study.db", "front.json", "log.txt", "storage.json"
+
+logger = logging.getLogger("widthwise")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that is being written; closing it lets others write."""
+
+    path: Path
+    writer: StudyWriter
+    log: logging.Handler
+
+    def save(self, study: Study) -> None:
+        """Put the front so far into front.json; to be given to `run_search` as `saved`."""
+        text = json.dumps(study.as_json(), indent=2, ensure_ascii=False, allow_nan=False)
+        try:
+            write_atomically(self.path / FRONT, text.encode() + b"\n")
+        except UserError as error:  # the trials are in the store, from which the front can be had again
+            logger.warning("%s", error)
+
+    def close(self) -> None:
+        """Give up the study and close the store and the log."""
+        self.writer.close()
+        self.writer.store.close()
+        logger.removeHandler(self.log)
+        self.log.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def is_run(path: Path) -> bool:
+    """Whether a folder is one that `start_run` made."""
+    return (path / CONFIG).is_file() and ((path / STUDY).is_file() or (path / STORAGE).is_file())
+
+
+def start_run(
+    path: str | Path, record: StudyRecord, *, storage: str | None = None, force_new: bool = False
+) -> Run:
+    """A new run in a folder that does not exist or is empty; with `force_new` in the next free one beside it.
+
+    record: what will be searched; its name becomes the folder's. storage: the URL of a database to keep the
+    trials in, otherwise they go to study.db in the folder. Raises UserError, and then nothing was made.
+    """
+    folder = Path(path).expanduser()
+    if force_new:
+        folder = _free(folder)
+    _check_new(folder)
+    part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+    record = replace(record, name=folder.name)
+    with _unmade(part):
+        (part / CONFIG).write_text(record.config, encoding="utf-8")
+        if storage is None:
+            target: str | Path = part / STUDY
+        else:
+            target = storage
+            shown = {"url": _without_password(storage), "study": record.name}
+            (part / STORAGE).write_text(json.dumps(shown) + "\n", encoding="utf-8")
+        with Store.create(target) as store:
+            made = store.create_study(record)
+        try:
+            part.rename(folder)
+        except OSError:
+            if storage is not None:
+                with Store.open(storage) as store:
+                    store.remove_study(made)
+            raise
+    return _opened(folder, storage)
+
+
+def resume_run(
+    path: str | Path, fingerprint: dict[str, str] | None = None, *, storage: str | None = None
+) -> Run:
+    """A run to go on with; UserError where it was searched with something else, listing all that differs."""
+    folder = _run(path)
+    run = _opened(folder, storage)
+    try:
+        if fingerprint is not None:
+            check_same(run.writer.study.fingerprint, fingerprint, str(folder))
+    except UserError:
+        run.close()
+        raise
+    return run
+
+
+def load_run(path: str | Path) -> Study:
+    """The study of a run, finished or not."""
+    return Study.load(*run_source(path))
+
+
+def run_source(path: str | Path) -> tuple[str | Path, str | None]:
+    """Where a run keeps its trials: the store's path or URL, and the study's name there."""
+    folder = _run(path)
+    if not (folder / STORAGE).is_file():
+        return folder / STUDY, None
+    try:
+        stored = json.loads((folder / STORAGE).read_text(encoding="utf-8"))
+        return str(stored["url"]), str(stored["study"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f'{folder / STORAGE}: is broken; it should hold {{"url": …, "study": …}}') from error
+
+
+def _opened(folder: Path, storage: str | None) -> Run:
+    source, name = run_source(folder)
+    if storage is not None and sqlite_path(source) is None:
+        source = storage  # the one given may have the password
+    store = Store.open(source)
+    try:
+        writer = StudyWriter(store, store.find(name))
+    except BaseException:
+        store.close()
+        raise
+    return Run(folder, writer, _log_to(folder / LOG))
+
+
+def _run(path: str | Path) -> Path:
+    folder = Path(path).expanduser()
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such run folder; `widthwise runs` lists those that there are")
+    if not is_run(folder):
+        missing = STUDY if (folder / CONFIG).is_file() else CONFIG
+        raise UserError(f"{folder}: is no run folder: it has no {missing}")
+    return folder
+
+
+def _check_new(folder: Path) -> None:
+    if folder.is_dir() and is_run(folder):
+        raise UserError(
+            f"{folder}: has a run already; --resume goes on with it, --force-new starts one beside it"
+        )
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise UserError(f"{folder}: exists already and is no run; choose another folder (--out)")
+
+
+def _free(folder: Path) -> Path:
+    number, free = 2, folder
+    while free.exists():
+        free, number = folder.with_name(f"{folder.name}-{number}"), number + 1
+    return free
+
+
+@contextmanager
+def _unmade(part: Path) -> Iterator[None]:
+    """The folder `part` for the time of making a run; it is gone afterwards, unless it was renamed."""
+    try:
+        part.mkdir(parents=True)
+        yield
+    except OSError as error:
+        raise UserError(
+            f"{part.parent}: can't be written: {error.strerror}; choose another folder (--out)"
+        ) from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _without_password(url: str) -> str:
+    import sqlalchemy as sa
+
+    display_name(url)  # raises where it is no URL
+    made = sa.make_url(url)
+    return made.set(password=None).render_as_string() if made.password else url
+
+
+class _QuietFileHandler(logging.FileHandler):
+    """A log that can't be written (full disk) must not end a search or fill the terminal."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (logging's name)
+        del record
+
+
+def _log_to(path: Path) -> logging.Handler:
+    handler = _QuietFileHandler(path, encoding="utf-8", delay=True)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logger.addHandler(handler)
+    if logger.level == logging.NOTSET or logger.level > logging.INFO:
+        logger.setLevel(logging.INFO)
+    return handler

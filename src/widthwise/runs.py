@@ -1,0 +1,147 @@
+"""Run folders from outside: list them, export the trials of one, delete one."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Literal, get_args
+
+from widthwise.errors import UserError, unknown
+from widthwise.run_folder import STUDY, is_run, run_source
+from widthwise.store import Block, Store, StudyRecord, StudyWriter
+from widthwise.store.records import Shares
+from widthwise.study import finite, trial_as_json
+from widthwise.trials import make_trials, table
+
+ExportFormat = Literal["csv", "json", "parquet"]
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """A run as a list shows it; trouble says why it can't be read, None where it can."""
+
+    path: Path
+    study: str = ""
+    created: str = ""
+    trials: int = 0
+    failed: int = 0
+    seconds: float = 0.0
+    finished: str | None = None
+    trouble: str | None = None
+
+
+def list_runs(folder: str | Path) -> list[RunSummary]:
+    """The runs in a folder, oldest first; those that can't be read are among them, last."""
+    where = Path(folder).expanduser()
+    if not where.is_dir():
+        raise UserError(f"{where}: no such folder; runs are made there by `widthwise search`")
+    inside = sorted(path for path in where.iterdir() if path.is_dir() and not path.name.startswith("."))
+    found = [_summary(path) for path in [where, *inside] if is_run(path)]
+    return sorted(found, key=lambda run: (run.trouble is not None, run.created, str(run.path)))
+
+
+def export_trials(path: str | Path, kind: str, out: BinaryIO) -> int:
+    """Write all stored trials of a run as csv, json or parquet; returns how many.
+
+    CSV and JSON are streamed, parquet is held in memory.
+    """
+    if kind not in get_args(ExportFormat):
+        raise unknown("format", kind, get_args(ExportFormat), where="trials")
+    source, name = run_source(path)
+    with Store.open(source, readonly=True) as store:
+        record = store.find(name)
+        shares = store.seconds(record)
+        blocks = store.blocks(record)
+        if kind == "csv":
+            return _export_csv(record, blocks, shares, out)
+        if kind == "json":
+            return _export_json(record, blocks, shares, out)
+        return _export_parquet(record, blocks, shares, out)
+
+
+def remove_run(path: str | Path) -> None:
+    """Delete a run folder with all that is in it, and its study where that is in a database elsewhere.
+
+    Raises UserError for anything but a run folder, and for one that is being written.
+    """
+    folder = Path(path).expanduser()
+    if folder.is_symlink():
+        raise UserError(f"{folder}: is a link; give the run folder itself")
+    source, name = run_source(folder)
+    for inner in folder.rglob("*"):
+        if inner.name == ".git" or (inner.is_dir() and is_run(inner)):
+            raise UserError(f"{folder}: holds more than a run ({inner}); move that elsewhere first")
+    if folder.resolve() in [Path.cwd(), *Path.cwd().parents]:
+        raise UserError(f"{folder}: is the working directory or holds it; leave it first")
+    if Path(source) != folder / STUDY:
+        with Store.open(source) as store:
+            study = store.find(name)
+            with StudyWriter(store, study):
+                store.remove_study(study)
+    elif _readable(folder / STUDY):
+        with Store.open(source) as store, StudyWriter(store, store.find(name)):
+            pass  # raises where a search is writing
+    try:
+        shutil.rmtree(folder)
+    except OSError as error:
+        raise UserError(f"{folder}: could not be deleted: {error.strerror}; check its permissions") from error
+
+
+def _readable(path: Path) -> bool:
+    """Whether the store is sound: a damaged one may be deleted, nobody can be writing to it."""
+    try:
+        Store.open(path, readonly=True).close()
+    except UserError:
+        return False
+    return True
+
+
+def _summary(path: Path) -> RunSummary:
+    try:
+        source, name = run_source(path)
+        with Store.open(source, readonly=True) as store:
+            study = store.find(name)
+            counts = store.summary(study)
+    except UserError as error:
+        return RunSummary(path, trouble=str(error))
+    return RunSummary(
+        path, study.name, study.created, counts.trials, counts.failed, counts.seconds, study.finished
+    )
+
+
+def _export_csv(record: StudyRecord, blocks: Iterator[Block], shares: Shares, out: BinaryIO) -> int:
+    import pandas as pd
+
+    count = 0
+    for block in blocks:
+        frame = pd.DataFrame(table(record, block, shares.of(block.numbers)))
+        out.write(frame.to_csv(index=False, header=count == 0).encode())
+        count += len(frame)
+    return count
+
+
+def _export_json(record: StudyRecord, blocks: Iterator[Block], shares: Shares, out: BinaryIO) -> int:
+    count = 0
+    out.write(b"[")
+    for block in blocks:
+        for trial in make_trials(record, block, shares.of(block.numbers)):
+            rest = {"state": trial.state, "reason": trial.reason, "seconds": trial.seconds}
+            text = json.dumps(finite({**trial_as_json(trial), **rest}), ensure_ascii=False, allow_nan=False)
+            out.write((",\n" if count else "\n").encode() + text.encode())
+            count += 1
+    out.write(b"\n]\n")
+    return count
+
+
+def _export_parquet(record: StudyRecord, blocks: Iterator[Block], shares: Shares, out: BinaryIO) -> int:
+    import pandas as pd
+
+    frames = [pd.DataFrame(table(record, block, shares.of(block.numbers))) for block in blocks]
+    frame = pd.concat(frames) if frames else pd.DataFrame()
+    for name in frame.select_dtypes(object).columns:  # a decision may have choices of several types
+        frame[name] = [value if value is None else str(value) for value in frame[name]]
+    frame.to_parquet(out, index=False)
+    return len(frame)

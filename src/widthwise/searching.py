@@ -1,0 +1,280 @@
+"""The loop of a search: ask, evaluate, store, tell; and how it goes on where a stored one stopped.
+
+A batch is stored before the strategy is told of it. So a search that dies at any moment loses at most the
+batch that it was evaluating, and a resumed one tells its strategy what the dead one had told or would have.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from widthwise.aim import Aim
+from widthwise.constraints import may_be_feasible
+from widthwise.errors import UserError, unknown
+from widthwise.evaluating import evaluate
+from widthwise.front_rows import FrontRows, constraints_of
+from widthwise.limits import Limits, Progress
+from widthwise.pareto import BoolArray
+from widthwise.results import Evaluate, HasCosts, Results
+from widthwise.resuming import resume
+from widthwise.signals import Interrupted, StopSignals, stop_signals
+from widthwise.space import FloatArray, IntArray
+from widthwise.store import Block, StudyWriter
+from widthwise.strategies import Strategy
+from widthwise.strategies.enumerate import Enumeration
+from widthwise.study import Study
+from widthwise.tally import Tally
+from widthwise.trials import make_trials
+
+Keep = Literal["all", "front"]
+PROGRESS_SECONDS = 0.1  # between two reports of progress
+SAVE_SECONDS = 10.0  # between two calls of `saved` while the search runs
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Callbacks:
+    """Who is told while a search runs."""
+
+    progress: Callable[[Progress], None] | None = None
+    saved: Callable[[Study], None] | None = None
+
+
+def run_search(
+    strategy: Strategy,
+    evaluator: Evaluate,
+    writer: StudyWriter,
+    *,
+    limits: Limits | None = None,
+    keep: Keep = "all",
+    batch_size: int | None = None,
+    progress: Callable[[Progress], None] | None = None,
+    saved: Callable[[Study], None] | None = None,
+) -> Study:
+    """Search until the strategy has no more, a limit is reached or a signal arrives; a stored search goes on.
+
+    strategy: fresh, made with the seed and options of the stored search where there is one.
+    writer: holds the study; its record says which metrics are stored, what the aim is, and the constraints.
+    Candidates whose costs alone break a constraint are not evaluated, and the strategy is told NaN; trials
+    that break one are stored and told, but are never on the front.
+    keep: "front" writes only trials that were on the front when they came, and counts the others.
+    progress is called up to ten times a second; saved, with the study so far, every few seconds and at the
+    end, whatever the end is.
+    Raises UserError where nothing more can be stored, and whatever the evaluator raises for a batch of
+    several; everything stored before is kept.
+    """
+    if keep == "front" and not isinstance(strategy, Enumeration):
+        raise UserError(
+            "keep = front needs brute-force or grid: a strategy that learns is brought back from all its "
+            "trials; use keep = all"
+        )
+    search = _Search(strategy, evaluator, writer, limits or Limits(), keep)
+    search.batch = _batch_size(batch_size, strategy, search.limits)
+    with stop_signals() as signals:
+        try:
+            study = search.run(signals, Callbacks(progress, saved))
+        except BaseException:
+            if saved is not None:
+                saved(search.study())
+            raise
+        if saved is not None:
+            saved(study)
+    return study
+
+
+class _Search:
+    """One session: its parts, the front so far, the counts, and the clock."""
+
+    def __init__(
+        self,
+        strategy: Strategy,
+        evaluator: Evaluate,
+        writer: StudyWriter,
+        limits: Limits,
+        keep: Keep,
+    ) -> None:
+        self.strategy, self.evaluator, self.writer = strategy, evaluator, writer
+        self.limits, self.keep = limits, keep
+        self.batch = 1
+        self.record = writer.study
+        self.aim = Aim.from_json(self.record.settings["aim"])
+        self.constraints = constraints_of(self.record)
+        for name in [*self.aim.names, *(constraint.metric for constraint in self.constraints)]:
+            if name not in self.record.metrics:
+                raise unknown("metric", name, self.record.metrics, where="objectives and constraints")
+        self.front = FrontRows(self.record)
+        self.tally = Tally()
+        self.began = time.monotonic()
+        self.before = 0.0  # seconds of earlier sessions
+        self.resumed_at = 0  # trials of earlier sessions
+
+    @property
+    def seconds(self) -> float:
+        """Spent on the study, earlier sessions included."""
+        return self.before + time.monotonic() - self.began
+
+    def run(self, signals: StopSignals, callbacks: Callbacks) -> Study:
+        """Until the end, whatever it is."""
+        reason = None
+        reported, kept = -math.inf, time.monotonic()
+        try:
+            with signals.interruptible():
+                self.resume()
+            while (reason := self.over() or self.step(signals)) is None:
+                now = time.monotonic()
+                if callbacks.progress is not None and now - reported >= PROGRESS_SECONDS:
+                    callbacks.progress(self.progress())
+                    reported = now
+                if callbacks.saved is not None and now - kept >= SAVE_SECONDS:
+                    callbacks.saved(self.study())
+                    kept = now
+            self.writer.finish(reason)
+        except Interrupted:
+            reason = None
+        if callbacks.progress is not None:
+            callbacks.progress(self.progress())
+        ended = reason or f"stopped by signal {signals.received}"
+        logger.info("%s; %d trials, %d failed", ended, self.tally.summary.trials, self.tally.summary.failed)
+        return self.study(reason, signals.received if reason is None else None)
+
+    def resume(self) -> None:
+        """Go to where the stored batches end."""
+        if self.writer.batches:
+            resume(self.strategy, self.writer, self.front, self.tally)
+            self.tally.forgive()
+            self.before, self.began = self.tally.summary.seconds, time.monotonic()
+            self.resumed_at = self.tally.summary.trials
+            logger.info("resumed after %d trials", self.resumed_at)
+        self.writer.finish(None)
+
+    def over(self) -> str | None:
+        """Why no further batch may begin, or None."""
+        tally = self.tally
+        return self.limits.over(
+            trials=tally.summary.trials,
+            seconds=self.seconds,
+            failed_in_a_row=tally.longest,
+            last_reason=tally.reason,
+        )
+
+    def step(self, signals: StopSignals) -> str | None:
+        """One batch; returns why there is none."""
+        wanted = self.batch
+        if self.limits.trials is not None:
+            wanted = min(wanted, self.limits.trials - self.tally.summary.trials)
+        with signals.interruptible():
+            candidates = self.strategy.ask(wanted)
+            if not len(candidates):
+                return self.strategy.finished or "the strategy proposes nothing more"
+            inside = self.inside(candidates)
+            began = time.monotonic()
+            results = self.evaluate(candidates[inside])
+            seconds = time.monotonic() - began
+        values = np.full((len(candidates), len(self.aim.directions)), np.nan)
+        values[inside] = self.keep_batch(candidates, inside, results, seconds)
+        with signals.interruptible():
+            self.strategy.tell(candidates, values)
+        return None
+
+    def inside(self, candidates: IntArray) -> BoolArray:
+        """Which candidates [K, D] break no constraint by their costs alone."""
+        if not self.constraints or not isinstance(self.evaluator, HasCosts):
+            return np.ones(len(candidates), dtype=bool)
+        return may_be_feasible(self.constraints, self.evaluator.costs(candidates))
+
+    def evaluate(self, candidates: IntArray) -> Results:
+        """The metrics of candidates [K, D], of none too."""
+        if not len(candidates):
+            return Results({name: np.empty(0) for name in self.record.metrics})
+        return evaluate(
+            self.evaluator,
+            candidates,
+            metrics=self.record.metrics,
+            objectives=self.aim.names,
+            trial_timeout=self.limits.trial_timeout,
+        )
+
+    def keep_batch(
+        self, candidates: IntArray, inside: BoolArray, results: Results, seconds: float
+    ) -> FloatArray:
+        """Store a batch and count it; the values [evaluated, objectives] of its trials."""
+        first, evaluated = self.tally.summary.trials, int(inside.sum())
+        block = Block(
+            np.arange(first, first + evaluated),
+            candidates[inside],
+            np.stack([results.metrics[name] for name in self.record.metrics], axis=1),
+            {first + row: reason for row, reason in results.failures.items()},
+        )
+        front_before = self.front.block
+        values, on_front = self.front.add(block)
+        out = [] if isinstance(self.strategy, Enumeration) else np.flatnonzero(~inside).tolist()
+        elapsed = self.seconds
+        try:
+            self.writer.append(
+                block.candidates,
+                results.metrics,
+                results.failures,
+                seconds=seconds,
+                elapsed=elapsed,
+                written=on_front if self.keep == "front" else None,
+                asked=len(candidates),
+                cut={row: candidates[row] for row in out},
+            )
+        except BaseException:
+            self.front.block = front_before  # what isn't stored was not found
+            raise
+        self.tally.add(asked=len(candidates), evaluated=evaluated, failures=results.failures, seconds=elapsed)
+        return values
+
+    def study(self, reason: str | None = None, interrupted: int | None = None) -> Study:
+        """What was found so far."""
+        block = self.front.block
+        try:
+            seconds = self.writer.store.seconds(self.record).of(block.numbers)
+        except UserError:  # the store is what failed; the front is worth having all the same
+            seconds = np.full(len(block.numbers), np.nan)
+        allowed = self.limits.max_failures
+        return Study(
+            record=replace(self.record, finished=reason),
+            source=self.writer.store.source,
+            front=tuple(make_trials(self.record, block, seconds)),
+            summary=replace(self.tally.summary, seconds=self.seconds),
+            finished=reason,
+            interrupted=interrupted,
+            failing=allowed is not None and self.tally.longest > allowed,
+        )
+
+    def progress(self) -> Progress:
+        """How far it is."""
+        summary = self.tally.summary
+        here = time.monotonic() - self.began
+        left = self.record.space.size - summary.cut
+        return Progress(
+            trials=summary.trials,
+            total=left if self.limits.trials is None else min(self.limits.trials, left),
+            failed=summary.failed,
+            cut=summary.cut,
+            front=len(self.front.block.numbers),
+            seconds=self.seconds,
+            timeout=self.limits.timeout,
+            rate=(summary.trials - self.resumed_at) / here if here > 0 else 0.0,
+            best=self.aim.best(self.front.values),
+        )
+
+
+def _batch_size(given: int | None, strategy: Strategy, limits: Limits) -> int:
+    if given is not None and given < 1:
+        raise UserError(f"batch_size = {given}; give 1 or more")
+    if limits.trial_timeout is None:
+        return given or strategy.batch
+    if given is not None and given > 1:
+        raise UserError(f"trial_timeout needs candidates one at a time; batch_size = {given}, leave it out")
+    return 1

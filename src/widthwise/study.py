@@ -1,0 +1,147 @@
+"""A study: a search with its trials, as it is read by people, reports and comparisons."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from widthwise.aim import Aim
+from widthwise.front_rows import FrontRows
+from widthwise.metrics.catalogue import METRICS, Direction
+from widthwise.store import Store, StudyRecord
+from widthwise.store.records import Summary
+from widthwise.trials import Trial, Trials, make_trials
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Study:
+    """What a search found.
+
+    source: the store's path or URL. front: the trials that no other dominates, by number.
+    finished: why the search ended, None where it may go on (interrupted, or killed).
+    interrupted: the signal that stopped it in this session.
+    failing: whether it stopped because too many trials failed in a row.
+    """
+
+    record: StudyRecord
+    source: str | Path
+    front: tuple[Trial, ...]
+    summary: Summary
+    finished: str | None = None
+    interrupted: int | None = None
+    failing: bool = False
+
+    @classmethod
+    def load(cls, source: str | Path, name: str | None = None) -> Study:
+        """A study from its store, whether its search ended or not."""
+        with Store.open(source, readonly=True) as store:
+            record = store.find(name)
+            rows = FrontRows(record)
+            for block in store.blocks(record):
+                rows.add(block)
+            seconds = store.seconds(record).of(rows.block.numbers)
+            front = tuple(make_trials(record, rows.block, seconds))
+            return cls(record, source, front, store.summary(record), record.finished)
+
+    @property
+    def name(self) -> str:
+        """The name in its store."""
+        return self.record.name
+
+    @property
+    def aim(self) -> Aim:
+        """What it optimises."""
+        return Aim.from_json(self.record.settings["aim"])
+
+    @property
+    def trials(self) -> Trials:
+        """All stored trials, read when looked at."""
+        return Trials(self.source, self.record)
+
+    @property
+    def seconds(self) -> float:
+        """Time spent searching, over all sessions."""
+        return self.summary.seconds
+
+    @property
+    def exit_status(self) -> int:
+        """For the shell: 0, 1 where trials kept failing, 130 after Ctrl-C, 143 after SIGTERM."""
+        if self.interrupted is not None:
+            return 128 + self.interrupted
+        return 1 if self.failing else 0
+
+    def pick(self, rule: str) -> Trial:
+        """The trial that a rule chooses, as "best accuracy with model_size <= 2KiB" or "knee".
+
+        It is chosen from the front where the rule names objectives only, otherwise from all stored trials.
+        """
+        from widthwise.picking import pick
+
+        others = [name for name in self.record.metrics if name in rule and name not in self.aim.names]
+        names = [*self.aim.names, *others]
+        given = {objective.name: objective.direction for objective in self.aim.objectives}
+        directions = [given.get(name) or _direction(name) for name in names]
+        units = {name: METRICS[name].unit for name in names if name in METRICS}
+        if not others and not self.aim.summed:
+            values = [[trial.metrics[name] for name in names] for trial in self.front]
+            return self.front[pick(rule, names, directions, values, units=units)]
+        block = self.trials.arrays()
+        columns = block.metrics[:, [self.record.metrics.index(name) for name in names]]
+        columns[np.isin(block.numbers, list(block.reasons))] = np.nan
+        row = pick(rule, names, directions, columns, units=units)
+        return self.trials[int(block.numbers[row])]
+
+    def to_pandas(self) -> pd.DataFrame:
+        """All stored trials, a row each."""
+        return self.trials.to_pandas()
+
+    def as_json(self) -> dict[str, Any]:
+        """What front.json holds: plain JSON values, null for NaN and infinity."""
+        content = {
+            "study": self.name,
+            "metrics": self.aim.directions,
+            "float": self.record.settings.get("float", {}),
+            "front": [trial_as_json(trial) for trial in self.front],
+            "trials": self.summary.trials,
+            "failed": self.summary.failed,
+            "seconds": round(self.seconds, 3),
+            "finished": self.finished,
+        }
+        cleaned: dict[str, Any] = finite(content)
+        return cleaned
+
+
+def _direction(name: str) -> Direction:
+    return METRICS[name].direction if name in METRICS else "maximize"
+
+
+def trial_as_json(trial: Trial) -> dict[str, Any]:
+    """A trial of the front as front.json has it."""
+    return {
+        "number": trial.number,
+        "software_metrics": dict(trial.software_metrics),
+        "hardware_metrics": dict(trial.hardware_metrics),
+        "scaled_metrics": dict(trial.scaled_metrics),
+        "config": dict(trial.config),
+    }
+
+
+def finite(value: Any) -> Any:
+    """The same with None for what JSON has no number for."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(inner) for inner in value]
+    return value

@@ -1,0 +1,169 @@
+"""Trials as people read them: one at a time, as a lazy collection over the store, as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+import numpy as np
+
+from widthwise.aim import Aim, is_hardware
+from widthwise.space import FloatArray, IntArray
+from widthwise.store import Block, Store, StudyRecord
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One candidate with its results.
+
+    number: in the order of evaluation, from 0. config: the chosen value of each decision.
+    software_metrics come from predictions, hardware_metrics from the network alone; scaled_metrics are those
+    of the objectives times their scales. seconds: its share of the time that its batch took.
+    """
+
+    number: int
+    candidate: tuple[int, ...]
+    config: Mapping[str, Any]
+    software_metrics: Mapping[str, float]
+    hardware_metrics: Mapping[str, float]
+    scaled_metrics: Mapping[str, float]
+    state: Literal["complete", "failed"]
+    reason: str | None
+    seconds: float
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """All metrics, unscaled."""
+        return {**self.software_metrics, **self.hardware_metrics}
+
+
+def make_trials(record: StudyRecord, block: Block, seconds: FloatArray) -> list[Trial]:
+    """The trials of a block, each of which took seconds [k]."""
+    aim = Aim.from_json(record.settings["aim"])
+    hardware = [is_hardware(name) for name in record.metrics]
+    made = []
+    rows = zip(
+        block.numbers.tolist(), block.candidates, block.metrics.tolist(), seconds.tolist(), strict=True
+    )
+    for number, candidate, values, took in rows:
+        metrics = dict(zip(record.metrics, values, strict=True))
+        reason = block.reasons.get(number)
+        made.append(
+            Trial(
+                number=number,
+                candidate=tuple(candidate.tolist()),
+                config=record.space.chosen(candidate),
+                software_metrics={
+                    n: v for (n, v), hard in zip(metrics.items(), hardware, strict=True) if not hard
+                },
+                hardware_metrics={
+                    n: v for (n, v), hard in zip(metrics.items(), hardware, strict=True) if hard
+                },
+                scaled_metrics=aim.scaled(metrics),
+                state="complete" if reason is None else "failed",
+                reason=reason,
+                seconds=took,
+            )
+        )
+    return made
+
+
+class Trials(Sequence[Trial]):
+    """The stored trials of a study, read from its store when they are looked at; never all in memory.
+
+    `trials[n]` is the trial with that number; where a search keeps only the front, some numbers are missing
+    and raise IndexError.
+    """
+
+    def __init__(self, source: str | Path, record: StudyRecord) -> None:
+        self._source = source
+        self._record = record
+
+    def __len__(self) -> int:
+        with Store.open(self._source, readonly=True) as store:
+            return store.count(self._record)
+
+    def __iter__(self) -> Iterator[Trial]:
+        with Store.open(self._source, readonly=True) as store:
+            shares = store.seconds(self._record)
+            for block in store.blocks(self._record):
+                yield from make_trials(self._record, block, shares.of(block.numbers))
+
+    @overload
+    def __getitem__(self, key: int) -> Trial: ...
+    @overload
+    def __getitem__(self, key: slice) -> list[Trial]: ...
+    def __getitem__(self, key: int | slice) -> Trial | list[Trial]:
+        with Store.open(self._source, readonly=True) as store:
+            numbers = range(store.summary(self._record).trials)
+            chosen = numbers[key] if isinstance(key, slice) else [numbers[key]]
+            if not chosen:
+                return []
+            shares = store.seconds(self._record)
+            low, high = min(chosen), max(chosen) + 1
+            found = {
+                trial.number: trial
+                for block in store.blocks(self._record, start=low, stop=high)
+                for trial in make_trials(self._record, block, shares.of(block.numbers))
+            }
+        if isinstance(key, slice):
+            return [found[number] for number in chosen if number in found]
+        if low not in found:
+            raise IndexError(f"trial {low} is not stored: the search kept only the front")
+        return found[low]
+
+    def arrays(self) -> Block:
+        """All trials as arrays."""
+        with Store.open(self._source, readonly=True) as store:
+            blocks = list(store.blocks(self._record))
+        return join_blocks(blocks, self._record)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """A row a trial: number, state, metrics, decisions, reason, seconds."""
+        import pandas as pd
+
+        with Store.open(self._source, readonly=True) as store:
+            shares = store.seconds(self._record)
+        block = self.arrays()
+        return pd.DataFrame(table(self._record, block, shares.of(block.numbers)))
+
+
+def join_blocks(blocks: Sequence[Block], record: StudyRecord) -> Block:
+    """One block of many."""
+    empty = Block(
+        np.empty(0, np.int64),
+        np.empty((0, len(record.space.decisions)), np.int64),
+        np.empty((0, len(record.metrics))),
+        {},
+    )
+    parts = [empty, *blocks]
+    return Block(
+        np.concatenate([part.numbers for part in parts]),
+        np.concatenate([part.candidates for part in parts]),
+        np.concatenate([part.metrics for part in parts]),
+        {number: reason for part in parts for number, reason in part.reasons.items()},
+    )
+
+
+def table(record: StudyRecord, block: Block, seconds: FloatArray) -> dict[str, Any]:
+    """Columns by name of a block; a decision named like another column gets "config." before it."""
+    reasons = [block.reasons.get(number) for number in block.numbers.tolist()]
+    columns: dict[str, Any] = {
+        "number": block.numbers,
+        "state": ["complete" if reason is None else "failed" for reason in reasons],
+    }
+    columns.update({name: block.metrics[:, column] for column, name in enumerate(record.metrics)})
+    taken = {*columns, "reason", "seconds"}
+    for column, decision in enumerate(record.space.decisions):
+        name = f"config.{decision.name}" if decision.name in taken else decision.name
+        columns[name] = _chosen(decision.choices, block.candidates[:, column])
+    return {**columns, "reason": reasons, "seconds": seconds}
+
+
+def _chosen(choices: Sequence[Any], indices: IntArray) -> list[Any]:
+    return [choices[index] for index in indices.tolist()]
