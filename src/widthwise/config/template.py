@@ -1,4 +1,4 @@
-"""A commented config to start from, for `widthwise init`, and the example configs that the package carries."""
+"""A commented config to start from, for `widthwise init`, and the examples that the package carries."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from widthwise.errors import unknown
 WIDTHS = {"data_in": "[4, 8]", "weight": "[2, 4, 8]", "bias": "[2, 4, 8]"}
 
 HEAD = """\
-# A search of widthwise. Start it with `widthwise search THIS_FILE`; `widthwise inspect THIS_FILE --config` shows
-# what applies to each layer. A key that starts with # shows a default, or another thing that may stand there.
+# Start this search with `widthwise search THIS_FILE`; `widthwise inspect THIS_FILE --config` shows what
+# applies to each layer. What stands behind a # is a default, or another thing that may stand there.
 
-{names}# load_name = "trained.safetensors"   # trained weights; without them the network is trained first
+{names}# load_name = "trained.safetensors"   # trained weights, from widthwise train or your own
 # batch_size = 256
 # seed = 0
 # max_epochs = 100                       # of training
@@ -30,8 +30,8 @@ by = "{by}"               # what the rules below name layers by: "name", "type" 
 # share_inputs = false    # true: layers that read the same tensor quantise it alike
 
 # Each list is a choice of the search: any format of `widthwise formats`, with its parameters for the tensors
-# data_in, weight and bias; weight_name gives the weights a format of their own. "NA" as frac width means half the
-# width, "auto" takes it from the data; "NA" as name keeps float.
+# data_in, weight and bias; weight_name gives the weights a format of their own. "NA" as frac width means half
+# the width, "auto" takes it from the data; "NA" as name keeps float.
 [search.search_space.seed.default.config]     # layers that no other rule names
 name = ["NA"]
 """
@@ -67,10 +67,10 @@ def default_config_text(
 ) -> str:
     """A commented config in TOML that `load_config` reads.
 
-    layers: name, type and tensors ("data_in", "weight", "bias") of each layer that can be quantised, in order;
-    each gets a rule of its own. Without layers there is one rule, for linear layers.
+    layers: name, type and tensors ("data_in", "weight", "bias") of each layer that can be quantised, in
+    order; each gets a rule of its own. Without layers there is one rule, for linear layers.
     """
-    rules = [_rule(name, kind, tensors) for name, kind, tensors in layers]
+    rules = [_rule(name, kind, tensors) for name, kind, tensors in layers if name != "default"]
     by = "name" if rules else "type"
     names = {key: value for key, value in (("model", model), ("dataset", dataset)) if value is not None}
     head = HEAD.format(names=dumps(names) if names else "", by=by)
@@ -81,9 +81,8 @@ def default_config_text(
 def example_names() -> list[str]:
     """The example configs that the package carries."""
     folder = files("widthwise") / "examples"
-    return sorted(
-        entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml")
-    )
+    found = [entry.name for entry in folder.iterdir()]
+    return sorted(name.removesuffix(".toml") for name in found if name.endswith(".toml"))
 
 
 def example_text(name: str) -> str:
