@@ -140,7 +140,11 @@ class _Tracer(fx.Tracer):
     """Records what a network computes, down to torch's own layers and ours."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return isinstance(m, Quantized | FunctionLayer) or super().is_leaf_module(m, module_qualified_name)
+        if isinstance(m, Quantized | FunctionLayer):
+            return True
+        # torch's own transformers and the like hold layers that would otherwise be out of reach
+        opens = layer_type(m) not in QUANTISABLE and any(True for _ in m.children())
+        return super().is_leaf_module(m, module_qualified_name) and not opens
 
 
 def _layer(node: fx.Node, modules: Mapping[str, nn.Module]) -> Layer:

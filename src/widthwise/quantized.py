@@ -1,8 +1,9 @@
-"""A layer that computes with a scheme: one wrapper for every kind of layer, straight-through gradients included."""
+"""A layer that computes with a scheme: one wrapper for every kind of layer, gradients included."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -29,26 +30,50 @@ class FunctionLayer(nn.Module):
         return getattr(self.function, "__name__", repr(self.function))
 
 
+@dataclass(frozen=True, eq=False)
+class _Kept:
+    """A quantised parameter, and what it was made from: an alias keeps that memory from being used again."""
+
+    alias: Tensor
+    version: int
+    value: Tensor
+
+    def is_of(self, parameter: Tensor) -> bool:
+        """Whether the parameter is still what the value was made from."""
+        return (
+            self.alias.data_ptr() == parameter.data_ptr()
+            and self.version == parameter._version
+            and self.alias.dtype == parameter.dtype
+            and self.alias.shape == parameter.shape
+        )
+
+
 class Quantized(nn.Module):
     """A layer that reads its inputs, weights and biases through the formats of a scheme.
 
-    Every float tensor among the inputs is quantised as data_in, this reader's own copy. The layer's float
-    parameters stay as they are. Under autograd the formats pass gradients straight through, cut where they
-    saturate; otherwise a quantised parameter is kept until the parameter or the scheme changes (a change in
-    place through `parameter.data` is not seen: change the parameter itself under torch.no_grad instead).
+    Every float tensor among the inputs, masks excepted, is quantised as data_in, this reader's own copy. The
+    layer's float parameters stay as they are. Under autograd the formats pass gradients straight through, cut
+    where they saturate; otherwise a parameter is quantised once for each format, until the parameter changes
+    (in place through `parameter.data` is not seen: change the parameter itself under torch.no_grad). A layer
+    that works in place changes its own copy.
+
+    Passes may treat it as the layer: it has the layer's attributes, and isinstance counts it as the layer's
+    class too; type(…) tells them apart.
     """
 
     def __init__(self, layer: nn.Module, scheme: Scheme) -> None:
         super().__init__()
         self.layer = layer
         self.scheme = scheme
-        self._cache: dict[str, tuple[tuple[Any, ...], Tensor]] = {}
-        self.train(layer.training)
+        self._cache: dict[tuple[str, Format], _Kept] = {}
+        self.training = layer.training
+        # torch's transformer layers read the weights of their parts directly unless one of these has a hook
+        self.register_forward_pre_hook(_nothing)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """What the layer computes from the quantised inputs with the quantised parameters."""
         if (fmt := self.scheme.data_in) is not None:
-            args, kwargs = tree_map_only(Tensor, lambda x: quantize_input(fmt, x), (args, kwargs))
+            args, kwargs = _quantized_inputs(fmt, args, kwargs)
         parameters = self.quantized_parameters()
         if not parameters:
             return self.layer(*args, **kwargs)
@@ -66,23 +91,35 @@ class Quantized(nn.Module):
     def _quantized(self, name: str, parameter: Tensor, fmt: Format) -> Tensor:
         if torch.is_grad_enabled() and parameter.requires_grad:
             return straight_through(fmt, parameter)
-        key = (fmt, parameter.data_ptr(), parameter._version, parameter.device)
-        kept = self._cache.get(name)
-        if kept is None or kept[0] != key:
-            kept = self._cache[name] = (key, fmt.quantize(parameter))
-        return kept[1]
+        if parameter.is_inference():  # has no version to tell changes by
+            return fmt.quantize(parameter)
+        kept = self._cache.get((name, fmt))
+        if kept is None or not kept.is_of(parameter):
+            with torch.inference_mode(False), torch.no_grad():  # so that autograd may use the value later
+                kept = _Kept(parameter.detach(), parameter._version, fmt.quantize(parameter))
+            self._cache[name, fmt] = kept
+        return kept.value
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
+        """The layer's class, as isinstance sees it beside our own."""
+        return type(nn.Module.__getattr__(self, "layer"))
 
     def __getattr__(self, name: str) -> Any:
-        """The layer's own attributes (in_features, weight …), so that passes can read them through the wrapper."""
+        """The layer's own attributes (in_features, weight …), for passes to read through the wrapper."""
         try:
-            return super().__getattr__(name)
+            return nn.Module.__getattr__(self, name)
         except AttributeError:
-            if name == "layer":
+            if name == "layer" or name.startswith("__"):
                 raise
             return getattr(self.layer, name)
 
-    def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_cache": {}}
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        """Copies start with an empty cache; without this they would be made as the layer's class."""
+        return _unfilled, (), self.__dict__ | {"_cache": {}}
+
+    def _get_name(self) -> str:
+        return "Quantized"
 
     def extra_repr(self) -> str:
         return str(self.scheme)
@@ -94,5 +131,31 @@ def quantize_input(fmt: Format, x: Tensor) -> Tensor:
 
 
 def parameter_role(name: str) -> TensorName:
-    """Which of a scheme's formats a parameter takes: names such as in_proj_bias are biases, all others weights."""
+    """Which of a scheme's formats a parameter takes: in_proj_bias and the like are biases, others weights."""
     return "bias" if name.rpartition(".")[2].endswith("bias") else "weight"
+
+
+def _quantized_inputs(
+    fmt: Format, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The inputs quantised; a tensor that is given twice, as attention to itself does, is quantised once."""
+    done: dict[int, Tensor] = {}
+
+    def quantized(x: Tensor) -> Tensor:
+        if id(x) not in done:
+            done[id(x)] = quantize_input(fmt, x)
+        return done[id(x)]
+
+    masks = {name: value for name, value in kwargs.items() if "mask" in name}
+    others = {name: value for name, value in kwargs.items() if name not in masks}
+    args, others = tree_map_only(Tensor, quantized, (args, others))
+    return args, others | masks
+
+
+def _unfilled() -> Quantized:
+    """A wrapper whose state is set afterwards."""
+    return Quantized.__new__(Quantized)
+
+
+def _nothing(module: nn.Module, args: Any) -> None:
+    """A hook that changes nothing."""
