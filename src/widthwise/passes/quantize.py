@@ -1,0 +1,57 @@
+"""The quantisation pass: layers that a config names compute with its formats."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from widthwise.errors import UserError, unknown
+from widthwise.graph import Graph
+from widthwise.passes.rules import by_of, select
+from widthwise.scheme import TENSORS, Scheme, TensorName
+
+PASS = "quantize_transform_pass"
+
+
+def quantize_transform_pass(graph: Graph, pass_args: Mapping[str, Any]) -> tuple[Graph, dict[str, Scheme]]:
+    """A copy of the graph in which every layer that a rule selects computes with that rule's scheme.
+
+    `pass_args` is the lab's: {"by": "type", "default": {"config": {"name": None}}, "linear": {"config":
+    {"name": "integer", "data_in_width": 8, …}}}. Rules select layers by "name", "type" or "regex" (see
+    `rules.select`); the first rule that fits is taken, the rest of the layers take "default" or, without one,
+    stay as they are. Formats of tensors that a layer doesn't have are left out; `name` None keeps float, and
+    makes a quantised layer float again. A layer that is quantised already takes the new scheme in place of
+    the old one: the float weights are always kept.
+
+    Returns the copy and the scheme of each layer selected. The graph and the config given stay as they are.
+    Raises UserError for a rule that selects nothing, and for keys and formats that don't exist.
+    """
+    if not isinstance(pass_args, Mapping):
+        raise UserError(
+            f"{PASS}: its config is a {type(pass_args).__name__}; give a mapping with by and rules"
+        )
+    by = by_of(pass_args.get("by", "type"), where=PASS)
+    rules = {key: _scheme(key, entry) for key, entry in pass_args.items() if key != "by"}
+    selected = select(graph, by, rules, where=PASS)
+    tensors = {layer.name: layer.tensors for layer in graph.layers}
+    schemes = {name: _restricted(rules[key], tensors[name]) for name, key in selected.items()}
+    return graph.quantized(schemes), schemes
+
+
+def _scheme(key: str, entry: Any) -> Scheme:
+    where = f"{PASS}.{key}"
+    if not isinstance(entry, Mapping):
+        raise UserError(f'{where}: is {entry!r}; give {{"config": {{"name": …}}}}')
+    for name in entry:
+        if name != "config":
+            raise unknown("key", name, ["config"], where=where)
+    config = entry.get("config")
+    if not isinstance(config, Mapping):
+        raise UserError(f'{where}: has no "config"; give {{"config": {{"name": …}}}}')
+    return Scheme.from_config(config, where=f"{where}.config")
+
+
+def _restricted(scheme: Scheme, tensors: tuple[TensorName, ...]) -> Scheme:
+    """The scheme without formats of tensors that the layer doesn't have."""
+    return replace(scheme, **{tensor: None for tensor in TENSORS if tensor not in tensors})
