@@ -42,8 +42,8 @@ def display_name(target: str | Path) -> str:
 def connect_sqlite(path: Path, *, mode: Mode) -> sa.Engine:
     """An engine with a single connection.
 
-    mode: "rwc" creates the file, "rw" needs it to exist, "ro" never changes it, "reading" changes no table but
-    tidies up: a connection that may write removes the log beside the file when it is the last to close.
+    mode: "rwc" creates the file, "rw" needs it to exist, "ro" never changes it, "reading" changes no table
+    but tidies up: a connection that may write removes the log beside the file when it is the last to close.
     """
     writable = os.access(path.parent, os.W_OK) and (mode == "rwc" or os.access(path, os.W_OK))
     access = mode if mode != "reading" else "rw" if writable else "ro"
@@ -141,6 +141,6 @@ def bring_up_to_date(connection: sa.Connection, name: str, *, may_write: bool) -
 def _url(target: str) -> sa.URL:
     try:
         return sa.make_url(target)
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # ValueError: a port that is no number
         shown = target.partition("@")[2] or target  # what stands before @ may be a password
         raise UserError(f"{shown}: no database URL; as in postgresql+psycopg://user@host/name") from None

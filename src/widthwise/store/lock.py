@@ -93,6 +93,7 @@ class AdvisoryLock:
             connection.close()
             return False
         self._connection = connection
+        cut_in_children(connection)
         return True
 
     def release(self) -> None:
@@ -101,3 +102,23 @@ class AdvisoryLock:
             self._connection.invalidate()
             self._connection.close()
             self._connection = None
+
+
+def cut_in_children(connection: sa.Connection) -> None:
+    """Take a server's connection away from processes that are forked later.
+
+    They would keep the session, and its locks, alive after this process was killed, and end it when they end.
+    """
+    raw = connection.connection.driver_connection
+    if raw is None:
+        return
+    descriptor, alive = raw.fileno(), weakref.ref(raw)
+
+    def cut() -> None:
+        held = alive()
+        if held is not None and not held.closed:
+            nothing = os.open(os.devnull, os.O_RDWR)
+            os.dup2(nothing, descriptor)  # not closed: its number might be given to something else
+            os.close(nothing)
+
+    os.register_at_fork(after_in_child=cut)

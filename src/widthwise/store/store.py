@@ -15,6 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from widthwise.errors import UserError, unknown
 from widthwise.store import database, schema
 from widthwise.store.codec import text_to_candidates, text_to_metrics
+from widthwise.store.lock import cut_in_children
 from widthwise.store.records import Block, Shares, StoredBatch, StudyRecord, Summary, from_row, to_row
 from widthwise.store.trouble import told_as_user_error
 
@@ -37,6 +38,8 @@ class Store:
         self.name = database.display_name(source)
         with told_as_user_error(self.name):
             self.connection = engine.connect()
+        if self.path is None:
+            cut_in_children(self.connection)
 
     @classmethod
     def create(cls, target: str | Path) -> Self:
