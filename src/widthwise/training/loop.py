@@ -120,7 +120,7 @@ class Stepper:
             return self.taken >= self.settings.steps
         return len(done) >= self.settings.epochs
 
-    def loss(self, model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+    def loss(self, model: Callable[[Tensor], Tensor], x: Tensor, y: Tensor) -> Tensor:
         """Cross-entropy of a batch, by which the step will go."""
         import torch
         from torch.nn.functional import cross_entropy
@@ -131,10 +131,9 @@ class Stepper:
             check_labels(y, scores)
             return cross_entropy(scores, y.to(self.device), label_smoothing=self.settings.label_smoothing)
 
-    def step(self, loss: Tensor) -> None:
-        """One step against the gradient of the loss, added to what gradients there are already."""
+    def backward(self, loss: Tensor) -> None:
+        """Adds the gradient of the loss to what gradients there are."""
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
-        self.apply()
 
     def apply(self) -> None:
         """One step along the gradients that there are, and none left afterwards."""
@@ -198,7 +197,8 @@ def _train_once(model: nn.Module, loader: Iterable[tuple[Tensor, Tensor]], stepp
         if stepper.steps_left <= 0:
             break
         loss = stepper.loss(model, x, y)
-        stepper.step(loss)
+        stepper.backward(loss)
+        stepper.apply()
         total += loss.item() * len(y)
         seen += len(y)
     if not seen:
@@ -214,9 +214,9 @@ def parameters_to_train(model: nn.Module) -> list[nn.Parameter]:
     return trained
 
 
-def _forward(model: nn.Module, x: Tensor) -> Tensor:
+def _forward(model: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     try:
-        scores: Tensor = model(x)
+        scores = model(x)
     except ValueError as error:  # from normalisation, where the batch size is 1
         raise UserError(
             f"training on a batch of {len(x)} failed: {describe_error(error)}; take a larger batch_size"

@@ -18,7 +18,7 @@ from widthwise.space import FloatArray
 from widthwise.widths.groups import Group, Groups, Layout, Member
 from widthwise.widths.kinds import axes, blocks
 
-Importance = Literal["magnitude", "norm", "taylor"]
+Importance = Literal["magnitude", "batch_norm", "taylor"]
 IMPORTANCES = get_args(Importance)
 TAYLOR_BATCHES = 4
 
@@ -36,7 +36,7 @@ def unit_scores(
     """Each group's name to the importance of its units, [size]; higher matters more.
 
     magnitude: squared weights that make and read the unit, each layer's relative to its mean (Li et al.
-    2017, over the group as in Fang et al. 2023). norm: the squared scale of its batch norms (Liu et al.
+    2017, over the group as in Fang et al. 2023). batch_norm: the squared scale of its batch norms (Liu et al.
     2017), or magnitude in groups without one. taylor: |sum of weight times gradient|, the change of the loss
     if the unit went, to first order, on training batches of `data` (Molchanov et al. 2019). Raises UserError
     where taylor has no data.
@@ -47,7 +47,7 @@ def unit_scores(
         gradients = _gradients(model, data, device)
         return _scores(model, groups, lambda p: p.detach().cpu() * gradients[id(p)], signed=True)
     scores = _scores(model, groups, lambda p: p.detach().cpu() ** 2)
-    if how == "norm":
+    if how == "batch_norm":
         scores |= _norm_scores(model, groups)
     return scores
 

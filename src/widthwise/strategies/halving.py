@@ -1,0 +1,97 @@
+"""Successive halving with several objectives: a little training for all, more for those that do best."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from widthwise.errors import UserError
+from widthwise.pareto import as_table, crowding, ranks
+from widthwise.space import FloatArray, IntArray
+
+BudgetedEvaluation = Callable[[IntArray, int], FloatArray]
+"""Row numbers [k] and a budget to values [k, objectives], all to be maximised; NaN rows are failures."""
+
+
+@dataclass(frozen=True)
+class Halving:
+    """How budgets grow: one of `reduction` candidates goes on to the next rung, with so many times as much.
+
+    minimum: the least budget (epochs, steps …). Source: Jamieson and Talwalkar 2016; with several
+    objectives as in Schmucker et al. 2021 (non-domination, then crowding). Raises UserError for values
+    out of range.
+    """
+
+    reduction: int = 3
+    minimum: int = 1
+
+    def __post_init__(self) -> None:
+        for name, least in (("reduction", 2), ("minimum", 1)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise UserError(f"halving.{name} = {value!r} is no whole number from {least}")
+
+    def budgets(self, full: int) -> tuple[int, ...]:
+        """The budgets of the rungs, ascending, the last of them `full`."""
+        found = [full]
+        while found[0] // self.reduction >= self.minimum and found[0] > 1:
+            found.insert(0, found[0] // self.reduction)
+        return tuple(found)
+
+
+@dataclass(frozen=True, eq=False)
+class HalvingResult:
+    """values: [k, objectives], NaN without the full budget. stopped: row to the budget it ended with."""
+
+    values: FloatArray
+    stopped: Mapping[int, int]
+
+
+def successive_halving(
+    count: int, evaluate: BudgetedEvaluation, *, full: int, halving: Halving | None = None
+) -> HalvingResult:
+    """Evaluates `count` candidates rung by rung; only the survivors of all rungs get the full budget.
+
+    `evaluate` is called once a rung with the rows still in. A failure goes no further and is not counted as
+    stopped.
+    """
+    halving = halving or Halving()
+    rows = np.arange(count)
+    stopped: dict[int, int] = {}
+    budgets = halving.budgets(full)
+    for budget in budgets[:-1]:
+        if len(rows) <= 1:
+            break
+        values = as_table(evaluate(rows, budget))
+        chosen = survivors(values, max(1, len(rows) // halving.reduction))
+        failed: NDArray[np.bool_] = np.asarray(np.isnan(values).any(axis=1))
+        lost = np.setdiff1d(np.arange(len(rows)), chosen)
+        stopped |= {int(rows[at]): budget for at in lost if not failed[at]}
+        rows = rows[chosen]
+    last = as_table(evaluate(rows, budgets[-1])) if len(rows) else np.empty((0, 1))
+    values = np.full((count, last.shape[1]), np.nan)
+    values[rows] = last
+    return HalvingResult(values, stopped)
+
+
+def survivors(values: FloatArray, keep: int) -> IntArray:
+    """Which `keep` of the points [k, objectives], all to be maximised, go on: by rank, then by room.
+
+    Whole fronts go on while there is room, of the last one those with most room about them (NSGA-II). NaN
+    rows never do.
+    """
+    table = as_table(values)
+    found = ranks(table)
+    chosen: list[int] = []
+    for rank in range(int(found.max(initial=-1)) + 1):
+        front = np.flatnonzero(found == rank)
+        if len(chosen) + len(front) > keep:
+            room = crowding(table[front])
+            front = front[np.argsort(-room, kind="stable")[: keep - len(chosen)]]
+        chosen += front.tolist()
+        if len(chosen) >= keep:
+            break
+    return np.array(sorted(chosen), dtype=np.int64)

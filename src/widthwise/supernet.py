@@ -1,0 +1,210 @@
+"""A supernet: one network trained so that every smaller width is a good network as a slice of it."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn.functional import kl_div, log_softmax, softmax
+
+from widthwise.data import Data
+from widthwise.errors import UserError
+from widthwise.models import check_data_fits_model
+from widthwise.space import IntArray
+from widthwise.training.loop import Stepper, at_work, make_optimizer, parameters_to_train, passes_of, shuffled
+from widthwise.training.settings import Settings, check_device
+from widthwise.widths.changes import Change, check_size, side_channels
+from widthwise.widths.channels import Channels
+from widthwise.widths.groups import Groups, Member
+from widthwise.widths.rebuild import rebuilt, resize_attributes
+from widthwise.widths.slicing import sliced
+from widthwise.widths.statistics import reestimate_norms
+
+Sizes = Mapping[str, int]
+Draw = Callable[[np.random.Generator], Sizes]
+
+
+@dataclass(frozen=True)
+class Sandwich:
+    """Which widths a step trains: the largest, the smallest and `random` others in between.
+
+    The others learn from the largest's outputs where `distil`. Source: Yu and Huang 2019 (US-Nets), the
+    sandwich rule and inplace distillation.
+    """
+
+    random: int = 2
+    distil: bool = True
+
+
+class Supernet:
+    """A network at its largest widths, of which a width is the slice of the first units of every group.
+
+    `model` holds the shared weights; `groups` are its groups, at the largest sizes.
+    """
+
+    def __init__(self, model: nn.Module, groups: Groups) -> None:
+        self.model, self.groups = model, groups
+        self._shell = copy.deepcopy(model)  # runs with the slices' sizes; its own weights are never used
+        self._layers = dict(self._shell.named_modules())
+        self._channels: dict[tuple[Member, tuple[int, ...]], Channels | None] = {}
+        self._members = {
+            member: tuple(sorted(set(layout.group[layout.group >= 0].tolist())))
+            for member, layout in groups.layouts.items()
+            if (layout.group >= 0).any()
+        }
+        self._owners = dict.fromkeys(member.owner for member in self._members)
+
+    def __call__(self, x: Tensor, sizes: Sizes) -> Tensor:
+        """Scores of the slice of these sizes; gradients go to the shared weights.
+
+        In training mode batch norms use the batch's own statistics and keep none.
+        """
+        tensors = {**dict(self.model.named_parameters()), **dict(self.model.named_buffers())}
+        numbers = tuple(sizes.get(group.name, group.size) for group in self.groups.groups)
+        layers = dict(self.model.named_modules())
+        for owner in self._owners:
+            inputs = self._side(Member(owner, "in"), numbers)
+            outputs = self._side(Member(owner, "out"), numbers)
+            if owner in layers:
+                resize_attributes(self._layers[owner], inputs, outputs)
+                found = sliced(layers[owner], inputs, outputs, torch.default_generator)
+                tensors |= {f"{owner}.{name}": tensor for name, tensor in found.items()}
+            elif outputs is not None:
+                tensors[owner] = outputs.take(tensors[owner], self.groups.parameter_axes[owner])
+        self._shell.train(self.model.training)
+        scores: Tensor = functional_call(self._shell, tensors, (x,))
+        return scores
+
+    def network(self, sizes: Sizes, data: Data | None = None, *, device: str = "cpu") -> nn.Module:
+        """A network of its own of these sizes, batch norms measured anew on training data; in eval mode."""
+        changes = {name: leading(self.groups, name, size) for name, size in sizes.items()}
+        made = rebuilt(self.model, self.groups, changes).to(device)
+        if data is not None:
+            reestimate_norms(made, data.train_dataloader(), device=device)
+        return made.eval()
+
+    def _side(self, member: Member, numbers: tuple[int, ...]) -> Channels | None:
+        """The channels of a side at these sizes of all groups; remembered, for few of them occur."""
+        if member not in self._members:
+            return None
+        key = (member, tuple(numbers[group] for group in self._members[member]))
+        if key not in self._channels:
+            changes = {
+                at: leading(self.groups, self.groups.groups[at].name, numbers[at])
+                for at in self._members[member]
+            }
+            self._channels[key] = side_channels(self.groups.layouts[member], changes)
+        return self._channels[key]
+
+
+def leading(groups: Groups, name: str, size: int) -> Change:
+    """The first units of each block of a group; raises UserError for sizes that it can't have."""
+    group = groups[name]
+    check_size(group, size)
+    if size > group.size:
+        raise UserError(f"{name}: the supernet has {group.size} channels, less than {size}")
+    each, kept = group.size // group.blocks, size // group.blocks
+    rows: IntArray = each * np.arange(group.blocks)[:, None] + np.arange(kept)
+    return Change(rows.ravel())
+
+
+def train_supernet(
+    supernet: Supernet,
+    data: Data,
+    settings: Settings,
+    *,
+    smallest: Sizes,
+    draw: Draw,
+    sandwich: Sandwich | None = None,
+    seed: int = 0,
+    device: str = "cpu",
+    progress: Callable[[int, float], None] | None = None,
+) -> list[float]:
+    """Trains the shared weights in place; the mean loss of the largest width, epoch by epoch.
+
+    smallest: the least size of every group. draw: random sizes from a generator. Every step adds up the
+    gradients of several widths (see `Sandwich`). Afterwards the weights are the last ones, in eval mode.
+    `progress` hears each epoch's number and loss. Raises UserError where the loss is no finite number.
+    """
+    check_device(device, settings)
+    rule = sandwich or Sandwich()
+    rng = np.random.default_rng(seed)
+    losses: list[float] = []
+    with at_work(supernet.model, device, seed) as kept:
+        supernet._shell.to(device)
+        check_data_fits_model(supernet.model, data)
+        batches = shuffled(data.train_dataloader(), seed)
+        optimizer = make_optimizer(parameters_to_train(supernet.model), settings)
+        stepper = Stepper(optimizer, settings, device, passes_of(batches))
+        while not _finished(stepper, len(losses)):
+            losses.append(_epoch(supernet, batches, stepper, rule, smallest, draw, rng))
+            if not math.isfinite(losses[-1]):
+                raise UserError(
+                    f"training the supernet diverged in epoch {len(losses)}: the loss is {losses[-1]:g}; "
+                    f"lower learning_rate (now {settings.learning_rate:g})"
+                )
+            if progress is not None:
+                progress(len(losses), losses[-1])
+        kept.update({name: t.detach().clone() for name, t in supernet.model.state_dict().items()})
+    return losses
+
+
+def _finished(stepper: Stepper, epochs: int) -> bool:
+    if stepper.settings.steps is not None:
+        return stepper.taken >= stepper.settings.steps
+    return epochs >= stepper.settings.epochs
+
+
+def _epoch(
+    supernet: Supernet,
+    batches: Iterable[tuple[Tensor, Tensor]],
+    stepper: Stepper,
+    rule: Sandwich,
+    smallest: Sizes,
+    draw: Draw,
+    rng: np.random.Generator,
+) -> float:
+    """One pass; the mean loss of the largest width."""
+    supernet.model.train()
+    total, seen, largest = 0.0, 0, 0
+    for x, y in batches:
+        largest = max(largest, len(y))
+        if len(y) == 1 < largest or stepper.steps_left <= 0:
+            continue
+        widths = [smallest, *(draw(rng) for _ in range(rule.random))]
+        loss = _sandwich_gradients(supernet, x, y, stepper, widths, distil=rule.distil)
+        stepper.apply()
+        total += loss * len(y)
+        seen += len(y)
+    if not seen:
+        raise UserError("no samples to train on; give the train split a share of the data")
+    return total / seen
+
+
+def _sandwich_gradients(
+    supernet: Supernet, x: Tensor, y: Tensor, stepper: Stepper, widths: list[Sizes], *, distil: bool
+) -> float:
+    """Adds up the gradients of the largest and these widths; the loss of the largest."""
+    x = x.to(stepper.device)
+    scores: list[Tensor] = []
+
+    def run(batch: Tensor) -> Tensor:
+        scores.append(supernet(batch, {}))
+        return scores[-1]
+
+    loss = stepper.loss(run, x, y)
+    stepper.backward(loss)
+    target = softmax(scores[0].detach(), dim=1)
+    for sizes in widths:
+        if distil:
+            found = supernet(x, sizes)
+            stepper.backward(kl_div(log_softmax(found, dim=1), target, reduction="batchmean"))
+        else:
+            stepper.backward(stepper.loss(lambda batch, at=sizes: supernet(batch, at), x, y))  # type: ignore[misc]
+    return float(loss.detach())

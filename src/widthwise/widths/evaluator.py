@@ -1,0 +1,262 @@
+"""Evaluating widths: every candidate is trained, or inherits and is tuned, or is a slice of a supernet."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, cast, get_args
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import nn
+
+from widthwise.data import Data
+from widthwise.engine.totals import Totals
+from widthwise.errors import UserError, unknown
+from widthwise.graph import Graph
+from widthwise.importing import describe_error
+from widthwise.metrics.catalogue import find_metric
+from widthwise.metrics.torchmetrics import torchmetrics_accumulator
+from widthwise.results import Results
+from widthwise.space import FloatArray, IntArray
+from widthwise.spaces.width import WidthSpace
+from widthwise.strategies.halving import Halving, successive_halving
+from widthwise.supernet import Sandwich, Supernet, train_supernet
+from widthwise.training import Settings, predict, train
+from widthwise.widths.costs import WidthCosts
+from widthwise.widths.example import example_input
+from widthwise.widths.finding import find_groups
+from widthwise.widths.importance import Importance, unit_scores
+from widthwise.widths.noise import SPREAD, mean_and_spread
+from widthwise.widths.resize import resized
+from widthwise.widths.statistics import reestimate_norms
+
+Mode = Literal["scratch", "inherit", "supernet"]
+MODES = get_args(Mode)
+
+
+class WidthEvaluator:
+    """Scores candidates of a width space on validation data, as networks that have been trained.
+
+    Args:
+        graph, space, data: the network (trained, where candidates inherit), what may be chosen, and the data.
+        metrics: names of quality and cost metrics; `options` are those of torchmetrics' by metric name.
+        mode: "scratch": trained from the seed. "inherit": cut out of the network or grown from it, then
+            fine-tuned. "supernet": slices of one network of the largest widths, trained once for all of them.
+        settings: how candidates (or the supernet) are trained. repeats: seeds that each is trained with;
+        metrics
+            are then means, and NAME_spread their standard deviations.
+        importance: what shrinking keeps. halving: stops candidates of a batch early, by all `objectives`
+        (names of
+            metrics in `metrics`, by default all of them); they fail with the epoch they came to.
+        loader: the part of the data to judge on; samples: only the first so many.
+
+    A candidate whose training diverges fails alone, with the epoch and the loss.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        space: WidthSpace,
+        data: Data,
+        *,
+        metrics: Sequence[str],
+        options: Mapping[str, Mapping[str, Any]] | None = None,
+        mode: Mode = "scratch",
+        settings: Settings | None = None,
+        repeats: int = 1,
+        importance: Importance = "magnitude",
+        halving: Halving | None = None,
+        objectives: Sequence[str] | None = None,
+        sandwich: Sandwich | None = None,
+        loader: str = "val",
+        samples: int | None = None,
+        device: str = "cpu",
+        seed: int = 0,
+        compare_to: float = 32,
+    ) -> None:
+        if mode not in MODES:
+            raise unknown("way to train candidates", mode, MODES)
+        if isinstance(repeats, bool) or not isinstance(repeats, int) or repeats < 1:
+            raise UserError(f"repeats = {repeats!r} is no whole number from 1")
+        found = {name: find_metric(name) for name in dict.fromkeys(metrics)}
+        self.quality = [name for name, metric in found.items() if metric.kind == "quality"]
+        self.cost = [name for name, metric in found.items() if metric.kind == "cost"]
+        self.directions = {name: metric.direction for name, metric in found.items()}
+        self.objectives = list(objectives or self.directions)
+        self.graph, self.space, self.data, self.device = graph, space, data, device
+        self.mode, self.settings, self.repeats, self.seed = mode, settings or Settings(), repeats, seed
+        self.halving, self.sandwich = halving, sandwich
+        self.loader, self.samples, self.compare_to = loader, samples, compare_to
+        example = example_input(graph.model, data)
+        self.cost_model = WidthCosts(
+            graph,
+            space.groups,
+            example,
+            varying=[choice.group for choice in space.choices],
+            largest=space.largest,
+        )
+        self.scores: Mapping[str, FloatArray] | None = None
+        if mode == "inherit":
+            options_of = {"how": importance, "data": data, "device": device}
+            self.scores = unit_scores(graph.model, space.groups, **cast(Any, options_of))
+        self.classes = _classes(graph.model, data, example)
+        self.others = {
+            name: torchmetrics_accumulator(name, self.classes, (options or {}).get(name))
+            for name in self.quality
+            if found[name].source
+        }
+        self._supernets: dict[int, Supernet] = {}
+
+    def __call__(self, candidates: IntArray) -> Results:
+        """The metrics of candidates [K, D], in their order; those that fail do so alone, with the reason."""
+        costs = self.costs(candidates)
+        failures: dict[int, str] = {}
+        quality = {name: np.full((len(candidates), self.repeats), np.nan) for name in self.quality}
+        if self.quality and self.halving is not None and self.mode != "supernet":
+            self._halved(candidates, costs, quality, failures)
+        elif self.quality:
+            self._trained(candidates, np.arange(len(candidates)), self.settings, quality, failures)
+        metrics: dict[str, FloatArray] = dict(costs)
+        for name, values in quality.items():
+            values[list(failures)] = np.nan
+            metrics[name], spread = mean_and_spread(values)
+            if self.repeats > 1:
+                metrics[name + SPREAD] = spread
+        return Results(metrics, failures)
+
+    def costs(self, candidates: IntArray) -> dict[str, FloatArray]:
+        """The cost metrics of candidates [K, D], exactly and without training."""
+        return self.cost_model(self.cost, self.space.size_table(candidates), compare_to=self.compare_to)
+
+    def network(self, candidate: ArrayLike, *, repeat: int = 0) -> Graph:
+        """The graph of one candidate [D] with the weights that were judged: trained again from its seed."""
+        made = copy.copy(self.graph)
+        made.model = self._model(self.space.sizes(candidate), self.settings, self.seed + repeat)
+        return made
+
+    def _trained(
+        self,
+        candidates: IntArray,
+        rows: IntArray,
+        settings: Settings,
+        quality: Mapping[str, FloatArray],
+        failures: dict[int, str],
+    ) -> None:
+        """Fills in the quality [K, repeats] of these rows of the candidates, or why they failed."""
+        for row in rows.tolist():
+            sizes = self.space.sizes(candidates[row])
+            for repeat in range(self.repeats):
+                try:
+                    model = self._model(sizes, settings, self.seed + repeat)
+                    judged, reason = self._judged(model)
+                except UserError as error:
+                    judged, reason = {}, str(error)
+                except (RuntimeError, MemoryError) as error:  # no memory, or a layer that takes no such size
+                    judged, reason = {}, describe_error(error)
+                if reason:
+                    failures[row] = reason
+                    break
+                for name, value in judged.items():
+                    quality[name][row, repeat] = value
+
+    def _model(self, sizes: Mapping[str, int], settings: Settings, seed: int) -> nn.Module:
+        """The trained network of these sizes."""
+        if self.mode == "supernet":
+            return self._supernet(seed).network(sizes, self.data, device=self.device)
+        model = resized(
+            self.graph.model,
+            self.space.groups,
+            sizes,
+            weights=self.mode,
+            seed=seed,
+            scores=self.scores,
+        )
+        if self.mode == "inherit":
+            reestimate_norms(model.to(self.device), self.data.train_dataloader(), device=self.device)
+        train(model.to(self.device), self.data, settings, seed=seed, device=self.device)
+        return model
+
+    def _supernet(self, seed: int) -> Supernet:
+        """The supernet of this seed, trained when it is first asked for."""
+        if seed not in self._supernets:
+            largest = resized(
+                self.graph.model, self.space.groups, self.space.largest, weights="scratch", seed=seed
+            )
+            supernet = Supernet(largest, find_groups(largest, self.data))
+            train_supernet(
+                supernet,
+                self.data,
+                self.settings,
+                smallest=self.space.smallest,
+                draw=lambda rng: self.space.sizes(self.space.sample(1, rng)[0]),
+                sandwich=self.sandwich,
+                seed=seed,
+                device=self.device,
+            )
+            supernet.model.to(self.device)
+            self._supernets[seed] = supernet
+        return self._supernets[seed]
+
+    def _judged(self, model: nn.Module) -> tuple[dict[str, float], str]:
+        """The quality of a network, and what is wrong with it, if anything."""
+        scores, labels = predict(model, self._batches(), device=self.device)
+        totals = Totals(1, self.classes, loss="loss" in self.quality, others=self.others)
+        totals.add(np.zeros(1, dtype=np.int64), scores[None], np.zeros(1, dtype=np.int64), labels)
+        class_names = tuple(getattr(self.data, "class_names", ()))
+        found = totals.metrics(self.quality, class_names)
+        return {name: float(values[0]) for name, values in found.items()}, totals.failures.get(0, "")
+
+    def _batches(self) -> Any:
+        seen = 0
+        for x, y in getattr(self.data, f"{self.loader}_dataloader")():
+            left = len(y) if self.samples is None else self.samples - seen
+            if left <= 0:
+                return
+            yield x[:left], y[:left]
+            seen += len(y)
+
+    def _halved(
+        self,
+        candidates: IntArray,
+        costs: Mapping[str, FloatArray],
+        quality: dict[str, FloatArray],
+        failures: dict[int, str],
+    ) -> None:
+        """As `_trained`, but only the candidates that do best on a part of the epochs get all of them."""
+        counts_steps = self.settings.steps is not None
+        full = self.settings.steps or self.settings.epochs
+        unit = "steps" if counts_steps else "epochs"
+
+        def evaluate(rows: IntArray, budget: int) -> FloatArray:
+            settings = _with_budget(self.settings, budget)
+            self._trained(candidates, rows, settings, quality, failures)
+            known = {**costs, **{name: values.mean(axis=1) for name, values in quality.items()}}
+            columns = [_maximised(known[name], self.directions[name])[rows] for name in self.objectives]
+            return np.stack(columns, axis=1)
+
+        result = successive_halving(len(candidates), evaluate, full=full, halving=self.halving)
+        for row, budget in result.stopped.items():
+            failures[row] = f"stopped after {budget} of {full} {unit}: others did better"
+
+
+def _with_budget(settings: Settings, budget: int) -> Settings:
+    from dataclasses import replace
+
+    if settings.steps is not None:
+        return replace(settings, steps=budget)
+    return replace(settings, epochs=budget)
+
+
+def _maximised(values: FloatArray, direction: str) -> FloatArray:
+    return values if direction == "maximize" else -values
+
+
+def _classes(model: nn.Module, data: Data, example: Sequence[Any]) -> int:
+    known = getattr(data, "classes", None)
+    if isinstance(known, int):
+        return known
+    run: Callable[..., Any] = model.eval()
+    with torch.no_grad():
+        return int(run(*example).shape[1])

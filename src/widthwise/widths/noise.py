@@ -1,0 +1,32 @@
+"""Means over repeated trainings, their spread, and which results can't be told apart."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from widthwise.space import FloatArray
+
+SPREAD = "_spread"  # what the name of a metric's standard deviation over the repeats ends in
+SIGMAS = 2.0
+
+
+def mean_and_spread(values: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Mean [K] and standard deviation [K] (of a sample: n - 1) of values [K, repeats]; NaN stays NaN."""
+    repeats = values.shape[1]
+    spread = values.std(axis=1, ddof=1) if repeats > 1 else np.full(len(values), np.nan)
+    return values.mean(axis=1), spread
+
+
+def within_noise(means: FloatArray, spreads: FloatArray, repeats: int) -> NDArray[np.bool_]:
+    """Which pairs of K results can't be told apart, [K, K]: the difference is below two standard errors.
+
+    means and spreads [K] are those of `repeats` trainings each; without a spread nothing is within noise
+    but a result and itself.
+    """
+    variance = np.nan_to_num(spreads, nan=0.0) ** 2 / max(repeats, 1)
+    error = np.sqrt(variance[:, None] + variance[None, :])
+    difference = np.abs(means[:, None] - means[None, :])
+    close: NDArray[np.bool_] = difference <= SIGMAS * error
+    np.fill_diagonal(close, val=True)
+    return close

@@ -1,0 +1,174 @@
+"""The width space that a config describes: the lab's rules by layer, as choices by group."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+
+from widthwise.config import SeedRule, WidthSearch
+from widthwise.data import Data
+from widthwise.errors import UserError, unknown
+from widthwise.graph import Graph
+from widthwise.layers import layer_type
+from widthwise.spaces.width import EVERY, WidthSpace
+from widthwise.widths.finding import find_groups
+from widthwise.widths.groups import Groups, Member, node_name
+
+PLACE = "search.search_space.seed"
+UNSET = ("NA", None)
+
+
+@dataclass(frozen=True)
+class _Demand:
+    """What a layer's rule wants a group to become."""
+
+    layer: str
+    kind: str  # channel_multiplier or channels
+    choices: tuple[Any, ...]
+
+
+def width_space(
+    graph: Graph,
+    search: WidthSearch,
+    *,
+    groups: Groups | None = None,
+    example: Data | Tensor | Sequence[Any] | None = None,
+) -> WidthSpace:
+    """The space that a config's rules describe.
+
+    A rule is about its layer's outputs, or, as its `name` says (input_only, both), about its inputs: those
+    belong to the group of the layer before, so both must want the same, which is then one decision. Raises
+    UserError where they don't, for layers that don't exist, and for channels that can't change.
+    """
+    found = groups if groups is not None else find_groups(graph, example)
+    limits = {"round_to": search.round_to, "minimum": search.minimum, "maximum": search.maximum}
+    options: dict[str, Any] = {**limits, "groups": found}
+    default = None if search.default is None else _choices(search.default, "output")
+    if search.by == "all":
+        if default is None:
+            raise UserError(f"{PLACE}.default: has no choices; give channel_multiplier = [1, 2]")
+        return WidthSpace(graph, by="all", **_tables({EVERY: default}, every=True), **options)
+    demands = _demands(graph, found, search)
+    if default is not None:
+        demands[EVERY] = default
+    if not demands:
+        raise UserError(f"{PLACE}: no rule changes the channels of a layer; give channel_multiplier = [1, 2]")
+    return WidthSpace(graph, by="name", **_tables(demands, every=False), **options)
+
+
+def _tables(demands: Mapping[str, _Demand], *, every: bool) -> dict[str, Any]:
+    """The demands as WidthSpace takes them."""
+    tables: dict[str, dict[str, tuple[Any, ...]]] = {"multipliers": {}, "sizes": {}}
+    for group, demand in demands.items():
+        tables["sizes" if demand.kind == "channels" else "multipliers"][group] = demand.choices
+    found = {key: table for key, table in tables.items() if table}
+    return {key: table[EVERY] for key, table in found.items()} if every else found
+
+
+def _demands(graph: Graph, groups: Groups, search: WidthSearch) -> dict[str, _Demand]:
+    """What each group's layers want of it; raises UserError where two want different things."""
+    modules = {
+        name: module
+        for name, module in graph.modules.items()
+        if isinstance(module, nn.Linear | nn.modules.conv._ConvNd | nn.Embedding | nn.MultiheadAttention)
+    }
+    outputs: dict[str, _Demand] = {}
+    inputs: list[tuple[str, _Demand]] = []
+    for rule in search.rules:
+        for layer in _selected(rule.key, search.by, modules):
+            for side, demand in _sides(rule, layer):
+                group = _group(groups, layer, side, strict=search.by == "name", rule=rule)
+                if group is not None and side == "out":
+                    _agree(outputs.setdefault(group, demand), demand)
+                elif group is not None:
+                    inputs.append((group, demand))
+    for group, demand in inputs:
+        if group not in outputs:
+            raise UserError(
+                f"{PLACE}.{demand.layer}: takes other numbers of channels, but {node_name(group)}, which "
+                f"gives them, has no rule; give {node_name(group)} channel_multiplier = {list(demand.choices)}"
+            )
+        _agree(outputs[group], demand)
+    return outputs
+
+
+def _selected(key: str, by: str, modules: Mapping[str, nn.Module]) -> list[str]:
+    found = [name for name, module in modules.items() if _matches(key, by, name, module)]
+    if not found:
+        named = by in ("name", "regex")
+        allowed = {node_name(name) if named else layer_type(module) for name, module in modules.items()}
+        raise unknown("layer with channels" if named else "layer type", key, allowed, where=PLACE)
+    return found
+
+
+def _matches(key: str, by: str, name: str, module: nn.Module) -> bool:
+    if by == "type":
+        return key == layer_type(module)
+    if by == "name":
+        return key in (name, node_name(name))
+    return re.fullmatch(key, node_name(name)) is not None
+
+
+def _sides(rule: SeedRule, layer: str) -> list[tuple[str, _Demand]]:
+    """What a rule says about a layer's two sides."""
+    fields = dict(rule.fields)
+    names = {name for name in fields.get("name", ()) if name not in UNSET}
+    if len(names) > 1:
+        raise UserError(f"{PLACE}.{rule.key}.config.name: {sorted(names)} can't all be; give one of them")
+    name = next(iter(names), None)
+    if name is None and "name" in fields:
+        return []
+    found = []
+    if name != "input_only" and fields.keys() & {
+        "channels",
+        "channel_multiplier",
+        "channel_multiplier_output",
+    }:
+        found.append(("out", _choices(rule, "output", layer=layer)))
+    reads = name in ("both", "input_only") or (name is None and "channel_multiplier_input" in fields)
+    if reads and fields.keys() & {"channel_multiplier", "channel_multiplier_input"}:
+        found.append(("in", _choices(rule, "input", layer=layer)))
+    return found
+
+
+def _choices(rule: SeedRule, side: str, *, layer: str | None = None) -> _Demand:
+    fields = dict(rule.fields)
+    kind, field = "channel_multiplier", f"channel_multiplier_{side}"
+    if field not in fields:
+        field = "channel_multiplier"
+    if field not in fields and "channels" in fields:
+        kind = field = "channels"
+    choices = [1 if choice in UNSET else choice for choice in fields.get(field, (1,))]
+    if any(name in UNSET for name in fields.get("name", ())) and kind == "channel_multiplier":
+        choices = [1, *choices]
+    return _Demand(node_name(layer or rule.key), kind, tuple(dict.fromkeys(choices)))
+
+
+def _group(groups: Groups, layer: str, side: str, *, strict: bool, rule: SeedRule) -> str | None:
+    """The group that a layer's side belongs to; None, or if `strict` UserError, where it can't change."""
+    member = Member(layer, "in" if side == "in" else "out")
+    for group in groups.groups:
+        if member in group.members and (side == "in" or layer in group.producers):
+            return group.name
+    if not strict:
+        return None
+    if side == "in":
+        raise UserError(
+            f"{PLACE}.{rule.key}: the inputs of {node_name(layer)} can't change: they come from the "
+            "network's input or from layers that are fixed; take output_only"
+        )
+    reason = next((f.reason for f in groups.fixed if f.name == layer), "other layers rely on their number")
+    raise UserError(f"{PLACE}.{rule.key}: the outputs of {node_name(layer)} can't change: {reason}")
+
+
+def _agree(first: _Demand, second: _Demand) -> None:
+    if (first.kind, first.choices) != (second.kind, second.choices):
+        raise UserError(
+            f"{PLACE}: {first.layer} and {second.layer} share channels, but {first.layer} gives "
+            f"{first.kind} {list(first.choices)} and {second.layer} takes {second.kind} "
+            f"{list(second.choices)}; give both the same, in the same order"
+        )
