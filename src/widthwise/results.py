@@ -15,10 +15,12 @@ class Results:
 
     metrics: name to values [K] float64, NaN where the candidate failed.
     failures: row to the reason, for the candidates that failed alone; the others of the batch are good.
+    pruned: rows that were stopped early because they could not reach the front; their quality is NaN.
     """
 
     metrics: Mapping[str, FloatArray]
     failures: Mapping[int, str] = field(default_factory=dict)
+    pruned: frozenset[int] = frozenset()
 
 
 class Evaluate(Protocol):

@@ -1,0 +1,7 @@
+"""Evaluating many candidates at once: everything that they have in common is computed once."""
+
+from __future__ import annotations
+
+from widthwise.engine.evaluator import Evaluator, evaluate
+
+__all__ = ["Evaluator", "evaluate"]

@@ -1,0 +1,88 @@
+"""Blocks of data: the validation set in pieces of a size that suits the engine, whatever its loader gives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from widthwise.errors import UserError
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Some samples: the network's inputs [n, ...] and labels [n]."""
+
+    inputs: tuple[Tensor, ...]
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def part(self, start: int, stop: int) -> Block:
+        """The samples from `start` up to `stop`."""
+        return Block(tuple(x[start:stop] for x in self.inputs), self.labels[start:stop])
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of inputs and labels."""
+        return sum(x.nbytes for x in (*self.inputs, self.labels))
+
+
+def read_blocks(
+    loader: Iterable[Any], *, samples: int, device: str = "cpu", most: int | None = None
+) -> Iterator[Block]:
+    """The loader's samples in blocks of `samples`, the last may be smaller; at most `most` of them."""
+    held: list[Block] = []
+    for block in _limited((_as_block(batch, device) for batch in loader), most):
+        held.append(block)
+        while sum(map(len, held)) >= samples:
+            whole = _joined(held)
+            yield whole.part(0, samples)
+            held = [whole.part(samples, len(whole))] if len(whole) > samples else []
+    if held:
+        yield _joined(held)
+
+
+def first_block(loader: Iterable[Any], *, samples: int, device: str = "cpu") -> Block:
+    """The first samples of a loader; raises UserError where it has none."""
+    for block in islice(read_blocks(loader, samples=samples, device=device), 1):
+        return block
+    raise UserError("the data has no samples to judge networks on; give the split a share")
+
+
+def _limited(blocks: Iterable[Block], most: int | None) -> Iterator[Block]:
+    left = most
+    for block in blocks:
+        if left is not None and left <= len(block):
+            if left:
+                yield block.part(0, left)
+            return
+        if left is not None:
+            left -= len(block)
+        yield block
+
+
+def _as_block(batch: Any, device: str) -> Block:
+    inputs: list[Any]
+    if isinstance(batch, Mapping):  # as Hugging Face's collators give it
+        inputs = [value for key, value in batch.items() if key not in ("label", "labels")]
+        labels = batch.get("labels", batch.get("label"))
+    else:
+        *inputs, labels = batch
+        if len(inputs) == 1 and isinstance(inputs[0], tuple | list):
+            inputs = list(inputs[0])
+    if not isinstance(labels, Tensor) or not all(isinstance(x, Tensor) for x in inputs) or not inputs:
+        raise UserError("the data's batches are no tensors (x, y); give loaders of batches x [n, ...], y [n]")
+    return Block(tuple(x.to(device) for x in inputs), labels.to(device))
+
+
+def _joined(blocks: list[Block]) -> Block:
+    if len(blocks) == 1:
+        return blocks[0]
+    inputs = zip(*(block.inputs for block in blocks), strict=True)
+    return Block(tuple(torch.cat(parts) for parts in inputs), torch.cat([block.labels for block in blocks]))

@@ -1,0 +1,78 @@
+"""Costs of a batch of candidates: what each node takes and the bits of its tensors, by table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from torch import nn
+
+from widthwise.formats.base import Format
+from widthwise.graph import Graph
+from widthwise.metrics.cost import FLOAT_BITS, NodeBits, NodeCost, cost_metrics
+from widthwise.quantized import parameter_role
+from widthwise.scheme import TensorName
+from widthwise.space import FloatArray, IntArray
+from widthwise.spaces.slots import Slot
+
+CHUNK = 16384  # candidates at a time: five tables [K, N] of floats
+
+
+class Costs:
+    """Cost metrics of one graph with slots."""
+
+    def __init__(
+        self, graph: Graph, slots: Sequence[Slot], nodes: Sequence[NodeCost], compare_to: float
+    ) -> None:
+        self.nodes = list(nodes)
+        self.compare_to = compare_to
+        layers = {layer.name: layer.module for layer in graph.layers}
+        position = {node.name: index for index, node in enumerate(nodes)}
+        # (slot, node, bits of an element by format, bits of the whole tensor by format)
+        self.lookups = [
+            (column, position[slot.layer], slot.tensor, *_bits(slot, layers[slot.layer]))
+            for column, slot in enumerate(slots)
+            if slot.layer in position
+        ]
+
+    def __call__(self, names: Sequence[str], chosen: IntArray) -> dict[str, FloatArray]:
+        """The named metrics [K] for format indices [K, S]."""
+        parts = [
+            cost_metrics(
+                names, self.nodes, self._node_bits(chosen[start : start + CHUNK]), compare_to=self.compare_to
+            )
+            for start in range(0, max(len(chosen), 1), CHUNK)
+        ]
+        return {name: np.concatenate([part[name] for part in parts]) for name in names}
+
+    def _node_bits(self, chosen: IntArray) -> NodeBits:
+        floats = NodeBits.unquantised(self.nodes, len(chosen))
+        each = {tensor: getattr(floats, tensor).copy() for tensor in ("data_in", "weight", "bias")}
+        totals: Mapping[TensorName, FloatArray] = {
+            "weight": floats.weight_bits.copy(),
+            "bias": floats.bias_bits.copy(),
+        }
+        for column, node, tensor, element_bits, tensor_bits in self.lookups:
+            choice = chosen[:, column]
+            each[tensor][:, node] = element_bits[choice]
+            if tensor != "data_in":
+                totals[tensor][:, node] = tensor_bits[choice]
+            elif not self.nodes[node].weight_elements:
+                each["weight"][:, node] = element_bits[choice]  # a product of two results
+        return NodeBits(**each, weight_bits=totals["weight"], bias_bits=totals["bias"])
+
+
+def _bits(slot: Slot, layer: nn.Module | None) -> tuple[FloatArray, FloatArray]:
+    """Bits of an element and of the whole tensor for each format of a slot, [formats] each."""
+    shapes = [
+        tuple(value.shape)
+        for name, value in (layer.named_parameters() if layer is not None else ())
+        if parameter_role(name) == slot.tensor
+    ]
+    each = [float(FLOAT_BITS) if fmt is None else fmt.bits for fmt in slot.formats]
+    total = [sum(_storage(fmt, shape) for shape in shapes) for fmt in slot.formats]
+    return np.array(each), np.array(total, dtype=np.float64)
+
+
+def _storage(fmt: Format | None, shape: tuple[int, ...]) -> float:
+    return FLOAT_BITS * float(np.prod(shape)) if fmt is None else float(fmt.storage_bits(shape))

@@ -1,0 +1,266 @@
+"""The evaluator: a batch of candidates to one row of metrics each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from functools import cached_property, partial
+from itertools import count
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from widthwise.data import Data
+from widthwise.engine.blocks import Block, first_block, read_blocks
+from widthwise.engine.costs import Costs
+from widthwise.engine.memo import Memo
+from widthwise.engine.memory import default_budget, shares
+from widthwise.engine.passes import PassPerCandidate
+from widthwise.engine.plan import Plan, make_plan
+from widthwise.engine.totals import Totals
+from widthwise.engine.walk import Count, walk
+from widthwise.errors import UserError
+from widthwise.graph import Graph
+from widthwise.importing import describe_error
+from widthwise.metrics.catalogue import find_metric
+from widthwise.metrics.torchmetrics import torchmetrics_accumulator
+from widthwise.passes.metadata import propagate
+from widthwise.results import Results
+from widthwise.space import FloatArray, IntArray
+from widthwise.spaces.quantisation import QuantisationSpace
+from widthwise.spaces.slots import fixed_slots, schemes, slot_choices
+
+FEW = 8  # up to here candidates are evaluated one by one with the memo
+CALIBRATION_SAMPLES = 1024
+AT_ONCE_WITH_OTHERS = 64  # candidates, where each has accumulators of its own
+PRUNING_PARTS = 8
+LEAST_PART = 64  # samples
+
+Stop = Callable[[Mapping[str, FloatArray]], NDArray[np.bool_]]
+Hopeless = Callable[[Mapping[str, FloatArray], Mapping[str, FloatArray]], NDArray[np.bool_]]
+"""Exact costs, and the best quality still possible, of K candidates to which of them [K] can be stopped."""
+
+
+class Evaluator:
+    """Scores candidates of a quantisation space on a network's data, what they share computed once.
+
+    Args:
+        graph, space: the network and what may be chosen in it; without a space the graph as it is.
+        data: a data module; `loader` names the part to judge on, of which `samples` takes only the first.
+        metrics: names of quality and cost metrics; `options` are those of torchmetrics' by metric name.
+        device: cpu, cuda …; memory: bytes that evaluating may take, by default a quarter of what is free.
+        compare_to: bits that memory_density compares with.
+
+    Formats that follow the data are fixed from the weights, and from what the float network computes on up to
+    1,024 training samples. Raises UserError for data that does not fit the network and for unknown metrics.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        space: QuantisationSpace | None,
+        data: Data,
+        *,
+        metrics: Sequence[str],
+        options: Mapping[str, Mapping[str, Any]] | None = None,
+        loader: str = "val",
+        samples: int | None = None,
+        device: str = "cpu",
+        memory: int | None = None,
+        compare_to: float = 32,
+    ) -> None:
+        self.graph = graph.copy()
+        self.graph.model.to(device).eval()
+        self.data, self.device, self.loader, self.samples = data, device, loader, samples
+        found = {name: find_metric(name) for name in dict.fromkeys(metrics)}
+        self.quality = [name for name, metric in found.items() if metric.kind == "quality"]
+        self.cost = [name for name, metric in found.items() if metric.kind == "cost"]
+        self.class_names = tuple(getattr(data, "class_names", ()))
+        self.count = Count()
+        self.memory = default_budget(device) if memory is None else memory
+        slots = fixed_slots(self.graph) if space is None else space.slots
+        calibration = first_block(self._calibration_loader(), samples=CALIBRATION_SAMPLES, device=device)
+        self._prepare(slots, calibration, compare_to)
+        self.others = {
+            name: torchmetrics_accumulator(name, self.classes, (options or {}).get(name))
+            for name in self.quality
+            if found[name].source
+        }
+        self._kept_blocks: list[Block] | None = None
+
+    @property
+    def mode(self) -> str:
+        """How candidates are evaluated, for `inspect`."""
+        if self.plan is not None:
+            return "together: values that candidates share are computed once"
+        return f"one pass per candidate with cached weights: {self.graph.capture_error}"
+
+    def __call__(self, candidates: IntArray, *, hopeless: Hopeless | None = None) -> Results:
+        """The metrics of candidates [K, D], in their order; those that fail do so alone, with the reason.
+
+        `hopeless` is asked, after each part of the data, which candidates to stop: it is given exact costs
+        and the best values that their quality metrics can still reach.
+        """
+        chosen = slot_choices(self.slots, candidates)
+        found = self.costs_of(chosen)
+        if not self.quality:
+            return Results(found, {})
+        quality: dict[str, list[FloatArray]] = {name: [] for name in self.quality}
+        failures: dict[int, str] = {}
+        pruned: set[int] = set()
+        for start in range(0, len(chosen), self.rows_at_once):
+            rows = slice(start, start + self.rows_at_once)
+            stop = hopeless and partial(hopeless, {name: values[rows] for name, values in found.items()})
+            totals = self._totals(chosen[rows], stop)
+            for name, values in totals.metrics(self.quality, self.class_names).items():
+                quality[name].append(values)
+            failures |= {start + row: reason for row, reason in totals.failures.items()}
+            pruned |= {start + int(row) for row in np.flatnonzero(totals.pruned)}
+        found |= {name: np.concatenate(parts) if parts else np.empty(0) for name, parts in quality.items()}
+        return Results(found, failures, frozenset(pruned))
+
+    def costs(self, candidates: IntArray) -> dict[str, FloatArray]:
+        """The cost metrics of candidates [K, D], exactly and without evaluating."""
+        return self.costs_of(slot_choices(self.slots, candidates))
+
+    def costs_of(self, chosen: IntArray) -> dict[str, FloatArray]:
+        """The cost metrics for format indices [K, S]."""
+        return self.cost_model(self.cost, chosen) if self.cost else {}
+
+    def network(self, candidate: ArrayLike) -> Graph:
+        """The graph of one candidate [D]: exactly what was evaluated."""
+        chosen = slot_choices(self.slots, np.asarray(candidate, dtype=np.int64)[None])[0]
+        return self.graph.quantized(schemes(self.slots, chosen))
+
+    def _calibration_loader(self) -> Any:
+        try:
+            return self.data.train_dataloader()
+        except UserError:  # no training split: a network trained elsewhere
+            return self._loader()
+
+    def _loader(self) -> Any:
+        return getattr(self.data, f"{self.loader}_dataloader")()
+
+    def _prepare(self, slots: Sequence[Any], calibration: Block, compare_to: float) -> None:
+        """The plan, or else one pass per candidate; the number of classes; costs; shares of memory."""
+        inputs = calibration.inputs
+        self.plan: Plan | None = None
+        if self.graph.capture == "fx":
+            self.plan = make_plan(self.graph, slots, inputs)
+            self.slots, self.classes = self.plan.slots, self.plan.classes
+            self.shares = shares(self.plan, self.memory, self.device)
+            self.single: Memo | PassPerCandidate = Memo(self.plan, self.shares.memo)
+        else:
+            self.single = PassPerCandidate(self.graph, slots, inputs)
+            self.slots, self.classes = self.single.slots, self.single.classes
+        one = tuple(x[:1] for x in inputs)
+        nodes = [meta.cost for meta in propagate(self.graph, one).values() if meta.cost is not None]
+        self.cost_model = Costs(self.graph, self.slots, nodes, compare_to)
+
+    @property
+    def rows_at_once(self) -> int:
+        """Candidates whose totals fit an eighth of the memory."""
+        fitting = self.memory // 8 // (16 * self.classes**2 + 64)
+        return int(min(max(fitting, 1), AT_ONCE_WITH_OTHERS if self.others else 2**17))
+
+    def _totals(self, chosen: IntArray, stop: Stop | None) -> Totals:
+        """Outcomes of formats [R, S] over all the data: blocks outside, candidates inside."""
+        totals = Totals(len(chosen), self.classes, loss="loss" in self.quality, others=self.others)
+        with torch.no_grad():
+            for number, block in self._numbered(parts=stop is not None):
+                rows = totals.active
+                if not len(rows):
+                    break
+                self._add_block(totals, rows, chosen, number, block)
+                totals.samples += len(block)
+                if stop is not None and totals.samples < self.total_samples:
+                    totals.prune(stop(totals.best_possible(self.quality, self.total_samples)))
+        return totals
+
+    def _add_block(self, totals: Totals, rows: IntArray, chosen: IntArray, number: int, block: Block) -> None:
+        """Adds what the rows [R'] get right in one block; where they can't go together, each by itself."""
+        done = np.zeros(len(chosen), dtype=bool)
+
+        def consume(part: IntArray, scores: torch.Tensor, versions: IntArray) -> None:
+            totals.add(rows[part], scores, versions, block.labels)
+            done[rows[part]] = True
+
+        if self.plan is not None and len(rows) > FEW:
+            # where one of them raises, all that are left are asked alone below, and each tells its reason
+            with suppress(Exception):
+                walk(
+                    self.plan,
+                    block.inputs,
+                    chosen[rows],
+                    consume,
+                    stack_bytes=self.shares.stack,
+                    count=self.count,
+                )
+        for row in rows[~done[rows]]:
+            try:
+                scores = self.single.scores(number, block.inputs, chosen[row])
+                totals.add(np.array([row]), scores, np.zeros(1, dtype=np.int64), block.labels)
+            except Exception as error:
+                totals.failures[int(row)] = describe_error(error)
+
+    @cached_property
+    def total_samples(self) -> int:
+        """Samples of the data to judge on."""
+        return sum(len(block) for block in self._blocks())
+
+    def _numbered(self, *, parts: bool) -> Iterator[tuple[int, Block]]:
+        """Blocks with numbers that tell them apart, also from parts of them: from 0, and down from -1."""
+        if parts:
+            return zip(count(-1, -1), self._parts())
+        return enumerate(self._blocks())
+
+    def _parts(self) -> Iterator[Block]:
+        """The data in at least PRUNING_PARTS parts, so that a candidate can be stopped early."""
+        size = min(self.block_samples, max(LEAST_PART, -(-self.total_samples // PRUNING_PARTS)))
+        for block in self._blocks():
+            for start in range(0, len(block), size):
+                yield block.part(start, start + size)
+
+    def _blocks(self) -> Iterator[Block]:
+        """The data to judge on; kept after the first time where it fits its share of the memory."""
+        if self._kept_blocks is not None:
+            yield from self._kept_blocks
+            return
+        kept: list[Block] | None = []
+        room = self.memory // 8
+        for block in read_blocks(
+            self._loader(), samples=self.block_samples, device=self.device, most=self.samples
+        ):
+            room -= block.nbytes
+            kept = [*kept, block] if kept is not None and room >= 0 else None
+            self._check_labels(block)
+            yield block
+        if kept == []:
+            raise UserError("the data has no samples to judge networks on; give the split a share")
+        self._kept_blocks = kept
+
+    @property
+    def block_samples(self) -> int:
+        """Samples of a block."""
+        return self.shares.block_samples if self.plan is not None else CALIBRATION_SAMPLES
+
+    def _check_labels(self, block: Block) -> None:
+        low, high = int(block.labels.min()), int(block.labels.max())
+        if low < 0 or high >= self.classes:
+            raise UserError(
+                f"label {low if low < 0 else high} is out of range; the network has {self.classes} outputs, "
+                f"so labels run from 0 to {self.classes - 1}"
+            )
+
+
+def evaluate(graph: Graph, data: Data, *, metrics: Sequence[str], **options: Any) -> dict[str, float]:
+    """The metrics of one network as it is, its schemes included; options are those of Evaluator.
+
+    Raises UserError, also where the network itself fails.
+    """
+    results = Evaluator(graph, None, data, metrics=metrics, **options)(np.zeros((1, 0), dtype=np.int64))
+    if results.failures:
+        raise UserError(f"the network can't be evaluated: {results.failures[0]}")
+    return {name: float(results.metrics[name][0]) for name in metrics}

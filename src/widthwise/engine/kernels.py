@@ -1,0 +1,249 @@
+"""Kernels: what one step computes for all its versions at once.
+
+A kernel is called with the stacks that it reads, for each of them the version that each result is made from
+(`picks`, [V] each), and the choices of its own slots ([V, slots]); results are sorted by picks, then choices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.fx.node import map_aggregate
+
+from widthwise.engine.stacks import folded, gather, put, select, stacked, version
+from widthwise.formats.base import Format
+from widthwise.formats.blocks import BlockFormat
+from widthwise.space import IntArray
+
+
+class Kernel(Protocol):
+    """Versions of inputs and choices of slots to the versions of a step's value."""
+
+    def __call__(self, stacks: Sequence[Any], picks: Sequence[IntArray], choices: IntArray) -> Any: ...
+
+
+@dataclass(frozen=True)
+class Quantise:
+    """A tensor as a layer reads it, one slot; None keeps float."""
+
+    formats: tuple[Format | None, ...]
+    elementwise: tuple[bool, ...]  # by format: whether each element is rounded by itself
+
+    @classmethod
+    def of(cls, formats: tuple[Format | None, ...]) -> Quantise:
+        """The kernel of a slot with these formats."""
+        return cls(formats, tuple(fmt is not None and is_elementwise(fmt) for fmt in formats))
+
+    def __call__(self, stacks: Sequence[Any], picks: Sequence[IntArray], choices: IntArray) -> Tensor:
+        (stack,), (pick,) = stacks, picks
+        result: Tensor | None = None
+        for choice, rows in _groups(choices):
+            part = self._quantized(int(choice[0]), select(stack, pick[rows]))
+            result = put(result, rows, part, len(pick))
+        assert result is not None
+        return result
+
+    def _quantized(self, choice: int, stack: Tensor) -> Tensor:
+        fmt = self.formats[choice]
+        if fmt is None:
+            return stack
+        if self.elementwise[choice]:
+            return fmt.quantize(stack)
+        return torch.stack([fmt.quantize(x) for x in stack])
+
+
+def is_elementwise(fmt: Format) -> bool:
+    """Whether each element is rounded by itself, whatever the shape of the tensor."""
+    return not isinstance(fmt, BlockFormat) and bool(np.isfinite(fmt.range).all())
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """The versions of a parameter: its values in each format, computed when first asked for."""
+
+    value: Tensor
+    formats: tuple[Format | None, ...]
+    made: dict[int, Tensor] = field(default_factory=dict)
+
+    def __getitem__(self, choice: int) -> Tensor:
+        if choice not in self.made:
+            fmt = self.formats[choice]
+            self.made[choice] = self.value if fmt is None else fmt.quantize(self.value)
+        return self.made[choice]
+
+
+@dataclass(frozen=True)
+class MatrixProduct:
+    """x W^T for inputs [samples, in] and weight versions [out, in], put side by side where all meet all.
+
+    Results lie in memory as [versions, out, samples], so that the versions of several weights need no
+    transposing; their shape is [versions, samples, out] all the same.
+    """
+
+    weight: Parameter
+
+    def __call__(self, stacks: Sequence[Any], picks: Sequence[IntArray], choices: IntArray) -> Tensor:
+        (stack,), (pick,) = stacks, picks
+        used = _grid_choices(pick, choices)
+        if used is not None:
+            return self._product(select(stack, pick[:: len(used)]), used)
+        result: Tensor | None = None
+        for choice, rows in _groups(choices):
+            part = self._product(gather(stack, pick[rows]), choice)
+            result = put(result, rows, part, len(pick))
+        assert result is not None
+        return result
+
+    def _product(self, stack: Tensor, choices: IntArray) -> Tensor:
+        """Every input version times every weight version, the latter changing fastest."""
+        weights = [self.weight[int(choice)] for choice in choices]
+        out, wide = weights[0].shape
+        side_by_side = weights[0] if len(weights) == 1 else torch.cat(weights)
+        if len(stack) == 1:
+            product = torch.mm(side_by_side, stack[0].t()).unsqueeze(0)
+        else:
+            product = torch.bmm(side_by_side.expand(len(stack), -1, wide), stack.transpose(1, 2))
+        return product.view(len(stack) * len(weights), out, -1).transpose(1, 2)
+
+
+@dataclass(frozen=True)
+class AddBias:
+    """Adds bias versions [out] to stacks of shape [versions, samples, out] that MatrixProduct made."""
+
+    bias: Parameter
+
+    def __call__(self, stacks: Sequence[Any], picks: Sequence[IntArray], choices: IntArray) -> Tensor:
+        (stack,), (pick,) = stacks, picks
+        used = _grid_choices(pick, choices)
+        if used is not None:
+            rows = select(stack, pick[:: len(used)]).transpose(1, 2)
+            biases = self._biases(used).view(1, len(used), -1, 1)
+            summed = rows.unsqueeze(1) + biases  # [inputs, biases, out, samples]
+            return summed.flatten(0, 1).transpose(1, 2)
+        biases = self._biases(choices[:, 0]).unsqueeze(2)
+        return (gather(stack, pick).transpose(1, 2) + biases).transpose(1, 2)
+
+    def _biases(self, choices: IntArray) -> Tensor:
+        return torch.stack([self.bias[int(choice)] for choice in choices])
+
+
+def _grid_choices(pick: IntArray, choices: IntArray) -> IntArray | None:
+    """The distinct choices [C] of a single slot, where the sorted pairs are all inputs with all of them.
+
+    None where some pairs are missing. Without a slot of its own a step has one choice, 0.
+    """
+    if not choices.shape[1]:
+        return np.zeros(1, dtype=np.int64)
+    choice = choices[:, 0]
+    if len(choice) == 1:
+        return choice
+    used = np.unique(choice)
+    inputs = pick[:: len(used)]
+    if len(inputs) * len(used) != len(pick) or (np.diff(inputs) < 1).any():
+        return None
+    square = (len(inputs), len(used))
+    same_inputs = (pick.reshape(square) == inputs[:, None]).all()
+    return used if same_inputs and (choice.reshape(square) == used).all() else None
+
+
+@dataclass(frozen=True)
+class Pointwise:
+    """A function of one tensor, element by element, on the whole stack."""
+
+    call: Callable[[Tensor], Tensor]
+
+    def __call__(self, stacks: Sequence[Any], picks: Sequence[IntArray], choices: IntArray) -> Tensor:
+        return self.call(select(stacks[0], picks[0]))
+
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """An operator of two tensors of equal rank, on both stacks."""
+
+    call: Callable[[Tensor, Tensor], Tensor]
+    order: tuple[int, int]  # which of the inputs is the left and which the right operand
+
+    def __call__(self, stacks: Sequence[Any], picks: Sequence[IntArray], choices: IntArray) -> Tensor:
+        left, right = (gather(stacks[i], picks[i]) for i in self.order)
+        result = self.call(left, right)
+        total = len(picks[0])
+        return result if len(result) == total else result.expand(total, *result.shape[1:])
+
+
+@dataclass(frozen=True)
+class Folded:
+    """A layer of one tensor that acts on each sample alone, with its parameters by role in versions."""
+
+    layer: Callable[..., Tensor]
+    parameters: Mapping[str, tuple[int, Parameter]] = field(
+        default_factory=dict
+    )  # name -> own slot, versions
+
+    def __call__(self, stacks: Sequence[Any], picks: Sequence[IntArray], choices: IntArray) -> Tensor:
+        result: Tensor | None = None
+        for choice, rows in _groups(choices):
+            call = _with_parameters(self.layer, self.parameters, choice)
+            part = folded(call, gather(stacks[0], picks[0][rows]))
+            result = put(result, rows, part, len(picks[0]))
+        assert result is not None
+        return result
+
+
+@dataclass(frozen=True)
+class EachVersion:
+    """Any call at all, once for each version, exactly as the network makes it."""
+
+    call: Callable[..., Any]
+    args: tuple[Any, ...]  # with `Read(i)` for the i-th input
+    kwargs: Mapping[str, Any]
+    parameters: Mapping[str, tuple[int, Parameter]] = field(default_factory=dict)
+
+    def __call__(self, stacks: Sequence[Any], picks: Sequence[IntArray], choices: IntArray) -> Any:
+        results = []
+        for row, choice in enumerate(choices):
+            values = [version(stack, int(pick[row])) for stack, pick in zip(stacks, picks, strict=True)]
+            args, kwargs = filled((self.args, self.kwargs), values)
+            results.append(_with_parameters(self.call, self.parameters, choice)(*args, **kwargs))
+        return stacked(results)
+
+
+@dataclass(frozen=True)
+class Read:
+    """Stands in arguments for the value of the i-th input."""
+
+    index: int
+
+
+def filled(arguments: Any, values: Sequence[Any]) -> Any:
+    """The arguments with values in place of every `Read`."""
+    return map_aggregate(arguments, lambda leaf: values[leaf.index] if isinstance(leaf, Read) else leaf)
+
+
+def _with_parameters(
+    call: Callable[..., Any], parameters: Mapping[str, tuple[int, Parameter]], choice: IntArray
+) -> Callable[..., Any]:
+    if not parameters or not isinstance(call, nn.Module):
+        return call
+    values = {name: versions[int(choice[slot])] for name, (slot, versions) in parameters.items()}
+    return lambda *args, **kwargs: torch.func.functional_call(call, values, args, kwargs)
+
+
+def _groups(choices: IntArray) -> list[tuple[IntArray, IntArray]]:
+    """Each distinct row of choices with the rows that have it, ascending."""
+    if len(choices) == 1 or not choices.shape[1]:
+        return [(choices[0], np.arange(len(choices)))]
+    if choices.shape[1] == 1:
+        distinct, which = np.unique(choices[:, 0], return_inverse=True)
+        distinct = distinct[:, None]
+    else:
+        distinct, which = np.unique(choices, axis=0, return_inverse=True)
+    if len(distinct) == 1:
+        return [(distinct[0], np.arange(len(choices)))]
+    order = np.argsort(which, kind="stable")
+    parts = np.split(order, np.cumsum(np.bincount(which))[:-1])
+    return list(zip(distinct, parts, strict=True))

@@ -1,0 +1,58 @@
+"""The memo: one candidate at a time, with the values of earlier candidates kept as long as they have room."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from widthwise.engine.plan import Plan
+from widthwise.engine.stacks import leaf_bytes
+from widthwise.space import IntArray
+
+Key = tuple[int, ...]
+_FIRST = np.zeros(1, dtype=np.int64)
+
+
+class Memo:
+    """Values of a plan's steps by what they depend on, the least recently used given up first."""
+
+    def __init__(self, plan: Plan, most_bytes: int) -> None:
+        self.plan = plan
+        self.most_bytes = most_bytes
+        self.bytes = 0
+        self.kept: OrderedDict[Key, tuple[Any, int]] = OrderedDict()
+        self.depends = [list(step.depends) for step in plan.steps]
+        self.slots = [list(step.slots) for step in plan.steps]
+
+    def scores(self, block: int, inputs: Sequence[Tensor], chosen: IntArray) -> Tensor:
+        """Scores [1, samples, classes] of one candidate's formats [S]; `block` identifies the inputs."""
+        scores: Tensor = self._value(len(self.plan.steps) - 1, block, inputs, chosen)
+        return scores
+
+    def _value(self, index: int, block: int, inputs: Sequence[Tensor], chosen: IntArray) -> Any:
+        if index < self.plan.placeholders:
+            return inputs[index].unsqueeze(0)
+        key = (block, index, *chosen[self.depends[index]].tolist())
+        found = self.kept.get(key)
+        if found is not None:
+            self.kept.move_to_end(key)
+            return found[0]
+        step = self.plan.steps[index]
+        reads = [self._value(read, block, inputs, chosen) for read in step.inputs]
+        value = step.kernel(reads, [_FIRST] * len(reads), chosen[self.slots[index]][None])
+        self._keep(key, value)
+        return value
+
+    def _keep(self, key: Key, value: Any) -> None:
+        size = leaf_bytes(value)
+        if size > self.most_bytes:
+            return
+        self.kept[key] = (value, size)
+        self.bytes += size
+        while self.bytes > self.most_bytes:
+            _, (_, freed) = self.kept.popitem(last=False)
+            self.bytes -= freed

@@ -1,0 +1,68 @@
+"""How much memory there is, and how the engine shares out what it may take."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from widthwise.engine.plan import Plan
+from widthwise.errors import UserError
+
+MIB = 2**20
+CPU_STACK = 8 * MIB  # larger stacks no longer fit the caches: more memory, and slower
+CUDA_STACK = 1024 * MIB
+CPU_MEMO = 128 * MIB  # beyond, fresh pages cost more than the values that are found again save
+LEAST_BUDGET = 16 * MIB
+WORKSPACE = 4  # stacks that a kernel takes beside those kept: quantised copies, products, masks
+
+
+@dataclass(frozen=True)
+class Shares:
+    """Bytes that one stack, the memo and the data may take, and the samples of a block."""
+
+    stack: int
+    memo: int
+    data: int
+    block_samples: int
+
+
+def default_budget(device: str) -> int:
+    """A quarter of the memory that is free now, in bytes."""
+    return free_memory(device) // 4
+
+
+def free_memory(device: str) -> int:
+    """Free bytes of the device; of a CPU's machine what its control group leaves, where that is less."""
+    if torch.device(device).type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    found = [os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
+    for line in _lines("/proc/meminfo"):
+        if line.startswith("MemAvailable:"):
+            found = [int(line.split()[1]) * 1024]
+    limit, used = _lines("/sys/fs/cgroup/memory.max"), _lines("/sys/fs/cgroup/memory.current")
+    if limit and used and limit[0].strip().isdigit():
+        found.append(int(limit[0]) - int(used[0]))
+    return max(min(found), LEAST_BUDGET)
+
+
+def shares(plan: Plan, budget: int, device: str) -> Shares:
+    """What each use may take of a budget in bytes; raises UserError for a budget under 16 MiB."""
+    if budget < LEAST_BUDGET:
+        raise UserError(
+            f"memory: {budget / MIB:.0f} MiB is too little; give at least {LEAST_BUDGET // MIB} MiB"
+        )
+    cuda = torch.device(device).type == "cuda"
+    usual = CUDA_STACK if cuda else CPU_STACK
+    memo = budget // 8 if cuda else min(budget // 8, CPU_MEMO)
+    stack = max(min(usual, budget // 2 // (plan.live_most + WORKSPACE)), 1)
+    widest = max(step.sample_bytes for step in plan.steps)
+    # a few versions of the widest value fit a stack
+    return Shares(stack, memo, budget // 8, max(1, int(stack / 4 / max(widest, 1))))
+
+
+def _lines(path: str) -> list[str]:
+    file = Path(path)
+    return file.read_text().splitlines() if file.exists() else []

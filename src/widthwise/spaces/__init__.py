@@ -1,0 +1,1 @@
+"""Spaces: what each kind of search may choose, built from a graph."""

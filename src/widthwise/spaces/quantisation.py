@@ -1,0 +1,217 @@
+"""The quantisation space: which format each tensor of each layer may have."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from widthwise.config import QuantisationSearch, SeedRule
+from widthwise.errors import UserError, nearest
+from widthwise.formats.base import Format
+from widthwise.graph import Graph, Layer
+from widthwise.scheme import TensorName, tensor_fields, tensor_format
+from widthwise.space import Decision, Space
+from widthwise.spaces.slots import Slot, fixed_slots
+
+By = Literal["name", "type", "regex"]
+DEFAULT = "default"
+PLACE = "search.search_space.seed"
+
+
+@dataclass(frozen=True)
+class Field:
+    """One key of a layer's config: its choices, and the decision that picks one (None: a single choice)."""
+
+    key: str
+    choices: tuple[Any, ...]
+    column: int | None
+
+
+class QuantisationSpace(Space):
+    """The formats that rules allow for the layers of a graph.
+
+    A rule names layers, by node name ("name"), layer type ("type") or a regular expression that matches the
+    whole node name ("regex"); its config gives each key (`name`, `weight_width` …) a list of choices. Every
+    layer that a rule selects has decisions of its own, as in the lab's system; with `tie` all of a rule's
+    layers take the same choice, with `share_inputs` all layers that read the same tensor quantise it alike.
+    Layers that no rule selects take the rule "default", or else keep the scheme that they have in the graph.
+    Keys of tensors that a layer doesn't have are left out. Raises UserError for rules that select nothing and
+    for formats that don't exist.
+    """
+
+    slots: tuple[Slot, ...]
+    fields: Mapping[str, tuple[Field, ...]]  # layer name to its keys
+
+    def __init__(
+        self,
+        graph: Graph,
+        *,
+        by: By = "name",
+        seed: Mapping[str, Any] | Sequence[SeedRule],
+        tie: bool = False,
+        share_inputs: bool = False,
+    ) -> None:
+        rules = seed_rules(seed) if isinstance(seed, Mapping) else tuple(seed)
+        builder = _Builder(tie=tie, readers=_first_readers(graph) if share_inputs else {})
+        for layer, rule in _selected(graph, by, rules):
+            builder.add(layer, rule)
+        super().__init__(tuple(builder.decisions))
+        chosen = {slot.layer for slot in builder.slots}
+        fixed = tuple(slot for slot in fixed_slots(graph) if slot.layer not in chosen)
+        object.__setattr__(self, "slots", tuple(builder.slots) + fixed)
+        object.__setattr__(self, "fields", builder.fields)
+
+    @classmethod
+    def from_config(cls, graph: Graph, search: QuantisationSearch) -> QuantisationSpace:
+        """The space that a config's search_space describes."""
+        rules = search.rules + ((search.default,) if search.default else ())
+        return cls(graph, by=search.by, seed=rules, tie=search.tie, share_inputs=search.share_inputs)
+
+    def config(self, candidate: ArrayLike) -> dict[str, dict[str, Any]]:
+        """The config of each selected layer for one candidate [D], as `quantize_transform_pass` takes it."""
+        indices = np.asarray(candidate, dtype=np.int64)
+        return {
+            layer: {
+                field.key: field.choices[0 if field.column is None else indices[field.column]]
+                for field in fields
+            }
+            for layer, fields in self.fields.items()
+        }
+
+
+def seed_rules(seed: Mapping[str, Any]) -> tuple[SeedRule, ...]:
+    """Rules from `{"linear": {"config": {"name": ["integer"], "weight_width": [2, 4]}}}`.
+
+    A single value is the only choice.
+    """
+    rules = []
+    for key, entry in seed.items():
+        if not isinstance(entry, Mapping) or not isinstance(entry.get("config"), Mapping):
+            raise UserError(f'{PLACE}.{key}: needs a table "config" with lists of choices')
+        fields = tuple(
+            (name, tuple(choices) if isinstance(choices, list | tuple) else (choices,))
+            for name, choices in entry["config"].items()
+        )
+        for name, choices in fields:
+            if not choices:
+                raise UserError(f"{PLACE}.{key}.config.{name}: has no choices; give at least one")
+        rules.append(SeedRule(key, fields))
+    return tuple(rules)
+
+
+class _Builder:
+    """Collects decisions and slots layer by layer."""
+
+    def __init__(self, *, tie: bool, readers: Mapping[str, str]) -> None:
+        self.tie = tie
+        self.readers = readers  # layer name to the first layer that reads the same tensor
+        self.decisions: list[Decision] = []
+        self.slots: list[Slot] = []
+        self.fields: dict[str, tuple[Field, ...]] = {}
+
+    def add(self, layer: Layer, rule: SeedRule) -> None:
+        """The decisions and slots of a layer whose formats the rule describes."""
+        where = f"{PLACE}.{rule.key}.config"
+        keys = tensor_fields(dict(rule.fields), where=where)
+        used = {key for tensor in layer.tensors for key in keys[tensor]}
+        fields = {
+            key: Field(key, choices, self._column(layer, rule, key, choices))
+            for key, choices in rule.fields
+            if key in used
+        }
+        self.fields[layer.name] = tuple(fields.values())
+        for tensor in layer.tensors:
+            own = [fields[key] for key in keys[tensor]]
+            if own:
+                self.slots.append(_slot(layer.name, tensor, own, where))
+
+    def _column(self, layer: Layer, rule: SeedRule, key: str, choices: tuple[Any, ...]) -> int | None:
+        if len(choices) == 1:
+            return None
+        owner = layer.name
+        if key.startswith("data_in_"):
+            owner = self.readers.get(owner, owner)
+        if self.tie:
+            owner = rule.key
+        names = [decision.name for decision in self.decisions]
+        for name in (
+            f"{owner}/{key}",
+            f"{layer.name}/{key}",
+        ):  # another choice list under the first can't be shared
+            if name not in names:
+                self.decisions.append(Decision(name, choices))
+                return len(self.decisions) - 1
+            if self.decisions[names.index(name)].choices == choices:
+                break
+        return names.index(name)
+
+
+def _slot(layer: str, tensor: TensorName, fields: Sequence[Field], where: str) -> Slot:
+    """The slot of one tensor: every combination of its keys' choices is built, so that a bad one is found."""
+    formats: list[Format | None] = []
+    varying = [field for field in fields if field.column is not None]
+    shape = tuple(len(field.choices) for field in varying)
+    table = np.zeros(shape, dtype=np.int64)
+    keys = tuple(field.key for field in fields)
+    constants = {field.key: field.choices[0] for field in fields if field.column is None}
+    for indices in product(*(range(n) for n in shape)):
+        picked = {field.key: field.choices[i] for field, i in zip(varying, indices, strict=True)}
+        fmt = tensor_format(constants | picked, keys, tensor, where=where)
+        if fmt not in formats:
+            formats.append(fmt)
+        table[indices] = formats.index(fmt)
+    columns = tuple(field.column for field in varying if field.column is not None)
+    return Slot(layer, tensor, tuple(formats), columns, table)
+
+
+def _selected(graph: Graph, by: By, rules: Sequence[SeedRule]) -> list[tuple[Layer, SeedRule]]:
+    """The layers that can be quantised and have a rule, in execution order, each with its first rule."""
+    layers = [layer for layer in graph.layers if layer.tensors]
+    default = next((rule for rule in rules if rule.key == DEFAULT), None)
+    named = [rule for rule in rules if rule is not default]
+    for rule in named:
+        if not any(_matches(rule.key, layer, by) for layer in layers):
+            raise _no_match(rule.key, by, layers)
+    found = []
+    for layer in layers:
+        own = next((rule for rule in named if _matches(rule.key, layer, by)), default)
+        if own is not None:
+            found.append((layer, own))
+    return found
+
+
+def _matches(key: str, layer: Layer, by: By) -> bool:
+    if by == "type":
+        return key == layer.type
+    if by == "regex":
+        return re.fullmatch(key, layer.name) is not None
+    return key in (layer.name, layer.node.target)
+
+
+def _no_match(key: str, by: By, layers: Sequence[Layer]) -> UserError:
+    names = sorted({layer.type if by == "type" else layer.name for layer in layers})
+    other = "name" if by == "type" else "type"
+    if any(_matches(key, layer, "name" if by == "type" else "type") for layer in layers):
+        hint = f'it is a {other}: set by = "{other}"'
+    else:
+        close = nearest(key, names)
+        hint = (
+            f"did you mean {close}? " if close else ""
+        ) + f"{by}s that can be quantised: {', '.join(names)}"
+    return UserError(f"{PLACE}.{key}: matches no layer by {by}; {hint}")
+
+
+def _first_readers(graph: Graph) -> dict[str, str]:
+    """Each layer to the first of the layers that read the same tensor."""
+    first: dict[Any, str] = {}
+    found = {}
+    for layer in graph.layers:
+        if layer.tensors and layer.node.args:
+            found[layer.name] = first.setdefault(layer.node.args[0], layer.name)
+    return found

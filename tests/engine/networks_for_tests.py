@@ -1,0 +1,111 @@
+"""Networks of every structure that the engine must share values in."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class Residual(nn.Module):
+    """Two branches that meet again, with a functional ReLU and a shared module."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second, self.last = nn.Linear(6, 8), nn.Linear(8, 8), nn.Linear(8, 3)
+        self.act = nn.ReLU()
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.act(self.first(x))
+        x = x + self.act(self.second(x))
+        return self.last(torch.relu(x))
+
+
+class Concat(nn.Module):
+    """Branches side by side, and arithmetic with numbers and a parameter."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.left, self.right, self.last = nn.Linear(6, 5), nn.Linear(6, 3, bias=False), nn.Linear(8, 3)
+        self.scale = nn.Parameter(torch.linspace(0.5, 2, 8))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.cat([self.left(x).relu(), torch.tanh(self.right(x))], dim=1)
+        return self.last(x * self.scale - 0.25)
+
+
+class Shared(nn.Module):
+    """One layer used twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.last = nn.Linear(6, 6), nn.Linear(6, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.relu(self.layer(x))
+        return self.last(torch.sigmoid(self.layer(x)))
+
+
+class Convolutional(nn.Module):
+    """A small CNN with a norm, a residual, pooling and sizes taken from the input."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1, self.norm = nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4)
+        self.conv2 = nn.Conv2d(4, 4, 3, padding=1, groups=2)
+        self.pool, self.last = nn.MaxPool2d(2), nn.Linear(4 * 2 * 2, 3)
+        nn.init.uniform_(self.norm.weight, 0.5, 1.5)
+        nn.init.normal_(self.norm.running_mean)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.relu(self.norm(self.conv1(x)))
+        x = self.pool(x + self.conv2(x))
+        return self.last(x.view(x.size(0), -1))
+
+
+class Attention(nn.Module):
+    """Tokens [n, t, 6] through self-attention, a norm and a product of two results."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.attention = nn.MultiheadAttention(6, 2, batch_first=True)
+        self.norm, self.mix, self.last = nn.LayerNorm(6), nn.Linear(6, 6), nn.Linear(6, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        attended, _ = self.attention(x, x, x, need_weights=False)
+        x = self.norm(x + attended)
+        scores = torch.softmax(torch.bmm(x, self.mix(x).transpose(1, 2)), dim=-1)
+        return self.last(torch.matmul(scores, x).mean(dim=1))
+
+
+class TwoInputs(nn.Module):
+    """Two inputs that meet in a sum."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b, self.last = nn.Linear(6, 4), nn.Linear(2, 4), nn.Linear(4, 3)
+
+    def forward(self, x: Tensor, z: Tensor) -> Tensor:
+        return self.last(torch.relu(self.a(x) + self.b(z)))
+
+
+class Untraceable(nn.Module):
+    """A decision on the data, which fx can't follow."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Linear(6, 6), nn.Linear(6, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.a(x)
+        return self.b(torch.relu(x) if float(x.sum()) > 1e9 else torch.tanh(x))
+
+
+NETWORKS: dict[str, tuple[type[nn.Module], tuple[tuple[int, ...], ...]]] = {
+    "residual": (Residual, ((6,),)),
+    "concat": (Concat, ((6,),)),
+    "shared": (Shared, ((6,),)),
+    "convolutional": (Convolutional, ((1, 4, 4),)),
+    "attention": (Attention, ((5, 6),)),
+    "two inputs": (TwoInputs, ((6,), (2,))),
+    "untraceable": (Untraceable, ((6,),)),
+}
