@@ -79,11 +79,20 @@ class Graph:
         modules = self.modules
         return [_layer(node, modules) for node in self.fx_graph.nodes if node.op.startswith("call_")]
 
+    @property
+    def schemes(self) -> dict[str, Scheme]:
+        """The scheme of every layer by its name, in execution order."""
+        modules = self.modules
+        found = {}
+        for node in self.fx_graph.nodes:
+            if node.op.startswith("call_"):
+                module = modules.get(str(node.target)) if node.op == "call_module" else None
+                found[node.name] = module.scheme if isinstance(module, Quantized) else Scheme()
+        return found
+
     def scheme(self, name: str) -> Scheme:
         """The scheme that the node of this name computes with."""
-        target = str(self.node(name).target)
-        module = self.modules.get(target)
-        return module.scheme if isinstance(module, Quantized) else Scheme()
+        return self.schemes.get(self.node(name).name, Scheme())
 
     def node(self, name: str) -> fx.Node:
         """The node of this name; raises UserError where there is none."""
@@ -111,7 +120,7 @@ class Graph:
         return made
 
     def _set_scheme(self, node: fx.Node, scheme: Scheme) -> None:
-        module = self.modules.get(str(node.target)) if node.op == "call_module" else None
+        module = self.model.get_submodule(str(node.target)) if node.op == "call_module" else None
         if isinstance(module, Quantized):
             layer: nn.Module = module.layer
         elif module is not None:
