@@ -14,12 +14,7 @@ from widthwise.errors import UserError, unknown
 Direction = Literal["maximize", "minimize"]
 Kind = Literal["quality", "cost"]
 
-NAMESPACES = (
-    "torchmetrics.classification",
-    "torchmetrics",
-    "torchmetrics.nominal",
-    "torchmetrics.regression",
-)
+NAMESPACES = ("torchmetrics.classification", "torchmetrics", "torchmetrics.nominal")
 PER_CLASS = ("precision", "recall", "f1")  # may be asked of one class: f1[2], f1[t]
 
 

@@ -14,7 +14,11 @@ PRODUCTS = {"matmul", "mm", "bmm", "addmm", "baddbmm", "mv", "dot"}
 NORMS = {  # flops per element
     **{f"batch_norm{n}d": 2 for n in DIMENSIONS},
     **{f"instance_norm{n}d": 7 for n in DIMENSIONS},
-    "batch_norm": 2, "instance_norm": 7, "layer_norm": 7, "group_norm": 7, "rms_norm": 4,
+    "batch_norm": 2,
+    "instance_norm": 7,
+    "layer_norm": 7,
+    "group_norm": 7,
+    "rms_norm": 4,
 }
 SOFTMAX = {"softmax", "log_softmax", "softmin", "softmax2d"}
 POOLS = {f"{kind}_pool{n}d" for kind in ("avg", "max", "lp", "fractional_max") for n in DIMENSIONS}

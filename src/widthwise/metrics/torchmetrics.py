@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import warnings
 from collections.abc import Callable, Mapping
@@ -55,10 +56,10 @@ def torchmetrics_accumulator(
             f"{place}{name} is a metric of widthwise itself, not of torchmetrics; it takes no options"
         )
     made = _public_class(source)
-    allowed = [key for key, p in inspect.signature(made).parameters.items() if p.kind is not p.VAR_KEYWORD]
-    given = _arguments(name, classes, dict(options or {}), allowed, place)
+    parameters = inspect.signature(made).parameters
+    given = _arguments(name, classes, dict(options or {}), parameters, place)
     adapt = _trial(name, made, given, classes, place)
-    if "validate_args" in allowed:  # checked in the trial; checking each batch costs more than the metric
+    if "validate_args" in parameters:  # checked in the trial; checking each batch costs more than the metric
         given = {"validate_args": False} | given
     return TorchmetricsAccumulator(name, lambda: made(**given), adapt)
 
@@ -75,36 +76,38 @@ def _public_class(source: str) -> Any:
 
 
 def _arguments(
-    name: str, classes: int, options: dict[str, Any], allowed: list[str], place: str
+    name: str, classes: int, options: dict[str, Any], parameters: Mapping[str, inspect.Parameter], place: str
 ) -> dict[str, Any]:
     """The constructor's arguments: the options, with what follows from the data filled in."""
+    allowed = [key for key, p in parameters.items() if p.kind is not p.VAR_KEYWORD]
     for key in options:
         if key not in allowed:
             close = nearest(key, allowed)
             hint = f"did you mean {close}? " if close else ""
             raise UserError(f"{place}{name} has no option {key}; {hint}allowed: {', '.join(sorted(allowed))}")
     if options.get("num_classes", classes) != classes:
-        raise UserError(
-            f"{place}{name}: num_classes = {options['num_classes']!r}, but the data have {classes} classes;"
-            " leave it out"
-        )
+        found = options["num_classes"]
+        raise UserError(f"{place}{name}: num_classes = {found!r}, the data have {classes}; leave it out")
     filled = {
         key: value for key, value in (("task", "multiclass"), ("num_classes", classes)) if key in allowed
     }
-    return filled | options
+    given = filled | options
+    missing = [
+        key for key in allowed if parameters[key].default is inspect.Parameter.empty and key not in given
+    ]
+    if "num_labels" in missing or given.get("task") == "multilabel":
+        raise UserError(f"{place}{name} is for several labels a sample; use the Multiclass one")
+    if missing:
+        raise UserError(f"{place}{name} needs {', '.join(missing)} among its options")
+    return given
 
 
 def _trial(
     name: str, made: Any, given: Mapping[str, Any], classes: int, place: str
 ) -> Callable[[Tensor], Tensor]:
     """How logits become what the metric takes; UserError where it takes none or gives no single number."""
-    labels = torch.arange(classes).repeat(2)
-    scores = 4.0 * torch.eye(classes).repeat(2, 1) + 0.5 * torch.arange(classes)
     try:
-        metric = _quietly(lambda: made(**given))
-        adapt = _adapter(name, metric, classes, place)
-        _quietly(lambda: metric.update(adapt(scores), labels))
-        result = _quietly(metric.compute)
+        adapt, result = _tried(name, made, given, classes, place)
     except UserError:
         raise
     except Exception as error:  # torchmetrics raises many kinds for options and for shapes
@@ -112,14 +115,29 @@ def _trial(
         raise UserError(
             f"{place}{name} does not work on the scores of {classes} classes: {reason}"
         ) from error
-    if not isinstance(result, Tensor) or result.numel() != 1 or result.is_complex():
-        averages = (
-            'set average = "macro", or choose'
-            if "average" in inspect.signature(made).parameters
-            else "choose"
-        )
-        raise UserError(f"{place}{name} gives {_what(result)}; {averages} a metric that gives one number")
-    return adapt
+    if _is_number(result):
+        return adapt
+    remedy = "choose"
+    with contextlib.suppress(Exception):  # the metric may have no average, or none that helps
+        if _is_number(_tried(name, made, {**given, "average": "macro"}, classes, place)[1]):
+            remedy = 'set average = "macro", or choose'
+    raise UserError(f"{place}{name} gives {_what(result)}; {remedy} a metric that gives one number")
+
+
+def _tried(
+    name: str, made: Any, given: Mapping[str, Any], classes: int, place: str
+) -> tuple[Callable[[Tensor], Tensor], object]:
+    """How logits become what the metric takes, and what it gives for two samples of each class."""
+    labels = torch.arange(classes).repeat(2)
+    scores = 4.0 * torch.eye(classes).repeat(2, 1) + 0.5 * torch.arange(classes)
+    metric = _quietly(lambda: made(**given))
+    adapt = _adapter(name, metric, classes, place)
+    _quietly(lambda: metric.update(adapt(scores), labels))
+    return adapt, _quietly(metric.compute)
+
+
+def _is_number(result: object) -> bool:
+    return isinstance(result, Tensor) and result.numel() == 1 and not result.is_complex()
 
 
 def _what(result: object) -> str:

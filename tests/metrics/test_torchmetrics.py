@@ -1,0 +1,172 @@
+"""torchmetrics metrics by name, fed batch by batch, against torchmetrics given all samples at once."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import warnings
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torchmetrics import classification
+
+from widthwise.errors import UserError
+from widthwise.metrics.catalogue import torchmetrics_classes
+from widthwise.metrics.torchmetrics import torchmetrics_accumulator
+
+
+def jets(classes: int = 5, *, scale: float = 3.0, samples: int = 200) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(classes)
+    labels = torch.randint(classes, (samples,), generator=generator)
+    logits = torch.randn(samples, classes, generator=generator)
+    logits[torch.arange(samples), labels] += 1
+    return scale * logits, labels
+
+
+def in_batches(name: str, logits: Tensor, labels: Tensor, **options: Any) -> float:
+    accumulator = torchmetrics_accumulator(name, logits.shape[1], options)
+    for x, y in zip(logits.split(64), labels.split(64), strict=True):
+        accumulator.update(x, y)
+    return accumulator.compute()
+
+
+SCALAR = [
+    *(
+        "Accuracy",
+        "AUROC",
+        "AveragePrecision",
+        "CalibrationError",
+        "CohenKappa",
+        "F1Score",
+        "HammingDistance",
+    ),
+    *("HingeLoss", "JaccardIndex", "MatthewsCorrCoef", "NegativePredictiveValue", "Precision", "Recall"),
+    *("Specificity",),
+]
+
+
+@pytest.mark.parametrize("short", SCALAR)
+def test_multiclass_metrics_equal_torchmetrics_on_all_samples(short: str) -> None:
+    logits, labels = jets()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        expected = float(getattr(classification, f"Multiclass{short}")(num_classes=5)(logits, labels))
+    assert in_batches(f"Multiclass{short}", logits, labels) == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("short", SCALAR)
+def test_binary_metrics_take_the_second_class_as_positive(short: str) -> None:
+    logits, labels = jets(2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        metric = getattr(classification, f"Binary{short}")()
+        given = logits[:, 1] - logits[:, 0] if short == "HingeLoss" else logits.softmax(1)[:, 1]
+        expected = float(metric(given, labels))
+    assert in_batches(f"Binary{short}", logits, labels) == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_class_that_dispatches_on_the_task_is_multiclass() -> None:
+    logits, labels = jets()
+    expected = classification.CohenKappa(task="multiclass", num_classes=5, weights="linear")(logits, labels)
+    assert in_batches("CohenKappa", logits, labels, weights="linear") == pytest.approx(
+        float(expected), abs=1e-6
+    )
+    assert in_batches("cohen_kappa", logits, labels, weights="linear") == pytest.approx(
+        float(expected), abs=1e-6
+    )
+
+
+def test_options_reach_the_metric() -> None:
+    logits, labels = jets()
+    expected = classification.MulticlassAccuracy(num_classes=5, average="micro", top_k=2)(logits, labels)
+    found = in_batches("MulticlassAccuracy", logits, labels, average="micro", top_k=2)
+    assert found == pytest.approx(float(expected), abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["MulticlassAUROC", "MulticlassCalibrationError", "MulticlassAccuracy"])
+def test_logits_that_all_lie_between_0_and_1_are_not_taken_for_probabilities(name: str) -> None:
+    logits, labels = jets(scale=0.05)
+    logits = logits.sub(logits.min()).mul(0.9 / logits.max().sub(logits.min()))
+    assert logits.min() >= 0
+    assert logits.max() <= 1
+    expected = in_batches(name, logits.double() - 5, labels)  # the same softmax, beyond doubt logits
+    assert in_batches(name, logits, labels) == pytest.approx(expected, abs=1e-6)
+
+
+def test_binary_scores_between_0_and_1_are_not_taken_for_probabilities() -> None:
+    _, labels = jets(2)
+    logits = torch.stack([torch.zeros(200), torch.linspace(0.1, 0.9, 200)], dim=1)
+    expected = classification.BinaryCalibrationError()(logits.softmax(1)[:, 1], labels)
+    assert in_batches("BinaryCalibrationError", logits, labels) == pytest.approx(float(expected), abs=1e-6)
+
+
+def test_each_candidate_has_an_accumulator_of_its_own() -> None:
+    logits, labels = jets()
+    first = torchmetrics_accumulator("MulticlassCohenKappa", 5)
+    second = first.fresh()
+    first.update(logits, labels)
+    second.update(-logits, labels)
+    assert first.compute() > 0 > second.compute()
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_other_float_types_are_taken(dtype: torch.dtype) -> None:
+    logits, labels = jets()
+    found = in_batches("MulticlassAUROC", logits.to(dtype), labels)
+    assert found == pytest.approx(in_batches("MulticlassAUROC", logits.to(dtype).float(), labels), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "says"),
+    [
+        ("MulticlassConfusionMatrix", {}, "gives 25 numbers; choose a metric that gives one number"),
+        ("MulticlassF1Score", {"average": "none"}, 'gives 5 numbers; set average = "macro"'),
+        ("MulticlassROC", {}, "gives 3 results"),
+        ("MulticlassAUROC", {"avrage": "macro"}, "no option avrage; did you mean average?"),
+        ("MulticlassAUROC", {"average": "best"}, "does not work on the scores of 5 classes"),
+        ("MulticlassAUROC", {"num_classes": 4}, "num_classes = 4, the data have 5; leave it out"),
+        ("MulticlassFBetaScore", {}, "needs beta among its options"),
+        ("MulticlassStatScores", {"average": "micro"}, "gives 5 numbers; choose a metric"),
+        ("CohenKappa", {"task": "multilabel"}, "use the Multiclass one"),
+        ("BinaryAUROC", {}, "is for two classes, the data have 5"),
+        ("MultilabelAccuracy", {}, "is for several labels a sample; use the Multiclass one"),
+        ("ContinuousRankedProbabilityScore", {}, "no metric named"),
+        ("MeanSquaredError", {}, "does not work on the scores"),
+        ("accuracy", {}, "a metric of widthwise itself"),
+        ("MulticlassAUROK", {}, "did you mean MulticlassAUROC?"),
+    ],
+)
+def test_what_can_not_be_a_metric_is_refused_at_once(name: str, options: dict[str, Any], says: str) -> None:
+    with pytest.raises(UserError) as error:
+        torchmetrics_accumulator(name, 5, options, where="lab3.toml: metrics")
+    assert str(error.value).startswith("lab3.toml: metrics: ")
+    assert says in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def refusal(full: str) -> str | None:
+    try:
+        torchmetrics_accumulator(full, 5)
+    except UserError as error:
+        return str(error)
+    return None
+
+
+@pytest.mark.parametrize("full", sorted(torchmetrics_classes().values()))
+def test_every_public_class_works_or_is_refused_in_one_line(full: str) -> None:
+    logits, labels = jets()
+    made = getattr(importlib.import_module(full.rpartition(".")[0]), full.rpartition(".")[2])
+    reason = refusal(full)
+    if reason is not None:
+        assert reason.startswith(full)
+        assert "\n" not in reason
+        return
+    value = in_batches(full, logits, labels)
+    given = {"task": "multiclass", "num_classes": 5}
+    known = {key: given[key] for key in given if key in inspect.signature(made).parameters}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        expected = float(made(**known)(logits, labels))
+    assert value == pytest.approx(expected, abs=1e-5, nan_ok=True)
