@@ -13,7 +13,6 @@ from widthwise.metrics.catalogue import Metric, find_metric
 
 BYTES = {"B": 1, "bytes": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 COUNTS = {"k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
-SHARES = {"%": 0.01}
 BITS = {"bit": 1, "bits": 1}
 
 NUMBER = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
@@ -57,6 +56,8 @@ def _bound(text: str, metric: Metric) -> Constraint:
         allowed = ", ".join(filter(None, units)) or "none"
         raise UserError(f"{metric.name} has no unit {match['unit']}; allowed: {allowed}")
     number = as_number(float(match["number"]) * units[match["unit"]])
+    if number is not None and match["unit"] == "%":
+        number /= 100  # not times 0.01, which makes 0.7000000000000001 of 70 %
     if number is None:
         raise UserError(f"{shown(text)} is no finite number; {EXAMPLE}")
     return Constraint(metric.name, relation, number)
@@ -65,8 +66,7 @@ def _bound(text: str, metric: Metric) -> Constraint:
 def _units(metric: Metric) -> dict[str, float]:
     """What may stand behind a number, with the factor to the metric's own unit."""
     if metric.kind == "quality":
-        shares = SHARES if metric.unit == "share" else {}
-        return {"": 1, **shares}
+        return {"": 1, "%": 1} if metric.unit == "share" else {"": 1}
     own = {"bytes": BYTES, "bits": BITS, "x": {"x": 1}}.get(metric.unit, COUNTS)
     return {"": 1, **own}
 

@@ -49,8 +49,8 @@ def _with_line_first(message: str, text: str) -> str:
     message = " ".join(message.split())
     found = re.fullmatch(r"(.*) \(at line (\d+), column (\d+)\)", message)
     if found is None:
-        what, lines = message.removesuffix("(at end of document)").strip(), text.count("\n", 0, -1) + 1
-        return f"line {lines}: broken TOML: {what}, at the end of the file"
+        what, last = message.removesuffix("(at end of document)").strip(), text.count("\n", 0, -1) + 1
+        return f"line {last}: broken TOML: {what}, at the end of the file"
     what, line, column = found[1], int(found[2]), found[3]
     lines = text.split("\n")
     seen = shortened(lines[line - 1].strip()) if line <= len(lines) else ""
