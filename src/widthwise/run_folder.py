@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -187,10 +188,18 @@ def _without_password(url: str) -> str:
 
 
 class _QuietFileHandler(logging.FileHandler):
-    """A log that can't be written (full disk) must not end a search or fill the terminal."""
+    """A log that can't be written (full disk, folder gone) must not end a search or fill the terminal."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with contextlib.suppress(OSError):  # from opening it
+            super().emit(record)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (logging's name)
         del record
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):  # from what is still to be written
+            super().close()
 
 
 def _log_to(path: Path) -> logging.Handler:

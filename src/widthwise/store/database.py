@@ -45,7 +45,7 @@ def connect_sqlite(path: Path, *, mode: Mode) -> sa.Engine:
     mode: "rwc" creates the file, "rw" needs it to exist, "ro" never changes it, "reading" changes no table
     but tidies up: a connection that may write removes the log beside the file when it is the last to close.
     """
-    writable = os.access(path.parent, os.W_OK) and (mode == "rwc" or os.access(path, os.W_OK))
+    writable = mode == "rwc" or _writable(path)
     access = mode if mode != "reading" else "rw" if writable else "ro"
     uri = f"file:{quote(os.fsencode(path.absolute()))}?mode={access}"
     if access == "ro" and not writable and not path.with_name(path.name + "-wal").exists():
@@ -81,14 +81,18 @@ def connect_server(target: str) -> sa.Engine:
         ) from error
 
 
-def check_sqlite(path: Path) -> None:
-    """Raises UserError where the file is missing, cut short or damaged; it is never written."""
+def check_sqlite(path: Path, *, may_write: bool) -> None:
+    """Raises UserError where the file is missing, cut short, damaged or read-only; it is never changed."""
     if path.is_dir():
         raise UserError(f"{path}: is a folder; give the study.db in it")
     if not path.exists():
         raise UserError(f"{path}: no such file; check the path of the run")
     if path.stat().st_size == 0:
         raise UserError(f"{path}: is empty, so it was cut short or never written; restore it from a copy")
+    if may_write and not _writable(path):
+        raise UserError(
+            f"{path}: may not be written; check permissions and whether its disk is mounted read-only"
+        )
     with told_as_user_error(str(path)):
         engine = connect_sqlite(path, mode="ro")
         try:
@@ -136,6 +140,11 @@ def bring_up_to_date(connection: sa.Connection, name: str, *, may_write: bool) -
     from widthwise.migrations import upgrade
 
     upgrade(connection)
+
+
+def _writable(path: Path) -> bool:
+    """The folder too: the log is made and removed beside the file."""
+    return os.access(path.parent, os.W_OK) and os.access(path, os.W_OK)
 
 
 def _url(target: str) -> sa.URL:

@@ -59,7 +59,7 @@ class Store:
         """A database that exists, checked and brought up to date."""
         path = database.sqlite_path(target)
         if path is not None:
-            database.check_sqlite(path)
+            database.check_sqlite(path, may_write=not readonly)
         store = cls._connected(target, path, mode="reading" if readonly else "rw")
         try:
             with told_as_user_error(store.name):
