@@ -1,1 +1,95 @@
 """Search the widths of a neural network: bits and formats of each tensor, channels of each layer."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from widthwise import formats
+    from widthwise.config import SearchConfig, load_config
+    from widthwise.data import load_data
+    from widthwise.engine import Evaluator, evaluate
+    from widthwise.errors import UserError
+    from widthwise.graph import Graph
+    from widthwise.models import load_checkpoint, load_model, save_checkpoint
+    from widthwise.pareto import hypervolume
+    from widthwise.problem import load_run, search
+    from widthwise.scheme import Scheme
+    from widthwise.space import Decision, Space
+    from widthwise.spaces.quantisation import QuantisationSpace
+    from widthwise.spaces.width import WidthSpace
+    from widthwise.strategies import strategy
+    from widthwise.study import Study
+    from widthwise.training import fit
+    from widthwise.widths.evaluator import WidthEvaluator
+    from widthwise.widths.resize import resize
+
+__version__ = "0.1.0"
+
+_HOME = {  # where each public name lives; imported on first use, so that importing widthwise imports no torch
+    "Decision": "space",
+    "Evaluator": "engine",
+    "Graph": "graph",
+    "QuantisationSpace": "spaces.quantisation",
+    "Scheme": "scheme",
+    "SearchConfig": "config",
+    "Space": "space",
+    "Study": "study",
+    "UserError": "errors",
+    "WidthEvaluator": "widths.evaluator",
+    "WidthSpace": "spaces.width",
+    "evaluate": "engine",
+    "fit": "training",
+    "hypervolume": "pareto",
+    "load_checkpoint": "models",
+    "load_config": "config",
+    "load_data": "data",
+    "load_model": "models",
+    "load_run": "problem",
+    "resize": "widths.resize",
+    "save_checkpoint": "models",
+    "search": "problem",
+    "strategy": "strategies",
+}
+
+__all__ = [
+    "Decision",
+    "Evaluator",
+    "Graph",
+    "QuantisationSpace",
+    "Scheme",
+    "SearchConfig",
+    "Space",
+    "Study",
+    "UserError",
+    "WidthEvaluator",
+    "WidthSpace",
+    "evaluate",
+    "fit",
+    "formats",
+    "hypervolume",
+    "load_checkpoint",
+    "load_config",
+    "load_data",
+    "load_model",
+    "load_run",
+    "resize",
+    "save_checkpoint",
+    "search",
+    "strategy",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "formats":
+        return import_module("widthwise.formats")
+    if name not in _HOME:
+        raise AttributeError(f"module widthwise has no attribute {name}")
+    value = getattr(import_module(f"widthwise.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -13,7 +13,7 @@ import numpy as np
 
 from widthwise.errors import UserError, unknown
 from widthwise.importing import describe_error
-from widthwise.results import Evaluate, Results
+from widthwise.results import PRUNED, Evaluate, Results
 from widthwise.space import FloatArray, IntArray
 
 
@@ -29,19 +29,20 @@ def evaluate(
     objectives: Sequence[str],
     trial_timeout: float | None = None,
 ) -> Results:
-    """The `metrics` of candidates [K, D]; those without finite `objectives` are among the failures.
+    """The `metrics` of candidates [K, D]; those without finite `objectives`, and pruned ones, are among the
+    failures.
 
     One candidate that raises, runs past `trial_timeout` seconds or out of memory fails. Where a batch of
     several runs out of memory its halves are tried. What else a batch raises is nobody's in particular and is
     raised.
     """
     results = _attempt(evaluator, candidates, metrics, trial_timeout)
-    failures = dict(results.failures)
+    failures = dict(results.failures) | dict.fromkeys(results.pruned, PRUNED)
     for name in objectives:
         for row in np.flatnonzero(~np.isfinite(results.metrics[name])).tolist():
             value = results.metrics[name][row]
             failures.setdefault(row, f"{name} is {'NaN' if np.isnan(value) else 'infinite'}")
-    return Results(results.metrics, dict(sorted(failures.items())))
+    return Results(results.metrics, dict(sorted(failures.items())), results.pruned)
 
 
 def _attempt(
@@ -68,7 +69,8 @@ def _attempt(
     parts = [_attempt(evaluator, part, metrics, None) for part in (candidates[:half], candidates[half:])]
     joined = {name: np.concatenate([part.metrics[name] for part in parts]) for name in metrics}
     later = {half + row: reason for row, reason in parts[1].failures.items()}
-    return Results(joined, {**parts[0].failures, **later})
+    pruned = parts[0].pruned | {half + row for row in parts[1].pruned}
+    return Results(joined, {**parts[0].failures, **later}, pruned)
 
 
 def _checked(results: Results, count: int, metrics: Sequence[str]) -> Results:
@@ -83,7 +85,7 @@ def _checked(results: Results, count: int, metrics: Sequence[str]) -> Results:
                 f"the evaluator gave {name} as {values.shape} for {count} candidates; want ({count},)"
             )
         found[name] = values
-    return Results(found, results.failures)
+    return Results(found, results.failures, results.pruned)
 
 
 def _failed(metrics: Sequence[str], reason: str) -> Results:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from widthwise.space import FloatArray, IntArray
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,9 @@ class Results:
     pruned: frozenset[int] = frozenset()
 
 
+PRUNED = "pruned: it can no longer reach the front"  # the reason stored with such a trial
+
+
 class Evaluate(Protocol):
     """Anything that scores a batch of candidates.
 
@@ -32,6 +39,19 @@ class Evaluate(Protocol):
 
     def __call__(self, candidates: IntArray, /) -> Results:
         """The metrics of candidates [K, D] of choice indices, in their order."""
+        ...
+
+
+Hopeless = Callable[[Mapping[str, FloatArray], Mapping[str, FloatArray]], "NDArray[np.bool_]"]
+"""Exact costs, and the best quality still possible, of K candidates to which of them [K] can be stopped."""
+
+
+@runtime_checkable
+class Prunes(Protocol):
+    """An evaluator that can stop candidates early."""
+
+    def evaluate(self, candidates: IntArray, *, hopeless: Hopeless | None = None) -> Results:
+        """As a call, but `hopeless` is asked along the way which candidates to stop."""
         ...
 
 

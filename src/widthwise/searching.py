@@ -9,8 +9,9 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -22,7 +23,7 @@ from widthwise.evaluating import evaluate
 from widthwise.front_rows import FrontRows, constraints_of
 from widthwise.limits import Limits, Progress
 from widthwise.pareto import BoolArray
-from widthwise.results import Evaluate, HasCosts, Results
+from widthwise.results import Evaluate, HasCosts, Prunes, Results
 from widthwise.resuming import resume
 from widthwise.signals import Interrupted, StopSignals, stop_signals
 from widthwise.space import FloatArray, IntArray
@@ -56,6 +57,7 @@ def run_search(
     limits: Limits | None = None,
     keep: Keep = "all",
     batch_size: int | None = None,
+    prune: bool = False,
     progress: Callable[[Progress], None] | None = None,
     saved: Callable[[Study], None] | None = None,
 ) -> Study:
@@ -66,6 +68,8 @@ def run_search(
     Candidates whose costs alone break a constraint are not evaluated, and the strategy is told NaN; trials
     that break one are stored and told, but are never on the front.
     keep: "front" writes only trials that were on the front when they came, and counts the others.
+    prune: candidates that can't reach the front any more are stopped, by evaluators that can do that (see
+    `widthwise.engine.Evaluator`); the front is the same, the strategy is told NaN for them.
     progress is called up to ten times a second; saved, with the study so far, every few seconds and at the
     end, whatever the end is.
     Raises UserError where nothing more can be stored, and whatever the evaluator raises for a batch of
@@ -77,6 +81,8 @@ def run_search(
             "trials; use keep = all"
         )
     search = _Search(strategy, evaluator, writer, limits or Limits(), keep)
+    if prune:
+        search.judge = search.pruning()
     search.batch = _batch_size(batch_size, strategy, search.limits)
     with stop_signals() as signals:
         try:
@@ -104,6 +110,7 @@ class _Search:
         self.strategy, self.evaluator, self.writer = strategy, evaluator, writer
         self.limits, self.keep = limits, keep
         self.batch = 1
+        self.judge = evaluator
         self.record = writer.study
         self.aim = Aim.from_json(self.record.settings["aim"])
         self.constraints = constraints_of(self.record)
@@ -195,12 +202,27 @@ class _Search:
         if not len(candidates):
             return Results({name: np.empty(0) for name in self.record.metrics})
         return evaluate(
-            self.evaluator,
+            self.judge,
             candidates,
             metrics=self.record.metrics,
             objectives=self.aim.names,
             trial_timeout=self.limits.trial_timeout,
         )
+
+    def pruning(self) -> Evaluate:
+        """The evaluator with early stops."""
+        if not isinstance(self.evaluator, Prunes):
+            raise UserError("prune: these candidates can't be stopped early; leave it out")
+        return partial(self.evaluator.evaluate, hopeless=self.hopeless)
+
+    def hopeless(self, costs: Mapping[str, FloatArray], best: Mapping[str, FloatArray]) -> BoolArray:
+        """Which of K candidates the front dominates even if all that is left of the data goes their way."""
+        known = {**costs, **best}
+        hopes = self.aim.values({name: known[name] for name in self.aim.names})
+        dominated = np.zeros(len(hopes), dtype=bool)
+        for point in self.front.values:
+            dominated |= (point >= hopes).all(axis=1) & (point > hopes).any(axis=1)
+        return dominated
 
     def keep_batch(
         self, candidates: IntArray, inside: BoolArray, results: Results, seconds: float

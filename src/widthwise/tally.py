@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from widthwise.results import PRUNED
 from widthwise.store.records import Summary
 
 
@@ -17,7 +18,11 @@ class Tally:
         self._running = 0
 
     def add(self, *, asked: int, evaluated: int, failures: Mapping[int, str], seconds: float) -> None:
-        """Take in a batch; failures are by row among those evaluated, seconds those of the whole study."""
+        """Take in a batch; failures are by row among those evaluated, seconds those of the whole study.
+
+        Trials that were pruned are no failures.
+        """
+        failures = {row: reason for row, reason in failures.items() if reason != PRUNED}
         for row in range(evaluated if failures else 0):
             self._running = self._running + 1 if row in failures else 0
             if self._running > self.longest:

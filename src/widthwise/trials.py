@@ -10,11 +10,15 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 import numpy as np
 
 from widthwise.aim import Aim, is_hardware
+from widthwise.results import PRUNED
 from widthwise.space import FloatArray, IntArray
 from widthwise.store import Block, Store, StudyRecord
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+State = Literal["complete", "failed", "pruned"]
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,7 @@ class Trial:
     software_metrics: Mapping[str, float]
     hardware_metrics: Mapping[str, float]
     scaled_metrics: Mapping[str, float]
-    state: Literal["complete", "failed"]
+    state: State
     reason: str | None
     seconds: float
 
@@ -40,6 +44,12 @@ class Trial:
     def metrics(self) -> dict[str, float]:
         """All metrics, unscaled."""
         return {**self.software_metrics, **self.hardware_metrics}
+
+
+def _state(reason: str | None) -> State:
+    if reason is None:
+        return "complete"
+    return "pruned" if reason == PRUNED else "failed"
 
 
 def make_trials(record: StudyRecord, block: Block, seconds: FloatArray) -> list[Trial]:
@@ -65,7 +75,7 @@ def make_trials(record: StudyRecord, block: Block, seconds: FloatArray) -> list[
                     n: v for (n, v), hard in zip(metrics.items(), hardware, strict=True) if hard
                 },
                 scaled_metrics=aim.scaled(metrics),
-                state="complete" if reason is None else "failed",
+                state=_state(reason),
                 reason=reason,
                 seconds=took,
             )
@@ -155,7 +165,7 @@ def table(record: StudyRecord, block: Block, seconds: FloatArray) -> dict[str, A
     reasons = [block.reasons.get(number) for number in block.numbers.tolist()]
     columns: dict[str, Any] = {
         "number": block.numbers,
-        "state": ["complete" if reason is None else "failed" for reason in reasons],
+        "state": [_state(reason) for reason in reasons],
     }
     columns.update({name: block.metrics[:, column] for column, name in enumerate(record.metrics)})
     taken = {*columns, "reason", "seconds"}

@@ -27,7 +27,7 @@ from widthwise.importing import describe_error
 from widthwise.metrics.catalogue import find_metric
 from widthwise.metrics.torchmetrics import torchmetrics_accumulator
 from widthwise.passes.metadata import propagate
-from widthwise.results import Results
+from widthwise.results import Hopeless, Results
 from widthwise.space import FloatArray, IntArray
 from widthwise.spaces.quantisation import QuantisationSpace
 from widthwise.spaces.slots import fixed_slots, schemes, slot_choices
@@ -39,8 +39,6 @@ PRUNING_PARTS = 8
 LEAST_PART = 64  # samples
 
 Stop = Callable[[Mapping[str, FloatArray]], NDArray[np.bool_]]
-Hopeless = Callable[[Mapping[str, FloatArray], Mapping[str, FloatArray]], NDArray[np.bool_]]
-"""Exact costs, and the best quality still possible, of K candidates to which of them [K] can be stopped."""
 
 
 class Evaluator:
@@ -97,8 +95,12 @@ class Evaluator:
             return "together: values that candidates share are computed once"
         return f"one pass per candidate with cached weights: {self.graph.capture_error}"
 
-    def __call__(self, candidates: IntArray, *, hopeless: Hopeless | None = None) -> Results:
-        """The metrics of candidates [K, D], in their order; those that fail do so alone, with the reason.
+    def __call__(self, candidates: IntArray) -> Results:
+        """The metrics of candidates [K, D], in their order; those that fail do so alone, with the reason."""
+        return self.evaluate(candidates)
+
+    def evaluate(self, candidates: IntArray, *, hopeless: Hopeless | None = None) -> Results:
+        """As a call; candidates can be stopped early.
 
         `hopeless` is asked, after each part of the data, which candidates to stop: it is given exact costs
         and the best values that their quality metrics can still reach.
@@ -128,6 +130,11 @@ class Evaluator:
     def costs_of(self, chosen: IntArray) -> dict[str, FloatArray]:
         """The cost metrics for format indices [K, S]."""
         return self.cost_model(self.cost, chosen) if self.cost else {}
+
+    def affordable(self, flops: float) -> int:
+        """How many candidates can be evaluated for about so many operations, from 1 to 8,192."""
+        each = 2 * sum(node.macs for node in self.cost_model.nodes) * self.total_samples
+        return int(min(max(flops / max(each, 1), 1), 8192))
 
     def network(self, candidate: ArrayLike) -> Graph:
         """The graph of one candidate [D]: exactly what was evaluated."""

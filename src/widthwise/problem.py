@@ -1,0 +1,323 @@
+"""Problems: from a config to all parts of a search, and the search itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from widthwise.aim import Aim
+from widthwise.config import QuantisationSearch, SearchConfig, load_config
+from widthwise.data import Data, load_data
+from widthwise.engine import Evaluator, evaluate
+from widthwise.errors import UserError
+from widthwise.fingerprint import fingerprint, hash_batches, hash_value, hash_weights
+from widthwise.graph import Graph
+from widthwise.limits import Limits, Progress
+from widthwise.metrics.combine import Objective
+from widthwise.models import check_data_fits_model, load_model
+from widthwise.run_folder import Run, load_run, resume_run, start_run
+from widthwise.searching import Keep, run_search
+from widthwise.space import FloatArray, IntArray
+from widthwise.spaces.quantisation import QuantisationSpace
+from widthwise.store import StudyRecord
+from widthwise.strategies import Strategy, strategy
+from widthwise.study import Study
+from widthwise.training import Settings
+from widthwise.widths.evaluator import WidthEvaluator
+from widthwise.widths.noise import SPREAD
+from widthwise.widths.rules import width_space
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from widthwise.spaces.width import WidthSpace
+
+ALWAYS = ("accuracy", "loss", "average_bitwidth", "memory_density", "model_size")
+ALWAYS_OF_WIDTHS = ("accuracy", "loss", "parameters", "macs")
+BATCH_FLOPS = 2e11  # what evaluating one batch may take before it is stored: a few seconds
+RUNS = Path("runs")
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """All that a search needs: the network, its data, what may be chosen, and how candidates are judged."""
+
+    config: SearchConfig
+    data: Data
+    graph: Graph
+    space: QuantisationSpace | WidthSpace
+    evaluator: Evaluator | WidthEvaluator
+    metrics: tuple[str, ...]
+    aim: Aim
+
+    @property
+    def batch_size(self) -> int | None:
+        """Candidates of a batch where it only says how often is stored; None: as the strategy likes."""
+        if isinstance(self.evaluator, WidthEvaluator):
+            return 1
+        known = self.config.search.strategy.name in ("brute-force", "grid")
+        return self.evaluator.affordable(BATCH_FLOPS) if known else None
+
+    def strategy(self) -> Strategy:
+        """The strategy of the config, fresh."""
+        chosen = self.config.search.strategy
+        return strategy(
+            chosen.name,
+            self.space,
+            objectives=self.aim.directions,
+            seed=self.config.seed,
+            options=dict(chosen.options),
+            costs=self.costs,
+        )
+
+    def costs(self, candidates: IntArray) -> FloatArray:
+        """What is known of candidates [K, D] without evaluating: values to be maximised, NaN where unknown."""
+        unknown = {name: np.full(len(candidates), np.nan) for name in self.aim.names}
+        return self.aim.values({**unknown, **self.evaluator.costs(candidates)})
+
+    def float_metrics(self) -> dict[str, float]:
+        """The metrics of the network as it is, to compare with."""
+        search = self.config.search.evaluation
+        return evaluate(
+            self.graph,
+            self.data,
+            metrics=self.metrics,
+            loader=search.part,
+            samples=search.samples,
+            compare_to=search.compare_to,
+            device=device_of(self.config),
+        )
+
+    def record(self, name: str) -> StudyRecord:
+        """What the store keeps of this search beside its trials."""
+        config, search = self.config, self.config.search
+        loader = getattr(self.data, f"{search.evaluation.part}_dataloader")
+        marks = fingerprint(
+            space=self.space,
+            aim=self.aim,
+            metrics=_stored_metrics(self.evaluator),
+            strategy=search.strategy.name,
+            seed=config.seed,
+            options=dict(search.strategy.options),
+            weights=hash_weights(self.graph.model),
+            data=hash_batches(loader()),
+            evaluation=asdict(search.evaluation),
+            candidates=hash_value(asdict(search.space)),
+        )
+        settings = {
+            "aim": self.aim.as_json(),
+            "constraints": [asdict(constraint) for constraint in search.constraints],
+            "float": self.float_metrics(),
+            "data": str(getattr(self.data, "note", "")),
+            "model": config.model or type(self.graph.model).__name__,
+            "strategy": search.strategy.name,
+        }
+        return StudyRecord(
+            name=name,
+            space=self.space,
+            metrics=_stored_metrics(self.evaluator),
+            settings=settings,
+            fingerprint=marks,
+            config=config.to_toml(),
+        )
+
+
+def load_problem(
+    config: SearchConfig,
+    *,
+    model: nn.Module | None = None,
+    data: Data | None = None,
+    memory: int | None = None,
+) -> Problem:
+    """All parts of a search; `model` and `data` take the place of those that the config names.
+
+    memory: bytes that evaluating may take. Raises UserError for what does not fit together.
+    """
+    network = load_model(model if model is not None else _named(config, "model"), seed=config.seed)
+    if model is None and config.load_name is not None:
+        network = load_model(network, checkpoint=config.load_name)
+    found = data if data is not None else load_dataset(config)
+    check_data_fits_model(network, found)
+    graph = Graph(network)
+    search = config.search
+    aim = Aim(
+        tuple(Objective(o.name, o.direction, o.scale) for o in search.objectives),
+        search.summed,
+        search.direction,
+    )
+    widths = not isinstance(search.space, QuantisationSearch)
+    bounded = [constraint.metric for constraint in search.constraints]
+    always = ALWAYS_OF_WIDTHS if widths else ALWAYS
+    metrics = tuple(dict.fromkeys([*aim.names, *bounded, *always]))
+    build = _width_parts if widths else _quantisation_parts
+    space, evaluator = build(config, graph, found, metrics, memory)
+    return Problem(config, found, graph, space, evaluator, metrics, aim)
+
+
+def _stored_metrics(evaluator: Evaluator | WidthEvaluator) -> tuple[str, ...]:
+    """The columns of a trial: all that the evaluator gives, spreads over several seeds included."""
+    spreads = evaluator.quality if isinstance(evaluator, WidthEvaluator) and evaluator.repeats > 1 else ()
+    return (*evaluator.quality, *evaluator.cost, *(name + SPREAD for name in spreads))
+
+
+def load_dataset(config: SearchConfig) -> Data:
+    """The data that a config names, split and batched as it says."""
+    options = asdict(config.data)
+    return load_data(_named(config, "dataset"), batch_size=config.batch_size, seed=config.seed, **options)
+
+
+def device_of(config: SearchConfig) -> str:
+    """The device for the config's accelerator: the GPU where one is asked for and there is one."""
+    return "cuda" if config.accelerator in ("gpu", "auto") and torch.cuda.is_available() else "cpu"
+
+
+def search(
+    model: nn.Module | str | None,
+    data: Data | str | None,
+    config: SearchConfig | str | Path | Mapping[str, Any],
+    *,
+    out: str | Path | None = None,
+    resume: bool = False,
+    force_new: bool | None = None,
+    storage: str | None = None,
+    keep: Keep = "all",
+    prune: bool = False,
+    limits: Limits | None = None,
+    memory: int | None = None,
+    progress: Callable[[Progress], None] | None = None,
+    started: Callable[[Run, Problem], None] | None = None,
+) -> Study:
+    """Searches, and keeps everything in a run folder: the resolved config, every trial, the front.
+
+    Args:
+        model, data: a network and a data module, or names; None takes those of the config.
+        config: a path, nested mappings or a SearchConfig, in the lab's schema.
+        out: the run folder; by default the next free one under runs/. An existing run is an error, unless
+            `resume` goes on with it or `force_new` starts another beside it.
+        storage: URL of a database to keep the trials in. keep: "front" writes only trials of the front.
+        prune: stop a candidate once it can't reach the front any more; the front stays the same.
+        limits: by default those of the config. memory: bytes that evaluating may take.
+        progress, started: told how far it is, and when the run folder is there.
+
+    Raises UserError; what was stored before is kept.
+    """
+    names = {"model": model, "dataset": data}
+    given = {key: value for key, value in names.items() if isinstance(value, str)}
+    loaded = load_config(config, given)
+    problem = load_problem(
+        loaded,
+        model=None if isinstance(model, str) else model,
+        data=None if isinstance(data, str) else data,
+        memory=memory,
+    )
+    folder = Path(out) if out is not None else RUNS / run_name(loaded)
+    if force_new is None:
+        force_new = out is None and not resume
+    record = problem.record(folder.name)
+    proposer = problem.strategy()
+    opened = (
+        resume_run(folder, dict(record.fingerprint), storage=storage)
+        if resume
+        else start_run(folder, record, storage=storage, force_new=force_new)
+    )
+    with opened as run:
+        if started is not None:
+            started(run, problem)
+        return run_search(
+            proposer,
+            problem.evaluator,
+            run.writer,
+            limits=limits or config_limits(loaded),
+            keep=keep,
+            prune=prune,
+            batch_size=problem.batch_size,
+            progress=progress,
+            saved=run.save,
+        )
+
+
+def config_limits(config: SearchConfig) -> Limits:
+    """When the config says that its search stops."""
+    return Limits(trials=config.search.trials, timeout=config.search.timeout)
+
+
+def run_name(config: SearchConfig) -> str:
+    """What the run folder of a config is called: after its file, or else its model."""
+    source = Path(config.source)
+    return source.stem if source.suffix == ".toml" else (config.model or "search").replace(":", ".")
+
+
+def training_settings(config: SearchConfig) -> Settings:
+    """The [training] of a config."""
+    known = {field.name for field in fields(Settings)}
+    return Settings(**{key: value for key, value in asdict(config.training).items() if key in known})
+
+
+def _quantisation_parts(
+    config: SearchConfig, graph: Graph, data: Data, metrics: tuple[str, ...], memory: int | None
+) -> tuple[QuantisationSpace, Evaluator]:
+    search = config.search
+    assert isinstance(search.space, QuantisationSearch)
+    space = QuantisationSpace.from_config(graph, search.space)
+    evaluator = Evaluator(
+        graph,
+        space,
+        data,
+        metrics=metrics,
+        loader=search.evaluation.part,
+        samples=search.evaluation.samples,
+        compare_to=search.evaluation.compare_to,
+        device=device_of(config),
+        memory=memory,
+    )
+    return space, evaluator
+
+
+def _width_parts(
+    config: SearchConfig, graph: Graph, data: Data, metrics: tuple[str, ...], memory: int | None
+) -> tuple[WidthSpace, WidthEvaluator]:
+    del memory  # candidates are trained one at a time
+    search = config.search
+    assert not isinstance(search.space, QuantisationSearch)
+    space = width_space(graph, search.space, example=data)
+    evaluator = WidthEvaluator(
+        graph,
+        space,
+        data,
+        metrics=metrics,
+        mode=search.space.weights,
+        settings=training_settings(replace(config, training=search.space.training)),
+        repeats=search.space.repeats,
+        importance=search.space.importance,
+        objectives=[objective.name for objective in search.objectives],
+        loader=search.evaluation.part,
+        samples=search.evaluation.samples,
+        device=device_of(config),
+        seed=config.seed,
+        compare_to=search.evaluation.compare_to,
+    )
+    return space, evaluator
+
+
+def _named(config: SearchConfig, key: str) -> str:
+    name: str | None = getattr(config, key)
+    if name is None:
+        raise UserError(f"{config.source}: {key}: is missing; set it in the config or give --{key}")
+    return name
+
+
+__all__ = [
+    "Problem",
+    "config_limits",
+    "device_of",
+    "load_dataset",
+    "load_problem",
+    "load_run",
+    "run_name",
+    "search",
+]
