@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -54,6 +55,7 @@ class OptunaStrategy:
         self._seen = Seen(space)
         rng = np.random.default_rng([seed, _NEIGHBOUR_STREAM])
         self._sampler = Unrepeated(made, space, self._seen, rng)
+        self._threads = _one_torch_thread if isinstance(made, optuna.samplers.GPSampler) else nullcontext
         # what is told is to be maximised already, whatever the direction of the metric
         self._study = optuna.create_study(sampler=self._sampler, directions=["maximize"] * len(objectives))
         self._pending: dict[int, Trial] = {}
@@ -69,7 +71,8 @@ class OptunaStrategy:
         """Up to n candidates [k, D], one after another: the sampler knows which are being evaluated."""
         candidates: list[list[int]] = []
         while len(candidates) < n and self._seen.left > 0:
-            trial = self._study.ask(self._sampler.distributions)
+            with self._threads():
+                trial = self._study.ask(self._sampler.distributions)
             candidate = self._sampler.candidate
             position = self._seen.position(candidate)
             self._seen.take(position)
@@ -112,6 +115,19 @@ def _sampler(
     if sampler.lower().startswith(HUB_PREFIX):
         return hub_sampler(sampler, seed=seed, options=options)
     return make_sampler(sampler, space, seed=seed, options=options, objectives=objectives)
+
+
+@contextmanager
+def _one_torch_thread() -> Iterator[None]:
+    """A Gaussian process of some hundred trials: 20 times as fast in one thread on 2 busy cores."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _quiet() -> None:

@@ -1,0 +1,56 @@
+"""Random candidates: without repeats and uniform, in spaces small, nearly used up and huge."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import chisquare
+
+from widthwise.space import Decision, Space
+from widthwise.strategies import random as module
+from widthwise.strategies import strategy
+
+OBJECTIVES = {"accuracy": "maximize"}
+
+
+def space_of(*counts):
+    return Space(tuple(Decision(f"d{i}", tuple(range(count))) for i, count in enumerate(counts)))
+
+
+@pytest.mark.parametrize("permuted", [2**20, 0], ids=["shuffled as a whole", "drawn, then the rest shuffled"])
+def test_a_space_is_used_up_without_repeats(monkeypatch, permuted):
+    monkeypatch.setattr(module, "PERMUTED", permuted)
+    space = space_of(20, 20, 15)
+    made = strategy("random", space, objectives=OBJECTIVES)
+    positions = []
+    while len(candidates := made.ask(777)):
+        positions += space.positions(candidates)
+    assert sorted(positions) == list(range(6000))
+    assert made.finished == "all 6,000 candidates proposed"
+
+
+@pytest.mark.parametrize("permuted", [2**20, 0])
+def test_how_many_are_asked_for_does_not_change_what_comes(monkeypatch, permuted):
+    monkeypatch.setattr(module, "PERMUTED", permuted)
+    space = space_of(20, 20, 15)
+    one = strategy("random", space, objectives=OBJECTIVES, seed=5)
+    other = strategy("random", space, objectives=OBJECTIVES, seed=5)
+    singly = np.concatenate([one.ask(1) for _ in range(2000)])
+    assert (singly == other.ask(2000)).all()
+
+
+@pytest.mark.parametrize("counts", [(6, 5), (6,) * 40])
+def test_choices_are_uniform(counts):
+    space = space_of(*counts)
+    first = np.concatenate(
+        [strategy("random", space, objectives=OBJECTIVES, seed=seed).ask(1) for seed in range(200)]
+    )
+    for column in (0, len(counts) - 1):
+        assert chisquare(np.bincount(first[:, column], minlength=counts[column])).pvalue > 0.001
+
+
+def test_ten_to_the_thirty_candidates():
+    space = space_of(*[10] * 30)
+    made = strategy("random", space, objectives=OBJECTIVES)
+    assert len(set(space.positions(made.ask(5000)))) == 5000
+    assert made.finished is None
