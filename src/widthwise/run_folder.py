@@ -76,13 +76,10 @@ def start_run(
     record = replace(record, name=folder.name)
     with _unmade(part):
         (part / CONFIG).write_text(record.config, encoding="utf-8")
-        if storage is None:
-            target: str | Path = part / STUDY
-        else:
-            target = storage
+        if storage is not None:
             shown = {"url": _without_password(storage), "study": record.name}
             (part / STORAGE).write_text(json.dumps(shown) + "\n", encoding="utf-8")
-        with Store.create(target) as store:
+        with _store(storage or part / STUDY) as store:
             made = store.create_study(record)
         try:
             part.rename(folder)
@@ -137,6 +134,12 @@ def _opened(folder: Path, storage: str | None) -> Run:
         store.close()
         raise
     return Run(folder, writer, _log_to(folder / LOG))
+
+
+def _store(target: str | Path) -> Store:
+    """Opened where it is a database that is there already, otherwise made."""
+    file = sqlite_path(target)
+    return Store.open(target) if file is not None and file.exists() else Store.create(target)
 
 
 def _run(path: str | Path) -> Path:

@@ -141,7 +141,10 @@ def _export_parquet(record: StudyRecord, blocks: Iterator[Block], shares: Shares
 
     frames = [pd.DataFrame(table(record, block, shares.of(block.numbers))) for block in blocks]
     frame = pd.concat(frames) if frames else pd.DataFrame()
-    for name in frame.select_dtypes(object).columns:  # a decision may have choices of several types
+    for name in frame.columns:
+        if not pd.api.types.is_object_dtype(frame[name]):
+            continue
+        # a decision may have choices of several types, a column of a file may not
         frame[name] = [value if value is None else str(value) for value in frame[name]]
     frame.to_parquet(out, index=False)
     return len(frame)
