@@ -75,7 +75,7 @@ def run(made: Strategy, space: Space, batches, objectives: int = 2, failing: boo
 
 
 def proposals(told) -> list[list[int]]:
-    return np.concatenate([candidates for candidates, _ in told]).tolist()
+    return [row for candidates, _ in told for row in candidates.tolist()]
 
 
 def check_distinct(space: Space, rows: list[list[int]]) -> None:
