@@ -1,4 +1,4 @@
-"""Number formats: how the values of a tensor are represented. A family a file; this module finds them by name."""
+"""Number formats: how the values of a tensor are represented. A family a file; found by name."""
 
 from __future__ import annotations
 
@@ -60,7 +60,8 @@ __all__ = [
 
 
 def from_config(config: Mapping[str, Any], *, where: str = "") -> Format | None:
-    """The format that `{"name": …, parameter: value …}` describes; None where the name says float ("NA", "none").
+    """The format that `{"name": …, parameter: value …}` describes; None where the name says float ("NA",
+    "none").
 
     Raises UserError naming the key, what was found and what is allowed.
     """

@@ -1,4 +1,4 @@
-"""What every number format is: data that says which values exist, and one verb that maps tensors onto them."""
+"""What every number format is: data that says which values exist, and a verb that maps tensors onto them."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ UNSET = ("NA", "na", "none", "None", None)  # what configs write for "not given"
 class Format(ABC):
     """A number format: a frozen dataclass whose fields are its parameters and its config keys.
 
-    Formats import without torch, so that a config is checked before anything heavy is loaded. Every result is a
-    value of the format that x's dtype can hold: where the dtype reaches less far or is coarser than the format, the
-    greatest magnitude is the greatest value that both have. No format passes a gradient: see `gradient.py`.
+    Formats import without torch, so that a config is checked before anything heavy is loaded. Every result is
+    a value of the format that x's dtype can hold: where the dtype reaches less far or is coarser than the
+    format, the greatest magnitude is the greatest value that both have. No format passes a gradient: see
+    `gradient.py`.
     """
 
     names: ClassVar[tuple[str, ...]]  # in configs; the first is the one that we write
@@ -43,7 +44,7 @@ class Format(ABC):
         """Least and greatest representable value; infinite where a scale follows the data."""
 
     def storage_bits(self, shape: Sequence[int]) -> int:
-        """Bits to store a tensor of this shape: elements, scales and shared exponents, partial blocks included."""
+        """Bits to store a tensor of this shape, scales, shared exponents and partial blocks included."""
         return math.ceil(math.prod(shape) * self.bits)
 
     def calibrated(self, x: Tensor) -> Format:
@@ -64,7 +65,7 @@ class Format(ABC):
         return (x < low) | (x > high)
 
     def to_config(self) -> dict[str, Any]:
-        """The mapping that `from_config` reads back as this format: its name and what differs from the defaults."""
+        """What `from_config` reads back as this format: its name and what differs from the defaults."""
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.init}  # type: ignore[arg-type]
         name, fixed = self.names[0], {}
         for preset, params in self.presets.items():
@@ -98,7 +99,7 @@ class Format(ABC):
 
     @classmethod
     def _known(cls, params: Mapping[str, Any], name: str, place: str) -> dict[str, Any]:
-        """What the config gives, by field; raises UserError for a key that is no parameter or is given twice."""
+        """What the config gives, by field; raises UserError for an unknown key and for one given twice."""
         fields = {field.name for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
         given: dict[str, Any] = {}
         for key, value in params.items():

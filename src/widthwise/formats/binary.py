@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 class Binary(Format):
     """One bit: the sign, times a scale.
 
-    Value set: bipolar {-a, +a}, zero of either sign becomes +a; else {0, a}, only what is above zero becomes a. a is 1,
-    or with `scaling_factor` the mean magnitude of the data: of the whole tensor, all its samples together, or of each
-    index along `axis`, until `calibrated` or `scale` fixes it. It is the sign, not the nearest value; infinities count
-    as their sign; NaN stays NaN and, where a follows the data, makes its whole part NaN. Deterministic: the lab's
-    system has a stochastic variant, with which a search could not be repeated.
-    Source: Courbariaux et al. 2016 (BinaryNet); Rastegari et al. 2016 (XNOR-Net) for the scale.
+    Value set: bipolar {-a, +a}, zero of either sign becomes +a; else {0, a}, only what is above zero becomes
+    a. a is 1, or with `scaling_factor` the mean magnitude of the data: of the whole tensor, all its samples
+    together, or of each index along `axis`, until `calibrated` or `scale` fixes it. It is the sign, not the
+    nearest value; infinities count as their sign; NaN stays NaN and, where a follows the data, makes its
+    whole part NaN. Deterministic: the lab's system has a stochastic variant, with which a search could not be
+    repeated. Source: Courbariaux et al. 2016 (BinaryNet); Rastegari et al. 2016 (XNOR-Net) for the scale.
     """
 
     names: ClassVar[tuple[str, ...]] = ("binary",)

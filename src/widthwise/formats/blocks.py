@@ -1,4 +1,4 @@
-"""What block formats share: a tensor cut into blocks, a power-of-two scale for each, its elements on one grid."""
+"""What block formats share: a tensor cut into blocks, a power-of-two scale for each, one grid for all."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ BLOCK_SIZE = "elements along the axis, or sizes of the last axes; -1: all"
 class BlockFormat(Format):
     """A format in which the elements of a block share what their greatest magnitude decides.
 
-    A block with a NaN becomes all NaN; infinities count as the greatest finite value. The shared part is chosen from
-    the block alone, so samples stay independent as long as no block spans axis 0: a number as block size runs along
-    the last axis, a list gives the last axes' sizes, and `skip_first_dim` keeps even a list off the first axis.
+    A block with a NaN becomes all NaN; infinities count as the greatest finite value. The shared part is
+    chosen from the block alone, so samples stay independent as long as no block spans axis 0: a number as
+    block size runs along the last axis, a list gives the last axes' sizes, and `skip_first_dim` keeps even a
+    list off the first axis.
     """
 
     block_size: int | tuple[int, ...] = parameter(BLOCK_SIZE, 16, kw_only=True)
@@ -33,7 +34,7 @@ class BlockFormat(Format):
     skip_first_dim: bool = parameter("no block spans the first of several axes", False, kw_only=True)
 
     def _check_blocks(self) -> None:
-        """Raises UserError for sizes that are no block; a list of one becomes the number, any other a tuple."""
+        """Raises UserError for sizes that are no block; a list of one becomes the number, others a tuple."""
         name = self.names[0]
         if isinstance(self.block_size, list | tuple):
             sizes = tuple(self.block_size)
@@ -77,7 +78,7 @@ class BlockFormat(Format):
 
     @abstractmethod
     def _round(self, y: Tensor, x: Tensor, dtype: torch.dtype) -> Tensor:
-        """Elements of the grid nearest to y = x / scale, which may be overwritten; to be returned as `dtype`."""
+        """Elements of the grid nearest to y = x / scale, which may be overwritten; returned as `dtype`."""
 
     @property
     @abstractmethod
@@ -85,7 +86,7 @@ class BlockFormat(Format):
         """Greatest element magnitude, before scaling."""
 
     def _greatest(self, dtype: torch.dtype) -> float | None:
-        """What results are held to where a block's greatest value may be beyond the dtype; None: it never is."""
+        """What results are held to where a block may reach beyond the dtype; None: it never does."""
         return None
 
     @property

@@ -1,6 +1,8 @@
-"""Exact tensor arithmetic that the formats share: exponents are read from and written to bits, never computed by log2.
+"""Exact tensor arithmetic that the formats share: exponents are read from and written to bits, never computed
+by log2.
 
-A float32 or float64 is worked on as it is; every narrower dtype is widened to float32, which holds all its values.
+A float32 or float64 is worked on as it is; every narrower dtype is widened to float32, which holds all its
+values.
 """
 
 from __future__ import annotations
@@ -32,7 +34,8 @@ def working(x: Tensor, *, double: bool = False) -> Tensor:
 def held(value: float, dtype: torch.dtype, *, step: float = 0.0, digits: int = 64) -> float:
     """The value nearest to `value`, not beyond it, that both the dtype and the format have.
 
-    The format's values have at most `digits` significant bits and are multiples of `step`, a power of two or 0.
+    The format's values have at most `digits` significant bits and are multiples of `step`, a power of two or
+    0.
     """
     import torch
 
@@ -56,19 +59,21 @@ def power_below(y: Tensor) -> Tensor:
 def float_grid_(y: Tensor, *, fraction_bits: int, min_exponent: int) -> Tensor:
     """Rounds y in place, half to even, to floats of `fraction_bits` behind the leading bit.
 
-    Below 2^min_exponent (not below the dtype's normal numbers) the step stays what it is there. Finite y and NaN only.
+    Below 2^min_exponent (not below the dtype's normal numbers) the step stays what it is there. Finite y and
+    NaN only.
     """
     step = power_below(y).clamp_min_(2.0**min_exponent).mul_(2.0**-fraction_bits)
     return y.div_(step).round_().mul_(step)
 
 
 def needs_double(min_exponent: int, fraction_bits: int = 0) -> bool:
-    """Whether float32 is too narrow for normal numbers from 2^min_exponent with this many bits behind the first."""
+    """Whether float32 is too narrow for normal numbers from 2^min_exponent with these fraction bits."""
     return min_exponent < -126 or min_exponent - fraction_bits < -149
 
 
 def log_grid(y: Tensor, sign: Tensor, low: float, high: float) -> Tensor:
-    """The power of two in [low, high] nearest to |y| on a logarithmic axis, with the sign of `sign` (zero: plus).
+    """The power of two in [low, high] nearest to |y| on a logarithmic axis, with the sign of `sign` (zero:
+    plus).
 
     The border between 2^k and 2^(k+1) is 2^k * sqrt(2), irrational, so there are no ties. NaN stays NaN.
     """
@@ -85,14 +90,14 @@ def log_grid(y: Tensor, sign: Tensor, low: float, high: float) -> Tensor:
 
 
 def floor_exponents(y: Tensor) -> Tensor:
-    """The exponent of the greatest power of two up to |y| (infinity: of the greatest finite value; 0: -1), int64."""
+    """Exponents of the greatest powers of two up to |y| (infinity: of the greatest finite value; 0: -1)."""
     import torch
 
     return torch.frexp(y.abs().clamp_max_(torch.finfo(y.dtype).max)).exponent.to(torch.int64) - 1
 
 
 def log_exponents(y: Tensor) -> Tensor:
-    """The exponent of the dtype's power of two nearest to |y| on a logarithmic axis, int64; very low for zero."""
+    """Exponents of the powers of two nearest to |y| on a logarithmic axis, int64; very low for zero."""
     import torch
 
     mantissa, exponent = torch.frexp(y.abs().clamp_max_(torch.finfo(y.dtype).max))

@@ -1,4 +1,4 @@
-"""The gradient of a format: straight through, cut where it saturates. Imports torch, so the package does not import it."""
+"""The gradient of a format: straight through, cut where it saturates. Imports torch."""
 
 from __future__ import annotations
 
@@ -27,10 +27,11 @@ class _StraightThrough(torch.autograd.Function):
 
 
 def straight_through(fmt: Format, x: Tensor) -> Tensor:
-    """fmt.quantize(x); backward, gradients pass where x lies in the closed range and are zero elsewhere, NaN included.
+    """fmt.quantize(x); backward, gradients pass where x lies in the closed range and are zero elsewhere, NaN
+    included.
 
-    A format whose range is infinite (its scale follows the data) passes them all. Where no gradient is wanted this is
-    fmt.quantize(x) alone. Source: Bengio et al. 2013; cut outside the range as in Hubara et al. 2016.
+    A format whose range is infinite (its scale follows the data) passes them all. Where no gradient is wanted
+    this is fmt.quantize(x) alone. Source: Bengio et al. 2013; cut outside the range as in Hubara et al. 2016.
     """
     if torch.is_grad_enabled() and x.requires_grad:
         return _StraightThrough.apply(x, fmt)

@@ -21,13 +21,14 @@ LIMIT = 64  # frac widths lie in [-LIMIT, LIMIT]
 
 @dataclass(frozen=True, repr=False)
 class Integer(Format):
-    """Fixed point: whole multiples of 2^-frac_width that a signed or unsigned integer of `width` bits can count.
+    """Fixed point: whole multiples of 2^-frac_width that a signed or unsigned integer of `width` bits can
+    count.
 
     Value set: two's complement, [-2^(width-1), 2^(width-1) - 1] * 2^-frac_width; unsigned, [0, 2^width - 1] *
-    2^-frac_width. Rounds half to even, saturates (infinities too); NaN stays NaN; zero stays zero.
-    frac_width "auto" is the greatest with which no finite value of the data saturates, "auto-mse" the one with the
-    least squared error; both follow the whole tensor at hand, all its samples together, until `calibrated` fixes them.
-    Source: Jacob et al. 2018 (affine with zero point 0); in HLS ap_fixed<width, width - frac_width>.
+    2^-frac_width. Rounds half to even, saturates (infinities too); NaN stays NaN; zero stays zero. frac_width
+    "auto" is the greatest with which no finite value of the data saturates, "auto-mse" the one with the least
+    squared error; both follow the whole tensor at hand, all its samples together, until `calibrated` fixes
+    them. Source: Jacob et al. 2018 (affine with zero point 0); in HLS ap_fixed<width, width - frac_width>.
     """
 
     names: ClassVar[tuple[str, ...]] = ("integer", "fixed")
@@ -97,7 +98,7 @@ class Integer(Format):
         step = 2.0**-self.fraction
         low, high = (held(bound, x.dtype, step=step) for bound in self.range)
         if self.width <= 22 or y.dtype == torch.float64:
-            # Next to 1.5 * 2^digits steps a float's own spacing is one step: the addition rounds, half to even.
+            # Next to 1.5 * 2^digits steps a float's spacing is one step: the addition rounds, half to even.
             shift = 1.5 * step * 2.0 ** (52 if y.dtype == torch.float64 else 23)
             return y.clamp(low, high).add_(shift).sub_(shift).to(x.dtype)
         return y.mul(1 / step).round_().mul_(step).clamp_(low, high).to(x.dtype)
@@ -126,7 +127,7 @@ class Integer(Format):
         )  # ties: the greater range
 
     def _fraction_for(self, low: float, high: float) -> int | None:
-        """The greatest frac width with which neither bound saturates, or None where both round to zero anyhow."""
+        """The greatest frac width with which neither bound saturates; None where both are zero anyhow."""
         least, greatest = self.codes
         low = min(low, 0.0) if self.signed else 0.0
         high = max(high, 0.0)

@@ -24,13 +24,15 @@ LEAST_SCALE, GREATEST_SCALE = -127, 127  # exponents of e8m0, whose last code is
 
 @dataclass(frozen=True, repr=False)
 class MXInt(BlockFormat):
-    """Microscaling integers: two's complement elements with one power-of-two scale a block (mxint8 where width is 8).
+    """Microscaling integers: two's complement elements with one power-of-two scale a block (mxint8 where
+    width is 8).
 
-    Value set of a block: 2^S * C / 2^(width-2), |C| <= 2^(width-1) - 1 (the code -2^(width-1) stays unused, as the
-    specification allows, so that the set is symmetric), S from -127 to 127 (e8m0); with another exponent_width, S from
-    1 - 2^(exponent_width-1) to 2^(exponent_width-1) - 1. S is the exponent of the block's greatest magnitude, as far as
-    it reaches. Rounds half to even, saturates; a block with NaN becomes NaN (the scale's NaN); zero keeps its sign.
-    Source: OCP Microscaling Formats (MX) Specification 1.0, sections 5.2 and 6.3.
+    Value set of a block: 2^S * C / 2^(width-2), |C| <= 2^(width-1) - 1 (the code -2^(width-1) stays unused,
+    as the specification allows, so that the set is symmetric), S from -127 to 127 (e8m0); with another
+    exponent_width, S from 1 - 2^(exponent_width-1) to 2^(exponent_width-1) - 1. S is the exponent of the
+    block's greatest magnitude, as far as it reaches. Rounds half to even, saturates; a block with NaN becomes
+    NaN (the scale's NaN); zero keeps its sign. Source: OCP Microscaling Formats (MX) Specification 1.0,
+    sections 5.2 and 6.3.
     """
 
     names: ClassVar[tuple[str, ...]] = ("mxint", "mxint_hardware")
@@ -83,10 +85,10 @@ class MXInt(BlockFormat):
 class MXFloat(BlockFormat):
     """Microscaling floats: mxfp8 (e4m3 or e5m2), mxfp6 (e2m3 or e3m2), mxfp4 (e2m1) with one scale a block.
 
-    Value set of a block: 2^S times the finite values of the element, S from -127 to 127 (e8m0). S is the exponent of
-    the block's greatest magnitude less that of the element's greatest value, as far as it reaches. Elements round half
-    to even and saturate; a block with NaN becomes NaN (the scale's NaN); zero keeps its sign.
-    Source: OCP Microscaling Formats (MX) Specification 1.0, sections 5.3 and 6.3.
+    Value set of a block: 2^S times the finite values of the element, S from -127 to 127 (e8m0). S is the
+    exponent of the block's greatest magnitude less that of the element's greatest value, as far as it
+    reaches. Elements round half to even and saturate; a block with NaN becomes NaN (the scale's NaN); zero
+    keeps its sign. Source: OCP Microscaling Formats (MX) Specification 1.0, sections 5.3 and 6.3.
     """
 
     names: ClassVar[tuple[str, ...]] = ("mxfp",)

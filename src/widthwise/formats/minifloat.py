@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Grid:
-    """A symmetric set of floats: `fraction_bits` behind the leading bit, even steps below 2^min_exponent, up to `high`.
+    """A symmetric set of floats: `fraction_bits` behind the leading bit, even steps below 2^min_exponent, up
+    to `high`.
 
     `overflow` is the magnitude of what lies beyond: infinity, NaN, or None where the set saturates.
     """
@@ -66,13 +67,15 @@ def _written(name: str, width: int, exponent_width: int, *extras: str | None) ->
 
 @dataclass(frozen=True, repr=False)
 class MinifloatIEEE(Format):
-    """IEEE-style minifloat: 1 sign bit, `exponent_width` bits, the rest mantissa behind an implicit one; subnormals.
+    """IEEE-style minifloat: 1 sign bit, `exponent_width` bits, the rest mantissa behind an implicit one;
+    subnormals.
 
-    Value set: +-2^(E - bias) * (1 + M/2^m) for E > 0, +-2^(1 - bias) * M/2^m for E = 0, m = width - exponent_width - 1.
-    The bias is 2^(exponent_width-1) - 1 if not given. As in the lab's system the greatest exponent holds ordinary
-    values; with `infinities` it is kept for infinities and NaN. Rounds half to even. Saturates, infinities too, unless
-    `saturating` is off (which needs `infinities`): then overflow gives infinity. NaN stays NaN, zero keeps its sign.
-    Source: IEEE 754-2019 section 3.4 for the encoding; every value is exact, with no offsets near zero.
+    Value set: +-2^(E - bias) * (1 + M/2^m) for E > 0, +-2^(1 - bias) * M/2^m for E = 0, m = width -
+    exponent_width - 1. The bias is 2^(exponent_width-1) - 1 if not given. As in the lab's system the greatest
+    exponent holds ordinary values; with `infinities` it is kept for infinities and NaN. Rounds half to even.
+    Saturates, infinities too, unless `saturating` is off (which needs `infinities`): then overflow gives
+    infinity. NaN stays NaN, zero keeps its sign. Source: IEEE 754-2019 section 3.4 for the encoding; every
+    value is exact, with no offsets near zero.
     """
 
     names: ClassVar[tuple[str, ...]] = ("minifloat_ieee", "minifloat")
@@ -129,9 +132,10 @@ class MinifloatIEEE(Format):
 class MinifloatDenorm(Format):
     """Minifloat without an implicit one: 1 sign bit, `exponent_width` bits, the rest a mantissa below 1.
 
-    Value set: +-2^(E - bias) * M/2^m for every E and M, m = width - exponent_width - 1, so several codes share a value.
-    The bias is 2^(exponent_width-1) - 1 if not given. No infinities: rounds half to even and saturates; NaN stays NaN,
-    zero keeps its sign. Source: the lab's system (MASE, minifloat_denorm); powers of two come out exactly here.
+    Value set: +-2^(E - bias) * M/2^m for every E and M, m = width - exponent_width - 1, so several codes
+    share a value. The bias is 2^(exponent_width-1) - 1 if not given. No infinities: rounds half to even and
+    saturates; NaN stays NaN, zero keeps its sign. Source: the lab's system (MASE, minifloat_denorm); powers
+    of two come out exactly here.
     """
 
     names: ClassVar[tuple[str, ...]] = ("minifloat_denorm",)

@@ -14,7 +14,7 @@ from widthwise.formats.minifloat import Grid
 if TYPE_CHECKING:
     from torch import Tensor
 
-# kind: total bits, fraction bits, exponent of the least normal value, greatest value, overflow where not saturating
+# kind: bits, fraction bits, exponent of the least normal value, greatest value, overflow unless saturating
 KINDS: dict[str, tuple[int, int, int, float, float | None]] = {
     "bf16": (16, 7, -126, (2 - 2.0**-7) * 2.0**127, math.inf),
     "fp16": (16, 10, -14, 65504.0, math.inf),
@@ -29,27 +29,27 @@ PRESETS = {
     **{kind: kind for kind in KINDS},
     **{f"fp8_{kind}": kind for kind in ("e4m3", "e5m2")},
     **{f"fp6_{kind}": kind for kind in ("e2m3", "e3m2")},
-    
-        "fp4_e2m1": "e2m1",
-        "fp4": "e2m1",
-        "e4m3fn": "e4m3",
-        "fp8_e4m3fn": "e4m3",
-        "bfloat16": "bf16",
-        "float16": "fp16"
-    ,
+    "fp4_e2m1": "e2m1",
+    "fp4": "e2m1",
+    "e4m3fn": "e4m3",
+    "fp8_e4m3fn": "e4m3",
+    "bfloat16": "bf16",
+    "float16": "fp16",
 }
 
 
 @dataclass(frozen=True, repr=False)
 class NamedFloat(Format):
-    """A small float with a name: bf16, fp16, tf32, fp8 e4m3 and e5m2, fp6 e2m3 and e3m2, fp4 e2m1; subnormals in all.
+    """A small float with a name: bf16, fp16, tf32, fp8 e4m3 and e5m2, fp6 e2m3 and e3m2, fp4 e2m1; subnormals
+    in all.
 
-    Value set: that of the name's specification. Rounds half to even. Saturates, infinities too, as the specification's
-    saturating conversion does; with `saturating` off, overflow gives infinity (bf16, fp16, tf32, e5m2) or NaN (e4m3,
-    which has no infinities), as in a cast; the 6- and 4-bit floats have neither and always saturate. NaN stays NaN
-    (the 6- and 4-bit floats have no code for it, an accelerator would leave it undefined); zero keeps its sign.
-    Source: IEEE 754-2019 (fp16); OCP 8-bit Floating Point Specification 1.0 (e4m3, e5m2); OCP Microscaling Formats
-    Specification 1.0 (e2m3, e3m2, e2m1); bf16 and tf32 are float32 with 7 and 10 bits of mantissa.
+    Value set: that of the name's specification. Rounds half to even. Saturates, infinities too, as the
+    specification's saturating conversion does; with `saturating` off, overflow gives infinity (bf16, fp16,
+    tf32, e5m2) or NaN (e4m3, which has no infinities), as in a cast; the 6- and 4-bit floats have neither and
+    always saturate. NaN stays NaN (the 6- and 4-bit floats have no code for it, an accelerator would leave it
+    undefined); zero keeps its sign. Source: IEEE 754-2019 (fp16); OCP 8-bit Floating Point Specification 1.0
+    (e4m3, e5m2); OCP Microscaling Formats Specification 1.0 (e2m3, e3m2, e2m1); bf16 and tf32 are float32
+    with 7 and 10 bits of mantissa.
     """
 
     names: ClassVar[tuple[str, ...]] = ("named_float",)

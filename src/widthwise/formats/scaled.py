@@ -22,16 +22,18 @@ PER = ("tensor", "channel", "group")
 
 @dataclass(frozen=True, repr=False)
 class ScaledInteger(Format):
-    """Integers times a scale (affine quantisation): one scale for the tensor, for each channel, or for each group.
+    """Integers times a scale (affine quantisation): one scale for the tensor, for each channel, or for each
+    group.
 
-    Value set: scale * (C - zero_point). Symmetric: zero_point 0, |C| <= 2^(width-1) - 1 signed, 0 <= C <= 2^width - 1
-    unsigned, the scale takes the greatest magnitude to the greatest code. Not symmetric: every code of `width` bits,
-    the scale spans the data and zero, the zero point is rounded so that zero is exact. C = round(x / scale) +
-    zero_point, half to even, saturating (infinities too, they count as the greatest finite value); NaN stays NaN and,
-    where the scale follows the data, makes its whole part NaN. Scales follow the tensor at hand until `calibrated` or
-    `scale` fixes them: per tensor, all its samples together. They are at least the dtype's least normal number, 1 where
-    all is zero, and 32 bits each in storage. In half-width dtypes values are rounded to the dtype.
-    Source: Jacob et al. 2018, equation 1; ONNX QuantizeLinear and DequantizeLinear.
+    Value set: scale * (C - zero_point). Symmetric: zero_point 0, |C| <= 2^(width-1) - 1 signed, 0 <= C <=
+    2^width - 1 unsigned, the scale takes the greatest magnitude to the greatest code. Not symmetric: every
+    code of `width` bits, the scale spans the data and zero, the zero point is rounded so that zero is exact.
+    C = round(x / scale) + zero_point, half to even, saturating (infinities too, they count as the greatest
+    finite value); NaN stays NaN and, where the scale follows the data, makes its whole part NaN. Scales
+    follow the tensor at hand until `calibrated` or `scale` fixes them: per tensor, all its samples together.
+    They are at least the dtype's least normal number, 1 where all is zero, and 32 bits each in storage. In
+    half-width dtypes values are rounded to the dtype. Source: Jacob et al. 2018, equation 1; ONNX
+    QuantizeLinear and DequantizeLinear.
     """
 
     names: ClassVar[tuple[str, ...]] = ("scaled_integer", "scale_integer", "affine")

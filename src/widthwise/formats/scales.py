@@ -27,7 +27,7 @@ def as_scales(name: str, key: str, value: object, *, positive: bool = True) -> t
 
 
 def as_table(values: tuple[float, ...], tiles: Tiling, like: Tensor, name: str) -> Tensor:
-    """The values as a tensor that broadcasts against blocks; raises UserError where there are not as many blocks."""
+    """The values as a tensor that broadcasts against blocks; raises UserError where their numbers differ."""
     if len(values) not in (1, tiles.blocks):
         found = f"{name} is fixed for {len(values)} parts, but a tensor of shape {list(tiles.shape)}"
         raise UserError(f"{found} has {tiles.blocks}; calibrate it on a tensor like this one")

@@ -13,11 +13,12 @@ from widthwise.formats.exact import working
 
 @dataclass(frozen=True)
 class TensorStatistics:
-    """A tensor before and after a format; NaN and infinities are counted in `not_finite` and left out of the rest.
+    """A tensor before and after a format; NaN and infinities are counted in `not_finite` and left out of the
+    rest.
 
-    `clipped` is the share of elements beyond the greatest value that the format (its scale for this tensor, or their
-    block) allows. `snr_db` is 10 log10 of the sum of squares over the sum of squared errors: infinite without error.
-    An empty tensor has NaN as least and greatest value.
+    `clipped` is the share of elements beyond the greatest value that the format (its scale for this tensor,
+    or their block) allows. `snr_db` is 10 log10 of the sum of squares over the sum of squared errors:
+    infinite without error. An empty tensor has NaN as least and greatest value.
     """
 
     minimum: float

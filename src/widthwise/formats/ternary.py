@@ -23,13 +23,14 @@ OF_MEAN, OF_MEDIAN, OF_MAX = 0.75, 0.75, 0.05  # the threshold's share of each s
 class Ternary(Format):
     """Two bits for three values: minus, zero, plus, times a scale.
 
-    Value set: {-a, 0, +a}; a magnitude above the threshold becomes a, any other 0. The threshold is `threshold`, or
-    0.75 * `mean`, or 0.05 * `max`, or 0.75 * `median` (the first that is given, statistics of the magnitudes), or else
-    0.75 times the mean magnitude of the data; a is 1, or with `scaling_factor` the mean of the magnitudes above the
-    threshold. What follows the data is taken from the whole tensor, all its samples together, or from each index along
-    `axis`, until `calibrated` fixes it. It is a threshold, not the nearest value; infinities count as their sign; NaN
-    stays NaN and, where something follows the data, makes its whole part NaN.
-    Source: Li and Liu 2016 (Ternary Weight Networks); Zhu et al. 2017 for the share of the maximum.
+    Value set: {-a, 0, +a}; a magnitude above the threshold becomes a, any other 0. The threshold is
+    `threshold`, or 0.75 * `mean`, or 0.05 * `max`, or 0.75 * `median` (the first that is given, statistics of
+    the magnitudes), or else 0.75 times the mean magnitude of the data; a is 1, or with `scaling_factor` the
+    mean of the magnitudes above the threshold. What follows the data is taken from the whole tensor, all its
+    samples together, or from each index along `axis`, until `calibrated` fixes it. It is a threshold, not the
+    nearest value; infinities count as their sign; NaN stays NaN and, where something follows the data, makes
+    its whole part NaN. Source: Li and Liu 2016 (Ternary Weight Networks); Zhu et al. 2017 for the share of
+    the maximum.
     """
 
     names: ClassVar[tuple[str, ...]] = ("ternary",)

@@ -1,4 +1,4 @@
-"""How a tensor falls into blocks: sizes along each axis, partial blocks at the ends, views that need no transposing."""
+"""How a tensor falls into blocks: sizes along each axis, partial ones at the ends, no transposing."""
 
 from __future__ import annotations
 
@@ -74,18 +74,17 @@ class Tiling:
 def tiling(
     shape: tuple[int, ...], block_size: int | tuple[int, ...], *, axis: int = -1, skip_first_dim: bool = False
 ) -> Tiling:
-    """Blocks over a shape: a number runs along `axis`; a list gives the last axes' sizes, and axes before have 1.
+    """Blocks over a shape: a number runs along `axis`; a list gives the last axes' sizes, and axes before
+    have 1.
 
-    -1 is the whole axis, sizes end at the axis' own. With skip_first_dim blocks never span the first of several axes.
+    -1 is the whole axis, sizes end at the axis' own. With skip_first_dim blocks never span the first of
+    several axes.
     """
     if isinstance(block_size, int):
         sizes = [1] * len(shape)
         if not shape:
             return Tiling(shape, ())
-        if not -len(shape) <= axis < len(shape):
-            raise UserError(
-                f"axis = {axis} of a tensor with shape {list(shape)}; allowed: {-len(shape)} to {len(shape) - 1}"
-            )
+        _check_axis(shape, axis)
         sizes[axis] = block_size
     else:
         sizes = list(((1,) * len(shape) + block_size)[len(block_size) :])
@@ -99,10 +98,13 @@ def channels(shape: Sequence[int], axis: int | None) -> Tiling:
     """One block for each index along the axis, or a single block for the tensor where axis is None."""
     if axis is None:
         return tiling(tuple(shape), (-1,) * len(shape))
-    if not -len(shape) <= axis < len(shape):
-        raise UserError(
-            f"axis = {axis} of a tensor with shape {list(shape)}; allowed: {-len(shape)} to {len(shape) - 1}"
-        )
+    _check_axis(shape, axis)
     sizes = [-1] * len(shape)
     sizes[axis] = 1
     return tiling(tuple(shape), tuple(sizes))
+
+
+def _check_axis(shape: Sequence[int], axis: int) -> None:
+    if not -len(shape) <= axis < len(shape):
+        allowed = f"{-len(shape)} to {len(shape) - 1}" if shape else "none, it has no axes"
+        raise UserError(f"axis = {axis} of a tensor with shape {list(shape)}; allowed: {allowed}")
