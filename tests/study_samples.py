@@ -17,7 +17,7 @@ import numpy as np
 
 from widthwise.aim import Aim
 from widthwise.errors import UserError
-from widthwise.metrics.combine import Objective
+from widthwise.metrics.objective import Objective
 from widthwise.results import Results
 from widthwise.run_folder import Run, is_run, resume_run, start_run
 from widthwise.searching import run_search

@@ -234,7 +234,8 @@ def _constraint(name: str, bound: Any, metrics: Allowed, *, where: str) -> Const
     if not math.isfinite(number):
         raise UserError(f"{where}: {match[2]} is no finite number")
     op: Operator = "==" if match[1] == "=" else match[1]  # type: ignore[assignment]
-    return Constraint(name, op, number * factor)
+    # 70 * 0.01 would be 0.7000000000000001
+    return Constraint(name, op, number / 100 if unit == "%" else number * factor)
 
 
 def _factor(unit: str, measured: str | None, name: str, where: str) -> float:
@@ -252,7 +253,9 @@ def _check_consistent(constraints: Sequence[Constraint], where: str) -> None:
     for index, one in enumerate(constraints):
         for other in constraints[:index]:
             if one.metric == other.metric and _exclude(one, other):
-                raise UserError(f"{where}: {other} and {one} exclude one another; change one of them")
+                raise UserError(
+                    f"{where}.{one.metric}: {other} and {one} exclude one another; change one of them"
+                )
 
 
 def _exclude(one: Constraint, other: Constraint) -> bool:

@@ -18,7 +18,6 @@ from widthwise.errors import UserError
 from widthwise.fingerprint import fingerprint, hash_batches, hash_value, hash_weights
 from widthwise.graph import Graph
 from widthwise.limits import Limits, Progress
-from widthwise.metrics.combine import Objective
 from widthwise.models import check_data_fits_model, load_model
 from widthwise.run_folder import Run, load_run, resume_run, start_run
 from widthwise.searching import Keep, run_search
@@ -40,6 +39,7 @@ if TYPE_CHECKING:
 ALWAYS = ("accuracy", "loss", "average_bitwidth", "memory_density", "model_size")
 ALWAYS_OF_WIDTHS = ("accuracy", "loss", "parameters", "macs")
 BATCH_FLOPS = 2e11  # what evaluating one batch may take before it is stored: a few seconds
+PRUNING_BATCH = 256
 RUNS = Path("runs")
 
 
@@ -63,6 +63,11 @@ class Problem:
         known = self.config.search.strategy.name in ("brute-force", "grid")
         return self.evaluator.affordable(BATCH_FLOPS) if known else None
 
+    def batch_size_with(self, *, prune: bool) -> int | None:
+        """As `batch_size`; candidates are pruned by the front of the batches before, so these are small."""
+        usual = self.batch_size
+        return min(usual or PRUNING_BATCH, PRUNING_BATCH) if prune else usual
+
     def strategy(self) -> Strategy:
         """The strategy of the config, fresh."""
         chosen = self.config.search.strategy
@@ -76,7 +81,7 @@ class Problem:
         )
 
     def costs(self, candidates: IntArray) -> FloatArray:
-        """What is known of candidates [K, D] without evaluating: values to be maximised, NaN where unknown."""
+        """What is known of candidates [K, D] without evaluating: values to be maximised, NaN elsewhere."""
         unknown = {name: np.full(len(candidates), np.nan) for name in self.aim.names}
         return self.aim.values({**unknown, **self.evaluator.costs(candidates)})
 
@@ -145,11 +150,7 @@ def load_problem(
     check_data_fits_model(network, found)
     graph = Graph(network)
     search = config.search
-    aim = Aim(
-        tuple(Objective(o.name, o.direction, o.scale) for o in search.objectives),
-        search.summed,
-        search.direction,
-    )
+    aim = Aim(search.objectives, search.summed, search.direction)
     widths = not isinstance(search.space, QuantisationSearch)
     bounded = [constraint.metric for constraint in search.constraints]
     always = ALWAYS_OF_WIDTHS if widths else ALWAYS
@@ -235,7 +236,7 @@ def search(
             limits=limits or config_limits(loaded),
             keep=keep,
             prune=prune,
-            batch_size=problem.batch_size,
+            batch_size=problem.batch_size_with(prune=prune),
             progress=progress,
             saved=run.save,
         )

@@ -12,8 +12,6 @@ import numpy as np
 import pytest
 
 from widthwise.config import (
-    Constraint,
-    Objective,
     QuantisationSearch,
     SeedRule,
     StrategySettings,
@@ -22,10 +20,10 @@ from widthwise.config import (
     example_names,
     example_text,
     load_config,
-    parse_constraint,
 )
 from widthwise.config.toml import parse_toml
 from widthwise.errors import UserError
+from widthwise.metrics.objective import Objective
 
 Make = Callable[..., dict[str, Any]]
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.toml"))
@@ -147,31 +145,6 @@ def test_candidates_are_trained_as_the_top_says_unless_told_otherwise() -> None:
     assert isinstance(space, WidthSearch)
     assert (space.training.learning_rate, space.training.epochs, space.repeats) == (0.5, 20, 3)
     assert config.training.epochs == 100
-
-
-@pytest.mark.parametrize(
-    ("text", "bound"),
-    [
-        ("model_size <= 2 KiB", Constraint("model_size", "<=", 2048)),
-        ("model_size<=2kB", Constraint("model_size", "<=", 2000)),
-        ("average_bitwidth <= 5 bits", Constraint("average_bitwidth", "<=", 5)),
-        ("accuracy >= 0.72", Constraint("accuracy", ">=", 0.72)),
-        ("accuracy >= 72%", Constraint("accuracy", ">=", 0.72)),
-        ("macs <= 1.5M", Constraint("macs", "<=", 1.5e6)),
-        ("f1[t] >= .5", Constraint("f1[t]", ">=", 0.5)),
-        ("loss <= 1e-3", Constraint("loss", "<=", 1e-3)),
-    ],
-)
-def test_bound_is_in_the_metrics_own_unit(text: str, bound: Constraint) -> None:
-    found = parse_constraint(text)
-    assert (found.metric, found.relation) == (bound.metric, bound.relation)
-    assert found.bound == pytest.approx(bound.bound, rel=1e-12)
-
-
-@pytest.mark.parametrize("text", ["", "<= 3", "model_size", "model_size 3", "size <= 3", "model_size <= 2 m"])
-def test_text_that_is_no_bound_is_an_error(text: str) -> None:
-    with pytest.raises(UserError):
-        parse_constraint(text)
 
 
 @pytest.mark.parametrize(

@@ -29,16 +29,15 @@ accuracy.direction = "maximize"
 
 BOUNDS = {
     "an unknown metric": ('modelsize = "<= 2"', ["'modelsize'", "did you mean model_size?"]),
-    "no relation": ('model_size = "2 KiB"', ["is no bound", "<= 2 KiB"]),
-    "a strict relation": ('model_size = "< 2"', ["is no bound", "<= 2 KiB"]),
-    "no text": ("model_size = 2048", ["2048 is no bound"]),
-    "a unit of another metric": ('accuracy = ">= 1 KiB"', ["no unit KiB", "%"]),
-    "a unit that is none": ('model_size = "<= 2 XB"', ["no unit XB", "KiB"]),
-    "no number": ('model_size = "<= two"', ["is no bound"]),
+    "no relation": ('model_size = "2 KiB"', ["can't read '2 KiB'", "<= 2 KiB"]),
+    "no text": ("model_size = 2048", ["can't read 2048"]),
+    "a unit of another metric": ('accuracy = ">= 1 KiB"', ["measured in share, not in bytes"]),
+    "a unit that is none": ('model_size = "<= 2 XB"', ["no unit 'XB'", "KiB"]),
+    "no number": ('model_size = "<= two"', ["can't read '<= two'"]),
     "no finite number": ('model_size = "<= 1e999"', ["no finite number"]),
     "bounds that exclude each other": (
         'accuracy = [">= 0.8", "<= 0.7"]',
-        ["nothing is >= 0.8 and <= 0.7"],
+        ["accuracy >= 0.8 and accuracy <= 0.7 exclude one another"],
     ),
 }
 

@@ -126,18 +126,24 @@ def test_readers_of_one_tensor_can_share_its_format():
         assert config["a"]["data_in_width"] == config["b"]["data_in_width"]
 
 
-def test_a_name_may_be_a_choice_too():
+def test_a_name_may_be_a_choice_too_and_takes_its_own_parameters():
     graph = Graph(load_model("jsc-tiny"))
     config = {
-        "weight_name": ["integer", "minifloat_ieee", "none"],
-        "weight_width": 6,
-        "weight_exponent_width": "NA",
+        "weight_name": ["integer", "minifloat_ieee", "e4m3", "none"],
+        "weight_width": [6, 8],
+        "weight_frac_width": 2,
+        "weight_exponent_width": 3,
     }
-    with pytest.raises(UserError, match="integer has no parameter exponent_width"):
-        QuantisationSpace(graph, by="name", seed={"seq_blocks_2": {"config": config}})
-    config = {"weight_name": ["e4m3", "mxint8", "none"]}
     space = QuantisationSpace(graph, by="name", seed={"seq_blocks_2": {"config": config}})
-    assert [repr(fmt) for fmt in space.slots[0].formats] == ["e4m3", "mxint8/32", "None"]
+    formats = [repr(fmt) for fmt in space.slots[0].formats]
+    assert formats == ["fixed<6,2>", "fixed<8,2>", "minifloat<6,3>", "minifloat<8,3>", "e4m3", "None"]
+
+
+def test_rules_for_types_are_left_out_by_name_as_in_the_labs_own_files():
+    graph = Graph(load_model("jsc-tiny"))
+    seed = {"linear": {"config": LAB}, "seq_blocks_2": {"config": LAB}}
+    space = QuantisationSpace(graph, by="name", seed=seed)
+    assert (space.size, space.unused) == (18, ("linear",))
 
 
 BAD = {
@@ -147,7 +153,6 @@ BAD = {
         "seq_block_2: matches no layer by name; did you mean seq_blocks_2?",
     ),
     "unknown type": ("type", {"linaer": LAB}, "linaer: matches no layer by type; did you mean linear?"),
-    "a type by name": ("name", {"linear": LAB}, 'it is a type: set by = "type"'),
     "a name by type": ("type", {"seq_blocks_2": LAB}, 'it is a name: set by = "name"'),
     "a layer that can't be": ("regex", {"output": LAB}, "output: matches no layer by regex"),
     "no choices": (

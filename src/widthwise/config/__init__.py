@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from widthwise.config.constraints import parse_constraint
 from widthwise.config.load import load_config
 from widthwise.config.schema import (
-    Constraint,
     DataOptions,
     Evaluation,
-    Objective,
     QuantisationSearch,
     Search,
     SearchConfig,
@@ -20,10 +17,8 @@ from widthwise.config.schema import (
 from widthwise.config.template import default_config_text, example_names, example_text
 
 __all__ = [
-    "Constraint",
     "DataOptions",
     "Evaluation",
-    "Objective",
     "QuantisationSearch",
     "Search",
     "SearchConfig",
@@ -35,5 +30,4 @@ __all__ = [
     "example_names",
     "example_text",
     "load_config",
-    "parse_constraint",
 ]

@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from widthwise.constraints import Constraint
 from widthwise.errors import UserError
 from widthwise.metrics.catalogue import Direction
+from widthwise.metrics.objective import Objective
 
 By = Literal["name", "type", "regex"]
 WidthBy = Literal["all", "name", "type", "regex"]
 Weights = Literal["scratch", "inherit", "supernet"]
 Importance = Literal["magnitude", "batch_norm", "taylor"]
-Relation = Literal["<=", ">="]
 Accelerator = Literal["auto", "cpu", "gpu"]
 Optimizer = Literal["adam", "adamw", "sgd"]
 Schedule = Literal["cosine", "constant"]
@@ -98,27 +99,6 @@ class StrategySettings:
 
     name: str
     options: tuple[tuple[str, Any], ...] = ()
-
-
-@dataclass(frozen=True)
-class Objective:
-    """A metric to search by: which way is better, and the scale that the lab's scaled_metrics have."""
-
-    name: str
-    direction: Direction
-    scale: float = 1.0
-
-
-@dataclass(frozen=True)
-class Constraint:
-    """A bound on a metric, in the metric's own unit (bytes, bits, a share from 0 to 1 ...)."""
-
-    metric: str
-    relation: Relation
-    bound: float
-
-    def __str__(self) -> str:
-        return f"{self.metric} {self.relation} {self.bound:.17g}"
 
 
 @dataclass(frozen=True)

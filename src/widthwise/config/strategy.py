@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from widthwise.config.schema import Evaluation, EvaluationPart, Objective, StrategySettings
+from widthwise.config.schema import Evaluation, EvaluationPart, StrategySettings
 from widthwise.config.specs import check_spec
 from widthwise.config.table import Table
 from widthwise.config.toml import shown
 from widthwise.errors import UserError
 from widthwise.metrics.catalogue import Direction, find_metric
+from widthwise.metrics.objective import Objective
 from widthwise.strategies import strategy_source
 
 DIRECTIONS: dict[str, Direction] = {"maximize": "maximize", "minimize": "minimize"}

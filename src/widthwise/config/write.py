@@ -60,7 +60,7 @@ def _search(search: Search) -> dict[str, Any]:
         tables["training"] = {**_fields(search.space.training), "repeats": search.space.repeats}
     bounds: dict[str, list[str]] = {}
     for constraint in search.constraints:
-        bounds.setdefault(constraint.metric, []).append(f"{constraint.relation} {constraint.bound!r}")
+        bounds.setdefault(constraint.metric, []).append(f"{constraint.op} {constraint.bound!r}")
     return {**tables, "constraints": bounds or None}
 
 

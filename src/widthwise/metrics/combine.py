@@ -2,30 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from widthwise.errors import UserError, unknown
 from widthwise.metrics.catalogue import Direction
+from widthwise.metrics.objective import Objective
 from widthwise.space import FloatArray
-
-
-@dataclass(frozen=True)
-class Objective:
-    """A metric with its direction and scale, as `[search.strategy.metrics]` gives them."""
-
-    name: str
-    direction: Direction
-    scale: float = 1.0
-
-    def __post_init__(self) -> None:
-        if self.direction not in ("maximize", "minimize"):
-            raise UserError(f"{self.name}.direction = {self.direction!r}; allowed: maximize, minimize")
-        if isinstance(self.scale, bool) or not math.isfinite(self.scale):
-            raise UserError(f"{self.name}.scale = {self.scale!r} is no finite number")
 
 
 def scaled(metrics: Mapping[str, FloatArray], scales: Mapping[str, float]) -> dict[str, FloatArray]:

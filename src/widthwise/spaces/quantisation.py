@@ -12,9 +12,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from widthwise.config import QuantisationSearch, SeedRule
+from widthwise.config.seeds import parameters
 from widthwise.errors import UserError, nearest
 from widthwise.formats.base import Format
 from widthwise.graph import Graph, Layer
+from widthwise.layers import QUANTISABLE
 from widthwise.scheme import TensorName, tensor_fields, tensor_format
 from widthwise.space import Decision, Space
 from widthwise.spaces.slots import Slot, fixed_slots
@@ -47,6 +49,7 @@ class QuantisationSpace(Space):
 
     slots: tuple[Slot, ...]
     fields: Mapping[str, tuple[Field, ...]]  # layer name to its keys
+    unused: tuple[str, ...]  # rules for types, which a search by name leaves out, as the lab's system does
 
     def __init__(
         self,
@@ -59,13 +62,15 @@ class QuantisationSpace(Space):
     ) -> None:
         rules = seed_rules(seed) if isinstance(seed, Mapping) else tuple(seed)
         builder = _Builder(tie=tie, readers=_first_readers(graph) if share_inputs else {})
-        for layer, rule in _selected(graph, by, rules):
+        unused = _rules_for_types(graph, by, rules)
+        for layer, rule in _selected(graph, by, [rule for rule in rules if rule.key not in unused]):
             builder.add(layer, rule)
         super().__init__(tuple(builder.decisions))
         chosen = {slot.layer for slot in builder.slots}
         fixed = tuple(slot for slot in fixed_slots(graph) if slot.layer not in chosen)
         object.__setattr__(self, "slots", tuple(builder.slots) + fixed)
         object.__setattr__(self, "fields", builder.fields)
+        object.__setattr__(self, "unused", unused)
 
     @classmethod
     def from_config(cls, graph: Graph, search: QuantisationSearch) -> QuantisationSpace:
@@ -160,14 +165,31 @@ def _slot(layer: str, tensor: TensorName, fields: Sequence[Field], where: str) -
     table = np.zeros(shape, dtype=np.int64)
     keys = tuple(field.key for field in fields)
     constants = {field.key: field.choices[0] for field in fields if field.column is None}
+    choosing = any(len(field.choices) > 1 for field in fields if field.key in ("name", f"{tensor}_name"))
     for indices in product(*(range(n) for n in shape)):
         picked = {field.key: field.choices[i] for field, i in zip(varying, indices, strict=True)}
-        fmt = tensor_format(constants | picked, keys, tensor, where=where)
+        config = _meant(constants | picked, keys, tensor, choosing=choosing)
+        fmt = tensor_format(config, tuple(config), tensor, where=where)
         if fmt not in formats:
             formats.append(fmt)
         table[indices] = formats.index(fmt)
     columns = tuple(field.column for field in varying if field.column is not None)
     return Slot(layer, tensor, tuple(formats), columns, table)
+
+
+def _meant(
+    config: Mapping[str, Any], keys: Sequence[str], tensor: TensorName, *, choosing: bool
+) -> dict[str, Any]:
+    """The keys of a tensor; where its format is one of several choices, only those that this one takes."""
+    own = {key: config[key] for key in keys}
+    if not choosing:
+        return own
+    known = parameters(str(own.get(f"{tensor}_name", own.get("name"))))
+    return {
+        key: value
+        for key, value in own.items()
+        if key in ("name", f"{tensor}_name") or key.removeprefix(f"{tensor}_") in known
+    }
 
 
 def _selected(graph: Graph, by: By, rules: Sequence[SeedRule]) -> list[tuple[Layer, SeedRule]]:
@@ -186,6 +208,13 @@ def _selected(graph: Graph, by: By, rules: Sequence[SeedRule]) -> list[tuple[Lay
     return found
 
 
+def _rules_for_types(graph: Graph, by: By, rules: Sequence[SeedRule]) -> tuple[str, ...]:
+    if by != "name":
+        return ()
+    names = {layer.name for layer in graph.layers}
+    return tuple(rule.key for rule in rules if rule.key in QUANTISABLE and rule.key not in names)
+
+
 def _matches(key: str, layer: Layer, by: By) -> bool:
     if by == "type":
         return key == layer.type
@@ -196,9 +225,8 @@ def _matches(key: str, layer: Layer, by: By) -> bool:
 
 def _no_match(key: str, by: By, layers: Sequence[Layer]) -> UserError:
     names = sorted({layer.type if by == "type" else layer.name for layer in layers})
-    other = "name" if by == "type" else "type"
-    if any(_matches(key, layer, "name" if by == "type" else "type") for layer in layers):
-        hint = f'it is a {other}: set by = "{other}"'
+    if by == "type" and any(_matches(key, layer, "name") for layer in layers):
+        hint = 'it is a name: set by = "name"'
     else:
         close = nearest(key, names)
         hint = (
