@@ -6,9 +6,9 @@ import copy
 
 import pytest
 import torch
-from architectures import ARCHITECTURES, Shared, Untraceable, build, inputs, normal
 from torch import Tensor, fx, nn
 
+from architectures import ARCHITECTURES, Shared, Untraceable, build, inputs, normal
 from widthwise.errors import UserError
 from widthwise.formats import Integer
 from widthwise.graph import Graph, run_in_eval_mode

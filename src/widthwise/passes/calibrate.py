@@ -57,7 +57,7 @@ def calibrate_transform_pass(graph: Graph, pass_args: Mapping[str, Any]) -> tupl
 def input_values(layer_type: str, read: Sequence[Tensor]) -> list[Tensor]:
     """Of the tensors that a layer reads those that its data_in format applies to: floats, masks excepted."""
     read = read[:3] if layer_type == "multihead_attention" else read
-    return [x for x in read if x.is_floating_point()]
+    return [x.detach() for x in read if x.is_floating_point()]
 
 
 def fixed_for_inputs(fmt: Format, values: Sequence[Tensor]) -> Format:
