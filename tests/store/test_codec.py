@@ -42,6 +42,19 @@ def test_metrics_read_back_bit_for_bit(values):
     assert same.all()
 
 
+@pytest.mark.parametrize("metrics", [1, 3])
+def test_many_metrics_read_back_bit_for_bit(metrics):
+    rng = np.random.default_rng(0)
+    bits = rng.integers(-(2**63), 2**63 - 1, (20_000, metrics), dtype=np.int64)
+    values = bits.view(np.float64)  # every kind of float64: tiny, huge, infinite, NaN
+    values[:5] = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0])[:, None]
+    values[5:9000] = rng.random((8995, metrics))
+    values[9000:12_000] = rng.integers(0, 10**12, (3000, metrics))
+    read = text_to_metrics(",".join(metrics_to_text(values)), *values.shape)
+    same = np.where(np.isnan(values), np.isnan(read), read.view(np.int64) == values.view(np.int64))
+    assert same.all()
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e-320, 0.1])
 def test_metrics_are_written_as_json_that_every_reader_takes(value):
     (text,) = metrics_to_text(np.array([[value, 1.0]]))
