@@ -1,0 +1,72 @@
+# All set-up is here: `make demo` and `make test` need Python 3.11 or newer, make and git, and nothing else.
+# Each step runs once, and again only after pyproject.toml or constraints.txt changed.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+WORKERS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-slow lint format types debs clean
+
+help:
+	@echo "make demo       install, search the bit widths of a small network on real data, show the results"
+	@echo "make test       install, run the tests"
+	@echo "make test-slow  the tests that take longer"
+	@echo "make lint       formatting and lint          make types  the type checker"
+	@echo "make debs       PostgreSQL and Chromium for the tests that need them (Debian, as root)"
+	@echo "make clean      remove $(VENV) and caches"
+	@echo "Another Python: make test PYTHON=python3.12"
+
+$(VENV)/.made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "error: $(PYTHON) is older than 3.11; name another: make PYTHON=python3.12" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+# hatchling is installed first, so that the package is built with the pinned one
+$(VENV)/.installed: $(VENV)/.made pyproject.toml constraints.txt
+	@echo "installing widthwise into $(VENV) (torch is the large part; minutes the first time)"
+	$(PIP) install -c constraints.txt hatchling editables
+	$(PIP) install -c constraints.txt --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(PIP) install -c constraints.txt --no-build-isolation -e ".[dev,postgres]"
+	@touch $@
+
+demo: $(VENV)/.installed
+	$(BIN)/widthwise demo
+
+# one thread each: the tests are many and small, and the workers share the cores
+test: $(VENV)/.installed-dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -m "not slow"
+
+test-slow: $(VENV)/.installed-dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -m slow
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+format: $(VENV)/.installed-dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+types: $(VENV)/.installed-dev
+	$(BIN)/mypy
+
+# tests that need these skip, with the reason, where they are missing
+debs:
+	@if ! command -v apt-get >/dev/null; then \
+		echo "skipped: no apt-get here; install PostgreSQL and Chromium for the tests that need them"; \
+	elif [ "$$(id -u)" != 0 ]; then \
+		echo "skipped: not root; sudo make debs installs PostgreSQL and Chromium for the tests that need them"; \
+	else \
+		export DEBIAN_FRONTEND=noninteractive; \
+		apt-get update -qq && \
+		apt-get install -y -qq --no-install-recommends postgresql chromium chromium-driver >/dev/null; \
+	fi
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
