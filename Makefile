@@ -27,7 +27,7 @@ $(VENV)/.made:
 # hatchling is installed first, so that the package is built with the pinned one
 $(VENV)/.installed: $(VENV)/.made pyproject.toml constraints.txt
 	@echo "installing widthwise into $(VENV) (torch is the large part; minutes the first time)"
-	$(PIP) install -c constraints.txt hatchling editables
+	$(PIP) install -c constraints.txt hatchling
 	$(PIP) install -c constraints.txt --no-build-isolation -e .
 	@touch $@
 
