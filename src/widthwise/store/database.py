@@ -55,7 +55,7 @@ def connect_sqlite(path: Path, *, mode: Mode) -> sa.Engine:
         made = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, check_same_thread=False)
         if mode in ("rw", "rwc"):
             made.execute("PRAGMA journal_mode = WAL")
-            made.execute("PRAGMA synchronous = FULL")  # a commit survives a power cut; costs a fsync a batch
+            made.execute("PRAGMA synchronous = FULL")  # a commit survives a power cut; costs a fsync
         else:
             made.execute("PRAGMA query_only = ON")
         made.execute("PRAGMA cache_size = -16384")
