@@ -36,6 +36,7 @@ from widthwise.trials import make_trials
 
 Keep = Literal["all", "front"]
 PROGRESS_SECONDS = 0.1  # between two reports of progress
+CUT_AT_MOST = 10_000  # candidates out of bounds in a row, after which a strategy that learns gives up
 SAVE_SECONDS = 10.0  # between two calls of `saved` while the search runs
 
 logger = logging.getLogger(__name__)
@@ -111,6 +112,7 @@ class _Search:
         self.limits, self.keep = limits, keep
         self.batch = 1
         self.judge = evaluator
+        self.cut_in_a_row = 0
         self.record = writer.study
         self.aim = Aim.from_json(self.record.settings["aim"])
         self.constraints = constraints_of(self.record)
@@ -182,6 +184,8 @@ class _Search:
             if not len(candidates):
                 return self.strategy.finished or "the strategy proposes nothing more"
             inside = self.inside(candidates)
+            if reason := self.out_of_reach(candidates, inside):
+                return reason
             began = time.monotonic()
             results = self.evaluate(candidates[inside])
             seconds = time.monotonic() - began
@@ -196,6 +200,14 @@ class _Search:
         if not self.constraints or not isinstance(self.evaluator, HasCosts):
             return np.ones(len(candidates), dtype=bool)
         return may_be_feasible(self.constraints, self.evaluator.costs(candidates))
+
+    def out_of_reach(self, candidates: IntArray, inside: BoolArray) -> str | None:
+        """Why a strategy that learns gives up: so many candidates in a row were out of bounds; else None."""
+        self.cut_in_a_row = 0 if inside.any() else self.cut_in_a_row + len(candidates)
+        if self.cut_in_a_row < CUT_AT_MOST or isinstance(self.strategy, Enumeration):
+            return None
+        bounds = ", ".join(str(constraint) for constraint in self.constraints)
+        return f"{self.cut_in_a_row:,} candidates in a row were out of bounds ({bounds})"
 
     def evaluate(self, candidates: IntArray) -> Results:
         """The metrics of candidates [K, D], of none too."""

@@ -104,11 +104,11 @@ class MatrixProduct:
         weights = [self.weight[int(choice)] for choice in choices]
         out, wide = weights[0].shape
         side_by_side = weights[0] if len(weights) == 1 else torch.cat(weights)
-        if len(stack) == 1:
+        if stack.shape[0] == 1:
             product = torch.mm(side_by_side, stack[0].t()).unsqueeze(0)
         else:
             product = torch.bmm(side_by_side.expand(len(stack), -1, wide), stack.transpose(1, 2))
-        return product.view(len(stack) * len(weights), out, -1).transpose(1, 2)
+        return product.view(stack.shape[0] * len(weights), out, -1).transpose(1, 2)
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,7 @@ class Step:
     depends: tuple[int, ...]  # the same for everything before it too, ascending
     kernel: Kernel
     sample_bytes: float  # of one version, for one sample
+    completes: bool  # a call of the graph, rather than a part of one (its input quantised), or an input
 
 
 @dataclass(frozen=True, eq=False)
@@ -237,7 +238,9 @@ class _Planner:
         # a value without tensors (a size) is the same in all versions
         depends = tuple(sorted(before | set(slots))) if tensors else ()
         sample_bytes = sum(tensor.nbytes for tensor in tensors) / self.samples
-        step = Step(node.name if node else name, inputs, slots, depends, kernel, sample_bytes)
+        completes = node is not None and node.op.startswith("call_")
+        title = node.name if node else name
+        step = Step(title, inputs, slots, depends, kernel, sample_bytes, completes)
         self.steps.append(step)
         if node is not None:
             self.step_of[node] = len(self.steps) - 1

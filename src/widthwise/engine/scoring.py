@@ -34,7 +34,7 @@ def count_outcomes(scores: Tensor, labels: Tensor, *, loss: bool) -> Counts:
 def _confusion(by_class: Tensor, highest: Tensor, labels: Tensor) -> Tensor:
     """Confusion matrices [V, C, C] of scores [V, C, n] whose greatest are [V, n]."""
     versions, classes, _ = by_class.shape
-    if versions == 1 or classes > MANY_CLASSES:
+    if classes > MANY_CLASSES:
         predicted = by_class.argmax(1)  # the first of equals
         cells = (
             predicted + labels * classes + torch.arange(versions, device=labels.device)[:, None] * classes**2

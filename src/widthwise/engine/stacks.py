@@ -25,7 +25,8 @@ def as_range(indices: IntArray) -> slice | None:
 
 def select(stack: Tensor, versions: IntArray) -> Tensor:
     """These versions of a stack; a view where they are evenly spaced."""
-    if len(versions) == len(stack) and (versions[0], versions[-1]) == (0, len(stack) - 1):
+    total = stack.shape[0]  # len() of a tensor takes a microsecond
+    if len(versions) == total and versions[0] == 0 and versions[-1] == total - 1:
         return stack  # versions ascend, so these are all of them
     return _picked(stack, versions)
 
@@ -39,7 +40,7 @@ def _picked(stack: Tensor, versions: IntArray) -> Tensor:
 
 def gather(stack: Tensor, versions: IntArray) -> Tensor:
     """The versions of a stack in any order and number; a single one is broadcast."""
-    if len(stack) == 1:
+    if stack.shape[0] == 1:
         return stack if len(versions) == 1 else stack.expand(len(versions), *stack.shape[1:])
     return _picked(stack, versions)
 
@@ -95,4 +96,6 @@ def folded(call: Callable[[Tensor], Tensor], stack: Tensor) -> Tensor:
 
 def leaf_bytes(value: Any) -> int:
     """Memory of a value's tensors."""
+    if isinstance(value, Tensor):
+        return value.nbytes
     return sum(leaf.nbytes for leaf in tree_flatten(value)[0] if isinstance(leaf, Tensor))

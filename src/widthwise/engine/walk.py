@@ -17,6 +17,7 @@ from torch import Tensor
 from widthwise.engine.plan import Plan
 from widthwise.space import IntArray
 
+LARGE = 2**19  # bytes: versions of larger values go one at a time, which saves copying them together
 MOST_CODE = 2**31  # product of two such still is an int64
 
 Consumer = Callable[[IntArray, Tensor, IntArray], None]
@@ -33,9 +34,10 @@ class Value:
 
 @dataclass
 class Count:
-    """How much was computed: versions of steps, and the samples in them."""
+    """How much was computed: versions of steps, and of those that complete a node of the graph."""
 
     versions: int = 0
+    nodes: int = 0
 
 
 def walk(
@@ -86,12 +88,14 @@ class _Walk:
             reads, own = [values[read] for read in step.inputs], self.chosen[rows][:, list(step.slots)]
             distinct = distinct_versions if step.depends else one_version
             picks, choices, versions = distinct(reads, own)
-            room = max(1, int(self.stack_bytes / max(step.sample_bytes * self.samples, 1)))
+            each = step.sample_bytes * self.samples
+            room = 1 if each > LARGE else max(1, int(self.stack_bytes / max(each, 1)))
             if len(choices) > room:
                 self._split(index, rows, values, versions, room)
                 return
             stack = step.kernel([value.stack for value in reads], picks, choices)
             self.count.versions += len(choices)
+            self.count.nodes += len(choices) * step.completes
             values[index] = Value(stack, versions)
             for read in set(step.inputs):
                 if self.plan.last_use[read] == index:
