@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -18,8 +19,8 @@ from widthwise.errors import UserError
 from widthwise.fingerprint import fingerprint, hash_batches, hash_value, hash_weights
 from widthwise.graph import Graph
 from widthwise.limits import Limits, Progress
-from widthwise.models import check_data_fits_model, load_model
-from widthwise.run_folder import Run, load_run, resume_run, start_run
+from widthwise.models import check_data_fits_model, load_model, save_checkpoint
+from widthwise.run_folder import CONFIG, Run, load_run, resume_run, start_run
 from widthwise.searching import Keep, run_search
 from widthwise.space import FloatArray, IntArray
 from widthwise.spaces.quantisation import QuantisationSpace
@@ -39,8 +40,11 @@ if TYPE_CHECKING:
 ALWAYS = ("accuracy", "loss", "average_bitwidth", "memory_density", "model_size")
 ALWAYS_OF_WIDTHS = ("accuracy", "loss", "parameters", "macs")
 BATCH_FLOPS = 2e11  # what evaluating one batch may take before it is stored: a few seconds
-PRUNING_BATCH = 256
+PRUNING_BATCH = 64
 RUNS = Path("runs")
+WEIGHTS = "weights.safetensors"  # in a run folder: the network that was searched, as it was
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +53,7 @@ class Problem:
 
     config: SearchConfig
     data: Data
+    network: nn.Module  # in float, with the weights that are searched
     graph: Graph
     space: QuantisationSpace | WidthSpace
     evaluator: Evaluator | WidthEvaluator
@@ -157,7 +162,20 @@ def load_problem(
     metrics = tuple(dict.fromkeys([*aim.names, *bounded, *always]))
     build = _width_parts if widths else _quantisation_parts
     space, evaluator = build(config, graph, found, metrics, memory)
-    return Problem(config, found, graph, space, evaluator, metrics, aim)
+    return Problem(config, found, network, graph, space, evaluator, metrics, aim)
+
+
+def problem_of_run(path: str | Path, *, memory: int | None = None) -> Problem:
+    """The parts of the search that a run folder holds, its network with the weights that were searched.
+
+    Raises UserError where the config names no network, as one that was given from Python has no name.
+    """
+    folder = Path(path).expanduser()
+    config = load_config(folder / CONFIG)
+    if not (folder / WEIGHTS).is_file():
+        return load_problem(config, memory=memory)
+    network = load_model(_named(config, "model"), checkpoint=folder / WEIGHTS, seed=config.seed)
+    return load_problem(config, model=network, memory=memory)
 
 
 def _stored_metrics(evaluator: Evaluator | WidthEvaluator) -> tuple[str, ...]:
@@ -193,7 +211,7 @@ def search(
     progress: Callable[[Progress], None] | None = None,
     started: Callable[[Run, Problem], None] | None = None,
 ) -> Study:
-    """Searches, and keeps everything in a run folder: the resolved config, every trial, the front.
+    """Searches, and keeps everything in a run folder: the resolved config, weights, every trial, the front.
 
     Args:
         model, data: a network and a data module, or names; None takes those of the config.
@@ -226,20 +244,32 @@ def search(
         if resume
         else start_run(folder, record, storage=storage, force_new=force_new)
     )
+    stops = limits or config_limits(loaded)
     with opened as run:
+        _keep_weights(problem, run.path / WEIGHTS)
         if started is not None:
             started(run, problem)
         return run_search(
             proposer,
             problem.evaluator,
             run.writer,
-            limits=limits or config_limits(loaded),
+            limits=stops,
             keep=keep,
             prune=prune,
-            batch_size=problem.batch_size_with(prune=prune),
+            batch_size=problem.batch_size_with(prune=prune) if stops.trial_timeout is None else None,
             progress=progress,
             saved=run.save,
         )
+
+
+def _keep_weights(problem: Problem, path: Path) -> None:
+    """The network's weights beside its trials: the file that they came from may change."""
+    if path.exists():
+        return
+    try:
+        save_checkpoint(problem.network, path)
+    except UserError as error:  # the search needs them no more
+        logger.warning("%s", error)
 
 
 def config_limits(config: SearchConfig) -> Limits:
@@ -319,6 +349,7 @@ __all__ = [
     "load_dataset",
     "load_problem",
     "load_run",
+    "problem_of_run",
     "run_name",
     "search",
 ]
