@@ -152,6 +152,24 @@ def test_a_function_computes_on_quantised_copies_of_all_its_inputs(name: str) ->
     assert all(torch.equal(x, y) for x, y in zip(args, before, strict=True))
 
 
+@pytest.mark.parametrize("name", ["integer", "bf16", "mxint8", "ternary"])
+def test_a_layer_that_works_in_place_changes_its_own_copy(name: str) -> None:
+    fmt = from_config({"name": name} | ({"width": 6} if name == "integer" else {}))
+    layer, plain = (Quantized(nn.ReLU(inplace=inplace), Scheme(fmt)) for inplace in (True, False))
+    x = normal(4)(3).requires_grad_()
+    gradients = []
+    for each in (layer, plain):
+        y = each(x * 1.0)
+        gradients += torch.autograd.grad(y.square().sum(), x)
+        assert torch.equal(y, torch.relu(fmt.quantize(x.detach())))
+    assert torch.equal(*gradients)
+    assert gradients[0].any()
+    before = x.detach().clone()
+    with torch.no_grad():
+        layer(x)
+    assert torch.equal(x, before)
+
+
 def test_numbers_and_indices_are_no_tensors_to_quantise() -> None:
     x = normal(4)(3)
     assert torch.equal(Quantized(FunctionLayer(operator.mul), Scheme(DATA))(x, 0.3), fake(DATA, x) * 0.3)

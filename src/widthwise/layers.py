@@ -53,7 +53,7 @@ def layer_type(layer: nn.Module | Callable[..., Any] | str) -> str:
 
 
 def _snake(name: str) -> str:
-    """BatchNorm1d -> batch_norm1d, ReLU -> relu, LeakyReLU -> leaky_relu, MultiheadAttention -> multihead_attention."""
+    """BatchNorm1d -> batch_norm1d, ReLU -> relu, LeakyReLU -> leaky_relu."""
     for written, plain in (
         ("ReLU", "Relu"),
         ("GELU", "Gelu"),

@@ -127,7 +127,11 @@ class Quantized(nn.Module):
 
 def quantize_input(fmt: Format, x: Tensor) -> Tensor:
     """x through the format where it holds floats; indices and masks as they are."""
-    return straight_through(fmt, x) if x.is_floating_point() else x
+    if not x.is_floating_point():
+        return x
+    y = straight_through(fmt, x)
+    # autograd lets no layer work in place on a view that a function of ours made
+    return y.clone() if y.requires_grad and y._is_view() else y
 
 
 def parameter_role(name: str) -> TensorName:
