@@ -54,6 +54,13 @@ def pick(
     return int(ties[np.flatnonzero(nondominated(better[ties]))[0]])
 
 
+def check_rule(
+    rule: str, names: Sequence[str], *, units: Mapping[str, str] | None = None, where: str = "pick"
+) -> None:
+    """Raises UserError where `pick` could not read the rule for these metrics."""
+    _read(rule, names, units, where)
+
+
 def knee(values: ArrayLike) -> int:
     """The row of the points [n, m], all maximised, that bulges furthest out of the front.
 

@@ -1,0 +1,203 @@
+"""widthwise compare and importance: which strategy needs fewest evaluations, and which decisions matter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from widthwise.cli import options
+from widthwise.cli.output import Output, check_new_file, make_console, print_json
+from widthwise.errors import UserError
+
+if TYPE_CHECKING:
+    from widthwise.comparing import Comparison, Done
+    from widthwise.report.comparing import Sheet
+
+STRATEGIES = "brute-force,random,tpe,nsga2,frontier"
+PAGE = "comparison.html"
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands."""
+    app.command()(compare)
+    app.command()(importance)
+
+
+def compare(
+    config: options.Config,
+    strategies: Annotated[
+        str, typer.Option("--strategies", metavar="A,B,…", help="With options as tpe(multivariate=false).")
+    ] = STRATEGIES,
+    seeds: Annotated[int, typer.Option("--seeds", help="Runs of each strategy, with seeds from 0.")] = 10,
+    budget: Annotated[int, typer.Option("--budget", help="Evaluations of a run.")] = 200,
+    batch: Annotated[
+        int | None,
+        typer.Option("--batch", help="Candidates asked for at once; default: as each strategy likes."),
+    ] = None,
+    enumerate_up_to: Annotated[
+        int | None,
+        typer.Option(
+            "--enumerate-up-to", metavar="N", help="Evaluate the whole space first up to this size."
+        ),
+    ] = None,
+    model: options.Model = None,
+    dataset: options.Dataset = None,
+    load: options.Load = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FOLDER", help="Write comparison.html, .json and .csv there."),
+    ] = None,
+    force: options.Force = False,
+    memory: options.Memory = None,
+    device: options.Device = None,
+    assign: options.Set = None,
+    json: options.Json = False,
+    csv: Annotated[bool, typer.Option("--csv", help="Print every curve as CSV.")] = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Compare strategies on a config's search, over several seeds: evaluations needed, time, what is chance."""
+    if json and csv:
+        raise UserError("--json and --csv contradict one another; leave one out (--out writes both)")
+    output = Output(quiet=quiet, silent=json or csv)
+    given = {"--model": model, "--dataset": dataset, "--load": load}
+    read = options.read_config(config, given, assign, device=device)
+    options.warn_of_ignored_keys(read, output)
+    options.check_device(device)
+    if out is not None:
+        _check_folder(out, force=force)
+    from widthwise.comparing import compare as compare_strategies
+    from widthwise.comparing.writing import as_csv, as_json
+    from widthwise.problem import load_problem
+
+    problem = load_problem(read, memory=options.size_in_bytes(memory, "--memory"))
+    with _progress(output) as progress:
+        found = compare_strategies(
+            problem,
+            strategies,
+            seeds=seeds,
+            budget=budget,
+            batch=batch,
+            most_enumerated=enumerate_up_to,
+            progress=progress,
+        )
+    written = _write(found, out) if out is not None else ()
+    if json:
+        print_json(as_json(found))
+    elif csv:
+        typer.echo(as_csv(found), nl=False)
+    _show(found, output)
+    if written:
+        output.say(f"Written: {', '.join(map(str, written))}")
+    raise typer.Exit(1 if found.failures else 0)
+
+
+def _show(comparison: Comparison, output: Output) -> None:
+    """The comparison in the terminal."""
+    from widthwise.report import comparing as words
+
+    for line in words.heading_lines(comparison):
+        output.note(line)
+    for sheet in (
+        words.share_sheet(comparison),
+        words.best_sheet(comparison),
+        words.test_sheet(comparison),
+    ):
+        if sheet.rows:
+            output.note(sheet.title)
+            output.show(_table(sheet))
+    for line in words.caution_lines(comparison):
+        output.warn(line)
+
+
+def _table(sheet: Sheet) -> Any:
+    from widthwise.report.tables import plain_table
+
+    return plain_table(sheet.headers, sheet.rows, right=sheet.headers[sheet.left :])
+
+
+def _check_folder(folder: Path, *, force: bool) -> None:
+    """Make the folder; UserError where it can't be made, or has a comparison already."""
+    from widthwise.comparing.writing import CSV, JSON
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"{folder}: can't be made: {error.strerror}; choose another folder (--out)"
+        ) from error
+    for name in (JSON, CSV, PAGE):
+        check_new_file(folder / name, force=force)
+
+
+def _write(comparison: Comparison, folder: Path) -> tuple[Path, ...]:
+    from widthwise.comparing.writing import write
+    from widthwise.files import write_atomically
+    from widthwise.report.compare_page import compare_page
+
+    written = write(comparison, folder)
+    write_atomically(folder / PAGE, compare_page(comparison).encode())
+    return (folder / PAGE, *written)
+
+
+@contextmanager
+def _progress(output: Output) -> Iterator[Callable[[Done], None]]:
+    """A bar on stderr where somebody looks at it."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = make_console(stderr=True)
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
+    hidden = output.quiet or not console.is_terminal
+    with Progress(*columns, TimeElapsedColumn(), console=console, disable=hidden) as shown:
+        bar = shown.add_task("", total=None)
+
+        def tell(done: Done) -> None:
+            shown.update(bar, description=done.stage, completed=done.done, total=done.total)
+
+        yield tell
+
+
+def importance(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+    metrics: Annotated[
+        str | None, typer.Option("--metrics", metavar="A,B,…", help="Default: the objectives.")
+    ] = None,
+    top: Annotated[int, typer.Option("--top", help="Rows of each table.")] = 10,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Write a page with all of it.")
+    ] = None,
+    force: options.Force = False,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Tell what each decision of a run does to each metric: alone, in pairs, and one change at a time."""
+    output = Output(quiet=quiet, silent=json)
+    if top < 1:
+        raise UserError(f"--top {top}: give 1 or more")
+    if html is not None:
+        check_new_file(html, force=force, ending=".html")
+    from widthwise.importance import importance as importance_of
+    from widthwise.report import importance as words
+    from widthwise.run_folder import load_run
+
+    wanted = None if metrics is None else [name.strip() for name in metrics.split(",") if name.strip()]
+    found = importance_of(load_run(run), metrics=wanted)
+    if html is not None:
+        from widthwise.files import write_atomically
+        from widthwise.report.importance_page import importance_page
+
+        write_atomically(html, importance_page(found).encode())
+    if json:
+        print_json(found.as_json())
+    for line in words.heading_lines(found):
+        output.note(line)
+    for sheet in words.sheets(found, top=top):
+        output.note(sheet.title)
+        output.show(_table(sheet))
+    for line in words.caution_lines(found):
+        output.warn(line)
+    if html is not None:
+        output.say(f"Written: {html}")

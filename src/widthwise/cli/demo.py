@@ -1,0 +1,59 @@
+"""widthwise demo: the first lab's search, from training to the best trials, in seconds."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from widthwise.cli import options
+from widthwise.cli.folders import free_folder
+from widthwise.cli.options import KEYS
+from widthwise.cli.output import Output
+
+TPE_TRIALS = 20
+EPOCHS = 60
+WEIGHTS = "weights.safetensors"
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command()(demo)
+
+
+def demo(
+    out: Annotated[
+        Path, typer.Option("--out", metavar="FOLDER", help="Where the two run folders are made.")
+    ] = Path("runs"),
+    seed: Annotated[int, typer.Option("--seed", help="Seed of training and search.")] = 0,
+    quiet: options.Quiet = False,
+) -> None:
+    """Train a network on real data, search its bit widths."""
+    from widthwise.cli.search import conclude, run
+    from widthwise.config import example_text, load_config
+
+    output = Output(quiet=quiet)
+    config = load_config(_tables(example_text("jsc-tiny")), {"seed": seed, "max_epochs": EPOCHS})
+    first = free_folder(out.expanduser() / "demo-brute-force")
+    second = free_folder(out.expanduser() / "demo-tpe")
+    output.note("1. All 18 schemes of the network's only layer (brute force)")
+    study = run(config, first, output, {}, train=True)
+    conclude(study, first, output)
+    if study.exit_status:
+        raise typer.Exit(study.exit_status)
+    learned = load_config(
+        replace(config, load_name=str(first / WEIGHTS)),
+        {"search.strategy.name": "tpe", "search.strategy.setup.sampler": "tpe", KEYS["--trials"]: TPE_TRIALS},
+    )
+    output.note(f"\n2. The same search with TPE, {TPE_TRIALS} trials")
+    study = run(learned, second, output, {})
+    conclude(study, second, output)
+    raise typer.Exit(study.exit_status)
+
+
+def _tables(text: str) -> dict[str, Any]:
+    import tomllib
+
+    return tomllib.loads(text)

@@ -1,0 +1,87 @@
+"""Which folder a search runs in, when there is a run already: nothing is resumed or started in silence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from widthwise.cli.output import is_interactive
+from widthwise.errors import UserError
+
+if TYPE_CHECKING:
+    from widthwise.config import SearchConfig
+
+RUNS = Path("runs")
+
+
+def run_folder(config: SearchConfig, out: Path | None, *, resume: bool, force_new: bool) -> tuple[Path, bool]:
+    """The folder to search in, and whether to go on with what is there.
+
+    Where there is a run already, the person at the terminal is asked; nobody there is an error that names the
+    options. Imports nothing heavy.
+    """
+    if resume and force_new:
+        raise UserError("--resume and --force-new contradict one another; leave one out")
+    folder = (out or RUNS / name_of(config)).expanduser()
+    if resume:
+        return _one_to_resume(folder, given=out is not None), True
+    if force_new:
+        return free_folder(folder), False
+    if not has_run(folder):
+        if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+            raise UserError(f"{folder}: exists already and is no run; choose another folder (--out)")
+        return folder, False
+    if not is_interactive():
+        raise UserError(
+            f"{folder}: has a run already; --resume goes on with it, --force-new starts one beside it"
+        )
+    return _asked(folder)
+
+
+def name_of(config: SearchConfig) -> str:
+    """What the run folder of a config is called: after its file, or after its folder where that is a run."""
+    source = Path(config.source)
+    if source.name == "config.toml" and has_run(source.parent):
+        return source.resolve().parent.name
+    return source.stem if source.suffix == ".toml" else (config.model or "search").replace(":", ".")
+
+
+def has_run(folder: Path) -> bool:
+    """Whether there is a run in the folder; as `run_folder.is_run`, which imports numpy."""
+    return (folder / "config.toml").is_file() and any(
+        (folder / name).is_file() for name in ("study.db", "storage.json")
+    )
+
+
+def free_folder(folder: Path) -> Path:
+    """The folder, or the first of NAME-2, NAME-3 … that is not there."""
+    number, free = 2, folder
+    while free.exists():
+        free, number = folder.with_name(f"{folder.name}-{number}"), number + 1
+    return free
+
+
+def _one_to_resume(folder: Path, *, given: bool) -> Path:
+    """The folder; without --out only if no other run of the same name could be meant."""
+    beside = sorted(folder.parent.glob(f"{folder.name}-[0-9]*")) if folder.parent.is_dir() else []
+    runs = [path for path in (folder, *beside) if has_run(path)]
+    if not given and len(runs) > 1:
+        raise UserError(f"--resume: there are {', '.join(map(str, runs))}; say which with --out")
+    return folder
+
+
+def _asked(folder: Path) -> tuple[Path, bool]:
+    beside = free_folder(folder)
+    typer.echo(
+        f"{folder} has a run already: (r)esume it, start a (n)ew one in {beside}, or (c)ancel?", err=True
+    )
+    while True:
+        answer = typer.prompt("r, n or c", default="c", err=True).strip().lower()[:1]
+        if answer == "r":
+            return folder, True
+        if answer == "n":
+            return beside, False
+        if answer == "c":
+            raise typer.Abort

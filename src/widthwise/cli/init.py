@@ -1,0 +1,65 @@
+"""widthwise init: a commented config for a network, to start from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from widthwise.cli import options
+from widthwise.cli.output import Output, check_new_file
+from widthwise.errors import UserError
+
+if TYPE_CHECKING:
+    from widthwise.graph import Layer
+
+Layers = list[tuple[str, str, tuple[str, ...]]]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command()(init)
+
+
+def init(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A built-in network, or module:callable.")],
+    dataset: options.Dataset = None,
+    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="By default MODEL.toml.")] = None,
+    force: options.Force = False,
+) -> None:
+    """Write a commented config for a network."""
+    from widthwise.config import default_config_text
+    from widthwise.data import data_source
+    from widthwise.files import write_atomically
+    from widthwise.models import BUILT_IN_MODELS, model_source
+
+    output = Output()
+    name = model_source(model)
+    path = out or Path(f"{name.replace(':', '.')}.toml")
+    check_new_file(path, force=force, ending=".toml")
+    made_for = BUILT_IN_MODELS[name].data if name in BUILT_IN_MODELS else None
+    data = data_source(dataset) if dataset is not None else made_for
+    layers = _layers(name)
+    if not layers:
+        raise UserError(f"{name}: has no layer with weights that can be quantised; nothing to search")
+    write_atomically(path, default_config_text(name, data, layers).encode())
+    output.say(f"Wrote {path}: {len(layers)} layers ({', '.join(layer for layer, _, _ in layers)})")
+    if data is None:
+        output.say(f"Set its dataset, or give --dataset; then: widthwise search {path} --train")
+    else:
+        output.say(f"Next: widthwise inspect {path}    widthwise search {path} --train")
+
+
+def _layers(name: str) -> Layers:
+    """Name, type and tensors of the layers that hold nearly all weights: those that multiply matrices."""
+    from widthwise.graph import Graph
+    from widthwise.metrics.kinds import MATRICES
+    from widthwise.models import load_model
+
+    found = [layer for layer in Graph(load_model(name)).layers if _is_chosen(layer, MATRICES)]
+    return [(layer.name, layer.type, tuple(layer.tensors)) for layer in found]
+
+
+def _is_chosen(layer: Layer, kinds: set[str]) -> bool:
+    return layer.type in kinds and "weight" in layer.tensors

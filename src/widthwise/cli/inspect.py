@@ -1,0 +1,123 @@
+"""widthwise inspect: a network as a table, and what a config does to it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from widthwise.cli import options
+from widthwise.cli.output import Output
+from widthwise.errors import UserError
+
+if TYPE_CHECKING:
+    from widthwise.config import SearchConfig
+    from widthwise.data import Data
+    from widthwise.graph import Graph
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command()(inspect)
+
+
+def inspect(
+    config: options.OptionalConfig = None,
+    model: options.Model = None,
+    dataset: options.Dataset = None,
+    load: options.Load = None,
+    seed: options.Seed = None,
+    show_config: Annotated[
+        bool, typer.Option("--config", help="The resolved config, and what applies to each layer.")
+    ] = False,
+    widths: Annotated[
+        bool, typer.Option("--widths", help="Groups of channels that change together.")
+    ] = False,
+    assign: options.Set = None,
+) -> None:
+    """Show a network's layers, and what can be searched."""
+    output = Output()
+    given = {"--model": model, "--dataset": dataset, "--load": load, "--seed": seed}
+    read = options.with_data_of_model(options.read_config(config, given, assign))
+    options.warn_of_ignored_keys(read, output)
+    if read.model is None:
+        raise UserError(f"{read.source}: model: is missing; set it in the config or give --model")
+    if show_config:
+        _print_config(read, output)
+        return
+    graph, data = _captured(read)
+    if widths:
+        _print_widths(graph, data, output)
+    else:
+        _print_graph(read, graph, data, output)
+
+
+def _captured(config: SearchConfig) -> tuple[Graph, Data | None]:
+    from widthwise.graph import Graph
+    from widthwise.models import check_data_fits_model, load_model
+    from widthwise.problem import load_dataset
+
+    network = load_model(str(config.model), checkpoint=config.load_name, seed=config.seed)
+    data = load_dataset(config) if config.dataset is not None else None
+    if data is not None:
+        check_data_fits_model(network, data)
+    return Graph(network), data
+
+
+def _print_graph(config: SearchConfig, graph: Graph, data: Data | None, output: Output) -> None:
+    from widthwise.passes.metadata import propagate
+    from widthwise.report.network import capture_lines, graph_table, mode_line, total_line
+    from widthwise.report.problem import data_line
+    from widthwise.widths.example import example_input
+
+    example = tuple(x[:1] for x in example_input(graph.model, data))
+    metas = propagate(graph, example)
+    output.say(f"network:     {config.model}")
+    output.say(f"data:        {'none given' if data is None else data_line(data)}")
+    for line in capture_lines(graph):
+        output.say(line)
+    if config.searching is not None and data is not None:
+        for line in _search_lines(config):
+            output.say(line)
+    else:
+        output.say(mode_line(graph))
+    output.show(graph_table(graph, metas))
+    output.say(total_line(metas))
+
+
+def _search_lines(config: SearchConfig) -> list[str]:
+    """What the config's search would be: space, strategy, objectives, evaluation."""
+    from widthwise.problem import load_problem
+    from widthwise.report.problem import problem_lines
+
+    return problem_lines(load_problem(config))[2:]
+
+
+def _print_config(config: SearchConfig, output: Output) -> None:
+    """The resolved config as TOML, and what it means for each layer."""
+    from widthwise.problem import load_problem
+    from widthwise.report.network import applied_lines
+    from widthwise.report.problem import warnings_of
+
+    output.say(config.to_toml())
+    if config.searching is None:
+        output.say("# no [search]: nothing is searched")
+        return
+    problem = load_problem(config)
+    output.say("# what applies to each layer")
+    for line in applied_lines(problem):
+        output.say(f"# {line}")
+    for warning in warnings_of(problem):
+        output.warn(warning)
+
+
+def _print_widths(graph: Graph, data: Data | None, output: Output) -> None:
+    from widthwise.report.network import fixed_table, group_table
+    from widthwise.widths.finding import find_groups
+
+    groups = find_groups(graph, data)
+    output.say("Groups of channels that change together:")
+    output.show(group_table(groups))
+    if groups.fixed:
+        output.say("Fixed:")
+        output.show(fixed_table(groups))

@@ -1,0 +1,175 @@
+"""Options that several commands share, and the config that they make together with a file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from widthwise.errors import UserError, unknown
+
+if TYPE_CHECKING:
+    from widthwise.cli.output import Output
+    from widthwise.config import SearchConfig
+
+# which key of a config each option stands for; errors name the option
+KEYS = {
+    "--model": "model",
+    "--dataset": "dataset",
+    "--load": "load_name",
+    "--seed": "seed",
+    "--batch-size": "batch_size",
+    "--epochs": "max_epochs",
+    "--lr": "learning_rate",
+    "--trials": "search.strategy.setup.n_trials",
+    "--timeout": "search.strategy.setup.timeout",
+}
+DEVICES = {"cpu": "cpu", "cuda": "gpu", "gpu": "gpu", "auto": "auto"}
+
+
+def _models(incomplete: str) -> list[str]:
+    from widthwise.models import BUILT_IN_MODELS
+
+    return [name for name in BUILT_IN_MODELS if name.startswith(incomplete)]
+
+
+def _data_sets(incomplete: str) -> list[str]:
+    from widthwise.data import BUILT_IN_DATA
+
+    return [name for name in BUILT_IN_DATA if name.startswith(incomplete)]
+
+
+def _strategies(incomplete: str) -> list[str]:
+    from widthwise.strategies import STRATEGIES
+
+    return [name for name in STRATEGIES if name.startswith(incomplete)]
+
+
+Config = Annotated[str, typer.Argument(metavar="CONFIG", help="TOML file; widthwise init writes one.")]
+OptionalConfig = Annotated[
+    str | None, typer.Argument(metavar="[CONFIG]", help="TOML file; or give --model.", show_default=False)
+]
+Model = Annotated[
+    str | None,
+    typer.Option("--model", help="A built-in network, or module:callable.", autocompletion=_models),
+]
+Dataset = Annotated[
+    str | None,
+    typer.Option(
+        "--dataset",
+        help="A built-in data set, a .npz, .csv or .parquet file, or module:callable.",
+        autocompletion=_data_sets,
+    ),
+]
+Load = Annotated[
+    str | None, typer.Option("--load", metavar="CHECKPOINT", help="Weights: .safetensors, .pt, .ckpt, .npz.")
+]
+Strategy = Annotated[
+    str | None,
+    typer.Option(
+        "--strategy", "--sampler", help="Who proposes: tpe, frontier, grid …", autocompletion=_strategies
+    ),
+]
+Seed = Annotated[int | None, typer.Option("--seed", help="Seed of everything that is random.")]
+BatchSize = Annotated[int | None, typer.Option("--batch-size", help="Samples of a batch of data.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Any key of the config, by its dotted path; repeatable."),
+]
+Device = Annotated[str | None, typer.Option("--device", help="cpu, cuda, or auto: a GPU where there is one.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no more than the result.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite the file that is there.")]
+Memory = Annotated[
+    str | None, typer.Option("--memory", metavar="SIZE", help="What evaluating may take, as 2GiB.")
+]
+
+
+def read_config(
+    config: str | None,
+    options: Mapping[str, Any],
+    assignments: Sequence[str] | None = None,
+    *,
+    strategy: str | None = None,
+    device: str | None = None,
+) -> SearchConfig:
+    """The config of a file (None: of options alone) with what the command line sets; imports no torch.
+
+    options: by the names in KEYS, None where not given.
+    """
+    from widthwise.config import load_config
+    from widthwise.strategies import strategy_source
+
+    changes: dict[str, Any] = {KEYS[name]: value for name, value in options.items()}
+    if strategy is not None:
+        name = strategy_source(strategy, where="--strategy").name
+        changes |= {"search.strategy.name": name, "search.strategy.setup.sampler": name}
+    if device is not None:
+        if device not in DEVICES:
+            raise unknown("device", device, DEVICES, where="--device")
+        changes["accelerator"] = DEVICES[device]
+    changes |= _assigned(assignments or ())
+    source: str | dict[str, Any] = {} if config is None else config
+    try:
+        return load_config(source, changes)
+    except UserError as error:
+        raise UserError(_with_options_named(str(error), options)) from None
+
+
+def with_data_of_model(config: SearchConfig) -> SearchConfig:
+    """The config with the data set that its built-in network is made for, where it names none."""
+    from widthwise.models import BUILT_IN_MODELS
+
+    if config.dataset is None and config.model in BUILT_IN_MODELS:
+        return replace(config, dataset=BUILT_IN_MODELS[config.model].data)
+    return config
+
+
+def warn_of_ignored_keys(config: SearchConfig, output: Output) -> None:
+    """One warning for all keys that have no meaning here."""
+    if config.ignored:
+        count = "a key has" if len(config.ignored) == 1 else f"{len(config.ignored)} keys have"
+        output.warn(f"{config.source}: {count} no meaning here, and no effect: {', '.join(config.ignored)}")
+
+
+def check_device(device: str | None) -> None:
+    """Raises UserError where an option asks for a GPU and there is none (in a config that is only a wish)."""
+    if device in ("cuda", "gpu"):
+        from widthwise.training.settings import Settings
+        from widthwise.training.settings import check_device as check
+
+        check("cuda", Settings())
+
+
+def size_in_bytes(text: str | None, option: str) -> int | None:
+    """The bytes of 512MiB or 2GB or a plain number; UserError where that is no size."""
+    from widthwise.constraints import UNITS
+
+    if text is None:
+        return None
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(|[kmg]?i?b)\s*", text.lower())
+    size = int(float(match[1]) * UNITS.get(match[2], 0)) if match else 0
+    if size < 1:
+        raise UserError(f"{option}: {text!r} is no size; write it as 2GiB, 512MiB or a number of bytes")
+    return size
+
+
+def _assigned(assignments: Sequence[str]) -> dict[str, str]:
+    found = {}
+    for assignment in assignments:
+        key, equals, value = assignment.partition("=")
+        if not equals or not key.strip():
+            raise UserError(f"--set {assignment}: is no KEY=VALUE, as in search.strategy.setup.n_trials=50")
+        found[key.strip()] = value.strip()
+    return found
+
+
+def _with_options_named(text: str, options: Mapping[str, Any]) -> str:
+    """An error about a key that an option set names the option."""
+    for name, value in options.items():
+        if value is not None:
+            text = text.replace(f"--set {KEYS[name]}:", f"{name}:")
+    return text

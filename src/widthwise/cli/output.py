@@ -1,0 +1,100 @@
+"""Where commands write: results to stdout, warnings and progress to stderr; files whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from widthwise.errors import UserError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+WIDE = 160  # columns of tables that go to a file
+
+
+@dataclass(frozen=True)
+class Output:
+    """quiet: no more than the result. silent: nothing on stdout, because JSON goes there."""
+
+    quiet: bool = False
+    silent: bool = False
+
+    def note(self, text: str = "") -> None:
+        """A line that says what is going on."""
+        if not self.quiet:
+            self.say(text)
+
+    def say(self, text: str = "") -> None:
+        """A line of the result; never broken, so that paths and commands can be copied."""
+        if not self.silent:
+            self.console.print(text, soft_wrap=True)
+
+    def show(self, renderable: Any) -> None:
+        """A table of the result."""
+        if not self.silent:
+            self.console.print(renderable)
+
+    def warn(self, text: str) -> None:
+        """One line on stderr."""
+        print(f"warning: {' '.join(text.split())}", file=sys.stderr)  # noqa: T201
+
+    @cached_property
+    def console(self) -> Console:
+        """Stdout; as wide as the terminal, or as COLUMNS says."""
+        return make_console()
+
+
+def make_console(*, stderr: bool = False) -> Console:
+    """A console that prints text as it is: no markup, no guessed colours, no emoji."""
+    from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() or os.environ.get("COLUMNS", "").isdigit() else WIDE
+    return Console(file=stream, width=width, markup=False, highlight=False, emoji=False)
+
+
+def print_json(content: Any) -> None:
+    """JSON on stdout and nothing else."""
+    import json
+
+    print(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False))  # noqa: T201
+
+
+def is_interactive() -> bool:
+    """Whether somebody can be asked."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def check_new_file(path: Path, *, force: bool, ending: str = "") -> None:
+    """Raises UserError where a file may not be written: it exists, has no folder, ends wrongly."""
+    if ending and path.suffix.lower() != ending:
+        raise UserError(f"{path}: is written as {ending}; give it that ending")
+    if path.is_dir():
+        raise UserError(f"{path}: is a folder; give a file")
+    if path.exists() and not force:
+        raise UserError(f"{path}: exists already; --force overwrites it, or choose another name")
+    if not path.parent.is_dir():
+        raise UserError(f"{path}: there is no folder {path.parent}; make it first")
+    if not os.access(path.parent, os.W_OK):
+        raise UserError(f"{path}: {path.parent} can't be written to; choose another place")
+
+
+@contextmanager
+def file_in_one_piece(path: Path) -> Iterator[BinaryIO]:
+    """A stream whose content is the file once all of it is there; the file stays as it was if that fails."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("wb") as stream:
+            yield stream
+        part.replace(path)
+    except OSError as error:
+        raise UserError(f"{path}: can't be written: {error.strerror}; choose another place") from error
+    finally:
+        part.unlink(missing_ok=True)

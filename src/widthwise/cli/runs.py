@@ -1,0 +1,123 @@
+"""widthwise runs, report, trials and rm: what earlier searches left."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, get_args
+
+import typer
+
+from widthwise.cli import options
+from widthwise.cli.output import Output, check_new_file, file_in_one_piece, is_interactive, print_json
+from widthwise.errors import UserError, unknown
+
+DEFAULT = Path("runs")
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands."""
+    app.command()(runs)
+    app.command()(report)
+    app.command()(trials)
+    app.command()(rm)
+
+
+def runs(
+    folder: Annotated[Path, typer.Argument(metavar="[FOLDER]", help="Where the run folders are.")] = DEFAULT,
+    json: options.Json = False,
+) -> None:
+    """List the runs in a folder, oldest first."""
+    from widthwise.report.tables import run_table
+    from widthwise.runs import list_runs
+
+    output = Output()
+    none_yet = folder == DEFAULT and not folder.exists()
+    found = [] if none_yet else list_runs(folder)
+    if json:
+        print_json([{**vars(run), "path": str(run.path)} for run in found])
+    elif not found:
+        output.say(f"No runs in {folder} yet; widthwise search CONFIG makes one, widthwise demo shows how")
+    else:
+        output.show(run_table(found))
+        for run in found:
+            if run.trouble is not None:
+                output.warn(run.trouble)
+
+
+def report(
+    run: RunFolder,
+    pick: Annotated[
+        str | None, typer.Option("--pick", metavar="RULE", help="As widthwise search has it.")
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All trials of the front.")] = False,
+    json: options.Json = False,
+) -> None:
+    """Print the best trials of a run again."""
+    from widthwise.cli.search import print_best, print_picked, print_study_json
+    from widthwise.report.terminal import ending_lines, resume_command
+    from widthwise.run_folder import load_run
+
+    study = load_run(run)
+    if json:
+        print_study_json(study, pick)
+        return
+    output = Output()
+    output.say(f"{run}: {study.record.settings.get('model')}, {study.record.settings.get('strategy')}")
+    if note := study.record.settings.get("data"):
+        output.say(f"{note}\n")
+    print_best(study, output, most=len(study.front) if everything else None)
+    for line in ending_lines(study):
+        output.say(line)
+    if study.finished is None:
+        output.say(f"Go on: {resume_command(run)}")
+    if pick is not None:
+        print_picked(study, pick, output)
+
+
+def trials(
+    run: RunFolder,
+    kind: Annotated[str, typer.Option("--format", metavar="csv|json|parquet")] = "csv",
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="By default the terminal.")
+    ] = None,
+    force: options.Force = False,
+) -> None:
+    """Export all trials of a run."""
+    from widthwise.runs import ExportFormat, export_trials
+
+    if kind not in get_args(ExportFormat):
+        raise unknown("format", kind, get_args(ExportFormat), where="--format")
+    if out is None:
+        if kind == "parquet" and sys.stdout.isatty():
+            raise UserError("--format parquet: is not for a terminal; give a file with --out")
+        sys.stdout.flush()
+        export_trials(run, kind, sys.stdout.buffer)
+        sys.stdout.buffer.flush()
+        return
+    check_new_file(out, force=force)
+    with file_in_one_piece(out) as stream:
+        count = export_trials(run, kind, stream)
+    Output().say(f"Wrote {out}: {count:,} trials")
+
+
+def rm(
+    folders: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
+) -> None:
+    """Delete runs with all their trials, after asking."""
+    from widthwise.run_folder import run_source
+    from widthwise.runs import list_runs, remove_run
+
+    output = Output()
+    for folder in folders:
+        run_source(folder)  # raises where it is no run
+        found = next((run for run in list_runs(folder) if run.path == folder.expanduser()), None)
+        size = f"{found.trials:,} trials" if found is not None and found.trouble is None else "damaged"
+        if not yes:
+            if not is_interactive():
+                raise UserError(f"{folder}: is not deleted without asking; say --yes where nobody can answer")
+            typer.confirm(f"Delete {folder} ({size})?", abort=True, err=True)
+        remove_run(folder)
+        output.say(f"Deleted {folder} ({size})")

@@ -1,0 +1,251 @@
+"""widthwise search: a whole search, from a config to the best trials."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from widthwise.cli import options
+from widthwise.cli.folders import run_folder
+from widthwise.cli.output import Output, make_console, print_json
+from widthwise.errors import UserError, unknown
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from widthwise.config import SearchConfig
+    from widthwise.data import Data
+    from widthwise.problem import Problem
+    from widthwise.run_folder import Run
+    from widthwise.study import Study
+
+KEEP = ("all", "front")
+Out = Annotated[
+    Path | None,
+    typer.Option("--out", metavar="FOLDER", help="The run folder; by default runs/ and the config's name."),
+]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.")]
+ForceNew = Annotated[bool, typer.Option("--force-new", help="Start beside the run that is there, as NAME-2.")]
+Storage = Annotated[
+    str | None,
+    typer.Option("--storage", metavar="URL", help="Keep trials there, as postgresql+psycopg://host/db."),
+]
+Keep = Annotated[str, typer.Option("--keep", metavar="all|front", help="Which trials are written.")]
+Prune = Annotated[
+    bool, typer.Option("--prune", help="Stop candidates that can't reach the front; it stays the same.")
+]
+MaxFailures = Annotated[
+    int | None, typer.Option("--max-failures", help="More failed trials than this in a row stop the search.")
+]
+TrialTimeout = Annotated[
+    float | None, typer.Option("--trial-timeout", metavar="SECONDS", help="A trial that takes longer fails.")
+]
+Train = Annotated[bool, typer.Option("--train", help="Train the network first, as the config says.")]
+Pick = Annotated[
+    str | None,
+    typer.Option(
+        "--pick", metavar="RULE", help='knee, best:METRIC, "best accuracy with model_size <= 2KiB".'
+    ),
+]
+Untrusted = Annotated[bool, typer.Option("--untrusted", help="Refuse configs that run code of their own.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command()(search)
+
+
+def search(
+    config: options.Config,
+    model: options.Model = None,
+    dataset: options.Dataset = None,
+    load: options.Load = None,
+    trials: Annotated[int | None, typer.Option("--trials", help="At most so many candidates.")] = None,
+    timeout: Annotated[
+        float | None, typer.Option("--timeout", metavar="SECONDS", help="And so much time.")
+    ] = None,
+    strategy: options.Strategy = None,
+    seed: options.Seed = None,
+    out: Out = None,
+    resume: Resume = False,
+    force_new: ForceNew = False,
+    storage: Storage = None,
+    keep: Keep = "all",
+    prune: Prune = False,
+    memory: options.Memory = None,
+    max_failures: MaxFailures = None,
+    trial_timeout: TrialTimeout = None,
+    device: options.Device = None,
+    assign: options.Set = None,
+    train: Train = False,
+    pick: Pick = None,
+    untrusted: Untrusted = False,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Search the widths of a network, as a config says."""
+    output = Output(quiet=quiet, silent=json)
+    given = {
+        "--model": model,
+        "--dataset": dataset,
+        "--load": load,
+        "--trials": trials,
+        "--timeout": timeout,
+        "--seed": seed,
+    }
+    read = options.read_config(config, given, assign, strategy=strategy, device=device)
+    if not isinstance(keep, str) or keep not in KEEP:
+        raise unknown("way to keep trials", keep, KEEP, where="--keep")
+    how: dict[str, Any] = {
+        "memory": options.size_in_bytes(memory, "--memory"),
+        "storage": storage,
+        "keep": keep,
+        "prune": prune,
+    }
+    limits = _limits(read, max_failures, trial_timeout)
+    own_code(read, output, untrusted=untrusted)
+    options.warn_of_ignored_keys(read, output)
+    folder, resume = run_folder(read, out, resume=resume, force_new=force_new)
+    options.check_device(device)
+    study = run(read, folder, output, how, limits=limits, resume=resume, train=train, rule=pick)
+    if json:
+        print_study_json(study, pick)
+    else:
+        conclude(study, folder, output, rule=pick)
+    raise typer.Exit(study.exit_status)
+
+
+def own_code(config: SearchConfig, output: Output, *, untrusted: bool) -> None:
+    """Say what of the user's own will be imported, before it is; UserError where that is not wanted."""
+    named = {"model": config.model, "dataset": config.dataset}
+    if config.searching is not None:
+        named["strategy"] = config.searching.strategy.name
+    own = {kind: name for kind, name in named.items() if name is not None and ":" in name}
+    if own and untrusted:
+        raise UserError(
+            f"{config.source}: names code to run ({', '.join(own.values())}), which --untrusted refuses"
+        )
+    for kind, name in own.items():
+        output.note(f"Runs code of {name} ({kind})")
+
+
+def run(
+    config: SearchConfig,
+    folder: Path,
+    output: Output,
+    how: dict[str, Any],
+    *,
+    limits: Any = None,
+    resume: bool = False,
+    train: bool = False,
+    rule: str | None = None,
+) -> Study:
+    """Search in a folder, with what is printed before and while it runs."""
+    from widthwise.cli.training import train_first
+    from widthwise.problem import search as search_problem
+    from widthwise.report.progress import SearchProgress
+
+    model: nn.Module | None = None
+    data: Data | None = None
+    if train:
+        config, model, data = train_first(config, folder, output, resume=resume)
+    with SearchProgress(make_console(stderr=True), enabled=not output.quiet) as progress:
+
+        def started(run: Run, problem: Problem) -> None:
+            if rule is not None:
+                check_rule(rule, problem)
+            introduce(run.path, problem, output, resumed=resume)
+            progress.start()
+
+        return search_problem(
+            model,
+            data,
+            config,
+            out=folder,
+            resume=resume,
+            force_new=False,
+            limits=limits,
+            progress=progress,
+            started=started,
+            **how,
+        )
+
+
+def introduce(folder: Path, problem: Problem, output: Output, *, resumed: bool) -> None:
+    """What is searched, on what data, by whom, and where it will be."""
+    from widthwise.report.problem import problem_lines, warnings_of
+
+    for line in problem_lines(problem):
+        output.note(line)
+    output.note(f"run:         {folder}{' (resumed)' if resumed else ''}")
+    for warning in warnings_of(problem):
+        output.warn(warning)
+
+
+def check_rule(rule: str, problem: Problem) -> None:
+    """Raises UserError where a rule for picking can't be read: now, not when the search is over."""
+    from widthwise.metrics.catalogue import METRICS
+    from widthwise.picking import check_rule as check
+
+    names = list(dict.fromkeys([*problem.aim.names, *problem.metrics]))
+    check(rule, names, units={name: METRICS[name].unit for name in names if name in METRICS}, where="--pick")
+
+
+def conclude(study: Study, folder: Path, output: Output, *, rule: str | None = None) -> None:
+    """The best trials, why it ended, and what can be done now."""
+    from widthwise.report.terminal import ending_lines, where_lines
+
+    output.note()
+    print_best(study, output)
+    for line in (*ending_lines(study), *where_lines(study, folder)):
+        output.say(line)
+    if rule is not None:
+        print_picked(study, rule, output)
+
+
+def print_best(study: Study, output: Output, *, most: int | None = None) -> None:
+    """The table of the best trials, or the nearest where there are none."""
+    from widthwise.report import terminal
+
+    many = terminal.MOST_ROWS if most is None else most
+    for line in terminal.best_lines(study, most=many):
+        output.say(line)
+    if study.front:
+        output.show(terminal.best_table(study, output.console.width, most=many))
+        return
+    for line in terminal.near_lines(study):
+        output.say(line)
+
+
+def print_picked(study: Study, rule: str, output: Output) -> None:
+    """The trial that a rule picks: its metrics, and what it chooses for each layer."""
+    from widthwise.report.terminal import config_lines, trial_table
+
+    trial = study.pick(rule)
+    output.say(f"\nPicked by {rule!r}: trial {trial.number}")
+    output.show(trial_table(study, trial, output.console.width))
+    for line in config_lines(trial.config):
+        output.say(line)
+
+
+def print_study_json(study: Study, rule: str | None) -> None:
+    """What front.json holds, and what a rule picks."""
+    from widthwise.study import finite, trial_as_json
+
+    content = study.as_json()
+    if rule is not None:
+        content["picked"] = finite(trial_as_json(study.pick(rule)))
+    print_json(content)
+
+
+def _limits(config: SearchConfig, max_failures: int | None, trial_timeout: float | None) -> Any:
+    """When the search stops: the config's limits and those of the command line."""
+    from widthwise.limits import Limits
+
+    limits = Limits(trials=config.search.trials, timeout=config.search.timeout)
+    if max_failures is not None:
+        limits = replace(limits, max_failures=max_failures)
+    return limits if trial_timeout is None else replace(limits, trial_timeout=trial_timeout)

@@ -1,0 +1,255 @@
+"""widthwise train and test: a network's weights made, and how good they are."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from widthwise.cli import options
+from widthwise.cli.output import Output, check_new_file, print_json
+from widthwise.errors import UserError, unknown
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from widthwise.config import SearchConfig
+    from widthwise.data import Data
+    from widthwise.training import Epoch, History
+
+PARTS = ("val", "test")
+DEFAULT_METRICS = ("accuracy", "loss", "precision", "recall", "f1", "parameters", "model_size", "macs")
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands."""
+    app.command()(train)
+    app.command("test")(evaluate_network)
+
+
+def train(
+    config: options.OptionalConfig = None,
+    model: options.Model = None,
+    dataset: options.Dataset = None,
+    load: options.Load = None,
+    epochs: Annotated[int | None, typer.Option("--epochs", help="Passes over the training data.")] = None,
+    lr: Annotated[float | None, typer.Option("--lr", help="Learning rate.")] = None,
+    batch_size: options.BatchSize = None,
+    seed: options.Seed = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="By default MODEL.safetensors.")
+    ] = None,
+    force: options.Force = False,
+    device: options.Device = None,
+    assign: options.Set = None,
+    quiet: options.Quiet = False,
+) -> None:
+    """Train a network and save its best weights."""
+    output = Output(quiet=quiet)
+    given = {
+        "--model": model,
+        "--dataset": dataset,
+        "--load": load,
+        "--epochs": epochs,
+        "--lr": lr,
+        "--batch-size": batch_size,
+        "--seed": seed,
+    }
+    read = options.with_data_of_model(options.read_config(config, given, assign, device=device))
+    _check_named(read)
+    path = out or Path(f"{_file_name(read)}.safetensors")
+    check_new_file(path, force=force, ending=".safetensors")
+    options.check_device(device)
+    network, data = _network_and_data(read)
+    _introduce(read, network, data, output)
+    try:
+        history = _fit(read, network, data, output)
+    except KeyboardInterrupt:
+        _save(network, path)
+        output.say(f"Stopped by Ctrl-C; the best weights so far are in {path}")
+        raise typer.Exit(130) from None
+    _save(network, path)
+    output.say(_best_line(history))
+    output.say(f"Saved: {path}    use it: widthwise search CONFIG --load {path}")
+
+
+def evaluate_network(
+    config: options.OptionalConfig = None,
+    model: options.Model = None,
+    dataset: options.Dataset = None,
+    load: options.Load = None,
+    run: Annotated[Path | None, typer.Option("--run", help="A run folder, whose network is tested.")] = None,
+    trial: Annotated[
+        int | None, typer.Option("--trial", help="The network of this trial of the run.")
+    ] = None,
+    part: Annotated[
+        str | None, typer.Option("--part", metavar="val|test", help="By default both.", show_default=False)
+    ] = None,
+    metrics: Annotated[
+        str | None, typer.Option("--metrics", help="Names with commas between, as accuracy,f1[2].")
+    ] = None,
+    seed: options.Seed = None,
+    device: options.Device = None,
+    assign: options.Set = None,
+    json: options.Json = False,
+) -> None:
+    """Evaluate a network, or the network of a trial."""
+    from widthwise.metrics.catalogue import find_metric
+
+    output = Output(silent=json)
+    if part is not None and part not in PARTS:
+        raise unknown("part of the data", part, PARTS, where="--part")
+    names = [name.strip() for name in metrics.split(",")] if metrics else list(DEFAULT_METRICS)
+    for name in names:
+        find_metric(name, where="--metrics")
+    parts = [part] if part else list(PARTS)
+    if run is not None:
+        if any(value is not None for value in (config, model, dataset, load, seed)) or assign:
+            raise UserError("--run: has its own network and data; leave CONFIG, --model, --load and such out")
+        found = _test_run(run, trial, parts, names, output, device)
+    else:
+        if trial is not None:
+            raise UserError("--trial: needs --run, the run folder that it is from")
+        given = {"--model": model, "--dataset": dataset, "--load": load, "--seed": seed}
+        read = options.with_data_of_model(options.read_config(config, given, assign, device=device))
+        found = _test_network(read, parts, names, output, device)
+    if json:
+        from widthwise.study import finite
+
+        print_json(finite(found))
+    else:
+        from widthwise.report.tables import metric_table
+
+        output.show(metric_table(found))
+
+
+def train_first(
+    config: SearchConfig, folder: Path, output: Output, *, resume: bool
+) -> tuple[SearchConfig, nn.Module, Data]:
+    """The network that a search begins with, trained as the config says; a run that goes on has it already.
+
+    The config that is returned names the weights as those in the run folder.
+    """
+    from widthwise.models import load_model
+    from widthwise.problem import WEIGHTS
+
+    kept = folder / WEIGHTS
+    if resume and kept.is_file():
+        _, data = _network_and_data(replace(config, load_name=None))
+        _check_named(config)
+        network = load_model(str(config.model), checkpoint=kept, seed=config.seed)
+    else:
+        network, data = _network_and_data(config)
+        output.note(f"Training {config.model} on {config.dataset}")
+        history = _fit(config, network, data, Output(quiet=True))
+        output.note(_best_line(history))
+    return replace(config, load_name=str(kept)), network, data
+
+
+def _network_and_data(config: SearchConfig) -> tuple[nn.Module, Data]:
+    from widthwise.models import load_model
+    from widthwise.problem import load_dataset
+
+    _check_named(config)
+    network = load_model(str(config.model), seed=config.seed)
+    if config.load_name is not None:
+        load_model(network, checkpoint=config.load_name)
+    return network, load_dataset(config)
+
+
+def _check_named(config: SearchConfig) -> None:
+    for key in ("model", "dataset"):
+        if getattr(config, key) is None:
+            raise UserError(f"{config.source}: {key}: is missing; set it in the config or give --{key}")
+
+
+def _file_name(config: SearchConfig) -> str:
+    return str(config.model).replace(":", ".")
+
+
+def _introduce(config: SearchConfig, network: nn.Module, data: Data, output: Output) -> None:
+    from widthwise.report.problem import data_line, network_line
+
+    output.note(f"data:     {data_line(data)}")
+    output.note(f"network:  {network_line(config, network)}")
+
+
+def _fit(config: SearchConfig, network: nn.Module, data: Data, output: Output) -> History:
+    from widthwise.problem import device_of, training_settings
+    from widthwise.training import train as fit
+
+    settings = training_settings(config)
+
+    def told(epoch: Epoch) -> None:
+        output.note(
+            f"epoch {epoch.number:>4}  loss {epoch.train_loss:.4f}  validation loss {epoch.val_loss:.4f}  "
+            f"accuracy {epoch.val_accuracy:.4f}"
+        )
+
+    return fit(network, data, settings, seed=config.seed, device=device_of(config), progress=told)
+
+
+def _best_line(history: History) -> str:
+    best = history.best
+    return (
+        f"Best of {len(history.epochs)} epochs: {best.number}, validation accuracy {best.val_accuracy:.4f}, "
+        f"loss {best.val_loss:.4f}"
+    )
+
+
+def _save(network: nn.Module, path: Path) -> None:
+    from widthwise.models import save_checkpoint
+
+    save_checkpoint(network, path)
+
+
+def _test_network(
+    config: SearchConfig, parts: list[str], names: list[str], output: Output, device: str | None
+) -> dict[str, dict[str, float]]:
+    from widthwise.engine import evaluate
+    from widthwise.graph import Graph
+    from widthwise.models import check_data_fits_model
+    from widthwise.problem import device_of
+    from widthwise.report.problem import is_untrained
+
+    options.check_device(device)
+    network, data = _network_and_data(config)
+    check_data_fits_model(network, data)
+    _introduce(config, network, data, output)
+    if is_untrained(config):
+        output.warn(f"the weights of {config.model} are random; load trained ones with --load CHECKPOINT")
+    graph = Graph(network)
+    return {
+        part: evaluate(graph, data, metrics=names, loader=part, device=device_of(config)) for part in parts
+    }
+
+
+def _test_run(
+    run: Path, trial: int | None, parts: list[str], names: list[str], output: Output, device: str | None
+) -> dict[str, dict[str, float]]:
+    """The network of a run, in float or as a trial has it."""
+    from widthwise.engine import evaluate
+    from widthwise.problem import device_of, load_run, problem_of_run
+
+    options.check_device(device)
+    study = load_run(run)
+    problem = problem_of_run(run)
+    graph = problem.graph
+    if trial is not None:
+        try:
+            found = study.trials[trial] if trial >= 0 else None
+        except IndexError:
+            found = None
+        if found is None:
+            raise UserError(f"--trial: {run} has no trial {trial}; it has {study.summary.trials:,}, from 0")
+        graph = problem.evaluator.network(found.candidate)
+    _introduce(problem.config, problem.network, problem.data, output)
+    output.note(f"trial:    {'none, the float network' if trial is None else trial}")
+    chosen = options.DEVICES.get(device or "", "")
+    config = problem.config if not chosen else replace(problem.config, accelerator=chosen)  # type: ignore[arg-type]
+    return {
+        part: evaluate(graph, problem.data, metrics=names, loader=part, device=device_of(config))
+        for part in parts
+    }

@@ -1,0 +1,131 @@
+"""What a search is about, in lines for the terminal, and what its user should be warned of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from widthwise.config import QuantisationSearch, WidthSearch
+from widthwise.data import Data, data_note
+from widthwise.metrics.combine import sum_conflicts
+from widthwise.models import BUILT_IN_MODELS
+from widthwise.spaces.quantisation import QuantisationSpace
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from widthwise.config import SearchConfig
+    from widthwise.problem import Problem
+
+
+def problem_lines(problem: Problem) -> list[str]:
+    """Data, network, space, strategy, objectives and evaluation, a line each."""
+    config, search = problem.config, problem.config.search
+    return [
+        f"data:        {data_line(problem.data)}",
+        f"network:     {network_line(config, problem.network)}",
+        f"space:       {space_line(problem)}",
+        f"strategy:    {search.strategy.name}{_limits(problem)}",
+        f"objectives:  {_objectives(problem)}",
+        f"evaluation:  {_evaluation(problem)}",
+    ]
+
+
+def data_line(data: Data) -> str:
+    """What the data is, and how many samples its parts have."""
+    parts = getattr(data, "parts", None)
+    if not isinstance(parts, dict):
+        return data_note(data)
+    counts = ", ".join(f"{len(y):,} {part}" for part, (_, y) in parts.items())
+    return f"{data_note(data)} ({counts})"
+
+
+def network_line(config: SearchConfig, network: nn.Module) -> str:
+    """Its name, its size, and where its weights come from."""
+    count = sum(parameter.numel() for parameter in network.parameters())
+    name = config.model or type(network).__name__
+    return f"{name}, {count:,} parameters, {_weights(config)}"
+
+
+def space_line(problem: Problem) -> str:
+    """How many candidates there are, of how many decisions."""
+    space = problem.space
+    size = f"{space.size:,}" if space.size < 10**12 else f"{float(space.size):.2g}"
+    candidates, decisions = _plural(size, "candidate"), _plural(str(len(space.decisions)), "decision")
+    return f"{candidates} from {decisions}"
+
+
+def warnings_of(problem: Problem) -> list[str]:
+    """Untrained weights, sums that pull the wrong way, rules that apply to nothing."""
+    found = []
+    config, search = problem.config, problem.config.search
+    if is_untrained(config):
+        found.append(
+            f"the weights of {config.model} are random, so its accuracy says little; train it first "
+            "(--train), or load weights (--load CHECKPOINT)"
+        )
+    if search.summed:
+        found += sum_conflicts(search.objectives, search.direction)
+    if isinstance(problem.space, QuantisationSpace) and problem.space.unused:
+        found.append(
+            f'by = "name" leaves out the rules for types: {", ".join(problem.space.unused)}; set by = "type"'
+        )
+    return found
+
+
+def is_untrained(config: SearchConfig) -> bool:
+    """Whether the network is one of ours with random weights, and nothing will train it."""
+    space = config.searching.space if config.searching is not None else None
+    trains = isinstance(space, WidthSearch) and space.weights != "inherit"
+    return config.model in BUILT_IN_MODELS and config.load_name is None and not trains
+
+
+def _weights(config: SearchConfig) -> str:
+    if config.load_name is not None:
+        return f"weights from {config.load_name}"
+    if config.model in BUILT_IN_MODELS:
+        return f"random weights (seed {config.seed})"
+    return "weights as it comes"
+
+
+def _limits(problem: Problem) -> str:
+    search = problem.config.search
+    limits = [f"up to {search.trials:,} trials"] if search.trials is not None else []
+    limits += [f"{search.timeout:,g} s"] if search.timeout is not None else []
+    return f", {', '.join(limits)}" if limits else ""
+
+
+def _objectives(problem: Problem) -> str:
+    search = problem.config.search
+    named = [
+        f"{objective.name} ({objective.direction}"
+        f"{f', scale {objective.scale:g}' if objective.scale != 1 else ''})"
+        for objective in search.objectives
+    ]
+    if search.summed:
+        named = [
+            f"{search.direction} the sum of " + " + ".join(f"{o.scale:g} {o.name}" for o in search.objectives)
+        ]
+    bounds = f"; within {', '.join(map(str, search.constraints))}" if search.constraints else ""
+    return ", ".join(named) + bounds
+
+
+def _evaluation(problem: Problem) -> str:
+    search = problem.config.search
+    part = {"val": "validation", "test": "test"}[search.evaluation.part]
+    some = "" if search.evaluation.samples is None else f" (first {search.evaluation.samples:,} samples)"
+    where = f"on the {part} data{some}"
+    if isinstance(search.space, QuantisationSearch):
+        return f"{where}; candidates {problem.evaluator.mode}"
+    training = search.space.training
+    length = f"{training.epochs} epochs" if training.steps is None else f"{training.steps:,} steps"
+    how = {
+        "scratch": f"each candidate trained from random weights, {length}",
+        "inherit": f"each candidate cut from the network and tuned, {length}",
+        "supernet": f"candidates read off one network of shared weights, trained once, {length}",
+    }[search.space.weights]
+    seeds = f", {search.space.repeats} seeds each" if search.space.repeats > 1 else ""
+    return f"{where}; {how}{seeds}"
+
+
+def _plural(count: str, word: str) -> str:
+    return f"{count} {word}" if count == "1" else f"{count} {word}s"

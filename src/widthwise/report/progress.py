@@ -1,0 +1,99 @@
+"""The progress of a search: a live line on a terminal, elsewhere a plain line every so often."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from widthwise.limits import Progress
+from widthwise.report.terminal import shown_number
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.live import Live
+
+SECONDS_BETWEEN_LINES = 10.0
+BAR = 24
+
+
+class SearchProgress:
+    """To be given to a search as `progress`, inside `with`; writes to `console`, which is stderr's.
+
+    It begins to show with `start`, so that what is printed before it stands above.
+    """
+
+    def __init__(self, console: Console, *, enabled: bool = True) -> None:
+        self._console = console
+        self._enabled = enabled
+        self._live: Live | None = None
+        self._last: Progress | None = None
+        self._at = self._said = time.monotonic()
+
+    def start(self) -> None:
+        """Begin to show."""
+        self._at = self._said = time.monotonic()
+        if self._enabled and self._console.is_terminal and not self._console.is_dumb_terminal:
+            from rich.live import Live
+
+            self._live = Live(self, console=self._console, refresh_per_second=8)
+            self._live.start()
+
+    def __call__(self, progress: Progress) -> None:
+        """Take in how far the search is."""
+        self._last, self._at = progress, time.monotonic()
+        if self._live is None and self._enabled and self._at - self._said >= SECONDS_BETWEEN_LINES:
+            self._said = self._at
+            self._console.print(_line(progress, progress.seconds), soft_wrap=True)
+
+    def __rich__(self) -> RenderableType:
+        """The live line, its clock running on between two reports."""
+        from rich.text import Text
+
+        if self._last is None:
+            return Text("starting")
+        seconds = self._last.seconds + time.monotonic() - self._at
+        shown = f"{_bar(self._last)} {_line(self._last, seconds)}"
+        return Text(shown, no_wrap=True, overflow="ellipsis")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            if self._last is not None:  # the clock stands where the search ended
+                self._at = time.monotonic()
+            self._live.stop()
+
+
+def _bar(progress: Progress) -> str:
+    """A bar of BAR places, a third of its time or trials done: ━━━━━━━━────────────────."""
+    shares = [progress.trials / progress.total] if progress.total else []
+    if progress.timeout:
+        shares.append(progress.seconds / progress.timeout)
+    done = min(round(BAR * max(shares, default=0.0)), BAR)
+    return "━" * done + "─" * (BAR - done)
+
+
+def _line(progress: Progress, seconds: float) -> str:
+    """18/18 trials, 412 a second, 0.1/20,000 s, 6 on the front, best accuracy 0.73, average_bitwidth 0.4."""
+    total = "" if progress.total is None else f"/{_count(progress.total)}"
+    limit = "" if progress.timeout is None else f"/{progress.timeout:,.0f}"
+    rate = f"{progress.rate:,.0f} a second" if progress.rate >= 1 or not progress.rate else _slow(progress)
+    parts = [f"{_count(progress.trials)}{total} trials", rate, f"{seconds:,.1f}{limit} s"]
+    if progress.failed:
+        parts.append(f"{progress.failed:,} failed")
+    best = ", ".join(f"{name} {shown_number(name, value)}" for name, value in progress.best.items())
+    if best:
+        parts += [f"best {best}", f"{progress.front} on the front"]
+    return " · ".join(parts)
+
+
+def _slow(progress: Progress) -> str:
+    return f"{1 / progress.rate:,.1f} s each"
+
+
+def _count(number: int) -> str:
+    return f"{number:,}" if number < 10**12 else f"{float(number):.2g}"

@@ -1,0 +1,53 @@
+"""Tables for the terminal: metrics, formats, runs; text as it is, whatever it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from widthwise.report.terminal import shown_number, shown_seconds
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from widthwise.runs import RunSummary
+
+
+def plain_table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = ()) -> Table:
+    """Rows under headers; the columns named in `right` stand to the right."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for header in headers:
+        table.add_column(header, justify="right" if header in right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    return table
+
+
+def metric_table(found: Mapping[str, Mapping[str, float]]) -> Table:
+    """A row a metric, a column a part of the data."""
+    parts = list(found)
+    names = list(next(iter(found.values())))
+    rows = [[name, *(shown_number(name, found[part][name]) for part in parts)] for name in names]
+    return plain_table(["metric", *parts], rows, right=parts)
+
+
+def run_table(runs: Sequence[RunSummary]) -> Table:
+    """A row a run."""
+    rows = [
+        [
+            str(run.path),
+            run.created[:16].replace("T", " "),
+            f"{run.trials:,}",
+            f"{run.failed:,}",
+            shown_seconds(run.seconds) if run.trouble is None else "",
+            "can't be read" if run.trouble is not None else run.finished or "not finished",
+        ]
+        for run in runs
+    ]
+    return plain_table(
+        ["run", "made", "trials", "failed", "took", "ended because"], rows, right=["trials", "failed", "took"]
+    )

@@ -1,0 +1,195 @@
+"""A study in the terminal: what is searched, the best trials, why it ended and where everything is."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from widthwise.aim import is_hardware
+from widthwise.metrics.catalogue import METRICS
+from widthwise.widths.noise import SPREAD
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from widthwise.study import Study
+    from widthwise.trials import Trial
+
+MOST_ROWS = 30
+COLUMNS = ("number", "software_metrics", "hardware_metrics", "scaled_metrics")
+Row = tuple[str, Mapping[str, float], Mapping[str, float], Mapping[str, float]]
+
+
+def shown_number(name: str, value: float) -> str:
+    """A metric's value as people read it: shares and losses to three places, counts in full."""
+    if not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "infinite"
+    known = METRICS.get(name)
+    if known is None or known.kind == "quality":
+        return f"{value:.3f}"
+    if value == round(value) or abs(value) >= 1e5:
+        return f"{value:,.0f}"
+    return f"{value:,.2f}" if abs(value) >= 1e3 else f"{value:.4g}"
+
+
+def shown_metrics(metrics: Mapping[str, float]) -> list[str]:
+    """`accuracy 0.728` for each; with its spread where it has one: `accuracy 0.728 ± 0.004`."""
+    found = []
+    for name, value in metrics.items():
+        if name.endswith(SPREAD) and name.removesuffix(SPREAD) in metrics:
+            continue
+        spread = metrics.get(name + SPREAD)
+        more = "" if spread is None else f" ± {shown_number(name, spread)}"
+        found.append(f"{name} {shown_number(name, value)}{more}")
+    return found
+
+
+def best_table(study: Study, width: int, *, most: int = MOST_ROWS) -> Table:
+    """The trials of the front, and the float network to compare with, for a terminal of `width` columns."""
+    rows = [_trial_row(trial) for trial in study.front[:most]]
+    if study.record.settings.get("float"):
+        rows.append(_float_row(study))
+    return _table(rows, width)
+
+
+def trial_table(study: Study, trial: Trial, width: int) -> Table:
+    """One trial beside the float network."""
+    rows = [_trial_row(trial)]
+    if study.record.settings.get("float"):
+        rows.append(_float_row(study))
+    return _table(rows, width)
+
+
+def best_lines(study: Study, *, most: int = MOST_ROWS) -> list[str]:
+    """What stands above the table of the best trials; and why there is none."""
+    if not study.front:
+        summary = study.summary
+        if summary.trials == 0 and summary.cut:
+            return [f"No trial: all {summary.cut:,} candidates are out of bounds by their costs alone."]
+        if summary.trials == summary.failed:
+            return [f"No trial succeeded ({summary.failed:,} failed)."]
+        return ["No trial is within the bounds: " + ", ".join(_bounds(study)) + "."]
+    more = len(study.front) - most
+    left = f" (the first {most} of {len(study.front)}; --all shows the others)" if more > 0 else ""
+    return [f"Best trial(s){left}:"]
+
+
+def ending_lines(study: Study) -> list[str]:
+    """How many trials there were, how long they took, and why the search ended."""
+    summary = study.summary
+    extra = [f"{summary.failed:,} failed"] if summary.failed else []
+    extra += [f"{summary.cut:,} out of bounds by their costs, not evaluated"] if summary.cut else []
+    counts = f"{summary.trials:,} trials" + (f" ({', '.join(extra)})" if extra else "")
+    took = f"{counts} in {shown_seconds(study.seconds)}"
+    if study.interrupted is not None:
+        return [f"Stopped by {'Ctrl-C' if study.interrupted == 2 else 'SIGTERM'}: {took}; all are kept."]
+    return [f"{took}; ended because: {study.finished or 'it was stopped'}"]
+
+
+def where_lines(study: Study, folder: Path) -> list[str]:
+    """Where results are, and the commands that go on from here."""
+    quoted = shlex.quote(str(folder))
+    lines = [
+        f"Results: {quoted} (config.toml, front.json, study.db, weights.safetensors, log.txt)",
+        f"See them again: widthwise report {quoted}    every trial: widthwise trials {quoted}",
+    ]
+    if study.finished is None:
+        lines.append(f"Go on: {resume_command(folder)}")
+    return lines
+
+
+def resume_command(folder: Path) -> str:
+    """The command that goes on with a run: its resolved config has all options in it."""
+    return shlex.join(["widthwise", "search", str(folder / "config.toml"), "--resume", "--out", str(folder)])
+
+
+def near_lines(study: Study) -> list[str]:
+    """The trials nearest to the bounds, by how much each misses which; none where there is a front."""
+    from widthwise.constraints import nearest_candidates
+    from widthwise.front_rows import constraints_of
+
+    constraints = constraints_of(study.record)
+    if study.front or not constraints:
+        return []
+    block = study.trials.arrays()
+    metrics = {name: block.metrics[:, column] for column, name in enumerate(study.record.metrics)}
+    near = nearest_candidates(constraints, metrics) if len(block.numbers) else []
+    if not near:
+        return []
+    return ["The nearest:", *(f"  trial {block.numbers[found.row]}: {found}" for found in near)]
+
+
+def near_cost_lines(costs: Mapping[str, Any], constraints: Sequence[Any], chosen: Sequence[str]) -> list[str]:
+    """As `near_lines`, of candidates that were never evaluated: by their costs, each with what it chooses."""
+    from widthwise.constraints import nearest_candidates
+
+    known = [constraint for constraint in constraints if constraint.metric in costs]
+    near = nearest_candidates(known, costs)
+    return ["The nearest:", *(f"  {found}; with {chosen[found.row]}" for found in near)] if near else []
+
+
+def config_lines(config: Mapping[str, Any]) -> list[str]:
+    """What a trial chooses, a layer a line."""
+    layers: dict[str, list[str]] = {}
+    for name, value in config.items():
+        layer, _, key = name.rpartition("/")
+        layers.setdefault(layer, []).append(f"{key} {shown_choice(value)}" if layer else f"{key} {value}")
+    return [f"  {layer + ': ' if layer else ''}{', '.join(parts)}" for layer, parts in layers.items()]
+
+
+def shown_choices(choices: Sequence[Any]) -> str:
+    """The choices of a key: 8, or [2, 4, 8]."""
+    shown = [shown_choice(choice) for choice in choices]
+    return shown[0] if len(shown) == 1 else f"[{', '.join(shown)}]"
+
+
+def shown_choice(value: Any) -> str:
+    """A choice of a config: text as it is, a list with brackets."""
+    return f"[{', '.join(map(str, value))}]" if isinstance(value, list | tuple) else str(value)
+
+
+def shown_seconds(seconds: float) -> str:
+    """0.35 s, 12.4 s, 3 min 20 s, 2 h 5 min."""
+    if seconds < 1:
+        return f"{seconds:.2f} s"
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    minutes = int(seconds // 60)
+    if minutes < 120:
+        return f"{minutes} min {int(seconds % 60)} s"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def _bounds(study: Study) -> list[str]:
+    from widthwise.front_rows import constraints_of
+
+    return [str(constraint) for constraint in constraints_of(study.record)]
+
+
+def _trial_row(trial: Trial) -> Row:
+    return str(trial.number), trial.software_metrics, trial.hardware_metrics, trial.scaled_metrics
+
+
+def _float_row(study: Study) -> Row:
+    known = {name: math.nan if v is None else v for name, v in study.record.settings["float"].items()}
+    software = {name: value for name, value in known.items() if not is_hardware(name)}
+    hardware = {name: value for name, value in known.items() if is_hardware(name)}
+    return "float", software, hardware, study.aim.scaled(known)
+
+
+def _table(rows: Sequence[Row], width: int) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    cells = [(number, *map(shown_metrics, metrics)) for number, *metrics in rows]
+    needed = [max((len(", ".join(row[column])) for row in cells), default=0) for column in (1, 2, 3)]
+    separator = ", " if sum(map(max, needed, map(len, COLUMNS[1:]))) + 24 <= width else "\n"
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for name in COLUMNS:
+        table.add_column(name, justify="right" if name == "number" else "left", overflow="fold")
+    for number, *parts in cells:
+        table.add_row(str(number), *(separator.join(part) for part in parts))
+    return table
