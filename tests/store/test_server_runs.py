@@ -1,4 +1,4 @@
-"""Runs that keep their trials on a server: found through their folder, resumed, and without a password in it."""
+"""Runs that keep their trials on a server: found through their folder, resumed, with no password in it."""
 
 from __future__ import annotations
 
