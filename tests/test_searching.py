@@ -284,6 +284,12 @@ def test_limits_that_allow_nothing_are_refused(wrong):
         Limits(**wrong)
 
 
+@pytest.mark.parametrize(("batch_size", "timeout"), [(0, None), (2, 1.0)])
+def test_a_batch_size_that_can_not_be_is_refused(tmp_path, batch_size, timeout):
+    with pytest.raises(UserError, match=f"batch_size = {batch_size}"):
+        _search(tmp_path / "run", batch_size=batch_size, limits=Limits(trial_timeout=timeout))
+
+
 def test_progress_says_how_far_and_how_good(tmp_path):
     reports = []
     study = _search(

@@ -35,6 +35,18 @@ class Limits:
                 f"max_failures = {self.max_failures}; give 0 or more, or leave it out for no limit"
             )
 
+    def batch(self, given: int | None, natural: int) -> int:
+        """Candidates to evaluate at once: as given, else what is natural to the strategy."""
+        if given is not None and given < 1:
+            raise UserError(f"batch_size = {given}; give 1 or more")
+        if self.trial_timeout is None:
+            return given or natural
+        if given is not None and given > 1:
+            raise UserError(
+                f"trial_timeout needs candidates one at a time; batch_size = {given}, leave it out"
+            )
+        return 1
+
     def over(self, *, trials: int, seconds: float, failed_in_a_row: int, last_reason: str) -> str | None:
         """Why the search must stop now, or None."""
         if self.max_failures is not None and failed_in_a_row > self.max_failures:

@@ -84,7 +84,7 @@ def run_search(
     search = _Search(strategy, evaluator, writer, limits or Limits(), keep)
     if prune:
         search.judge = search.pruning()
-    search.batch = _batch_size(batch_size, strategy, search.limits)
+    search.batch = search.limits.batch(batch_size, strategy.batch)
     with stop_signals() as signals:
         try:
             study = search.run(signals, Callbacks(progress, saved))
@@ -302,13 +302,3 @@ class _Search:
             rate=(summary.trials - self.resumed_at) / here if here > 0 else 0.0,
             best=self.aim.best(self.front.values),
         )
-
-
-def _batch_size(given: int | None, strategy: Strategy, limits: Limits) -> int:
-    if given is not None and given < 1:
-        raise UserError(f"batch_size = {given}; give 1 or more")
-    if limits.trial_timeout is None:
-        return given or strategy.batch
-    if given is not None and given > 1:
-        raise UserError(f"trial_timeout needs candidates one at a time; batch_size = {given}, leave it out")
-    return 1
