@@ -15,6 +15,7 @@ from widthwise.formats.logarithmic import Log
 from widthwise.formats.microscaling import MXFloat, MXInt
 from widthwise.formats.minifloat import MinifloatDenorm, MinifloatIEEE
 from widthwise.formats.named import NamedFloat
+from widthwise.formats.notation import read
 from widthwise.formats.scaled import ScaledInteger
 from widthwise.formats.ternary import Ternary
 
@@ -56,6 +57,7 @@ __all__ = [
     "Ternary",
     "catalogue",
     "from_config",
+    "parse",
 ]
 
 
@@ -72,6 +74,14 @@ def from_config(config: Mapping[str, Any], *, where: str = "") -> Format | None:
     if not isinstance(name, str) or name not in BY_NAME:
         raise unknown("format", name, BY_NAME, where=where)
     return BY_NAME[name].from_config(params, where=where, name=name)
+
+
+def parse(text: str) -> Format:
+    """The format that is written so: as its repr, `fixed<8,4>`, `e4m3`, `mxint8/32`, or with a config's name.
+
+    Raises UserError that names what cannot be read and what comes nearest.
+    """
+    return read(text, BY_NAME)
 
 
 def catalogue() -> list[Row]:

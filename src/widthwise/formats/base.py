@@ -6,16 +6,20 @@ import dataclasses
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from widthwise.errors import UserError, nearest
+from widthwise.formats.notation import Notation, preset_of, written
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+Sign = Literal["any", "from 0", "above 0"]
 UNSET = ("NA", "na", "none", "None", None)  # what configs write for "not given"
 
 
+@dataclass(frozen=True, repr=False)
 class Format(ABC):
     """A number format: a frozen dataclass whose fields are its parameters and its config keys.
 
@@ -26,8 +30,22 @@ class Format(ABC):
     """
 
     names: ClassVar[tuple[str, ...]]  # in configs; the first is the one that we write
+    notation: ClassVar[Notation]
     aliases: ClassVar[Mapping[str, str]] = {}  # other config keys -> field
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}  # further names -> the parameters that they fix
+
+    def __repr__(self) -> str:
+        return written(self)
+
+    def _written_parts(self) -> str:
+        """What of the tensor has a scale of its own, as `/parts@axis`."""
+        axis: int | None = getattr(self, "axis", None)
+        return "" if axis is None else f"@{axis}"
+
+    @property
+    def elementwise(self) -> bool:
+        """Whether each element is rounded by itself: no scale follows the data or goes with a part."""
+        return True
 
     @abstractmethod
     def quantize(self, x: Tensor) -> Tensor:
@@ -66,14 +84,13 @@ class Format(ABC):
 
     def to_config(self) -> dict[str, Any]:
         """What `from_config` reads back as this format: its name and what differs from the defaults."""
-        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.init}  # type: ignore[arg-type]
-        name, fixed = self.names[0], {}
-        for preset, params in self.presets.items():
-            if len(params) > len(fixed) and all(values[key] == value for key, value in params.items()):
-                name, fixed = preset, dict(params)
-        defaults = {f.name: f.default for f in dataclasses.fields(self)}  # type: ignore[arg-type]
-        given = {k: v for k, v in values.items() if k not in fixed and v != defaults[k]}
-        return {"name": name} | {k: list(v) if isinstance(v, tuple) else v for k, v in given.items()}
+        name, fixed = preset_of(self, self.names[0])
+        config: dict[str, Any] = {"name": name}
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.name not in fixed and value != field.default:
+                config[field.name] = list(value) if isinstance(value, tuple) else value
+        return config
 
     @classmethod
     def from_config(cls, params: Mapping[str, Any], *, where: str = "", name: str | None = None) -> Self:
@@ -88,8 +105,11 @@ class Format(ABC):
         for key, value in fixed.items():
             if given.setdefault(key, value) != value:
                 raise UserError(f"{place}{name} has {key} = {value!r}, not {given[key]!r}; leave {key} out")
-        fields = dataclasses.fields(cls)  # type: ignore[arg-type]
-        missing = [f.name for f in fields if f.default is dataclasses.MISSING and f.name not in given]
+        missing = [
+            f.name
+            for f in dataclasses.fields(cls)
+            if f.default is dataclasses.MISSING and f.name not in given
+        ]
         if missing:
             raise UserError(f"{place}{name} needs {', '.join(missing)}")
         try:
@@ -100,7 +120,7 @@ class Format(ABC):
     @classmethod
     def _known(cls, params: Mapping[str, Any], name: str, place: str) -> dict[str, Any]:
         """What the config gives, by field; raises UserError for an unknown key and for one given twice."""
-        fields = {field.name for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+        fields = {field.name: field.type for field in dataclasses.fields(cls)}
         given: dict[str, Any] = {}
         for key, value in params.items():
             field = cls.aliases.get(key, key)
@@ -113,7 +133,8 @@ class Format(ABC):
                 continue
             if field in given:
                 raise UserError(f"{place}{name} is given {field} twice, once as {key}; leave one out")
-            given[field] = value
+            # the lab's system writes flags as 0 and 1 where all values of a table must be numbers
+            given[field] = bool(value) if fields[field] == "bool" and value in (0, 1) else value
         return given
 
 
@@ -143,13 +164,13 @@ def check_choice(format_name: str, key: str, value: object, allowed: Sequence[ob
         raise UserError(f"{format_name}: {key} = {value!r}; {hint}allowed: {listed}")
 
 
-def check_number(format_name: str, key: str, value: object, *, positive: bool) -> None:
-    """Raises UserError unless value is a finite number, above zero where `positive`, else zero or above."""
-    number = not isinstance(value, bool) and isinstance(value, int | float) and math.isfinite(value)
-    if not number or value < 0 or (positive and value == 0):  # type: ignore[operator]
-        raise UserError(
-            f"{format_name}: {key} = {value!r} is no finite number {'above' if positive else 'from'} 0"
-        )
+def check_number(format_name: str, key: str, value: object, allowed: Sign) -> None:
+    """Raises UserError unless value is a finite number of that sign."""
+    least = {"any": -math.inf, "from 0": 0.0, "above 0": math.ulp(0.0)}[allowed]
+    number = not isinstance(value, bool) and isinstance(value, int | float)
+    if not number or not math.isfinite(value) or value < least:  # type: ignore[arg-type, operator]
+        signs = "" if allowed == "any" else f" {allowed}"
+        raise UserError(f"{format_name}: {key} = {value!r} is no finite number{signs}")
 
 
 def _is_unset(value: object) -> bool:

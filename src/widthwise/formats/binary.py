@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, ClassVar
 from widthwise.errors import UserError
 from widthwise.formats.base import Format, check_flag, check_integer, parameter
 from widthwise.formats.exact import working
-from widthwise.formats.scales import SCALE_BITS, as_scales, as_table, as_values, listed
+from widthwise.formats.notation import Notation
+from widthwise.formats.scales import SCALE_BITS, as_scales, as_table, as_values, fixed
 from widthwise.formats.tiling import channels
 
 if TYPE_CHECKING:
@@ -32,6 +33,9 @@ class Binary(Format):
 
     names: ClassVar[tuple[str, ...]] = ("binary",)
     aliases: ClassVar[Mapping[str, str]] = {"scaling": "scaling_factor"}
+    notation: ClassVar[Notation] = Notation(
+        "binary", words={"01": ("bipolar", False), "scaled": ("scaling_factor", True)}, keys={"a": "scale"}
+    )
 
     width: int = parameter("bits of a value: 1", 1)
     bipolar: bool = parameter("-a and +a, or else 0 and a", True)
@@ -50,16 +54,12 @@ class Binary(Format):
         if self.axis is not None:
             check_integer("binary", "axis", self.axis, -8, 7)
         object.__setattr__(self, "scale", as_scales("binary", "scale", self.scale))
-
-    def __repr__(self) -> str:
-        scaled = ",scaled" if self.is_dynamic else f",{listed(self.scale)}" if self.scale else ""
-        along = f"@{self.axis}" if self.axis is not None else ""
-        return f"binary<{'±1' if self.bipolar else '01'}{scaled}>{along}"
+        if self.scale is not None:  # a scale that is fixed follows no data
+            object.__setattr__(self, "scaling_factor", False)
 
     @property
-    def is_dynamic(self) -> bool:
-        """Whether the scale follows the data."""
-        return self.scaling_factor and self.scale is None
+    def elementwise(self) -> bool:
+        return not self.scaling_factor and len(fixed(self.scale) or (1.0,)) == 1
 
     @property
     def bits(self) -> float:
@@ -67,8 +67,8 @@ class Binary(Format):
 
     @property
     def range(self) -> tuple[float, float]:
-        high = math.inf if self.is_dynamic else max(self.scale or (1.0,))  # type: ignore[type-var, arg-type]
-        return (-high if self.bipolar else 0.0), float(high)  # type: ignore[arg-type]
+        high = math.inf if self.scaling_factor else max(fixed(self.scale) or (1.0,))
+        return (-high if self.bipolar else 0.0), high
 
     def storage_bits(self, shape: Sequence[int]) -> int:
         scales = channels(shape, self.axis).blocks if self.scaling_factor or self.scale else 0
@@ -81,15 +81,15 @@ class Binary(Format):
         nan = y.clamp(0.0, 0.0)  # zero, or NaN
         signs = (y >= 0).to(y.dtype).mul_(2).sub_(1) if self.bipolar else (y > 0).to(y.dtype)
         signs.add_(nan)
-        if self.scale or self.is_dynamic:
+        if self.scale or self.scaling_factor:
             signs.mul_(self._scales(y))
         return signs.to(x.dtype)
 
     def clipped(self, x: Tensor) -> Tensor:
-        return super().clipped(x) if not self.is_dynamic else self.calibrated(x).clipped(x)
+        return super().clipped(x) if not self.scaling_factor else self.calibrated(x).clipped(x)
 
     def calibrated(self, x: Tensor) -> Binary:
-        if not self.is_dynamic or x.numel() == 0:
+        if not self.scaling_factor or x.numel() == 0:
             return self
         return dataclasses.replace(self, scale=as_values(self._scales(working(x))))
 
@@ -98,8 +98,8 @@ class Binary(Format):
         import torch
 
         tiles = channels(y.shape, self.axis)
-        if isinstance(self.scale, tuple):
-            return as_table(self.scale, tiles, y, repr(self))
+        if scales := fixed(self.scale):
+            return as_table(scales, tiles, y, repr(self))
         magnitudes = y.abs()
         means = magnitudes.mean(tiles.within, keepdim=True) if tiles.within else magnitudes
         info = torch.finfo(y.dtype)

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from widthwise.formats.base import check_flag, check_integer, parameter
+from widthwise.formats.bias import bias_or_usual, checked_bias
 from widthwise.formats.blocks import BlockFormat
 from widthwise.formats.exact import floor_exponents, held, log_exponents, log_grid, powers_of_two
 from widthwise.formats.minifloat import Grid
+from widthwise.formats.notation import Notation
 
 if TYPE_CHECKING:
     import torch
@@ -29,6 +31,9 @@ class BlockFP(BlockFormat):
     """
 
     names: ClassVar[tuple[str, ...]] = ("block_fp",)
+    notation: ClassVar[Notation] = Notation(
+        "block_fp", ("width", "exponent_width"), keys={"bias": "exponent_bias"}
+    )
 
     width: int = parameter("bits of an element: sign and mantissa, 2 to 24", 12)
     exponent_width: int = parameter("bits of the shared exponent, 1 to 8", 8)
@@ -40,17 +45,13 @@ class BlockFP(BlockFormat):
         self._check_blocks()
         check_integer("block_fp", "width", self.width, 2, 24)
         check_integer("block_fp", "exponent_width", self.exponent_width, 1, 8)
-        if self.exponent_bias is not None:
-            check_integer("block_fp", "exponent_bias", self.exponent_bias, 0, 255)
-
-    def __repr__(self) -> str:
-        bias = "" if self.exponent_bias is None else f",bias={self.exponent_bias}"
-        return f"block_fp<{self.width},{self.exponent_width}{bias}>{self._written_blocks()}"
+        bias = checked_bias("block_fp", self.exponent_bias, self.exponent_width, 0, 255)
+        object.__setattr__(self, "exponent_bias", bias)
 
     @property
     def exponents(self) -> tuple[int, int]:
         """Least and greatest shared exponent."""
-        bias = 2 ** (self.exponent_width - 1) - 1 if self.exponent_bias is None else self.exponent_bias
+        bias = bias_or_usual(self.exponent_bias, self.exponent_width)
         return -bias, 2**self.exponent_width - 1 - bias
 
     @property
@@ -95,6 +96,9 @@ class BlockMinifloat(BlockFormat):
     """
 
     names: ClassVar[tuple[str, ...]] = ("block_minifloat",)
+    notation: ClassVar[Notation] = Notation(
+        "block_minifloat", ("width", "exponent_width", "exponent_bias_width")
+    )
 
     width: int = parameter("bits of an element, 2 to 32", 8)
     exponent_width: int = parameter("bits of an element's exponent, 1 to 8 and below the width", 4)
@@ -105,10 +109,6 @@ class BlockMinifloat(BlockFormat):
         check_integer("block_minifloat", "width", self.width, 2, 32)
         check_integer("block_minifloat", "exponent_width", self.exponent_width, 1, min(8, self.width - 1))
         check_integer("block_minifloat", "exponent_bias_width", self.exponent_bias_width, 1, 8)
-
-    def __repr__(self) -> str:
-        widths = f"{self.width},{self.exponent_width},{self.exponent_bias_width}"
-        return f"block_minifloat<{widths}>{self._written_blocks()}"
 
     @property
     def grid(self) -> Grid:
@@ -164,6 +164,9 @@ class BlockLog(BlockFormat):
     """
 
     names: ClassVar[tuple[str, ...]] = ("block_log",)
+    notation: ClassVar[Notation] = Notation(
+        "block_log", ("width", "exponent_bias_width"), words={"zero": ("zero", True)}
+    )
 
     width: int = parameter("bits of an element, 2 to 8", 4)
     exponent_bias_width: int = parameter("bits of the shared bias, 1 to 8", 8)
@@ -174,10 +177,6 @@ class BlockLog(BlockFormat):
         check_integer("block_log", "width", self.width, 2, 8)
         check_integer("block_log", "exponent_bias_width", self.exponent_bias_width, 1, 8)
         check_flag("block_log", "zero", self.zero)
-
-    def __repr__(self) -> str:
-        zero = ",zero" if self.zero else ""
-        return f"block_log<{self.width},{self.exponent_bias_width}{zero}>{self._written_blocks()}"
 
     @property
     def element_bits(self) -> int:

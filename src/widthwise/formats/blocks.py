@@ -56,7 +56,11 @@ class BlockFormat(Format):
             )
         check_flag(name, "skip_first_dim", self.skip_first_dim)
 
-    def _written_blocks(self) -> str:
+    @property
+    def elementwise(self) -> bool:
+        return False
+
+    def _written_parts(self) -> str:
         sizes = self.block_size if isinstance(self.block_size, tuple) else (self.block_size,)
         listed = "x".join("all" if size == -1 else str(size) for size in sizes)
         along = "" if self.axis == -1 else f"@{self.axis}"

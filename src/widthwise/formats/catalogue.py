@@ -46,7 +46,7 @@ def row(fmt: type[Format]) -> Row:
     """The format's row."""
     name, *aliases = fmt.names
     example = fmt(**TYPICAL.get(name, {}))
-    fields = dataclasses.fields(fmt)  # type: ignore[arg-type]
+    fields = dataclasses.fields(fmt)
     return Row(
         name=name,
         aliases=(*aliases, *fmt.presets),

@@ -34,5 +34,6 @@ def straight_through(fmt: Format, x: Tensor) -> Tensor:
     this is fmt.quantize(x) alone. Source: Bengio et al. 2013; cut outside the range as in Hubara et al. 2016.
     """
     if torch.is_grad_enabled() and x.requires_grad:
-        return _StraightThrough.apply(x, fmt)
+        rounded: Tensor = _StraightThrough.apply(x, fmt)  # type: ignore[no-untyped-call]
+        return rounded
     return fmt.quantize(x)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from widthwise.errors import UserError
 from widthwise.formats.base import Format, check_flag, check_integer, parameter
 from widthwise.formats.exact import held, working
+from widthwise.formats.notation import Notation
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,10 +34,8 @@ class Integer(Format):
 
     names: ClassVar[tuple[str, ...]] = ("integer", "fixed")
     aliases: ClassVar[Mapping[str, str]] = {"is_signed": "signed"}
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "ufixed": {"signed": False},
-        "uint": {"signed": False},
-    }
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"ufixed": {"signed": False}}
+    notation: ClassVar[Notation] = Notation("fixed", ("width", "frac_width"))
 
     width: int = parameter("bits of a value, 1 to 32")
     frac_width: int | str | None = parameter(
@@ -52,12 +51,10 @@ class Integer(Format):
                 raise UserError(
                     f"integer: frac_width = {self.frac_width!r}; allowed: a whole number, {', '.join(AUTO)}"
                 )
-        elif self.frac_width is not None:
+        elif self.frac_width is None:
+            object.__setattr__(self, "frac_width", self.width // 2)
+        else:
             check_integer("integer", "frac_width", self.frac_width, -LIMIT, LIMIT)
-
-    def __repr__(self) -> str:
-        fraction = self.frac_width if self.is_auto else self.fraction
-        return f"{'' if self.signed else 'u'}fixed<{self.width},{fraction}>"
 
     @property
     def is_auto(self) -> bool:
@@ -67,9 +64,13 @@ class Integer(Format):
     @property
     def fraction(self) -> int:
         """Bits behind the binary point; may exceed the width (all values below 1) or be negative."""
-        if isinstance(self.frac_width, str):
+        if not isinstance(self.frac_width, int):
             raise UserError(f"{self!r} has no frac width before it is calibrated")
-        return self.width // 2 if self.frac_width is None else self.frac_width
+        return self.frac_width
+
+    @property
+    def elementwise(self) -> bool:
+        return not self.is_auto
 
     @property
     def codes(self) -> tuple[int, int]:

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from widthwise.formats.base import Format, check_flag, check_integer, parameter
+from widthwise.formats.bias import bias_or_usual, checked_bias
 from widthwise.formats.exact import held, log_grid, needs_double, working
+from widthwise.formats.notation import Notation
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,6 +26,9 @@ class Log(Format):
     """
 
     names: ClassVar[tuple[str, ...]] = ("log",)
+    notation: ClassVar[Notation] = Notation(
+        "log", ("width",), words={"zero": ("zero", True)}, keys={"bias": "exponent_bias"}
+    )
 
     width: int = parameter("bits of a value, 2 to 8")
     exponent_bias: int | None = parameter("what is taken off the exponent; none: 2^(width-2) - 1", None)
@@ -31,18 +36,14 @@ class Log(Format):
 
     def __post_init__(self) -> None:
         check_integer("log", "width", self.width, 2, 8)
-        if self.exponent_bias is not None:
-            check_integer("log", "exponent_bias", self.exponent_bias, 0, 255)
+        bias = checked_bias("log", self.exponent_bias, self.width - 1, 0, 255)
+        object.__setattr__(self, "exponent_bias", bias)
         check_flag("log", "zero", self.zero)
-
-    def __repr__(self) -> str:
-        bias = "" if self.exponent_bias is None else f",bias={self.exponent_bias}"
-        return f"log<{self.width}{bias}{',zero' if self.zero else ''}>"
 
     @property
     def exponents(self) -> tuple[int, int]:
         """Least and greatest exponent."""
-        bias = 2 ** (self.width - 2) - 1 if self.exponent_bias is None else self.exponent_bias
+        bias = bias_or_usual(self.exponent_bias, self.width - 1)
         return self.zero - bias, 2 ** (self.width - 1) - 1 - bias
 
     @property

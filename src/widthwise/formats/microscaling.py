@@ -12,6 +12,7 @@ from widthwise.formats.blocks import BLOCK_SIZE, BlockFormat
 from widthwise.formats.exact import floor_exponents, powers_of_two
 from widthwise.formats.minifloat import Grid
 from widthwise.formats.named import KINDS
+from widthwise.formats.notation import Notation
 
 if TYPE_CHECKING:
     import torch
@@ -37,7 +38,10 @@ class MXInt(BlockFormat):
 
     names: ClassVar[tuple[str, ...]] = ("mxint", "mxint_hardware")
     aliases: ClassVar[Mapping[str, str]] = {"parallelism": "block_size"}
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"mxint8": {"width": 8, "exponent_width": 8}}
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        f"mxint{width}": {"width": width} for width in (8, 6, 4)
+    }
+    notation: ClassVar[Notation] = Notation("mxint", ("width",), keys={"exponent": "exponent_width"})
 
     block_size: int | tuple[int, ...] = parameter(BLOCK_SIZE, 32, kw_only=True)
     width: int = parameter("bits of an element, 2 to 16; the specification has 8", 8)
@@ -49,10 +53,6 @@ class MXInt(BlockFormat):
         self._check_blocks()
         check_integer("mxint", "width", self.width, 2, 16)
         check_integer("mxint", "exponent_width", self.exponent_width, 2, 8)
-
-    def __repr__(self) -> str:
-        scale = "" if self.exponent_width == SCALE_BITS else f"<e{self.exponent_width}>"
-        return f"mxint{self.width}{scale}{self._written_blocks()}"
 
     @property
     def element_bits(self) -> int:
@@ -92,6 +92,7 @@ class MXFloat(BlockFormat):
     """
 
     names: ClassVar[tuple[str, ...]] = ("mxfp",)
+    notation: ClassVar[Notation] = Notation("mxfp", ("width", "exponent_width"))
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         **{f"mxfp{width}": {"width": width} for width in ELEMENTS},
         **{
@@ -117,9 +118,6 @@ class MXFloat(BlockFormat):
         if isinstance(self.exponent_width, bool) or self.exponent_width not in allowed:
             listed = ", ".join(f"{kind[1]} ({kind})" for kind in ELEMENTS[self.width])
             raise UserError(f"mxfp{self.width}: exponent_width = {self.exponent_width!r}; allowed: {listed}")
-
-    def __repr__(self) -> str:
-        return f"mxfp{self.width}_{self.element}{self._written_blocks()}"
 
     @property
     def element(self) -> str:

@@ -8,10 +8,15 @@ from typing import TYPE_CHECKING, ClassVar
 
 from widthwise.errors import UserError
 from widthwise.formats.base import Format, check_flag, check_integer, parameter
+from widthwise.formats.bias import bias_or_usual, checked_bias
 from widthwise.formats.exact import float_grid_, held, needs_double, working
+from widthwise.formats.notation import Notation
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+BIASES = (-64, 383)  # the least and the greatest exponent_bias
 
 
 @dataclass(frozen=True)
@@ -47,22 +52,16 @@ class Grid:
 
     def _overflowed(self, rounded: Tensor, y: Tensor, overflow: float) -> Tensor:
         """`rounded`, but `overflow` from the middle between `high` and the value that would come next."""
-        step = 2.0 ** (math.frexp(self.high)[1] - 1 - self.fraction_bits)
+        step = max(2.0 ** (math.frexp(self.high)[1] - 1 - self.fraction_bits), self.least_step)
         middle = self.high + step / 2
         tie_goes_up = int(self.high / step) % 2 == 1
         beyond = y.abs().ge(middle) if tie_goes_up else y.abs().gt(middle)
         return y.new_tensor(overflow).copysign(y).where(beyond, rounded)
 
 
-def _check_widths(name: str, width: int, exponent_width: int, bias: int | None, least_mantissa: int) -> None:
+def _check_widths(name: str, width: int, exponent_width: int, least_mantissa: int) -> None:
     check_integer(name, "width", width, 2 + least_mantissa, 32)
     check_integer(name, "exponent_width", exponent_width, 1, min(8, width - 1 - least_mantissa))
-    if bias is not None:
-        check_integer(name, "exponent_bias", bias, -64, 383)
-
-
-def _written(name: str, width: int, exponent_width: int, *extras: str | None) -> str:
-    return f"{name}<{','.join([str(width), str(exponent_width), *filter(None, extras)])}>"
 
 
 @dataclass(frozen=True, repr=False)
@@ -79,6 +78,12 @@ class MinifloatIEEE(Format):
     """
 
     names: ClassVar[tuple[str, ...]] = ("minifloat_ieee", "minifloat")
+    notation: ClassVar[Notation] = Notation(
+        "minifloat",
+        ("width", "exponent_width"),
+        words={"inf": ("infinities", True), "overflowing": ("saturating", False)},
+        keys={"bias": "exponent_bias"},
+    )
 
     width: int = parameter("bits of a value, 2 to 32")
     exponent_width: int = parameter("bits of the exponent, 1 to 8 and below the width")
@@ -89,7 +94,9 @@ class MinifloatIEEE(Format):
     infinities: bool = parameter("the greatest exponent is kept for infinities and NaN", False)
 
     def __post_init__(self) -> None:
-        _check_widths("minifloat_ieee", self.width, self.exponent_width, self.exponent_bias, 0)
+        _check_widths("minifloat_ieee", self.width, self.exponent_width, 0)
+        bias = checked_bias("minifloat_ieee", self.exponent_bias, self.exponent_width, *BIASES)
+        object.__setattr__(self, "exponent_bias", bias)
         check_flag("minifloat_ieee", "saturating", self.saturating)
         check_flag("minifloat_ieee", "infinities", self.infinities)
         if not (self.saturating or self.infinities):
@@ -99,15 +106,10 @@ class MinifloatIEEE(Format):
         if self.infinities and self.width - self.exponent_width < 2:
             raise UserError("minifloat_ieee: infinities need a mantissa; exponent_width is at most width - 2")
 
-    def __repr__(self) -> str:
-        bias = None if self.exponent_bias is None else f"bias={self.exponent_bias}"
-        rest = ("inf" if self.infinities else None, None if self.saturating else "overflowing")
-        return _written("minifloat", self.width, self.exponent_width, bias, *rest)
-
     @property
     def grid(self) -> Grid:
         """The value set."""
-        bias = 2 ** (self.exponent_width - 1) - 1 if self.exponent_bias is None else self.exponent_bias
+        bias = bias_or_usual(self.exponent_bias, self.exponent_width)
         fraction_bits = self.width - self.exponent_width - 1
         greatest = 2**self.exponent_width - 1 - self.infinities - bias
         if greatest < 1 - bias:  # one exponent bit with infinities: subnormals alone
@@ -139,6 +141,9 @@ class MinifloatDenorm(Format):
     """
 
     names: ClassVar[tuple[str, ...]] = ("minifloat_denorm",)
+    notation: ClassVar[Notation] = Notation(
+        "minifloat_denorm", ("width", "exponent_width"), keys={"bias": "exponent_bias"}
+    )
 
     width: int = parameter("bits of a value, 3 to 32")
     exponent_width: int = parameter("bits of the exponent, 1 to 8 and at least two below the width")
@@ -147,16 +152,14 @@ class MinifloatDenorm(Format):
     )
 
     def __post_init__(self) -> None:
-        _check_widths("minifloat_denorm", self.width, self.exponent_width, self.exponent_bias, 1)
-
-    def __repr__(self) -> str:
-        bias = None if self.exponent_bias is None else f"bias={self.exponent_bias}"
-        return _written("minifloat_denorm", self.width, self.exponent_width, bias)
+        _check_widths("minifloat_denorm", self.width, self.exponent_width, 1)
+        bias = checked_bias("minifloat_denorm", self.exponent_bias, self.exponent_width, *BIASES)
+        object.__setattr__(self, "exponent_bias", bias)
 
     @property
     def grid(self) -> Grid:
         """The value set: a mantissa of m bits has m - 1 behind its leading one."""
-        bias = 2 ** (self.exponent_width - 1) - 1 if self.exponent_bias is None else self.exponent_bias
+        bias = bias_or_usual(self.exponent_bias, self.exponent_width)
         mantissa_bits = self.width - self.exponent_width - 1
         high = 2.0 ** (2**self.exponent_width - 1 - bias) * (1 - 2.0**-mantissa_bits)
         return Grid(mantissa_bits - 1, -bias - 1, high)

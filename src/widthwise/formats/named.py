@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from widthwise.errors import UserError
 from widthwise.formats.base import Format, check_choice, check_flag, parameter
 from widthwise.formats.minifloat import Grid
+from widthwise.formats.notation import Notation
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -53,6 +54,9 @@ class NamedFloat(Format):
     """
 
     names: ClassVar[tuple[str, ...]] = ("named_float",)
+    notation: ClassVar[Notation] = Notation(
+        "named_float", ("kind",), words={"overflowing": ("saturating", False)}
+    )
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         name: {"kind": kind} for name, kind in PRESETS.items()
     }
@@ -67,9 +71,6 @@ class NamedFloat(Format):
             raise UserError(
                 f"{self.kind}: saturating = False; it has no infinities and no NaN, allowed: True"
             )
-
-    def __repr__(self) -> str:
-        return self.kind if self.saturating else f"{self.kind}<overflowing>"
 
     @property
     def grid(self) -> Grid:

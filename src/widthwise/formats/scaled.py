@@ -6,18 +6,20 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from widthwise.errors import UserError
 from widthwise.formats.base import Format, check_choice, check_flag, check_integer, parameter
 from widthwise.formats.exact import working
-from widthwise.formats.scales import SCALE_BITS, as_scales, as_table, as_values, listed
+from widthwise.formats.notation import Notation
+from widthwise.formats.scales import SCALE_BITS, as_scales, as_table, as_values
 from widthwise.formats.tiling import Tiling, channels, tiling
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 PER = ("tensor", "channel", "group")
+AXES = {"channel": 0, "group": -1}  # where none is given
 
 
 @dataclass(frozen=True, repr=False)
@@ -36,8 +38,18 @@ class ScaledInteger(Format):
     QuantizeLinear and DequantizeLinear.
     """
 
-    names: ClassVar[tuple[str, ...]] = ("scaled_integer", "scale_integer", "affine")
+    names: ClassVar[tuple[str, ...]] = ("scaled_integer", "scale_integer", "int")
     aliases: ClassVar[Mapping[str, str]] = {"is_signed": "signed"}
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "uint": {"signed": False},
+        "affine": {"symmetric": False},
+    }
+    notation: ClassVar[Notation] = Notation(
+        "int",
+        ("width",),
+        words={"affine": ("symmetric", False)},
+        keys={"scale": "scale", "zero": "zero_point"},
+    )
 
     width: int = parameter("bits of a code, 2 to 32")
     symmetric: bool = parameter("zero point 0 and codes of both signs alike", True)
@@ -64,15 +76,19 @@ class ScaledInteger(Format):
         self._check_zero_points()
 
     def _check_parts(self) -> None:
+        """Raises UserError for an axis or a size without parts; writes down what stands for "not given"."""
         if self.axis is not None:
             check_integer("scaled_integer", "axis", self.axis, -8, 7)
             if self.per == "tensor":
                 raise UserError('scaled_integer: axis goes with per = "channel" or "group"; leave it out')
-        if self.group_size is None:
-            return
+        elif self.per != "tensor":
+            object.__setattr__(self, "axis", AXES[self.per])
         if self.per != "group":
-            raise UserError('scaled_integer: group_size goes with per = "group"; leave it out')
-        if self.group_size != -1:
+            if self.group_size is not None:
+                raise UserError('scaled_integer: group_size goes with per = "group"; leave it out')
+        elif self.group_size is None:
+            object.__setattr__(self, "group_size", 32)
+        elif self.group_size != -1:
             check_integer("scaled_integer", "group_size", self.group_size, 1, 2**31)
 
     def _check_zero_points(self) -> None:
@@ -89,15 +105,6 @@ class ScaledInteger(Format):
             raise UserError(f"scaled_integer: {len(points)} zero points for {len(self.scale)} scales")  # type: ignore[arg-type]
         object.__setattr__(self, "zero_point", points)
 
-    def __repr__(self) -> str:
-        parts = [str(self.width), "" if self.symmetric else "affine"]
-        parts += [f"scale={listed(self.scale)}" if self.scale else ""]
-        parts += [f"zero={listed(self.zero_point)}" if self.zero_point else ""]
-        along = "" if self.axis is None else f"@{self.axis}"
-        size = f"{self.group_size or 32}".replace("-1", "all") if self.per == "group" else ""
-        scope = "" if self.per == "tensor" else f"/{self.per}{size}{along}"
-        return f"{'' if self.signed else 'u'}int<{','.join(filter(None, parts))}>{scope}"
-
     @property
     def codes(self) -> tuple[int, int]:
         """Least and greatest integer code."""
@@ -111,7 +118,8 @@ class ScaledInteger(Format):
         """Scales of tensors and channels are left out, those of groups are counted: their number is known."""
         if self.per != "group" or self.group_size == -1:
             return float(self.width)
-        return self.width + self._bits_of_part / (self.group_size or 32)
+        assert self.group_size is not None  # _check_parts wrote it down
+        return self.width + self._bits_of_part / self.group_size
 
     @property
     def _bits_of_part(self) -> int:
@@ -132,10 +140,21 @@ class ScaledInteger(Format):
 
     def tiling(self, shape: Sequence[int]) -> Tiling:
         """The parts of a tensor of this shape that have a scale of their own."""
-        if self.per == "group":
-            axis = -1 if self.axis is None else self.axis
-            return tiling(tuple(shape), self.group_size or 32, axis=axis)
-        return channels(shape, (self.axis or 0) if self.per == "channel" else None)
+        if self.per != "group":
+            return channels(shape, self.axis)
+        assert self.axis is not None  # _check_parts wrote both down
+        assert self.group_size is not None
+        return tiling(tuple(shape), self.group_size, axis=self.axis)
+
+    @property
+    def elementwise(self) -> bool:
+        return isinstance(self.scale, tuple) and len(self.scale) == 1
+
+    def _written_parts(self) -> str:
+        if self.per == "tensor":
+            return ""
+        size = "" if self.per == "channel" else "all" if self.group_size == -1 else str(self.group_size)
+        return f"/{self.per}{size}{'' if self.axis == AXES[self.per] else f'@{self.axis}'}"
 
     def quantize(self, x: Tensor) -> Tensor:
         if x.numel() == 0:

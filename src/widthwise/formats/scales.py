@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from widthwise.errors import UserError
-from widthwise.formats.base import check_number
+from widthwise.formats.base import Sign, check_number
 from widthwise.formats.tiling import Tiling
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 SCALE_BITS = 32  # what storing one takes: a float32
 
 
-def as_scales(name: str, key: str, value: object, *, positive: bool = True) -> tuple[float, ...] | None:
+def as_scales(name: str, key: str, value: object, allowed: Sign = "above 0") -> tuple[float, ...] | None:
     """A number or a list of them as a tuple, None as it is; raises UserError for what is no such number."""
     if value is None:
         return None
@@ -22,8 +22,13 @@ def as_scales(name: str, key: str, value: object, *, positive: bool = True) -> t
     if not numbers:
         raise UserError(f"{name}: {key} is empty; allowed: a number, or a list of them")
     for number in numbers:
-        check_number(name, key, number, positive=positive)
+        check_number(name, key, number, allowed)
     return tuple(float(number) for number in numbers)
+
+
+def fixed(value: tuple[float, ...] | float | None) -> tuple[float, ...] | None:
+    """A field that `as_scales` has read: a tuple, or None where nothing is fixed."""
+    return value if isinstance(value, tuple) else None
 
 
 def as_table(values: tuple[float, ...], tiles: Tiling, like: Tensor, name: str) -> Tensor:
@@ -38,9 +43,3 @@ def as_table(values: tuple[float, ...], tiles: Tiling, like: Tensor, name: str) 
 def as_values(table: Tensor) -> tuple[float, ...]:
     """The numbers of a table, exactly."""
     return tuple(table.flatten().tolist())
-
-
-def listed(values: object) -> str:
-    """One number as it is, several as their count: for a format's repr."""
-    numbers = values if isinstance(values, tuple) else (values,)
-    return f"{numbers[0]:g}" if len(numbers) == 1 else f"[{len(numbers)}]"

@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, ClassVar
 
 from widthwise.formats.base import Format, check_flag, check_integer, check_number, parameter
 from widthwise.formats.exact import working
-from widthwise.formats.scales import SCALE_BITS, as_scales, as_table, as_values, listed
+from widthwise.formats.notation import Notation
+from widthwise.formats.scales import SCALE_BITS, as_scales, as_table, as_values, fixed
 from widthwise.formats.tiling import Tiling, channels
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-OF_MEAN, OF_MEDIAN, OF_MAX = 0.75, 0.75, 0.05  # the threshold's share of each statistic of the magnitudes
+# the threshold's share of each statistic of the magnitudes; the first that is given counts
+SHARES = {"mean": 0.75, "max": 0.05, "median": 0.75}
 
 
 @dataclass(frozen=True, repr=False)
@@ -35,6 +37,9 @@ class Ternary(Format):
 
     names: ClassVar[tuple[str, ...]] = ("ternary",)
     aliases: ClassVar[Mapping[str, str]] = {"scaling": "scaling_factor", "maximum": "max"}
+    notation: ClassVar[Notation] = Notation(
+        "ternary", words={"scaled": ("scaling_factor", True)}, keys={"t": "threshold", "a": "scale"}
+    )
 
     width: int = parameter("bits of a value: 2", 2)
     scaling_factor: bool = parameter("a is the mean magnitude above the threshold, or else 1", False)
@@ -50,29 +55,31 @@ class Ternary(Format):
     def __post_init__(self) -> None:
         check_integer("ternary", "width", self.width, 2, 2)
         check_flag("ternary", "scaling_factor", self.scaling_factor)
-        for key in ("mean", "median", "max"):
-            if getattr(self, key) is not None:
-                check_number("ternary", key, getattr(self, key), positive=False)
         if self.axis is not None:
             check_integer("ternary", "axis", self.axis, -8, 7)
-        object.__setattr__(
-            self, "threshold", as_scales("ternary", "threshold", self.threshold, positive=False)
-        )
-        object.__setattr__(self, "scale", as_scales("ternary", "scale", self.scale, positive=False))
+        object.__setattr__(self, "threshold", self._read_threshold())
+        object.__setattr__(self, "scale", as_scales("ternary", "scale", self.scale, "from 0"))
+        if self.scale is not None:  # a scale that is fixed follows no data
+            object.__setattr__(self, "scaling_factor", False)
 
-    def __repr__(self) -> str:
-        parts = [f"t={listed(self.fixed_threshold)}"] if self.fixed_threshold else []
-        parts += [f"a={listed(self.scale)}"] if self.scale else ["scaled"] if self.scaling_factor else []
-        along = f"@{self.axis}" if self.axis is not None else ""
-        return f"ternary{'<' + ','.join(parts) + '>' if parts else ''}{along}"
+    def _read_threshold(self) -> tuple[float, ...] | None:
+        """The threshold as given, or else from the first statistic; these are then forgotten."""
+        threshold = as_scales("ternary", "threshold", self.threshold, "from 0")
+        for key, share in SHARES.items():
+            value = getattr(self, key)
+            if value is None:
+                continue
+            check_number("ternary", key, value, "from 0" if threshold is None else "any")
+            threshold = threshold or (share * value,)
+            object.__setattr__(self, key, None)
+        return threshold
 
     @property
-    def fixed_threshold(self) -> tuple[float, ...] | None:
-        """The threshold where it does not follow the data."""
-        if isinstance(self.threshold, tuple):
-            return self.threshold
-        given = ((OF_MEAN, self.mean), (OF_MAX, self.max), (OF_MEDIAN, self.median))
-        return next(((share * value,) for share, value in given if value is not None), None)
+    def elementwise(self) -> bool:
+        return (
+            len(fixed(self.threshold) or ()) == 1 == len(fixed(self.scale) or (1.0,))
+            and not self.scaling_factor
+        )
 
     @property
     def bits(self) -> float:
@@ -80,9 +87,7 @@ class Ternary(Format):
 
     @property
     def range(self) -> tuple[float, float]:
-        if self.scaling_factor and self.scale is None:
-            return -math.inf, math.inf
-        greatest = max(self.scale) if isinstance(self.scale, tuple) else 1.0
+        greatest = math.inf if self.scaling_factor else max(fixed(self.scale) or (1.0,))
         return -greatest, greatest
 
     def storage_bits(self, shape: Sequence[int]) -> int:
@@ -107,31 +112,29 @@ class Ternary(Format):
         return super().clipped(x) if fixed is self else fixed.clipped(x)
 
     def calibrated(self, x: Tensor) -> Ternary:
-        if x.numel() == 0 or (self.fixed_threshold and (self.scale or not self.scaling_factor)):
+        if x.numel() == 0 or (self.threshold is not None and not self.scaling_factor):
             return self
         magnitudes = working(x).abs()
         tiles = channels(x.shape, self.axis)
         threshold = self._thresholds(magnitudes, tiles)
         scale = self.scale
-        if self.scaling_factor and scale is None:
+        if self.scaling_factor:
             scale = as_values(self._scales(magnitudes, magnitudes > threshold, tiles))
-        return dataclasses.replace(
-            self, threshold=as_values(threshold), scale=scale, mean=None, median=None, max=None
-        )
+        return dataclasses.replace(self, threshold=as_values(threshold), scale=scale)
 
     def _thresholds(self, magnitudes: Tensor, tiles: Tiling) -> Tensor:
         import torch
 
-        if self.fixed_threshold:
-            return as_table(self.fixed_threshold, tiles, magnitudes, repr(self))
+        if threshold := fixed(self.threshold):
+            return as_table(threshold, tiles, magnitudes, repr(self))
         means = magnitudes.mean(tiles.within, keepdim=True) if tiles.within else magnitudes
-        return means.mul(OF_MEAN).clamp_max_(torch.finfo(magnitudes.dtype).max)
+        return means.mul(SHARES["mean"]).clamp_max_(torch.finfo(magnitudes.dtype).max)
 
     def _scales(self, magnitudes: Tensor, above: Tensor, tiles: Tiling) -> Tensor:
         import torch
 
-        if isinstance(self.scale, tuple):
-            return as_table(self.scale, tiles, magnitudes, repr(self))
+        if scales := fixed(self.scale):
+            return as_table(scales, tiles, magnitudes, repr(self))
         kept = magnitudes * above
         if not tiles.within:
             return kept
