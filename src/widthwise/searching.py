@@ -151,7 +151,7 @@ class _Search:
         if callbacks.progress is not None:
             callbacks.progress(self.progress())
         ended = reason or f"stopped by signal {signals.received}"
-        logger.info("%s; %d trials, %d failed", ended, self.tally.summary.trials, self.tally.summary.failed)
+        logger.info("%s; %d trials", ended, self.tally.summary.trials)
         return self.study(reason, signals.received if reason is None else None)
 
     def resume(self) -> None:
@@ -166,13 +166,8 @@ class _Search:
 
     def over(self) -> str | None:
         """Why no further batch may begin, or None."""
-        tally = self.tally
-        return self.limits.over(
-            trials=tally.summary.trials,
-            seconds=self.seconds,
-            failed_in_a_row=tally.longest,
-            last_reason=tally.reason,
-        )
+        done, streak, why = self.tally.summary.trials, self.tally.longest, self.tally.reason
+        return self.limits.over(trials=done, seconds=self.seconds, failed_in_a_row=streak, last_reason=why)
 
     def step(self, signals: StopSignals) -> str | None:
         """One batch; returns why there is none."""
@@ -289,8 +284,7 @@ class _Search:
     def progress(self) -> Progress:
         """How far it is."""
         summary = self.tally.summary
-        here = time.monotonic() - self.began
-        left = self.record.space.size - summary.cut
+        here, left = time.monotonic() - self.began, self.record.space.size - summary.cut
         return Progress(
             trials=summary.trials,
             total=left if self.limits.trials is None else min(self.limits.trials, left),
