@@ -72,7 +72,7 @@ class Supernet:
             inputs = self._side(Member(owner, "in"), numbers)
             outputs = self._side(Member(owner, "out"), numbers)
             if owner in layers:
-                resize_attributes(self._layers[owner], inputs, outputs)
+                resize_attributes(self._layers[owner], inputs, outputs, like=layers[owner])
                 found = sliced(layers[owner], inputs, outputs, torch.default_generator)
                 tensors |= {f"{owner}.{name}": tensor for name, tensor in found.items()}
             elif outputs is not None:

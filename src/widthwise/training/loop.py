@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -19,6 +20,9 @@ from widthwise.training.settings import OPTIMIZERS, OptimizerName, Schedule, Set
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
+
+
+TEMPERATURE = 2.0  # of distillation: softened outputs tell more about the classes that are alike
 
 
 def fit(
@@ -69,16 +73,18 @@ def train(
     *,
     seed: int = 0,
     device: str = "cpu",
+    teacher: nn.Module | None = None,
     progress: Callable[[Epoch], None] | None = None,
 ) -> History:
-    """As `fit`, with settings that are checked already."""
+    """As `fit`, with settings that are checked already; `teacher` is the network that `distil` is about."""
     check_device(device, settings)
     trained = parameters_to_train(model)
     done: list[Epoch] = []
     with at_work(model, device, seed) as best:
         check_data_fits_model(model, data)
         batches, val = shuffled(data.train_dataloader(), seed), data.val_dataloader()
-        stepper = Stepper(make_optimizer(trained, settings), settings, device, passes_of(batches))
+        optimizer = make_optimizer(trained, settings)
+        stepper = Stepper(optimizer, settings, device, passes_of(batches), teacher=teacher)
         while not stepper.finished(done):
             train_loss = _train_once(model, batches, stepper)
             result = score(model, val, device=device)
@@ -101,9 +107,15 @@ class Stepper:
     device: str
     per_pass: int | None  # batches of a pass, where the loader knows
     taken: int = 0
+    teacher: nn.Module | None = None  # whose outputs the loss is about too; on the device, in eval mode
 
     def __post_init__(self) -> None:
         import torch
+
+        if not self.settings.distil:
+            self.teacher = None
+        if self.teacher is not None:
+            self.teacher = copy.deepcopy(self.teacher).to(self.device).eval()
 
         self.mixed_type = torch.bfloat16
         if self.settings.mixed_precision and not torch.cuda.is_bf16_supported():
@@ -129,7 +141,21 @@ class Stepper:
         with torch.autocast(kind, self.mixed_type, enabled=self.settings.mixed_precision):
             scores = _forward(model, x.to(self.device))
             check_labels(y, scores)
-            return cross_entropy(scores, y.to(self.device), label_smoothing=self.settings.label_smoothing)
+            loss = cross_entropy(scores, y.to(self.device), label_smoothing=self.settings.label_smoothing)
+            if self.teacher is None:
+                return loss
+            share = self.settings.distil
+            return (1 - share) * loss + share * self._distance(self.teacher, scores, x)
+
+    def _distance(self, teacher: nn.Module, scores: Tensor, x: Tensor) -> Tensor:
+        """Kullback-Leibler divergence of a batch's scores from the teacher's, both softened."""
+        import torch
+        from torch.nn.functional import kl_div, log_softmax
+
+        with torch.no_grad():
+            wanted = log_softmax(teacher(x.to(self.device)) / TEMPERATURE, dim=1)
+        found = log_softmax(scores / TEMPERATURE, dim=1)
+        return TEMPERATURE**2 * kl_div(found, wanted, reduction="batchmean", log_target=True)
 
     def backward(self, loss: Tensor) -> None:
         """Adds the gradient of the loss to what gradients there are."""

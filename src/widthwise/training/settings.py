@@ -23,8 +23,9 @@ class Settings:
     epochs: passes over the training data. steps: optimiser steps instead; the last pass may be part of one.
     schedule: how the learning rate goes from step to step: down to 0 along a cosine or a line, up along a
     line and then down along a cosine (one-cycle), or not at all. patience: epochs without a better one after
-    which training stops. mixed_precision: bfloat16 or float16 where it is safe; only on a GPU. Raises
-    UserError for values out of range.
+    which training stops. distil: the share of the loss that is the distance from a teacher's outputs, where
+    there is a teacher (Hinton et al. 2015). mixed_precision: bfloat16 or float16 where it is safe; only
+    on a GPU. Raises UserError for values out of range.
     """
 
     epochs: int = 100
@@ -36,6 +37,7 @@ class Settings:
     schedule: Schedule = "cosine"
     label_smoothing: float = 0.0
     patience: int | None = None
+    distil: float = 0.0
     mixed_precision: bool = False
 
     def __post_init__(self) -> None:
@@ -52,6 +54,8 @@ class Settings:
             value = getattr(self, name)
             if isinstance(value, bool) or not 0 <= value < 1:
                 raise UserError(f"{name} = {value!r} is no number from 0 up to, not including, 1")
+        if isinstance(self.distil, bool) or not 0 <= self.distil <= 1:
+            raise UserError(f"distil = {self.distil!r} is no share from 0 to 1")
         if self.optimizer not in OPTIMIZERS:
             raise unknown("optimizer", self.optimizer, OPTIMIZERS)
         if self.schedule not in SCHEDULES:

@@ -158,7 +158,12 @@ def _dependency_graph(model: nn.Module, example: Sequence[Any]) -> Any:
         with warnings.catch_warnings(), torch.enable_grad():
             warnings.simplefilter("ignore")  # about parameters and operations: both are checked afterwards
             graph = torch_pruning.DependencyGraph()
-            return graph.build_dependency(model, example_inputs=tuple(example), verbose=False)
+            return graph.build_dependency(
+                model,
+                example_inputs=tuple(example),
+                forward_fn=lambda network, inputs: network(*inputs),  # its own tries twice and hides errors
+                verbose=False,
+            )
     except Exception as error:
         place = f" in {entered[-1]}" if entered else ""
         raise UserError(

@@ -49,7 +49,7 @@ class WidthEvaluator:
             are then means, and NAME_spread their standard deviations.
         importance: what shrinking keeps. halving: stops candidates of a batch early, by all `objectives`
         (names of
-            metrics in `metrics`, by default all of them); they fail with the epoch they came to.
+            metrics in `metrics`, by default all of them): they count as pruned.
         loader: the part of the data to judge on; samples: only the first so many.
 
     A candidate whose training diverges fails alone, with the epoch and the loss.
@@ -113,18 +113,19 @@ class WidthEvaluator:
         """The metrics of candidates [K, D], in their order; those that fail do so alone, with the reason."""
         costs = self.costs(candidates)
         failures: dict[int, str] = {}
+        stopped: frozenset[int] = frozenset()
         quality = {name: np.full((len(candidates), self.repeats), np.nan) for name in self.quality}
         if self.quality and self.halving is not None and self.mode != "supernet":
-            self._halved(candidates, costs, quality, failures)
+            stopped = self._halved(candidates, costs, quality, failures)
         elif self.quality:
             self._trained(candidates, np.arange(len(candidates)), self.settings, quality, failures)
         metrics: dict[str, FloatArray] = dict(costs)
         for name, values in quality.items():
-            values[list(failures)] = np.nan
+            values[[*failures, *stopped]] = np.nan
             metrics[name], spread = mean_and_spread(values)
             if self.repeats > 1:
                 metrics[name + SPREAD] = spread
-        return Results(metrics, failures)
+        return Results(metrics, failures, stopped)
 
     def costs(self, candidates: IntArray) -> dict[str, FloatArray]:
         """The cost metrics of candidates [K, D], exactly and without training."""
@@ -175,7 +176,8 @@ class WidthEvaluator:
         )
         if self.mode == "inherit":
             reestimate_norms(model.to(self.device), self.data.train_dataloader(), device=self.device)
-        train(model.to(self.device), self.data, settings, seed=seed, device=self.device)
+        teacher = self.graph.model if self.mode == "inherit" else None
+        train(model.to(self.device), self.data, settings, seed=seed, device=self.device, teacher=teacher)
         return model
 
     def _supernet(self, seed: int) -> Supernet:
@@ -223,22 +225,20 @@ class WidthEvaluator:
         costs: Mapping[str, FloatArray],
         quality: dict[str, FloatArray],
         failures: dict[int, str],
-    ) -> None:
-        """As `_trained`, but only the candidates that do best on a part of the epochs get all of them."""
-        counts_steps = self.settings.steps is not None
-        full = self.settings.steps or self.settings.epochs
-        unit = "steps" if counts_steps else "epochs"
+    ) -> frozenset[int]:
+        """As `_trained`, but only the best on part of the epochs get all of them; the rows of the others."""
 
         def evaluate(rows: IntArray, budget: int) -> FloatArray:
-            settings = _with_budget(self.settings, budget)
-            self._trained(candidates, rows, settings, quality, failures)
+            self._trained(candidates, rows, _with_budget(self.settings, budget), quality, failures)
             known = {**costs, **{name: values.mean(axis=1) for name, values in quality.items()}}
             columns = [_maximised(known[name], self.directions[name])[rows] for name in self.objectives]
-            return np.stack(columns, axis=1)
+            table = np.stack(columns, axis=1)
+            table[np.isin(rows, list(failures))] = np.nan
+            return table
 
+        full = self.settings.steps or self.settings.epochs
         result = successive_halving(len(candidates), evaluate, full=full, halving=self.halving)
-        for row, budget in result.stopped.items():
-            failures[row] = f"stopped after {budget} of {full} {unit}: others did better"
+        return frozenset(result.stopped)
 
 
 def _with_budget(settings: Settings, budget: int) -> Settings:

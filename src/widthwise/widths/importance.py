@@ -74,7 +74,8 @@ def _scores(
 
 def _has_weights(module: nn.Module, member: Member) -> bool:
     grouped = isinstance(module, _ConvNd) and blocks(module) > 1 and member.side == "in"
-    return isinstance(module, nn.Linear | _ConvNd | nn.Embedding) and not grouped
+    weighted = isinstance(module, nn.Linear | _ConvNd | nn.Embedding) and not grouped
+    return weighted and not (member.side == "in" and axes(module)["weight"].inputs is None)
 
 
 def _per_channel(module: nn.Module, member: Member, element: PerParameter) -> Tensor:

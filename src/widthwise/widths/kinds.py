@@ -82,13 +82,16 @@ def mixes_channels(module: nn.Module) -> bool:
     return blocks(module) > 1
 
 
-def set_sizes(module: nn.Module, inputs: int, outputs: int) -> None:
-    """Gives a layer new sizes in its attributes; its tensors are the caller's business."""
+def set_sizes(module: nn.Module, inputs: int, outputs: int, *, like: nn.Module) -> None:
+    """Gives a layer new sizes in its attributes; its tensors are the caller's business.
+
+    `like` is the layer at its first sizes: at others a grouped convolution may look like a depthwise one.
+    """
     if isinstance(module, nn.Linear):
         module.in_features, module.out_features = inputs, outputs
     elif isinstance(module, _ConvNd):
-        if is_depthwise(module):
-            inputs = outputs // (module.out_channels // module.in_channels)
+        if isinstance(like, _ConvNd) and is_depthwise(like):
+            inputs = outputs // (like.out_channels // like.in_channels)
             module.groups = inputs
         module.in_channels, module.out_channels = inputs, outputs
     elif isinstance(module, _BatchNorm | _InstanceNorm):

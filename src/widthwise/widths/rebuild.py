@@ -46,11 +46,13 @@ def changed_sides(groups: Groups, changes: Mapping[str, Change]) -> dict[Member,
     return {member: channels for member, channels in sides.items() if channels is not None}
 
 
-def resize_attributes(module: nn.Module, inputs: Channels | None, outputs: Channels | None) -> None:
-    """Gives a layer the sizes of its new sides; its tensors stay as they are."""
-    new_in = inputs.size if inputs is not None else channel_count(module, "in") or 0
-    new_out = outputs.size if outputs is not None else channel_count(module, "out") or 0
-    set_sizes(module, new_in, new_out)
+def resize_attributes(
+    module: nn.Module, inputs: Channels | None, outputs: Channels | None, *, like: nn.Module
+) -> None:
+    """Gives a layer the sizes of its new sides; its tensors stay as they are. For `like` see set_sizes."""
+    new_in = inputs.size if inputs is not None else channel_count(like, "in") or 0
+    new_out = outputs.size if outputs is not None else channel_count(like, "out") or 0
+    set_sizes(module, new_in, new_out, like=like)
 
 
 def _set_layer(
@@ -60,7 +62,7 @@ def _set_layer(
     outputs: Channels | None,
     generator: torch.Generator,
 ) -> None:
-    resize_attributes(module, inputs, outputs)
+    resize_attributes(module, inputs, outputs, like=copy.copy(module))
     for name, tensor in tensors.items():
         holder = module.get_submodule(name.rpartition(".")[0])
         short = name.rpartition(".")[2]

@@ -90,7 +90,8 @@ def _demands(graph: Graph, groups: Groups, search: WidthSearch) -> dict[str, _De
         if group not in outputs:
             raise UserError(
                 f"{PLACE}.{demand.layer}: takes other numbers of channels, but {node_name(group)}, which "
-                f"gives them, has no rule; give {node_name(group)} channel_multiplier = {list(demand.choices)}"
+                f"gives them, has no rule; give {node_name(group)} channel_multiplier = "
+                f"{list(demand.choices)}"
             )
         _agree(outputs[group], demand)
     return outputs
