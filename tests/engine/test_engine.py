@@ -217,7 +217,7 @@ def test_blocks_do_not_change_the_results():
     candidates = space.sample(30, np.random.default_rng(0))
     whole = Evaluator(graph, space, data, metrics=QUALITY)(candidates)
     data.size = 7
-    small = Evaluator(graph, space, data, metrics=QUALITY, memory=16 * 2**20)
+    small = Evaluator(graph, space, data, metrics=QUALITY, memory=64 * 2**20)
     small.shares = small.shares.__class__(2000, 10_000, 0, 5)
     pieces = small(candidates)
     for name in QUALITY:

@@ -15,7 +15,7 @@ from widthwise.scheme import TensorName
 from widthwise.space import FloatArray, IntArray
 from widthwise.spaces.slots import Slot
 
-CHUNK = 16384  # candidates at a time: five tables [K, N] of floats
+CHUNK = 4096  # candidates at a time: five tables [K, N] of floats
 
 
 class Costs:

@@ -18,7 +18,8 @@ from widthwise.engine.costs import Costs
 from widthwise.engine.memo import Memo
 from widthwise.engine.memory import default_budget, shares
 from widthwise.engine.passes import PassPerCandidate
-from widthwise.engine.plan import Plan, make_plan
+from widthwise.engine.plan import Plan
+from widthwise.engine.planner import make_plan
 from widthwise.engine.totals import Totals
 from widthwise.engine.walk import Count, walk
 from widthwise.errors import UserError
@@ -35,6 +36,7 @@ from widthwise.spaces.slots import fixed_slots, schemes, slot_choices
 FEW = 8  # up to here candidates are evaluated one by one with the memo
 CALIBRATION_SAMPLES = 1024
 AT_ONCE_WITH_OTHERS = 64  # candidates, where each has accumulators of its own
+MOST_ROWS = 2**17  # candidates
 PRUNING_PARTS = 8
 LEAST_PART = 64  # samples
 
@@ -105,29 +107,32 @@ class Evaluator:
         `hopeless` is asked, after each part of the data, which candidates to stop: it is given exact costs
         and the best values that their quality metrics can still reach.
         """
+        size = self.rows_at_once
+        starts = range(0, max(len(candidates), 1), size)
+        parts = [self._evaluate(candidates[start : start + size], hopeless) for start in starts]
+        if len(parts) == 1:
+            return parts[0]
+        pairs = list(zip(starts, parts, strict=True))
+        return Results(
+            {name: np.concatenate([part.metrics[name] for part in parts]) for name in parts[0].metrics},
+            {start + row: part.failures[row] for start, part in pairs for row in part.failures},
+            frozenset(start + row for start, part in pairs for row in part.pruned),
+        )
+
+    def _evaluate(self, candidates: IntArray, hopeless: Hopeless | None) -> Results:
         chosen = slot_choices(self.slots, candidates)
-        found = self.costs_of(chosen)
+        found = self._costs(chosen)
         if not self.quality:
-            return Results(found, {})
-        quality: dict[str, list[FloatArray]] = {name: [] for name in self.quality}
-        failures: dict[int, str] = {}
-        pruned: set[int] = set()
-        for start in range(0, len(chosen), self.rows_at_once):
-            rows = slice(start, start + self.rows_at_once)
-            stop = hopeless and partial(hopeless, {name: values[rows] for name, values in found.items()})
-            totals = self._totals(chosen[rows], stop)
-            for name, values in totals.metrics(self.quality, self.class_names).items():
-                quality[name].append(values)
-            failures |= {start + row: reason for row, reason in totals.failures.items()}
-            pruned |= {start + int(row) for row in np.flatnonzero(totals.pruned)}
-        found |= {name: np.concatenate(parts) if parts else np.empty(0) for name, parts in quality.items()}
-        return Results(found, failures, frozenset(pruned))
+            return Results(found)
+        totals = self._totals(chosen, hopeless and partial(hopeless, found))
+        quality = totals.metrics(self.quality, self.class_names)
+        return Results(found | quality, totals.failures, frozenset(np.flatnonzero(totals.pruned).tolist()))
 
     def costs(self, candidates: IntArray) -> dict[str, FloatArray]:
         """The cost metrics of candidates [K, D], exactly and without evaluating."""
-        return self.costs_of(slot_choices(self.slots, candidates))
+        return self._costs(slot_choices(self.slots, candidates))
 
-    def costs_of(self, chosen: IntArray) -> dict[str, FloatArray]:
+    def _costs(self, chosen: IntArray) -> dict[str, FloatArray]:
         """The cost metrics for format indices [K, S]."""
         return self.cost_model(self.cost, chosen) if self.cost else {}
 
@@ -168,9 +173,11 @@ class Evaluator:
 
     @property
     def rows_at_once(self) -> int:
-        """Candidates whose totals fit an eighth of the memory."""
-        fitting = self.memory // 8 // (16 * self.classes**2 + 64)
-        return int(min(max(fitting, 1), AT_ONCE_WITH_OTHERS if self.others else 2**17))
+        """Candidates whose totals, formats and versions fit an eighth of the memory."""
+        steps = len(self.plan.steps) if self.plan is not None else 0
+        each = 16 * self.classes**2 + 8 * (4 * len(self.slots) + 2 * steps + 8)
+        fitting = self.memory // 8 // each
+        return int(min(max(fitting, 1), AT_ONCE_WITH_OTHERS if self.others else MOST_ROWS))
 
     def _totals(self, chosen: IntArray, stop: Stop | None) -> Totals:
         """Outcomes of formats [R, S] over all the data: blocks outside, candidates inside."""

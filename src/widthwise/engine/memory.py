@@ -15,7 +15,7 @@ MIB = 2**20
 CPU_STACK = 8 * MIB  # larger stacks no longer fit the caches: more memory, and slower
 CUDA_STACK = 1024 * MIB
 CPU_MEMO = 128 * MIB  # beyond, fresh pages cost more than the values that are found again save
-LEAST_BUDGET = 16 * MIB
+LEAST_BUDGET = 64 * MIB
 WORKSPACE = 4  # stacks that a kernel takes beside those kept: quantised copies, products, masks
 
 
@@ -49,7 +49,7 @@ def free_memory(device: str) -> int:
 
 
 def shares(plan: Plan, budget: int, device: str) -> Shares:
-    """What each use may take of a budget in bytes; raises UserError for a budget under 16 MiB."""
+    """What each use may take of a budget in bytes; raises UserError for a budget under 64 MiB."""
     if budget < LEAST_BUDGET:
         raise UserError(
             f"memory: {budget / MIB:.0f} MiB is too little; give at least {LEAST_BUDGET // MIB} MiB"
@@ -57,7 +57,7 @@ def shares(plan: Plan, budget: int, device: str) -> Shares:
     cuda = torch.device(device).type == "cuda"
     usual = CUDA_STACK if cuda else CPU_STACK
     memo = budget // 8 if cuda else min(budget // 8, CPU_MEMO)
-    stack = max(min(usual, budget // 2 // (plan.live_most + WORKSPACE)), 1)
+    stack = max(min(usual, budget // 3 // (plan.live_most + WORKSPACE)), 1)
     widest = max(step.sample_bytes for step in plan.steps)
     # a few versions of the widest value fit a stack
     return Shares(stack, memo, budget // 8, max(1, int(stack / 4 / max(widest, 1))))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten
 
-from widthwise.engine.plan import calibrated
+from widthwise.engine.planner import calibrated
 from widthwise.graph import Graph
 from widthwise.quantized import Quantized
 from widthwise.scheme import Scheme

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from widthwise.config import QuantisationSearch, SeedRule
 from widthwise.config.seeds import parameters
-from widthwise.errors import UserError, nearest
+from widthwise.errors import UserError
 from widthwise.formats.base import Format
 from widthwise.graph import Graph, Layer
 from widthwise.layers import QUANTISABLE
+from widthwise.passes.rules import By, select
 from widthwise.scheme import TensorName, tensor_fields, tensor_format
 from widthwise.space import Decision, Space
 from widthwise.spaces.slots import Slot, fixed_slots
 
-By = Literal["name", "type", "regex"]
-DEFAULT = "default"
 PLACE = "search.search_space.seed"
 
 
@@ -63,8 +61,10 @@ class QuantisationSpace(Space):
         rules = seed_rules(seed) if isinstance(seed, Mapping) else tuple(seed)
         builder = _Builder(tie=tie, readers=_first_readers(graph) if share_inputs else {})
         unused = _rules_for_types(graph, by, rules)
-        for layer, rule in _selected(graph, by, [rule for rule in rules if rule.key not in unused]):
-            builder.add(layer, rule)
+        by_key = {rule.key: rule for rule in rules if rule.key not in unused}
+        layers = {layer.name: layer for layer in graph.layers}
+        for name, key in select(graph, by, by_key, where=PLACE).items():
+            builder.add(layers[name], by_key[key])
         super().__init__(tuple(builder.decisions))
         chosen = {slot.layer for slot in builder.slots}
         fixed = tuple(slot for slot in fixed_slots(graph) if slot.layer not in chosen)
@@ -192,47 +192,11 @@ def _meant(
     }
 
 
-def _selected(graph: Graph, by: By, rules: Sequence[SeedRule]) -> list[tuple[Layer, SeedRule]]:
-    """The layers that can be quantised and have a rule, in execution order, each with its first rule."""
-    layers = [layer for layer in graph.layers if layer.tensors]
-    default = next((rule for rule in rules if rule.key == DEFAULT), None)
-    named = [rule for rule in rules if rule is not default]
-    for rule in named:
-        if not any(_matches(rule.key, layer, by) for layer in layers):
-            raise _no_match(rule.key, by, layers)
-    found = []
-    for layer in layers:
-        own = next((rule for rule in named if _matches(rule.key, layer, by)), default)
-        if own is not None:
-            found.append((layer, own))
-    return found
-
-
 def _rules_for_types(graph: Graph, by: By, rules: Sequence[SeedRule]) -> tuple[str, ...]:
     if by != "name":
         return ()
     names = {layer.name for layer in graph.layers}
     return tuple(rule.key for rule in rules if rule.key in QUANTISABLE and rule.key not in names)
-
-
-def _matches(key: str, layer: Layer, by: By) -> bool:
-    if by == "type":
-        return key == layer.type
-    if by == "regex":
-        return re.fullmatch(key, layer.name) is not None
-    return key in (layer.name, layer.node.target)
-
-
-def _no_match(key: str, by: By, layers: Sequence[Layer]) -> UserError:
-    names = sorted({layer.type if by == "type" else layer.name for layer in layers})
-    if by == "type" and any(_matches(key, layer, "name") for layer in layers):
-        hint = 'it is a name: set by = "name"'
-    else:
-        close = nearest(key, names)
-        hint = (
-            f"did you mean {close}? " if close else ""
-        ) + f"{by}s that can be quantised: {', '.join(names)}"
-    return UserError(f"{PLACE}.{key}: matches no layer by {by}; {hint}")
 
 
 def _first_readers(graph: Graph) -> dict[str, str]:

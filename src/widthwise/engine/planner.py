@@ -1,0 +1,293 @@
+"""From a graph and its slots to a plan, with the float network run once along the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+import torch
+from torch import Tensor, fx, nn
+from torch.fx.node import map_aggregate
+from torch.utils._pytree import tree_flatten
+
+from widthwise.engine.kernels import (
+    AddBias,
+    Arithmetic,
+    EachVersion,
+    Folded,
+    Kernel,
+    MatrixProduct,
+    Parameter,
+    Pointwise,
+    Quantise,
+    Read,
+    filled,
+)
+from widthwise.engine.plan import Plan, Step
+from widthwise.formats.base import Format
+from widthwise.graph import Graph
+from widthwise.layers import ACTIVATIONS, POOLING, layer_type
+from widthwise.passes.calibrate import fixed_for_inputs, input_values
+from widthwise.quantized import FunctionLayer, Quantized, parameter_role
+from widthwise.scheme import TensorName
+from widthwise.spaces.slots import Slot
+
+# these mix neighbours along an axis, so they are not element by element
+POINTWISE = (ACTIVATIONS - {"softmax", "log_softmax", "softmin", "glu"}) | {"identity", "dropout"}
+SAMPLEWISE = (
+    {f"{kind}{n}d" for kind in ("conv", "conv_transpose", "batch_norm", "max_pool") for n in (1, 2, 3)}
+    | {"linear", "layer_norm", "group_norm", "rms_norm", "embedding", "prelu", "flatten"}
+    | {f"adaptive_max_pool{n}d" for n in (1, 2, 3)}
+    | POOLING
+)
+BINARY = {"add", "sub", "mul", "div"}
+
+
+def make_plan(graph: Graph, slots: Sequence[Slot], examples: Sequence[Tensor]) -> Plan:
+    """The plan of a graph that fx captured, with calibrated slots.
+
+    `examples` are the network's inputs, [samples, ...] each: the float network runs on them once, for the
+    shapes and for the ranges of what follows the data.
+    """
+    planner = _Planner(graph, slots, examples)
+    with torch.no_grad():
+        for node in graph.fx_graph.nodes:
+            planner.add(node)
+    steps = tuple(planner.steps)
+    last = list(range(len(steps)))
+    for index, step in enumerate(steps):
+        for read in step.inputs:
+            last[read] = index
+    scores = planner.values[node]
+    return Plan(steps, len(examples), tuple(planner.slots), tuple(last), scores.shape[-1])
+
+
+class _Planner:
+    """Adds the steps of one node after the other, and runs the float network along the way."""
+
+    def __init__(self, graph: Graph, slots: Sequence[Slot], examples: Sequence[Tensor]) -> None:
+        self.modules = graph.modules
+        self.slots = list(slots)
+        self.columns: dict[tuple[str, TensorName], int] = {
+            (slot.layer, slot.tensor): index for index, slot in enumerate(slots)
+        }
+        self.examples = list(examples)
+        self.samples = len(examples[0])
+        self.steps: list[Step] = []
+        self.step_of: dict[fx.Node, int] = {}
+        self.values: dict[fx.Node, Any] = {}  # of the float network
+
+    def add(self, node: fx.Node) -> None:
+        """The steps of one node; its value is that of the last."""
+        if node.op == "placeholder":
+            self._add_placeholder(node)
+        elif node.op == "get_attr":
+            value = _attribute(self.modules[""], str(node.target))
+            self._append(node, (), (), _Constant(value), value)
+        elif node.op == "output":
+            self._add_output(node)
+        else:
+            self._add_call(node)
+
+    def _add_placeholder(self, node: fx.Node) -> None:
+        position = len([other for other in self.values if other.op == "placeholder"])
+        if position < len(self.examples):
+            value: Any = self.examples[position]
+        elif node.args:  # a default value
+            value = node.args[0]
+        else:
+            value = None
+        self._append(node, (), (), _Constant(value), value)
+
+    def _add_output(self, node: fx.Node) -> None:
+        result = node.args[0]
+        if isinstance(result, tuple | list) and result:
+            result = result[0]  # of several outputs the first holds the scores
+        read = cast(fx.Node, result)
+        self._append(node, (self.step_of[read],), (), Pointwise(_same), self.values[read])
+
+    def _add_call(self, node: fx.Node) -> None:
+        call = self._callable(node)
+        reads = list(dict.fromkeys(node.all_input_nodes))
+        position = {read: Read(index) for index, read in enumerate(reads)}
+        template: Any = map_aggregate(
+            cast(Any, (node.args, dict(node.kwargs))),
+            lambda leaf: cast(Any, position.get(leaf, leaf) if isinstance(leaf, fx.Node) else leaf),
+        )
+        args, kwargs = filled(template, [self.values[read] for read in reads])
+        if node.op == "call_method":
+            value = getattr(args[0], str(node.target))(*args[1:], **kwargs)
+        else:
+            value = call(*args, **kwargs)
+        masks = [arg for key, arg in node.kwargs.items() if "mask" in key]
+        read_by_format = [read for read in reads if read not in masks]
+        self._calibrate_input(node, layer_type(call), read_by_format)
+        inputs = [
+            self._quantised_input(node, read) if read in read_by_format else self.step_of[read]
+            for read in reads
+        ]
+        parameters = self._parameters(node, call)
+        kind = layer_type(call)
+        arguments: tuple[tuple[Any, ...], Mapping[str, Any]] = cast(Any, template)
+        single = len(arguments[0]) == 1 and not kwargs and len(reads) == 1
+        example = self.values[reads[0]] if reads else None
+        if kind == "linear" and isinstance(call, nn.Linear) and cast(Tensor, example).ndim == 2:
+            self._add_linear(node, inputs[0], call, value)
+            return
+        slots = tuple(dict.fromkeys(column for column, _ in parameters.values()))
+        versions = {name: (slots.index(column), made) for name, (column, made) in parameters.items()}
+        kernel: Kernel
+        if single and kind in POINTWISE and not versions:
+            kernel = Pointwise(call)
+        elif single and kind in SAMPLEWISE and isinstance(call, nn.Module) and _folds(call, example, value):
+            kernel = Folded(call, versions)
+        elif kind in BINARY and _equal_ranks(arguments[0], kwargs, self.values, reads):
+            order = cast(tuple[Read, Read], arguments[0])
+            kernel = Arithmetic(call, (order[0].index, order[1].index))
+        else:
+            kernel = EachVersion(call, *arguments, versions)
+        self._append(node, tuple(inputs), slots, kernel, value)
+
+    def _callable(self, node: fx.Node) -> Callable[..., Any]:
+        if node.op == "call_method":
+            return MethodCall(str(node.target))
+        if node.op == "call_function":
+            return cast(Callable[..., Any], node.target)
+        module = self.modules[str(node.target)]
+        layer = module.layer if isinstance(module, Quantized) else module
+        return layer.function if isinstance(layer, FunctionLayer) else layer
+
+    def _calibrate_input(self, node: fx.Node, kind: str, reads: Sequence[fx.Node]) -> None:
+        """Fixes what follows the data in the formats of all that a node reads."""
+        column = self.columns.get((node.name, "data_in"))
+        if column is not None:
+            tensors = [value for read in reads if isinstance(value := self.values[read], Tensor)]
+            slot, seen = self.slots[column], input_values(kind, tensors)
+            formats = tuple(fmt and fixed_for_inputs(fmt, seen) for fmt in slot.formats)
+            self.slots[column] = replace(slot, formats=formats)
+
+    def _quantised_input(self, node: fx.Node, read: fx.Node) -> int:
+        """The step whose value this node reads: that of `read`, through the node's data_in slot if any."""
+        source = self.step_of[read]
+        column = self.columns.get((node.name, "data_in"))
+        value = self.values[read]
+        if column is None or not isinstance(value, Tensor) or not value.is_floating_point():
+            return source
+        slot = self.slots[column]
+        self._append(
+            None, (source,), (column,), Quantise.of(slot.formats), value, name=f"{node.name}.{read.name}"
+        )
+        return len(self.steps) - 1
+
+    def _parameters(self, node: fx.Node, call: Any) -> dict[str, tuple[int, Parameter]]:
+        """The layer's parameters that have a slot: name to column and versions."""
+        found: dict[str, tuple[int, Parameter]] = {}
+        if not isinstance(call, nn.Module):
+            return found
+        roles = [parameter_role(name) for name, _ in call.named_parameters()]
+        for (name, value), role in zip(call.named_parameters(), roles, strict=True):
+            column = self.columns.get((node.name, role))
+            if column is None:
+                continue
+            if roles.count(role) == 1:  # several weights are followed by the format one by one
+                self.slots[column] = calibrated(self.slots[column], value.detach())
+            found[name] = (column, Parameter(value.detach(), self.slots[column].formats))
+        return found
+
+    def _add_linear(self, node: fx.Node, read: int, layer: nn.Linear, value: Tensor) -> None:
+        parameters = self._parameters(node, layer)
+        weight = self._own(parameters, "weight", layer.weight)
+        if layer.bias is None:
+            self._append(node, (read,), weight[0], MatrixProduct(weight[1]), value)
+            return
+        bias = self._own(parameters, "bias", layer.bias)
+        self._append(None, (read,), weight[0], MatrixProduct(weight[1]), value, name=f"{node.name}.product")
+        self._append(node, (len(self.steps) - 1,), bias[0], AddBias(bias[1]), value)
+
+    @staticmethod
+    def _own(
+        parameters: Mapping[str, tuple[int, Parameter]], name: str, value: Tensor
+    ) -> tuple[tuple[int, ...], Parameter]:
+        if name in parameters:
+            return (parameters[name][0],), parameters[name][1]
+        return (), Parameter(value.detach(), (None,))
+
+    def _append(
+        self,
+        node: fx.Node | None,
+        inputs: tuple[int, ...],
+        slots: tuple[int, ...],
+        kernel: Kernel,
+        value: Any,
+        *,
+        name: str = "",
+    ) -> None:
+        tensors = [leaf for leaf in tree_flatten(value)[0] if isinstance(leaf, Tensor)]
+        before = {column for read in inputs for column in self.steps[read].depends}
+        # a value without tensors (a size) is the same in all versions
+        depends = tuple(sorted(before | set(slots))) if tensors else ()
+        sample_bytes = sum(tensor.nbytes for tensor in tensors) / self.samples
+        completes = node is not None and node.op.startswith("call_")
+        title = node.name if node else name
+        step = Step(title, inputs, slots, depends, kernel, sample_bytes, completes)
+        self.steps.append(step)
+        if node is not None:
+            self.step_of[node] = len(self.steps) - 1
+            self.values[node] = value
+
+
+@dataclass(frozen=True)
+class MethodCall:
+    """A tensor's method as a function of the tensor."""
+
+    __name__: str
+
+    def __call__(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        return getattr(x, self.__name__)(*args, **kwargs)
+
+
+@dataclass(frozen=True)
+class _Constant:
+    value: Any
+
+    def __call__(self, stacks: Any, picks: Any, choices: Any) -> Any:
+        return self.value.unsqueeze(0) if isinstance(self.value, Tensor) else self.value
+
+
+def calibrated(slot: Slot, x: Tensor) -> Slot:
+    """The slot with what follows the data in its formats fixed from the values x."""
+    formats: tuple[Format | None, ...] = tuple(fmt and fmt.calibrated(x) for fmt in slot.formats)
+    return slot if formats == slot.formats else replace(slot, formats=formats)
+
+
+def _same(x: Tensor) -> Tensor:
+    return x
+
+
+def _attribute(root: nn.Module, path: str) -> Any:
+    value: Any = root
+    for name in path.split("."):
+        value = getattr(value, name)
+    return value.detach() if isinstance(value, Tensor) else value
+
+
+def _folds(layer: nn.Module, example: Any, value: Any) -> bool:
+    """Whether the layer's input and output are batches along the first axis."""
+    if isinstance(layer, nn.Flatten) and layer.start_dim < 1:
+        return False
+    return (
+        isinstance(example, Tensor)
+        and isinstance(value, Tensor)
+        and example.ndim > 1
+        and len(example) == len(value)
+    )
+
+
+def _equal_ranks(
+    args: tuple[Any, ...], kwargs: Mapping[str, Any], values: Mapping[fx.Node, Any], reads: Sequence[fx.Node]
+) -> bool:
+    if kwargs or len(args) != 2 or not all(isinstance(arg, Read) for arg in args):
+        return False
+    left, right = (values[reads[arg.index]] for arg in args)
+    return isinstance(left, Tensor) and isinstance(right, Tensor) and left.ndim == right.ndim > 0
