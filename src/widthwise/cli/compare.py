@@ -15,7 +15,7 @@ from widthwise.errors import UserError
 
 if TYPE_CHECKING:
     from widthwise.comparing import Comparison, Done
-    from widthwise.report.comparing import Sheet
+    from widthwise.report.sheets import Sheet
 
 STRATEGIES = "brute-force,random,tpe,nsga2,frontier"
 PAGE = "comparison.html"
@@ -41,7 +41,7 @@ def compare(
     enumerate_up_to: Annotated[
         int | None,
         typer.Option(
-            "--enumerate-up-to", metavar="N", help="Evaluate the whole space first up to this size."
+            "--enumerate-up-to", metavar="N", help="Evaluate the whole space first, up to this size."
         ),
     ] = None,
     model: options.Model = None,
@@ -59,7 +59,7 @@ def compare(
     csv: Annotated[bool, typer.Option("--csv", help="Print every curve as CSV.")] = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Compare strategies on a config's search, over several seeds: evaluations needed, time, what is chance."""
+    """Compare strategies on a search, over several seeds."""
     if json and csv:
         raise UserError("--json and --csv contradict one another; leave one out (--out writes both)")
     output = Output(quiet=quiet, silent=json or csv)
@@ -173,7 +173,7 @@ def importance(
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Tell what each decision of a run does to each metric: alone, in pairs, and one change at a time."""
+    """Tell what each decision of a run does to each metric."""
     output = Output(quiet=quiet, silent=json)
     if top < 1:
         raise UserError(f"--top {top}: give 1 or more")

@@ -1,0 +1,194 @@
+"""The comparison: every strategy with every seed on one search, measured with one yardstick."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from widthwise.comparing.entrants import Entrant, parse_entrants
+from widthwise.comparing.judge import Judge
+from widthwise.comparing.measures import Yardstick, best_curve, carried, share_curve, yardstick
+from widthwise.comparing.race import Race, StrategyError, race
+from widthwise.comparing.result import Comparison, Outcome
+from widthwise.comparing.signed_ranks import pair_tests
+from widthwise.comparing.task import Task, limited, task_of
+from widthwise.errors import UserError
+from widthwise.importing import describe_error
+from widthwise.space import FloatArray
+
+if TYPE_CHECKING:
+    from widthwise.problem import Problem
+
+
+@dataclass(frozen=True)
+class Done:
+    """How far a comparison is: `done` of `total` candidates enumerated, or runs finished."""
+
+    stage: str
+    done: int
+    total: int
+
+
+Report = Callable[[Done], None]
+
+
+def compare(
+    problem: Problem | Task,
+    strategies: str | Sequence[str | Entrant],
+    *,
+    seeds: int | Sequence[int] = 10,
+    budget: int = 200,
+    batch: int | None = None,
+    most_enumerated: int | None = None,
+    progress: Report | None = None,
+) -> Comparison:
+    """Search with each strategy and seed until `budget` candidates are evaluated, and measure all of them.
+
+    Args:
+        problem: from `load_problem`; the strategy that its config names has no say.
+        strategies: "brute-force,tpe(multivariate=false)", or a list of such entries.
+        seeds: how many, from 0, or which. budget: at most the size of the space.
+        batch: candidates to ask for at once; by default as each strategy likes.
+        most_enumerated: up to so many candidates the whole space is evaluated first: its front is then what
+            shares are of, and evaluations are looked up. Otherwise they are remembered, and shares are of
+            the front of everything that was evaluated.
+
+    The same arguments give the same result, but for the times. A strategy that raises on the way is left out
+    and is among the `failures`. Raises UserError before the first evaluation for unknown strategies and
+    options and for those that can't handle the space, and where nothing remains to compare.
+    """
+    task = problem if isinstance(problem, Task) else task_of(problem)
+    task = limited(task, batch=_positive("batch", batch), most_enumerated=most_enumerated)
+    entrants = parse_entrants(strategies, configured=task.configured)
+    used = _seeds(seeds)
+    if budget < 1:
+        raise UserError(f"budget = {budget}; give 1 evaluation or more")
+    spent = min(budget, task.space.size)
+    for entrant in entrants:
+        _rehearse(task, entrant, used[0])
+    judge = Judge(task)
+    limit = spent if task.most_enumerated is None else task.most_enumerated
+    if task.space.size <= limit:
+        judge.enumerate(_telling(progress, "enumerating the space", task.space.size))
+        _check_any(judge)
+    races, failures = _races(task, judge, entrants, used, spent, progress)
+    if not races:
+        raise UserError(f"compare: every strategy failed: {_listed(failures)}")
+    yard = yardstick(_check_any(judge))
+    outcomes = tuple(_outcome(entrant, runs, task, yard, spent) for entrant, runs in races)
+    signs = np.array([1.0 if way == "maximize" else -1.0 for way in task.aim.directions.values()])
+    return Comparison(
+        task=task.name,
+        outcomes=outcomes,
+        seeds=used,
+        budget=spent,
+        asked_budget=budget,
+        batch=task.batch,
+        size=task.space.size,
+        truth="space" if judge.enumerated else "union",
+        front=yard.front,
+        directions=task.directions,
+        objectives=task.aim.directions,
+        reference=dict(zip(task.aim.directions, (yard.reference * signs).tolist(), strict=True)),
+        evaluated=judge.evaluated,
+        seconds=judge.seconds,
+        tests=(
+            *pair_tests("share at the end", {outcome.label: outcome.final for outcome in outcomes}),
+            *pair_tests("mean share", {outcome.label: outcome.mean_share for outcome in outcomes}),
+        ),
+        failures=failures,
+    )
+
+
+def _rehearse(task: Task, entrant: Entrant, seed: int) -> None:
+    """Make it and ask once, so that what can't work fails now, and imports don't count as its time later."""
+    try:
+        task.strategy(entrant, seed).ask(1)
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(f"strategy {entrant.label}: asking it raised {describe_error(error)}") from error
+
+
+def _races(
+    task: Task,
+    judge: Judge,
+    entrants: Sequence[Entrant],
+    seeds: Sequence[int],
+    budget: int,
+    progress: Report | None,
+) -> tuple[list[tuple[Entrant, list[Race]]], dict[str, str]]:
+    """The runs of each strategy that gets through all seeds, and what the others raised."""
+    found: list[tuple[Entrant, list[Race]]] = []
+    failures: dict[str, str] = {}
+    for number, entrant in enumerate(entrants):
+        tell = _telling(progress, entrant.label, len(entrants) * len(seeds))
+        runs: list[Race] = []
+        for seed in seeds:
+            try:
+                runs.append(race(task.strategy(entrant, seed), task, judge, budget))
+            except StrategyError as error:
+                failures[entrant.label] = f"seed {seed}, {error}"
+                break
+            if tell is not None:
+                tell(number * len(seeds) + len(runs))
+        else:
+            found.append((entrant, runs))
+    return found, failures
+
+
+def _outcome(entrant: Entrant, races: Sequence[Race], task: Task, yard: Yardstick, budget: int) -> Outcome:
+    """What the runs of one strategy come to."""
+    shares, best, own = [], [], []
+    signs = np.array([1.0 if way == "maximize" else -1.0 for way in task.directions.values()])
+    for run in races:
+        worthy = run.judged.worthy[:, None]
+        shares.append(share_curve(np.where(worthy, run.judged.values, np.nan), yard, budget))
+        best.append(best_curve(np.where(worthy, run.judged.metrics * signs, np.nan), budget) * signs)
+        own.append(carried(run.own_seconds, budget))
+    table: FloatArray = np.stack(best)  # [S, B, M]
+    return Outcome(
+        entrant,
+        np.stack(shares),
+        {name: table[:, :, column] for column, name in enumerate(task.metrics)},
+        np.stack(own),
+        np.array([len(run) for run in races], dtype=np.int64),
+        tuple(run.ended for run in races),
+    )
+
+
+def _check_any(judge: Judge) -> FloatArray:
+    """The values [n, m] of all that may be on a front; UserError where there is none."""
+    known = judge.everything()
+    values = known.values[known.worthy]
+    if not len(values):
+        bounds = ", ".join(str(bound) for bound in judge.task.constraints)
+        why = f"is within {bounds}; loosen a bound" if bounds else "could be evaluated"
+        raise UserError(f"compare: there is nothing to compare: no candidate {why}")
+    return values
+
+
+def _seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
+    found = tuple(range(seeds)) if isinstance(seeds, int) else tuple(int(seed) for seed in seeds)
+    if not found or len(set(found)) < len(found) or min(found) < 0:
+        raise UserError(f"seeds = {seeds}; give 1 or more, none twice, none below 0")
+    return found
+
+
+def _positive(name: str, value: int | None) -> int | None:
+    if value is not None and value < 1:
+        raise UserError(f"{name} = {value}; give 1 or more")
+    return value
+
+
+def _telling(progress: Report | None, stage: str, total: int) -> Callable[[int], None] | None:
+    if progress is None:
+        return None
+    return lambda done: progress(Done(stage, done, total))
+
+
+def _listed(failures: dict[str, str]) -> str:
+    return "; ".join(f"{label}: {reason}" for label, reason in failures.items())

@@ -1,0 +1,102 @@
+"""What strategies are compared on: a space, an evaluator, an aim and bounds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from widthwise.aim import Aim
+from widthwise.comparing.entrants import Entrant
+from widthwise.constraints import Constraint, may_be_feasible
+from widthwise.metrics.catalogue import Direction, find_metric
+from widthwise.pareto import BoolArray
+from widthwise.results import Evaluate, HasCosts
+from widthwise.space import FloatArray, IntArray, Space
+from widthwise.strategies import Strategy, strategy
+
+if TYPE_CHECKING:
+    from widthwise.problem import Problem
+
+MOST_ENUMERATED = 200_000  # candidates that the engine evaluates in seconds to minutes
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """A search without its strategy.
+
+    metrics: names of what the evaluator gives, the aim's and the bounds' among them.
+    configured: the config's own strategy, whose options hold where it is compared without options.
+    batch: candidates to ask for at once; None: as each strategy likes.
+    most_enumerated: up to so many candidates the whole space is evaluated first, and then is the truth;
+        None: where the space is no larger than what one run may evaluate.
+    """
+
+    name: str
+    space: Space
+    evaluator: Evaluate
+    aim: Aim
+    metrics: tuple[str, ...]
+    constraints: tuple[Constraint, ...] = ()
+    configured: Entrant | None = None
+    batch: int | None = None
+    most_enumerated: int | None = MOST_ENUMERATED
+
+    @property
+    def directions(self) -> dict[str, Direction]:
+        """Which way each metric is better: as the aim says, or else its natural one."""
+        wanted = {objective.name: objective.direction for objective in self.aim.objectives}
+        return {name: wanted.get(name) or _natural(name) for name in self.metrics}
+
+    def strategy(self, entrant: Entrant, seed: int) -> Strategy:
+        """The entrant, fresh; UserError where it can't handle the space."""
+        return strategy(
+            entrant.name,
+            self.space,
+            objectives=self.aim.directions,
+            seed=seed,
+            options=dict(entrant.options),
+            costs=self.costs if isinstance(self.evaluator, HasCosts) else None,
+        )
+
+    def costs(self, candidates: IntArray) -> FloatArray:
+        """Values [K, objectives] of candidates [K, D] known without evaluating, to be maximised, or NaN."""
+        unknown = {name: np.full(len(candidates), np.nan) for name in self.aim.names}
+        known = self.evaluator.costs(candidates) if isinstance(self.evaluator, HasCosts) else {}
+        return self.aim.values({**unknown, **known})
+
+    def inside(self, candidates: IntArray) -> BoolArray:
+        """Which candidates [K, D] break no bound by their costs alone, [K]: no other is ever evaluated."""
+        if not self.constraints or not isinstance(self.evaluator, HasCosts):
+            return np.ones(len(candidates), dtype=bool)
+        return may_be_feasible(self.constraints, self.evaluator.costs(candidates))
+
+
+def task_of(problem: Problem) -> Task:
+    """The task that a problem poses, whatever strategy its config names."""
+    from widthwise.widths.evaluator import WidthEvaluator
+
+    search = problem.config.search
+    trains = isinstance(problem.evaluator, WidthEvaluator)
+    return Task(
+        name=problem.config.source,
+        space=problem.space,
+        evaluator=problem.evaluator,
+        aim=problem.aim,
+        metrics=problem.metrics,
+        constraints=search.constraints,
+        configured=Entrant(search.strategy.name, search.strategy.options),
+        batch=1 if trains else None,
+        most_enumerated=None if trains else MOST_ENUMERATED,
+    )
+
+
+def limited(task: Task, *, batch: int | None, most_enumerated: int | None) -> Task:
+    """The task with what the caller wants otherwise."""
+    changed = replace(task, batch=task.batch if batch is None else batch)
+    return changed if most_enumerated is None else replace(changed, most_enumerated=most_enumerated)
+
+
+def _natural(name: str) -> Direction:
+    return find_metric(name).direction

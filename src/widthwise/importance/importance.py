@@ -1,0 +1,81 @@
+"""From the trials of a study to what its decisions do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from widthwise.errors import UserError, unknown
+from widthwise.importance.exact import exact_effects, is_complete
+from widthwise.importance.fitted import fitted_effects
+from widthwise.importance.result import Importance
+from widthwise.importance.sensitivity import sensitivity
+from widthwise.space import IntArray
+
+if TYPE_CHECKING:
+    from widthwise.study import Study
+
+MOST_FITTED = 1500  # trials that a model is fitted to: it takes seconds
+FEWEST = 10  # trials below which there is nothing to tell
+
+
+def importance(study: Study, *, metrics: Sequence[str] | None = None) -> Importance:
+    """What each decision does to the metrics (by default the objectives), from the trials of the study.
+
+    Where the trials are all combinations of the choices that occur among them, and none failed, it is exact;
+    otherwise a model is fitted to them, of a search's trials up to MOST_FITTED, evenly spread. Raises
+    UserError for metrics that are not stored and where too few trials succeeded.
+    """
+    record, space = study.record, study.record.space
+    names = list(dict.fromkeys(metrics)) if metrics else list(study.aim.names)
+    for name in names:
+        if name not in record.metrics:
+            raise unknown("metric", name, record.metrics, where=study.name)
+    block = study.trials.arrays()
+    values = block.metrics[:, [record.metrics.index(name) for name in names]]
+    good = np.isfinite(values).all(axis=1) & ~np.isin(block.numbers, list(block.reasons))
+    if int(good.sum()) < min(FEWEST, space.size):
+        raise UserError(
+            f"{study.name}: only {int(good.sum())} trials succeeded, too few to tell what decisions do; "
+            f"search on until there are {FEWEST}"
+        )
+    numbers, candidates, values = block.numbers[good], block.candidates[good], values[good]
+    codes, kept = _codes(candidates)
+    counts = np.array([len(occurring) for occurring in kept], dtype=np.int64)
+    varied = np.flatnonzero(counts > 1)
+    if not len(varied):
+        raise UserError(f"{study.name}: all trials chose the same; there is nothing to compare")
+    codes, counts = codes[:, varied], counts[varied]
+    complete = is_complete(codes, counts)
+    used = np.arange(len(codes)) if complete else _spread(len(codes))
+    effects = exact_effects if complete else fitted_effects
+    return Importance(
+        study=study.name,
+        decisions=tuple(space.decisions[i].name for i in varied),
+        choices=tuple(tuple(space.decisions[i].choices[c] for c in kept[i].tolist()) for i in varied),
+        fixed=tuple(d.name for i, d in enumerate(space.decisions) if i not in varied),
+        trials=len(used),
+        left_out=len(block.numbers) - len(used),
+        size=space.size,
+        effects=tuple(
+            effects(name, codes[used], counts, values[used, column]) for column, name in enumerate(names)
+        ),
+        sensitivity=sensitivity(space, numbers, candidates, values, names),
+    )
+
+
+def _codes(candidates: IntArray) -> tuple[IntArray, list[IntArray]]:
+    """The rows [n, D] numbered by the choices that occur, and which these are for each decision."""
+    codes = np.empty_like(candidates)
+    kept = []
+    for column in range(candidates.shape[1]):
+        occurring, codes[:, column] = np.unique(candidates[:, column], return_inverse=True)
+        kept.append(occurring)
+    return codes, kept
+
+
+def _spread(count: int) -> IntArray:
+    """Which of so many trials are used: all, or evenly many from first to last."""
+    return np.unique(np.linspace(0, count - 1, min(count, MOST_FITTED)).round().astype(np.int64))

@@ -1,0 +1,137 @@
+"""What is known of the importance of decisions, as values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from widthwise.space import FloatArray
+from widthwise.study import finite
+
+Method = Literal["exact", "fitted"]
+
+
+@dataclass(frozen=True, eq=False)
+class Effects:
+    """How one metric depends on the D decisions that vary, over all candidates of their choices alike.
+
+    Functional ANOVA: metric = mean + sum of main effects + sum of pair effects + the rest, every effect 0 on
+    average over the choices of each of its decisions. Shares are of the metric's variance.
+
+    method: "exact" from all combinations; "fitted" from a model of the trials that there are, whose shares
+        are of its own variance.
+    main [D]: share of each decision by itself. total [D]: with all interactions that it takes part in.
+    pairs [D, D]: share of each pair's interaction, symmetric, 0 on the diagonal.
+    by_choice: for each decision the main effect of each of its choices [choices], in the metric's unit.
+    fit: for a fitted one, the share of the variance of trials that the model predicts when they are left
+        out (leave-one-out R², at most 1, below 0 worse than their mean); None for an exact one.
+    """
+
+    metric: str
+    method: Method
+    mean: float
+    variance: float
+    main: FloatArray
+    total: FloatArray
+    pairs: FloatArray
+    by_choice: tuple[FloatArray, ...]
+    fit: float | None = None
+
+    @property
+    def rest(self) -> float:
+        """The share that main effects and pairs leave: interactions of three decisions and more."""
+        return float(max(0.0, 1 - self.main.sum() - self.pairs.sum() / 2)) if self.variance > 0 else 0.0
+
+
+@dataclass(frozen=True)
+class Change:
+    """One decision changed in the base candidate: what it is then, and by how much each metric differs."""
+
+    decision: str
+    choice: Any
+    trial: int
+    differences: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """The largest candidate, and the trials that differ from it in one decision.
+
+    base: its trial, None where it was not evaluated; metrics: its own. missing: single changes that were not
+    evaluated.
+    """
+
+    base: int | None
+    config: Mapping[str, Any]
+    metrics: Mapping[str, float]
+    changes: tuple[Change, ...]
+    missing: int
+
+
+@dataclass(frozen=True, eq=False)
+class Importance:
+    """What the trials of a study say of its decisions.
+
+    decisions: those that vary among the trials; choices: the ones that occur, of each. fixed: the others.
+    trials: how many were used; left_out: failed ones, and those beyond what a model is fitted to.
+    """
+
+    study: str
+    decisions: tuple[str, ...]
+    choices: tuple[tuple[Any, ...], ...]
+    fixed: tuple[str, ...]
+    trials: int
+    left_out: int
+    size: int
+    effects: tuple[Effects, ...]
+    sensitivity: Sensitivity
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it in plain JSON values; pairs by name, greatest first, none of share 0."""
+        content = {
+            "study": self.study,
+            "trials": self.trials,
+            "left_out": self.left_out,
+            "size": self.size,
+            "fixed": list(self.fixed),
+            "metrics": {effects.metric: self._metric(effects) for effects in self.effects},
+            "sensitivity": asdict(self.sensitivity),
+        }
+        cleaned: dict[str, Any] = finite(content)
+        return cleaned
+
+    def ranked(self, effects: Effects) -> list[int]:
+        """The decisions by their total share, greatest first."""
+        return sorted(range(len(self.decisions)), key=lambda i: (-effects.total[i], i))
+
+    def ranked_pairs(self, effects: Effects) -> list[tuple[int, int]]:
+        """The pairs of decisions by the share of their interaction, greatest first, none of share 0."""
+        count = len(self.decisions)
+        pairs = [(i, j) for i in range(count) for j in range(i + 1, count) if effects.pairs[i, j] > 0]
+        return sorted(pairs, key=lambda pair: (-effects.pairs[pair], pair))
+
+    def _metric(self, effects: Effects) -> dict[str, Any]:
+        return {
+            "method": effects.method,
+            "fit": effects.fit,
+            "mean": effects.mean,
+            "variance": effects.variance,
+            "rest": effects.rest,
+            "decisions": [
+                {
+                    "name": self.decisions[i],
+                    "main": effects.main[i],
+                    "total": effects.total[i],
+                    "choices": [
+                        {"choice": choice, "effect": effect}
+                        for choice, effect in zip(self.choices[i], effects.by_choice[i], strict=True)
+                    ],
+                }
+                for i in self.ranked(effects)
+            ],
+            "pairs": [
+                {"first": self.decisions[i], "second": self.decisions[j], "share": effects.pairs[i, j]}
+                for i, j in self.ranked_pairs(effects)
+            ],
+        }

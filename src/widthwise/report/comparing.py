@@ -1,0 +1,154 @@
+"""A comparison of strategies in words and tables, as the terminal and the page both show it."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from widthwise.comparing.result import LEVELS, Comparison, Outcome, quartiles
+from widthwise.comparing.signed_ranks import least_p
+from widthwise.report.sheets import Sheet, big_count, brief_time, plural
+from widthwise.report.terminal import shown_number, shown_seconds
+
+if TYPE_CHECKING:
+    from widthwise.comparing.signed_ranks import PairTest
+    from widthwise.space import FloatArray
+
+SIGNIFICANT = 0.05
+
+
+def heading_lines(comparison: Comparison) -> list[str]:
+    """What was compared on what, and what shares are of."""
+    seeds = plural(len(comparison.seeds), "seed")
+    asked = comparison.asked_budget
+    more = f" (of {asked:,} asked for: there are no more candidates)" if asked > comparison.budget else ""
+    points = plural(comparison.front, "point")
+    whole = (
+        f"the true front, of {points}: the whole space was evaluated"
+        if comparison.truth == "space"
+        else f"the front of all that was evaluated, of {points}; the true one is not known"
+    )
+    reference = ", ".join(f"{name} {value:.4g}" for name, value in comparison.reference.items())
+    size = big_count(comparison.size)
+    each = brief_time(comparison.seconds_per_evaluation)
+    total = f"{plural(comparison.evaluated, 'candidate')} in {shown_seconds(comparison.seconds)}"
+    return [
+        f"{comparison.task}: {size} candidates, {comparison.budget:,} evaluations{more}, {seeds}",
+        f"shares are of the hypervolume of {whole}",
+        f"measured from {reference}",
+        f"evaluating took {each} a candidate in batches ({total}), apart from the strategies' own time",
+    ]
+
+
+def share_sheet(comparison: Comparison) -> Sheet:
+    """A row a strategy: shares after some numbers of evaluations, evaluations to reach levels, own time."""
+    after = [f"after {n:,}" for n in comparison.milestones]
+    reach = [f"to {level:.0%}" for level in LEVELS]
+    rows = tuple(
+        (
+            outcome.label,
+            *(_share_band(outcome.share_at(n)) for n in comparison.milestones),
+            *(_reach_band(outcome.to_reach(level), comparison.budget) for level in LEVELS),
+            brief_time(float(quartiles(outcome.own_seconds[:, -1])[1])),
+        )
+        for outcome in comparison.outcomes
+    )
+    return Sheet(
+        "Share of the hypervolume, and evaluations until it is reached: median (lower-upper quartile)",
+        ("strategy", *after, *reach, "own time"),
+        rows,
+    )
+
+
+def best_sheet(comparison: Comparison) -> Sheet:
+    """A row a strategy: the best of each metric that is an objective, halfway and at the end."""
+    names = [name for name in comparison.directions if name in comparison.objectives] or list(
+        comparison.directions
+    )
+    points = sorted({max(1, comparison.budget // 2), comparison.budget})
+    rows = tuple(
+        (
+            outcome.label,
+            *(_best_band(name, outcome, n) for name in names for n in points),
+        )
+        for outcome in comparison.outcomes
+    )
+    headers = [f"{name} after {n:,}" for name in names for n in points]
+    return Sheet(
+        "Best so far, of each by itself: median (lower-upper quartile)", ("strategy", *headers), rows
+    )
+
+
+def test_sheet(comparison: Comparison) -> Sheet:
+    """A row a pair and measure: over how many seeds the first did better, and whether that may be chance."""
+    rows = tuple(
+        (
+            test.measure,
+            test.first,
+            test.second,
+            f"{test.better} / {test.worse} / {test.equal}",
+            f"{test.difference:+.4f}",
+            _p(test.p),
+            _p(test.holm),
+            _verdict(test),
+        )
+        for test in comparison.tests
+    )
+    return Sheet(
+        "Pairs: Wilcoxon's signed ranks over the seeds, two-sided, Holm's correction within a measure",
+        ("measure", "first", "second", "better/worse/equal", "median difference", "p", "Holm's p", "so"),
+        rows,
+        left=3,
+    )
+
+
+def caution_lines(comparison: Comparison) -> list[str]:
+    """What a reader should be warned of."""
+    found = [f"{label} is left out, it failed: {reason}" for label, reason in comparison.failures.items()]
+    least = least_p(len(comparison.seeds))
+    if comparison.tests and least >= SIGNIFICANT:
+        found.append(
+            f"{plural(len(comparison.seeds), 'seed')} can't show a difference: the smallest p possible is "
+            f"{least:.3g}; give 6 seeds or more"
+        )
+    for outcome in comparison.outcomes:
+        short = int((outcome.evaluations < comparison.budget).sum())
+        if short:
+            first = int((outcome.evaluations < comparison.budget).argmax())
+            found.append(
+                f"{outcome.label} ended before the budget with {plural(short, 'seed')}, first after "
+                f"{outcome.evaluations[first]:,} evaluations: {outcome.ended[first]}"
+            )
+    return found
+
+
+def _verdict(test: PairTest) -> str:
+    if test.holm >= SIGNIFICANT:
+        return "no difference shown"
+    # where few seeds differ the median difference may be 0: ranks decide, and then the count of seeds
+    more = test.difference if test.difference != 0 else test.better - test.worse
+    return f"{test.first if more > 0 else test.second} is better"
+
+
+def _share_band(values: FloatArray) -> str:
+    low, middle, high = quartiles(values)
+    return f"{middle:.3f} ({low:.3f}-{high:.3f})"
+
+
+def _reach_band(values: FloatArray, budget: int) -> str:
+    low, middle, high = (_whole(value, budget) for value in quartiles(values))
+    return middle if low == middle == high else f"{middle} ({low}-{high})"
+
+
+def _whole(value: float, budget: int) -> str:
+    return f">{budget:,}" if math.isnan(value) else f"{math.ceil(value):,}"
+
+
+def _best_band(name: str, outcome: Outcome, evaluations: int) -> str:
+    values = outcome.best[name][:, evaluations - 1]
+    low, middle, high = (shown_number(name, float(value)) for value in quartiles(values))
+    return middle if low == middle == high else f"{middle} ({low}-{high})"
+
+
+def _p(value: float) -> str:
+    return f"{value:.3f}" if value >= 0.001 else f"{value:.1g}"

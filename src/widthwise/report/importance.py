@@ -1,0 +1,122 @@
+"""The importance of decisions in words and tables, as the terminal and the page both show it."""
+
+from __future__ import annotations
+
+from widthwise.importance.result import Effects, Importance
+from widthwise.report.sheets import Sheet, big_count, plural
+from widthwise.report.terminal import shown_choice, shown_number
+
+POOR_FIT = 0.5  # leave-one-out R² below which shares should not be trusted
+
+
+def heading_lines(found: Importance) -> list[str]:
+    """What was looked at, and how."""
+    exact = all(effects.method == "exact" for effects in found.effects)
+    how = (
+        "exact: all combinations of these choices were evaluated"
+        if exact
+        else "estimated: a model of single decisions and pairs, fitted to the trials"
+    )
+    count = plural(found.trials, "trial")
+    return [
+        f"{found.study}: {count} of {big_count(found.size)} candidates, "
+        f"{plural(len(found.decisions), 'decision')} that vary",
+        how,
+    ]
+
+
+def sheets(found: Importance, *, top: int | None = None) -> list[Sheet]:
+    """For each metric its decisions and its pairs, up to `top` rows each; then single changes."""
+    tables = []
+    for effects in found.effects:
+        tables += [decision_sheet(found, effects, top), *pair_sheets(found, effects, top)]
+    return [*tables, *sensitivity_sheets(found, top)]
+
+
+def decision_sheet(found: Importance, effects: Effects, top: int | None = None) -> Sheet:
+    """A row a decision, the greatest total share first, with what each choice does to the metric."""
+    rows = tuple(
+        (
+            found.decisions[i],
+            f"{effects.main[i]:.1%}",
+            f"{effects.total[i]:.1%}",
+            ", ".join(
+                f"{shown_choice(choice)}: {_difference(effects.metric, effect)}"
+                for choice, effect in zip(found.choices[i], effects.by_choice[i].tolist(), strict=True)
+            ),
+        )
+        for i in found.ranked(effects)[:top]
+    )
+    fit = "" if effects.fit is None else f"; R² of trials left out {effects.fit:.3f}"
+    rest = f", interactions of more than two {effects.rest:.1%}" if effects.method == "exact" else ""
+    return Sheet(
+        f"{effects.metric}: mean {shown_number(effects.metric, effects.mean)}, share of its variance by "
+        f"decision{rest}{fit}",
+        ("decision", "alone", "with others", "what each choice adds to the mean"),
+        rows,
+    )
+
+
+def pair_sheets(found: Importance, effects: Effects, top: int | None = None) -> list[Sheet]:
+    """The pairs whose interaction has the greatest shares, where there are any."""
+    rows = tuple(
+        (found.decisions[i], found.decisions[j], f"{effects.pairs[i, j]:.1%}")
+        for i, j in found.ranked_pairs(effects)[:top]
+        if effects.pairs[i, j] >= 0.0005  # not 0.0 %
+    )
+    title = f"{effects.metric}: share of its variance by pairs, beyond what both do alone"
+    return [Sheet(title, ("first", "second", "share"), rows, left=2)] if rows else []
+
+
+def sensitivity_sheets(found: Importance, top: int | None = None) -> list[Sheet]:
+    """Single changes of the largest candidate, those that harm or help the first metric most first."""
+    sensitivity = found.sensitivity
+    if not sensitivity.changes:
+        return []
+    names = [effects.metric for effects in found.effects]
+    ordered = sorted(sensitivity.changes, key=lambda change: -abs(change.differences[names[0]]))
+    rows = tuple(
+        (
+            change.decision,
+            f"{shown_choice(sensitivity.config[change.decision])} to {shown_choice(change.choice)}",
+            str(change.trial),
+            *(_difference(name, change.differences[name]) for name in names),
+        )
+        for change in ordered[:top]
+    )
+    base = ", ".join(f"{name} {shown_number(name, sensitivity.metrics[name])}" for name in names)
+    return [
+        Sheet(
+            f"One change at a time from the largest candidate (trial {sensitivity.base}: {base})",
+            ("decision", "change", "trial", *names),
+            rows,
+            left=2,
+        )
+    ]
+
+
+def caution_lines(found: Importance) -> list[str]:
+    """What a reader should be warned of."""
+    lines = []
+    if found.left_out:
+        lines.append(f"{plural(found.left_out, 'trial')} left out: failed, or more than a model is fitted to")
+    lines += [
+        f"{effects.metric}: the model predicts trials left out poorly (R² {effects.fit:.2f}); do not trust its "
+        "shares, search on or evaluate all candidates"
+        for effects in found.effects
+        if effects.fit is not None and effects.fit < POOR_FIT
+    ]
+    sensitivity = found.sensitivity
+    if sensitivity.base is None:
+        lines.append("the largest candidate was not evaluated, so single changes of it can't be told")
+    elif sensitivity.missing:
+        lines.append(f"{plural(sensitivity.missing, 'single change')} of the largest candidate not evaluated")
+    if found.fixed:
+        lines.append(f"the same in all trials: {', '.join(found.fixed)}")
+    return lines
+
+
+def _difference(metric: str, value: float) -> str:
+    """+0.012 or -3.5, in the metric's unit."""
+    shown = shown_number(metric, abs(value))
+    return shown if float(shown.replace(",", "")) == 0 else f"{'-' if value < 0 else '+'}{shown}"
