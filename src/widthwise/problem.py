@@ -28,6 +28,7 @@ from widthwise.store import StudyRecord
 from widthwise.strategies import Strategy, strategy
 from widthwise.study import Study
 from widthwise.training import Settings
+from widthwise.weights import is_untrained
 from widthwise.widths.evaluator import WidthEvaluator
 from widthwise.widths.noise import SPREAD
 from widthwise.widths.rules import width_space
@@ -126,6 +127,7 @@ class Problem:
             "data": str(getattr(self.data, "note", "")),
             "model": config.model or type(self.graph.model).__name__,
             "strategy": search.strategy.name,
+            "untrained": is_untrained(config, self.network),
         }
         return StudyRecord(
             name=name,

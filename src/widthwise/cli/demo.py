@@ -39,8 +39,8 @@ def demo(
     first = free_folder(out.expanduser() / "demo-brute-force")
     second = free_folder(out.expanduser() / "demo-tpe")
     output.note("1. All 18 schemes of the network's only layer (brute force)")
-    study = run(config, first, output, {}, train=True)
-    conclude(study, first, output)
+    study, problem = run(config, first, output, {}, train=True)
+    conclude(study, problem, first, output)
     if study.exit_status:
         raise typer.Exit(study.exit_status)
     learned = load_config(
@@ -48,8 +48,8 @@ def demo(
         {"search.strategy.name": "tpe", "search.strategy.setup.sampler": "tpe", KEYS["--trials"]: TPE_TRIALS},
     )
     output.note(f"\n2. The same search with TPE, {TPE_TRIALS} trials")
-    study = run(learned, second, output, {})
-    conclude(study, second, output)
+    study, problem = run(learned, second, output, {})
+    conclude(study, problem, second, output)
     raise typer.Exit(study.exit_status)
 
 

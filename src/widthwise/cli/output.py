@@ -39,7 +39,10 @@ class Output:
     def show(self, renderable: Any) -> None:
         """A table of the result."""
         if not self.silent:
-            self.console.print(renderable)
+            with self.console.capture() as capture:
+                self.console.print(renderable)
+            for line in capture.get().splitlines():  # without the blanks that fill a table's last column
+                print(line.rstrip())  # noqa: T201
 
     def warn(self, text: str) -> None:
         """One line on stderr."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from widthwise.problem import Problem
     from widthwise.run_folder import Run
     from widthwise.study import Study
+    from widthwise.trials import Trial
 
 KEEP = ("all", "front")
 Out = Annotated[
@@ -110,11 +111,11 @@ def search(
     options.warn_of_ignored_keys(read, output)
     folder, resume = run_folder(read, out, resume=resume, force_new=force_new)
     options.check_device(device)
-    study = run(read, folder, output, how, limits=limits, resume=resume, train=train, rule=pick)
+    study, problem = run(read, folder, output, how, limits=limits, resume=resume, train=train, rule=pick)
     if json:
         print_study_json(study, pick)
     else:
-        conclude(study, folder, output, rule=pick)
+        conclude(study, problem, folder, output, rule=pick)
     raise typer.Exit(study.exit_status)
 
 
@@ -142,7 +143,7 @@ def run(
     resume: bool = False,
     train: bool = False,
     rule: str | None = None,
-) -> Study:
+) -> tuple[Study, Problem]:
     """Search in a folder, with what is printed before and while it runs."""
     from widthwise.cli.training import train_first
     from widthwise.problem import search as search_problem
@@ -152,15 +153,17 @@ def run(
     data: Data | None = None
     if train:
         config, model, data = train_first(config, folder, output, resume=resume)
+    searched: list[Problem] = []
     with SearchProgress(make_console(stderr=True), enabled=not output.quiet) as progress:
 
         def started(run: Run, problem: Problem) -> None:
             if rule is not None:
                 check_rule(rule, problem)
+            searched.append(problem)
             introduce(run.path, problem, output, resumed=resume)
             progress.start()
 
-        return search_problem(
+        study = search_problem(
             model,
             data,
             config,
@@ -172,6 +175,7 @@ def run(
             started=started,
             **how,
         )
+    return study, searched[0]
 
 
 def introduce(folder: Path, problem: Problem, output: Output, *, resumed: bool) -> None:
@@ -194,12 +198,17 @@ def check_rule(rule: str, problem: Problem) -> None:
     check(rule, names, units={name: METRICS[name].unit for name in names if name in METRICS}, where="--pick")
 
 
-def conclude(study: Study, folder: Path, output: Output, *, rule: str | None = None) -> None:
+def conclude(
+    study: Study, problem: Problem, folder: Path, output: Output, *, rule: str | None = None
+) -> None:
     """The best trials, why it ended, and what can be done now."""
-    from widthwise.report.terminal import ending_lines, where_lines
+    from widthwise.report.terminal import ending_lines, near_cost_lines, where_lines
 
     output.note()
     print_best(study, output)
+    if study.summary.cut and not study.summary.trials:
+        for line in near_cost_lines(problem):
+            output.say(line)
     for line in (*ending_lines(study), *where_lines(study, folder)):
         output.say(line)
     if rule is not None:
@@ -224,11 +233,18 @@ def print_picked(study: Study, rule: str, output: Output) -> None:
     """The trial that a rule picks: its metrics, and what it chooses for each layer."""
     from widthwise.report.terminal import config_lines, trial_table
 
-    trial = study.pick(rule)
+    trial = picked(study, rule)
     output.say(f"\nPicked by {rule!r}: trial {trial.number}")
     output.show(trial_table(study, trial, output.console.width))
     for line in config_lines(trial.config):
         output.say(line)
+
+
+def picked(study: Study, rule: str) -> Trial:
+    """The trial that a rule picks; UserError where there is none to pick from."""
+    if not study.front:
+        raise UserError("--pick: there is nothing to pick from; no trial succeeded within the bounds")
+    return study.pick(rule)
 
 
 def print_study_json(study: Study, rule: str | None) -> None:
@@ -237,7 +253,7 @@ def print_study_json(study: Study, rule: str | None) -> None:
 
     content = study.as_json()
     if rule is not None:
-        content["picked"] = finite(trial_as_json(study.pick(rule)))
+        content["picked"] = finite(trial_as_json(picked(study, rule)))
     print_json(content)
 
 

@@ -212,13 +212,13 @@ def _test_network(
     from widthwise.graph import Graph
     from widthwise.models import check_data_fits_model
     from widthwise.problem import device_of
-    from widthwise.report.problem import is_untrained
+    from widthwise.weights import is_untrained
 
     options.check_device(device)
     network, data = _network_and_data(config)
     check_data_fits_model(network, data)
     _introduce(config, network, data, output)
-    if is_untrained(config):
+    if is_untrained(config, network):
         output.warn(f"the weights of {config.model} are random; load trained ones with --load CHECKPOINT")
     graph = Graph(network)
     return {

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from widthwise.config import QuantisationSearch, WidthSearch
 from widthwise.data import Data, data_note
 from widthwise.metrics.combine import sum_conflicts
-from widthwise.models import BUILT_IN_MODELS
 from widthwise.spaces.quantisation import QuantisationSpace
+from widthwise.weights import is_untrained
 
 if TYPE_CHECKING:
     from torch import nn
@@ -43,7 +43,7 @@ def network_line(config: SearchConfig, network: nn.Module) -> str:
     """Its name, its size, and where its weights come from."""
     count = sum(parameter.numel() for parameter in network.parameters())
     name = config.model or type(network).__name__
-    return f"{name}, {count:,} parameters, {_weights(config)}"
+    return f"{name}, {count:,} parameters, {_weights(config, network)}"
 
 
 def space_line(problem: Problem) -> str:
@@ -58,7 +58,8 @@ def warnings_of(problem: Problem) -> list[str]:
     """Untrained weights, sums that pull the wrong way, rules that apply to nothing."""
     found = []
     config, search = problem.config, problem.config.search
-    if is_untrained(config):
+    trains = isinstance(search.space, WidthSearch) and search.space.weights != "inherit"
+    if not trains and is_untrained(config, problem.network):
         found.append(
             f"the weights of {config.model} are random, so its accuracy says little; train it first "
             "(--train), or load weights (--load CHECKPOINT)"
@@ -72,17 +73,10 @@ def warnings_of(problem: Problem) -> list[str]:
     return found
 
 
-def is_untrained(config: SearchConfig) -> bool:
-    """Whether the network is one of ours with random weights, and nothing will train it."""
-    space = config.searching.space if config.searching is not None else None
-    trains = isinstance(space, WidthSearch) and space.weights != "inherit"
-    return config.model in BUILT_IN_MODELS and config.load_name is None and not trains
-
-
-def _weights(config: SearchConfig) -> str:
+def _weights(config: SearchConfig, network: nn.Module) -> str:
     if config.load_name is not None:
         return f"weights from {config.load_name}"
-    if config.model in BUILT_IN_MODELS:
+    if is_untrained(config, network):
         return f"random weights (seed {config.seed})"
     return "weights as it comes"
 

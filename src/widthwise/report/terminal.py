@@ -13,12 +13,16 @@ from widthwise.metrics.catalogue import METRICS
 from widthwise.widths.noise import SPREAD
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
     from rich.table import Table
+    from rich.text import Text
 
+    from widthwise.problem import Problem
     from widthwise.study import Study
     from widthwise.trials import Trial
 
 MOST_ROWS = 30
+MOST_LOOKED_AT = 10_000  # candidates, for the one nearest to bounds that none of them meets
 COLUMNS = ("number", "software_metrics", "hardware_metrics", "scaled_metrics")
 Row = tuple[str, Mapping[str, float], Mapping[str, float], Mapping[str, float]]
 
@@ -47,7 +51,7 @@ def shown_metrics(metrics: Mapping[str, float]) -> list[str]:
     return found
 
 
-def best_table(study: Study, width: int, *, most: int = MOST_ROWS) -> Table:
+def best_table(study: Study, width: int, *, most: int = MOST_ROWS) -> RenderableType:
     """The trials of the front, and the float network to compare with, for a terminal of `width` columns."""
     rows = [_trial_row(trial) for trial in study.front[:most]]
     if study.record.settings.get("float"):
@@ -55,7 +59,7 @@ def best_table(study: Study, width: int, *, most: int = MOST_ROWS) -> Table:
     return _table(rows, width)
 
 
-def trial_table(study: Study, trial: Trial, width: int) -> Table:
+def trial_table(study: Study, trial: Trial, width: int) -> RenderableType:
     """One trial beside the float network."""
     rows = [_trial_row(trial)]
     if study.record.settings.get("float"):
@@ -122,13 +126,22 @@ def near_lines(study: Study) -> list[str]:
     return ["The nearest:", *(f"  trial {block.numbers[found.row]}: {found}" for found in near)]
 
 
-def near_cost_lines(costs: Mapping[str, Any], constraints: Sequence[Any], chosen: Sequence[str]) -> list[str]:
-    """As `near_lines`, of candidates that were never evaluated: by their costs, each with what it chooses."""
+def near_cost_lines(problem: Problem) -> list[str]:
+    """As `near_lines` where nothing was evaluated: the candidate nearest by its costs, and what it is."""
+    import numpy as np
+
     from widthwise.constraints import nearest_candidates
 
-    known = [constraint for constraint in constraints if constraint.metric in costs]
-    near = nearest_candidates(known, costs)
-    return ["The nearest:", *(f"  {found}; with {chosen[found.row]}" for found in near)] if near else []
+    space = problem.space
+    few = space.size <= MOST_LOOKED_AT
+    some = space.at(range(space.size)) if few else space.sample(MOST_LOOKED_AT, np.random.default_rng(0))
+    costs = problem.evaluator.costs(some)
+    bounds = [bound for bound in problem.config.search.constraints if bound.metric in costs]
+    lines = []
+    for found in nearest_candidates(bounds, costs, count=1):
+        lines += [f"The nearest{'' if few else f' of {MOST_LOOKED_AT:,}'}: {found}; it chooses"]
+        lines += config_lines(space.chosen(some[found.row]))
+    return lines
 
 
 def config_lines(config: Mapping[str, Any]) -> list[str]:
@@ -177,19 +190,47 @@ def _float_row(study: Study) -> Row:
     known = {name: math.nan if v is None else v for name, v in study.record.settings["float"].items()}
     software = {name: value for name, value in known.items() if not is_hardware(name)}
     hardware = {name: value for name, value in known.items() if is_hardware(name)}
-    return "float", software, hardware, study.aim.scaled(known)
+    label = "untrained" if study.record.settings.get("untrained") else "float"
+    return label, software, hardware, study.aim.scaled(known)
 
 
-def _table(rows: Sequence[Row], width: int) -> Table:
+def _table(rows: Sequence[Row], width: int) -> RenderableType:
+    """A line a row where the terminal is wide enough, else a metric a line, else a block a row."""
+    cells = [(number, *map(shown_metrics, metrics)) for number, *metrics in rows]
+    numbers = max(len(str(row[0])) for row in cells)
+    for separator in (", ", "\n"):
+        columns = [[separator.join(row[column]) for row in cells] for column in (1, 2, 3)]
+        needed = [
+            max(map(_longest_line, [*column, name]))
+            for column, name in zip(columns, COLUMNS[1:], strict=True)
+        ]
+        if max(numbers, len(COLUMNS[0])) + sum(needed) + 9 <= width:  # three blanks between columns
+            return _aligned(cells, separator)
+    return _blocks(cells)
+
+
+def _longest_line(text: str) -> int:
+    return max(map(len, text.split("\n")))
+
+
+def _aligned(cells: Sequence[tuple[Any, ...]], separator: str) -> Table:
     from rich import box
     from rich.table import Table
 
-    cells = [(number, *map(shown_metrics, metrics)) for number, *metrics in rows]
-    needed = [max((len(", ".join(row[column])) for row in cells), default=0) for column in (1, 2, 3)]
-    separator = ", " if sum(map(max, needed, map(len, COLUMNS[1:]))) + 24 <= width else "\n"
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for name in COLUMNS:
         table.add_column(name, justify="right" if name == "number" else "left", overflow="fold")
     for number, *parts in cells:
         table.add_row(str(number), *(separator.join(part) for part in parts))
     return table
+
+
+def _blocks(cells: Sequence[tuple[Any, ...]]) -> Text:
+    from rich.text import Text
+
+    lines = []
+    for number, *parts in cells:
+        lines.append(f"number: {number}")
+        for name, part in zip(COLUMNS[1:], parts, strict=True):
+            lines += [f"  {name}:", *(f"    {metric}" for metric in part)]
+    return Text("\n".join(lines))
