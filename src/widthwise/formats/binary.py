@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from widthwise.errors import UserError
 from widthwise.formats.base import Format, check_flag, check_integer, parameter
-from widthwise.formats.exact import working
+from widthwise.formats.exact import narrowed_, working
 from widthwise.formats.notation import Notation
 from widthwise.formats.scales import SCALE_BITS, as_scales, as_table, as_values, fixed
 from widthwise.formats.tiling import channels
@@ -83,7 +83,7 @@ class Binary(Format):
         signs.add_(nan)
         if self.scale or self.scaling_factor:
             signs.mul_(self._scales(y))
-        return signs.to(x.dtype)
+        return narrowed_(signs, x.dtype)
 
     def clipped(self, x: Tensor) -> Tensor:
         return super().clipped(x) if not self.scaling_factor else self.calibrated(x).clipped(x)

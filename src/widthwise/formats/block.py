@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, ClassVar
 from widthwise.formats.base import check_flag, check_integer, parameter
 from widthwise.formats.bias import bias_or_usual, checked_bias
 from widthwise.formats.blocks import BlockFormat
-from widthwise.formats.exact import floor_exponents, held, log_exponents, log_grid, powers_of_two
+from widthwise.formats.exact import (
+    floor_exponents,
+    held,
+    least,
+    log_exponents,
+    log_grid,
+    powers_of_two,
+    shortened,
+)
 from widthwise.formats.minifloat import Grid
 from widthwise.formats.notation import Notation
 
@@ -80,7 +88,7 @@ class BlockFP(BlockFormat):
         return powers_of_two(exponents - (self.width - 1), greatest.dtype)
 
     def _round(self, y: Tensor, x: Tensor, dtype: torch.dtype) -> Tensor:
-        high = held(self._element_high, dtype, step=1.0)
+        high = shortened(self._element_high, dtype)
         return y.round_().clamp_(-high, high)
 
 
@@ -137,9 +145,9 @@ class BlockMinifloat(BlockFormat):
     def _double(self) -> bool:
         return self.grid.min_exponent - self.grid.fraction_bits < -120
 
-    def _greatest(self, dtype: torch.dtype) -> float | None:
-        limit = held(self.range[1], dtype, digits=self.grid.fraction_bits + 1)
-        return limit if limit < self.range[1] else None
+    def _held_(self, y: Tensor, dtype: torch.dtype) -> Tensor:
+        high = held(self.range[1], dtype, digits=self.grid.fraction_bits + 1)
+        return y.clamp_(-high, high) if high < self.range[1] else y
 
     def _scales(self, greatest: Tensor) -> Tensor:
         top = 2**self.exponent_width - 1
@@ -147,7 +155,7 @@ class BlockMinifloat(BlockFormat):
         return powers_of_two(top - bias, greatest.dtype)
 
     def _round(self, y: Tensor, x: Tensor, dtype: torch.dtype) -> Tensor:
-        high = held(self.grid.high, dtype, digits=self.grid.fraction_bits + 1)
+        high = shortened(self.grid.high, dtype)
         return self.grid.round_(y.clamp_(-high, high))
 
 
@@ -199,15 +207,17 @@ class BlockLog(BlockFormat):
     def _double(self) -> bool:
         return self.width == 8
 
-    def _greatest(self, dtype: torch.dtype) -> float | None:
-        limit = held(self.range[1], dtype, digits=1)
-        return limit if limit < self.range[1] else None
+    def _held_(self, y: Tensor, dtype: torch.dtype) -> Tensor:
+        high = held(self.range[1], dtype, digits=1)
+        if self.zero:
+            return y.clamp_(-high, high)
+        return y.abs().clamp_(least(dtype), high).copysign_(y)
 
     def _scales(self, greatest: Tensor) -> Tensor:
         top = 2 ** (self.width - 1) - 1
         bias = (top - log_exponents(greatest)).clamp_(0, 2**self.exponent_bias_width - 1)
-        least = -149 if greatest.itemsize == 4 else -1022  # lower ones are needed by zeros alone
-        return powers_of_two((top - bias).clamp_min_(least), greatest.dtype)
+        lowest = -149 if greatest.itemsize == 4 else -1022  # lower ones are needed by zeros alone
+        return powers_of_two((top - bias).clamp_min_(lowest), greatest.dtype)
 
     def _round(self, y: Tensor, x: Tensor, dtype: torch.dtype) -> Tensor:
         low = 2.0 ** (1 + self.zero - 2 ** (self.width - 1))

@@ -89,9 +89,9 @@ class BlockFormat(Format):
     def _element_high(self) -> float:
         """Greatest element magnitude, before scaling."""
 
-    def _greatest(self, dtype: torch.dtype) -> float | None:
-        """What results are held to where a block may reach beyond the dtype; None: it never does."""
-        return None
+    def _held_(self, y: Tensor, dtype: torch.dtype) -> Tensor:
+        """y, in place, within what the dtype holds, where a block's values may lie beyond."""
+        return y
 
     @property
     def _double(self) -> bool:
@@ -122,12 +122,8 @@ class BlockFormat(Format):
         if x.numel() == 0:
             return x.detach().clone()
         tiles, blocks, scales = self._scaled(x)
-        y = blocks / scales
-        y = self._round(y, blocks, x.dtype).mul_(scales)
-        greatest = self._greatest(x.dtype)
-        if greatest is not None:
-            y.clamp_(-greatest, greatest)
-        return tiles.join(y).to(x.dtype)
+        y = self._round(blocks / scales, blocks, x.dtype).mul_(scales)
+        return tiles.join(self._held_(y, x.dtype)).to(x.dtype)
 
     def clipped(self, x: Tensor) -> Tensor:
         if x.numel() == 0:

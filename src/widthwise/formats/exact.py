@@ -31,6 +31,14 @@ def working(x: Tensor, *, double: bool = False) -> Tensor:
     return x.detach().to(torch.float64 if double or x.dtype == torch.float64 else torch.float32)
 
 
+def narrowed_(y: Tensor, dtype: torch.dtype) -> Tensor:
+    """y in the dtype, rounded to it, and cut to what it reaches: never infinite. y may be overwritten."""
+    import torch
+
+    top = torch.finfo(dtype).max
+    return y.clamp_(-top, top).to(dtype)
+
+
 def held(value: float, dtype: torch.dtype, *, step: float = 0.0, digits: int = 64) -> float:
     """The value nearest to `value`, not beyond it, that both the dtype and the format have.
 
@@ -39,12 +47,31 @@ def held(value: float, dtype: torch.dtype, *, step: float = 0.0, digits: int = 6
     """
     import torch
 
-    info = torch.finfo(dtype)
-    magnitude = min(abs(value), info.max)
-    digits = min(digits, 2 - math.frexp(info.eps)[1])
-    coarsest = math.ldexp(1.0, math.frexp(magnitude)[1] - digits)
-    grid = max(step, coarsest, info.smallest_normal * info.eps)
+    magnitude = min(abs(value), torch.finfo(dtype).max)
+    coarsest = math.ldexp(1.0, math.frexp(magnitude)[1] - min(digits, digits_of(dtype)))
+    grid = max(step, coarsest, least(dtype))
     return math.copysign(math.floor(magnitude / grid) * grid, value)
+
+
+def shortened(value: float, dtype: torch.dtype) -> float:
+    """The greatest number up to `value` > 0 that has as few significant bits as the dtype's, of any size."""
+    grid = math.ldexp(1.0, math.frexp(value)[1] - digits_of(dtype))
+    return math.floor(value / grid) * grid
+
+
+def digits_of(dtype: torch.dtype) -> int:
+    """Significant bits of the dtype's normal numbers."""
+    import torch
+
+    return 2 - math.frexp(torch.finfo(dtype).eps)[1]
+
+
+def least(dtype: torch.dtype) -> float:
+    """The least positive number of the dtype."""
+    import torch
+
+    info = torch.finfo(dtype)
+    return info.smallest_normal * info.eps
 
 
 def power_below(y: Tensor) -> Tensor:

@@ -102,7 +102,7 @@ class Integer(Format):
             # Next to 1.5 * 2^digits steps a float's spacing is one step: the addition rounds, half to even.
             shift = 1.5 * step * 2.0 ** (52 if y.dtype == torch.float64 else 23)
             return y.clamp(low, high).add_(shift).sub_(shift).to(x.dtype)
-        return y.mul(1 / step).round_().mul_(step).clamp_(low, high).to(x.dtype)
+        return y.mul(1 / step).round_().mul_(step).clamp_(low, high).add_(0.0).to(x.dtype)  # -0 becomes 0
 
     def clipped(self, x: Tensor) -> Tensor:
         return super().clipped(x) if not self.is_auto else self.calibrated(x).clipped(x)

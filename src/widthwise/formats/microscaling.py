@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from widthwise.errors import UserError
 from widthwise.formats.base import check_integer, parameter
 from widthwise.formats.blocks import BLOCK_SIZE, BlockFormat
-from widthwise.formats.exact import floor_exponents, powers_of_two
+from widthwise.formats.exact import floor_exponents, powers_of_two, shortened
 from widthwise.formats.minifloat import Grid
 from widthwise.formats.named import KINDS
 from widthwise.formats.notation import Notation
@@ -78,7 +78,8 @@ class MXInt(BlockFormat):
         )
 
     def _round(self, y: Tensor, x: Tensor, dtype: torch.dtype) -> Tensor:
-        return y.round_().clamp_(-self._element_high, self._element_high)
+        high = shortened(self._element_high, dtype)
+        return y.round_().clamp_(-high, high)
 
 
 @dataclass(frozen=True, repr=False)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from widthwise.errors import UserError
 from widthwise.formats.base import Format, check_choice, check_flag, check_integer, parameter
-from widthwise.formats.exact import working
+from widthwise.formats.exact import narrowed_, working
 from widthwise.formats.notation import Notation
 from widthwise.formats.scales import SCALE_BITS, as_scales, as_table, as_values
 from widthwise.formats.tiling import Tiling, channels, tiling
@@ -163,7 +163,7 @@ class ScaledInteger(Format):
         low, high = self.codes
         y = (blocks / scales).round_()
         y = y.clamp_(low, high) if points is None else y.add_(points).clamp_(low, high).sub_(points)
-        return tiles.join(y.mul_(scales)).to(x.dtype)
+        return narrowed_(tiles.join(y.mul_(scales)), x.dtype)
 
     def inside(self, x: Tensor) -> Tensor:
         return self._between(x, outside=False)

@@ -36,8 +36,9 @@ def as_table(values: tuple[float, ...], tiles: Tiling, like: Tensor, name: str) 
     if len(values) not in (1, tiles.blocks):
         found = f"{name} is fixed for {len(values)} parts, but a tensor of shape {list(tiles.shape)}"
         raise UserError(f"{found} has {tiles.blocks}; calibrate it on a tensor like this one")
-    table = like.new_tensor(values)
-    return table if len(values) == 1 else table.reshape(tiles.table_shape)
+    if len(values) == 1:
+        return like.new_tensor(values[0])
+    return like.new_tensor(values).reshape(tiles.table_shape)
 
 
 def as_values(table: Tensor) -> tuple[float, ...]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from widthwise.formats.base import Format, check_flag, check_integer, check_number, parameter
-from widthwise.formats.exact import working
+from widthwise.formats.exact import narrowed_, working
 from widthwise.formats.notation import Notation
 from widthwise.formats.scales import SCALE_BITS, as_scales, as_table, as_values, fixed
 from widthwise.formats.tiling import Tiling, channels
@@ -105,7 +105,7 @@ class Ternary(Format):
         signs = above.to(y.dtype).copysign_(y).add_(y.clamp(0.0, 0.0))
         if self.scale or self.scaling_factor:
             signs.mul_(self._scales(magnitudes, above, tiles))
-        return signs.to(x.dtype)
+        return narrowed_(signs, x.dtype)
 
     def clipped(self, x: Tensor) -> Tensor:
         fixed = self.calibrated(x)

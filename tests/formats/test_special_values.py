@@ -1,0 +1,174 @@
+"""What becomes of NaN, infinities, zeros of both signs, subnormals and the ends of each dtype."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from format_strategies import any_format, block_formats, elementwise, following, tables
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from widthwise.formats import (
+    Binary,
+    BlockFP,
+    BlockLog,
+    BlockMinifloat,
+    Format,
+    Integer,
+    Log,
+    MinifloatDenorm,
+    MinifloatIEEE,
+    MXFloat,
+    MXInt,
+    NamedFloat,
+    ScaledInteger,
+    Ternary,
+    from_config,
+)
+from widthwise.formats.blocks import BlockFormat
+
+DTYPES = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
+
+
+def overflows(fmt: Format) -> bool:
+    return not getattr(fmt, "saturating", True)
+
+
+@given(elementwise)
+def test_nan_stays_nan_and_infinities_saturate(fmt: Format) -> None:
+    x = torch.tensor([math.nan, math.inf, -math.inf, 1.0, -1.0], dtype=torch.float64)
+    found = fmt.quantize(x)
+    assert found.isnan().tolist()[0]
+    assert torch.equal(found[3:], fmt.quantize(x[3:]))  # and spoil nothing beside them
+    if not overflows(fmt):
+        assert (found[1].item(), found[2].item()) == (fmt.range[1], fmt.range[0])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("kind", ["bf16", "fp16", "tf32", "e5m2", "e4m3"])
+def test_overflow_gives_infinity_or_nan_where_asked_for(kind: str, dtype: torch.dtype) -> None:
+    x = torch.tensor([math.inf, -math.inf], dtype=dtype)
+    found = NamedFloat(kind, saturating=False).quantize(x)
+    assert found.isnan().all() if kind == "e4m3" else torch.equal(found, x)
+
+
+@given(block_formats(), tables)
+def test_nan_spoils_its_own_block_and_no_other(fmt: BlockFormat, x: Tensor) -> None:
+    spoilt = x.clone()
+    spoilt[0, 0] = math.nan
+    found = fmt.quantize(spoilt)
+    alone = fmt.tiling(x.shape)
+    block = (
+        alone.join(
+            alone.split(spoilt).isnan().float().amax(alone.within, keepdim=True).expand(alone.split(x).shape)
+        )
+        if alone.within
+        else spoilt.isnan().float()
+    )
+    assert torch.equal(found.isnan(), block > 0)
+    assert torch.equal(found[block == 0], fmt.quantize(x)[block == 0])
+
+
+@given(following, tables)
+def test_infinities_leave_finite_results(fmt: Format, x: Tensor) -> None:
+    endless = x.clone()
+    endless[0, 0], endless[-1, -1] = math.inf, -math.inf
+    for dtype in DTYPES:
+        found = fmt.quantize(endless.to(dtype))
+        assert not found.isnan().any()
+        assert found.isfinite().all()
+
+
+def test_zeros_keep_their_sign_where_the_format_has_two() -> None:
+    zeros = torch.tensor([0.0, -0.0])
+    for name in ("e4m3", "fp16", "bf16", "fp4", "mxfp8", "mxfp4", "mxint8", "block_fp", "block_minifloat"):
+        fmt = from_config({"name": name})
+        assert fmt is not None
+        assert fmt.quantize(zeros).signbit().tolist() == [False, True], name
+    for fmt in (MinifloatIEEE(8, 4), MinifloatDenorm(8, 4), Ternary()):
+        assert fmt.quantize(zeros).signbit().tolist() == [False, True]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("fmt", [Integer(8), Integer(24, 4), Integer(32), Integer(8, signed=False)], ids=repr)
+def test_fixed_point_has_one_zero(fmt: Format, dtype: torch.dtype) -> None:
+    x = torch.tensor([0.0, -0.0, -(2.0**-24)], dtype=dtype)
+    assert not fmt.quantize(x).signbit().any()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_zero_becomes_the_least_power_that_format_and_dtype_have(dtype: torch.dtype) -> None:
+    info = torch.finfo(dtype)
+    least = info.smallest_normal * info.eps
+    zeros = torch.tensor([0.0, -0.0], dtype=dtype)
+    for fmt in (Log(8), Log(4), Log(8, exponent_bias=140)):
+        assert fmt.quantize(zeros).tolist() == [max(2.0 ** fmt.exponents[0], least)] * 2
+    assert Log(8, zero=True).quantize(zeros).tolist() == [0.0, 0.0]
+    assert (BlockLog(width=8).quantize(zeros) > 0).all()
+    assert BlockLog(width=8, zero=True).quantize(zeros).tolist() == [0.0, 0.0]
+
+
+def test_binary_takes_zero_for_positive_or_for_off() -> None:
+    zeros = torch.tensor([0.0, -0.0, -1e-30, 1e-30])
+    assert Binary().quantize(zeros).tolist() == [1, 1, -1, 1]
+    assert Binary(bipolar=False).quantize(zeros).tolist() == [0, 0, 0, 1]
+
+
+@given(st.one_of(any_format))
+def test_the_ends_of_each_dtype_stay_finite(fmt: Format) -> None:
+    if overflows(fmt):
+        return
+    for dtype in DTYPES:
+        info = torch.finfo(dtype)
+        ends = torch.tensor([[info.max, -info.max, info.tiny], [info.max * 0.51, info.tiny * info.eps, -0.0]])
+        x = ends.to(dtype)
+        found = fmt.quantize(x)
+        assert found.isfinite().all(), (dtype, found)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize(
+    "fmt",
+    [
+        MXInt(width=16, exponent_width=2, block_size=2),
+        BlockFP(width=24, exponent_width=3, block_size=2),
+        BlockMinifloat(width=20, exponent_width=2, exponent_bias_width=1, block_size=2),
+        Integer(16, 14),
+        MinifloatIEEE(20, 3),
+        MXFloat(width=8),
+    ],
+    ids=repr,
+)
+def test_saturation_ends_at_the_greatest_value_that_format_and_dtype_share(
+    fmt: Format, dtype: torch.dtype
+) -> None:
+    found = fmt.quantize(torch.tensor([60000.0, -60000.0], dtype=dtype))
+    assert fmt.quantize(found.double()).tolist() == found.tolist()  # a value of the format
+    assert found[0] == -found[1] or isinstance(fmt, Integer)
+    above = torch.nextafter(found[0], torch.tensor(math.inf, dtype=dtype)).double()
+    assert fmt.quantize(torch.tensor([60000.0, above.item()], dtype=torch.float64))[1] <= above
+    assert found[0] >= 0.95 * min(fmt.range[1], 60000)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("symmetric", [True, False])
+def test_scales_reach_the_ends_of_each_dtype(symmetric: bool, dtype: torch.dtype) -> None:
+    top = torch.finfo(dtype).max
+    for low in (-top, -top / 600, 0.0, top / 2):
+        x = torch.tensor([low, top], dtype=dtype)
+        found = ScaledInteger(8, symmetric=symmetric).quantize(x)
+        assert found.isfinite().all()
+        assert (found.double() - x.double()).abs().max() <= top / 120
+
+
+def test_subnormals_are_not_flushed() -> None:
+    tiny = torch.tensor([2.0**-149, 3 * 2.0**-149, -(2.0**-140)])
+    assert torch.equal(BlockFP(width=12, block_size=-1, exponent_bias=255).quantize(tiny), tiny)
+    assert torch.equal(BlockMinifloat(width=12, block_size=-1).quantize(tiny), tiny)
+    assert torch.equal(
+        NamedFloat("bf16").quantize(tiny.double()), torch.zeros(3, dtype=torch.float64) * tiny.sign()
+    )
+    assert torch.equal(NamedFloat("bf16").quantize(torch.tensor([2.0**-133])), torch.tensor([2.0**-133]))
