@@ -28,7 +28,8 @@ class Binary(Format):
     together, or of each index along `axis`, until `calibrated` or `scale` fixes it. It is the sign, not the
     nearest value; infinities count as their sign; NaN stays NaN and, where a follows the data, makes its
     whole part NaN. Deterministic: the lab's system has a stochastic variant, with which a search could not be
-    repeated. Source: Courbariaux et al. 2016 (BinaryNet); Rastegari et al. 2016 (XNOR-Net) for the scale.
+    repeated.
+    Source: Courbariaux et al. 2016 (BinaryNet); Rastegari et al. 2016 (XNOR-Net) for the scale.
     """
 
     names: ClassVar[tuple[str, ...]] = ("binary",)

@@ -33,9 +33,10 @@ class BlockFP(BlockFormat):
     Value set of a block: +-2^(E - bias) * M/2^(width-1), M from 0 to 2^(width-1) - 1, E an integer of
     exponent_width bits that all share; bias 2^(exponent_width-1) - 1 if not given. 2^(E - bias) is the least
     power of two above the block's greatest magnitude, as far as E reaches. Rounds half to even, saturates; a
-    block with NaN becomes NaN; zero keeps its sign. Source: Rouhani et al. 2020, "Pushing the Limits of
-    Narrow Precision Inferencing at Cloud Scale with Microsoft Floating Point". The lab's system takes the
-    power up to a magnitude that is one itself, and clips it.
+    block with NaN becomes NaN; zero keeps its sign.
+    Source: Rouhani et al. 2020, "Pushing the Limits of Narrow Precision Inferencing at Cloud Scale with
+    Microsoft Floating Point". The lab's system takes the power up to a magnitude that is one itself, and
+    clips it.
     """
 
     names: ClassVar[tuple[str, ...]] = ("block_fp",)
@@ -99,8 +100,8 @@ class BlockMinifloat(BlockFormat):
     Value set of a block: that of `MinifloatIEEE` (subnormals, no infinities) with a bias B, an unsigned
     integer of exponent_bias_width bits. B is chosen so that the greatest exponent is that of the block's
     greatest magnitude, as far as B reaches: B >= 0 bounds values below 2^(2^exponent_width). Rounds half to
-    even, saturates; a block with NaN becomes NaN; zero keeps its sign. Source: Fox et al. 2021, "A Block
-    Minifloat Representation for Training Deep Neural Networks".
+    even, saturates; a block with NaN becomes NaN; zero keeps its sign.
+    Source: Fox et al. 2021, "A Block Minifloat Representation for Training Deep Neural Networks".
     """
 
     names: ClassVar[tuple[str, ...]] = ("block_minifloat",)
@@ -167,8 +168,9 @@ class BlockLog(BlockFormat):
     chosen so that the greatest power is the one nearest to the block's greatest magnitude on a logarithmic
     axis, as far as B reaches (a block of zeros takes the greatest B). Without `zero`, zero of either sign
     becomes the least power. Rounds on a logarithmic axis, saturates at both ends; a block with NaN becomes
-    NaN. Source: Miyashita et al. 2016 for the elements; the lab's system (MASE, block_log) for the shared
-    bias, which takes the power above the greatest magnitude instead of the nearest.
+    NaN.
+    Source: Miyashita et al. 2016 for the elements; the lab's system (MASE, block_log) for the shared bias,
+    which takes the power above the greatest magnitude instead of the nearest.
     """
 
     names: ClassVar[tuple[str, ...]] = ("block_log",)

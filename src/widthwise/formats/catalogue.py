@@ -53,7 +53,7 @@ def row(fmt: type[Format]) -> Row:
         parameters=tuple(_parameter(field) for field in fields),
         example=example,
         bits=example.bits,
-        summary=inspect.cleandoc(fmt.__doc__ or "").splitlines()[0],
+        summary=" ".join(inspect.cleandoc(fmt.__doc__ or "").split("\n\n")[0].split()),
     )
 
 

@@ -22,14 +22,14 @@ LIMIT = 64  # frac widths lie in [-LIMIT, LIMIT]
 
 @dataclass(frozen=True, repr=False)
 class Integer(Format):
-    """Fixed point: whole multiples of 2^-frac_width that a signed or unsigned integer of `width` bits can
-    count.
+    """Fixed point: the multiples of 2^-frac_width that an integer of `width` bits, signed or not, can count.
 
     Value set: two's complement, [-2^(width-1), 2^(width-1) - 1] * 2^-frac_width; unsigned, [0, 2^width - 1] *
-    2^-frac_width. Rounds half to even, saturates (infinities too); NaN stays NaN; zero stays zero. frac_width
-    "auto" is the greatest with which no finite value of the data saturates, "auto-mse" the one with the least
-    squared error; both follow the whole tensor at hand, all its samples together, until `calibrated` fixes
-    them. Source: Jacob et al. 2018 (affine with zero point 0); in HLS ap_fixed<width, width - frac_width>.
+    2^-frac_width. Rounds half to even, saturates (infinities too); NaN stays NaN; zero has no sign.
+    frac_width "auto" is the greatest with which no finite value of the data is more than half a step off,
+    "auto-mse" the one with the least squared error; both follow the whole tensor at hand, all its samples
+    together, until `calibrated` fixes them.
+    Source: Jacob et al. 2018 (affine with zero point 0); in HLS ap_fixed<width, width - frac_width>.
     """
 
     names: ClassVar[tuple[str, ...]] = ("integer", "fixed")

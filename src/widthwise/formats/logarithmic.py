@@ -21,8 +21,8 @@ class Log(Format):
     Value set: +-2^(E - bias), E from 0 to 2^(width-1) - 1; the bias is 2^(width-2) - 1 if not given. There is
     no zero: zero of either sign becomes +2^-bias. With `zero` the code E = 0 stands for zero, which takes
     what lies up to half the least power. Rounds to the nearest on a logarithmic axis (borders at 2^k *
-    sqrt(2), which no float meets), saturates at both ends (infinities too); NaN stays NaN. Source: Miyashita
-    et al. 2016, "Convolutional Neural Networks using Logarithmic Data Representation".
+    sqrt(2), which no float meets), saturates at both ends (infinities too); NaN stays NaN.
+    Source: Miyashita et al. 2016, "Convolutional Neural Networks using Logarithmic Data Representation".
     """
 
     names: ClassVar[tuple[str, ...]] = ("log",)

@@ -25,15 +25,14 @@ LEAST_SCALE, GREATEST_SCALE = -127, 127  # exponents of e8m0, whose last code is
 
 @dataclass(frozen=True, repr=False)
 class MXInt(BlockFormat):
-    """Microscaling integers: two's complement elements with one power-of-two scale a block (mxint8 where
-    width is 8).
+    """Microscaling integers (mxint8 where width is 8): two's complement with one power-of-two scale a block.
 
     Value set of a block: 2^S * C / 2^(width-2), |C| <= 2^(width-1) - 1 (the code -2^(width-1) stays unused,
     as the specification allows, so that the set is symmetric), S from -127 to 127 (e8m0); with another
     exponent_width, S from 1 - 2^(exponent_width-1) to 2^(exponent_width-1) - 1. S is the exponent of the
     block's greatest magnitude, as far as it reaches. Rounds half to even, saturates; a block with NaN becomes
-    NaN (the scale's NaN); zero keeps its sign. Source: OCP Microscaling Formats (MX) Specification 1.0,
-    sections 5.2 and 6.3.
+    NaN (the scale's NaN); zero keeps its sign.
+    Source: OCP Microscaling Formats (MX) Specification 1.0, sections 5.2 and 6.3.
     """
 
     names: ClassVar[tuple[str, ...]] = ("mxint", "mxint_hardware")
@@ -89,7 +88,8 @@ class MXFloat(BlockFormat):
     Value set of a block: 2^S times the finite values of the element, S from -127 to 127 (e8m0). S is the
     exponent of the block's greatest magnitude less that of the element's greatest value, as far as it
     reaches. Elements round half to even and saturate; a block with NaN becomes NaN (the scale's NaN); zero
-    keeps its sign. Source: OCP Microscaling Formats (MX) Specification 1.0, sections 5.3 and 6.3.
+    keeps its sign.
+    Source: OCP Microscaling Formats (MX) Specification 1.0, sections 5.3 and 6.3.
     """
 
     names: ClassVar[tuple[str, ...]] = ("mxfp",)

@@ -73,8 +73,8 @@ class MinifloatIEEE(Format):
     exponent_width - 1. The bias is 2^(exponent_width-1) - 1 if not given. As in the lab's system the greatest
     exponent holds ordinary values; with `infinities` it is kept for infinities and NaN. Rounds half to even.
     Saturates, infinities too, unless `saturating` is off (which needs `infinities`): then overflow gives
-    infinity. NaN stays NaN, zero keeps its sign. Source: IEEE 754-2019 section 3.4 for the encoding; every
-    value is exact, with no offsets near zero.
+    infinity. NaN stays NaN, zero keeps its sign.
+    Source: IEEE 754-2019 section 3.4 for the encoding; every value is exact, with no offsets near zero.
     """
 
     names: ClassVar[tuple[str, ...]] = ("minifloat_ieee", "minifloat")
@@ -136,8 +136,8 @@ class MinifloatDenorm(Format):
 
     Value set: +-2^(E - bias) * M/2^m for every E and M, m = width - exponent_width - 1, so several codes
     share a value. The bias is 2^(exponent_width-1) - 1 if not given. No infinities: rounds half to even and
-    saturates; NaN stays NaN, zero keeps its sign. Source: the lab's system (MASE, minifloat_denorm); powers
-    of two come out exactly here.
+    saturates; NaN stays NaN, zero keeps its sign.
+    Source: the lab's system (MASE, minifloat_denorm); powers of two come out exactly here.
     """
 
     names: ClassVar[tuple[str, ...]] = ("minifloat_denorm",)

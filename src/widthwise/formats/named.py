@@ -41,16 +41,15 @@ PRESETS = {
 
 @dataclass(frozen=True, repr=False)
 class NamedFloat(Format):
-    """A small float with a name: bf16, fp16, tf32, fp8 e4m3 and e5m2, fp6 e2m3 and e3m2, fp4 e2m1; subnormals
-    in all.
+    """A float with a name: bf16, fp16, tf32, fp8 e4m3 and e5m2, fp6 e2m3 and e3m2, fp4 e2m1; with subnormals.
 
     Value set: that of the name's specification. Rounds half to even. Saturates, infinities too, as the
     specification's saturating conversion does; with `saturating` off, overflow gives infinity (bf16, fp16,
     tf32, e5m2) or NaN (e4m3, which has no infinities), as in a cast; the 6- and 4-bit floats have neither and
     always saturate. NaN stays NaN (the 6- and 4-bit floats have no code for it, an accelerator would leave it
-    undefined); zero keeps its sign. Source: IEEE 754-2019 (fp16); OCP 8-bit Floating Point Specification 1.0
-    (e4m3, e5m2); OCP Microscaling Formats Specification 1.0 (e2m3, e3m2, e2m1); bf16 and tf32 are float32
-    with 7 and 10 bits of mantissa.
+    undefined); zero keeps its sign.
+    Source: IEEE 754-2019 (fp16); OCP 8-bit Floating Point Specification 1.0 (e4m3, e5m2); OCP Microscaling
+    Formats Specification 1.0 (e2m3, e3m2, e2m1); bf16 and tf32 are float32 with 7 and 10 bits of mantissa.
     """
 
     names: ClassVar[tuple[str, ...]] = ("named_float",)

@@ -34,8 +34,8 @@ class ScaledInteger(Format):
     finite value); NaN stays NaN and, where the scale follows the data, makes its whole part NaN. Scales
     follow the tensor at hand until `calibrated` or `scale` fixes them: per tensor, all its samples together.
     They are at least the dtype's least normal number, 1 where all is zero, and 32 bits each in storage. In
-    half-width dtypes values are rounded to the dtype. Source: Jacob et al. 2018, equation 1; ONNX
-    QuantizeLinear and DequantizeLinear.
+    half-width dtypes values are rounded to the dtype.
+    Source: Jacob et al. 2018, equation 1; ONNX QuantizeLinear and DequantizeLinear.
     """
 
     names: ClassVar[tuple[str, ...]] = ("scaled_integer", "scale_integer", "int")

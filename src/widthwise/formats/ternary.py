@@ -31,8 +31,8 @@ class Ternary(Format):
     mean of the magnitudes above the threshold. What follows the data is taken from the whole tensor, all its
     samples together, or from each index along `axis`, until `calibrated` fixes it. It is a threshold, not the
     nearest value; infinities count as their sign; NaN stays NaN and, where something follows the data, makes
-    its whole part NaN. Source: Li and Liu 2016 (Ternary Weight Networks); Zhu et al. 2017 for the share of
-    the maximum.
+    its whole part NaN.
+    Source: Li and Liu 2016 (Ternary Weight Networks); Zhu et al. 2017 for the share of the maximum.
     """
 
     names: ClassVar[tuple[str, ...]] = ("ternary",)
