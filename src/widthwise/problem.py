@@ -14,6 +14,7 @@ import torch
 from widthwise.aim import Aim
 from widthwise.config import QuantisationSearch, SearchConfig, load_config
 from widthwise.data import Data, load_data
+from widthwise.distributed.problem import judge_of
 from widthwise.engine import Evaluator, evaluate
 from widthwise.errors import UserError
 from widthwise.fingerprint import fingerprint, hash_batches, hash_value, hash_weights
@@ -42,6 +43,7 @@ ALWAYS = ("accuracy", "loss", "average_bitwidth", "memory_density", "model_size"
 ALWAYS_OF_WIDTHS = ("accuracy", "loss", "parameters", "macs")
 BATCH_FLOPS = 2e11  # what evaluating one batch may take before it is stored: a few seconds
 PRUNING_BATCH = 64
+TRAINED_EACH = 4  # candidates that each of several workers trains in a batch
 RUNS = Path("runs")
 WEIGHTS = "weights.safetensors"  # in a run folder: the network that was searched, as it was
 
@@ -60,19 +62,44 @@ class Problem:
     evaluator: Evaluator | WidthEvaluator
     metrics: tuple[str, ...]
     aim: Aim
+    memory: int | None = None  # bytes that evaluating may take
+
+    @property
+    def trains(self) -> bool:
+        """Whether each candidate is trained, and so takes long."""
+        return isinstance(self.evaluator, WidthEvaluator)
+
+    @property
+    def stored_metrics(self) -> tuple[str, ...]:
+        """The columns of a trial: all that the evaluator gives, spreads over several seeds included."""
+        judge = self.evaluator
+        spreads = judge.quality if isinstance(judge, WidthEvaluator) and judge.repeats > 1 else ()
+        return (*judge.quality, *judge.cost, *(name + SPREAD for name in spreads))
 
     @property
     def batch_size(self) -> int | None:
         """Candidates of a batch where it only says how often is stored; None: as the strategy likes."""
         if isinstance(self.evaluator, WidthEvaluator):
             return 1
-        known = self.config.search.strategy.name in ("brute-force", "grid")
-        return self.evaluator.affordable(BATCH_FLOPS) if known else None
+        return self.evaluator.affordable(BATCH_FLOPS) if self._is_enumerated else None
 
-    def batch_size_with(self, *, prune: bool) -> int | None:
-        """As `batch_size`; candidates are pruned by the front of the batches before, so these are small."""
+    def batch_size_with(self, *, prune: bool = False, workers: int = 0, natural: int = 1) -> int | None:
+        """As `batch_size`, for so many workers, and a strategy whose natural batch is so great.
+
+        Candidates are pruned by the front of the batches before, so these are small. Workers wait for the
+        last of them at the end of each batch, so each gets several candidates where that changes no proposal.
+        """
         usual = self.batch_size
-        return min(usual or PRUNING_BATCH, PRUNING_BATCH) if prune else usual
+        if prune:
+            return min(usual or PRUNING_BATCH, PRUNING_BATCH)
+        if not workers:
+            return usual
+        each = TRAINED_EACH if self.trains and self._is_enumerated else 1
+        return workers * each * usual if usual is not None else max(workers, natural)
+
+    @property
+    def _is_enumerated(self) -> bool:
+        return self.config.search.strategy.name in ("brute-force", "grid")
 
     def strategy(self) -> Strategy:
         """The strategy of the config, fresh."""
@@ -111,7 +138,7 @@ class Problem:
         marks = fingerprint(
             space=self.space,
             aim=self.aim,
-            metrics=_stored_metrics(self.evaluator),
+            metrics=self.stored_metrics,
             strategy=search.strategy.name,
             seed=config.seed,
             options=dict(search.strategy.options),
@@ -132,7 +159,7 @@ class Problem:
         return StudyRecord(
             name=name,
             space=self.space,
-            metrics=_stored_metrics(self.evaluator),
+            metrics=self.stored_metrics,
             settings=settings,
             fingerprint=marks,
             config=config.to_toml(),
@@ -164,7 +191,7 @@ def load_problem(
     metrics = tuple(dict.fromkeys([*aim.names, *bounded, *always]))
     build = _width_parts if widths else _quantisation_parts
     space, evaluator = build(config, graph, found, metrics, memory)
-    return Problem(config, found, network, graph, space, evaluator, metrics, aim)
+    return Problem(config, found, network, graph, space, evaluator, metrics, aim, memory)
 
 
 def problem_of_run(path: str | Path, *, memory: int | None = None) -> Problem:
@@ -178,12 +205,6 @@ def problem_of_run(path: str | Path, *, memory: int | None = None) -> Problem:
         return load_problem(config, memory=memory)
     network = load_model(_named(config, "model"), checkpoint=folder / WEIGHTS, seed=config.seed)
     return load_problem(config, model=network, memory=memory)
-
-
-def _stored_metrics(evaluator: Evaluator | WidthEvaluator) -> tuple[str, ...]:
-    """The columns of a trial: all that the evaluator gives, spreads over several seeds included."""
-    spreads = evaluator.quality if isinstance(evaluator, WidthEvaluator) and evaluator.repeats > 1 else ()
-    return (*evaluator.quality, *evaluator.cost, *(name + SPREAD for name in spreads))
 
 
 def load_dataset(config: SearchConfig) -> Data:
@@ -210,6 +231,8 @@ def search(
     prune: bool = False,
     limits: Limits | None = None,
     memory: int | None = None,
+    ray: str | None = None,
+    gpus: float | None = None,
     progress: Callable[[Progress], None] | None = None,
     started: Callable[[Run, Problem], None] | None = None,
 ) -> Study:
@@ -223,6 +246,8 @@ def search(
         storage: URL of a database to keep the trials in. keep: "front" writes only trials of the front.
         prune: stop a candidate once it can't reach the front any more; the front stays the same.
         limits: by default those of the config. memory: bytes that evaluating may take.
+        ray: "local" or a cluster's address: candidates are evaluated by Ray's workers, with `gpus` of a GPU
+            each. Without it the config's n_jobs says how many processes of this machine do that.
         progress, started: told how far it is, and when the run folder is there.
 
     Raises UserError; what was stored before is kept.
@@ -239,29 +264,34 @@ def search(
     folder = Path(out) if out is not None else RUNS / run_name(loaded)
     if force_new is None:
         force_new = out is None and not resume
-    record = problem.record(folder.name)
-    proposer = problem.strategy()
-    opened = (
-        resume_run(folder, dict(record.fingerprint), storage=storage)
-        if resume
-        else start_run(folder, record, storage=storage, force_new=force_new)
-    )
     stops = limits or config_limits(loaded)
-    with opened as run:
-        _keep_weights(problem, run.path / WEIGHTS)
-        if started is not None:
-            started(run, problem)
-        return run_search(
-            proposer,
-            problem.evaluator,
-            run.writer,
-            limits=stops,
-            keep=keep,
-            prune=prune,
-            batch_size=problem.batch_size_with(prune=prune) if stops.trial_timeout is None else None,
-            progress=progress,
-            saved=run.save,
+    with judge_of(problem, ray=ray, gpus=gpus, trial_timeout=stops.trial_timeout, prune=prune) as judging:
+        judge, workers = judging
+        record = problem.record(folder.name)
+        proposer = problem.strategy()
+        if workers:  # they are ended when a trial takes too long; nothing here has to be
+            stops = replace(stops, trial_timeout=None)
+        size = problem.batch_size_with(prune=prune, workers=workers, natural=proposer.batch)
+        opened = (
+            resume_run(folder, dict(record.fingerprint), storage=storage)
+            if resume
+            else start_run(folder, record, storage=storage, force_new=force_new)
         )
+        with opened as run:
+            _keep_weights(problem, run.path / WEIGHTS)
+            if started is not None:
+                started(run, problem)
+            return run_search(
+                proposer,
+                judge,
+                run.writer,
+                limits=stops,
+                keep=keep,
+                prune=prune,
+                batch_size=size if stops.trial_timeout is None else None,
+                progress=progress,
+                saved=run.save,
+            )
 
 
 def _keep_weights(problem: Problem, path: Path) -> None:

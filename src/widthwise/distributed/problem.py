@@ -1,0 +1,156 @@
+"""The evaluator of a search on workers: each makes the same problem from the config and the weights."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from widthwise.distributed.evaluator import ParallelEvaluator
+from widthwise.distributed.processes import ProcessWorkers
+from widthwise.distributed.worker import Build
+from widthwise.errors import UserError
+from widthwise.fingerprint import hash_batches, hash_value, hash_weights
+from widthwise.results import Evaluate
+
+if TYPE_CHECKING:
+    from widthwise.config import SearchConfig
+    from widthwise.distributed.workers import Workers
+    from widthwise.problem import Problem
+
+NAMED = {"model": "network", "dataset": "data"}
+
+
+@contextmanager
+def judge_of(
+    problem: Problem,
+    *,
+    ray: str | None = None,
+    gpus: float | None = None,
+    trial_timeout: float | None = None,
+    prune: bool = False,
+) -> Iterator[tuple[Evaluate, int]]:
+    """The problem's evaluator, and how many workers it has: its own (0), or processes, or actors of Ray.
+
+    ray: "local" or the address of a cluster; then each worker gets `gpus`, a share of one or several, and as
+    many are used as fit, or as the config has jobs. Raises UserError before anything is started.
+    """
+    jobs = problem.config.search.jobs
+    if ray is None and gpus is not None:
+        raise UserError("gpus: shares of GPUs are given to workers of Ray; give --ray too")
+    if ray is None and jobs == 1:
+        yield problem.evaluator, 0
+        return
+    if prune:
+        raise UserError("--prune stops candidates by the front of one process; leave out --jobs and --ray")
+    workers: Workers
+    if ray is None:
+        jobs = jobs if jobs > 0 else cores()
+        workers = ProcessWorkers(build_of(problem, sharing=jobs), jobs)
+    else:
+        from widthwise.distributed.cluster import RayWorkers
+
+        build = build_of(problem, sharing=None)
+        gpus = default_gpus(problem) if gpus is None else gpus
+        workers = RayWorkers(build, address=ray, jobs=jobs if jobs > 1 else None, gpus=gpus)
+    evaluator = ParallelEvaluator(
+        workers,
+        metrics=problem.stored_metrics,
+        costs=problem.evaluator.costs,
+        alone=problem.trains,
+        trial_timeout=trial_timeout,
+    )
+    with evaluator:
+        yield evaluator, workers.count
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def default_gpus(problem: Problem) -> float:
+    """A whole GPU where the config asks for one, else none."""
+    return 1.0 if problem.config.accelerator == "gpu" else 0.0
+
+
+def build_of(problem: Problem, *, sharing: int | None) -> Build:
+    """What workers need to make this problem's evaluator; `sharing`: so many share this machine's memory.
+
+    Raises UserError where the config does not name what the search was given.
+    """
+    from safetensors.torch import save
+
+    from widthwise.engine.memory import default_budget
+    from widthwise.problem import device_of
+
+    config = problem.config
+    for key, what in NAMED.items():
+        if getattr(config, key) is None:
+            raise UserError(
+                f"{config.source}: {key}: is missing, and workers make the {what} by its name; "
+                f"name it as module:callable, or search in one process"
+            )
+    memory = problem.memory
+    if memory is None and sharing is not None:
+        memory = default_budget(device_of(config)) // sharing
+    arguments = {
+        "config": config.to_toml(),
+        "source": config.source,
+        "memory": memory,
+        "folder": os.getcwd(),  # noqa: PTH109
+        "marks": marks(problem),
+    }
+    tensors = {
+        name: tensor.detach().cpu().contiguous().clone()
+        for name, tensor in problem.network.state_dict().items()
+    }
+    return Build("widthwise.distributed.problem:make_evaluator", arguments, {"weights": save(tensors)})
+
+
+def make_evaluator(arguments: Mapping[str, Any], blobs: Mapping[str, bytes]) -> Evaluate:
+    """In a worker: the evaluator of the problem that the driver has; UserError where it comes out another."""
+    from widthwise.config import load_config
+    from widthwise.config.toml import parse_toml
+    from widthwise.problem import load_problem
+
+    folder = arguments["folder"]
+    if os.path.isdir(folder):  # noqa: PTH112
+        os.chdir(folder)  # where paths of the config start; on other machines it may be missing
+    config: SearchConfig = load_config(parse_toml(arguments["config"], label=arguments["source"]))
+    problem = load_problem(config, model=_network(config, blobs["weights"]), memory=arguments["memory"])
+    found = marks(problem)
+    if other := [name for name, value in arguments["marks"].items() if found[name] != value]:
+        raise UserError(
+            f"{arguments['source']}: workers make other {' and '.join(other)} than the search has, from the "
+            "names in its config; name what it was given as module:callable, seeded, or search in one process"
+        )
+    return problem.evaluator
+
+
+def marks(problem: Problem) -> dict[str, str]:
+    """Hashes of what a worker's problem must have in common with the driver's."""
+    part = problem.config.search.evaluation.part
+    return {
+        "weights": hash_weights(problem.network),
+        "data": hash_batches(getattr(problem.data, f"{part}_dataloader")()),
+        "space": hash_value([asdict(decision) for decision in problem.space.decisions]),
+    }
+
+
+def _network(config: SearchConfig, weights: bytes) -> Any:
+    from safetensors.torch import load
+
+    from widthwise.models import load_model
+
+    network = load_model(str(config.model), seed=config.seed)
+    try:
+        network.load_state_dict(load(weights))
+    except RuntimeError as error:
+        raise UserError(
+            f"model {config.model}: is another network than the one that is searched: "
+            f"{' '.join(str(error).split())}"
+        ) from error
+    return network

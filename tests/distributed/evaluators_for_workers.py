@@ -1,0 +1,100 @@
+"""Evaluators that workers make: on plain numpy, and with accidents that are caused for real."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from widthwise.errors import UserError
+from widthwise.results import Results
+from widthwise.space import IntArray
+
+METRICS = ("accuracy", "pid")
+
+
+def numbers(candidates: IntArray) -> np.ndarray:
+    """What the evaluators give for candidates [K, D]."""
+    return candidates @ 10.0 ** np.arange(candidates.shape[1])
+
+
+def make(arguments: Mapping[str, Any], blobs: Mapping[str, bytes]) -> Any:
+    """The evaluator that `kind` names."""
+    kinds = {
+        "plain": plain,
+        "slow": slow,
+        "deadly": deadly,
+        "dies once": lambda candidates: dies_once(candidates, Path(arguments["mark"])),
+        "raises": raises,
+        "complains": complains,
+        "stuck": stuck,
+        "weighs": lambda candidates: Results(
+            {"accuracy": np.full(len(candidates), float(len(blobs["weights"]))), "pid": pids(candidates)}
+        ),
+    }
+    if arguments["kind"] == "can't be made":
+        raise UserError("no such network")
+    if arguments["kind"] == "dies at the start":
+        os._exit(7)
+    return kinds[arguments["kind"]]
+
+
+def pids(candidates: IntArray) -> np.ndarray:
+    """Who did it."""
+    return np.full(len(candidates), float(os.getpid()))
+
+
+def plain(candidates: IntArray) -> Results:
+    """Fails where the first choice is 5, prunes where it is 6."""
+    accuracy = numbers(candidates)
+    failures = {int(row): "five" for row in np.flatnonzero(candidates[:, 0] == 5)}
+    pruned = frozenset(np.flatnonzero(candidates[:, 0] == 6).tolist())
+    accuracy[[*failures, *pruned]] = np.nan
+    print("this goes to stderr")
+    return Results({"accuracy": accuracy, "pid": pids(candidates)}, failures, pruned)
+
+
+def slow(candidates: IntArray) -> Results:
+    """A fifth of a second for each."""
+    time.sleep(0.2 * len(candidates))
+    return Results({"accuracy": numbers(candidates), "pid": pids(candidates)})
+
+
+def deadly(candidates: IntArray) -> Results:
+    """Kills its own process over a 7."""
+    if (candidates[:, 0] == 7).any():
+        os.kill(os.getpid(), signal.SIGKILL)
+    return plain(candidates)
+
+
+def dies_once(candidates: IntArray, mark: Path) -> Results:
+    """The first process to be asked dies, whatever it was asked."""
+    try:
+        mark.touch(exist_ok=False)
+    except FileExistsError:
+        return plain(candidates)
+    os._exit(3)
+
+
+def raises(candidates: IntArray) -> Results:
+    """For a batch with a 7."""
+    if (candidates[:, 0] == 7).any():
+        raise RuntimeError("can't allocate\nmemory")
+    return plain(candidates)
+
+
+def complains(candidates: IntArray) -> Results:
+    """Something that the user can mend."""
+    raise UserError("label 9 is out of range")
+
+
+def stuck(candidates: IntArray) -> Results:
+    """Never comes back from a 7."""
+    while (candidates[:, 0] == 7).any():
+        time.sleep(60)
+    return plain(candidates)
