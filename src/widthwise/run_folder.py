@@ -185,6 +185,8 @@ def _unmade(part: Path) -> Iterator[None]:
 def _without_password(url: str) -> str:
     import sqlalchemy as sa
 
+    if sqlite_path(url) is not None:
+        return url
     display_name(url)  # raises where it is no URL
     made = sa.make_url(url)
     return made.set(password=None).render_as_string() if made.password else url

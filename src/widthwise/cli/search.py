@@ -149,6 +149,8 @@ def run(
     from widthwise.problem import search as search_problem
     from widthwise.report.progress import SearchProgress
 
+    if rule is not None:
+        check_rule(rule, config)
     model: nn.Module | None = None
     data: Data | None = None
     if train:
@@ -157,8 +159,6 @@ def run(
     with SearchProgress(make_console(stderr=True), enabled=not output.quiet) as progress:
 
         def started(run: Run, problem: Problem) -> None:
-            if rule is not None:
-                check_rule(rule, problem)
             searched.append(problem)
             introduce(run.path, problem, output, resumed=resume)
             progress.start()
@@ -189,12 +189,17 @@ def introduce(folder: Path, problem: Problem, output: Output, *, resumed: bool) 
         output.warn(warning)
 
 
-def check_rule(rule: str, problem: Problem) -> None:
+def check_rule(rule: str, config: SearchConfig) -> None:
     """Raises UserError where a rule for picking can't be read: now, not when the search is over."""
+    from widthwise.config import WidthSearch
     from widthwise.metrics.catalogue import METRICS
     from widthwise.picking import check_rule as check
+    from widthwise.problem import ALWAYS, ALWAYS_OF_WIDTHS
 
-    names = list(dict.fromkeys([*problem.aim.names, *problem.metrics]))
+    search = config.search
+    named = [objective.name for objective in search.objectives] + [b.metric for b in search.constraints]
+    always = ALWAYS_OF_WIDTHS if isinstance(search.space, WidthSearch) else ALWAYS
+    names = list(dict.fromkeys([*named, *always]))
     check(rule, names, units={name: METRICS[name].unit for name in names if name in METRICS}, where="--pick")
 
 

@@ -51,7 +51,8 @@ class SearchProgress:
         from rich.text import Text
 
         if self._last is None:
-            return Text("starting")
+            waited = time.monotonic() - self._at
+            return Text(f"the first candidates are being evaluated · {waited:.1f} s", no_wrap=True)
         seconds = self._last.seconds + time.monotonic() - self._at
         shown = f"{_bar(self._last)} {_line(self._last, seconds)}"
         return Text(shown, no_wrap=True, overflow="ellipsis")

@@ -73,6 +73,8 @@ def best_lines(study: Study, *, most: int = MOST_ROWS) -> list[str]:
         summary = study.summary
         if summary.trials == 0 and summary.cut:
             return [f"No trial: all {summary.cut:,} candidates are out of bounds by their costs alone."]
+        if summary.trials == 0:
+            return ["No trial yet."]
         if summary.trials == summary.failed:
             return [f"No trial succeeded ({summary.failed:,} failed)."]
         return ["No trial is within the bounds: " + ", ".join(_bounds(study)) + "."]
@@ -89,7 +91,7 @@ def ending_lines(study: Study) -> list[str]:
     counts = f"{summary.trials:,} trials" + (f" ({', '.join(extra)})" if extra else "")
     took = f"{counts} in {shown_seconds(study.seconds)}"
     if study.interrupted is not None:
-        return [f"Stopped by {'Ctrl-C' if study.interrupted == 2 else 'SIGTERM'}: {took}; all are kept."]
+        return [f"Stopped by {'Ctrl-C' if study.interrupted == 2 else 'SIGTERM'}: {took}; what is done is kept."]
     return [f"{took}; ended because: {study.finished or 'it was stopped'}"]
 
 

@@ -1,0 +1,204 @@
+"""compare and importance as typed: what is printed where, what is written, and one line for what is wrong."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sys
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from widthwise.cli import main
+from widthwise.config import example_text
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+import study_samples
+
+
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The lab's search of 18, in the working directory."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("COLUMNS", raising=False)
+    Path("lab.toml").write_text(example_text("jsc-tiny"), encoding="utf-8")
+    return "lab.toml"
+
+
+class _Page(HTMLParser):
+    """What a page shows and fetches."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.texts: list[str] = []
+        self.scripts: list[str] = []
+        self.fetched: list[str] = []
+        self.elements = ["document"]
+        self.ids: list[str] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append(tag)
+        self.fetched += [value for name, value in attrs if name in ("src", "href")]
+        self.ids += [value for name, value in attrs if name == "id"]
+
+    def handle_data(self, data):
+        (self.scripts if self.elements[-1] == "script" else self.texts).append(data)
+
+
+def _compare(*arguments: str) -> int:
+    return main(["compare", *arguments, "--seeds", "2", "--strategies", "brute-force,random"])
+
+
+def test_compare_prints_tables_and_says_what_shares_are_of(config, capsys):
+    assert _compare(config, "--budget", "500") == 0
+    out, err = capsys.readouterr()
+    assert "lab.toml: 18 candidates, 18 evaluations (of 500 asked for: there are no more candidates)" in out
+    assert "the whole space was evaluated" in out
+    rows = [line.split() for line in out.splitlines() if line.startswith(("brute-force", "random"))]
+    assert [row[0] for row in rows[:2]] == ["brute-force", "random"]
+    assert "better/worse/equal" in out
+    assert "2 seeds can't show a difference: the smallest p possible is 0.5" in err
+
+
+def test_compare_prints_json_and_nothing_else(config, capsys):
+    assert _compare(config, "--json", "--budget", "9") == 0
+    content = json.loads(capsys.readouterr().out)
+    assert set(content["strategies"]) == {"brute-force", "random"}
+    assert content["budget"] == 9
+
+
+def test_compare_prints_csv_and_nothing_else(config, capsys):
+    assert _compare(config, "--csv") == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert len(rows) == 2 * 2 * 18
+
+
+def test_compare_writes_a_folder_once_unless_forced(config, capsys):
+    assert _compare(config, "--out", "made/here", "--quiet") == 0
+    folder = Path("made/here")
+    assert {path.name for path in folder.iterdir()} == {
+        f"comparison.{end}" for end in ("html", "json", "csv")
+    }
+    page = _Page((folder / "comparison.html").read_text(encoding="utf-8"))
+    assert page.fetched == []
+    drawn = json.loads(page.scripts[0])
+    assert [chart["key"] for chart in drawn] == [key for key in page.ids if key.startswith("chart-")]
+    share = next(trace for trace in drawn[0]["data"] if trace.get("name") == "brute-force")
+    assert share["y"][-1] == 1.0
+    assert len(share["x"]) == 18
+    capsys.readouterr()
+    assert _compare(config, "--out", "made/here") == 2
+    assert "exists already; --force overwrites it" in capsys.readouterr().err
+    assert _compare(config, "--out", "made/here", "--force") == 0
+
+
+def test_what_a_config_is_called_is_shown_as_it_is_and_never_run(config, capsys):
+    name = "<script>alert(1)</script><b>&amp;.toml"
+    Path(name.replace("/", "_")).write_text(Path(config).read_text(encoding="utf-8"), encoding="utf-8")
+    assert _compare(name.replace("/", "_"), "--out", "made") == 0
+    page = _Page(Path("made/comparison.html").read_text(encoding="utf-8"))
+    assert page.elements.count("script") == 3
+    assert "b" not in page.elements
+    assert any(name.replace("/", "_") in text for text in page.texts)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["lab.toml", "--strategies", "tpee"], "did you mean tpe?"),
+        (["lab.toml", "--strategies", "cmaes"], "cmaes"),
+        (["lab.toml", "--strategies", "tpe(n_startup_trials=x)"], "give a whole number"),
+        (["lab.toml", "--budget", "0"], "budget = 0; give 1 evaluation or more"),
+        (["lab.toml", "--seeds", "0"], "seeds = 0; give 1 or more"),
+        (["lab.toml", "--json", "--csv"], "contradict one another"),
+        (["nowhere.toml"], "nowhere.toml: no such file"),
+        (["lab.toml", "--out", "lab.toml"], "lab.toml: can't be made"),
+    ],
+)
+def test_compare_says_what_is_wrong_in_one_line(config, arguments, said, capsys):
+    assert main(["compare", *arguments]) == 2
+    out, err = capsys.readouterr()
+    assert said in err
+    assert (out, err.count("\n")) == ("", 1)
+
+
+def test_a_strategy_that_fails_later_is_left_out_and_the_status_says_so(config, project, capsys):
+    Path("mine.py").write_text(
+        "class Half:\n"
+        "    batch = 4\n"
+        "    def __init__(self, space): self.space, self.at = space, 0\n"
+        "    def ask(self, n):\n"
+        "        self.at += n\n"
+        "        return self.space.at(range(self.at - n, self.at))\n"
+        "    def tell(self, candidates, values):\n"
+        "        if self.at > 6: raise KeyError('gone')\n",
+        encoding="utf-8",
+    )
+    assert main(["compare", config, "--strategies", "random,mine:Half", "--seeds", "2"]) == 1
+    out, err = capsys.readouterr()
+    assert "mine:Half is left out, it failed: seed 0, after 4 evaluations: KeyError: 'gone'" in err
+    assert "random" in out
+
+
+def test_importance_prints_shares_and_single_changes(tmp_path, capsys):
+    study_samples.search(tmp_path / "run")
+    capsys.readouterr()
+    assert main(["importance", str(tmp_path / "run"), "--top", "3"]) == 0
+    out, err = capsys.readouterr()
+    assert "exact: all combinations of these choices were evaluated" in out
+    lines = out.splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("accuracy: mean"))
+    assert [line.split("  ")[0] for line in lines[start + 3 : start + 6]] == ["layer 5", "layer 4", "layer 2"]
+    assert "One change at a time from the largest candidate (trial 728" in out
+    assert err == ""
+
+
+def test_importance_prints_json_and_nothing_else(tmp_path, capsys):
+    study_samples.search(tmp_path / "run")
+    capsys.readouterr()
+    assert main(["importance", str(tmp_path / "run"), "--json", "--metrics", "model_size"]) == 0
+    content = json.loads(capsys.readouterr().out)
+    decisions = content["metrics"]["model_size"]["decisions"]
+    assert [d["main"] for d in decisions] == pytest.approx([1 / 6] * 6)
+    sizes = [choice["effect"] for choice in decisions[0]["choices"]]
+    assert sizes == pytest.approx((np.array([2, 4, 8]) - 14 / 3).tolist())
+    assert len(content["sensitivity"]["changes"]) == 12
+
+
+def test_importance_writes_a_page_that_fetches_nothing(tmp_path, capsys):
+    study_samples.search(tmp_path / "<i>run")
+    html = tmp_path / "page.html"
+    assert main(["importance", str(tmp_path / "<i>run"), "--html", str(html)]) == 0
+    page = _Page(html.read_text(encoding="utf-8"))
+    assert page.fetched == []
+    assert "i" not in page.elements
+    drawn = json.loads(page.scripts[0])
+    assert {trace["type"] for chart in drawn for trace in chart["data"]} == {"bar", "heatmap"}
+    capsys.readouterr()
+    assert main(["importance", str(tmp_path / "<i>run"), "--html", str(html)]) == 2
+    assert "exists already; --force overwrites it" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["run", "--metrics", "acuracy"], "did you mean accuracy?"),
+        (["run", "--top", "0"], "--top 0: give 1 or more"),
+        (["run", "--html", "page.txt"], "give it that ending"),
+        (["nowhere"], "no such run folder"),
+    ],
+)
+def test_importance_says_what_is_wrong_in_one_line(tmp_path, monkeypatch, arguments, said, capsys):
+    monkeypatch.chdir(tmp_path)
+    study_samples.search(tmp_path / "run")
+    capsys.readouterr()
+    assert main(["importance", *arguments]) == 2
+    out, err = capsys.readouterr()
+    assert said in err
+    assert (out, err.count("\n")) == ("", 1)
