@@ -101,14 +101,9 @@ def _show(comparison: Comparison, output: Output) -> None:
 
     for line in words.heading_lines(comparison):
         output.note(line)
-    for sheet in (
-        words.share_sheet(comparison),
-        words.best_sheet(comparison),
-        words.test_sheet(comparison),
-    ):
-        if sheet.rows:
-            output.note(sheet.title)
-            output.show(_table(sheet))
+    for sheet in words.sheets(comparison):
+        output.note(sheet.title)
+        output.show(_table(sheet))
     for line in words.caution_lines(comparison):
         output.warn(line)
 

@@ -102,14 +102,14 @@ class Importance:
         return cleaned
 
     def ranked(self, effects: Effects) -> list[int]:
-        """The decisions by their total share, greatest first."""
-        return sorted(range(len(self.decisions)), key=lambda i: (-effects.total[i], i))
+        """The decisions by their total share, greatest first; equal ones in their order."""
+        return sorted(range(len(self.decisions)), key=lambda i: (-round(float(effects.total[i]), 9), i))
 
     def ranked_pairs(self, effects: Effects) -> list[tuple[int, int]]:
         """The pairs of decisions by the share of their interaction, greatest first, none of share 0."""
         count = len(self.decisions)
         pairs = [(i, j) for i in range(count) for j in range(i + 1, count) if effects.pairs[i, j] > 0]
-        return sorted(pairs, key=lambda pair: (-effects.pairs[pair], pair))
+        return sorted(pairs, key=lambda pair: (-round(float(effects.pairs[pair]), 9), pair))
 
     def _metric(self, effects: Effects) -> dict[str, Any]:
         return {

@@ -16,13 +16,12 @@ MOST_POINTS = 400  # of a curve: more can't be seen
 
 def compare_page(comparison: Comparison) -> str:
     """The whole page; medians over the seeds as lines, quartiles as bands."""
-    sheets = (words.share_sheet(comparison), words.best_sheet(comparison), words.test_sheet(comparison))
     return chart_page(
         title=f"Strategies compared on {comparison.task}",
         lines=words.heading_lines(comparison),
         warnings=words.caution_lines(comparison),
         charts=charts(comparison),
-        sheets=[sheet for sheet in sheets if sheet.rows],
+        sheets=words.sheets(comparison),
         notes=NOTES,
     )
 

@@ -41,21 +41,31 @@ def heading_lines(comparison: Comparison) -> list[str]:
 
 
 def share_sheet(comparison: Comparison) -> Sheet:
-    """A row a strategy: shares after some numbers of evaluations, evaluations to reach levels, own time."""
+    """A row a strategy: its share after some numbers of evaluations."""
     after = [f"after {n:,}" for n in comparison.milestones]
+    rows = tuple(
+        (outcome.label, *(_share_band(outcome.share_at(n)) for n in comparison.milestones))
+        for outcome in comparison.outcomes
+    )
+    return Sheet(
+        "Share of the hypervolume: median (lower-upper quartile) over the seeds", ("strategy", *after), rows
+    )
+
+
+def reach_sheet(comparison: Comparison) -> Sheet:
+    """A row a strategy: evaluations until its share was at some levels, and its own time."""
     reach = [f"to {level:.0%}" for level in LEVELS]
     rows = tuple(
         (
             outcome.label,
-            *(_share_band(outcome.share_at(n)) for n in comparison.milestones),
             *(_reach_band(outcome.to_reach(level), comparison.budget) for level in LEVELS),
             brief_time(float(quartiles(outcome.own_seconds[:, -1])[1])),
         )
         for outcome in comparison.outcomes
     )
     return Sheet(
-        "Share of the hypervolume, and evaluations until it is reached: median (lower-upper quartile)",
-        ("strategy", *after, *reach, "own time"),
+        "Evaluations until a share is reached: median (lower-upper quartile); own time of a run: median",
+        ("strategy", *reach, "own time"),
         rows,
     )
 
@@ -100,6 +110,12 @@ def test_sheet(comparison: Comparison) -> Sheet:
         rows,
         left=3,
     )
+
+
+def sheets(comparison: Comparison) -> list[Sheet]:
+    """All tables that have rows."""
+    tables = (share_sheet, reach_sheet, best_sheet, test_sheet)
+    return [sheet for table in tables if (sheet := table(comparison)).rows]
 
 
 def caution_lines(comparison: Comparison) -> list[str]:

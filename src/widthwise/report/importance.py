@@ -101,8 +101,8 @@ def caution_lines(found: Importance) -> list[str]:
     if found.left_out:
         lines.append(f"{plural(found.left_out, 'trial')} left out: failed, or more than a model is fitted to")
     lines += [
-        f"{effects.metric}: the model predicts trials left out poorly (R² {effects.fit:.2f}); do not trust its "
-        "shares, search on or evaluate all candidates"
+        f"{effects.metric}: the model predicts trials left out poorly (R² {effects.fit:.2f}); do not trust "
+        "its shares, search on or evaluate all candidates"
         for effects in found.effects
         if effects.fit is not None and effects.fit < POOR_FIT
     ]

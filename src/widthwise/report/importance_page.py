@@ -16,8 +16,8 @@ NOTES = (
     "Alone: what the decision does on average over all others. With others: that and all interactions that "
     "it takes part in, so that these shares may sum to more than 100 %.",
     "An estimate comes from a model of single decisions and pairs (kernel ridge regression), and its shares "
-    "are of the model's variance; R² says how much of the variance of trials it predicts that were left out of "
-    "its fit. A search's trials gather about its front, so an estimate is surer there than elsewhere.",
+    "are of the model's variance; R² says how much of the variance of trials it predicts that were left out "
+    "of its fit. A search's trials gather about its front, so an estimate is surer there than elsewhere.",
 )
 
 

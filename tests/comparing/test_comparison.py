@@ -1,0 +1,272 @@
+"""Whole comparisons on a space of 81: what is measured, what is evaluated, what ends it before it begins."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import numpy as np
+import pytest
+from comparing_samples import (
+    AIM,
+    METRICS,
+    SPACE,
+    Backwards,
+    Evaluator,
+    everything,
+    make_task,
+    values_of,
+)
+
+from widthwise.comparing import compare, task_of
+from widthwise.comparing.writing import as_csv, as_json, write
+from widthwise.config import example_text, load_config
+from widthwise.constraints import Constraint
+from widthwise.errors import UserError
+from widthwise.metrics.objective import Objective
+from widthwise.pareto import hypervolume, nondominated
+from widthwise.problem import load_problem
+from widthwise.results import Results
+from widthwise.strategies import STRATEGIES, strategy
+
+
+def _compare(strategies="random,tpe", *, task=None, **options):
+    given = {"seeds": 3, "budget": 20, **options}
+    return compare(task or make_task()[0], strategies, **given)
+
+
+def _without_times(content):
+    """JSON without what no seed fixes."""
+    if isinstance(content, dict):
+        return {k: _without_times(v) for k, v in content.items() if "seconds" not in k}
+    return [_without_times(v) for v in content] if isinstance(content, list) else content
+
+
+def test_shares_are_those_of_the_strategy_asked_by_hand():
+    found = _compare("random", seeds=[5], budget=30)
+    values = values_of(everything())
+    worst, span = values.min(axis=0), np.ptp(values, axis=0)
+    reference = worst - 0.01 * span
+    chosen = strategy("random", SPACE, objectives=AIM.directions, seed=5).ask(30)
+    expected = [hypervolume(values_of(chosen[:n]), reference) for n in range(1, 31)]
+    assert found.outcomes[0].share[0] == pytest.approx(np.array(expected) / hypervolume(values, reference))
+    assert found.front == nondominated(values).sum()
+    assert list(found.reference.values()) == pytest.approx((reference * [1, -1]).tolist())
+    best = found.outcomes[0].best
+    metrics = Evaluator()(chosen).metrics
+    assert np.array_equal(best["accuracy"][0], np.maximum.accumulate(metrics["accuracy"]))
+    assert np.array_equal(best["model_size"][0], np.minimum.accumulate(metrics["model_size"]))
+    assert np.array_equal(best["loss"][0], np.minimum.accumulate(metrics["loss"]))
+
+
+def test_where_the_space_is_enumerated_nothing_else_is_evaluated():
+    task, evaluator = make_task()
+    found = _compare("random,brute-force,tpe", task=task)
+    assert sorted(evaluator.asked) == [tuple(row) for row in everything().tolist()]
+    assert (found.truth, found.evaluated, found.size) == ("space", 81, 81)
+
+
+def test_where_it_is_not_every_candidate_is_evaluated_once_and_the_union_is_the_yardstick():
+    task, evaluator = make_task(most_enumerated=80)
+    found = _compare("random,brute-force,tpe", task=task)
+    assert len(set(evaluator.asked)) == len(evaluator.asked) == found.evaluated
+    assert found.truth == "union"
+    values = values_of(np.array(evaluator.asked))
+    assert found.front == nondominated(values).sum()
+    assert max(outcome.final.max() for outcome in found.outcomes) <= 1.0
+    everyone = compare(make_task(most_enumerated=80)[0], "random", seeds=2, budget=81)
+    assert everyone.outcomes[0].final.tolist() == [1.0, 1.0]
+
+
+def test_without_a_limit_a_space_is_enumerated_where_one_run_could():
+    task, _ = make_task(most_enumerated=None)
+    assert compare(task, "random", seeds=1, budget=80).truth == "union"
+    assert compare(task, "random", seeds=1, budget=81).truth == "space"
+
+
+@pytest.mark.parametrize("name", ["brute-force", "random", "tpe", "nsga2", "local"])
+def test_a_budget_beyond_the_space_is_all_of_it(name):
+    found = compare(make_task()[0], name, seeds=2, budget=500)
+    (outcome,) = found.outcomes
+    assert (found.budget, found.asked_budget) == (81, 500)
+    assert outcome.share.shape == (2, 81)
+    if name != "local":  # which stops where no neighbour improves
+        assert outcome.final.tolist() == [1.0, 1.0]
+        assert outcome.evaluations.tolist() == [81, 81]
+
+
+def test_the_same_arguments_give_the_same_result():
+    first, second = (as_json(_compare("random,tpe,nsga2,local")) for _ in range(2))
+    assert _without_times(first) == _without_times(second)
+    other = as_json(_compare("random,tpe,nsga2,local", seeds=[3, 4, 5]))
+    assert _without_times(first) != _without_times(other)
+
+
+def test_a_strategy_is_no_other_for_who_is_compared_with_it():
+    alone, beside = _compare("tpe"), _compare("random,nsga2,tpe")
+    assert np.array_equal(alone.outcomes[0].share, beside.outcomes[2].share)
+
+
+def test_candidates_are_asked_for_in_batches_of_the_size_wanted():
+    asked = []
+
+    class Watched(Backwards):
+        batch = 7
+
+        def ask(self, n):
+            asked.append(n)
+            return super().ask(n)
+
+    import comparing_samples
+
+    comparing_samples.Watched = Watched
+    try:
+        _compare("comparing_samples:Watched", seeds=1, batch=8)
+        assert asked[1:] == [8, 8, 4]  # the first is the rehearsal
+        asked.clear()
+        _compare("comparing_samples:Watched", seeds=1)
+        assert asked[1:] == [7, 7, 6]
+    finally:
+        del comparing_samples.Watched
+
+
+def test_candidates_out_of_bounds_by_cost_are_never_evaluated_and_the_rest_is_on_no_front():
+    bounds = (Constraint("model_size", "<=", 16.0), Constraint("accuracy", ">=", 0.5))
+    task, evaluator = make_task(constraints=bounds)
+    found = _compare("brute-force,random", task=task, budget=81)
+    candidates = everything()
+    size = Evaluator().costs(candidates)["model_size"]
+    assert len(evaluator.asked) == (size <= 16).sum() < 81
+    accuracy = Evaluator()(candidates).metrics["accuracy"]
+    inside = values_of(candidates)[(size <= 16) & (accuracy >= 0.5)]
+    assert found.front == nondominated(inside).sum()
+    for outcome in found.outcomes:
+        assert (outcome.evaluations == (size <= 16).sum()).all()
+        assert (outcome.final == 1.0).all()
+        assert np.nanmax(outcome.best["model_size"]) <= 16
+
+
+def test_bounds_that_nothing_meets_are_one_line():
+    task, _ = make_task(constraints=(Constraint("accuracy", ">=", 2.0),))
+    with pytest.raises(UserError, match="no candidate is within accuracy >= 2; loosen a bound"):
+        _compare(task=task)
+
+
+def test_failed_candidates_cost_an_evaluation_and_are_worth_nothing():
+    class Failing(Evaluator):
+        def __call__(self, candidates):
+            good = super().__call__(candidates)
+            rows = np.flatnonzero(candidates[:, 3] == 2).tolist()
+            return Results(good.metrics, dict.fromkeys(rows, "broken"))
+
+    task, _ = make_task(evaluator=Failing())
+    found = _compare("brute-force", task=task, budget=81, seeds=1)
+    kept = everything()[everything()[:, 3] != 2]
+    assert found.front == nondominated(values_of(kept)).sum()
+    share = found.outcomes[0].share[0]
+    assert share[2] == share[1]  # the third candidate is the first that fails
+    assert share[-1] == 1.0
+
+
+def test_one_objective_is_measured_by_how_near_its_best_comes():
+    aim = AIM.__class__((Objective("accuracy", "maximize"),))
+    task, _ = make_task(aim=aim)
+    found = _compare("brute-force,cmaes", task=task, seeds=1)
+    accuracy = Evaluator()(everything()).metrics["accuracy"]
+    best = np.maximum.accumulate(accuracy[:20])
+    worst, span = accuracy.min(), np.ptp(accuracy)
+    expected = (best - worst + 0.01 * span) / (1.01 * span)
+    assert found.outcomes[0].share[0] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("strategies", "options", "said"),
+    [
+        ("cmaes,random", {}, "cmaes"),
+        ("randon", {}, "did you mean random?"),
+        ("comparing_samples:FailsAtOnce", {}, "FailsAtOnce: asking it raised ZeroDivisionError: no idea"),
+        ("comparing_samples:Nothing", {}, "Nothing"),
+        ("random", {"budget": 0}, "budget = 0; give 1 evaluation or more"),
+        ("random", {"seeds": 0}, "seeds = 0; give 1 or more"),
+        ("random", {"seeds": [1, 1]}, "none twice"),
+        ("random", {"batch": 0}, "batch = 0; give 1 or more"),
+    ],
+)
+def test_what_cannot_work_is_said_before_the_first_evaluation(strategies, options, said):
+    task, evaluator = make_task()
+    with pytest.raises(UserError) as caught:
+        _compare(strategies, task=task, **options)
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert evaluator.asked == []
+
+
+def test_a_strategy_that_fails_on_the_way_is_left_out_and_named():
+    found = _compare("comparing_samples:FailsLater,random")
+    assert [outcome.label for outcome in found.outcomes] == ["random"]
+    (reason,) = found.failures.values()
+    assert reason == "seed 0, after 3 evaluations: RuntimeError: lost count"
+    with pytest.raises(UserError, match=r"every strategy failed: .*lost count"):
+        _compare("comparing_samples:FailsLater")
+
+
+def test_what_the_evaluator_raises_is_no_fault_of_a_strategy():
+    class Broken(Evaluator):
+        def __call__(self, candidates):
+            raise OSError("disk gone")
+
+    task, _ = make_task(evaluator=Broken(), most_enumerated=0)
+    with pytest.raises(OSError, match="disk gone"):
+        _compare("brute-force", task=task, batch=5)
+
+
+def test_progress_counts_candidates_then_runs():
+    seen = []
+    _compare("random,brute-force", progress=seen.append)
+    assert [(done.stage, done.done, done.total) for done in seen] == [
+        ("enumerating the space", 81, 81),
+        *[("random", n, 6) for n in (1, 2, 3)],
+        *[("brute-force", n, 6) for n in (4, 5, 6)],
+    ]
+
+
+def test_csv_has_a_row_for_every_evaluation_of_every_run():
+    found = _compare("random,local(starts=2)", budget=81)
+    rows = list(csv.DictReader(io.StringIO(as_csv(found))))
+    assert len(rows) == sum(int(outcome.evaluations.sum()) for outcome in found.outcomes)
+    for outcome in found.outcomes:
+        for index, seed in enumerate(found.seeds):
+            mine = [r for r in rows if r["strategy"] == outcome.label and int(r["seed"]) == seed]
+            assert [int(r["evaluations"]) for r in mine] == list(range(1, len(mine) + 1))
+            assert [float(r["share"]) for r in mine] == outcome.share[index, : len(mine)].tolist()
+            assert set(mine[0]) >= {f"best_{name}" for name in METRICS}
+
+
+def test_json_is_plain_and_says_null_for_what_was_never_reached(tmp_path):
+    found = _compare("brute-force,random", budget=5)
+    assert len(found.tests) == 2
+    for path in write(found, tmp_path):
+        assert path.parent == tmp_path
+    content = json.loads((tmp_path / "comparison.json").read_text(encoding="utf-8"))
+    assert content == json.loads(json.dumps(as_json(found), allow_nan=False))
+    assert content["strategies"]["brute-force"]["evaluations_to_reach"]["1"] == [None, None, None]
+    assert {path.name for path in tmp_path.iterdir()} == {"comparison.json", "comparison.csv"}
+
+
+def test_a_config_of_the_lab_is_a_task():
+    import tomllib
+
+    config = load_config(tomllib.loads(example_text("jsc-tiny")))
+    problem = load_problem(config)
+    found = compare(problem, "brute-force,random", seeds=2, budget=200)
+    assert (found.size, found.budget, found.truth) == (18, 18, "space")
+    assert task_of(problem).configured.name == "brute-force"
+    assert all((outcome.final == 1.0).all() for outcome in found.outcomes)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in STRATEGIES if name not in ("cmaes", "gp")])
+def test_every_strategy_can_be_compared(name):
+    found = _compare(name, seeds=2)
+    assert (found.outcomes[0].final > 0).all()
