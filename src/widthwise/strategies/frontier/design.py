@@ -13,8 +13,8 @@ def first_candidates(
 ) -> IntArray:
     """The base, the base with single decisions changed, the cheapest and the middle, [k, D].
 
-    The base has of each decision the choice that costs most, for that is where quality tends to be. Where there
-    are more changes than `most`, several decisions change together.
+    The base has of each decision the choice that costs most, for that is where quality tends to be. Where
+    there are more changes than `most`, several decisions change together.
     """
     low, high = _ends(space, costs)
     changes = [
@@ -37,7 +37,7 @@ def first_candidates(
 
 
 def _ends(space: Space, costs: CostFunction | None) -> tuple[IntArray, IntArray]:
-    """The cheapest and the dearest choice of each decision, [D] each; without costs the first and the last."""
+    """The cheapest and the dearest choice of each decision, [D] each; without costs first and last."""
     ordered = np.array([decision.ordered for decision in space.decisions])
     low = np.where(ordered, 0, space.cardinalities - 1)
     high = np.where(ordered, space.cardinalities - 1, 0)

@@ -1,4 +1,4 @@
-"""How far a point would push a front outward: the hypervolume that it would add, all objectives to be maximised."""
+"""How far a point would push a front outward: the hypervolume that it would add."""
 
 from __future__ import annotations
 
@@ -8,33 +8,53 @@ from scipy.special import gamma, ndtri
 
 from widthwise.space import FloatArray
 
+NODES = 12  # values at which one uncertain objective is tried
+WIDER = 1.4
 DIRECTIONS = 512  # rays along which the hypervolume of three and more objectives is measured
-NODES = 16  # values at which an uncertain objective is tried
 
 
 def nondominated(values: FloatArray) -> FloatArray:
     """The rows of values [n, M] that no other row dominates, each value once, [F, M]."""
-    front: FloatArray = values[moocore.is_nondominated(values, maximise=True)]
+    if values.shape[1] == 1:
+        return np.asarray(values.max(axis=0, keepdims=True))
+    front: FloatArray = values[np.asarray(moocore.is_nondominated(values, maximise=True))]
     return front
 
 
-def spread_normals(nodes: int, columns: int) -> FloatArray:
-    """Standard normal points [nodes, columns] that are spread evenly: quantiles, or an additive recurrence.
+def spread_normals(count: int, columns: int) -> FloatArray:
+    """Standard normal points [count, columns] spread evenly by an additive recurrence.
 
-    Source of the recurrence: M. Roberts 2018, "The unreasonable effectiveness of quasirandom sequences".
+    Source: M. Roberts 2018, "The unreasonable effectiveness of quasirandom sequences".
     """
-    if columns <= 1:
-        points = (np.arange(nodes)[:, None] + 0.5) / nodes
-        return np.asarray(ndtri(points[:, :columns]))
     root = 2.0
     for _ in range(32):  # the positive root of x^(columns + 1) = x + 1
         root = (1 + root) ** (1 / (columns + 1))
     steps = root ** -np.arange(1.0, columns + 1)
-    return np.asarray(ndtri((0.5 + np.arange(1, nodes + 1)[:, None] * steps) % 1))
+    return np.asarray(ndtri((0.5 + np.arange(1, count + 1)[:, None] * steps) % 1))
+
+
+def normal_nodes(columns: int) -> tuple[FloatArray, FloatArray]:
+    """Points [S, columns] and weights [S], by which a mean over independent standard normals is a sum.
+
+    Gauss and Hermite's for one column. For more, points spread WIDER than normal, and weighted for it:
+    what is unlikely counts too, for where nothing else is left it decides what is tried next.
+    """
+    if columns == 0:
+        return np.zeros((1, 0)), np.ones(1)
+    if columns == 1:
+        points, weights = np.polynomial.hermite_e.hermegauss(NODES)
+        return points[:, None], weights / weights.sum()
+    narrow = spread_normals(4 * NODES, columns)
+    points = WIDER * narrow
+    weights = np.exp(0.5 * (narrow**2 - points**2).sum(axis=1))
+    return points, weights / weights.sum()
 
 
 def improvement(front: FloatArray, points: FloatArray) -> FloatArray:
-    """Hypervolume above 0 that each of the points [..., M] would add to a front [F, M], [...]; estimated for M > 2."""
+    """Hypervolume above 0 that each of the points [..., M] would add to a front [F, M], [...].
+
+    All objectives are to be maximised. Exact up to two objectives, estimated beyond.
+    """
     if points.shape[-1] == 1:
         best = max(0.0, float(front.max())) if len(front) else 0.0
         return np.asarray(np.maximum(points[..., 0] - best, 0))
@@ -67,4 +87,4 @@ def _along_rays(front: FloatArray, points: FloatArray) -> FloatArray:
     for ray, before in zip(rays, reached, strict=True):
         length = np.maximum((points / ray).min(axis=-1), 0)
         total += np.maximum(length**objectives - before, 0)
-    return total * (volume / DIRECTIONS)
+    return np.asarray(total * (volume / DIRECTIONS))

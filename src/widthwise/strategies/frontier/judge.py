@@ -8,14 +8,16 @@ import moocore
 import numpy as np
 
 from widthwise.space import FloatArray, IntArray, Space
-from widthwise.strategies.frontier.gain import NODES, improvement, nondominated, spread_normals
+from widthwise.strategies.frontier.gain import improvement, nondominated, normal_nodes
 from widthwise.strategies.frontier.kernel import Kernel
-from widthwise.strategies.frontier.model import Model, Prediction, fit
+from widthwise.strategies.frontier.model import Model, Prediction, fit, prior
 from widthwise.strategies.protocol import CostFunction
 
 ITERATIONS = 30
+REFRESHED = 64  # candidates whose gains are computed anew at once
 MOST_ROWS = 500  # that a model is made from
 GROWTH = 1.06  # the parameters are fitted anew when so many times more was told
+SUCCESS = -1  # in place of the number of an objective: 1 where a candidate did not fail, else 0
 MARGIN = 1e-3  # the reference lies so far below the worst, as share of the range
 
 
@@ -25,8 +27,16 @@ class Outlook:
 
     rows: IntArray
     known: FloatArray  # [P, M], NaN where modelled
-    predictions: dict[int, Prediction]
+    predictions: dict[int, Prediction]  # of each modelled objective
     success: FloatArray  # [P], chance not to fail
+
+    def only(self, chosen: IntArray) -> Outlook:
+        """For some of the candidates, by their numbers."""
+        predictions = {
+            column: Prediction(one.mean[chosen], one.variance[chosen], one.half[:, chosen])
+            for column, one in self.predictions.items()
+        }
+        return Outlook(self.rows[chosen], self.known[chosen], predictions, self.success[chosen])
 
 
 class Judge:
@@ -70,9 +80,10 @@ class Judge:
         return np.asarray(self._expected(self._outlook(rows), front) / whole)
 
     def pick(self, rows: IntArray, count: int, pending: IntArray) -> list[int]:
-        """Numbers of up to `count` of the candidates [P, D], each the best after those before turned out as expected.
+        """Numbers of up to `count` of the candidates [P, D].
 
-        So do the pending [Q, D], which were proposed but not told about.
+        Each is the best after those before it, and the pending [Q, D] that were proposed but not told about,
+        turned out as expected.
         """
         outlook = self._outlook(np.concatenate([rows, pending]))
         front, _ = self._front_values()
@@ -80,17 +91,30 @@ class Judge:
         taken[len(rows) :] = True
         for number in range(len(rows), len(outlook.rows)):
             outlook, front = self._as_expected(outlook, front, number)
+        gains = np.where(taken, -1.0, self._expected(outlook, front))
         picked: list[int] = []
         while len(picked) < min(count, len(rows)):
-            gains = self._expected(outlook, front)
-            gains[taken] = -1.0
+            if picked:
+                self._refresh(gains, outlook, front)
             picked.append(int(gains.argmax()))
-            taken[picked[-1]] = True
-            outlook, front = self._as_expected(outlook, front, picked[-1])
+            gains[picked[-1]] = -1.0
+            if len(picked) < count:
+                outlook, front = self._as_expected(outlook, front, picked[-1])
         return picked
 
+    def _refresh(self, gains: FloatArray, outlook: Outlook, front: FloatArray) -> None:
+        """Make the greatest of the gains [P] exact. Gains only shrink, so older ones are upper bounds."""
+        order = np.argsort(-gains, kind="stable")
+        for first in range(0, len(order), REFRESHED):
+            some = order[first : first + REFRESHED]
+            some = some[gains[some] >= 0]
+            gains[some] = self._expected(outlook.only(some), front)
+            following = order[first + REFRESHED : first + REFRESHED + 1]
+            if not len(following) or gains[order[: first + REFRESHED]].max() >= gains[following[0]]:
+                return
+
     def _front_values(self) -> tuple[FloatArray, float]:
-        """The front in units of the range of what was told, above the reference, [F, M], and its hypervolume."""
+        """The front [F, M] as _scaled, and its hypervolume."""
         front = nondominated(self._scaled(self._values[self._complete]))
         whole = moocore.hypervolume(front, ref=np.zeros(self._objectives), maximise=True)
         return front, max(float(whole), 1e-12)
@@ -112,52 +136,52 @@ class Judge:
     def _success(self, rows: IntArray) -> FloatArray:
         if self._complete.all():
             return np.ones(len(rows))
-        model = self._model(-1)
+        model = self._model(SUCCESS)
         return np.asarray(np.clip(model.values(model.predict(rows).mean), 0, 1))
 
     def _expected(self, outlook: Outlook, front: FloatArray) -> FloatArray:
-        normals = spread_normals(NODES, len(outlook.predictions))
+        """Gain [P] in hypervolume as _scaled: the mean over what the models hold possible."""
+        normals, weights = normal_nodes(len(outlook.predictions))
         points = np.repeat(outlook.known[:, None, :], len(normals), axis=1)
-        for number, (column, prediction) in enumerate(outlook.predictions.items()):
-            drawn = prediction.mean[:, None] + np.sqrt(prediction.variance)[:, None] * normals[:, number]
-            points[:, :, column] = self._models[column].values(drawn)
-        gains = improvement(front, self._scaled(points)).mean(axis=1)
+        for number, (column, one) in enumerate(outlook.predictions.items()):
+            drawn = one.mean[:, None] + np.sqrt(one.variance)[:, None] * normals[:, number]
+            points[:, :, column] = self._model(column).values(drawn)
+        gains = improvement(front, self._scaled(points)) @ weights
         return np.asarray(gains * outlook.success)
 
     def _as_expected(self, outlook: Outlook, front: FloatArray, number: int) -> tuple[Outlook, FloatArray]:
         point = outlook.known[number].copy()
-        predictions = {}
-        for column, prediction in outlook.predictions.items():
-            model = self._models[column]
-            point[column] = model.values(prediction.mean[number : number + 1])[0]
-            predictions[column] = model.expecting(prediction, outlook.rows, number)
+        after = {}
+        for column, one in outlook.predictions.items():
+            model = self._model(column)
+            point[column] = model.values(one.mean[number : number + 1])[0]
+            after[column] = model.expecting(one, outlook.rows, number)
         front = nondominated(np.vstack([front, self._scaled(point)]))
-        return Outlook(outlook.rows, outlook.known, predictions, outlook.success), front
+        return Outlook(outlook.rows, outlook.known, after, outlook.success), front
 
     def _model(self, column: int) -> Model:
-        """Of one objective, or of success (-1), from all that was told."""
+        """Of one objective, or of SUCCESS, from all that was told."""
         if column not in self._models:
             rows, values = self._samples(column, len(self._rows))
-            fitted = self._fitted(column)
-            self._models[column] = Model(self._kernel, rows, values, parameters=fitted)
+            self._models[column] = Model(self._kernel, rows, values, parameters=self._fitted(column))
         return self._models[column]
 
     def _fitted(self, column: int) -> FloatArray:
-        """Parameters from the trials up to a number that depends on nothing but how many there are."""
+        """Parameters from the first trials; how many follows from how many there are."""
         count, following = 1, 2
         while following <= len(self._rows):
             count, following = following, max(following + 1, int(following * GROWTH))
         if self._parameters.get(column, (0, None))[0] != count:
             rows, values = self._samples(column, count)
-            if len(rows) == 0:
-                rows, values = self._samples(column, len(self._rows))
+            if not len(rows):  # none of the first succeeded
+                return prior(self._kernel)[0]
             self._parameters[column] = count, fit(self._kernel, rows, values, iterations=ITERATIONS)
         return self._parameters[column][1]
 
     def _samples(self, column: int, count: int) -> tuple[IntArray, FloatArray]:
         """At most MOST_ROWS of the first `count` trials: the candidates and what the model is to give."""
         rows, values, complete = self._rows[:count], self._values[:count], self._complete[:count]
-        if column < 0:
+        if column == SUCCESS:
             return rows[-MOST_ROWS:], complete[-MOST_ROWS:].astype(np.float64)
         rows, values = rows[complete], values[complete]
         if len(rows) > MOST_ROWS:

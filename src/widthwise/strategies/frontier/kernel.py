@@ -1,9 +1,9 @@
 """How alike two candidates are: a product over the decisions of one small table each.
 
-k(x, x') = prod_d T_d[x_d, x'_d] with T_d[a, b] = 1 - w_d + w_d exp(-|u_a - u_b|): expanded, a sum of effects of single
-decisions, of pairs, of triples and so on, as in smoothing-spline ANOVA (Gu 2013, ch. 2). w_d says how much the
-decision matters; u_a - u_b is a sum of steps between neighbouring choices, each with a length of its own, so that 2 -> 4
-bits may matter where 6 -> 8 doesn't. Choices without order are all equally far apart.
+k(x, x') = prod_d T_d[x_d, x'_d] with T_d[a, b] = 1 - w_d + w_d exp(-|u_a - u_b|): expanded, a sum of effects
+of single decisions, of pairs, of triples and so on, as in smoothing-spline ANOVA (Gu 2013, ch. 2). w_d says
+how much the decision matters; u_a - u_b is a sum of steps between neighbouring choices, each with a length of
+its own, so that 2 -> 4 bits may matter where 6 -> 8 doesn't. Choices without order are all equally far apart.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ import numpy as np
 from widthwise.space import FloatArray, IntArray, Space
 
 MOST_WEIGHT = 0.995  # tables stay positive, so that their logarithm exists
+MATTERING = 10.0  # decisions that matter, as far as is known before any trial
 PRIOR_SPREAD = {"weight": 1.0, "step": 1.0}
 
 
 @dataclass(frozen=True)
 class Tables:
-    """The logarithms of all T_d as one block-diagonal matrix [S, S], and what gradients need of each block."""
+    """The logarithms of all T_d as one block-diagonal matrix [S, S], and what gradients need."""
 
     log: FloatArray
     weights: FloatArray  # [D]
@@ -29,22 +30,24 @@ class Tables:
 
 
 class Kernel:
-    """The parameters [W] of the tables of a space: logits of w_d, then logarithms of the steps of ordered ones."""
+    """The tables of a space by parameters [W]: logits of all w_d, then logarithms of the steps."""
 
     def __init__(self, space: Space) -> None:
         self.counts = [int(count) for count in space.cardinalities]
         self.starts = np.concatenate([[0], np.cumsum(self.counts)])
         self.ordered = [decision.ordered and len(decision.choices) > 1 for decision in space.decisions]
-        steps = [count - 1 if ordered else 0 for count, ordered in zip(self.counts, self.ordered, strict=True)]
+        steps = [
+            count - 1 if ordered else 0 for count, ordered in zip(self.counts, self.ordered, strict=True)
+        ]
         first = len(self.counts)
         self.step_starts = first + np.concatenate([[0], np.cumsum(steps)])
         self.size = int(self.step_starts[-1])
 
     @cached_property
     def prior(self) -> tuple[FloatArray, FloatArray]:
-        """Mean and standard deviation [W] of each parameter: some three decisions matter, a range is one long."""
+        """Mean and standard deviation [W] of each parameter: a range is one long."""
         decisions = len(self.counts)
-        mean = np.full(self.size, np.log(min(1.0, 3.0 / decisions)))
+        mean = np.full(self.size, np.log(min(1.0, MATTERING / decisions)))
         spread = np.full(self.size, PRIOR_SPREAD["weight"])
         spread[decisions:] = PRIOR_SPREAD["step"]
         for column, count in enumerate(self.counts):
@@ -79,7 +82,7 @@ class Kernel:
         return decay
 
     def gradient(self, parameters: FloatArray, tables: Tables, pull: FloatArray) -> FloatArray:
-        """Derivative [W] of a loss whose derivative by log k, summed over pairs by their choices, is `pull` [S, S]."""
+        """Derivative [W] of a loss; `pull` [S, S] is that by log k, summed over pairs by their choices."""
         result = np.zeros(self.size)
         for column, weight in enumerate(tables.weights):
             block = slice(self.starts[column], self.starts[column + 1])
@@ -94,7 +97,7 @@ class Kernel:
 
 
 def _over_steps(pairs: FloatArray) -> FloatArray:
-    """For each step i -> i + 1 the sum of pairs [c, c] of choices that lie on different sides of it, [c - 1]."""
+    """For each step the sum [c - 1] of those pairs [c, c] of choices that lie on different sides of it."""
     sums = pairs.cumsum(axis=0).cumsum(axis=1)  # sums[i, j]: of the pairs up to i and up to j
     inner = np.arange(len(pairs) - 1)
     result: FloatArray = sums[inner, -1] + sums[-1, inner] - 2 * sums[inner, inner]

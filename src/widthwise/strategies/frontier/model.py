@@ -19,7 +19,7 @@ LEAST_VARIANCE = 1e-10
 
 @dataclass(frozen=True)
 class Prediction:
-    """Standardised mean and variance [P] for P candidates, and what is needed to learn of one of them next."""
+    """Standardised mean and variance [P] for P candidates, and what learning of one of them needs."""
 
     mean: FloatArray
     variance: FloatArray
@@ -27,9 +27,11 @@ class Prediction:
 
 
 class Model:
-    """y ~ mean + deviation * GP(0, s k(x, x') + noise) with the parameters of greatest posterior probability."""
+    """y ~ mean + deviation * GP(0, s k(x, x') + noise), log s and log noise last in `parameters`."""
 
-    def __init__(self, kernel: Kernel, candidates: IntArray, values: FloatArray, *, parameters: FloatArray) -> None:
+    def __init__(
+        self, kernel: Kernel, candidates: IntArray, values: FloatArray, *, parameters: FloatArray
+    ) -> None:
         self.kernel = kernel
         self.centre, self.deviation = float(values.mean()), max(float(values.std()), 1e-12)
         self.parameters = parameters
@@ -39,7 +41,9 @@ class Model:
         covariance = self._covariance(self._seen, self._seen)
         covariance[np.diag_indices(len(values))] += self.noise + JITTER
         self._root = cholesky(covariance, lower=True, check_finite=False)
-        self._weights = cho_solve((self._root, True), (values - self.centre) / self.deviation, check_finite=False)
+        self._weights = cho_solve(
+            (self._root, True), (values - self.centre) / self.deviation, check_finite=False
+        )
 
     def _covariance(self, a: FloatArray, b: FloatArray) -> FloatArray:
         """[K, L] for indicators a [K, S] and b [L, S]."""
@@ -58,7 +62,7 @@ class Model:
         return standardised * self.deviation + self.centre
 
     def expecting(self, prediction: Prediction, candidates: IntArray, chosen: int) -> Prediction:
-        """The prediction after candidate number `chosen` turns out as expected: the mean stays, doubt shrinks."""
+        """After candidate number `chosen` turned out as expected: the mean stays, doubt shrinks."""
         one = self.kernel.encode(candidates[chosen : chosen + 1])
         cross = self._covariance(one, self.kernel.encode(candidates))[0]
         cross -= prediction.half[:, chosen] @ prediction.half
@@ -67,12 +71,18 @@ class Model:
         return Prediction(prediction.mean, variance, np.vstack([prediction.half, row]))
 
 
+def prior(kernel: Kernel) -> tuple[FloatArray, FloatArray]:
+    """Mean and standard deviation of the parameters before any trial, [W + 2] each."""
+    mean = np.concatenate([kernel.prior[0], [SCALE_PRIOR[0], NOISE_PRIOR[0]]])
+    spread = np.concatenate([kernel.prior[1], [SCALE_PRIOR[1], NOISE_PRIOR[1]]])
+    return mean, spread
+
+
 def fit(kernel: Kernel, candidates: IntArray, values: FloatArray, *, iterations: int) -> FloatArray:
     """The parameters [W + 2] of greatest posterior probability for values [n] of candidates [n, D]."""
     deviation = max(float(values.std()), 1e-12)
     target = (values - values.mean()) / deviation
-    mean = np.concatenate([kernel.prior[0], [SCALE_PRIOR[0], NOISE_PRIOR[0]]])
-    spread = np.concatenate([kernel.prior[1], [SCALE_PRIOR[1], NOISE_PRIOR[1]]])
+    mean, spread = prior(kernel)
     shown = kernel.encode(candidates)
 
     def loss(parameters: FloatArray) -> tuple[float, FloatArray]:

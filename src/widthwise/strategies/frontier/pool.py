@@ -19,8 +19,8 @@ class Pool:
 
     @property
     def is_whole_space(self) -> bool:
-        """Whether every candidate is judged, because there are few."""
-        return self._space.size <= 2 * self.size
+        """Whether every candidate that is left is judged, because there are few."""
+        return self._space.size <= 2 * self.size + len(self._taken)
 
     def unseen(self, rows: IntArray) -> IntArray:
         """Those of the rows [K, D] that are not taken, each once, in their order."""
@@ -31,7 +31,7 @@ class Pool:
         return rows[list(first.values())]
 
     def start(self, parents: IntArray, rng: np.random.Generator) -> IntArray:
-        """All that are left of a small space; of a large one children of the parents [F, D], and random ones."""
+        """All that are left of a small space; else children of the parents [F, D], and random ones."""
         if self.is_whole_space:
             left = [position for position in range(self._space.size) if position not in self._taken]
             return self._space.at(left)

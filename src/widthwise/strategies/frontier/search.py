@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
 from widthwise.space import FloatArray, IntArray, Space
 from widthwise.strategies.frontier.design import first_candidates
@@ -25,21 +26,23 @@ SOURCE = StrategySource(
         "batch": Option("candidates proposed at once where the caller is free to choose", 4, (int,), least=1),
         "sensitivity": Option("most trials to spend on what each decision does", 24, (int,), least=0),
         "pool": Option("candidates judged for each proposal", 2000, (int,), least=16),
-        "tolerance": Option("expected gain, as share of the hypervolume, below which to finish", 1e-7, (float,), least=0),
+        "tolerance": Option(
+            "expected gain, as share of the hypervolume, below which to finish", 1e-7, (float,), least=0
+        ),
     },
 )
 CLIMBS = 2  # times that the neighbours of the best candidates are judged too
 CLIMBERS = 12
-PATIENCE = 2  # proposals in a row without expected gain, after which the search is over
+PATIENCE = 2  # pools without expected gain, after which the search is over
 
 
 class Frontier:
     """Proposes the candidates with the greatest expected gain in hypervolume.
 
-    First what each decision does to a candidate of high quality. Then a Gaussian process for each objective that
-    `costs` doesn't know; children of the front, their neighbours and random candidates are judged by it, with
-    exact costs. What is proposed follows from the seed and what was told, so a stored search is taken up by telling
-    its trials. Source of expected hypervolume improvement: Emmerich et al. 2006.
+    First what each decision does to a candidate of high quality. Then a Gaussian process for each objective
+    that `costs` doesn't know; children of the front, their neighbours and random candidates are judged by it,
+    with exact costs. What is proposed follows from the seed and what was told, so a stored search is taken up
+    by telling its trials. Source of expected hypervolume improvement: Emmerich et al. 2006.
     """
 
     def __init__(
@@ -61,15 +64,16 @@ class Frontier:
         self._pool = Pool(space, self._taken, chosen["pool"])
         self._judge = Judge(space, len(objectives), costs)
         rng = np.random.default_rng([seed, 0])
-        self._design = list(first_candidates(space, costs, rng, most=chosen["sensitivity"]))
-        self._hopeless = 0
+        self._design = first_candidates(space, costs, rng, most=chosen["sensitivity"])
+        self._threads = ThreadpoolController()
+        self._hopeless = False
 
     @property
     def finished(self) -> str | None:
         """Why nothing more will be proposed: all was, or no gain is expected."""
         if len(self._taken) >= self._space.size:
             return f"all {self._space.size:,} candidates proposed"
-        if self._hopeless >= PATIENCE:
+        if self._hopeless:
             return f"no gain expected after {len(self._taken):,} of {self._space.size:,} candidates"
         return None
 
@@ -80,6 +84,7 @@ class Frontier:
         for position in positions:
             self._pending.pop(position, None)
         self._judge.learn(candidates, values)
+        self._hopeless = False
 
     def ask(self, n: int) -> IntArray:
         """Up to n candidates [k, D] that were neither proposed nor told."""
@@ -87,35 +92,49 @@ class Frontier:
             return self._space.at([])
         rows = self._from_design(n)
         if not len(rows):
-            rows = self._from_model(n)
+            with self._threads.limit(limits=1):  # small matrices: threads would only wait for one another
+                rows = self._from_model(n)
         positions = self._space.positions(rows)
         self._taken.update(positions)
         self._pending.update(zip(positions, rows, strict=True))
         return rows
 
+    def replay(self, batches: Iterable[tuple[IntArray, FloatArray]]) -> None:
+        """Take up a search whose trials were stored: all that matters was told."""
+        for candidates, values in batches:
+            self.tell(candidates, values)
+
     def _from_design(self, n: int) -> IntArray:
-        rows: list[IntArray] = []
-        while self._design and len(rows) < n:
-            row = self._pool.unseen(np.array([self._design.pop(0), *rows])[:1])
-            rows += [one for one in row if not any((one == other).all() for other in rows)]
-        return np.array(rows) if rows else self._space.at([])
+        left = self._pool.unseen(
+            np.array(self._design, dtype=np.int64).reshape(-1, len(self._space.decisions))
+        )
+        self._design = left[n:]
+        return left[:n]
 
     def _from_model(self, n: int) -> IntArray:
+        """Empty where no gain is expected of any candidate."""
         rng = np.random.default_rng([self._seed, 1, len(self._taken)])
-        rows = self._pool.start(self._judge.front, rng)
-        pending = np.array(list(self._pending.values()), dtype=np.int64).reshape(-1, rows.shape[1])
         if not self._judge.has_results:
+            rows = self._pool.start(self._judge.front, rng)
             return rows[rng.permutation(len(rows))[:n]]
+        pending = np.array(list(self._pending.values()), dtype=np.int64).reshape(
+            -1, len(self._space.decisions)
+        )
+        for _ in range(1 if self._pool.is_whole_space else PATIENCE):
+            rows, gains = self._judged(rng)
+            if float(gains.max(initial=0.0)) >= self._tolerance:
+                return rows[self._judge.pick(rows, n, pending)]
+        self._hopeless = not self._pending
+        return rows[:0] if self._hopeless else rows[:n]
+
+    def _judged(self, rng: np.random.Generator) -> tuple[IntArray, FloatArray]:
+        """Candidates [P, D] and their gains [P]: a pool, and neighbours of its best."""
+        rows = self._pool.start(self._judge.front, rng)
         gains = self._judge.gains(rows)
         for _ in range(0 if self._pool.is_whole_space else CLIMBS):
             best = rows[np.argsort(-gains, kind="stable")[:CLIMBERS]]
-            near = self._pool.unseen(np.concatenate([rows, self._pool.neighbours(best, rng, self._pool.size // 2)]))[
-                len(rows) :
-            ]
+            both = np.concatenate([rows, self._pool.neighbours(best, rng, self._pool.size // 2)])
+            near = self._pool.unseen(both)[len(rows) :]
             if len(near):
                 rows, gains = np.concatenate([rows, near]), np.concatenate([gains, self._judge.gains(near)])
-        if float(gains.max()) < self._tolerance:
-            self._hopeless += 1
-        else:
-            self._hopeless = 0
-        return rows[self._judge.pick(rows, n, pending)]
+        return rows, gains

@@ -1,0 +1,132 @@
+"""Strategies compared: what share of the true front's hypervolume they have after so many evaluations.
+
+    python benchmarks/samplers.py [--tasks open|held-out|large|NAME,…] [--strategies NAME,…] [--seeds 10]
+                                  [--quick]
+
+The truth is the whole space, evaluated; the reference point is its worst value of each objective (--reference
+front: the worst on the true front, and a tenth of the front's range). Where a space is too large, the share
+is of the union of all fronts found. Own time: asking and telling, exact costs included, evaluations not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from tasks import HELD_OUT, LARGE, OPEN, TASKS, Search
+from widthwise.pareto import hypervolume, nondominated
+from widthwise.space import FloatArray
+from widthwise.strategies import strategy
+
+STRATEGIES = "frontier,tpe,nsga2,nsga3,gp,random"
+GROUPS = {"open": OPEN, "held-out": HELD_OUT, "large": LARGE}
+ENUMERABLE = 200_000
+SLOW_LIMIT = 100  # Optuna's Gaussian process takes seconds a trial beyond
+
+
+@dataclass(frozen=True)
+class Run:
+    """The values found, [n, M] in the order of evaluation, and the strategy's own seconds."""
+
+    values: FloatArray
+    seconds: float
+
+
+def main() -> None:
+    """Print a table for each task."""
+    given = arguments()
+    for name in chosen_tasks(given.tasks):
+        started = time.perf_counter()
+        search = TASKS[name].search()
+        truth = search.truth() if search.space.size <= ENUMERABLE else None
+        about = "held out" if name in HELD_OUT else "open"
+        size, wanted = search.space.size, ", ".join(search.objectives)
+        print(f"\n{name} ({about}): {TASKS[name].description}; {wanted}; {size:,} candidates")
+        print(f"  set up in {time.perf_counter() - started:.0f} s", flush=True)
+        runs = {
+            each: [run(each, search, truth, seed, budget(each, given)) for seed in range(given.seeds)]
+            for each in given.strategies.split(",")
+        }
+        report(runs, truth, given)
+
+
+def arguments() -> argparse.Namespace:
+    """What to compare."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--tasks", default="open,held-out", help="groups or names: " + ", ".join(TASKS))
+    parser.add_argument("--strategies", default=STRATEGIES)
+    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--budget", type=int, default=200, help="evaluations of a run")
+    parser.add_argument("--after", default="25,50,100,200", help="evaluations after which to report")
+    parser.add_argument("--reference", choices=("worst", "front"), default="worst")
+    parser.add_argument("--quick", action="store_true", help="two tasks, 3 seeds, 100 evaluations, no gp")
+    given = parser.parse_args()
+    if given.quick:
+        given.tasks, given.seeds, given.budget = "jets-size,digits-mlp", 3, 100
+        given.strategies = "frontier,tpe,nsga2,random"
+    given.after = [n for n in map(int, given.after.split(",")) if n <= given.budget]
+    return given
+
+
+def chosen_tasks(wanted: str) -> list[str]:
+    """Names of tasks, groups resolved."""
+    names: list[str] = []
+    for name in wanted.split(","):
+        names += list(GROUPS.get(name, {name: None}))
+    return names
+
+
+def budget(name: str, given: argparse.Namespace) -> int:
+    """Evaluations of one run."""
+    return min(given.budget, SLOW_LIMIT) if name == "gp" else given.budget
+
+
+def run(name: str, search: Search, truth: FloatArray | None, seed: int, evaluations: int) -> Run:
+    """One search by one strategy."""
+    made = strategy(name, search.space, objectives=search.objectives, seed=seed, costs=search.costs)
+    told: list[FloatArray] = []
+    seconds, done = 0.0, 0
+    while done < evaluations:
+        started = time.perf_counter()
+        # Optuna's samplers are asked one by one, as they are meant to be; ours as they like
+        candidates = made.ask(min(made.batch if name == "frontier" else 1, evaluations - done))
+        seconds += time.perf_counter() - started
+        if not len(candidates):
+            break
+        values = search.values(candidates) if truth is None else truth[search.space.positions(candidates)]
+        started = time.perf_counter()
+        made.tell(candidates, values)
+        seconds += time.perf_counter() - started
+        told.append(values)
+        done += len(candidates)
+    return Run(np.concatenate(told), seconds)
+
+
+def report(runs: dict[str, list[Run]], truth: FloatArray | None, given: argparse.Namespace) -> None:
+    """Median shares with the quartiles after them, and the median of the strategies' own time."""
+    everything = np.concatenate([one.values for some in runs.values() for one in some])
+    full = everything if truth is None else truth
+    front = full[nondominated(full)]
+    reference = np.nanmin(full, axis=0)
+    if given.reference == "front":
+        reference = front.min(axis=0) - 0.1 * np.ptp(front, axis=0)
+    whole = hypervolume(front, reference)
+    print(f"  {'strategy':<10}" + "".join(f"{f'after {n}':>22}" for n in given.after) + f"{'own time':>20}")
+    for name, some in runs.items():
+        cells = ""
+        for n in given.after:
+            if n > budget(name, given):
+                cells += f"{'-':>22}"
+                continue
+            shares = [hypervolume(one.values[:n], reference) / whole for one in some]
+            low, middle, high = np.percentile(shares, (25, 50, 75))
+            cells += f"{f'{middle:.4f} ({low:.3f}-{high:.3f})':>22}"
+        own = f"{np.median([one.seconds for one in some]):.2f} s / {max(len(one.values) for one in some)}"
+        print(f"  {name:<10}{cells}{own:>20}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
