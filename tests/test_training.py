@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from widthwise.data import load_data
 from widthwise.errors import UserError
 from widthwise.models import BUILT_IN_MODELS, load_model
-from widthwise.training import Epoch, History, fit, predict, score
+from widthwise.training import SCHEDULES, Epoch, History, Settings, fit, predict, score, train
 
 
 def state(model: nn.Module) -> dict[str, torch.Tensor]:
@@ -181,6 +181,108 @@ def test_diverging_training_is_one_line_and_keeps_the_weights():
     assert not model.training
 
 
+def test_steps_take_the_place_of_epochs():
+    data = load_data("jsc", batch_size=100)  # 7 batches, the last of 14
+    model = load_model("jsc-mlp")
+    taken: list[int] = []
+    model.register_forward_hook(lambda module, x, y: taken.append(len(y)) if module.training else None)
+    history = fit(model, data, steps=10, epochs=1)
+    assert len(taken) == 10
+    assert len(history.epochs) == 2
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_schedules_stay_within_the_rate_and_end_as_they_say(schedule):
+    settings = Settings(schedule=schedule)
+    rates = [settings.rate(share / 100) for share in range(101)]
+    assert all(0 <= rate <= 1 for rate in rates)
+    assert max(rates) == pytest.approx(1, abs=0.02)
+    assert rates[-1] == pytest.approx(1 if schedule == "constant" else 0, abs=1e-9)
+    peak = rates.index(max(rates))
+    assert (peak > 20) == (schedule == "one-cycle")
+    assert rates[peak:] == sorted(rates[peak:], reverse=True)
+
+
+def test_the_optimizer_follows_the_schedule():
+    seen: list[float] = []
+
+    class Watched(torch.optim.SGD):
+        def step(self, *args, **kwargs):
+            seen.append(self.param_groups[0]["lr"])
+            return super().step(*args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.optim, "SGD", Watched)
+        fit(
+            load_model("jsc-mlp"),
+            load_data("jsc", batch_size=1024),
+            epochs=4,
+            learning_rate=0.1,
+            optimizer="sgd",
+            schedule="linear",
+        )
+    assert seen == pytest.approx([0.1, 0.075, 0.05, 0.025])
+
+
+def test_patience_ends_a_training_that_gets_no_better():
+    data = load_data("jsc")
+    history = fit(load_model("jsc-tiny"), data, epochs=60, learning_rate=0.3, patience=3)
+    assert len(history.epochs) == history.best_epoch + 3
+    assert len(history.epochs) < 60
+
+
+def test_label_smoothing_is_that_of_torch():
+    data = load_data("jsc", batch_size=1024)
+    x, y = next(iter(data.train_dataloader()))
+    model = load_model("jsc-mlp")
+    expected = cross_entropy(model(x), y, label_smoothing=0.2).item()
+    history = fit(model, data, epochs=1, label_smoothing=0.2)
+    assert history.train_loss[0] == pytest.approx(expected, abs=1e-6)
+
+
+def test_weight_decay_makes_weights_smaller():
+    sizes = []
+    for decay in (0.0, 0.1):
+        model = load_model("jsc-mlp")
+        fit(model, load_data("jsc"), epochs=20, optimizer="adamw", weight_decay=decay)
+        sizes.append(sum(p.square().sum().item() for p in model.parameters()))
+    assert sizes[1] < sizes[0]
+
+
+def test_seeds_see_the_batches_in_different_orders():
+    ends = []
+    for seed in (1, 1, 2):
+        model = load_model("jsc-mlp")  # the same initial weights, and nothing random in it
+        fit(model, load_data("jsc"), epochs=2, seed=seed)
+        ends.append(state(model))
+    assert same(ends[0], ends[1])
+    assert not same(ends[0], ends[2])
+
+
+def test_a_student_comes_to_agree_with_its_teacher():
+    data = load_data("jsc")
+    teacher = load_model("jsc-mlp")
+    fit(teacher, data, epochs=20)
+    before = state(teacher)
+    answers = predict(teacher, data.val_dataloader())[0].softmax(1)
+    distances = []
+    for share in (0.0, 1.0):
+        student = load_model("jsc-toy", seed=5)
+        train(student, data, Settings(epochs=20, distil=share), teacher=teacher)
+        found = predict(student, data.val_dataloader())[0].softmax(1)
+        distances.append((found - answers).abs().mean().item())
+    assert distances[1] < 0.9 * distances[0]
+    assert same(state(teacher), before)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_mixed_precision_learns_on_a_gpu():
+    model = load_model("digits-mlp")
+    fit(model, load_data("digits"), epochs=20, device="cuda", mixed_precision=True)
+    assert score(model, load_data("digits").test_dataloader()).accuracy > 0.9
+    assert all(parameter.dtype == torch.float32 for parameter in model.parameters())
+
+
 def frozen() -> nn.Module:
     return load_model("toy").requires_grad_(False)
 
@@ -196,6 +298,12 @@ BAD_SETTINGS = {
         {"optimizer": "adamm"},
         "no optimizer named 'adamm'; did you mean adam?",
     ),
+    "steps": ("jsc-tiny", "jsc", {"steps": 0}, "steps = 0 is no whole number from 1"),
+    "patience": ("jsc-tiny", "jsc", {"patience": 0.5}, "patience = 0.5 is no whole number from 1"),
+    "schedule": ("jsc-tiny", "jsc", {"schedule": "cosin"}, "no schedule named 'cosin'; did you mean cosine?"),
+    "smoothing": ("jsc-tiny", "jsc", {"label_smoothing": 1.0}, "label_smoothing = 1.0 is no number from 0"),
+    "decay": ("jsc-tiny", "jsc", {"weight_decay": -1}, "weight_decay = -1 is no number from 0"),
+    "precision": ("jsc-tiny", "jsc", {"mixed_precision": True}, "mixed_precision needs a GPU"),
     "device": ("jsc-tiny", "jsc", {"device": "abacus"}, "device 'abacus' can't be used here"),
     "data": ("jsc-tiny", "toy_tiny", {}, "samples of shape [4] don't fit the network"),
     "nothing to train": (frozen, "toy_tiny", {}, "has no parameters to train"),

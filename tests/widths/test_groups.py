@@ -80,7 +80,9 @@ def test_a_group_answers_to_each_producer_and_its_node():
 
 def test_unknown_and_fixed_groups_are_told_apart():
     groups = find_groups(load_model("jsc-mlp"))
-    with pytest.raises(UserError, match=r"no group named 'layer9'; did you mean layer.\? allowed: layer0, layer1"):
+    with pytest.raises(
+        UserError, match=r"no group named 'layer9'; did you mean layer.\? allowed: layer0, layer1"
+    ):
         groups["layer9"]
     with pytest.raises(UserError, match="layer3: its channels can't be resized: they are outputs"):
         groups["layer3"]

@@ -234,7 +234,11 @@ BAD_SIZES = {
         "can't have 15 channels: its layers divide them into 4 equal parts; the nearest that works is 16",
     ),
     "attention heads": ("transformer", {"embedding": 10}, "4 equal parts; the nearest that works is 8"),
-    "norm over channels": ("transformer", {"embedding": 20}, "the nearest size that keeps the function is 32"),
+    "norm over channels": (
+        "transformer",
+        {"embedding": 20},
+        "the nearest size that keeps the function is 32",
+    ),
 }
 
 
