@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Run, files_in
 
 import widthwise as ww
+from conftest import Run, files_in
 
 FAST = ("--set", "max_epochs=3")
 
@@ -36,7 +36,9 @@ def test_the_demo_searches_twice_and_says_where_everything_is(run: Run, place: P
         assert study.summary.trials == 18
         assert f"Results: runs/{name} (" in ran.out
     front = {trial.metrics["accuracy"] for trial in study.front}
-    assert front == {trial.metrics["accuracy"] for trial in ww.load_run(place / "runs/demo-brute-force").front}
+    assert front == {
+        trial.metrics["accuracy"] for trial in ww.load_run(place / "runs/demo-brute-force").front
+    }
 
 
 def test_a_second_demo_leaves_the_first_as_it_is(run: Run, place: Path) -> None:
@@ -52,7 +54,11 @@ def test_a_search_prints_what_it_is_about_and_the_best_trials(run: Run, demo: Pa
     ran = run("search", demo, "--load", weights, "--out", "here")
     assert ran.status == 0
     assert ran.err == ""
-    for line in ("data:        jsc:", "network:     jsc-tiny, 117 parameters, weights from ", "run:         here"):
+    for line in (
+        "data:        jsc:",
+        "network:     jsc-tiny, 117 parameters, weights from ",
+        "run:         here",
+    ):
         assert line in ran.out
     assert "space:       18 candidates from 3 decisions" in ran.out
     header = "number   software_metrics"
@@ -154,7 +160,9 @@ def test_a_sum_that_pulls_the_wrong_way_is_warned_of(run: Run, demo: Path, weigh
     assert "maximize the sum of 1 accuracy + 0.2 average_bitwidth" in ran.out
 
 
-def test_bounds_that_costs_alone_exclude_show_the_nearest_candidate(run: Run, demo: Path, weights: Path) -> None:
+def test_bounds_that_costs_alone_exclude_show_the_nearest_candidate(
+    run: Run, demo: Path, weights: Path
+) -> None:
     bound = ("--set", 'search.constraints.model_size="<= 10 B"')
     ran = run("search", demo, "--load", weights, *bound)
     assert ran.status == 0
@@ -222,9 +230,11 @@ def build():
     rows = [f"{','.join(f'{v:.3f}' for v in rng.normal(size=6))},{'abc'[i % 3]}" for i in range(90)]
     table = demo.parent / "nets of mine" / "größe.csv"
     table.write_text("a,b,c,d,e,f,label\n" + "\n".join(rows) + "\n", encoding="utf-8")
-    ran = run("search", demo, "--model", "my_nets:build", "--dataset", table, "--out", "mein lauf", "--trials", 5)
+    ran = run(
+        "search", demo, "--model", "my_nets:build", "--dataset", table, "--out", "mein lauf", "--trials", 5
+    )
     assert ran.status == 0, ran.err
-    assert ran.out.startswith("Runs code of my_nets:build (model)\n")
+    assert ran.err.startswith("warning: this config runs code: model my_nets:build\n")
     assert "größe.csv" in ran.out
     assert "Results: 'mein lauf' (" in ran.out
     ran = run("test", "--run", "mein lauf", "--trial", 0, "--json")

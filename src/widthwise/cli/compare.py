@@ -55,6 +55,7 @@ def compare(
     memory: options.Memory = None,
     device: options.Device = None,
     assign: options.Set = None,
+    untrusted: options.Untrusted = False,
     json: options.Json = False,
     csv: Annotated[bool, typer.Option("--csv", help="Print every curve as CSV.")] = False,
     quiet: options.Quiet = False,
@@ -65,6 +66,7 @@ def compare(
     output = Output(quiet=quiet, silent=json or csv)
     given = {"--model": model, "--dataset": dataset, "--load": load}
     read = options.read_config(config, given, assign, device=device)
+    options.announce_code(read, output, untrusted=untrusted)
     options.warn_of_ignored_keys(read, output)
     options.check_device(device)
     if out is not None:

@@ -34,11 +34,13 @@ def inspect(
         bool, typer.Option("--widths", help="Groups of channels that change together.")
     ] = False,
     assign: options.Set = None,
+    untrusted: options.Untrusted = False,
 ) -> None:
     """Show a network's layers, and what can be searched."""
     output = Output()
     given = {"--model": model, "--dataset": dataset, "--load": load, "--seed": seed}
     read = options.with_data_of_model(options.read_config(config, given, assign))
+    options.announce_code(read, output, untrusted=untrusted)
     options.warn_of_ignored_keys(read, output)
     if read.model is None:
         raise UserError(f"{read.source}: model: is missing; set it in the config or give --model")

@@ -26,6 +26,7 @@ KEYS = {
     "--lr": "learning_rate",
     "--trials": "search.strategy.setup.n_trials",
     "--timeout": "search.strategy.setup.timeout",
+    "--jobs": "search.strategy.setup.n_jobs",
 }
 DEVICES = {"cpu": "cpu", "cuda": "gpu", "gpu": "gpu", "auto": "auto"}
 
@@ -83,6 +84,7 @@ Device = Annotated[str | None, typer.Option("--device", help="cpu, cuda, or auto
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no more than the result.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite the file that is there.")]
+Untrusted = Annotated[bool, typer.Option("--untrusted", help="Refuse configs that run code of their own.")]
 Memory = Annotated[
     str | None, typer.Option("--memory", metavar="SIZE", help="What evaluating may take, as 2GiB.")
 ]
@@ -126,6 +128,14 @@ def with_data_of_model(config: SearchConfig) -> SearchConfig:
     if config.dataset is None and config.model in BUILT_IN_MODELS:
         return replace(config, dataset=BUILT_IN_MODELS[config.model].data)
     return config
+
+
+def announce_code(config: SearchConfig, output: Output, *, untrusted: bool) -> None:
+    """Say what a config runs beside widthwise, before it is imported; UserError where that is not wanted."""
+    from widthwise.trust import check
+
+    if found := check(config, untrusted=untrusted):
+        output.warn(f"this config runs code: {', '.join(found)}")
 
 
 def warn_of_ignored_keys(config: SearchConfig, output: Output) -> None:

@@ -51,7 +51,16 @@ Pick = Annotated[
         "--pick", metavar="RULE", help='knee, best:METRIC, "best accuracy with model_size <= 2KiB".'
     ),
 ]
-Untrusted = Annotated[bool, typer.Option("--untrusted", help="Refuse configs that run code of their own.")]
+Jobs = Annotated[
+    int | None,
+    typer.Option("--jobs", metavar="N", help="Evaluate by so many processes; -1: one for each core."),
+]
+Ray = Annotated[
+    str | None, typer.Option("--ray", metavar="ADDRESS|local", help="Evaluate by workers of a Ray cluster.")
+]
+Gpus = Annotated[
+    float | None, typer.Option("--gpus", metavar="SHARE", help="GPUs of each Ray worker, as 0.25.")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -83,7 +92,10 @@ def search(
     assign: options.Set = None,
     train: Train = False,
     pick: Pick = None,
-    untrusted: Untrusted = False,
+    jobs: Jobs = None,
+    ray: Ray = None,
+    gpus: Gpus = None,
+    untrusted: options.Untrusted = False,
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -96,6 +108,7 @@ def search(
         "--trials": trials,
         "--timeout": timeout,
         "--seed": seed,
+        "--jobs": jobs,
     }
     read = options.read_config(config, given, assign, strategy=strategy, device=device)
     if not isinstance(keep, str) or keep not in KEEP:
@@ -105,9 +118,11 @@ def search(
         "storage": storage,
         "keep": keep,
         "prune": prune,
+        "ray": ray,
+        "gpus": gpus,
     }
     limits = _limits(read, max_failures, trial_timeout)
-    own_code(read, output, untrusted=untrusted)
+    options.announce_code(read, output, untrusted=untrusted)
     options.warn_of_ignored_keys(read, output)
     folder, resume = run_folder(read, out, resume=resume, force_new=force_new)
     options.check_device(device)
@@ -117,20 +132,6 @@ def search(
     else:
         conclude(study, problem, folder, output, rule=pick)
     raise typer.Exit(study.exit_status)
-
-
-def own_code(config: SearchConfig, output: Output, *, untrusted: bool) -> None:
-    """Say what of the user's own will be imported, before it is; UserError where that is not wanted."""
-    named = {"model": config.model, "dataset": config.dataset}
-    if config.searching is not None:
-        named["strategy"] = config.searching.strategy.name
-    own = {kind: name for kind, name in named.items() if name is not None and ":" in name}
-    if own and untrusted:
-        raise UserError(
-            f"{config.source}: names code to run ({', '.join(own.values())}), which --untrusted refuses"
-        )
-    for kind, name in own.items():
-        output.note(f"Runs code of {name} ({kind})")
 
 
 def run(

@@ -44,6 +44,7 @@ def train(
     force: options.Force = False,
     device: options.Device = None,
     assign: options.Set = None,
+    untrusted: options.Untrusted = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Train a network and save its best weights."""
@@ -59,6 +60,7 @@ def train(
     }
     read = options.with_data_of_model(options.read_config(config, given, assign, device=device))
     _check_named(read)
+    options.announce_code(read, output, untrusted=untrusted)
     path = out or Path(f"{_file_name(read)}.safetensors")
     check_new_file(path, force=force, ending=".safetensors")
     options.check_device(device)
@@ -93,6 +95,7 @@ def evaluate_network(
     seed: options.Seed = None,
     device: options.Device = None,
     assign: options.Set = None,
+    untrusted: options.Untrusted = False,
     json: options.Json = False,
 ) -> None:
     """Evaluate a network, or the network of a trial."""
@@ -108,12 +111,14 @@ def evaluate_network(
     if run is not None:
         if any(value is not None for value in (config, model, dataset, load, seed)) or assign:
             raise UserError("--run: has its own network and data; leave CONFIG, --model, --load and such out")
+        options.announce_code(_config_of_run(run), output, untrusted=untrusted)
         found = _test_run(run, trial, parts, names, output, device)
     else:
         if trial is not None:
             raise UserError("--trial: needs --run, the run folder that it is from")
         given = {"--model": model, "--dataset": dataset, "--load": load, "--seed": seed}
         read = options.with_data_of_model(options.read_config(config, given, assign, device=device))
+        options.announce_code(read, output, untrusted=untrusted)
         found = _test_network(read, parts, names, output, device)
     if json:
         from widthwise.study import finite
@@ -224,6 +229,14 @@ def _test_network(
     return {
         part: evaluate(graph, data, metrics=names, loader=part, device=device_of(config)) for part in parts
     }
+
+
+def _config_of_run(run: Path) -> SearchConfig:
+    from widthwise.config import load_config
+    from widthwise.run_folder import CONFIG, run_source
+
+    run_source(run)  # raises where it is no run folder
+    return load_config(run.expanduser() / CONFIG)
 
 
 def _test_run(
