@@ -62,7 +62,6 @@ class WidthCosts:
         self.points = _points(len(self.varying))
         counted = np.stack([self._counted((1 + point) * self.steps) for point in self.points])
         self.coefficients = _differences(self.points, counted)
-        top = np.array([largest[name] for name in self.varying])
         self.exact = self._agreeing(largest)
 
     def __call__(
