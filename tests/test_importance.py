@@ -82,6 +82,14 @@ def test_an_additive_function_has_the_shares_of_its_parts():
     assert found.by_choice[0] == pytest.approx([-2.0, 2.0])
 
 
+def test_a_decision_without_effect_has_none_at_all():
+    codes = _all([3, 4, 2])
+    values = 2799.67 + np.array([0.1, 0.2, 768.3])[codes[:, 0]] + np.array([0.3, 0.7])[codes[:, 2]]
+    found = exact_effects("model_size", codes, np.array([3, 4, 2]), values)
+    assert found.by_choice[1].tolist() == [0, 0, 0, 0]
+    assert (found.main[1], found.total[1], found.pairs.any()) == (0, 0, False)
+
+
 def test_a_product_of_signs_is_all_interaction():
     codes = _all([2, 2, 2])
     signs = codes * 2 - 1

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
+import shlex
 import sys
 from collections.abc import Iterator
 from html.parser import HTMLParser
@@ -202,3 +204,26 @@ def test_importance_says_what_is_wrong_in_one_line(tmp_path, monkeypatch, argume
     out, err = capsys.readouterr()
     assert said in err
     assert (out, err.count("\n")) == ("", 1)
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "comparing.md"
+
+
+def test_every_command_of_the_page_has_the_options_it_is_shown_with(capsys):
+    blocks = "".join(re.findall(r"```sh\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL))
+    commands = [shlex.split(line) for line in blocks.splitlines() if line.startswith("widthwise ")]
+    assert {command[1] for command in commands} == {"compare", "importance", "train"}
+    for _, name, *arguments in commands:
+        assert main([name, "--help"]) == 0
+        known = set(re.findall(r"--[a-z][a-z-]*", capsys.readouterr().out))
+        assert {argument for argument in arguments if argument.startswith("--")} <= known
+        for argument in arguments:
+            assert not argument.endswith(".toml") or (PAGE.parents[1] / argument).is_file()
+
+
+def test_the_example_of_13824_is_a_search_of_13824():
+    from widthwise.config import load_config
+    from widthwise.problem import load_problem
+
+    config = load_config(PAGE.parents[1] / "examples" / "jsc-mlp-by-name.toml")
+    assert load_problem(config).space.size == 13_824

@@ -28,6 +28,7 @@ from widthwise.metrics.objective import Objective
 from widthwise.pareto import hypervolume, nondominated
 from widthwise.problem import load_problem
 from widthwise.results import Results
+from widthwise.space import Decision, Space
 from widthwise.strategies import STRATEGIES, strategy
 
 
@@ -83,6 +84,18 @@ def test_without_a_limit_a_space_is_enumerated_where_one_run_could():
     task, _ = make_task(most_enumerated=None)
     assert compare(task, "random", seeds=1, budget=80).truth == "union"
     assert compare(task, "random", seeds=1, budget=81).truth == "space"
+
+
+def test_a_space_beyond_all_integers_is_compared_by_what_was_found():
+    space = Space(tuple(Decision(f"d{i}", (2, 4, 8)) for i in range(50)))  # 7e23
+
+    def judged(candidates):
+        return Results({"accuracy": candidates.mean(axis=1), "model_size": (candidates**2).sum(axis=1) / 1})
+
+    task, _ = make_task(space=space, evaluator=judged, metrics=("accuracy", "model_size"))
+    found = _compare("random,nsga2,tpe", task=task)
+    assert (found.truth, found.size, found.budget) == ("union", 3**50, 20)
+    assert all((outcome.final > 0).all() for outcome in found.outcomes)
 
 
 @pytest.mark.parametrize("name", ["brute-force", "random", "tpe", "nsga2", "local"])

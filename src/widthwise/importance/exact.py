@@ -45,7 +45,9 @@ def exact_effects(metric: str, codes: IntArray, counts: IntArray, values: FloatA
             inter = both - by_choice[i][:, None] - by_choice[j][None, :]
             pairs[i, j] = pairs[j, i] = (inter**2).mean()
     shares = [_clean(part / variance) for part in (main, total, pairs)]
-    return Effects(metric, "exact", mean, variance, shares[0], shares[1], shares[2], by_choice)
+    least = math.sqrt(NOTHING * variance)
+    shown = tuple(np.where(np.abs(effects) < least, 0.0, effects) for effects in by_choice)
+    return Effects(metric, "exact", mean, variance, shares[0], shares[1], shares[2], shown)
 
 
 def _clean(shares: FloatArray) -> FloatArray:

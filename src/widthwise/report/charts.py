@@ -51,10 +51,10 @@ class Chart:
     def as_json(self, element: str) -> dict[str, Any]:
         """As the page's script takes it."""
         layout = {
-            "margin": {"t": 20, "r": 20, "l": 80},
+            "margin": {"t": 60, "r": 20, "l": 80},
             "hovermode": "closest",
             "barmode": "stack" if self.stacked else "group",
-            "legend": {"orientation": "h", "y": -0.2},
+            "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom"},
             "xaxis": {"title": {"text": plotly_text(self.x)}, "automargin": True},
             "yaxis": {
                 "title": {"text": plotly_text(self.y)},

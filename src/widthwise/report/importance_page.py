@@ -60,7 +60,7 @@ def _maps(found: Importance, effects: Effects) -> list[Chart]:
         "x": names,
         "y": names,
         "z": table.tolist(),
-        "colorscale": "Blues",
+        "colorscale": [[0, "#ffffff"], [1, COLOURS[0]]],
         "zmin": 0,
     }
     title = f"{effects.metric}: interactions of two decisions, share of its variance"
