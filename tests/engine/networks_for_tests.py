@@ -88,6 +88,37 @@ class TwoInputs(nn.Module):
         return self.last(torch.relu(self.a(x) + self.b(z)))
 
 
+class InPlace(nn.Module):
+    """Layers, functions, methods and operators that change what they are given, which others read later."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second, self.last = nn.Linear(6, 8), nn.Linear(8, 8), nn.Linear(8, 3)
+        self.act = nn.ReLU(16)  # as in the lab's networks: in place
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.first(x)
+        y = self.act(x)
+        y = self.second(y + x)
+        z = nn.functional.relu(y, inplace=True)
+        z += torch.nn.functional.relu(x)
+        z.mul_(0.5)
+        return self.last(torch.tanh(z + y))
+
+
+class Functional(nn.Module):
+    """Pooling, activations and flattening as functions with options."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.last = nn.Conv2d(1, 4, 3, padding=1), nn.Linear(16, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = nn.functional.leaky_relu(self.conv(x), negative_slope=0.25)
+        x = nn.functional.max_pool2d(x, 2) + nn.functional.avg_pool2d(x, kernel_size=2)
+        return nn.functional.log_softmax(self.last(torch.flatten(x, 1)), dim=1)
+
+
 class Untraceable(nn.Module):
     """A decision on the data, which fx can't follow."""
 
@@ -107,5 +138,7 @@ NETWORKS: dict[str, tuple[type[nn.Module], tuple[tuple[int, ...], ...]]] = {
     "convolutional": (Convolutional, ((1, 4, 4),)),
     "attention": (Attention, ((5, 6),)),
     "two inputs": (TwoInputs, ((6,), (2,))),
+    "in place": (InPlace, ((6,),)),
+    "functional": (Functional, ((1, 4, 4),)),
     "untraceable": (Untraceable, ((6,),)),
 }

@@ -85,6 +85,16 @@ def test_every_structure_equals_one_network_per_candidate(name: str, batch: int)
     assert_exact(evaluator, space.sample(batch, np.random.default_rng(batch)), data)
 
 
+@pytest.mark.parametrize("name", [name for name in NETWORKS if name != "attention"])
+def test_layers_that_stay_in_float_share_values_rightly(name: str):
+    graph, data = made(name)
+    weighted = {layer.name for layer in graph.layers if "weight" in layer.tensors}
+    space = QuantisationSpace(graph, by="name", seed={layer: {"config": FIXED} for layer in weighted})
+    evaluator = Evaluator(graph, space, data, metrics=QUALITY)
+    for batch in (1, 25):
+        assert_exact(evaluator, space.sample(batch, np.random.default_rng(batch)), data)
+
+
 def test_a_whole_space_equals_one_network_per_candidate():
     graph, data = made("residual")
     space = QuantisationSpace(graph, by="type", seed={"linear": {"config": FIXED}})

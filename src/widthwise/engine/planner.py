@@ -11,11 +11,9 @@ from torch import Tensor, fx, nn
 from torch.fx.node import map_aggregate
 from torch.utils._pytree import tree_flatten
 
+from widthwise.engine.calls import MethodCall, OnCopy, choose_kernel, in_place
 from widthwise.engine.kernels import (
     AddBias,
-    Arithmetic,
-    EachVersion,
-    Folded,
     Kernel,
     MatrixProduct,
     Parameter,
@@ -27,21 +25,11 @@ from widthwise.engine.kernels import (
 from widthwise.engine.plan import Plan, Step
 from widthwise.formats.base import Format
 from widthwise.graph import Graph
-from widthwise.layers import ACTIVATIONS, POOLING, layer_type
+from widthwise.layers import layer_type
 from widthwise.passes.calibrate import fixed_for_inputs, input_values
 from widthwise.quantized import FunctionLayer, Quantized, parameter_role
 from widthwise.scheme import TensorName
 from widthwise.spaces.slots import Slot
-
-# these mix neighbours along an axis, so they are not element by element
-POINTWISE = (ACTIVATIONS - {"softmax", "log_softmax", "softmin", "glu"}) | {"identity", "dropout"}
-SAMPLEWISE = (
-    {f"{kind}{n}d" for kind in ("conv", "conv_transpose", "batch_norm", "max_pool") for n in (1, 2, 3)}
-    | {"linear", "layer_norm", "group_norm", "rms_norm", "embedding", "prelu", "flatten"}
-    | {f"adaptive_max_pool{n}d" for n in (1, 2, 3)}
-    | POOLING
-)
-BINARY = {"add", "sub", "mul", "div"}
 
 
 def make_plan(graph: Graph, slots: Sequence[Slot], examples: Sequence[Tensor]) -> Plan:
@@ -108,46 +96,39 @@ class _Planner:
         self._append(node, (self.step_of[read],), (), Pointwise(_same), self.values[read])
 
     def _add_call(self, node: fx.Node) -> None:
-        call = self._callable(node)
+        plain = self._callable(node)
+        kind, works_in_place = layer_type(plain), in_place(plain, node)
+        call = OnCopy(plain) if works_in_place else plain
         reads = list(dict.fromkeys(node.all_input_nodes))
         position = {read: Read(index) for index, read in enumerate(reads)}
         template: Any = map_aggregate(
             cast(Any, (node.args, dict(node.kwargs))),
             lambda leaf: cast(Any, position.get(leaf, leaf) if isinstance(leaf, fx.Node) else leaf),
         )
-        args, kwargs = filled(template, [self.values[read] for read in reads])
-        if node.op == "call_method":
-            value = getattr(args[0], str(node.target))(*args[1:], **kwargs)
-        else:
-            value = call(*args, **kwargs)
-        masks = [arg for key, arg in node.kwargs.items() if "mask" in key]
-        read_by_format = [read for read in reads if read not in masks]
-        self._calibrate_input(node, layer_type(call), read_by_format)
-        inputs = [
-            self._quantised_input(node, read) if read in read_by_format else self.step_of[read]
-            for read in reads
-        ]
-        parameters = self._parameters(node, call)
-        kind = layer_type(call)
-        arguments: tuple[tuple[Any, ...], Mapping[str, Any]] = cast(Any, template)
-        single = len(arguments[0]) == 1 and not kwargs and len(reads) == 1
-        example = self.values[reads[0]] if reads else None
-        if kind == "linear" and isinstance(call, nn.Linear) and cast(Tensor, example).ndim == 2:
+        examples = [self.values[read] for read in reads]
+        args, kwargs = filled(template, examples)
+        value = call(*args, **kwargs)
+        inputs = self._inputs(node, kind, reads)
+        if isinstance(call, nn.Linear) and examples[0].ndim == 2:
             self._add_linear(node, inputs[0], call, value)
             return
+        parameters = self._parameters(node, call)
         slots = tuple(dict.fromkeys(column for column, _ in parameters.values()))
         versions = {name: (slots.index(column), made) for name, (column, made) in parameters.items()}
-        kernel: Kernel
-        if single and kind in POINTWISE and not versions:
-            kernel = Pointwise(call)
-        elif single and kind in SAMPLEWISE and isinstance(call, nn.Module) and _folds(call, example, value):
-            kernel = Folded(call, versions)
-        elif kind in BINARY and _equal_ranks(arguments[0], kwargs, self.values, reads):
-            order = cast(tuple[Read, Read], arguments[0])
-            kernel = Arithmetic(call, (order[0].index, order[1].index))
-        else:
-            kernel = EachVersion(call, *arguments, versions)
+        kernel = choose_kernel(call, kind, template, versions, examples, value)
         self._append(node, tuple(inputs), slots, kernel, value)
+        if works_in_place and (node.name, "data_in") not in self.columns:
+            # whoever reads the changed tensor from here on reads the result
+            self.step_of[reads[0]], self.values[reads[0]] = self.step_of[node], value
+
+    def _inputs(self, node: fx.Node, kind: str, reads: Sequence[fx.Node]) -> list[int]:
+        """The steps whose values a node reads: through its data_in slot if it has one, but for masks."""
+        masks = [arg for key, arg in node.kwargs.items() if "mask" in key]
+        by_format = [read for read in reads if read not in masks]
+        self._calibrate_input(node, kind, by_format)
+        return [
+            self._quantised_input(node, read) if read in by_format else self.step_of[read] for read in reads
+        ]
 
     def _callable(self, node: fx.Node) -> Callable[..., Any]:
         if node.op == "call_method":
@@ -238,16 +219,6 @@ class _Planner:
 
 
 @dataclass(frozen=True)
-class MethodCall:
-    """A tensor's method as a function of the tensor."""
-
-    __name__: str
-
-    def __call__(self, x: Any, *args: Any, **kwargs: Any) -> Any:
-        return getattr(x, self.__name__)(*args, **kwargs)
-
-
-@dataclass(frozen=True)
 class _Constant:
     value: Any
 
@@ -270,24 +241,3 @@ def _attribute(root: nn.Module, path: str) -> Any:
     for name in path.split("."):
         value = getattr(value, name)
     return value.detach() if isinstance(value, Tensor) else value
-
-
-def _folds(layer: nn.Module, example: Any, value: Any) -> bool:
-    """Whether the layer's input and output are batches along the first axis."""
-    if isinstance(layer, nn.Flatten) and layer.start_dim < 1:
-        return False
-    return (
-        isinstance(example, Tensor)
-        and isinstance(value, Tensor)
-        and example.ndim > 1
-        and len(example) == len(value)
-    )
-
-
-def _equal_ranks(
-    args: tuple[Any, ...], kwargs: Mapping[str, Any], values: Mapping[fx.Node, Any], reads: Sequence[fx.Node]
-) -> bool:
-    if kwargs or len(args) != 2 or not all(isinstance(arg, Read) for arg in args):
-        return False
-    left, right = (values[reads[arg.index]] for arg in args)
-    return isinstance(left, Tensor) and isinstance(right, Tensor) and left.ndim == right.ndim > 0

@@ -1,0 +1,115 @@
+"""Calls of a graph's nodes, and the kernel that computes each for all its versions at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, fx, nn
+from torch.utils._pytree import tree_flatten
+
+from widthwise.engine.kernels import Arithmetic, EachVersion, Folded, Kernel, Parameter, Pointwise, Read
+from widthwise.layers import ACTIVATIONS, POOLING
+
+# these mix neighbours along an axis, so they are not element by element
+POINTWISE = (ACTIVATIONS - {"softmax", "log_softmax", "softmin", "glu"}) | {"identity", "dropout"}
+MAX_POOLING = {f"{kind}{n}d" for kind in ("max_pool", "adaptive_max_pool") for n in (1, 2, 3)}
+SAMPLEWISE = (
+    {f"{kind}{n}d" for kind in ("conv", "conv_transpose", "batch_norm") for n in (1, 2, 3)}
+    | {"linear", "layer_norm", "group_norm", "rms_norm", "embedding", "prelu", "flatten"}
+    | POOLING
+    | MAX_POOLING
+)
+BINARY = {"add", "sub", "mul", "div"}
+
+
+IN_PLACE_OPERATORS = {"iadd", "isub", "imul", "itruediv", "ipow", "ior", "iand", "ixor", "imatmul"}
+
+
+@dataclass(frozen=True)
+class MethodCall:
+    """A tensor's method as a function of the tensor."""
+
+    __name__: str
+
+    def __call__(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        return getattr(x, self.__name__)(*args, **kwargs)
+
+
+@dataclass(frozen=True)
+class OnCopy:
+    """A call that changes its first argument, kept from values that others may still read."""
+
+    call: Callable[..., Any]
+
+    def __call__(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        return self.call(x.clone() if isinstance(x, Tensor) else x, *args, **kwargs)
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A call of one tensor, with its other arguments in place."""
+
+    call: Callable[..., Any]
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+
+    def __call__(self, x: Tensor) -> Any:
+        return self.call(x, *self.args, **self.kwargs)
+
+
+def in_place(call: Callable[..., Any], node: fx.Node) -> bool:
+    """Whether the call changes its first argument."""
+    if getattr(call, "inplace", False) or node.kwargs.get("inplace"):
+        return True
+    name = getattr(call, "__name__", "")
+    return name in IN_PLACE_OPERATORS or (name.endswith("_") and not name.endswith("__"))
+
+
+def choose_kernel(
+    call: Callable[..., Any],
+    kind: str,
+    template: tuple[tuple[Any, ...], Mapping[str, Any]],
+    parameters: Mapping[str, tuple[int, Parameter]],
+    examples: Sequence[Any],
+    value: Any,
+) -> Kernel:
+    """The fastest kernel that is right for a call of a layer type, with `Read(i)` in its arguments.
+
+    parameters: those that have versions. examples, value: what the float network reads and computes.
+    """
+    args, kwargs = template
+    reads = [leaf for leaf in tree_flatten((args, dict(kwargs)))[0] if isinstance(leaf, Read)]
+    if len(reads) == 1 and args and args[0] == reads[0] and isinstance(examples[0], Tensor):
+        if kind in POINTWISE and not parameters:
+            return Pointwise(_bound(call, args, kwargs))
+        if kind in SAMPLEWISE and _keeps_samples_apart(call, kind, args, examples[0], value):
+            return Folded(call if parameters else _bound(call, args, kwargs), parameters)
+    if kind in BINARY and not kwargs and _of_equal_ranks(args, examples):
+        return Arithmetic(call, (args[0].index, args[1].index))
+    return EachVersion(call, args, kwargs, parameters)
+
+
+def _bound(call: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Callable[..., Any]:
+    return Bound(call, args[1:], kwargs) if len(args) > 1 or kwargs else call
+
+
+def _keeps_samples_apart(
+    call: Callable[..., Any], kind: str, args: tuple[Any, ...], example: Tensor, value: Any
+) -> bool:
+    """Whether the call acts on batches along the first axis, each sample by itself."""
+    if kind == "flatten":
+        start = call.start_dim if isinstance(call, nn.Flatten) else (args[1] if len(args) > 1 else 0)
+        if not isinstance(start, int) or start < 1:
+            return False
+    elif not isinstance(call, nn.Module) and kind not in POOLING | MAX_POOLING:
+        return False  # a function of parameters, whose samples are not its first argument's alone
+    return isinstance(value, Tensor) and example.ndim > 1 and len(example) == len(value)
+
+
+def _of_equal_ranks(args: tuple[Any, ...], examples: Sequence[Any]) -> bool:
+    if len(args) != 2 or not all(isinstance(arg, Read) for arg in args):
+        return False
+    left, right = (examples[arg.index] for arg in args)
+    return isinstance(left, Tensor) and isinstance(right, Tensor) and left.ndim == right.ndim > 0
