@@ -32,6 +32,7 @@ SIZES = {  # name: (size, blocks)
     "mixed": {"stem": (8, 2), "grouped": (16, 4), "joined": (6, 1)},
     "transformer": {"embedding": (16, 4), "encoder.linear1": (32, 1)},
     "gated": {"both": (12, 1), "hidden": (8, 1)},
+    "sloped": {"first": (12, 1), "second": (8, 1)},
     "shared": {"first": (12, 1)},
     "transposed": {"first": (6, 2), "up": (8, 2)},
 }

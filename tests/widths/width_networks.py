@@ -90,6 +90,20 @@ class Transposed(nn.Module):
         return self.last(relu(self.norm(self.up(self.depthwise(self.first(x))))).flatten(1))
 
 
+class Sloped(nn.Module):
+    """PReLU with a slope for each channel, then one for all."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.each = nn.Linear(16, 12), nn.PReLU(12)
+        self.second, self.one = nn.Linear(12, 8), nn.PReLU()
+        self.last = nn.Linear(8, 3)
+        nn.init.uniform_(self.each.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(self.one(self.second(self.each(self.first(x)))))
+
+
 def images(channels: int, side: int) -> Tensor:
     return torch.randn(4, channels, side, side, generator=torch.Generator().manual_seed(1))
 
@@ -107,6 +121,7 @@ CASES: dict[str, tuple[Callable[[], nn.Module], Tensor]] = {
     "mixed": (Mixed, images(3, 8)),
     "transformer": (Transformer, torch.randint(0, 20, (4, 10), generator=torch.Generator().manual_seed(1))),
     "gated": (Gated, rows(16)),
+    "sloped": (Sloped, rows(16)),
     "shared": (Shared, rows(16)),
     "transposed": (Transposed, torch.randn(4, 2, 18, generator=torch.Generator().manual_seed(1))),
 }

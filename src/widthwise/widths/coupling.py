@@ -93,18 +93,21 @@ def _follow(graph: Any, root: Any, count: int, coupling: Coupling) -> None:
 
     start = graph.get_pruner_of_module(root.module).prune_out_channels
     todo = [(root, start, list(range(count)))]
-    seen = {_channel(graph, root, start, index) for index in range(count)}
+    side = _side(graph, root, start)
+    seen = {Channel(*side, index) for index in range(count)}
     while todo:
         node, function, indices = todo.pop()
         if node.type == OPTYPE.OUTPUT:
             coupling.outputs.add(node.module.id)
+        source = _side(graph, node, function)
         for edge in node.dependencies:
             if not edge.is_triggered_by(function):
                 continue
             fresh = []
+            target = _side(graph, edge.target, edge.handler)
             for index, reached in _mapped(edge, indices):
-                channel = _channel(graph, edge.target, edge.handler, reached)
-                coupling.join(_channel(graph, node, function, index), channel)
+                channel = Channel(*target, reached)
+                coupling.join(Channel(*source, index), channel)
                 if channel not in seen:
                     seen.add(channel)
                     fresh.append(reached)
@@ -125,12 +128,12 @@ def _mapped(edge: Any, indices: list[int]) -> Iterator[tuple[int, int]]:
             yield pair.root_idx, pair.idx
 
 
-def _channel(graph: Any, node: Any, function: Callable[..., Any], index: int) -> Channel:
+def _side(graph: Any, node: Any, function: Callable[..., Any]) -> tuple[str | int, Side]:
+    """The owner and the side of the channels that a pruning function of a node is about."""
     pruner = graph.get_pruner_of_module(node.module)
     two_sided = pruner.prune_in_channels != pruner.prune_out_channels
-    side: Side = "in" if two_sided and function == pruner.prune_in_channels else "out"
     owner = node.module.id if hasattr(node.module, "id") else _name(graph, node)
-    return Channel(owner, side, index)
+    return owner, "in" if two_sided and function == pruner.prune_in_channels else "out"
 
 
 def _join_depthwise(model: nn.Module, coupling: Coupling) -> None:

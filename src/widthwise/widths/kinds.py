@@ -55,6 +55,8 @@ def can_resize(module: nn.Module) -> bool:
 
 def channel_count(module: nn.Module, side: str) -> int | None:
     """How many channels a side has; None where the layer has no number of its own."""
+    if isinstance(module, nn.PReLU):
+        return module.num_parameters if module.num_parameters > 1 else None
     names = ("in_features", "in_channels") if side == "in" else ("out_features", "out_channels")
     for name in (*names, "num_features", "num_channels", "embedding_dim", "embed_dim"):
         if isinstance(value := getattr(module, name, None), int):
