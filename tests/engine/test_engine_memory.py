@@ -21,7 +21,8 @@ data = ww.load_data("jsc", splits=(0, 1, 0), standardise="none")
 graph = ww.Graph(ww.load_model("jsc-mlp"))
 choices = {"name": ["integer"], "data_in_width": [4, 8], "weight_width": [2, 4, 8], "bias_width": [2, 4, 8]}
 space = ww.QuantisationSpace(graph, by="type", seed={"linear": {"config": choices}})
-evaluator = ww.Evaluator(graph, space, data, metrics=["accuracy", "average_bitwidth"], memory=mebibytes * 2**20)
+metrics = ["accuracy", "average_bitwidth"]
+evaluator = ww.Evaluator(graph, space, data, metrics=metrics, memory=mebibytes * 2**20)
 every = np.concatenate(list(space.enumerate()))
 evaluator(every[:200])
 
@@ -37,7 +38,7 @@ print(status("VmHWM") - before)
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="peak memory is read from Linux's /proc")
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="peak memory is read from /proc")
 @pytest.mark.parametrize("budget", [64, 256])
 def test_a_hundred_thousand_candidates_stay_within_the_budget(budget: int):
     ran = subprocess.run(
