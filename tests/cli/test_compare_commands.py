@@ -64,7 +64,7 @@ def test_compare_prints_tables_and_says_what_shares_are_of(config, capsys):
     assert "the whole space was evaluated" in out
     rows = [line.split() for line in out.splitlines() if line.startswith(("brute-force", "random"))]
     assert [row[0] for row in rows[:2]] == ["brute-force", "random"]
-    assert "better/worse/equal" in out
+    assert "won/lost/tied" in out
     assert "2 seeds can't show a difference: the smallest p possible is 0.5" in err
 
 
@@ -121,6 +121,7 @@ def test_what_a_config_is_called_is_shown_as_it_is_and_never_run(config, capsys)
         (["lab.toml", "--json", "--csv"], "contradict one another"),
         (["nowhere.toml"], "nowhere.toml: no such file"),
         (["lab.toml", "--out", "lab.toml"], "lab.toml: can't be made"),
+        (["lab.toml", "--strategies", "random,mine:Own", "--untrusted"], "which --untrusted refuses"),
     ],
 )
 def test_compare_says_what_is_wrong_in_one_line(config, arguments, said, capsys):
@@ -128,6 +129,7 @@ def test_compare_says_what_is_wrong_in_one_line(config, arguments, said, capsys)
     out, err = capsys.readouterr()
     assert said in err
     assert (out, err.count("\n")) == ("", 1)
+    assert [path.name for path in Path().iterdir()] == ["lab.toml"]
 
 
 def test_a_strategy_that_fails_later_is_left_out_and_the_status_says_so(config, project, capsys):
@@ -144,6 +146,7 @@ def test_a_strategy_that_fails_later_is_left_out_and_the_status_says_so(config, 
     )
     assert main(["compare", config, "--strategies", "random,mine:Half", "--seeds", "2"]) == 1
     out, err = capsys.readouterr()
+    assert "--strategies runs code: mine:Half" in err
     assert "mine:Half is left out, it failed: seed 0, after 4 evaluations: KeyError: 'gone'" in err
     assert "random" in out
 

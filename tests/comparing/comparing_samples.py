@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -66,6 +67,19 @@ class Backwards:
 
     def tell(self, candidates: IntArray, values: FloatArray) -> None:
         """Learns nothing."""
+
+
+class Slow(Backwards):
+    """Thinks for a while before and after."""
+
+    def ask(self, n: int) -> IntArray:
+        """After 10 ms."""
+        time.sleep(0.01)
+        return super().ask(n)
+
+    def tell(self, candidates: IntArray, values: FloatArray) -> None:
+        """For 10 ms."""
+        time.sleep(0.01)
 
 
 class FailsAtOnce(Backwards):

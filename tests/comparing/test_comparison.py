@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import time
 
 import numpy as np
 import pytest
@@ -142,6 +143,23 @@ def test_candidates_are_asked_for_in_batches_of_the_size_wanted():
         assert asked[1:] == [7, 7, 6]
     finally:
         del comparing_samples.Watched
+
+
+def test_own_time_is_that_of_asking_and_telling_and_of_nothing_else():
+    class Slow(Evaluator):
+        def __call__(self, candidates):
+            time.sleep(0.3)
+            return super().__call__(candidates)
+
+    task, _ = make_task(evaluator=Slow(), most_enumerated=0)
+    found = _compare("comparing_samples:Slow", task=task, seeds=1, budget=6, batch=3)
+    own = found.outcomes[0].own_seconds[0]
+    assert (own[:3] == own[0]).all()
+    assert (own[3:] == own[3]).all()
+    assert 0.02 <= own[0] < 0.3
+    assert 0.04 <= own[3] < 0.3
+    assert found.seconds >= 0.6
+    assert found.seconds_per_evaluation == found.seconds / 6
 
 
 def test_candidates_out_of_bounds_by_cost_are_never_evaluated_and_the_rest_is_on_no_front():

@@ -14,7 +14,8 @@ from widthwise.cli.output import Output, check_new_file, make_console, print_jso
 from widthwise.errors import UserError
 
 if TYPE_CHECKING:
-    from widthwise.comparing import Comparison, Done
+    from widthwise.comparing import Comparison, Done, Entrant
+    from widthwise.config import SearchConfig
     from widthwise.report.sheets import Sheet
 
 STRATEGIES = "brute-force,random,tpe,nsga2,frontier"
@@ -67,6 +68,7 @@ def compare(
     given = {"--model": model, "--dataset": dataset, "--load": load}
     read = options.read_config(config, given, assign, device=device)
     options.announce_code(read, output, untrusted=untrusted)
+    entrants = _entrants(strategies, read, output, untrusted=untrusted)
     options.warn_of_ignored_keys(read, output)
     options.check_device(device)
     if out is not None:
@@ -79,7 +81,7 @@ def compare(
     with _progress(output) as progress:
         found = compare_strategies(
             problem,
-            strategies,
+            entrants,
             seeds=seeds,
             budget=budget,
             batch=batch,
@@ -95,6 +97,25 @@ def compare(
     if written:
         output.say(f"Written: {', '.join(map(str, written))}")
     raise typer.Exit(1 if found.failures else 0)
+
+
+def _entrants(
+    strategies: str, config: SearchConfig, output: Output, *, untrusted: bool
+) -> tuple[Entrant, ...]:
+    """The strategies to compare, checked before anything is loaded; those that are code are announced."""
+    from widthwise.comparing import Entrant, parse_entrants
+    from widthwise.strategies import STRATEGIES
+
+    own = config.search.strategy
+    entrants = parse_entrants(strategies, configured=Entrant(own.name, own.options), where="--strategies")
+    code = ", ".join(entrant.name for entrant in entrants if entrant.name not in STRATEGIES)
+    if code and untrusted:
+        raise UserError(
+            f"--strategies: {code}: names code that would run, which --untrusted refuses; name built-in ones"
+        )
+    if code:
+        output.warn(f"--strategies runs code: {code}")
+    return entrants
 
 
 def _show(comparison: Comparison, output: Output) -> None:

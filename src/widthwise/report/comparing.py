@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from widthwise.comparing.result import LEVELS, Comparison, Outcome, quartiles
+from widthwise.comparing.result import LEVELS, Comparison, quartiles
 from widthwise.comparing.signed_ranks import least_p
 from widthwise.report.sheets import Sheet, big_count, brief_time, plural
 from widthwise.report.terminal import shown_number, shown_seconds
@@ -71,51 +71,50 @@ def reach_sheet(comparison: Comparison) -> Sheet:
 
 
 def best_sheet(comparison: Comparison) -> Sheet:
-    """A row a strategy: the best of each metric that is an objective, halfway and at the end."""
-    names = [name for name in comparison.directions if name in comparison.objectives] or list(
-        comparison.directions
-    )
-    points = sorted({max(1, comparison.budget // 2), comparison.budget})
+    """A row a strategy: the best of each metric that is an objective, by itself, when the budget is spent."""
+    names = [name for name in comparison.directions if name in comparison.objectives]
+    names = names or list(comparison.directions)  # a sum of metrics is none of them
     rows = tuple(
-        (
-            outcome.label,
-            *(_best_band(name, outcome, n) for name in names for n in points),
-        )
+        (outcome.label, *(_best_band(name, outcome.best[name][:, -1]) for name in names))
         for outcome in comparison.outcomes
     )
-    headers = [f"{name} after {n:,}" for name in names for n in points]
     return Sheet(
-        "Best so far, of each by itself: median (lower-upper quartile)", ("strategy", *headers), rows
-    )
-
-
-def test_sheet(comparison: Comparison) -> Sheet:
-    """A row a pair and measure: over how many seeds the first did better, and whether that may be chance."""
-    rows = tuple(
-        (
-            test.measure,
-            test.first,
-            test.second,
-            f"{test.better} / {test.worse} / {test.equal}",
-            f"{test.difference:+.4f}",
-            _p(test.p),
-            _p(test.holm),
-            _verdict(test),
-        )
-        for test in comparison.tests
-    )
-    return Sheet(
-        "Pairs: Wilcoxon's signed ranks over the seeds, two-sided, Holm's correction within a measure",
-        ("measure", "first", "second", "better/worse/equal", "median difference", "p", "Holm's p", "so"),
+        f"Best of each after {plural(comparison.budget, 'evaluation')}: median (lower-upper quartile)",
+        ("strategy", *names),
         rows,
-        left=3,
+    )
+
+
+def pair_sheets(comparison: Comparison) -> list[Sheet]:
+    """For each measure a row a pair: on how many seeds the first did better, and whether by chance."""
+    measures = list(dict.fromkeys(test.measure for test in comparison.tests))
+    return [
+        Sheet(
+            f"Pairs by {measure}: signed ranks over the seeds (Wilcoxon, two-sided), corrected (Holm)",
+            ("first", "second", "won/lost/tied", "difference", "p", "Holm's p", "better"),
+            tuple(_pair(test) for test in comparison.tests if test.measure == measure),
+            left=2,
+        )
+        for measure in measures
+    ]
+
+
+def _pair(test: PairTest) -> tuple[str, ...]:
+    return (
+        test.first,
+        test.second,
+        f"{test.better}/{test.worse}/{test.equal}",
+        f"{test.difference:+.4f}",
+        _p(test.p),
+        _p(test.holm),
+        _verdict(test),
     )
 
 
 def sheets(comparison: Comparison) -> list[Sheet]:
-    """All tables that have rows."""
-    tables = (share_sheet, reach_sheet, best_sheet, test_sheet)
-    return [sheet for table in tables if (sheet := table(comparison)).rows]
+    """All tables."""
+    tables = (share_sheet, reach_sheet, best_sheet)
+    return [*(table(comparison) for table in tables), *pair_sheets(comparison)]
 
 
 def caution_lines(comparison: Comparison) -> list[str]:
@@ -139,11 +138,12 @@ def caution_lines(comparison: Comparison) -> list[str]:
 
 
 def _verdict(test: PairTest) -> str:
+    """The better of the two, where that is more than chance."""
     if test.holm >= SIGNIFICANT:
-        return "no difference shown"
-    # where few seeds differ the median difference may be 0: ranks decide, and then the count of seeds
+        return "not shown"
+    # where many seeds are tied the median difference may be 0: then the count of seeds tells
     more = test.difference if test.difference != 0 else test.better - test.worse
-    return f"{test.first if more > 0 else test.second} is better"
+    return test.first if more > 0 else test.second
 
 
 def _share_band(values: FloatArray) -> str:
@@ -160,8 +160,7 @@ def _whole(value: float, budget: int) -> str:
     return f">{budget:,}" if math.isnan(value) else f"{math.ceil(value):,}"
 
 
-def _best_band(name: str, outcome: Outcome, evaluations: int) -> str:
-    values = outcome.best[name][:, evaluations - 1]
+def _best_band(name: str, values: FloatArray) -> str:
     low, middle, high = (shown_number(name, float(value)) for value in quartiles(values))
     return middle if low == middle == high else f"{middle} ({low}-{high})"
 
