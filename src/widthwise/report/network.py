@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from widthwise.formats.base import UNSET
 from widthwise.report.tables import plain_table
 from widthwise.report.terminal import shown_choices
 from widthwise.spaces.quantisation import QuantisationSpace
@@ -72,7 +73,8 @@ def applied_lines(problem: Problem) -> list[str]:
     lines = []
     for layer in problem.graph.layers:
         fields = space.fields.get(layer.name, ())
-        said = ", ".join(f"{field.key} {shown_choices(field.choices)}" for field in fields)
+        kept = any(field.key == "name" and set(field.choices) <= set(UNSET) for field in fields)
+        said = "" if kept else ", ".join(f"{f.key} {shown_choices(f.choices)}" for f in fields)
         stays = "can't be quantised" if not layer.tensors else "stays in float"
         lines.append(f"{layer.name} ({layer.type}): {said or stays}")
     return lines
