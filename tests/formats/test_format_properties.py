@@ -174,7 +174,7 @@ def test_what_is_written_reads_back(fmt: Format) -> None:
 
 
 @given(auto_integers, finite)
-def test_auto_keeps_every_value_within_half_a_step(fmt: Integer, x: Tensor) -> None:
+def test_auto_is_the_finest_that_keeps_every_value_within_half_a_step(fmt: Integer, x: Tensor) -> None:
     x = x.abs() if not fmt.signed else x
     fixed = fmt.calibrated(x)
     errors = (fixed.quantize(x.double()) - x).abs()
@@ -182,11 +182,12 @@ def test_auto_keeps_every_value_within_half_a_step(fmt: Integer, x: Tensor) -> N
         assert (errors <= 2.0**-fixed.fraction / 2).all()
         if x.any() and fixed.fraction < 64:
             finer = Integer(fmt.width, fixed.fraction + 1, signed=fmt.signed)
-            assert ((finer.quantize(x.double()) - x).abs() > 2.0**-finer.fraction / 2).any()
+            assert ((finer.quantize(x.double()) - x).abs() >= 2.0**-finer.fraction / 2).any()
     else:
         for frac_width in range(fixed.fraction - 3, min(fixed.fraction + 4, 64)):
             other = Integer(fmt.width, frac_width, signed=fmt.signed)
-            assert errors.square().sum() <= (other.quantize(x.double()) - x).square().sum()
+            others = (other.quantize(x.double()) - x).square().sum()
+            assert errors.square().sum() <= others * (1 + 1e-5)  # sums are computed in float32
 
 
 @pytest.mark.parametrize("dtype", [torch.int64, torch.bool, torch.complex64])

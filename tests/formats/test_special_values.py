@@ -88,13 +88,15 @@ def test_zeros_keep_their_sign_where_the_format_has_two() -> None:
         fmt = from_config({"name": name})
         assert fmt is not None
         assert fmt.quantize(zeros).signbit().tolist() == [False, True], name
-    for fmt in (MinifloatIEEE(8, 4), MinifloatDenorm(8, 4), Ternary()):
+    for fmt in (MinifloatIEEE(8, 4), MinifloatDenorm(8, 4)):
         assert fmt.quantize(zeros).signbit().tolist() == [False, True]
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("fmt", [Integer(8), Integer(24, 4), Integer(32), Integer(8, signed=False)], ids=repr)
-def test_fixed_point_has_one_zero(fmt: Format, dtype: torch.dtype) -> None:
+@pytest.mark.parametrize(
+    "fmt", [Integer(8), Integer(24, 4), Integer(32), Integer(8, signed=False), Ternary(threshold=1)], ids=repr
+)
+def test_fixed_point_and_ternary_have_one_zero(fmt: Format, dtype: torch.dtype) -> None:
     x = torch.tensor([0.0, -0.0, -(2.0**-24)], dtype=dtype)
     assert not fmt.quantize(x).signbit().any()
 

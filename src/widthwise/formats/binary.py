@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from widthwise.errors import UserError
 from widthwise.formats.base import Format, check_flag, check_integer, parameter
-from widthwise.formats.exact import narrowed_, working
+from widthwise.formats.exact import exceeds, nan_or_zero, narrowed_, working
 from widthwise.formats.notation import Notation
 from widthwise.formats.scales import SCALE_BITS, as_scales, as_table, as_values, fixed
 from widthwise.formats.tiling import channels
@@ -76,12 +76,13 @@ class Binary(Format):
         return math.prod(shape) + SCALE_BITS * scales
 
     def quantize(self, x: Tensor) -> Tensor:
+        import torch
+
         if x.numel() == 0:
             return x.detach().clone()
         y = working(x)
-        nan = y.clamp(0.0, 0.0)  # zero, or NaN
-        signs = (y >= 0).to(y.dtype).mul_(2).sub_(1) if self.bipolar else (y > 0).to(y.dtype)
-        signs.add_(nan)
+        signs = torch.copysign(y.new_ones(()), y + 0.0) if self.bipolar else exceeds(y, 0.0)
+        signs.add_(nan_or_zero(y))
         if self.scale or self.scaling_factor:
             signs.mul_(self._scales(y))
         return narrowed_(signs, x.dtype)

@@ -10,12 +10,10 @@ from widthwise.formats.base import check_flag, check_integer, parameter
 from widthwise.formats.bias import bias_or_usual, checked_bias
 from widthwise.formats.blocks import BlockFormat
 from widthwise.formats.exact import (
-    floor_exponents,
+    exceeds,
     held,
     least,
-    log_exponents,
-    log_grid,
-    powers_of_two,
+    nearest_power,
     shortened,
 )
 from widthwise.formats.minifloat import Grid
@@ -84,11 +82,12 @@ class BlockFP(BlockFormat):
     def _double(self) -> bool:
         return self.exponents[0] - self.width < -149
 
-    def _scales(self, greatest: Tensor) -> Tensor:
-        exponents = (floor_exponents(greatest) + 1).clamp_(*self.exponents)
-        return powers_of_two(exponents - (self.width - 1), greatest.dtype)
+    @property
+    def _exponents(self) -> tuple[int, int, int]:
+        low, high = self.exponents  # of the power above the greatest magnitude
+        return low - 1, high - 1, 2 - self.width
 
-    def _round(self, y: Tensor, x: Tensor, dtype: torch.dtype) -> Tensor:
+    def _round(self, y: Tensor, dtype: torch.dtype) -> Tensor:
         high = shortened(self._element_high, dtype)
         return y.round_().clamp_(-high, high)
 
@@ -146,16 +145,16 @@ class BlockMinifloat(BlockFormat):
     def _double(self) -> bool:
         return self.grid.min_exponent - self.grid.fraction_bits < -120
 
-    def _held_(self, y: Tensor, dtype: torch.dtype) -> Tensor:
+    def _held_(self, y: Tensor, x: Tensor, dtype: torch.dtype) -> Tensor:
         high = held(self.range[1], dtype, digits=self.grid.fraction_bits + 1)
         return y.clamp_(-high, high) if high < self.range[1] else y
 
-    def _scales(self, greatest: Tensor) -> Tensor:
+    @property
+    def _exponents(self) -> tuple[int, int, int]:
         top = 2**self.exponent_width - 1
-        bias = (top - floor_exponents(greatest)).clamp_(0, 2**self.exponent_bias_width - 1)
-        return powers_of_two(top - bias, greatest.dtype)
+        return top - (2**self.exponent_bias_width - 1), top, 0
 
-    def _round(self, y: Tensor, x: Tensor, dtype: torch.dtype) -> Tensor:
+    def _round(self, y: Tensor, dtype: torch.dtype) -> Tensor:
         high = shortened(self.grid.high, dtype)
         return self.grid.round_(y.clamp_(-high, high))
 
@@ -203,27 +202,26 @@ class BlockLog(BlockFormat):
 
     @property
     def _element_high(self) -> float:
-        return math.sqrt(2)  # the greatest power still is the nearest up to here
+        return self._top * math.sqrt(2)  # the greatest power still is the nearest up to here
 
     @property
-    def _double(self) -> bool:
-        return self.width == 8
+    def _top(self) -> float:
+        """The greatest power, before scaling: so that with 8 bits none is subnormal in float32."""
+        return 2.0 if self.width == 8 else 1.0
 
-    def _held_(self, y: Tensor, dtype: torch.dtype) -> Tensor:
-        high = held(self.range[1], dtype, digits=1)
-        if self.zero:
-            return y.clamp_(-high, high)
-        return y.abs().clamp_(least(dtype), high).copysign_(y)
+    def _held_(self, y: Tensor, x: Tensor, dtype: torch.dtype) -> Tensor:
+        lowest = 0.0 if self.zero else least(dtype)
+        return y.clamp_(lowest, held(self.range[1], dtype, digits=1)).copysign_(x + 0.0)
 
-    def _scales(self, greatest: Tensor) -> Tensor:
+    @property
+    def _exponents(self) -> tuple[int, int, int]:
         top = 2 ** (self.width - 1) - 1
-        bias = (top - log_exponents(greatest)).clamp_(0, 2**self.exponent_bias_width - 1)
-        lowest = -149 if greatest.itemsize == 4 else -1022  # lower ones are needed by zeros alone
-        return powers_of_two((top - bias).clamp_min_(lowest), greatest.dtype)
+        return top - (2**self.exponent_bias_width - 1), top, 0 if self._top == 1.0 else -1
 
-    def _round(self, y: Tensor, x: Tensor, dtype: torch.dtype) -> Tensor:
-        low = 2.0 ** (1 + self.zero - 2 ** (self.width - 1))
-        powers = log_grid(y, x, low, 1.0)
-        if self.zero:
-            powers.mul_(y.abs() > low / 2)
-        return powers
+    def _power(self, greatest: Tensor) -> Tensor:
+        return nearest_power(greatest)
+
+    def _round(self, y: Tensor, dtype: torch.dtype) -> Tensor:
+        low = self._top * 2.0 ** (1 + self.zero - 2 ** (self.width - 1))
+        powers = nearest_power(y).clamp_(low, self._top)
+        return powers.mul_(exceeds(y.abs_(), low / 2)) if self.zero else powers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from widthwise.errors import UserError
 from widthwise.formats.base import Format, check_flag, check_integer, parameter
-from widthwise.formats.exact import working
+from widthwise.formats.exact import nan_or_zero, power_below, working
 from widthwise.formats.tiling import Tiling, tiling
 
 if TYPE_CHECKING:
@@ -76,12 +77,13 @@ class BlockFormat(Format):
     def scale_bits(self) -> int:
         """Bits of what a block shares."""
 
+    @property
     @abstractmethod
-    def _scales(self, greatest: Tensor) -> Tensor:
-        """A power of two for each block, from its greatest magnitude; what its elements are divided by."""
+    def _exponents(self) -> tuple[int, int, int]:
+        """Least and greatest exponent of a block's greatest magnitude, and what the scale's has more."""
 
     @abstractmethod
-    def _round(self, y: Tensor, x: Tensor, dtype: torch.dtype) -> Tensor:
+    def _round(self, y: Tensor, dtype: torch.dtype) -> Tensor:
         """Elements of the grid nearest to y = x / scale, which may be overwritten; returned as `dtype`."""
 
     @property
@@ -89,8 +91,8 @@ class BlockFormat(Format):
     def _element_high(self) -> float:
         """Greatest element magnitude, before scaling."""
 
-    def _held_(self, y: Tensor, dtype: torch.dtype) -> Tensor:
-        """y, in place, within what the dtype holds, where a block's values may lie beyond."""
+    def _held_(self, y: Tensor, x: Tensor, dtype: torch.dtype) -> Tensor:
+        """y, in place, within what the dtype holds, where x's blocks may have values beyond."""
         return y
 
     @property
@@ -102,17 +104,12 @@ class BlockFormat(Format):
     def bits(self) -> float:
         """A whole axis counts as a long block: its share of the scale is left out."""
         sizes = self.block_size if isinstance(self.block_size, tuple) else (self.block_size,)
-        elements = 1.0
-        for size in sizes:
-            elements *= float("inf") if size == -1 else size
+        elements = math.prod(math.inf if size == -1 else size for size in sizes)
         return self.element_bits + self.scale_bits / elements
 
     def storage_bits(self, shape: Sequence[int]) -> int:
         tiles = self.tiling(shape)
-        elements = 1
-        for n in tiles.shape:
-            elements *= n
-        return elements * self.element_bits + tiles.blocks * self.scale_bits
+        return math.prod(tiles.shape) * self.element_bits + tiles.blocks * self.scale_bits
 
     def tiling(self, shape: Sequence[int]) -> Tiling:
         """The blocks of a tensor of this shape."""
@@ -122,8 +119,8 @@ class BlockFormat(Format):
         if x.numel() == 0:
             return x.detach().clone()
         tiles, blocks, scales = self._scaled(x)
-        y = self._round(blocks / scales, blocks, x.dtype).mul_(scales)
-        return tiles.join(self._held_(y, x.dtype)).to(x.dtype)
+        y = self._round(blocks / scales, x.dtype).mul_(scales)
+        return tiles.join(self._held_(y, blocks, x.dtype)).to(x.dtype)
 
     def clipped(self, x: Tensor) -> Tensor:
         if x.numel() == 0:
@@ -136,7 +133,18 @@ class BlockFormat(Format):
         tiles = self.tiling(x.shape)
         blocks = tiles.split(working(x, double=self._double))
         greatest = blocks.abs()
-        if tiles.within:
-            greatest = greatest.amax(tiles.within, keepdim=True)
-        scales = self._scales(greatest)
-        return tiles, blocks, scales.where(~greatest.isnan(), greatest)
+        for axis in tiles.within:  # one after the other is far faster than all at once
+            greatest = greatest.amax(axis, keepdim=True)
+        return tiles, blocks, self._scales(greatest)
+
+    def _scales(self, greatest: Tensor) -> Tensor:
+        """The power of two to divide a block's elements by, from its greatest magnitude; NaN from NaN."""
+        low, high, shift = self._exponents
+        lowest, highest = (-149, 127) if greatest.dtype.itemsize == 4 else (-1022, 1023)
+        wide = greatest.double()  # in which subnormal numbers of float32 have exponents of their own
+        powers = self._power(wide).clamp_(2.0 ** max(low, lowest - shift), 2.0 ** min(high, highest))
+        return powers.mul_(2.0**shift).add_(nan_or_zero(wide)).to(greatest.dtype)
+
+    def _power(self, greatest: Tensor) -> Tensor:
+        """The power of two whose exponent counts as that of these magnitudes."""
+        return power_below(greatest)

@@ -98,43 +98,32 @@ def needs_double(min_exponent: int, fraction_bits: int = 0) -> bool:
     return min_exponent < -126 or min_exponent - fraction_bits < -149
 
 
-def log_grid(y: Tensor, sign: Tensor, low: float, high: float) -> Tensor:
-    """The power of two in [low, high] nearest to |y| on a logarithmic axis, with the sign of `sign` (zero:
-    plus).
+def nearest_power(y: Tensor) -> Tensor:
+    """The power of two nearest to |y| on a logarithmic axis; 0 for zeros, infinity for infinities and NaN.
 
-    The border between 2^k and 2^(k+1) is 2^k * sqrt(2), irrational, so there are no ties. NaN stays NaN.
+    The border between 2^k and 2^(k+1) is 2^k * sqrt(2), irrational, so there are no ties.
     """
     import torch
 
     integers, digits = (torch.int64, 52) if y.dtype == torch.float64 else (torch.int32, 23)
     infinity = (0x7FF << 52) if digits == 52 else (0xFF << 23)
-    carry = (
-        (2 << digits) - math.isqrt(2 << 2 * digits) - 1
-    )  # takes mantissas above sqrt(2) to the next exponent
+    carry = (2 << digits) - math.isqrt(2 << 2 * digits) - 1  # takes what exceeds sqrt(2) to the next exponent
     bits = y.view(integers).bitwise_and(infinity | ((1 << digits) - 1)).clamp_max_(infinity)
-    powers = bits.add_(carry).bitwise_and_(infinity).view(y.dtype).clamp_(low, high)
-    return powers.copysign_(sign + 0.0).add_(y.clamp(0.0, 0.0))
+    return bits.add_(carry).bitwise_and_(infinity).view(y.dtype)
 
 
-def floor_exponents(y: Tensor) -> Tensor:
-    """Exponents of the greatest powers of two up to |y| (infinity: of the greatest finite value; 0: -1)."""
+def nan_or_zero(y: Tensor) -> Tensor:
+    """NaN where y is, else zero: to be added to what has lost its NaN."""
+    return y.clamp(0.0, 0.0)
+
+
+def exceeds(y: Tensor, border: Tensor | float) -> Tensor:
+    """1 where y > border, else 0 (NaN too), in y's dtype; a tensor of borders broadcasts, all finite or NaN.
+
+    Boolean tensors and comparing with tensors that broadcast take several times as long.
+    """
     import torch
 
-    return torch.frexp(y.abs().clamp_max_(torch.finfo(y.dtype).max)).exponent.to(torch.int64) - 1
-
-
-def log_exponents(y: Tensor) -> Tensor:
-    """Exponents of the powers of two nearest to |y| on a logarithmic axis, int64; very low for zero."""
-    import torch
-
-    mantissa, exponent = torch.frexp(y.abs().clamp_max_(torch.finfo(y.dtype).max))
-    up = mantissa.to(torch.float64) >= math.sqrt(0.5)  # the float64 sqrt(0.5) lies just above the true one
-    greatest = math.frexp(torch.finfo(y.dtype).max)[1] - 1
-    return torch.where(mantissa > 0, (exponent.to(torch.int64) - 1 + up).clamp_max_(greatest), -10_000)
-
-
-def powers_of_two(exponents: Tensor, dtype: torch.dtype) -> Tensor:
-    """2^exponents, exactly, subnormal results included; exponents in [-1022, 1023]."""
-    import torch
-
-    return (exponents + 1023).bitwise_left_shift(52).view(torch.float64).to(dtype)
+    if isinstance(border, torch.Tensor):
+        return y.sub(border).sign_().clamp_min_(0.0)
+    return torch.gt(y, border, out=torch.empty_like(y))

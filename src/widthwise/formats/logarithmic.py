@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from widthwise.formats.base import Format, check_flag, check_integer, parameter
 from widthwise.formats.bias import bias_or_usual, checked_bias
-from widthwise.formats.exact import held, least, log_grid, needs_double, working
+from widthwise.formats.exact import exceeds, held, least, nan_or_zero, nearest_power, needs_double, working
 from widthwise.formats.notation import Notation
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Log(Format):
         low, high = self.exponents
         y = working(x, double=needs_double(low))
         greatest = held(2.0**high, x.dtype, digits=1)
-        powers = log_grid(y, y, max(2.0**low, least(x.dtype)), greatest)
+        powers = nearest_power(y).clamp_(max(2.0**low, least(x.dtype)), greatest)
         if self.zero:
-            powers.mul_(y.abs() > 2.0 ** (low - 1))
-        return powers.to(x.dtype)
+            powers.mul_(exceeds(y.abs(), 2.0 ** (low - 1)))
+        return powers.copysign_(y + 0.0).add_(nan_or_zero(y)).to(x.dtype)  # zero counts as positive

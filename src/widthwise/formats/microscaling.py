@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from widthwise.errors import UserError
 from widthwise.formats.base import check_integer, parameter
 from widthwise.formats.blocks import BLOCK_SIZE, BlockFormat
-from widthwise.formats.exact import floor_exponents, powers_of_two, shortened
+from widthwise.formats.exact import shortened
 from widthwise.formats.minifloat import Grid
 from widthwise.formats.named import KINDS
 from widthwise.formats.notation import Notation
@@ -70,13 +70,12 @@ class MXInt(BlockFormat):
     def _element_high(self) -> float:
         return 2.0 ** (self.width - 1) - 1
 
-    def _scales(self, greatest: Tensor) -> Tensor:
+    @property
+    def _exponents(self) -> tuple[int, int, int]:
         limit = 2 ** (self.exponent_width - 1) - 1
-        return powers_of_two(
-            floor_exponents(greatest).clamp_(-limit, limit) - (self.width - 2), greatest.dtype
-        )
+        return -limit, limit, 2 - self.width
 
-    def _round(self, y: Tensor, x: Tensor, dtype: torch.dtype) -> Tensor:
+    def _round(self, y: Tensor, dtype: torch.dtype) -> Tensor:
         high = shortened(self._element_high, dtype)
         return y.round_().clamp_(-high, high)
 
@@ -148,10 +147,10 @@ class MXFloat(BlockFormat):
     def _element_high(self) -> float:
         return self.grid.high
 
-    def _scales(self, greatest: Tensor) -> Tensor:
+    @property
+    def _exponents(self) -> tuple[int, int, int]:
         top = int(self.grid.high).bit_length() - 1
-        exponents = (floor_exponents(greatest) - top).clamp_(LEAST_SCALE, GREATEST_SCALE)
-        return powers_of_two(exponents, greatest.dtype)
+        return LEAST_SCALE + top, GREATEST_SCALE + top, -top
 
-    def _round(self, y: Tensor, x: Tensor, dtype: torch.dtype) -> Tensor:
+    def _round(self, y: Tensor, dtype: torch.dtype) -> Tensor:
         return self.grid.round_(y.clamp_(-self._element_high, self._element_high))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from widthwise.errors import UserError
 from widthwise.formats.base import Format, check_flag, check_integer, parameter
 from widthwise.formats.bias import bias_or_usual, checked_bias
-from widthwise.formats.exact import float_grid_, held, needs_double, working
+from widthwise.formats.exact import exceeds, float_grid_, held, needs_double, working
 from widthwise.formats.notation import Notation
 
 if TYPE_CHECKING:
@@ -40,23 +40,29 @@ class Grid:
     def quantize(self, x: Tensor) -> Tensor:
         """Nearest values of the set, half to even; NaN stays NaN."""
         y = working(x, double=needs_double(self.min_exponent, self.fraction_bits))
-        high = held(self.high, x.dtype, step=self.least_step, digits=self.fraction_bits + 1)
-        rounded = self.round_(y.clamp(-high, high))
         if self.overflow is not None:
-            rounded = self._overflowed(rounded, y, self.overflow)
-        return rounded.to(x.dtype)
+            return self._overflowing(y, self.overflow).to(x.dtype)
+        high = held(self.high, x.dtype, step=self.least_step, digits=self.fraction_bits + 1)
+        return self.round_(y.clamp(-high, high)).to(x.dtype)
 
     def round_(self, y: Tensor) -> Tensor:
         """Rounds y, which lies in [-high, high], in place."""
         return float_grid_(y, fraction_bits=self.fraction_bits, min_exponent=self.min_exponent)
 
-    def _overflowed(self, rounded: Tensor, y: Tensor, overflow: float) -> Tensor:
-        """`rounded`, but `overflow` from the middle between `high` and the value that would come next."""
+    def _overflowing(self, y: Tensor, overflow: float) -> Tensor:
+        """Nearest values, but `overflow` for what would be rounded to the value after `high` or beyond."""
+        import torch
+
         step = max(2.0 ** (math.frexp(self.high)[1] - 1 - self.fraction_bits), self.least_step)
-        middle = self.high + step / 2
-        tie_goes_up = int(self.high / step) % 2 == 1
-        beyond = y.abs().ge(middle) if tie_goes_up else y.abs().gt(middle)
-        return y.new_tensor(overflow).copysign(y).where(beyond, rounded)
+        after = self.high + step
+        top = min(
+            after, torch.finfo(y.dtype).max
+        )  # where `after` is none of the dtype's, top rounds to infinity
+        rounded = self.round_(y.clamp(-top, top))
+        rounded.div_(
+            exceeds(-rounded.abs(), -after)
+        )  # by 0, to infinity, where |rounded| >= after; else by 1
+        return rounded if math.isinf(overflow) else rounded.add_(rounded * 0.0)
 
 
 def _check_widths(name: str, width: int, exponent_width: int, least_mantissa: int) -> None:

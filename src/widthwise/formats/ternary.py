@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from widthwise.formats.base import Format, check_flag, check_integer, check_number, parameter
-from widthwise.formats.exact import narrowed_, working
+from widthwise.formats.exact import exceeds, nan_or_zero, narrowed_, working
 from widthwise.formats.notation import Notation
 from widthwise.formats.scales import SCALE_BITS, as_scales, as_table, as_values, fixed
 from widthwise.formats.tiling import Tiling, channels
@@ -98,13 +98,11 @@ class Ternary(Format):
         if x.numel() == 0:
             return x.detach().clone()
         y = working(x)
-        magnitudes = y.abs()
         tiles = channels(y.shape, self.axis)
-        threshold = self._thresholds(magnitudes, tiles)
-        above = magnitudes > threshold
-        signs = above.to(y.dtype).copysign_(y).add_(y.clamp(0.0, 0.0))
+        threshold = self._thresholds(y, tiles)
+        signs = exceeds(y.abs(), threshold).mul_(y.sign()).add_(nan_or_zero(y))
         if self.scale or self.scaling_factor:
-            signs.mul_(self._scales(magnitudes, above, tiles))
+            signs.mul_(self._scales(y, threshold, tiles))
         return narrowed_(signs, x.dtype)
 
     def clipped(self, x: Tensor) -> Tensor:
@@ -114,29 +112,29 @@ class Ternary(Format):
     def calibrated(self, x: Tensor) -> Ternary:
         if x.numel() == 0 or (self.threshold is not None and not self.scaling_factor):
             return self
-        magnitudes = working(x).abs()
+        y = working(x)
         tiles = channels(x.shape, self.axis)
-        threshold = self._thresholds(magnitudes, tiles)
-        scale = self.scale
-        if self.scaling_factor:
-            scale = as_values(self._scales(magnitudes, magnitudes > threshold, tiles))
+        threshold = self._thresholds(y, tiles)
+        scale = as_values(self._scales(y, threshold, tiles)) if self.scaling_factor else self.scale
         return dataclasses.replace(self, threshold=as_values(threshold), scale=scale)
 
-    def _thresholds(self, magnitudes: Tensor, tiles: Tiling) -> Tensor:
+    def _thresholds(self, y: Tensor, tiles: Tiling) -> Tensor:
         import torch
 
         if threshold := fixed(self.threshold):
-            return as_table(threshold, tiles, magnitudes, repr(self))
-        means = magnitudes.mean(tiles.within, keepdim=True) if tiles.within else magnitudes
-        return means.mul(SHARES["mean"]).clamp_max_(torch.finfo(magnitudes.dtype).max)
+            return as_table(threshold, tiles, y, repr(self))
+        means = y.abs().mean(tiles.within, keepdim=True) if tiles.within else y.abs()
+        return means.mul(SHARES["mean"]).clamp_max_(torch.finfo(y.dtype).max)
 
-    def _scales(self, magnitudes: Tensor, above: Tensor, tiles: Tiling) -> Tensor:
+    def _scales(self, y: Tensor, threshold: Tensor, tiles: Tiling) -> Tensor:
         import torch
 
         if scales := fixed(self.scale):
-            return as_table(scales, tiles, magnitudes, repr(self))
-        kept = magnitudes * above
+            return as_table(scales, tiles, y, repr(self))
+        magnitudes = y.abs()
+        above = exceeds(magnitudes, threshold)
+        kept = magnitudes.mul_(above)
         if not tiles.within:
             return kept
         counts = above.sum(tiles.within, keepdim=True).clamp_min_(1)
-        return (kept.sum(tiles.within, keepdim=True) / counts).clamp_max_(torch.finfo(kept.dtype).max)
+        return (kept.sum(tiles.within, keepdim=True) / counts).clamp_max_(torch.finfo(y.dtype).max)
