@@ -17,7 +17,9 @@ from widthwise.importance.exact import exact_effects, is_complete
 from widthwise.importance.fitted import NOISES, PAIR_WEIGHTS, fitted_effects
 from widthwise.importance.sensitivity import largest, sensitivity
 from widthwise.limits import Limits
+from widthwise.results import Results
 from widthwise.run_folder import load_run
+from widthwise.searching import run_search
 from widthwise.space import Decision, Space
 
 
@@ -246,6 +248,23 @@ def test_metrics_can_be_named_and_must_be_stored(tmp_path):
     assert effects.metric == "model_size"
     with pytest.raises(UserError, match="no metric named 'acuracy'; did you mean accuracy"):
         importance(study, metrics=["acuracy"])
+
+
+def test_failed_trials_are_left_out_whatever_metrics_they_have(tmp_path):
+    class Failing(study_samples.Evaluator):
+        def __call__(self, candidates):
+            results = super().__call__(candidates)
+            rows = np.flatnonzero(candidates[:, 0] == 0).tolist()
+            accuracy = np.where(candidates[:, 0] == 0, 1e6, results.metrics["accuracy"])
+            return Results({**results.metrics, "accuracy": accuracy}, dict.fromkeys(rows, "broken"))
+
+    with study_samples.start_or_resume(tmp_path / "run") as run:
+        run_search(study_samples.make_strategy(), Failing(), run.writer, limits=Limits(max_failures=None))
+    found = importance(load_run(tmp_path / "run"))
+    assert (found.trials, found.left_out) == (486, 243)
+    assert found.choices[0] == (4, 8)  # of all combinations of what is left it is exact
+    assert found.effects[0].method == "exact"
+    assert found.effects[0].mean < 1
 
 
 def test_too_few_trials_tell_nothing(tmp_path):

@@ -68,7 +68,7 @@ def share_curve(values: FloatArray, yard: Yardstick, budget: int) -> FloatArray:
             volume = front.hypervolume(corner) / yard.whole
         shares[n] = volume
     shares[len(scaled) :] = volume
-    return np.where(shares > 1 - ROUNDING, 1.0, shares)
+    return np.where(np.abs(shares - 1) < ROUNDING, 1.0, shares)
 
 
 def best_curve(values: FloatArray, budget: int) -> FloatArray:
