@@ -10,11 +10,13 @@ from widthwise.space import FloatArray
 
 NODES = 12  # values at which one uncertain objective is tried
 WIDER = 1.4
-DIRECTIONS = 512  # rays along which the hypervolume of three and more objectives is measured
+DIRECTIONS = 256  # rays along which the hypervolume of four and more objectives is measured
 
 
 def nondominated(values: FloatArray) -> FloatArray:
     """The rows of values [n, M] that no other row dominates, each value once, [F, M]."""
+    if not len(values):
+        return values
     if values.shape[1] == 1:
         return np.asarray(values.max(axis=0, keepdims=True))
     front: FloatArray = values[np.asarray(moocore.is_nondominated(values, maximise=True))]
@@ -53,7 +55,8 @@ def normal_nodes(columns: int) -> tuple[FloatArray, FloatArray]:
 def improvement(front: FloatArray, points: FloatArray) -> FloatArray:
     """Hypervolume above 0 that each of the points [..., M] would add to a front [F, M], [...].
 
-    All objectives are to be maximised. Exact up to two objectives, estimated beyond.
+    All objectives are to be maximised. Exact up to three objectives, estimated beyond. The points' last axis
+    but one may run over what is possible for each.
     """
     if points.shape[-1] == 1:
         best = max(0.0, float(front.max())) if len(front) else 0.0
@@ -61,6 +64,8 @@ def improvement(front: FloatArray, points: FloatArray) -> FloatArray:
     front = front[(front > 0).all(axis=1)]
     if points.shape[-1] == 2:
         return _in_strips(front, points)
+    if points.shape[-1] == 3:
+        return _in_slices(front, points)
     return _along_rays(front, points)
 
 
@@ -72,6 +77,21 @@ def _in_strips(front: FloatArray, points: FloatArray) -> FloatArray:
     widths = np.concatenate([np.diff(left), [np.inf]])
     covered = np.clip(points[..., 0, None] - left, 0, widths)
     return np.asarray((covered * np.maximum(points[..., 1, None] - height, 0)).sum(axis=-1))
+
+
+def _in_slices(front: FloatArray, points: FloatArray) -> FloatArray:
+    """Exact for three objectives: between neighbours in one of them, depth covered times area added."""
+    along = int(np.argmax(np.ptp(points, axis=-2).reshape(-1, 3).sum(axis=0))) if points.ndim > 2 else 0
+    front, points = np.roll(front, -along, axis=-1), np.roll(points, -along, axis=-1)
+    across = points[..., 1:]
+    if points.ndim > 2 and (across == across[..., :1, :]).all():
+        across = across[..., :1, :]  # exactly known, so the same at all nodes
+    ends = np.unique(front[:, 0])
+    total = np.zeros(points.shape[:-1])
+    for low, high in zip([0.0, *ends], [*ends, np.inf], strict=True):
+        area = _in_strips(nondominated(front[front[:, 0] >= high, 1:]), across)
+        total += np.clip(points[..., 0] - low, 0, high - low) * area
+    return total
 
 
 def _along_rays(front: FloatArray, points: FloatArray) -> FloatArray:
