@@ -87,6 +87,13 @@ def test_inspect_lists_layers_with_shapes_and_costs(run: Run) -> None:
     assert "by torch.fx" in ran.out
 
 
+def test_inspect_needs_no_data_that_has_to_be_fetched(run: Run) -> None:
+    ran = run("inspect", "--model", "resnet8")
+    assert ran.status == 0, ran.err
+    assert "data:        none given" in ran.out
+    assert "32x32" in ran.out
+
+
 def test_inspect_says_what_is_out_of_reach_of_a_network_that_cant_be_traced(run: Run, place: Path) -> None:
     code = (
         "from torch import nn\nclass Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n"

@@ -39,7 +39,7 @@ def inspect(
     """Show a network's layers, and what can be searched."""
     output = Output()
     given = {"--model": model, "--dataset": dataset, "--load": load, "--seed": seed}
-    read = options.with_data_of_model(options.read_config(config, given, assign))
+    read = options.with_data_of_model(options.read_config(config, given, assign), elsewhere=False)
     options.announce_code(read, output, untrusted=untrusted)
     options.warn_of_ignored_keys(read, output)
     if read.model is None:

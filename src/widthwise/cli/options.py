@@ -121,13 +121,18 @@ def read_config(
         raise UserError(_with_options_named(str(error), options)) from None
 
 
-def with_data_of_model(config: SearchConfig) -> SearchConfig:
-    """The config with the data set that its built-in network is made for, where it names none."""
+def with_data_of_model(config: SearchConfig, *, elsewhere: bool = True) -> SearchConfig:
+    """The config with the data set that its built-in network is made for, where it names none.
+
+    elsewhere: also one that is not part of the package.
+    """
+    from widthwise.data import FROM_ELSEWHERE
     from widthwise.models import BUILT_IN_MODELS
 
-    if config.dataset is None and config.model in BUILT_IN_MODELS:
-        return replace(config, dataset=BUILT_IN_MODELS[config.model].data)
-    return config
+    if config.dataset is not None or config.model not in BUILT_IN_MODELS:
+        return config
+    name = BUILT_IN_MODELS[config.model].data
+    return replace(config, dataset=name) if elsewhere or name not in FROM_ELSEWHERE else config
 
 
 def announce_code(config: SearchConfig, output: Output, *, untrusted: bool) -> None:

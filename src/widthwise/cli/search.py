@@ -126,9 +126,13 @@ def search(
     options.warn_of_ignored_keys(read, output)
     folder, resume = run_folder(read, out, resume=resume, force_new=force_new)
     options.check_device(device)
+    from widthwise.report.terminal import resume_command
+
     study, problem = run(read, folder, output, how, limits=limits, resume=resume, train=train, rule=pick)
     if json:
         print_study_json(study, pick)
+        if study.interrupted is not None:
+            output.warn(f"stopped before its end; go on: {resume_command(folder)}")
     else:
         conclude(study, problem, folder, output, rule=pick)
     raise typer.Exit(study.exit_status)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from widthwise.trials import Trial
 
 MOST_ROWS = 30
+FILES = ("config.toml", "front.json", "study.db", "storage.json", "weights.safetensors", "log.txt")
 MOST_LOOKED_AT = 10_000  # candidates, for the one nearest to bounds that none of them meets
 COLUMNS = ("number", "software_metrics", "hardware_metrics", "scaled_metrics")
 Row = tuple[str, Mapping[str, float], Mapping[str, float], Mapping[str, float]]
@@ -91,15 +92,18 @@ def ending_lines(study: Study) -> list[str]:
     counts = f"{summary.trials:,} trials" + (f" ({', '.join(extra)})" if extra else "")
     took = f"{counts} in {shown_seconds(study.seconds)}"
     if study.interrupted is not None:
-        return [f"Stopped by {'Ctrl-C' if study.interrupted == 2 else 'SIGTERM'}: {took}; what is done is kept."]
+        return [
+            f"Stopped by {'Ctrl-C' if study.interrupted == 2 else 'SIGTERM'}: {took}; what is done is kept."
+        ]
     return [f"{took}; ended because: {study.finished or 'it was stopped'}"]
 
 
 def where_lines(study: Study, folder: Path) -> list[str]:
     """Where results are, and the commands that go on from here."""
     quoted = shlex.quote(str(folder))
+    there = [name for name in FILES if (folder / name).is_file()]
     lines = [
-        f"Results: {quoted} (config.toml, front.json, study.db, weights.safetensors, log.txt)",
+        f"Results: {quoted} ({', '.join(there)})",
         f"See them again: widthwise report {quoted}    every trial: widthwise trials {quoted}",
     ]
     if study.finished is None:
