@@ -162,20 +162,23 @@ def test_own_time_is_that_of_asking_and_telling_and_of_nothing_else():
     assert found.seconds_per_evaluation == found.seconds / 6
 
 
-def test_candidates_out_of_bounds_by_cost_are_never_evaluated_and_the_rest_is_on_no_front():
-    bounds = (Constraint("model_size", "<=", 16.0), Constraint("accuracy", ">=", 0.5))
+@pytest.mark.parametrize("op", [">=", "<="])
+def test_candidates_out_of_bounds_by_cost_are_never_evaluated_and_the_rest_is_on_no_front(op):
+    bounds = (Constraint("model_size", "<=", 16.0), Constraint("accuracy", op, 0.5))
     task, evaluator = make_task(constraints=bounds)
     found = _compare("brute-force,random", task=task, budget=81)
     candidates = everything()
     size = Evaluator().costs(candidates)["model_size"]
     assert len(evaluator.asked) == (size <= 16).sum() < 81
     accuracy = Evaluator()(candidates).metrics["accuracy"]
-    inside = values_of(candidates)[(size <= 16) & (accuracy >= 0.5)]
+    good = accuracy >= 0.5 if op == ">=" else accuracy <= 0.5
+    inside = values_of(candidates)[(size <= 16) & good]
     assert found.front == nondominated(inside).sum()
     for outcome in found.outcomes:
         assert (outcome.evaluations == (size <= 16).sum()).all()
         assert (outcome.final == 1.0).all()
         assert np.nanmax(outcome.best["model_size"]) <= 16
+        assert np.nanmax(outcome.best["accuracy"]) == accuracy[(size <= 16) & good].max()
 
 
 def test_bounds_that_nothing_meets_are_one_line():
