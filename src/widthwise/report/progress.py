@@ -1,4 +1,4 @@
-"""The progress of a search: a live line on a terminal, elsewhere a plain line every so often."""
+"""The progress of a search: live on a terminal, elsewhere a plain line every so often."""
 
 from __future__ import annotations
 
@@ -44,7 +44,8 @@ class SearchProgress:
         self._last, self._at = progress, time.monotonic()
         if self._live is None and self._enabled and self._at - self._said >= SECONDS_BETWEEN_LINES:
             self._said = self._at
-            self._console.print(_line(progress, progress.seconds), soft_wrap=True)
+            parts = (_counts(progress, progress.seconds), _best(progress))
+            self._console.print(" · ".join(filter(None, parts)), soft_wrap=True)
 
     def __rich__(self) -> RenderableType:
         """The live line, its clock running on between two reports."""
@@ -54,8 +55,9 @@ class SearchProgress:
             waited = time.monotonic() - self._at
             return Text(f"the first candidates are being evaluated · {waited:.1f} s", no_wrap=True)
         seconds = self._last.seconds + time.monotonic() - self._at
-        shown = f"{_bar(self._last)} {_line(self._last, seconds)}"
-        return Text(shown, no_wrap=True, overflow="ellipsis")
+        shown = f"{_bar(self._last)} {_counts(self._last, seconds)}"
+        best = _best(self._last)
+        return Text(f"{shown}\n{best}" if best else shown, no_wrap=True, overflow="ellipsis")
 
     def __enter__(self) -> Self:
         return self
@@ -78,18 +80,21 @@ def _bar(progress: Progress) -> str:
     return "━" * done + "─" * (BAR - done)
 
 
-def _line(progress: Progress, seconds: float) -> str:
-    """18/18 trials, 412 a second, 0.1/20,000 s, 6 on the front, best accuracy 0.73, average_bitwidth 0.4."""
+def _counts(progress: Progress, seconds: float) -> str:
+    """18/18 trials · 412 a second · 0.1/20,000 s."""
     total = "" if progress.total is None else f"/{_count(progress.total)}"
     limit = "" if progress.timeout is None else f"/{progress.timeout:,.0f}"
     rate = f"{progress.rate:,.0f} a second" if progress.rate >= 1 or not progress.rate else _slow(progress)
     parts = [f"{_count(progress.trials)}{total} trials", rate, f"{seconds:,.1f}{limit} s"]
     if progress.failed:
         parts.append(f"{progress.failed:,} failed")
-    best = ", ".join(f"{name} {shown_number(name, value)}" for name, value in progress.best.items())
-    if best:
-        parts += [f"best {best}", f"{progress.front} on the front"]
     return " · ".join(parts)
+
+
+def _best(progress: Progress) -> str:
+    """best accuracy 0.728, average_bitwidth 0.4 · 6 on the front; nothing so far is nothing."""
+    best = ", ".join(f"{name} {shown_number(name, value)}" for name, value in progress.best.items())
+    return f"best {best} · {progress.front} on the front" if best else ""
 
 
 def _slow(progress: Progress) -> str:
