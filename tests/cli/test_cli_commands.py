@@ -192,3 +192,14 @@ def test_rm_deletes_only_runs_and_only_when_told(run: Run, here: Path) -> None:
     assert (here.parent / "mine").is_dir()
     assert run("rm", "here", "--yes").out == "Deleted here (18 trials)\n"
     assert not here.exists()
+
+
+def test_formats_are_drawn_on_a_page(run: Run, place: Path) -> None:
+    assert run("formats", "plot", "fixed<8,4>", "e4m3", "--out", "page.html").out == "Wrote page.html\n"
+    assert "fixed" in (place / "page.html").read_text(encoding="utf-8")
+    ran = run("formats", "plot", "fixd<8,4>", "--out", "other.html")
+    assert (ran.status, ran.err.partition(":")[0]) == (2, "error")
+    assert run("formats", "plot", "e4m3", "--out", "page.html").err.startswith(
+        "error: page.html: exists already"
+    )
+    assert sorted(files_in(place)) == ["page.html"]
