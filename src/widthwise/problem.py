@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +28,7 @@ from widthwise.spaces.quantisation import QuantisationSpace
 from widthwise.store import StudyRecord
 from widthwise.strategies import Strategy, strategy
 from widthwise.study import Study
-from widthwise.training import Settings
+from widthwise.training.settings import check_device
 from widthwise.weights import is_untrained
 from widthwise.widths.evaluator import WidthEvaluator
 from widthwise.widths.noise import SPREAD
@@ -80,7 +80,9 @@ class Problem:
     def batch_size(self) -> int | None:
         """Candidates of a batch where it only says how often is stored; None: as the strategy likes."""
         if isinstance(self.evaluator, WidthEvaluator):
-            return 1
+            settings, halving = self.evaluator.settings, self.evaluator.halving
+            together = halving.together(settings.steps or settings.epochs) if halving is not None else 1
+            return min(together, self.space.size)
         return self.evaluator.affordable(BATCH_FLOPS) if self._is_enumerated else None
 
     def batch_size_with(self, *, prune: bool = False, workers: int = 0, natural: int = 1) -> int | None:
@@ -265,6 +267,7 @@ def search(
     if force_new is None:
         force_new = out is None and not resume
     stops = limits or config_limits(loaded)
+    _check_halving(problem, stops)
     with judge_of(problem, ray=ray, gpus=gpus, trial_timeout=stops.trial_timeout, prune=prune) as judging:
         judge, workers = judging
         record = problem.record(folder.name)
@@ -294,6 +297,15 @@ def search(
             )
 
 
+def _check_halving(problem: Problem, stops: Limits) -> None:
+    """Raises UserError where candidates that are to be compared on little training would be alone."""
+    judge = problem.evaluator
+    if isinstance(judge, WidthEvaluator) and judge.halving is not None and stops.trial_timeout is not None:
+        raise UserError(
+            "halving trains candidates together, so none has a time of its own; leave out trial_timeout"
+        )
+
+
 def _keep_weights(problem: Problem, path: Path) -> None:
     """The network's weights beside its trials: the file that they came from may change."""
     if path.exists():
@@ -313,12 +325,6 @@ def run_name(config: SearchConfig) -> str:
     """What the run folder of a config is called: after its file, or else its model."""
     source = Path(config.source)
     return source.stem if source.suffix == ".toml" else (config.model or "search").replace(":", ".")
-
-
-def training_settings(config: SearchConfig) -> Settings:
-    """The [training] of a config."""
-    known = {field.name for field in fields(Settings)}
-    return Settings(**{key: value for key, value in asdict(config.training).items() if key in known})
 
 
 def _quantisation_parts(
@@ -347,6 +353,7 @@ def _width_parts(
     del memory  # candidates are trained one at a time
     search = config.search
     assert not isinstance(search.space, QuantisationSearch)
+    check_device(device_of(config), search.space.training)
     space = width_space(graph, search.space, example=data)
     evaluator = WidthEvaluator(
         graph,
@@ -354,9 +361,10 @@ def _width_parts(
         data,
         metrics=metrics,
         mode=search.space.weights,
-        settings=training_settings(replace(config, training=search.space.training)),
+        settings=search.space.training,
         repeats=search.space.repeats,
         importance=search.space.importance,
+        halving=search.space.halving,
         objectives=[objective.name for objective in search.objectives],
         loader=search.evaluation.part,
         samples=search.evaluation.samples,

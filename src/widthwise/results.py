@@ -19,7 +19,7 @@ class Results:
 
     metrics: name to values [K] float64, NaN where the candidate failed.
     failures: row to the reason, for the candidates that failed alone; the others of the batch are good.
-    pruned: rows that were stopped early because they could not reach the front; their quality is NaN.
+    pruned: rows that were stopped early because others do better; their quality is NaN.
     """
 
     metrics: Mapping[str, FloatArray]
@@ -27,7 +27,7 @@ class Results:
     pruned: frozenset[int] = frozenset()
 
 
-PRUNED = "pruned: it can no longer reach the front"  # the reason stored with such a trial
+PRUNED = "pruned: stopped early, as others do better"  # the reason stored with such a trial
 
 
 class Evaluate(Protocol):

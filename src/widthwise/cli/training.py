@@ -182,10 +182,8 @@ def _introduce(config: SearchConfig, network: nn.Module, data: Data, output: Out
 
 
 def _fit(config: SearchConfig, network: nn.Module, data: Data, output: Output) -> History:
-    from widthwise.problem import device_of, training_settings
+    from widthwise.problem import device_of
     from widthwise.training import train as fit
-
-    settings = training_settings(config)
 
     def told(epoch: Epoch) -> None:
         output.note(
@@ -193,7 +191,7 @@ def _fit(config: SearchConfig, network: nn.Module, data: Data, output: Output) -
             f"accuracy {epoch.val_accuracy:.4f}"
         )
 
-    return fit(network, data, settings, seed=config.seed, device=device_of(config), progress=told)
+    return fit(network, data, config.training, seed=config.seed, device=device_of(config), progress=told)
 
 
 def _best_line(history: History) -> str:

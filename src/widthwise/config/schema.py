@@ -9,16 +9,17 @@ from widthwise.constraints import Constraint
 from widthwise.errors import UserError
 from widthwise.metrics.catalogue import Direction
 from widthwise.metrics.objective import Objective
+from widthwise.strategies.rungs import Halving
+from widthwise.training.settings import Settings
 
 By = Literal["name", "type", "regex"]
 WidthBy = Literal["all", "name", "type", "regex"]
 Weights = Literal["scratch", "inherit", "supernet"]
 Importance = Literal["magnitude", "batch_norm", "taylor"]
 Accelerator = Literal["auto", "cpu", "gpu"]
-Optimizer = Literal["adam", "adamw", "sgd"]
-Schedule = Literal["cosine", "constant"]
 Standardise = Literal["train", "reference", "none"]
 EvaluationPart = Literal["val", "test"]
+Training = Settings  # a config says of training what the library can be told, by the same names
 
 
 @dataclass(frozen=True)
@@ -51,24 +52,6 @@ class QuantisationSearch:
 
 
 @dataclass(frozen=True)
-class Training:
-    """How a network is trained; `steps` counts optimiser steps and, if given, takes the place of epochs.
-
-    patience: epochs without a better validation accuracy after which training stops; None: never.
-    """
-
-    epochs: int = 100
-    steps: int | None = None
-    learning_rate: float = 2e-2
-    optimizer: Optimizer = "adam"
-    weight_decay: float = 0.0
-    schedule: Schedule = "cosine"
-    label_smoothing: float = 0.0
-    patience: int | None = None
-    mixed_precision: bool = False
-
-
-@dataclass(frozen=True)
 class WidthSearch:
     """How many channels each group may get, as "graph/width" has it.
 
@@ -78,7 +61,9 @@ class WidthSearch:
     round_to: channels come in multiples of it. minimum, maximum: channels of a group.
     weights: whether candidates start from random weights, inherit those of the network, or read them off a
         supernet. importance: what tells which channels shrinking keeps.
-    repeats: how many seeds each candidate is trained with.
+    training: of candidates, or of the supernet; the network that is searched is the teacher, where `distil`.
+    repeats: how many seeds each candidate is trained with. halving: stops those early that do worse than
+        others of their batch; None: each gets all of its training.
     """
 
     by: WidthBy
@@ -91,6 +76,7 @@ class WidthSearch:
     importance: Importance = "magnitude"
     training: Training = field(default_factory=Training)
     repeats: int = 1
+    halving: Halving | None = None
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,10 @@ from widthwise.config.schema import (
 from widthwise.config.seeds import Choices, check_pattern, choices, is_unset, quantisation_rule, rule_tables
 from widthwise.config.table import Table, as_number
 from widthwise.config.toml import shown
-from widthwise.config.training import read_training
+from widthwise.config.training import read_halving, read_training
 from widthwise.config.write import QUANTISATION, WIDTH
 from widthwise.errors import UserError, unknown
+from widthwise.strategies.rungs import Halving
 
 BY: dict[str, By] = {"name": "name", "type": "type", "regex": "regex", "regex_name": "regex"}
 WIDTH_BY: dict[str, WidthBy] = {"all": "all", **BY}
@@ -80,10 +81,39 @@ def _width(setup: Table, seed: Table, training: Table, base: Training) -> WidthS
     if by == "all":
         found = [SeedRule("default", _only_rule(found, seed).fields)]
     default, rules = _without_default(found)
-    repeats = training.whole("repeats", 1)
+    repeats, halving = training.whole("repeats", 1), read_halving(training)
     trained = read_training(training, base)
     training.close(strict=True)
-    return WidthSearch(by, rules, default, round_to, minimum, maximum, weights, importance, trained, repeats)
+    _check_weights(training, weights, trained, halving)
+    return WidthSearch(
+        by,
+        rules,
+        default,
+        round_to,
+        minimum,
+        maximum,
+        weights,
+        importance,
+        training=trained,
+        repeats=repeats,
+        halving=halving,
+    )
+
+
+def _check_weights(table: Table, weights: Weights, training: Training, halving: Halving | None) -> None:
+    """Raises UserError for settings that mean nothing for candidates with such weights."""
+    if training.distil and weights != "inherit":
+        table.fail(
+            "distil",
+            f"{training.distil:g} needs a teacher, which is the network that candidates inherit from; set "
+            'weights = "inherit" in [search.search_space.setup], or leave distil out',
+        )
+    if halving is not None and weights == "supernet":
+        table.fail(
+            "halving",
+            'is about candidates that are trained one by one; weights = "supernet" trains all together, so '
+            "leave one of them out",
+        )
 
 
 def _checked_rules(seed: Table, by: WidthBy) -> Iterator[tuple[str, Table]]:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
+from typing import get_args
 
-from widthwise.config.schema import Optimizer, Schedule, Training
+from widthwise.config.schema import Training
 from widthwise.config.table import Table
+from widthwise.strategies.rungs import Halving
+from widthwise.training.settings import OptimizerName, Schedule
 
-OPTIMIZERS: dict[str, Optimizer] = {"adam": "adam", "adamw": "adamw", "sgd": "sgd"}
-SCHEDULES: dict[str, Schedule] = {"cosine": "cosine", "constant": "constant"}
+OPTIMIZERS: dict[str, OptimizerName] = {name: name for name in get_args(OptimizerName)}
+SCHEDULES: dict[str, Schedule] = {name: name for name in get_args(Schedule)}
+LAB_KEYS = {"epochs": "max_epochs", "steps": "max_steps", "optimizer": "training_optimizer"}
+"""What the lab calls settings at the top of a file; the others have the names of the fields."""
+WITHOUT_TEACHER = ("distil",)  # means nothing at the top: only candidates have a teacher
 
 
 def read_lab_training(top: Table) -> Training:
@@ -26,19 +32,48 @@ def read_training(table: Table, base: Training) -> Training:
     epochs = table.whole("epochs", base.epochs)
     steps = table.whole("steps", base.steps)
     optimizer = table.choice("optimizer", OPTIMIZERS, base.optimizer)
-    return _read_common(table, replace(base, epochs=epochs, steps=steps, optimizer=optimizer))
+    distil = table.number("distil", base.distil, least=0)
+    if distil > 1:
+        table.fail("distil", f"{distil:g} is no share from 0 to 1")
+    read = _read_common(table, base)
+    return replace(read, epochs=epochs, steps=steps, optimizer=optimizer, distil=distil)
+
+
+def read_halving(table: Table) -> Halving | None:
+    """What [search.training.halving] says; None without it. An empty one stands for the defaults."""
+    if table.get("halving") is None:
+        return None
+    inner, base = table.table("halving"), Halving()
+    halving = Halving(
+        reduction=inner.whole("reduction", base.reduction, least=2),
+        minimum=inner.whole("minimum", base.minimum),
+        candidates=inner.whole("candidates", base.candidates, least=2),
+    )
+    inner.close(strict=True)
+    return halving
+
+
+def lab_keys() -> dict[str, str]:
+    """The fields that the top of a file may set, with their keys there."""
+    names = [field.name for field in fields(Training) if field.name not in WITHOUT_TEACHER]
+    return {name: LAB_KEYS.get(name, name) for name in names}
 
 
 def _read_common(table: Table, base: Training) -> Training:
-    smoothing = table.number("label_smoothing", base.label_smoothing, least=0)
-    if smoothing >= 1:
-        table.fail("label_smoothing", f"{smoothing:g} is no number from 0 to below 1")
     return replace(
         base,
         learning_rate=table.number("learning_rate", base.learning_rate, above=0),
+        momentum=_below_one(table, "momentum", base.momentum),
         weight_decay=table.number("weight_decay", base.weight_decay, least=0),
         schedule=table.choice("schedule", SCHEDULES, base.schedule),
-        label_smoothing=smoothing,
+        label_smoothing=_below_one(table, "label_smoothing", base.label_smoothing),
         patience=table.whole("patience", base.patience),
         mixed_precision=table.flag("mixed_precision", base.mixed_precision),
     )
+
+
+def _below_one(table: Table, key: str, default: float) -> float:
+    value = table.number(key, default, least=0)
+    if value >= 1:
+        table.fail(key, f"{value:g} is no number from 0 to below 1")
+    return value

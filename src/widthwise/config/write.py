@@ -11,23 +11,22 @@ from widthwise.config.schema import (
     Search,
     SearchConfig,
     SeedRule,
-    Training,
     WidthSearch,
 )
 from widthwise.config.toml import dumps
+from widthwise.config.training import lab_keys
 
 __all__ = ["as_tables", "dumps"]
 
 QUANTISATION = "graph/quantize/mixed_precision_ptq"
 WIDTH = "graph/width"
-TRAINING_KEYS = {"epochs": "max_epochs", "steps": "max_steps", "optimizer": "training_optimizer"}
 
 
 def as_tables(config: SearchConfig) -> dict[str, Any]:
     """Nested dicts that `load_config` reads back as an equal config; what is None is left out."""
     plain = ("model", "dataset", "load_name", "load_type", "batch_size", "seed", "accelerator", "project")
     tables: dict[str, Any] = {key: getattr(config, key) for key in plain}
-    tables |= {TRAINING_KEYS.get(key, key): value for key, value in _fields(config.training).items()}
+    tables |= {key: getattr(config.training, name) for name, key in lab_keys().items()}
     tables["data"] = _fields(config.data)
     if config.searching is not None:
         tables["search"] = _search(config.searching)
@@ -57,7 +56,12 @@ def _search(search: Search) -> dict[str, Any]:
     }
     tables: dict[str, Any] = {"search_space": _space(search.space), "strategy": strategy}
     if isinstance(search.space, WidthSearch):
-        tables["training"] = {**_fields(search.space.training), "repeats": search.space.repeats}
+        halving = search.space.halving
+        tables["training"] = {
+            **_fields(search.space.training),
+            "repeats": search.space.repeats,
+            "halving": None if halving is None else _fields(halving),
+        }
     bounds: dict[str, list[str]] = {}
     for constraint in search.constraints:
         bounds.setdefault(constraint.metric, []).append(f"{constraint.op} {constraint.bound!r}")
@@ -79,7 +83,7 @@ def _rule(rule: SeedRule) -> dict[str, Any]:
     return {name: list(choices) for name, choices in rule.fields}
 
 
-def _fields(settings: Training | Any) -> dict[str, Any]:
+def _fields(settings: Any) -> dict[str, Any]:
     return {field.name: getattr(settings, field.name) for field in fields(settings)}
 
 

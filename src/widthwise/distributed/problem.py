@@ -45,6 +45,8 @@ def judge_of(
         return
     if prune:
         raise UserError("--prune stops candidates by the front of one process; leave out --jobs and --ray")
+    if getattr(problem.evaluator, "halving", None) is not None:
+        raise UserError("halving compares candidates within one process; leave out --jobs and --ray")
     workers: Workers
     if ray is None:
         jobs = jobs if jobs > 0 else cores()

@@ -8,38 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from widthwise.errors import UserError
 from widthwise.pareto import as_table, crowding, ranks
 from widthwise.space import FloatArray, IntArray
+from widthwise.strategies.rungs import Halving
+
+__all__ = ["BudgetedEvaluation", "Halving", "HalvingResult", "successive_halving", "survivors"]
 
 BudgetedEvaluation = Callable[[IntArray, int], FloatArray]
 """Row numbers [k] and a budget to values [k, objectives], all to be maximised; NaN rows are failures."""
-
-
-@dataclass(frozen=True)
-class Halving:
-    """How budgets grow: one of `reduction` candidates goes on to the next rung, with so many times as much.
-
-    minimum: the least budget (epochs, steps …). Source: Jamieson and Talwalkar 2016; with several
-    objectives as in Schmucker et al. 2021 (non-domination, then crowding). Raises UserError for values
-    out of range.
-    """
-
-    reduction: int = 3
-    minimum: int = 1
-
-    def __post_init__(self) -> None:
-        for name, least in (("reduction", 2), ("minimum", 1)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise UserError(f"halving.{name} = {value!r} is no whole number from {least}")
-
-    def budgets(self, full: int) -> tuple[int, ...]:
-        """The budgets of the rungs, ascending, the last of them `full`."""
-        found = [full]
-        while found[0] // self.reduction >= self.minimum and found[0] > 1:
-            found.insert(0, found[0] // self.reduction)
-        return tuple(found)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,90 @@
+"""Searches of widths from a config: halved batches, repeats, and what is said about noise."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import widthwise as ww
+from widthwise.config import load_config
+from widthwise.errors import UserError
+from widthwise.limits import Limits
+from widthwise.problem import load_problem
+
+
+def config(training: dict[str, Any], *, multipliers: list[float], **others: Any) -> dict[str, Any]:
+    return {
+        "model": "jsc-three-linear",
+        "dataset": "jsc",
+        **others,
+        "search": {
+            "search_space": {
+                "name": "graph/width",
+                "seed": {
+                    "seq_blocks_2": {"config": {"channel_multiplier": multipliers}},
+                    "seq_blocks_4": {"config": {"channel_multiplier": multipliers}},
+                },
+            },
+            "strategy": {
+                "name": "grid",
+                "metrics": {"accuracy": {"direction": "maximize"}, "parameters": {"direction": "minimize"}},
+            },
+            "training": training,
+        },
+    }
+
+
+HALVED = config(
+    {"epochs": 4, "halving": {"reduction": 2, "minimum": 2, "candidates": 6}}, multipliers=[0.5, 1, 2]
+)
+
+
+def test_halving_lets_part_of_each_batch_have_all_of_the_training(tmp_path: Path) -> None:
+    study = ww.search(None, None, HALVED, out=tmp_path / "run")
+    states = [trial.state for trial in study.trials]
+    assert len(states) == 9
+    assert states[:6].count("complete") == 3  # half of a batch of six
+    assert states[6:].count("complete") == 1  # of the three that are left
+    assert set(states) == {"complete", "pruned"}
+    assert study.summary.failed == 0
+    # who gets through is trained as if nobody had been stopped
+    del (plain := load_config(HALVED).to_dict())["search"]["training"]["halving"]
+    whole = ww.search(None, None, plain, out=tmp_path / "whole")
+    assert len(whole.trials) == 9
+    for trial, other in zip(study.trials, whole.trials, strict=True):
+        assert trial.config == other.config
+        assert trial.state == "pruned" or trial.metrics == other.metrics
+
+
+def test_a_halved_search_goes_on_as_if_it_had_not_stopped(tmp_path: Path) -> None:
+    whole = ww.search(None, None, HALVED, out=tmp_path / "whole")
+    out = tmp_path / "run"
+    ww.search(None, None, HALVED, out=out, limits=Limits(trials=6))
+    resumed = ww.search(None, None, HALVED, out=out, resume=True)
+    assert [t.state for t in resumed.trials] == [t.state for t in whole.trials]
+
+
+def test_as_many_start_as_leave_one_for_the_full_budget() -> None:
+    made = config({"epochs": 9, "halving": {}}, multipliers=[0.5, 1, 2, 4])
+    assert load_problem(load_config(made)).batch_size == 9
+    made["search"]["training"]["epochs"] = 100
+    assert load_problem(load_config(made)).batch_size == 16  # 81, but there are no more
+    del made["search"]["training"]["halving"]
+    assert load_problem(load_config(made)).batch_size == 1
+
+
+def test_what_would_leave_candidates_alone_is_refused_with_halving(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="leave out trial_timeout"):
+        ww.search(None, None, HALVED, out=tmp_path / "run", limits=Limits(trial_timeout=1))
+    several = load_config(HALVED, {"search.strategy.setup.n_jobs": 2})
+    with pytest.raises(UserError, match="leave out --jobs"):
+        ww.search(None, None, several, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_mixed_precision_without_a_gpu_is_refused_before_anything_is_trained() -> None:
+    made = config({"mixed_precision": True}, multipliers=[1, 2], accelerator="cpu")
+    with pytest.raises(UserError, match="mixed_precision needs a GPU"):
+        load_problem(load_config(made))
