@@ -157,6 +157,7 @@ class Problem:
             "model": config.model or type(self.graph.model).__name__,
             "strategy": search.strategy.name,
             "untrained": is_untrained(config, self.network),
+            "repeats": self.evaluator.repeats if isinstance(self.evaluator, WidthEvaluator) else 1,
         }
         return StudyRecord(
             name=name,

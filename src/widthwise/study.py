@@ -16,6 +16,7 @@ from widthwise.metrics.catalogue import METRICS, Direction
 from widthwise.store import Store, StudyRecord
 from widthwise.store.records import Summary
 from widthwise.trials import Trial, Trials, make_trials
+from widthwise.widths.noise import indistinct
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,6 +79,21 @@ class Study:
             return 128 + self.interrupted
         return 1 if self.failing else 0
 
+    @property
+    def repeats(self) -> int:
+        """How many trainings each metric is the mean of."""
+        return int(self.record.settings.get("repeats", 1))
+
+    @property
+    def within_noise(self) -> dict[int, tuple[int, ...]]:
+        """A trial of the front to the others that its objectives can't be told from, by number."""
+        metrics = {
+            name: np.array([trial.metrics[name] for trial in self.front]) for name in self.record.metrics
+        }
+        found = indistinct(metrics, self.aim.names, self.repeats)
+        numbers = [trial.number for trial in self.front]
+        return {numbers[row]: tuple(numbers[other] for other in others) for row, others in found.items()}
+
     def pick(self, rule: str) -> Trial:
         """The trial that a rule chooses, as "best accuracy with model_size <= 2KiB" or "knee".
 
@@ -105,11 +121,14 @@ class Study:
 
     def as_json(self) -> dict[str, Any]:
         """What front.json holds: plain JSON values, null for NaN and infinity."""
+        close = self.within_noise
+        told = {trial.number: {"within_noise_of": close.get(trial.number, ())} for trial in self.front}
+        noise = told if self.repeats > 1 else {}
         content = {
             "study": self.name,
             "metrics": self.aim.directions,
             "float": self.record.settings.get("float", {}),
-            "front": [trial_as_json(trial) for trial in self.front],
+            "front": [trial_as_json(trial) | noise.get(trial.number, {}) for trial in self.front],
             "trials": self.summary.trials,
             "failed": self.summary.failed,
             "seconds": round(self.seconds, 3),

@@ -234,6 +234,8 @@ def print_best(study: Study, output: Output, *, most: int | None = None) -> None
         output.say(line)
     if study.front:
         output.show(terminal.best_table(study, output.console.width, most=many))
+        for line in terminal.noise_lines(study):
+            output.say(line)
         return
     for line in terminal.near_lines(study):
         output.say(line)

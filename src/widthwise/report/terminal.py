@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from widthwise.aim import is_hardware
 from widthwise.metrics.catalogue import METRICS
-from widthwise.widths.noise import SPREAD
+from widthwise.widths.noise import SIGMAS, SPREAD
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from widthwise.trials import Trial
 
 MOST_ROWS = 30
+NOISY = " ≈"  # after the number of a trial that can't be told from another
 FILES = ("config.toml", "front.json", "study.db", "storage.json", "weights.safetensors", "log.txt")
 MOST_LOOKED_AT = 10_000  # candidates, for the one nearest to bounds that none of them meets
 COLUMNS = ("number", "software_metrics", "hardware_metrics", "scaled_metrics")
@@ -54,7 +55,8 @@ def shown_metrics(metrics: Mapping[str, float]) -> list[str]:
 
 def best_table(study: Study, width: int, *, most: int = MOST_ROWS) -> RenderableType:
     """The trials of the front, and the float network to compare with, for a terminal of `width` columns."""
-    rows = [_trial_row(trial) for trial in study.front[:most]]
+    noisy = study.within_noise
+    rows = [_trial_row(trial, mark=NOISY if trial.number in noisy else "") for trial in study.front[:most]]
     if study.record.settings.get("float"):
         rows.append(_float_row(study))
     return _table(rows, width)
@@ -82,6 +84,17 @@ def best_lines(study: Study, *, most: int = MOST_ROWS) -> list[str]:
     more = len(study.front) - most
     left = f" (the first {most} of {len(study.front)}; --all shows the others)" if more > 0 else ""
     return [f"Best trial(s){left}:"]
+
+
+def noise_lines(study: Study) -> list[str]:
+    """What the mark of rows means that can't be told from others; none where there is no such row."""
+    if not study.within_noise:
+        return []
+    names = [name for name in study.aim.names if name + SPREAD in study.record.metrics]
+    return [
+        f"{NOISY.strip()} by {' and '.join(names)} no different from another row: within {SIGMAS:g} standard "
+        f"errors over {study.repeats} seeds (front.json says of which)"
+    ]
 
 
 def ending_lines(study: Study) -> list[str]:
@@ -188,8 +201,8 @@ def _bounds(study: Study) -> list[str]:
     return [str(constraint) for constraint in constraints_of(study.record)]
 
 
-def _trial_row(trial: Trial) -> Row:
-    return str(trial.number), trial.software_metrics, trial.hardware_metrics, trial.scaled_metrics
+def _trial_row(trial: Trial, *, mark: str = "") -> Row:
+    return f"{trial.number}{mark}", trial.software_metrics, trial.hardware_metrics, trial.scaled_metrics
 
 
 def _float_row(study: Study) -> Row:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -30,3 +32,23 @@ def within_noise(means: FloatArray, spreads: FloatArray, repeats: int) -> NDArra
     close: NDArray[np.bool_] = difference <= SIGMAS * error
     np.fill_diagonal(close, val=True)
     return close
+
+
+def indistinct(
+    metrics: Mapping[str, FloatArray], names: Sequence[str], repeats: int
+) -> dict[int, tuple[int, ...]]:
+    """Row to the other rows that none of the metrics `names` tells it from; rows without such are left out.
+
+    metrics: columns [K], of which NAME_spread are standard deviations over `repeats`; those of `names` that
+    have none (costs, which are exact) say nothing of noise.
+    """
+    spread = [name for name in names if name + SPREAD in metrics]
+    if repeats < 2 or not spread:
+        return {}
+    close = np.logical_and.reduce(
+        [within_noise(metrics[name], metrics[name + SPREAD], repeats) for name in spread]
+    )
+    np.fill_diagonal(close, val=False)
+    return {
+        row: tuple(np.flatnonzero(close[row]).tolist()) for row in np.flatnonzero(close.any(axis=1)).tolist()
+    }
