@@ -32,7 +32,7 @@ $(VENV)/.installed: $(VENV)/.made pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(PIP) install -c constraints.txt --no-build-isolation -e ".[dev,postgres]"
+	$(PIP) install -c constraints.txt --no-build-isolation -e ".[dev,postgres,ray]"
 	@touch $@
 
 demo: $(VENV)/.installed

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from widthwise import formats
+    from widthwise.comparing import compare
     from widthwise.config import SearchConfig, load_config
     from widthwise.data import load_data
     from widthwise.engine import Evaluator, evaluate
@@ -39,6 +40,7 @@ _HOME = {  # where each public name lives; imported on first use, so that import
     "UserError": "errors",
     "WidthEvaluator": "widths.evaluator",
     "WidthSpace": "spaces.width",
+    "compare": "comparing",
     "evaluate": "engine",
     "fit": "training",
     "hypervolume": "pareto",
@@ -65,6 +67,7 @@ __all__ = [
     "UserError",
     "WidthEvaluator",
     "WidthSpace",
+    "compare",
     "evaluate",
     "fit",
     "formats",

@@ -111,6 +111,8 @@ FORMATS = [
     {"name": "mxint8", "block_size": 4},
     {"name": "scaled_integer", "width": 4},
     {"name": "binary"},
+    {"name": "ternary"},
+    {"name": "scaled_integer", "width": 5, "per": "channel", "axis": -1},
     {"name": "none"},
 ]
 
@@ -156,8 +158,8 @@ def test_any_space_and_stack_size_equals_one_network_per_candidate(
         torch.testing.assert_close(found[row], scores_of(evaluator, candidate, data.inputs))
 
 
-@pytest.mark.parametrize("weight", FORMATS, ids=lambda fmt: fmt["name"])
-@pytest.mark.parametrize("data_in", FORMATS, ids=lambda fmt: fmt["name"])
+@pytest.mark.parametrize("weight", FORMATS, ids=str)
+@pytest.mark.parametrize("data_in", FORMATS, ids=str)
 def test_mixtures_of_formats_equal_one_network_per_candidate(weight: dict, data_in: dict):
     # in the last layer alone: before another quantiser, floats summed in another order may round otherwise
     graph, data = made("residual")

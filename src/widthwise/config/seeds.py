@@ -103,7 +103,7 @@ def parameters(name: str) -> Mapping[str, str]:
     cls = BY_NAME.get(name)
     if cls is None:
         return {}
-    fields = [field.name for field in dataclasses.fields(cls) if field.init]  # type: ignore[arg-type]
+    fields = [field.name for field in dataclasses.fields(cls) if field.init]
     return {**{field: field for field in fields}, **cls.aliases}
 
 
@@ -173,7 +173,7 @@ def _check_tensor(table: Table, tensor: str, names: Choices, fields: Mapping[str
 
 def _check_required(table: Table, tensor: str, name: str, given: set[str]) -> None:
     cls = BY_NAME[name]
-    for field in dataclasses.fields(cls):  # type: ignore[arg-type]
+    for field in dataclasses.fields(cls):
         fixed = field.name in cls.presets.get(name, {})
         if field.default is dataclasses.MISSING and not fixed and field.name not in given:
             table.fail(f"{tensor}_{field.name}", f"is missing; {name} needs it ({field.metadata['meaning']})")

@@ -17,7 +17,6 @@ from torch.fx.node import map_aggregate
 
 from widthwise.engine.stacks import folded, gather, put, select, stacked, version
 from widthwise.formats.base import Format
-from widthwise.formats.blocks import BlockFormat
 from widthwise.space import IntArray
 
 
@@ -37,7 +36,7 @@ class Quantise:
     @classmethod
     def of(cls, formats: tuple[Format | None, ...]) -> Quantise:
         """The kernel of a slot with these formats."""
-        return cls(formats, tuple(fmt is not None and is_elementwise(fmt) for fmt in formats))
+        return cls(formats, tuple(fmt is not None and fmt.elementwise for fmt in formats))
 
     def __call__(self, stacks: Sequence[Any], picks: Sequence[IntArray], choices: IntArray) -> Tensor:
         (stack,), (pick,) = stacks, picks
@@ -55,11 +54,6 @@ class Quantise:
         if self.elementwise[choice]:
             return fmt.quantize(stack)
         return torch.stack([fmt.quantize(x) for x in stack])
-
-
-def is_elementwise(fmt: Format) -> bool:
-    """Whether each element is rounded by itself, whatever the shape of the tensor."""
-    return not isinstance(fmt, BlockFormat) and bool(np.isfinite(fmt.range).all())
 
 
 @dataclass(frozen=True)
