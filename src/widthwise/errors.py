@@ -17,7 +17,7 @@ def nearest(name: str, allowed: Iterable[str]) -> str | None:
 
 
 def unknown(kind: str, name: object, allowed: Iterable[str], *, where: str = "") -> UserError:
-    """`name` is no known `kind`: the error says where it stood, the nearest right name and all that are allowed."""
+    """`name` is no known `kind`: the error says where it stood, the nearest right name and all allowed."""
     allowed = sorted(allowed)
     close = nearest(str(name), allowed)
     hint = f"did you mean {close}? " if close else ""

@@ -153,7 +153,7 @@ BAD = {
         "seq_block_2: matches no layer by name; did you mean seq_blocks_2?",
     ),
     "unknown type": ("type", {"linaer": LAB}, "linaer: matches no layer by type; did you mean linear?"),
-    "a name by type": ("type", {"seq_blocks_2": LAB}, 'matches no layer by type, but one by name; set by = "name"'),
+    "a name by type": ("type", {"seq_blocks_2": LAB}, 'no layer by type, but one by name; set by = "name"'),
     "a layer that can't be": ("regex", {"output": LAB}, "output: matches no layer by regex"),
     "no choices": (
         "type",
