@@ -72,6 +72,23 @@ name = "grid"
 accuracy.direction = "maximize"
 macs.direction = "minimize"
 """
+ODD = """
+from torch import nn
+
+
+class Odd(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner, self.last = nn.Linear(16, 12), nn.Linear(12, 10)
+
+    def forward(self, x):
+        parts = x.reshape(-1, 4, 16)  # of 64 pixels
+        return self.last(self.inner(parts.mean(dim=1)).relu())[: len(x)]
+
+
+def build():
+    return Odd()
+"""
 CHANCE = 0.2  # of five classes; the report's candidates, which were not trained, had 0.19 and 0.24
 
 
@@ -147,3 +164,23 @@ def test_a_search_that_halves_says_which_trials_were_stopped(run: Run, grid: Pat
     assert "pruned: stopped early, as others do better" in run("trials", "here").out
     states = [trial.state for trial in ww.load_run("here").trials]
     assert sorted(states) == ["complete", "pruned", "pruned", "pruned"]
+
+
+def test_groups_are_shown_without_data(run: Run) -> None:
+    ran = run("inspect", "--model", "resnet8", "--widths")  # whose data, CIFAR-10, isn't here
+    assert ran.status == 0, ran.err
+    assert [line.split()[:2] for line in ran.out.splitlines() if "(out)" in line][:2] == [
+        ["stem.0", "16"],
+        ["block1.conv1", "16"],
+    ]
+    assert "they are outputs of the network" in ran.out
+
+
+def test_data_gives_the_input_that_cannot_be_guessed(run: Run, place: Path) -> None:
+    (place / "odd.py").write_text(ODD)
+    ran = run("inspect", "--model", "odd:build", "--dataset", "digits", "--widths")
+    assert ran.status == 0, ran.err
+    assert "inner" in ran.out
+    without = run("inspect", "--model", "odd:build", "--widths")
+    assert without.status == 2
+    assert "no input shape that it takes could be guessed" in without.err

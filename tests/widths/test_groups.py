@@ -12,6 +12,8 @@ from widthwise.data import load_data
 from widthwise.errors import UserError
 from widthwise.graph import Graph
 from widthwise.models import load_model
+from widthwise.passes.quantize import quantize_transform_pass
+from widthwise.passes.width import redefine_linear_transform_pass
 from widthwise.widths.changes import Change
 from widthwise.widths.finding import find_groups
 from widthwise.widths.rebuild import rebuilt
@@ -150,8 +152,19 @@ def test_a_network_that_cannot_be_followed_says_where_and_what_still_works():
         find_groups(Detached(), torch.randn(4, 16))
     text = str(caught.value)
     assert "can't follow the channels of Detached in cut (Cut)" in text
-    assert "formats can" in text
+    assert text.endswith("its widths can't be changed or searched, but formats can be")
     assert "\n" not in text
+    # which is so, of the lab's pass too
+    graph = Graph(Detached())
+    wider = {"first": {"config": {"name": "output_only", "channel_multiplier": 2}}}
+    keep = {"by": "name", "default": {"config": {"name": None}}}
+    args = {"config": keep | wider, "dummy_in": {"x": torch.randn(4, 16)}}
+    with pytest.raises(UserError, match="its widths can't be changed"):
+        redefine_linear_transform_pass(graph, args)
+    scheme = {"config": {"name": "integer", "data_in_width": 8, "weight_width": 4, "bias_width": 4}}
+    quantised, _ = quantize_transform_pass(graph, keep | {"first": scheme})
+    x = torch.randn(4, 16)
+    assert not torch.equal(quantised.model(x), graph.model(x))
 
 
 def test_finding_leaves_the_network_and_the_random_state():

@@ -47,11 +47,11 @@ def inspect(
     if show_config:
         _print_config(read, output)
         return
-    graph, data = _captured(read)
     if widths:
-        _print_widths(graph, data, output)
-    else:
-        _print_graph(read, graph, data, output)
+        _print_widths(read, output)
+        return
+    graph, data = _captured(read)
+    _print_graph(read, graph, data, output)
 
 
 def _captured(config: SearchConfig) -> tuple[Graph, Data | None]:
@@ -113,11 +113,23 @@ def _print_config(config: SearchConfig, output: Output) -> None:
         output.warn(warning)
 
 
-def _print_widths(graph: Graph, data: Data | None, output: Output) -> None:
+def _print_widths(config: SearchConfig, output: Output) -> None:
+    """The groups; data is only loaded where no input of the network could be guessed."""
+    from widthwise.graph import Graph
+    from widthwise.models import load_model
+    from widthwise.problem import load_dataset
     from widthwise.report.network import fixed_table, group_table
+    from widthwise.widths.example import example_input
     from widthwise.widths.finding import find_groups
 
-    groups = find_groups(graph, data)
+    graph = Graph(load_model(str(config.model), checkpoint=config.load_name, seed=config.seed))
+    try:
+        example = example_input(graph.model)
+    except UserError:
+        if config.dataset is None:
+            raise
+        example = example_input(graph.model, load_dataset(config))
+    groups = find_groups(graph, example)
     output.say("Groups of channels that change together:")
     output.show(group_table(groups))
     if groups.fixed:

@@ -171,8 +171,7 @@ def _dependency_graph(model: nn.Module, example: Sequence[Any]) -> Any:
         place = f" in {entered[-1]}" if entered else ""
         raise UserError(
             f"torch-pruning can't follow the channels of {type(model).__name__}{place}: "
-            f"{describe_error(error)}; widths can't be searched, but formats can, and "
-            "redefine_linear_transform_pass still resizes linear layers by name"
+            f"{describe_error(error)}; its widths can't be changed or searched, but formats can be"
         ) from error
     finally:
         for hook in hooks:
