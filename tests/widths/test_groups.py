@@ -154,12 +154,12 @@ def test_a_network_that_cannot_be_followed_says_where_and_what_still_works():
     assert "can't follow the channels of Detached in cut (Cut)" in text
     assert text.endswith("its widths can't be changed or searched, but formats can be")
     assert "\n" not in text
-    # which is so, of the lab's pass too
+    # which is so: the lab's pass changes nothing either, and formats apply
     graph = Graph(Detached())
     wider = {"first": {"config": {"name": "output_only", "channel_multiplier": 2}}}
     keep = {"by": "name", "default": {"config": {"name": None}}}
     args = {"config": keep | wider, "dummy_in": {"x": torch.randn(4, 16)}}
-    with pytest.raises(UserError, match="its widths can't be changed"):
+    with pytest.raises(UserError, match="first: its 12 outputs can't change"):
         redefine_linear_transform_pass(graph, args)
     scheme = {"config": {"name": "integer", "data_in_width": 8, "weight_width": 4, "bias_width": 4}}
     quantised, _ = quantize_transform_pass(graph, keep | {"first": scheme})
