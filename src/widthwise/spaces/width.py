@@ -59,16 +59,13 @@ class WidthSpace(Space):
     """How many channels each group of a graph may have; groups without a decision stay as they are.
 
     Args:
-        graph: the network. groups: its groups, if found already; else `example` (an input, or data to
-        take one
-            from) helps to find them.
-        by: "all": one decision for all groups; else one each, and keys select them by the "name" of a
-        layer that
-            makes their channels, by its "type", or by a "regex" that matches the node's whole name.
+        graph: the network. groups: its groups, if found already; else `example` (an input, or data to take
+            one from) helps to find them.
+        by: "all": one decision for all groups; else one each, and keys select them by the "name" of a layer
+            that makes their channels, by its "type", or by a "regex" that matches the node's whole name.
         multipliers, sizes: what may be chosen, as factors of the group's size or as numbers of channels: a
             sequence for every group, or one for each key; "default" is for the groups that no key selects.
-        round_to: sizes from multipliers are rounded to the nearest multiple. minimum, maximum: bounds of
-        sizes.
+        round_to: sizes from multipliers are rounded to the nearest multiple. minimum, maximum: bounds.
 
     Raises UserError for multipliers that give no channels, unknown groups, and sizes that a group can't have.
     """

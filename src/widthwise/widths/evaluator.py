@@ -45,11 +45,9 @@ class WidthEvaluator:
         mode: "scratch": trained from the seed. "inherit": cut out of the network or grown from it, then
             fine-tuned. "supernet": slices of one network of the largest widths, trained once for all of them.
         settings: how candidates (or the supernet) are trained. repeats: seeds that each is trained with;
-        metrics
-            are then means, and NAME_spread their standard deviations.
+            metrics are then means, and NAME_spread their standard deviations.
         importance: what shrinking keeps. halving: stops candidates of a batch early, by all `objectives`
-        (names of
-            metrics in `metrics`, by default all of them): they count as pruned.
+            (names of metrics in `metrics`, by default all of them): they count as pruned.
         loader: the part of the data to judge on; samples: only the first so many.
 
     A candidate whose training diverges fails alone, with the epoch and the loss.
