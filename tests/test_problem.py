@@ -12,8 +12,9 @@ import torch
 import widthwise as ww
 from widthwise.config import load_config
 from widthwise.errors import UserError
+from widthwise.launch import run_name
 from widthwise.pareto import nondominated
-from widthwise.problem import load_problem, run_name
+from widthwise.problem import load_problem
 
 LAB = {
     "model": "jsc-three-linear",

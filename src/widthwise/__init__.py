@@ -13,9 +13,10 @@ if TYPE_CHECKING:
     from widthwise.engine import Evaluator, evaluate
     from widthwise.errors import UserError
     from widthwise.graph import Graph
+    from widthwise.launch import search
     from widthwise.models import load_checkpoint, load_model, save_checkpoint
     from widthwise.pareto import hypervolume
-    from widthwise.problem import load_run, search
+    from widthwise.run_folder import load_run
     from widthwise.scheme import Scheme
     from widthwise.space import Decision, Space
     from widthwise.spaces.quantisation import QuantisationSpace
@@ -48,10 +49,10 @@ _HOME = {  # where each public name lives; imported on first use, so that import
     "load_config": "config",
     "load_data": "data",
     "load_model": "models",
-    "load_run": "problem",
+    "load_run": "run_folder",
     "resize": "widths.resize",
     "save_checkpoint": "models",
-    "search": "problem",
+    "search": "launch",
     "strategy": "strategies",
 }
 

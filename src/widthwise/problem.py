@@ -1,12 +1,10 @@
-"""Problems: from a config to all parts of a search, and the search itself."""
+"""Problems: from a config to all parts of a search."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -14,20 +12,16 @@ import torch
 from widthwise.aim import Aim
 from widthwise.config import QuantisationSearch, SearchConfig, load_config
 from widthwise.data import Data, load_data
-from widthwise.distributed.problem import judge_of
 from widthwise.engine import Evaluator, evaluate
 from widthwise.errors import UserError
 from widthwise.fingerprint import fingerprint, hash_batches, hash_value, hash_weights
 from widthwise.graph import Graph
-from widthwise.limits import Limits, Progress
-from widthwise.models import check_data_fits_model, load_model, save_checkpoint
-from widthwise.run_folder import CONFIG, Run, load_run, resume_run, start_run
-from widthwise.searching import Keep, run_search
+from widthwise.models import check_data_fits_model, load_model
+from widthwise.run_folder import CONFIG
 from widthwise.space import FloatArray, IntArray
 from widthwise.spaces.quantisation import QuantisationSpace
 from widthwise.store import StudyRecord
 from widthwise.strategies import Strategy, strategy
-from widthwise.study import Study
 from widthwise.training.settings import check_device
 from widthwise.weights import is_untrained
 from widthwise.widths.evaluator import WidthEvaluator
@@ -44,10 +38,7 @@ ALWAYS_OF_WIDTHS = ("accuracy", "loss", "parameters", "macs")
 BATCH_FLOPS = 2e11  # what evaluating one batch may take before it is stored: a few seconds
 PRUNING_BATCH = 64
 TRAINED_EACH = 4  # candidates that each of several workers trains in a batch
-RUNS = Path("runs")
 WEIGHTS = "weights.safetensors"  # in a run folder: the network that was searched, as it was
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,113 +212,6 @@ def device_of(config: SearchConfig) -> str:
     return "cuda" if config.accelerator in ("gpu", "auto") and torch.cuda.is_available() else "cpu"
 
 
-def search(
-    model: nn.Module | str | None,
-    data: Data | str | None,
-    config: SearchConfig | str | Path | Mapping[str, Any],
-    *,
-    out: str | Path | None = None,
-    resume: bool = False,
-    force_new: bool | None = None,
-    storage: str | None = None,
-    keep: Keep = "all",
-    prune: bool = False,
-    limits: Limits | None = None,
-    memory: int | None = None,
-    ray: str | None = None,
-    gpus: float | None = None,
-    progress: Callable[[Progress], None] | None = None,
-    started: Callable[[Run, Problem], None] | None = None,
-) -> Study:
-    """Searches, and keeps everything in a run folder: the resolved config, weights, every trial, the front.
-
-    Args:
-        model, data: a network and a data module, or names; None takes those of the config.
-        config: a path, nested mappings or a SearchConfig, in the lab's schema.
-        out: the run folder; by default the next free one under runs/. An existing run is an error, unless
-            `resume` goes on with it or `force_new` starts another beside it.
-        storage: URL of a database to keep the trials in. keep: "front" writes only trials of the front.
-        prune: stop a candidate once it can't reach the front any more; the front stays the same.
-        limits: by default those of the config. memory: bytes that evaluating may take.
-        ray: "local" or a cluster's address: candidates are evaluated by Ray's workers, with `gpus` of a GPU
-            each. Without it the config's n_jobs says how many processes of this machine do that.
-        progress, started: told how far it is, and when the run folder is there.
-
-    Raises UserError; what was stored before is kept.
-    """
-    names = {"model": model, "dataset": data}
-    given = {key: value for key, value in names.items() if isinstance(value, str)}
-    loaded = load_config(config, given)
-    problem = load_problem(
-        loaded,
-        model=None if isinstance(model, str) else model,
-        data=None if isinstance(data, str) else data,
-        memory=memory,
-    )
-    folder = Path(out) if out is not None else RUNS / run_name(loaded)
-    if force_new is None:
-        force_new = out is None and not resume
-    stops = limits or config_limits(loaded)
-    _check_halving(problem, stops)
-    with judge_of(problem, ray=ray, gpus=gpus, trial_timeout=stops.trial_timeout, prune=prune) as judging:
-        judge, workers = judging
-        record = problem.record(folder.name)
-        proposer = problem.strategy()
-        if workers:  # they are ended when a trial takes too long; nothing here has to be
-            stops = replace(stops, trial_timeout=None)
-        size = problem.batch_size_with(prune=prune, workers=workers, natural=proposer.batch)
-        opened = (
-            resume_run(folder, dict(record.fingerprint), storage=storage)
-            if resume
-            else start_run(folder, record, storage=storage, force_new=force_new)
-        )
-        with opened as run:
-            _keep_weights(problem, run.path / WEIGHTS)
-            if started is not None:
-                started(run, problem)
-            return run_search(
-                proposer,
-                judge,
-                run.writer,
-                limits=stops,
-                keep=keep,
-                prune=prune,
-                batch_size=size if stops.trial_timeout is None else None,
-                progress=progress,
-                saved=run.save,
-            )
-
-
-def _check_halving(problem: Problem, stops: Limits) -> None:
-    """Raises UserError where candidates that are to be compared on little training would be alone."""
-    judge = problem.evaluator
-    if isinstance(judge, WidthEvaluator) and judge.halving is not None and stops.trial_timeout is not None:
-        raise UserError(
-            "halving trains candidates together, so none has a time of its own; leave out trial_timeout"
-        )
-
-
-def _keep_weights(problem: Problem, path: Path) -> None:
-    """The network's weights beside its trials: the file that they came from may change."""
-    if path.exists():
-        return
-    try:
-        save_checkpoint(problem.network, path)
-    except UserError as error:  # the search needs them no more
-        logger.warning("%s", error)
-
-
-def config_limits(config: SearchConfig) -> Limits:
-    """When the config says that its search stops."""
-    return Limits(trials=config.search.trials, timeout=config.search.timeout)
-
-
-def run_name(config: SearchConfig) -> str:
-    """What the run folder of a config is called: after its file, or else its model."""
-    source = Path(config.source)
-    return source.stem if source.suffix == ".toml" else (config.model or "search").replace(":", ".")
-
-
 def _quantisation_parts(
     config: SearchConfig, graph: Graph, data: Data, metrics: tuple[str, ...], memory: int | None
 ) -> tuple[QuantisationSpace, Evaluator]:
@@ -381,16 +265,3 @@ def _named(config: SearchConfig, key: str) -> str:
     if name is None:
         raise UserError(f"{config.source}: {key}: is missing; set it in the config or give --{key}")
     return name
-
-
-__all__ = [
-    "Problem",
-    "config_limits",
-    "device_of",
-    "load_dataset",
-    "load_problem",
-    "load_run",
-    "problem_of_run",
-    "run_name",
-    "search",
-]

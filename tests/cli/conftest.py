@@ -2,27 +2,13 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from running import Ran, Run
 
 from widthwise.cli import main
 from widthwise.config import example_text
-
-
-@dataclass(frozen=True)
-class Ran:
-    """How a command ended."""
-
-    status: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Ran]
 
 
 @pytest.fixture
@@ -52,12 +38,3 @@ def demo(place: Path) -> Path:
     """The demo's config as demo.toml."""
     (place / "demo.toml").write_text(example_text("jsc-tiny"))
     return place / "demo.toml"
-
-
-def files_in(folder: Path) -> dict[str, int]:
-    """All files under the folder with their sizes."""
-    return {
-        os.fspath(path.relative_to(folder)): path.stat().st_size
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from running import Run, files_in
 
 import widthwise as ww
-from conftest import Run, files_in
 from widthwise.formats import FORMATS
 
 

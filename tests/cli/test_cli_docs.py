@@ -6,8 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-
-from conftest import Run
+from running import Run
 
 ROOT = Path(__file__).parents[2]
 PAGES = ("README.md", "docs/cli.md")

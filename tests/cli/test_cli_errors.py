@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from running import Run, files_in
 
 import widthwise as ww
-from conftest import Run, files_in
 
 Prepare = Callable[[Path], None]
 
@@ -271,6 +271,6 @@ def test_what_nobody_expected_is_raised_with_its_traceback(
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("widthwise.problem.load_problem", broken)
+    monkeypatch.setattr("widthwise.launch.load_problem", broken)
     with pytest.raises(ZeroDivisionError):
         run("search", demo)

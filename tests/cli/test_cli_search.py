@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from running import Run, files_in
 
 import widthwise as ww
-from conftest import Run, files_in
 
 FAST = ("--set", "max_epochs=3")
 

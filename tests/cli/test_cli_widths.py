@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from running import Run
 
 import widthwise as ww
-from conftest import Run
 
 GRID = """
 model = "jsc-three-linear"

@@ -151,7 +151,7 @@ def run(
 ) -> tuple[Study, Problem]:
     """Search in a folder, with what is printed before and while it runs."""
     from widthwise.cli.training import train_first
-    from widthwise.problem import search as search_problem
+    from widthwise.launch import search as search_problem
     from widthwise.report.progress import SearchProgress
 
     if rule is not None:

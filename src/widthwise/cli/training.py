@@ -242,7 +242,8 @@ def _test_run(
 ) -> dict[str, dict[str, float]]:
     """The network of a run, in float or as a trial has it."""
     from widthwise.engine import evaluate
-    from widthwise.problem import device_of, load_run, problem_of_run
+    from widthwise.problem import device_of, problem_of_run
+    from widthwise.run_folder import load_run
 
     options.check_device(device)
     study = load_run(run)

@@ -1,0 +1,135 @@
+"""Launching a search: from a config to a finished study in a run folder."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from widthwise.config import SearchConfig, load_config
+from widthwise.data import Data
+from widthwise.distributed.problem import judge_of
+from widthwise.errors import UserError
+from widthwise.limits import Limits, Progress
+from widthwise.models import save_checkpoint
+from widthwise.problem import WEIGHTS, Problem, load_problem
+from widthwise.run_folder import Run, resume_run, start_run
+from widthwise.searching import Keep, run_search
+from widthwise.study import Study
+from widthwise.widths.evaluator import WidthEvaluator
+
+if TYPE_CHECKING:
+    from torch import nn
+
+RUNS = Path("runs")
+
+logger = logging.getLogger(__name__)
+
+
+def search(
+    model: nn.Module | str | None,
+    data: Data | str | None,
+    config: SearchConfig | str | Path | Mapping[str, Any],
+    *,
+    out: str | Path | None = None,
+    resume: bool = False,
+    force_new: bool | None = None,
+    storage: str | None = None,
+    keep: Keep = "all",
+    prune: bool = False,
+    limits: Limits | None = None,
+    memory: int | None = None,
+    ray: str | None = None,
+    gpus: float | None = None,
+    progress: Callable[[Progress], None] | None = None,
+    started: Callable[[Run, Problem], None] | None = None,
+) -> Study:
+    """Searches, and keeps everything in a run folder: the resolved config, weights, every trial, the front.
+
+    Args:
+        model, data: a network and a data module, or names; None takes those of the config.
+        config: a path, nested mappings or a SearchConfig, in the lab's schema.
+        out: the run folder; by default the next free one under runs/. An existing run is an error, unless
+            `resume` goes on with it or `force_new` starts another beside it.
+        storage: URL of a database to keep the trials in. keep: "front" writes only trials of the front.
+        prune: stop a candidate once it can't reach the front any more; the front stays the same.
+        limits: by default those of the config. memory: bytes that evaluating may take.
+        ray: "local" or a cluster's address: candidates are evaluated by Ray's workers, with `gpus` of a GPU
+            each. Without it the config's n_jobs says how many processes of this machine do that.
+        progress, started: told how far it is, and when the run folder is there.
+
+    Raises UserError; what was stored before is kept.
+    """
+    names = {"model": model, "dataset": data}
+    given = {key: value for key, value in names.items() if isinstance(value, str)}
+    loaded = load_config(config, given)
+    problem = load_problem(
+        loaded,
+        model=None if isinstance(model, str) else model,
+        data=None if isinstance(data, str) else data,
+        memory=memory,
+    )
+    folder = Path(out) if out is not None else RUNS / run_name(loaded)
+    if force_new is None:
+        force_new = out is None and not resume
+    stops = limits or config_limits(loaded)
+    _check_halving(problem, stops)
+    with judge_of(problem, ray=ray, gpus=gpus, trial_timeout=stops.trial_timeout, prune=prune) as judging:
+        judge, workers = judging
+        record = problem.record(folder.name)
+        proposer = problem.strategy()
+        if workers:  # they are ended when a trial takes too long; nothing here has to be
+            stops = replace(stops, trial_timeout=None)
+        size = problem.batch_size_with(prune=prune, workers=workers, natural=proposer.batch)
+        opened = (
+            resume_run(folder, dict(record.fingerprint), storage=storage)
+            if resume
+            else start_run(folder, record, storage=storage, force_new=force_new)
+        )
+        with opened as run:
+            _keep_weights(problem, run.path / WEIGHTS)
+            if started is not None:
+                started(run, problem)
+            return run_search(
+                proposer,
+                judge,
+                run.writer,
+                limits=stops,
+                keep=keep,
+                prune=prune,
+                batch_size=size if stops.trial_timeout is None else None,
+                progress=progress,
+                saved=run.save,
+            )
+
+
+def _check_halving(problem: Problem, stops: Limits) -> None:
+    """Raises UserError where candidates that are to be compared on little training would be alone."""
+    judge = problem.evaluator
+    if isinstance(judge, WidthEvaluator) and judge.halving is not None and stops.trial_timeout is not None:
+        raise UserError(
+            "halving trains candidates together, so none has a time of its own; leave out trial_timeout"
+        )
+
+
+def _keep_weights(problem: Problem, path: Path) -> None:
+    """The network's weights beside its trials: the file that they came from may change."""
+    if path.exists():
+        return
+    try:
+        save_checkpoint(problem.network, path)
+    except UserError as error:  # the search needs them no more
+        logger.warning("%s", error)
+
+
+def config_limits(config: SearchConfig) -> Limits:
+    """When the config says that its search stops."""
+    return Limits(trials=config.search.trials, timeout=config.search.timeout)
+
+
+def run_name(config: SearchConfig) -> str:
+    """What the run folder of a config is called: after its file, or else its model."""
+    source = Path(config.source)
+    return source.stem if source.suffix == ".toml" else (config.model or "search").replace(":", ".")
