@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,10 @@ from hypothesis import settings
 # the machine may be shared and slow: examples are limited by number, not by time
 settings.register_profile("widthwise", deadline=None, max_examples=50, derandomize=True)
 settings.load_profile("widthwise")
+
+# a shell starts what runs in its background deaf to Ctrl-C, and so would be what the tests interrupt
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

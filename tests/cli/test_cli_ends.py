@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from threading import Timer
 
 import pytest
 
@@ -162,11 +163,14 @@ def test_training_that_is_stopped_leaves_its_best_weights(demo: Path) -> None:
         command, cwd=demo.parent, stdout=subprocess.PIPE, text=True, env=environment
     ) as process:
         assert process.stdout is not None
+        deaf = Timer(60, process.kill)  # a process that doesn't listen must not hold up all other tests
+        deaf.start()
         for line in process.stdout:
             if line.startswith("epoch   10"):
                 process.send_signal(signal.SIGINT)
                 break
         rest = process.stdout.read()
+        deaf.cancel()
     assert process.returncode == 130
     assert "Stopped by Ctrl-C; the best weights so far are in w.safetensors" in rest
     ww.load_model("jsc-tiny", checkpoint=demo.parent / "w.safetensors")
