@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -100,6 +101,20 @@ def test_what_workers_cant_do_is_one_line(workers):
         UserError, match=r"--ray local: has no machine that fits a worker \(1 CPU, 0.5 GPUs\)"
     ):
         RayWorkers(Build("x:y"), address="local", gpus=0.5)
+
+
+def test_an_address_where_nobody_answers_is_one_line():
+    from widthwise.distributed.cluster import check_reachable
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        check_reachable(f"127.0.0.1:{port}")
+        check_reachable(f"ray://127.0.0.1:{port}")
+    with pytest.raises(UserError, match=rf"--ray 127.0.0.1:{port}: can't be reached \(ConnectionRefused"):
+        check_reachable(f"127.0.0.1:{port}")
+    for address in ("", "here", "here:", ":1", "here:port", "here:99999"):
+        with pytest.raises(UserError, match="is no address; give local, auto, HOST:6379"):
+            check_reachable(address)
 
 
 @pytest.mark.slow

@@ -112,11 +112,18 @@ def _names(arrays: dict[str, NDArray[Any]], key: str, count: int | None, path: P
 def _scaler(arrays: dict[str, NDArray[Any]], shape: tuple[int, ...], path: Path) -> Scaler | None:
     if not {"scaler_mean", "scaler_scale"} <= arrays.keys():
         return None
-    mean, scale = (arrays[key].astype(np.float32) for key in ("scaler_mean", "scaler_scale"))
-    if mean.shape != shape or scale.shape != shape or not np.isfinite(mean).all() or not (scale > 0).all():
+    found = arrays["scaler_mean"], arrays["scaler_scale"]
+    if not all(array.dtype.kind in "iuf" for array in found):
+        raise UserError(
+            f"{path}: scaler_mean and scaler_scale hold no real numbers; store numbers or neither"
+        )
+    with np.errstate(over="ignore"):  # too large for float32 becomes infinite, which is reported
+        mean, scale = (array.astype(np.float32) for array in found)
+    finite = bool(np.isfinite(mean).all() and np.isfinite(scale).all())
+    if mean.shape != shape or scale.shape != shape or not finite or not (scale > 0).all():
         raise UserError(
             f"{path}: scaler_mean {list(mean.shape)} and scaler_scale {list(scale.shape)} don't standardise "
-            f"samples of shape {list(shape)}; both have that shape, and every scale is above 0"
+            f"samples of shape {list(shape)}; both have that shape, are finite, and every scale is above 0"
         )
     return Scaler(mean, scale)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import socket
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +19,7 @@ from widthwise.importing import describe_error
 from widthwise.space import IntArray
 
 PATIENCE = 5.0  # seconds between two looks at what the cluster has while nothing happens
+CONNECTING = 10.0  # seconds to reach a cluster
 
 logger = logging.getLogger(__name__)
 
@@ -113,7 +116,10 @@ class RayWorkers:
     def _connect(self, address: str) -> None:
         options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
         if address == "local":
+            os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is reported to anybody
             options |= {"include_dashboard": False, "num_cpus": self._jobs}
+        elif address != "auto":
+            check_reachable(address)
         try:
             self._ray.init(address=address, **options)
         except Exception as error:  # Ray raises nearly anything
@@ -163,6 +169,19 @@ class RayWorkers:
             if self._failed_starts >= FAILED_STARTS:
                 raise UserError(f"workers of Ray end while they start: {describe_error(error)}")
         self.refresh()
+
+
+def check_reachable(address: str) -> None:
+    """Raises UserError where nobody answers at the address: Ray itself would try for many minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdigit() or not 0 < int(port) < 2**16:
+        raise UserError(f"--ray {address}: is no address; give local, auto, HOST:6379 or ray://HOST:10001")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECTING).close()
+    except (OSError, UnicodeError) as error:
+        raise UserError(
+            f"--ray {address}: can't be reached ({describe_error(error)}); start it with ray start --head"
+        ) from None
 
 
 def import_ray() -> Any:

@@ -1,0 +1,211 @@
+"""Inputs that nobody meant, and what reads them: every answer has to be a result or one line of error.
+
+Shared by the tests and benchmarks/fuzz.py. A target draws an input, writes it into a folder, has it read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from safetensors.torch import save
+
+from widthwise.cli import main
+from widthwise.config import example_text, load_config
+from widthwise.data import load_data
+from widthwise.errors import UserError
+from widthwise.models import load_checkpoint, load_model
+
+Target = Callable[[st.DataObject, Path], None]
+STATUSES = (0, 1, 2)  # done, done but all trials failed, an error on one line
+WORDS = r"NA nan inf -1 1e999 [ ]] { \" ''' = , true default integer name ../../x my:code <script> \0 \n"
+BYTES = [*WORDS.encode().split(), b"9" * 40, b"\0", b"\xff\xfe", b"\n", "\u2028".encode()]
+
+
+def answered(run: Callable[[], Any]) -> bool:
+    """Whether there was a result; a UserError of one line is the only other answer allowed."""
+    try:
+        run()
+    except UserError as found:
+        said = str(found)
+    else:
+        return True
+    assert len(said.splitlines()) == 1, f"not one line: {said!r}"
+    return False
+
+
+@st.composite
+def spoilt(draw: st.DrawFn, content: bytes) -> bytes:
+    """The content with a few bytes changed, put in, cut out or doubled; or something else entirely."""
+    if draw(st.integers(0, 9)) == 0:
+        return draw(st.binary(max_size=300))
+    for _ in range(draw(st.integers(1, 4))):
+        at = draw(st.integers(0, max(len(content) - 1, 0)))
+        length = draw(st.sampled_from([0, 1, 1, 2, 4, 8, 40, 10**6]))
+        new = draw(
+            st.sampled_from(BYTES) | st.binary(max_size=8) | st.just(content[at : at + 40]) | st.just(b"")
+        )
+        content = content[:at] + new + content[at + length :]
+    return content
+
+
+def read_config(data: st.DataObject, folder: Path) -> None:
+    """A TOML file of a config."""
+    path = folder / "config.toml"
+    path.write_bytes(data.draw(spoilt(example_text("jsc-tiny").encode())))
+    answered(lambda: load_config(path))
+
+
+def read_npz(data: st.DataObject, folder: Path) -> None:
+    """An .npz file of samples: spoilt, or whole with arrays that are no samples."""
+    buffer = io.BytesIO()
+    if data.draw(st.booleans()):
+        names = st.sampled_from(
+            ["X", "y", "x", "labels", "feature_names", "class_names", "scaler_mean", "scaler_scale"]
+        )
+        np.savez(buffer, **data.draw(st.dictionaries(names, any_array(), max_size=5)))
+        content = buffer.getvalue()
+    else:
+        x, y = samples()
+        np.savez(buffer, X=x, y=y)
+        content = data.draw(spoilt(buffer.getvalue()))
+    _read_data(content, folder / "data.npz", data)
+
+
+def read_csv(data: st.DataObject, folder: Path) -> None:
+    """A .csv file of samples."""
+    x, y = samples()
+    table = pd.DataFrame(x[:12]).add_prefix("f").assign(label=y[:12])
+    _read_data(data.draw(spoilt(table.to_csv(index=False).encode())), folder / "data.csv", data)
+
+
+def read_parquet(data: st.DataObject, folder: Path) -> None:
+    """A .parquet file of samples."""
+    _read_data(data.draw(spoilt(parquet())), folder / "data.parquet", data)
+
+
+def _read_data(content: bytes, path: Path, data: st.DataObject) -> None:
+    path.write_bytes(content)
+    standardise = data.draw(st.sampled_from([None, "train", "reference", "none"]))
+
+    def read() -> None:
+        for x, y in load_data(path, standardise=standardise).train_dataloader():
+            assert x.dtype == torch.float32
+            assert x.isfinite().all()
+            assert len(x) == len(y)
+
+    answered(read)
+
+
+def read_checkpoint(data: st.DataObject, folder: Path) -> None:
+    """Weights in any of the types; after an error the network is as it was."""
+    ending = data.draw(st.sampled_from([".safetensors", ".npz", ".pt", ".ckpt"]))
+    path = folder / f"weights{ending}"
+    path.write_bytes(data.draw(spoilt(checkpoints()[ending])))
+    model = load_model("jsc-tiny")
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    if not answered(lambda: load_checkpoint(model, path)):
+        assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
+    assert all(tensor.isfinite().all() for tensor in model.state_dict().values())
+
+
+COMMANDS = "search train test inspect init formats compare importance runs trials report export rm demo"
+OPTIONS = (
+    "--model --dataset --load --trials --timeout --strategy --seed --out --storage --keep --memory --device "
+    "--max-failures --trial-timeout --set --pick --format --jobs --ray --gpus --trial --metrics --part "
+    "--epochs --lr --run --seeds --budget --batch --strategies"
+)
+FLAGS = (
+    "--resume --force-new --prune --untrusted --json --quiet --help --version --csv --config --widths "
+    "--no-such-option"
+)
+VALUES = (
+    "0 -1 1 3 nan inf -inf 1e999 tpe grid jsc jsc-tiny demo.toml broken.toml no/such/file . cpu csv "
+    "model=jsc-tiny search=3 a.b.c=1 knee my:code ../x <script> größe [2, 2GiB accuracy sqlite:///x "
+    "postgresql:// \x1b[31m"
+)
+SPACED = ["", "9" * 30, "best accuracy with", "a\nb"]
+MISSPELT = "[search]\n= 3\n"
+
+
+def run_command(data: st.DataObject, folder: Path) -> None:
+    """A command line, in the folder; those that could work are kept from searching for long."""
+    (folder / "demo.toml").write_text(example_text("jsc-tiny"), encoding="utf-8")
+    (folder / "broken.toml").write_text(MISSPELT, encoding="utf-8")
+    words = st.sampled_from([*VALUES.split(), *SPACED]) | st.text(
+        st.characters(exclude_categories=["Cs"]), max_size=8
+    )
+    pairs = st.tuples(st.sampled_from(OPTIONS.split()), words).map(list)
+    single = st.sampled_from(FLAGS.split()).map(lambda flag: [flag]) | words.map(lambda word: [word])
+    command = [data.draw(st.sampled_from(COMMANDS.split()) | words)]
+    drawn = data.draw(st.lists(pairs | single, min_size=1, max_size=4))
+    arguments = [*command, *(word.replace("\0", "") for group in drawn for word in group)]
+    if command == ["demo"]:  # takes no options, and trains
+        arguments.append("--no-such-option")
+    short = {"search": ["--trials", "2", "--timeout", "5"], "train": ["--epochs", "1"]}
+    said = io.StringIO()
+    with contextlib.redirect_stderr(said):
+        status = main([*arguments, *short.get(command[0], [])])
+    lines = said.getvalue().splitlines()
+    assert status in STATUSES, f"{arguments} ended with {status}"
+    errors = [number for number, line in enumerate(lines) if line.startswith("error: ")]
+    assert errors == ([len(lines) - 1] if status == 2 else []), f"{arguments} said {lines}"
+
+
+TARGETS: dict[str, Target] = {
+    "config": read_config,
+    "npz": read_npz,
+    "csv": read_csv,
+    "parquet": read_parquet,
+    "checkpoint": read_checkpoint,
+    "command line": run_command,
+}
+
+
+def any_array() -> st.SearchStrategy[Any]:
+    """Small arrays of any type without Python objects."""
+    types = st.sampled_from(["f4", "f8", "i8", "u1", "?", "c8", "U3", "S2", "M8[s]", "f2", "i4,f4"])
+    return types.flatmap(
+        lambda kind: arrays.arrays(kind, arrays.array_shapes(min_dims=0, max_dims=3, min_side=0))
+    )
+
+
+@cache
+def samples() -> tuple[Any, Any]:
+    """Forty of three classes."""
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(40, 3)).astype("f4"), np.arange(40) % 3
+
+
+@cache
+def parquet() -> bytes:
+    """The same as a file."""
+    x, y = samples()
+    buffer = io.BytesIO()
+    pd.DataFrame(x[:12]).add_prefix("f").assign(label=y[:12]).to_parquet(buffer)
+    return buffer.getvalue()
+
+
+@cache
+def checkpoints() -> dict[str, bytes]:
+    """Weights of the smallest network, by file type."""
+    tensors = dict(load_model("jsc-tiny").state_dict())
+    plain, lightning, npz = io.BytesIO(), io.BytesIO(), io.BytesIO()
+    torch.save(tensors, plain)
+    torch.save({"state_dict": {f"model.{name}": tensor for name, tensor in tensors.items()}}, lightning)
+    np.savez(npz, **{name: tensor.numpy() for name, tensor in tensors.items()})
+    return {
+        ".safetensors": save(tensors),
+        ".npz": npz.getvalue(),
+        ".pt": plain.getvalue(),
+        ".ckpt": lightning.getvalue(),
+    }

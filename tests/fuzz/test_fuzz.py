@@ -1,0 +1,30 @@
+"""Any input gives a result or one line of error: a few hundred here, benchmarks/fuzz.py tries many more."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from fuzzing import TARGETS
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+EXAMPLES = {"command line": 40}
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_every_answer_is_a_result_or_one_line(name: str, tmp_path: Path, monkeypatch, capfd):
+    folder = tmp_path / "place"
+
+    @settings(max_examples=EXAMPLES.get(name, 150), suppress_health_check=list(HealthCheck))
+    @given(st.data())
+    def every_input(data: st.DataObject) -> None:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        monkeypatch.chdir(folder)
+        TARGETS[name](data, folder)
+        out_and_err = capfd.readouterr()
+        assert "Traceback" not in out_and_err.err
+
+    every_input()
