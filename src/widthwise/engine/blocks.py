@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import inspect
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -11,6 +12,8 @@ import torch
 from torch import Tensor
 
 from widthwise.errors import UserError
+from widthwise.graph import Graph
+from widthwise.passes.inputs import LABELS
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,11 +37,19 @@ class Block:
 
 
 def read_blocks(
-    loader: Iterable[Any], *, samples: int, device: str = "cpu", most: int | None = None
+    loader: Iterable[Any],
+    *,
+    samples: int,
+    device: str = "cpu",
+    most: int | None = None,
+    names: Sequence[str] = (),
 ) -> Iterator[Block]:
-    """The loader's samples in blocks of `samples`, the last may be smaller; at most `most` of them."""
+    """The loader's samples in blocks of `samples`, the last may be smaller; at most `most` of them.
+
+    `names` are those of the network's inputs, which batches that have names are ordered by.
+    """
     held: list[Block] = []
-    for block in _limited((_as_block(batch, device) for batch in loader), most):
+    for block in _limited((_as_block(batch, device, names) for batch in loader), most):
         held.append(block)
         while sum(map(len, held)) >= samples:
             whole = _joined(held)
@@ -48,9 +59,18 @@ def read_blocks(
         yield _joined(held)
 
 
-def first_block(loader: Iterable[Any], *, samples: int, device: str = "cpu") -> Block:
+def input_names(graph: Graph) -> tuple[str, ...]:
+    """The names of a network's inputs, in order."""
+    if graph.capture == "fx":
+        return tuple(str(node.target) for node in graph.fx_graph.nodes if node.op == "placeholder")
+    return tuple(inspect.signature(graph.model.forward).parameters)
+
+
+def first_block(
+    loader: Iterable[Any], *, samples: int, device: str = "cpu", names: Sequence[str] = ()
+) -> Block:
     """The first samples of a loader; raises UserError where it has none."""
-    for block in islice(read_blocks(loader, samples=samples, device=device), 1):
+    for block in islice(read_blocks(loader, samples=samples, device=device, names=names), 1):
         return block
     raise UserError("the data has no samples to judge networks on; give the split a share")
 
@@ -67,18 +87,35 @@ def _limited(blocks: Iterable[Block], most: int | None) -> Iterator[Block]:
         yield block
 
 
-def _as_block(batch: Any, device: str) -> Block:
+def _as_block(batch: Any, device: str, names: Sequence[str]) -> Block:
     inputs: list[Any]
     if isinstance(batch, Mapping):  # as Hugging Face's collators give it
-        inputs = [value for key, value in batch.items() if key not in ("label", "labels")]
-        labels = batch.get("labels", batch.get("label"))
+        inputs = _in_order({key: value for key, value in batch.items() if key not in LABELS}, names)
+        labels = next((batch[key] for key in LABELS if key in batch), None)
     else:
         *inputs, labels = batch
         if len(inputs) == 1 and isinstance(inputs[0], tuple | list):
             inputs = list(inputs[0])
     if not isinstance(labels, Tensor) or not all(isinstance(x, Tensor) for x in inputs) or not inputs:
         raise UserError("the data's batches are no tensors (x, y); give loaders of batches x [n, ...], y [n]")
-    return Block(tuple(x.to(device) for x in inputs), labels.to(device))
+    if labels.ndim != 1 or labels.is_floating_point():
+        kind = str(labels.dtype).removeprefix("torch.")
+        raise UserError(
+            f"the data's labels are {kind} of shape {list(labels.shape)}; give whole numbers [n], the class "
+            "of each sample"
+        )
+    return Block(tuple(x.to(device) for x in inputs), labels.to(device, torch.int64))
+
+
+def _in_order(given: Mapping[str, Any], names: Sequence[str]) -> list[Any]:
+    """Inputs in the order of the network's; as they come where their names are others."""
+    if not set(given) <= set(names):
+        return list(given.values())
+    taken = [name for name in names if name in given]
+    for name, expected in zip(taken, names, strict=False):
+        if name != expected:
+            raise UserError(f"the data's batches hold {name}, but not {expected}, which comes before it")
+    return [given[name] for name in taken]
 
 
 def _joined(blocks: list[Block]) -> Block:

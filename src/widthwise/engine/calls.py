@@ -105,6 +105,8 @@ def _keeps_samples_apart(
             return False
     elif not isinstance(call, nn.Module) and kind not in POOLING | MAX_POOLING:
         return False  # a function of parameters, whose samples are not its first argument's alone
+    elif kind.startswith("batch_norm") and getattr(call, "running_mean", None) is None:
+        return False  # normalises by the batch that it is given
     return isinstance(value, Tensor) and example.ndim > 1 and len(example) == len(value)
 
 

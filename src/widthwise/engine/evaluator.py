@@ -13,8 +13,9 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from widthwise.data import Data
-from widthwise.engine.blocks import Block, first_block, read_blocks
+from widthwise.engine.blocks import Block, first_block, input_names, read_blocks
 from widthwise.engine.costs import Costs
+from widthwise.engine.in_place import CannotShareError
 from widthwise.engine.memo import Memo
 from widthwise.engine.memory import default_budget, shares
 from widthwise.engine.passes import PassPerCandidate
@@ -81,7 +82,10 @@ class Evaluator:
         self.count = Count()
         self.memory = default_budget(device) if memory is None else memory
         slots = fixed_slots(self.graph) if space is None else space.slots
-        calibration = first_block(self._calibration_loader(), samples=CALIBRATION_SAMPLES, device=device)
+        self.inputs = input_names(self.graph)
+        calibration = first_block(
+            self._calibration_loader(), samples=CALIBRATION_SAMPLES, device=device, names=self.inputs
+        )
         self._prepare(slots, calibration, compare_to)
         self.others = {
             name: torchmetrics_accumulator(name, self.classes, (options or {}).get(name))
@@ -95,7 +99,7 @@ class Evaluator:
         """How candidates are evaluated, for `inspect`."""
         if self.plan is not None:
             return "together: values that candidates share are computed once"
-        return f"one pass per candidate with cached weights: {self.graph.capture_error}"
+        return f"one pass per candidate with cached weights: {self.alone_because}"
 
     def __call__(self, candidates: IntArray) -> Results:
         """The metrics of candidates [K, D], in their order; those that fail do so alone, with the reason."""
@@ -159,15 +163,20 @@ class Evaluator:
         """The plan, or else one pass per candidate; the number of classes; costs; shares of memory."""
         inputs = calibration.inputs
         self.plan: Plan | None = None
+        self.alone_because = self.graph.capture_error
         if self.graph.capture == "fx":
-            self.plan = make_plan(self.graph, slots, inputs)
+            try:
+                self.plan = make_plan(self.graph, slots, inputs)
+            except CannotShareError as reason:
+                self.alone_because = str(reason)
+        if self.plan is not None:
             self.slots, self.classes = self.plan.slots, self.plan.classes
             self.shares = shares(self.plan, self.memory, self.device)
             self.single: Memo | PassPerCandidate = Memo(self.plan, self.shares.memo)
         else:
             self.single = PassPerCandidate(self.graph, slots, inputs)
             self.slots, self.classes = self.single.slots, self.single.classes
-        one = tuple(x[:1] for x in inputs)
+        one = tuple(x[:1].clone() for x in inputs)  # the network may change its inputs
         nodes = [meta.cost for meta in propagate(self.graph, one).values() if meta.cost is not None]
         self.cost_model = Costs(self.graph, self.slots, nodes, compare_to)
 
@@ -182,6 +191,8 @@ class Evaluator:
     def _totals(self, chosen: IntArray, stop: Stop | None) -> Totals:
         """Outcomes of formats [R, S] over all the data: blocks outside, candidates inside."""
         totals = Totals(len(chosen), self.classes, loss="loss" in self.quality, others=self.others)
+        if self._kept_blocks is None and isinstance(self.single, Memo):
+            self.single.forget()  # read anew, a loader may give its samples in another order
         with torch.no_grad():
             for number, block in self._numbered(parts=stop is not None):
                 rows = totals.active
@@ -245,7 +256,11 @@ class Evaluator:
         kept: list[Block] | None = []
         room = self.memory // 8
         for block in read_blocks(
-            self._loader(), samples=self.block_samples, device=self.device, most=self.samples
+            self._loader(),
+            samples=self.block_samples,
+            device=self.device,
+            most=self.samples,
+            names=self.inputs,
         ):
             room -= block.nbytes
             kept = [*kept, block] if kept is not None and room >= 0 else None

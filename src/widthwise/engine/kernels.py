@@ -8,15 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.fx.node import map_aggregate
+from torch.utils._pytree import tree_map_only
 
 from widthwise.engine.stacks import folded, gather, put, select, stacked, version
 from widthwise.formats.base import Format
+from widthwise.quantized import quantize_input
 from widthwise.space import IntArray
 
 
@@ -38,8 +41,10 @@ class Quantise:
         """The kernel of a slot with these formats."""
         return cls(formats, tuple(fmt is not None and fmt.elementwise for fmt in formats))
 
-    def __call__(self, stacks: Sequence[Any], picks: Sequence[IntArray], choices: IntArray) -> Tensor:
+    def __call__(self, stacks: Sequence[Any], picks: Sequence[IntArray], choices: IntArray) -> Any:
         (stack,), (pick,) = stacks, picks
+        if not isinstance(stack, Tensor):
+            return self._nested(stack, pick, choices)
         result: Tensor | None = None
         for choice, rows in _groups(choices):
             part = self._quantized(int(choice[0]), select(stack, pick[rows]))
@@ -54,6 +59,14 @@ class Quantise:
         if self.elementwise[choice]:
             return fmt.quantize(stack)
         return torch.stack([fmt.quantize(x) for x in stack])
+
+    def _nested(self, value: Any, pick: IntArray, choices: IntArray) -> Any:
+        """The tensors of a tuple that the layer reads as one, as those of a split are."""
+        results = []
+        for row, (choice,) in zip(pick, choices, strict=True):
+            fmt, one = self.formats[choice], version(value, int(row))
+            results.append(one if fmt is None else tree_map_only(Tensor, partial(quantize_input, fmt), one))
+        return stacked(results)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from widthwise.engine.stacks import leaf_bytes
 from widthwise.space import IntArray
 
 Key = tuple[int, ...]
+ENTRY = 1024  # bytes of an entry, whatever its value
 _FIRST = np.zeros(1, dtype=np.int64)
 
 
@@ -33,6 +34,11 @@ class Memo:
         scores: Tensor = self._value(len(self.plan.steps) - 1, block, inputs, chosen)
         return scores
 
+    def forget(self) -> None:
+        """Starts anew: the blocks that follow are not those that the numbers meant before."""
+        self.kept.clear()
+        self.bytes = 0
+
     def _value(self, index: int, block: int, inputs: Sequence[Tensor], chosen: IntArray) -> Any:
         if index < self.plan.placeholders:
             return inputs[index].unsqueeze(0)
@@ -48,7 +54,7 @@ class Memo:
         return value
 
     def _keep(self, key: Key, value: Any) -> None:
-        size = leaf_bytes(value)
+        size = ENTRY + leaf_bytes(value)
         if size > self.most_bytes:
             return
         self.kept[key] = (value, size)

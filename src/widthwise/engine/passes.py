@@ -1,17 +1,23 @@
-"""One pass per candidate: for networks captured at module level, where values can't be shared."""
+"""One pass per candidate: for networks whose values can't be shared, as those captured at module level."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_flatten
 
 from widthwise.engine.planner import calibrated
+from widthwise.engine.scoring import class_count, first_output
+from widthwise.formats.base import Format
+from widthwise.formats.integer import Integer
 from widthwise.graph import Graph
-from widthwise.quantized import Quantized
+from widthwise.passes.calibrate import fixed_for_inputs, input_values
+from widthwise.passes.watch import tensors_in
+from widthwise.quantized import Quantized, parameter_role
 from widthwise.scheme import Scheme
 from widthwise.space import IntArray
 from widthwise.spaces.slots import Slot, schemes
@@ -21,65 +27,61 @@ class PassPerCandidate:
     """Runs the whole network for each candidate; quantised weights are kept, one for each format."""
 
     def __init__(self, graph: Graph, slots: Sequence[Slot], examples: Sequence[Tensor]) -> None:
-        every = {name: Scheme() for name in {slot.layer for slot in slots}}
-        self.graph = graph.quantized(every)
+        names = {slot.layer for slot in slots}
+        # functions are wrapped only where they have a scheme; each candidate sets its own
+        self.graph = graph.quantized(dict.fromkeys(names, Scheme(data_in=Integer(8))))
         self.model = self.graph.model.eval()
-        self.wrapped: dict[str, Quantized] = {}
-        for name in every:
-            target = str(self.graph.node(name).target)
-            self.wrapped[name] = _wrapped(self.model, target)
+        self.wrapped = {name: self._wrapper(name) for name in names}
         self.slots = self._calibrated(slots, examples)
 
     def scores(self, block: int, inputs: Sequence[Tensor], chosen: IntArray) -> Tensor:
         """Scores [1, samples, classes] of one candidate's formats [S]."""
         for name, scheme in schemes(self.slots, chosen).items():
             self.wrapped[name].scheme = scheme
-        return first_output(self.model(*inputs)).unsqueeze(0)
+        return self._run(inputs).unsqueeze(0)
+
+    def _run(self, inputs: Sequence[Tensor]) -> Tensor:
+        return first_output(self.model(*(x.clone() for x in inputs)))  # the network may change its inputs
+
+    def _wrapper(self, name: str) -> Quantized:
+        return cast(Quantized, self.model.get_submodule(str(self.graph.node(name).target)))
 
     def _calibrated(self, slots: Sequence[Slot], examples: Sequence[Tensor]) -> tuple[Slot, ...]:
         """What follows the data fixed: by the parameters' values, and by what the float network computes."""
-        seen: dict[str, Tensor] = {}
-        handles = [
-            module.register_forward_pre_hook(_recorder(seen, name), with_kwargs=True)
-            for name, module in self.wrapped.items()
-        ]
+        seen: dict[str, list[Tensor]] = defaultdict(list)
+        types = {layer.name: layer.type for layer in self.graph.layers}
+        handles = []
+        for slot in slots:
+            self.wrapped[slot.layer].scheme = Scheme()
+            if slot.tensor == "data_in":
+                hook = _recorder(seen[slot.layer], slot, types[slot.layer])
+                handles.append(self.wrapped[slot.layer].register_forward_pre_hook(hook, with_kwargs=True))
         with torch.no_grad():
-            self.classes = first_output(self.model(*examples)).shape[-1]
+            self.classes = class_count(self._run(examples))
         for handle in handles:
             handle.remove()
-        return tuple(self._calibrated_slot(slot, seen) for slot in slots)
+        return tuple(self._calibrated_slot(slot, seen[slot.layer]) for slot in slots)
 
-    def _calibrated_slot(self, slot: Slot, seen: dict[str, Tensor]) -> Slot:
+    def _calibrated_slot(self, slot: Slot, seen: Sequence[Tensor]) -> Slot:
         if slot.tensor == "data_in":
-            return calibrated(slot, seen[slot.layer]) if slot.layer in seen else slot
+            return replace(slot, formats=_fixed(slot, seen))
         layer = self.wrapped[slot.layer].layer
-        for name, value in layer.named_parameters():
-            if name.endswith(slot.tensor):
-                return calibrated(slot, value.detach())
-        return slot
+        own = [value for name, value in layer.named_parameters() if parameter_role(name) == slot.tensor]
+        # several weights are followed by the format one by one
+        return calibrated(slot, own[0].detach()) if len(own) == 1 else slot
 
 
-def first_output(result: Any) -> Tensor:
-    """The scores: of several outputs the first."""
-    scores: Tensor = result[0] if isinstance(result, tuple | list) else result
-    return scores
+def _fixed(slot: Slot, values: Sequence[Tensor]) -> tuple[Format | None, ...]:
+    return tuple(fmt and fixed_for_inputs(fmt, values) for fmt in slot.formats)
 
 
-def _wrapped(model: nn.Module, target: str) -> Quantized:
-    parent, _, name = target.rpartition(".")
-    holder = model.get_submodule(parent)
-    layer = getattr(holder, name)
-    wrapped = layer if isinstance(layer, Quantized) else Quantized(layer, Scheme())
-    setattr(holder, name, wrapped)
-    return wrapped
+def _recorder(seen: list[Tensor], slot: Slot, kind: str) -> Any:
+    """A hook that keeps what a layer reads as data_in, where a format of the slot follows it."""
 
-
-def _recorder(seen: dict[str, Tensor], name: str) -> Any:
     def record(_: nn.Module, args: Any, kwargs: Any) -> None:
-        floats = [
-            x for x in tree_flatten((args, kwargs))[0] if isinstance(x, Tensor) and x.is_floating_point()
-        ]
-        if floats:
-            seen[name] = floats[0]
+        others = {name: value for name, value in kwargs.items() if "mask" not in name}
+        read = input_values(kind, tensors_in((args, others)))
+        if _fixed(slot, read) != slot.formats:
+            seen.extend(x.clone() for x in read)  # the layer may work in place
 
     return record

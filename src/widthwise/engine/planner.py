@@ -9,11 +9,12 @@ from typing import Any, cast
 import torch
 from torch import Tensor, fx, nn
 from torch.fx.node import map_aggregate
-from torch.utils._pytree import tree_flatten
 
 from widthwise.engine.calls import MethodCall, OnCopy, choose_kernel, in_place
+from widthwise.engine.in_place import CannotShareError, changed_along, versions_of
 from widthwise.engine.kernels import (
     AddBias,
+    EachVersion,
     Kernel,
     MatrixProduct,
     Parameter,
@@ -23,32 +24,41 @@ from widthwise.engine.kernels import (
     filled,
 )
 from widthwise.engine.plan import Plan, Step
+from widthwise.engine.scoring import class_count, first_output
 from widthwise.formats.base import Format
 from widthwise.graph import Graph
 from widthwise.layers import layer_type
 from widthwise.passes.calibrate import fixed_for_inputs, input_values
+from widthwise.passes.watch import tensors_in
 from widthwise.quantized import FunctionLayer, Quantized, parameter_role
 from widthwise.scheme import TensorName
 from widthwise.spaces.slots import Slot
+
+ASKING_FOR_SHAPE = {
+    *("getattr", "size", "dim", "ndimension", "numel", "nelement", "stride", "element_size", "len", "type"),
+    *("get_device", "is_floating_point", "is_complex", "is_contiguous", "storage_offset"),
+}
 
 
 def make_plan(graph: Graph, slots: Sequence[Slot], examples: Sequence[Tensor]) -> Plan:
     """The plan of a graph that fx captured, with calibrated slots.
 
     `examples` are the network's inputs, [samples, ...] each: the float network runs on them once, for the
-    shapes and for the ranges of what follows the data.
+    shapes and for the ranges of what follows the data. Raises CannotShareError for a network that changes
+    values in place in ways that can't be followed.
     """
     planner = _Planner(graph, slots, examples)
     with torch.no_grad():
         for node in graph.fx_graph.nodes:
             planner.add(node)
+            planner.forget(node)
     steps = tuple(planner.steps)
     last = list(range(len(steps)))
     for index, step in enumerate(steps):
         for read in step.inputs:
             last[read] = index
-    scores = planner.values[node]
-    return Plan(steps, len(examples), tuple(planner.slots), tuple(last), scores.shape[-1])
+    classes = class_count(planner.values[node])
+    return Plan(steps, len(examples), tuple(planner.slots), tuple(last), classes)
 
 
 class _Planner:
@@ -60,11 +70,11 @@ class _Planner:
         self.columns: dict[tuple[str, TensorName], int] = {
             (slot.layer, slot.tensor): index for index, slot in enumerate(slots)
         }
-        self.examples = list(examples)
+        self.examples = [x.clone() for x in examples]  # the network may change its inputs
         self.samples = len(examples[0])
         self.steps: list[Step] = []
         self.step_of: dict[fx.Node, int] = {}
-        self.values: dict[fx.Node, Any] = {}  # of the float network
+        self.values: dict[fx.Node, Any] = {}  # of the float network; None once all have read them
 
     def add(self, node: fx.Node) -> None:
         """The steps of one node; its value is that of the last."""
@@ -77,6 +87,12 @@ class _Planner:
             self._add_output(node)
         else:
             self._add_call(node)
+
+    def forget(self, node: fx.Node) -> None:
+        """Lets go of the values that nobody reads after this node."""
+        for read in node.all_input_nodes:
+            if all(user in self.values for user in read.users):
+                self.values[read] = None
 
     def _add_placeholder(self, node: fx.Node) -> None:
         position = len([other for other in self.values if other.op == "placeholder"])
@@ -92,8 +108,13 @@ class _Planner:
         result = node.args[0]
         if isinstance(result, tuple | list) and result:
             result = result[0]  # of several outputs the first holds the scores
+        if not isinstance(result, fx.Node):
+            first_output(result)  # says what is wrong
         read = cast(fx.Node, result)
-        self._append(node, (self.step_of[read],), (), Pointwise(_same), self.values[read])
+        value = self.values[read]
+        alone = isinstance(value, Tensor)
+        kernel = Pointwise(first_output) if alone else EachVersion(first_output, (Read(0),), {})
+        self._append(node, (self.step_of[read],), (), kernel, first_output(value))
 
     def _add_call(self, node: fx.Node) -> None:
         plain = self._callable(node)
@@ -107,7 +128,10 @@ class _Planner:
         )
         examples = [self.values[read] for read in reads]
         args, kwargs = filled(template, examples)
+        before = versions_of(examples)
         value = call(*args, **kwargs)
+        if versions_of(examples) != before:
+            raise CannotShareError(f"{node.name} changes what it reads")
         inputs = self._inputs(node, kind, reads)
         if isinstance(call, nn.Linear) and examples[0].ndim == 2:
             self._add_linear(node, inputs[0], call, value)
@@ -116,10 +140,22 @@ class _Planner:
         slots = tuple(dict.fromkeys(column for column, _ in parameters.values()))
         versions = {name: (slots.index(column), made) for name, (column, made) in parameters.items()}
         kernel = choose_kernel(call, kind, template, versions, examples, value)
+        changed = self._changed(node, examples[0]) if works_in_place else []
         self._append(node, tuple(inputs), slots, kernel, value)
-        if works_in_place and (node.name, "data_in") not in self.columns:
-            # whoever reads the changed tensor from here on reads the result
-            self.step_of[reads[0]], self.values[reads[0]] = self.step_of[node], value
+        for other in changed:  # whoever reads the changed tensor from here on reads the result
+            self.step_of[other], self.values[other] = self.step_of[node], value
+
+    def _changed(self, node: fx.Node, target: Any) -> list[fx.Node]:
+        """The nodes whose value a call in place changes for those that read it later."""
+        column = self.columns.get((node.name, "data_in"))
+        quantised = column is not None and target.is_floating_point()
+        formats = self.slots[column].formats if column is not None and quantised else (None,)
+        if None not in formats:
+            return []  # the call changes the quantised copy
+        changed = changed_along(node, target, self.values)
+        if changed and len(formats) > 1:
+            raise CannotShareError(f"{node.name} changes {changed[0].name} in place for some candidates only")
+        return changed
 
     def _inputs(self, node: fx.Node, kind: str, reads: Sequence[fx.Node]) -> list[int]:
         """The steps whose values a node reads: through its data_in slot if it has one, but for masks."""
@@ -143,7 +179,7 @@ class _Planner:
         """Fixes what follows the data in the formats of all that a node reads."""
         column = self.columns.get((node.name, "data_in"))
         if column is not None:
-            tensors = [value for read in reads if isinstance(value := self.values[read], Tensor)]
+            tensors = list(tensors_in([self.values[read] for read in reads]))
             slot, seen = self.slots[column], input_values(kind, tensors)
             formats = tuple(fmt and fixed_for_inputs(fmt, seen) for fmt in slot.formats)
             self.slots[column] = replace(slot, formats=formats)
@@ -153,7 +189,7 @@ class _Planner:
         source = self.step_of[read]
         column = self.columns.get((node.name, "data_in"))
         value = self.values[read]
-        if column is None or not isinstance(value, Tensor) or not value.is_floating_point():
+        if column is None or not any(x.is_floating_point() for x in tensors_in(value)):
             return source
         slot = self.slots[column]
         self._append(
@@ -204,10 +240,10 @@ class _Planner:
         *,
         name: str = "",
     ) -> None:
-        tensors = [leaf for leaf in tree_flatten(value)[0] if isinstance(leaf, Tensor)]
+        tensors = tensors_in(value)
         before = {column for read in inputs for column in self.steps[read].depends}
-        # a value without tensors (a size) is the same in all versions
-        depends = tuple(sorted(before | set(slots))) if tensors else ()
+        same = not tensors and node is not None and _asks_for_shape(node)  # in all versions
+        depends = () if same else tuple(sorted(before | set(slots)))
         sample_bytes = sum(tensor.nbytes for tensor in tensors) / self.samples
         completes = node is not None and node.op.startswith("call_")
         title = node.name if node else name
@@ -232,8 +268,10 @@ def calibrated(slot: Slot, x: Tensor) -> Slot:
     return slot if formats == slot.formats else replace(slot, formats=formats)
 
 
-def _same(x: Tensor) -> Tensor:
-    return x
+def _asks_for_shape(node: fx.Node) -> bool:
+    """Whether the node's value, which holds no tensor, follows from shapes and types of what it reads."""
+    name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
+    return name in ASKING_FOR_SHAPE
 
 
 def _attribute(root: nn.Module, path: str) -> Any:

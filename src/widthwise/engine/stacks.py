@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,13 @@ from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_map_only, tree_unflatten
 
 from widthwise.space import IntArray
+
+
+@dataclass(frozen=True)
+class PerVersion:
+    """What is no tensor and yet differs from version to version: a number read out of one."""
+
+    values: tuple[Any, ...]
 
 
 def as_range(indices: IntArray) -> slice | None:
@@ -71,21 +79,31 @@ def _dense_strides(part: Tensor) -> tuple[int, ...]:
 
 
 def version(value: Any, index: int) -> Any:
-    """One version of a value, [samples, ...]; what is no tensor is the same in all versions."""
-    return tree_map_only(Tensor, lambda stack: stack[index if len(stack) > 1 else 0], value)
+    """One version of a value, [samples, ...]; what is no tensor is the same in all, but for `PerVersion`."""
+
+    def picked(leaf: Tensor | PerVersion) -> Any:
+        if isinstance(leaf, PerVersion):
+            return leaf.values[index]
+        return leaf[index if len(leaf) > 1 else 0]
+
+    return tree_map_only((Tensor, PerVersion), picked, value)
 
 
 def stacked(versions: Sequence[Any]) -> Any:
     """The value whose versions these are, in order."""
     if len(versions) == 1:
         return tree_map_only(Tensor, lambda x: x.unsqueeze(0), versions[0])
-    leaves, spec = tree_flatten(versions[0])
+    spec = tree_flatten(versions[0])[1]
     columns = zip(*(tree_flatten(value)[0] for value in versions), strict=True)
-    merged = [
-        torch.stack(column) if isinstance(leaf, Tensor) else leaf
-        for leaf, column in zip(leaves, columns, strict=True)
-    ]
-    return tree_unflatten(merged, spec)
+    return tree_unflatten([_merged(column) for column in columns], spec)
+
+
+def _merged(column: Sequence[Any]) -> Any:
+    """One leaf of a value from its versions."""
+    first = column[0]
+    if isinstance(first, Tensor):
+        return torch.stack(tuple(column))
+    return PerVersion(tuple(column)) if any(other != first for other in column) else first
 
 
 def folded(call: Callable[[Tensor], Tensor], stack: Tensor) -> Tensor:

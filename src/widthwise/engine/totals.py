@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
 from widthwise.engine.scoring import count_outcomes
+from widthwise.importing import describe_error
 from widthwise.metrics.catalogue import find_metric
 from widthwise.metrics.quality import quality_metrics
 from widthwise.metrics.torchmetrics import TorchmetricsAccumulator
@@ -41,9 +43,18 @@ class Totals:
         if broken.any():
             self.failures |= dict.fromkeys(rows[broken[versions]].tolist(), BROKEN)
         for accumulators in self.others.values():
-            for row, version in zip(rows, versions, strict=True):
+            for row, version in zip(rows.tolist(), versions.tolist(), strict=True):
                 if row not in self.failures:
-                    accumulators[row].update(scores[version], labels)
+                    with self._failing(row):
+                        accumulators[row].update(scores[version], labels)
+
+    @contextmanager
+    def _failing(self, row: int) -> Iterator[None]:
+        """What is raised inside is the failure of this candidate alone."""
+        try:
+            yield
+        except Exception as error:
+            self.failures[row] = describe_error(error)
 
     @property
     def active(self) -> IntArray:
@@ -72,8 +83,10 @@ class Totals:
         own = [name for name in names if name not in self.others]
         found = quality_metrics(own, self.confusion, self.loss_sum, class_names=class_names)
         for name, accumulators in self.others.items():
-            pairs = zip(accumulators, self._ended, strict=True)
-            found[name] = np.array([np.nan if ended else made.compute() for made, ended in pairs])
+            found[name] = np.full(len(accumulators), np.nan)
+            for row in self.active.tolist():
+                with self._failing(row):
+                    found[name][row] = accumulators[row].compute()
         for values in found.values():
             values[self._ended] = np.nan
         return {name: found[name] for name in names}
