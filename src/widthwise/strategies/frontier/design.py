@@ -7,14 +7,18 @@ import numpy as np
 from widthwise.space import FloatArray, IntArray, Space
 from widthwise.strategies.protocol import CostFunction
 
+TOGETHER = 2  # decisions that change in one candidate
+
 
 def first_candidates(
     space: Space, costs: CostFunction | None, rng: np.random.Generator, *, most: int
 ) -> IntArray:
-    """The base, the base with single decisions changed, the cheapest and the middle, [k, D].
+    """The base, the base with decisions changed, the cheapest and the middle, [k, D].
 
-    The base has of each decision the choice that costs most, for that is where quality tends to be. Where
-    there are more changes than `most`, several decisions change together.
+    The base has of each decision the choice that costs most, for that is where quality tends to be. Two
+    decisions change together, which the model takes apart: on 9 tables of real networks the hypervolume
+    after 50 trials was a little greater than with one at a time. More do where there would else be more rows
+    than `most`.
     """
     low, high = _ends(space, costs)
     changes = [
@@ -24,7 +28,7 @@ def first_candidates(
         if choice != high[column]
     ]
     order = rng.permutation(len(changes))
-    groups = np.array_split(order, min(most, len(changes))) if changes else []
+    groups = np.array_split(order, min(most, -(-len(changes) // TOGETHER))) if changes else []
     rows = [high]
     for group in groups:
         row = high.copy()

@@ -79,14 +79,14 @@ class Judge:
         front, whole = self._front_values()
         return np.asarray(self._expected(self._outlook(rows), front) / whole)
 
-    def pick(self, rows: IntArray, count: int, pending: IntArray) -> list[int]:
+    def pick(self, rows: IntArray, count: int, pending: IntArray, *, least: float) -> list[int]:
         """Numbers of up to `count` of the candidates [P, D].
 
         Each is the best after those before it, and the pending [Q, D] that were proposed but not told about,
-        turned out as expected.
+        turned out as expected; none whose gain would then be below `least`, as share of the hypervolume.
         """
         outlook = self._outlook(np.concatenate([rows, pending]))
-        front, _ = self._front_values()
+        front, whole = self._front_values()
         taken = np.zeros(len(outlook.rows), dtype=bool)
         taken[len(rows) :] = True
         for number in range(len(rows), len(outlook.rows)):
@@ -96,6 +96,8 @@ class Judge:
         while len(picked) < min(count, len(rows)):
             if picked:
                 self._refresh(gains, outlook, front)
+            if picked and gains.max() < least * whole:
+                break
             picked.append(int(gains.argmax()))
             gains[picked[-1]] = -1.0
             if len(picked) < count:

@@ -123,7 +123,7 @@ class Frontier:
         for _ in range(1 if self._pool.is_whole_space else PATIENCE):
             rows, gains = self._judged(rng)
             if float(gains.max(initial=0.0)) >= self._tolerance:
-                return rows[self._judge.pick(rows, n, pending)]
+                return rows[self._judge.pick(rows, n, pending, least=self._tolerance)]
         self._hopeless = not self._pending
         return rows[:0] if self._hopeless else rows[:n]
 
