@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from functools import cached_property, partial
 from itertools import count
 from typing import Any
@@ -42,6 +42,8 @@ PRUNING_PARTS = 8
 LEAST_PART = 64  # samples
 
 Stop = Callable[[Mapping[str, FloatArray]], NDArray[np.bool_]]
+
+logger = logging.getLogger(__name__)
 
 
 class Evaluator:
@@ -205,7 +207,7 @@ class Evaluator:
         return totals
 
     def _add_block(self, totals: Totals, rows: IntArray, chosen: IntArray, number: int, block: Block) -> None:
-        """Adds what the rows [R'] get right in one block; where they can't go together, each by itself."""
+        """Adds what the rows [R'] get right in one block; those that can't go together go by halves."""
         done = np.zeros(len(chosen), dtype=bool)
 
         def consume(part: IntArray, scores: torch.Tensor, versions: IntArray) -> None:
@@ -213,17 +215,16 @@ class Evaluator:
             done[rows[part]] = True
 
         if self.plan is not None and len(rows) > FEW:
-            # where one of them raises, all that are left are asked alone below, and each tells its reason
-            with suppress(Exception):
-                walk(
-                    self.plan,
-                    block.inputs,
-                    chosen[rows],
-                    consume,
-                    stack_bytes=self.shares.stack,
-                    count=self.count,
-                )
-        for row in rows[~done[rows]]:
+            stack, counted = self.shares.stack, self.count
+            try:
+                walk(self.plan, block.inputs, chosen[rows], consume, stack_bytes=stack, count=counted)
+            except Exception as error:  # in the end each of the few that are to blame tells its reason
+                logger.info("%d candidates can't be evaluated together: %s", len(rows), describe_error(error))
+                left = rows[~done[rows]]
+                for half in (left[: len(left) // 2], left[len(left) // 2 :]):
+                    self._add_block(totals, half, chosen, number, block)
+            return
+        for row in rows:
             try:
                 scores = self.single.scores(number, block.inputs, chosen[row])
                 totals.add(np.array([row]), scores, np.zeros(1, dtype=np.int64), block.labels)
