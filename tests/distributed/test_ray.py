@@ -78,12 +78,14 @@ def test_a_killed_worker_has_its_batch_done_again(workers):
     assert len(set(evaluator(BATCH[:6]).metrics["pid"]) - {victim}) == 2
 
 
+@pytest.mark.slow
 def test_a_candidate_that_kills_its_workers_fails_alone(workers):
     results = workers("deadly", alone=True)(BATCH[20:23])  # one with a 6, two with a 7
     assert list(results.failures) == [1, 2]
     assert "3 worker processes died over it; the last was lost (ActorDiedError)" in results.failures[1]
 
 
+@pytest.mark.slow
 def test_a_candidate_that_takes_too_long_is_ended(workers):
     evaluator = workers("stuck", trial_timeout=1.5)
     assert evaluator(BATCH[20:22]).failures == {1: "ran past its 1.5 s"}

@@ -35,21 +35,33 @@ class Actor:
 
 
 class RayWorkers:
-    """Actors that each hold the evaluator of `build`: a CPU and `gpus` of a GPU (or of several) each.
+    """Actors that each hold the evaluator of `build`: a CPU and `gpus` of a GPU (or several) each.
 
     address: "local" starts Ray here, for as long as the search lasts; else a cluster's, as "auto" or
     "ray://host:10001". jobs: how many; by default as many as fit, looked at again before every batch, so that
-    machines may come and go. Each message is one of `messages`, as for local processes.
+    machines may come and go. Without `gpus` each gets one if `use_gpus` and there are any. Messages are those
+    of local processes.
     """
 
-    def __init__(self, build: Build, *, address: str, jobs: int | None = None, gpus: float = 0.0) -> None:
+    def __init__(
+        self,
+        build: Build,
+        *,
+        address: str,
+        jobs: int | None = None,
+        gpus: float | None = None,
+        use_gpus: bool = False,
+    ) -> None:
         self._ray = import_ray()
-        if gpus < 0 or (gpus > 1 and gpus != int(gpus)):
+        if gpus is not None and not (0 <= gpus <= 1 or (gpus > 1 and float(gpus).is_integer())):
             raise UserError(f"gpus = {gpus:g}; give a share of one GPU, as 0.25, or a whole number of them")
-        self._jobs, self._gpus = jobs, gpus
+        self._jobs = jobs
         self._own = not self._ray.is_initialized()
         if self._own:
             self._connect(address)
+        if gpus is None:
+            gpus = 1.0 if use_gpus and self._ray.cluster_resources().get("GPU", 0) else 0.0
+        self._gpus = float(gpus)
         options = {
             "num_cpus": 1,
             "num_gpus": gpus,

@@ -55,8 +55,13 @@ def judge_of(
         from widthwise.distributed.cluster import RayWorkers
 
         build = build_of(problem, sharing=None)
-        gpus = default_gpus(problem) if gpus is None else gpus
-        workers = RayWorkers(build, address=ray, jobs=jobs if jobs > 1 else None, gpus=gpus)
+        workers = RayWorkers(
+            build,
+            address=ray,
+            jobs=jobs if jobs > 1 else None,
+            gpus=gpus,
+            use_gpus=problem.config.accelerator in ("gpu", "auto"),
+        )
     evaluator = ParallelEvaluator(
         workers,
         metrics=problem.stored_metrics,
@@ -71,11 +76,6 @@ def judge_of(
 def cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def default_gpus(problem: Problem) -> float:
-    """A whole GPU where the config asks for one, else none."""
-    return 1.0 if problem.config.accelerator == "gpu" else 0.0
 
 
 def build_of(problem: Problem, *, sharing: int | None) -> Build:

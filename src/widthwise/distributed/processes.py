@@ -74,6 +74,11 @@ class ProcessWorkers:
         return len(self._workers)
 
     @property
+    def ready(self) -> int:
+        """How many have made their evaluator; `wait` brings it up to date."""
+        return sum(worker.ready for worker in self._workers)
+
+    @property
     def processes(self) -> list[int]:
         """Their process ids."""
         return [worker.process.pid for worker in self._workers]
