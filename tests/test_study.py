@@ -90,6 +90,27 @@ def test_pick_by_a_metric_that_is_no_objective_looks_at_all_trials(tmp_path):
     assert not ((values >= mine).all(axis=1) & (values > mine).any(axis=1)).any()
 
 
+def test_pick_among_all_trials_keeps_to_the_bounds_of_the_search(tmp_path):
+    class Evaluating(Evaluator):
+        def __call__(self, candidates):
+            results = super().__call__(candidates)
+            return type(results)({**results.metrics, "loss": -candidates.sum(axis=1).astype(float)})
+
+    record = make_record()
+    bound = {"metric": "accuracy", "op": "<=", "bound": 0.5}
+    record = StudyRecord("x", SPACE, (*METRICS, "loss"), {**record.settings, "constraints": [bound]})
+    with start_run(tmp_path / "run", record) as run:
+        study = run_search(make_strategy(), Evaluating(), run.writer)
+    assert study.pick("best loss").metrics["accuracy"] <= 0.5
+
+
+def test_what_misses_a_rule_is_named_by_its_trial(study):
+    sizes = {trial.number: trial.metrics["model_size"] for trial in study.front}
+    smallest = min(sizes, key=sizes.__getitem__)
+    with pytest.raises(UserError, match=f"the nearest: trial {smallest}: model_size"):
+        study.pick("best accuracy with model_size <= -1")
+
+
 def test_to_pandas_has_a_row_a_trial_and_a_column_a_decision(study, metrics):
     frame = study.to_pandas()
     assert list(frame.columns) == [

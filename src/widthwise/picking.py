@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from widthwise.constraints import Constraint, feasible, nearest_candidates, parse_constraint
 from widthwise.errors import UserError, unknown
@@ -29,6 +29,7 @@ def pick(
     values: ArrayLike,
     *,
     units: Mapping[str, str] | None = None,
+    numbers: Sequence[int] | None = None,
     where: str = "pick",
 ) -> int:
     """The row of the table [n, m] that the rule chooses; its columns are the metrics `names`.
@@ -36,8 +37,8 @@ def pick(
     Values are in the metrics' own directions. Rules: `knee` (see `knee`); `best:METRIC` or `best METRIC`;
     both may go on `with model_size <= 2KiB and ...`. Of equally good rows the one that no other dominates in
     the remaining metrics is taken, then the first. Rows with NaN are never chosen. `units` lets bounds be
-    checked against what the metrics are measured in. Raises UserError where the rule can't be read, and
-    where no row meets its bounds, with the nearest.
+    checked against what the metrics are measured in; `numbers` [n] are the trials that errors name. Raises
+    UserError where the rule can't be read, and where no row meets its bounds, with the nearest.
     """
     table = as_table(values, columns=len(names))
     better = maximised(table, directions)
@@ -46,7 +47,8 @@ def pick(
     if not len(rows):
         raise UserError(f"{where}: there is nothing to pick from: no candidate has all metrics")
     if bounds:
-        rows = rows[_within(bounds, names, table[rows], rows, where)]
+        called = ("row", rows) if numbers is None else ("trial", np.asarray(numbers)[rows])
+        rows = rows[_within(bounds, names, table[rows], called, where)]
     if best is None:
         return int(rows[knee(better[rows])])
     column = better[rows, list(names).index(best)]
@@ -117,13 +119,19 @@ def _read(
 
 
 def _within(
-    bounds: list[Constraint], names: Sequence[str], table: FloatArray, rows: np.ndarray, where: str
-) -> np.ndarray:
+    bounds: list[Constraint],
+    names: Sequence[str],
+    table: FloatArray,
+    called: tuple[str, NDArray[np.integer]],
+    where: str,
+) -> NDArray[np.bool_]:
+    """Which rows of the table meet the bounds; UserError where none does, naming the nearest."""
     columns = {name: table[:, column] for column, name in enumerate(names)}
     met = feasible(bounds, columns)
     if met.any():
         return met
     near = nearest_candidates(bounds, columns)
-    listed = " | ".join(f"row {rows[candidate.row]}: {candidate}" for candidate in near)
+    word, numbers = called
+    listed = " | ".join(f"{word} {numbers[candidate.row]}: {candidate}" for candidate in near)
     wanted = " and ".join(str(bound) for bound in bounds)
     raise UserError(f"{where}: no candidate meets {wanted}; the nearest: {listed}")

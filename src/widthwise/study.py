@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from widthwise.aim import Aim
-from widthwise.front_rows import FrontRows
+from widthwise.constraints import feasible
+from widthwise.front_rows import FrontRows, constraints_of
 from widthwise.metrics.catalogue import METRICS, Direction
 from widthwise.store import Store, StudyRecord
 from widthwise.store.records import Summary
@@ -97,7 +98,8 @@ class Study:
     def pick(self, rule: str) -> Trial:
         """The trial that a rule chooses, as "best accuracy with model_size <= 2KiB" or "knee".
 
-        It is chosen from the front where the rule names objectives only, otherwise from all stored trials.
+        It is chosen from the front where the rule names objectives only, otherwise from all stored trials
+        within the bounds of the search.
         """
         from widthwise.picking import pick
 
@@ -108,11 +110,15 @@ class Study:
         units = {name: METRICS[name].unit for name in names if name in METRICS}
         if not others and not self.aim.summed:
             values = [[trial.metrics[name] for name in names] for trial in self.front]
-            return self.front[pick(rule, names, directions, values, units=units)]
+            numbers = [trial.number for trial in self.front]
+            return self.front[pick(rule, names, directions, values, units=units, numbers=numbers)]
         block = self.trials.arrays()
-        columns = block.metrics[:, [self.record.metrics.index(name) for name in names]]
-        columns[np.isin(block.numbers, list(block.reasons))] = np.nan
-        row = pick(rule, names, directions, columns, units=units)
+        columns = dict(zip(self.record.metrics, block.metrics.T, strict=True))
+        table = np.stack([columns[name] for name in names], axis=1)
+        table[np.isin(block.numbers, list(block.reasons))] = np.nan
+        if constraints := constraints_of(self.record):
+            table[~feasible(constraints, columns)] = np.nan
+        row = pick(rule, names, directions, table, units=units, numbers=block.numbers.tolist())
         return self.trials[int(block.numbers[row])]
 
     def to_pandas(self) -> pd.DataFrame:
