@@ -75,7 +75,10 @@ def best_lines(study: Study, *, most: int = MOST_ROWS) -> list[str]:
     if not study.front:
         summary = study.summary
         if summary.trials == 0 and summary.cut:
-            return [f"No trial: all {summary.cut:,} candidates are out of bounds by their costs alone."]
+            size = study.record.space.size
+            proposed = f"the {summary.cut:,} of {size:,} candidates that were proposed"
+            which = f"all {size:,} candidates" if summary.cut >= size else proposed
+            return [f"No trial: {which} are out of bounds by their costs alone."]
         if summary.trials == 0:
             return ["No trial yet."]
         if summary.trials == summary.failed:
@@ -102,7 +105,8 @@ def ending_lines(study: Study) -> list[str]:
     summary = study.summary
     extra = [f"{summary.failed:,} failed"] if summary.failed else []
     extra += [f"{summary.cut:,} out of bounds by their costs, not evaluated"] if summary.cut else []
-    counts = f"{summary.trials:,} trials" + (f" ({', '.join(extra)})" if extra else "")
+    plural = "" if summary.trials == 1 else "s"
+    counts = f"{summary.trials:,} trial{plural}" + (f" ({', '.join(extra)})" if extra else "")
     took = f"{counts} in {shown_seconds(study.seconds)}"
     if study.interrupted is not None:
         return [
