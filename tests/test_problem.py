@@ -116,6 +116,21 @@ def test_bounds_that_nothing_meets_end_a_search_of_a_huge_space(tmp_path: Path):
     assert "candidates in a row were out of bounds (average_bitwidth <= 1)" in (study.finished or "")
 
 
+def test_frontier_proposes_within_bounds_of_cost_alone(tmp_path: Path, trained: torch.nn.Module):
+    bounds = {
+        "search.strategy.name": "frontier",
+        "search.constraints.average_bitwidth": "<= 4",
+        "search.strategy.setup.n_trials": 40,
+    }
+    study = ww.search(trained, None, load_config(LAB, bounds), out=tmp_path / "run")
+    every = ww.search(trained, None, LAB, out=tmp_path / "all")
+    table = every.to_pandas()
+    best = table["accuracy"][table["average_bitwidth"] <= 4].max()
+    assert study.summary.cut == 0
+    assert len(study.trials) == 40
+    assert study.pick("best accuracy").software_metrics["accuracy"] == best
+
+
 def test_a_resumed_search_of_other_weights_is_refused(tmp_path: Path, trained: torch.nn.Module):
     limited = load_config(LAB, {"search.strategy.setup.n_trials": 10})
     ww.search(trained, None, limited, out=tmp_path / "run")

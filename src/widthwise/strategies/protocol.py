@@ -6,6 +6,9 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from widthwise.space import FloatArray, IntArray
 
 CostFunction = Callable[["IntArray"], "FloatArray"]
@@ -39,6 +42,15 @@ class Strategy(Protocol):
     @property
     def finished(self) -> str | None:
         """Why nothing more will be proposed, as "all 18 candidates proposed"; None while there is more."""
+
+
+@runtime_checkable
+class KeepsWithin(Protocol):
+    """A strategy that can be told which candidates are out of bounds before it proposes them."""
+
+    def keep_within(self, inside: Callable[[IntArray], NDArray[np.bool_]]) -> None:
+        """Propose only candidates [K, D] that `inside` allows, [K]; called before the first ask."""
+        ...
 
 
 def replay(strategy: Strategy, batches: Iterable[tuple[IntArray, FloatArray]]) -> None:

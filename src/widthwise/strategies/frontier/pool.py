@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Callable, Set
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from widthwise.space import IntArray, Space
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Inside = Callable[[IntArray], "NDArray[np.bool_]"]
+TRIES = 40  # samples of strangers in search of one that is within bounds
 MUTATIONS = 0.5  # success rate of the geometric number of further mutations
 
 
@@ -16,6 +22,7 @@ class Pool:
 
     def __init__(self, space: Space, taken: Set[int], size: int) -> None:
         self._space, self._taken, self.size = space, taken, size
+        self.inside: Inside | None = None  # which candidates may be proposed; None: all
 
     @property
     def is_whole_space(self) -> bool:
@@ -28,15 +35,22 @@ class Pool:
         for row, position in enumerate(self._space.positions(rows)):
             if position not in self._taken:
                 first.setdefault(position, row)
-        return rows[list(first.values())]
+        return self._within(rows[list(first.values())])
+
+    def _within(self, rows: IntArray) -> IntArray:
+        return rows if self.inside is None or not len(rows) else rows[self.inside(rows)]
 
     def start(self, parents: IntArray, rng: np.random.Generator) -> IntArray:
         """All that are left of a small space; else children of the parents [F, D], and random ones."""
         if self.is_whole_space:
             left = [position for position in range(self._space.size) if position not in self._taken]
-            return self._space.at(left)
+            return self._within(self._space.at(left))
         quarter = self.size // 4
         strangers = self._space.sample(quarter, rng)
+        for _ in range(TRIES):
+            if self.inside is None or self.inside(strangers).any():
+                break
+            strangers = self._space.sample(quarter, rng)
         if not len(parents):
             return self.unseen(strangers)
         mutants = self._mutated(parents[rng.integers(len(parents), size=2 * quarter)], rng)

@@ -11,7 +11,7 @@ from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 from widthwise.space import FloatArray, IntArray, Space
 from widthwise.strategies.frontier.design import first_candidates
 from widthwise.strategies.frontier.judge import Judge
-from widthwise.strategies.frontier.pool import Pool
+from widthwise.strategies.frontier.pool import Inside, Pool
 from widthwise.strategies.protocol import CostFunction
 from widthwise.strategies.registry import Option, StrategySource
 
@@ -67,6 +67,12 @@ class Frontier:
         self._design = first_candidates(space, costs, rng, most=chosen["sensitivity"])
         self._threads = ThreadpoolController()
         self._hopeless = False
+        self._least = 0  # results before the model is trusted to say that nothing is left to gain
+
+    def keep_within(self, inside: Inside) -> None:
+        """Propose only candidates [K, D] that `inside` allows, [K]: those within bounds of cost."""
+        self._pool.inside = inside
+        self._least = len(self._design)
 
     @property
     def finished(self) -> str | None:
@@ -114,8 +120,9 @@ class Frontier:
     def _from_model(self, n: int) -> IntArray:
         """Empty where no gain is expected of any candidate."""
         rng = np.random.default_rng([self._seed, 1, len(self._taken)])
-        if not self._judge.has_results:
+        if not self._judge.has_results or len(self._taken) < self._least:
             rows = self._pool.start(self._judge.front, rng)
+            self._hopeless = not len(rows) and not self._pending
             return rows[rng.permutation(len(rows))[:n]]
         pending = np.array(list(self._pending.values()), dtype=np.int64).reshape(
             -1, len(self._space.decisions)
