@@ -21,6 +21,7 @@ from widthwise.engine.memory import default_budget, shares
 from widthwise.engine.passes import PassPerCandidate
 from widthwise.engine.plan import Plan
 from widthwise.engine.planner import make_plan
+from widthwise.engine.threads import threads_for
 from widthwise.engine.totals import Totals
 from widthwise.engine.walk import Count, walk
 from widthwise.errors import UserError
@@ -224,12 +225,14 @@ class Evaluator:
                 for half in (left[: len(left) // 2], left[len(left) // 2 :]):
                     self._add_block(totals, half, chosen, number, block)
             return
-        for row in rows:
-            try:
-                scores = self.single.scores(number, block.inputs, chosen[row])
-                totals.add(np.array([row]), scores, np.zeros(1, dtype=np.int64), block.labels)
-            except Exception as error:
-                totals.failures[int(row)] = describe_error(error)
+        widest = max(step.sample_bytes for step in self.plan.steps) if self.plan is not None else np.inf
+        with threads_for(widest * len(block)):
+            for row in rows:
+                try:
+                    scores = self.single.scores(number, block.inputs, chosen[row])
+                    totals.add(np.array([row]), scores, np.zeros(1, dtype=np.int64), block.labels)
+                except Exception as error:
+                    totals.failures[int(row)] = describe_error(error)
 
     @cached_property
     def total_samples(self) -> int:
