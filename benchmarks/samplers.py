@@ -42,7 +42,7 @@ def main() -> None:
         started = time.perf_counter()
         search = TASKS[name].search()
         truth = search.truth() if search.space.size <= ENUMERABLE else None
-        about = "held out" if name in HELD_OUT else "open"
+        about = next(group for group, tasks in GROUPS.items() if name in tasks)
         size, wanted = search.space.size, ", ".join(search.objectives)
         print(f"\n{name} ({about}): {TASKS[name].description}; {wanted}; {size:,} candidates")
         print(f"  set up in {time.perf_counter() - started:.0f} s", flush=True)

@@ -82,7 +82,7 @@ class Residual(nn.Module):
 class ResNet8(nn.Module):
     """A convolution, three residual blocks, a linear layer; takes [n, 1, 8, 8]. Source: MLPerf Tiny."""
 
-    def __init__(self, width: int = 8) -> None:
+    def __init__(self, width: int = 4) -> None:
         super().__init__()
         self.first = nn.Conv2d(1, width, 3, padding=1, bias=False)
         self.norm = nn.BatchNorm2d(width)
