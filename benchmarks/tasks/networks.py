@@ -16,7 +16,7 @@ from widthwise import training
 from widthwise.data import Data, load_data
 from widthwise.models import load_model
 
-SHARED = Path(os.environ.get("WIDTHWISE_SHARED", Path(__file__).parents[2] / "shared"))
+SHARED = Path(os.environ.get("WIDTHWISE_SHARED", Path(__file__).parents[3] / "shared"))
 EPOCHS = 30
 
 
