@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -157,6 +159,42 @@ def test_data_that_does_not_fit_is_refused_in_one_line(network, data: str, says:
     model = load_model(network if isinstance(network, str) else network())
     with pytest.raises(UserError) as caught:
         check_data_fits_model(model, load_data(data))
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+class Module:
+    """A data module whose validation loader is whatever a function gives."""
+
+    def __init__(self, loader: Callable[[], Any]) -> None:
+        self.train_dataloader = self.val_dataloader = self.test_dataloader = loader
+
+
+def failing() -> list[Any]:
+    raise OSError("no such disk")
+
+
+X, Y = torch.zeros(3, 16), torch.tensor([0, 1, 2])
+BAD_LOADERS = {
+    "empty": (list, "data: Module: its val_dataloader has no batches"),
+    "raises": (failing, "data: Module: its val_dataloader raised OSError: no such disk"),
+    "named": (lambda: [{"x": X, "y": Y}], "its batches are (dict); give two tensors"),
+    "three": (lambda: [(X, X, Y)], "its batches are (Tensor, Tensor, Tensor); give two tensors"),
+    "inputs alone": (lambda: [X[:2]], "its batches are (Tensor); give two tensors"),
+    "arrays": (lambda: [(X.numpy(), Y.numpy())], "its batches are (ndarray, ndarray); give two tensors"),
+    "real labels": (lambda: [(X, Y.float())], "its labels are float32 of shape [3] for x of shape [3, 16]"),
+    "one-hot labels": (
+        lambda: [(X, torch.eye(3, dtype=torch.int64))],
+        "its labels are int64 of shape [3, 3]",
+    ),
+    "too few labels": (lambda: [(X, Y[:2])], "its labels are int64 of shape [2] for x of shape [3, 16]"),
+}
+
+
+@pytest.mark.parametrize(("loader", "says"), BAD_LOADERS.values(), ids=BAD_LOADERS.keys())
+def test_a_data_module_with_bad_batches_is_refused_in_one_line(loader: Callable[[], Any], says: str):
+    with pytest.raises(UserError) as caught:
+        check_data_fits_model(load_model("jsc-tiny"), Module(loader))
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
 

@@ -94,7 +94,7 @@ def _built(source: str, *, seed: int) -> nn.Module:
 
 def check_data_fits_model(model: nn.Module, data: Data) -> None:
     """Runs one validation batch; raises UserError where the network can't take it or has too few outputs."""
-    x, y = next(iter(data.val_dataloader()))
+    x, y = _first_batch(data)
     scores = _scores(model, x, data)
     classes = getattr(data, "classes", int(y.max()) + 1)
     if scores.ndim != 2 or len(scores) != len(x):
@@ -107,6 +107,35 @@ def check_data_fits_model(model: nn.Module, data: Data) -> None:
             f"{data_note(data)}: has {classes} classes but the network only {scores.shape[1]} outputs; widen "
             "its last layer or take other data"
         )
+
+
+def _first_batch(data: Data) -> tuple[Tensor, Tensor]:
+    """The first validation batch, x [n, ...] and y [n]; UserError where there is none, or something else."""
+    import torch
+
+    note = data_note(data)
+    try:
+        batch = next(iter(data.val_dataloader()), None)
+    except UserError:
+        raise
+    except Exception as error:  # a data module of the user's own may raise anything
+        raise UserError(f"{note}: its val_dataloader raised {describe_error(error)}") from error
+    if batch is None:
+        raise UserError(
+            f"{note}: its val_dataloader has no batches; networks are judged on them, so give some"
+        )
+    parts: list[object] = list(batch) if isinstance(batch, tuple | list) else [batch]
+    if len(parts) != 2 or not all(isinstance(part, torch.Tensor) for part in parts):
+        kinds = ", ".join(type(part).__name__ for part in parts)
+        raise UserError(f"{note}: its batches are ({kinds}); give two tensors, x [n, ...] and y [n]")
+    x, y = batch
+    if y.ndim != 1 or len(y) != len(x) or not len(y) or y.is_floating_point() or y.is_complex():
+        kind = str(y.dtype).removeprefix("torch.")
+        raise UserError(
+            f"{note}: its labels are {kind} of shape {list(y.shape)} for x of shape {list(x.shape)}; give "
+            "whole numbers [n], the class of each sample"
+        )
+    return x, y
 
 
 def _scores(model: nn.Module, x: Tensor, data: Data) -> Tensor:
