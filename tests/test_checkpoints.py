@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -144,6 +145,14 @@ def test_pickled_code_is_refused_with_the_reason_and_never_run(tmp_path: Path, w
 def test_a_whole_pickled_network_is_refused(tmp_path: Path):
     torch.save(load_model("jsc-tiny"), tmp_path / "net.pt")
     with pytest.raises(UserError, match=r"import widthwise\.networks\.JSC_Tiny.*save model\.state_dict\(\)"):
+        load_checkpoint(load_model("jsc-tiny"), tmp_path / "net.pt")
+
+
+@pytest.mark.parametrize("protocol", [2, pickle.HIGHEST_PROTOCOL])
+@pytest.mark.parametrize("content", [{}, [1, 2], {"weight": np.ones(2)}], ids=["empty", "list", "arrays"])
+def test_a_file_of_plain_pickle_is_refused_with_the_reason(tmp_path: Path, content: object, protocol: int):
+    (tmp_path / "net.pt").write_bytes(pickle.dumps(content, protocol=protocol))
+    with pytest.raises(UserError, match=r"net\.pt: is pickled.*; pickle can run any code when it is read"):
         load_checkpoint(load_model("jsc-tiny"), tmp_path / "net.pt")
 
 

@@ -107,6 +107,12 @@ def test_own_network_by_name_or_as_it_is(project: Path):
     assert load_model(ready) is ready
 
 
+def test_a_module_without_objects_says_so(project: Path):
+    (project / "own_empty.py").write_text("")
+    with pytest.raises(UserError, match=r"no object named 'build'; own_empty has none$"):
+        load_model("own_empty:build")
+
+
 BAD_MODELS = {
     "unknown": ("jsc-tinny", "no model named 'jsc-tinny'; did you mean jsc-tiny?"),
     "no module": ("no_such_module:Net", "model no_such_module:Net: no module named no_such_module"),
@@ -176,8 +182,8 @@ def failing() -> list[Any]:
 
 X, Y = torch.zeros(3, 16), torch.tensor([0, 1, 2])
 BAD_LOADERS = {
-    "empty": (list, "data: Module: its val_dataloader has no batches"),
-    "raises": (failing, "data: Module: its val_dataloader raised OSError: no such disk"),
+    "empty": (list, "Module: its val_dataloader has no batches"),
+    "raises": (failing, "Module: its val_dataloader raised OSError: no such disk"),
     "named": (lambda: [{"x": X, "y": Y}], "its batches are (dict); give two tensors"),
     "three": (lambda: [(X, X, Y)], "its batches are (Tensor, Tensor, Tensor); give two tensors"),
     "inputs alone": (lambda: [X[:2]], "its batches are (Tensor); give two tensors"),

@@ -122,7 +122,7 @@ def test_callable_may_return_a_data_module_which_is_set_up(project: Path):
     assert isinstance(data, Data)
     assert data.stages == ["fit", "test"]  # type: ignore[attr-defined]
     assert load_data(data) is data
-    assert data_note(data) == "data: Module"
+    assert data_note(data) == "Module"
 
 
 # ---- what is refused

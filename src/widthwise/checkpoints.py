@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -80,11 +81,12 @@ def _read_torch(path: Path) -> dict[str, Tensor]:
     import torch
 
     try:
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):  # of pickles that torch did not write: refused below
+            content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        raise UserError(f"{path}: {_refusal(str(error))}") from error
+        raise UserError(f"{path}: {_refusal(path, str(error))}") from error
     except Exception as error:  # a broken file makes torch raise nearly anything
-        raise UserError(f"{path}: {UNREADABLE}") from error
+        raise UserError(f"{path}: {_refusal(path, '')}") from error
     if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
         content = content["state_dict"]
     tensors = content.values() if isinstance(content, Mapping) else ()
@@ -106,14 +108,17 @@ READERS: dict[str, Callable[[Path], dict[str, Tensor]]] = {
 }
 
 
-def _refusal(reason: str) -> str:
+def _refusal(path: Path, reason: str) -> str:
     """Why torch refused to read a file with weights_only, in one sentence and what to do."""
     _, found, rest = reason.partition("GLOBAL ")
-    if not found:
+    with path.open("rb") as file:
+        begins_as_pickle = file.read(1) == pickle.PROTO
+    if not found and not begins_as_pickle:
         return UNREADABLE
+    wants = f" and wants to import {rest.split()[0]}" if found else " and no checkpoint of torch's"
     return (
-        f"is pickled and wants to import {rest.split()[0]}; pickle can run any code when it is read, so it "
-        "is refused: save model.state_dict(), tensors alone, with torch.save or as safetensors"
+        f"is pickled{wants}; pickle can run any code when it is read, so it is refused: save "
+        "model.state_dict(), tensors alone, with torch.save or as safetensors"
     )
 
 

@@ -172,7 +172,7 @@ def data_source(name_or_path: str | Path) -> str:
 
 def data_note(data: Data) -> str:
     """One line for outputs: what this data is."""
-    return str(getattr(data, "note", "") or f"data: {type(data).__name__}")
+    return str(getattr(data, "note", "") or type(data).__name__)
 
 
 def _is_file(text: str) -> bool:

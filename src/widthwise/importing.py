@@ -30,6 +30,8 @@ def load_object(spec: str, *, what: str) -> Any:
     for name in path.split("."):
         if not hasattr(found, name):
             public = [known for known in dir(found) if not known.startswith("_")]
+            if not public:
+                raise UserError(f"{what} {spec}: no object named {name!r}; {module_name} has none")
             raise unknown("object", name, public, where=f"{what} {spec}")
         found = getattr(found, name)
     return found

@@ -6,12 +6,14 @@ import csv
 import json
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from running import Run, files_in
 
 import widthwise as ww
 from widthwise.formats import FORMATS
+from widthwise.strategies.registry import STRATEGIES
 
 
 @pytest.fixture
@@ -134,6 +136,24 @@ def test_init_writes_a_config_that_searches(model: str, run: Run, place: Path) -
     ran = run("search", f"{model}.toml", "--trials", 2, "--out", "here")
     assert ran.status == 0, ran.err
     assert ww.load_run(place / "here").summary.trials == 2
+
+
+def test_init_names_every_strategy_once_and_counts_the_layers(run: Run, place: Path) -> None:
+    assert "Wrote jsc-tiny.toml: 1 layer (seq_blocks_2)" in run("init", "jsc-tiny").out
+    (line,) = (text for text in (place / "jsc-tiny.toml").read_text().splitlines() if "# or brute-" in text)
+    named = line.replace('name = "tpe"', "tpe,").replace("# or", "").replace(" ", "").split(",")
+    assert sorted(named) == sorted(STRATEGIES)
+
+
+def test_own_data_is_named_once(run: Run, place: Path) -> None:
+    np.savez(place / "own.npz", X=np.random.default_rng(0).normal(size=(60, 16)), y=np.arange(60) % 5)
+    assert "data:     own.npz (35 train," in run("test", "--model", "jsc-tiny", "--dataset", "own.npz").out
+    (place / "own_module.py").write_text(
+        "import torch\nclass Mine:\n    def train_dataloader(self):\n"
+        "        return [(torch.zeros(4, 16), torch.arange(4))]\n"
+        "    val_dataloader = test_dataloader = train_dataloader\n"
+    )
+    assert "data:     Mine\n" in run("test", "--model", "jsc-tiny", "--dataset", "own_module:Mine").out
 
 
 def test_formats_lists_every_format_with_its_parameters(run: Run) -> None:

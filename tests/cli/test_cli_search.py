@@ -83,6 +83,16 @@ def test_json_is_what_front_json_holds_and_nothing_else(run: Run, demo: Path, we
     )
 
 
+def test_report_checks_the_rule_before_it_prints_anything(run: Run, demo: Path, weights: Path) -> None:
+    run("search", demo, "--load", weights, "--out", "here")
+    for rule in ("the nicest", "best f1", "best accuracy with average_bitwidth <= 1"):
+        ran = run("report", "here", "--pick", rule)
+        assert ran.status == 2
+        assert ran.out == ""
+        assert ran.err.startswith("error: pick: ")
+        assert ran.err.count("\n") == 1
+
+
 def test_random_weights_are_warned_of_and_their_row_says_so(run: Run, demo: Path) -> None:
     ran = run("search", demo, "--trials", 2)
     assert ran.err.startswith("warning: the weights of jsc-tiny are random")

@@ -55,7 +55,7 @@ def report(
     json: options.Json = False,
 ) -> None:
     """Print the best trials of a run again."""
-    from widthwise.cli.search import print_best, print_picked, print_study_json
+    from widthwise.cli.search import picked, print_best, print_picked, print_study_json
     from widthwise.report.terminal import ending_lines, resume_command
     from widthwise.run_folder import load_run
 
@@ -63,6 +63,8 @@ def report(
     if json:
         print_study_json(study, pick)
         return
+    if pick is not None:
+        picked(study, pick)  # a rule that can't be read or met is said before anything is printed
     output = Output()
     output.say(f"{run}: {study.record.settings.get('model')}, {study.record.settings.get('strategy')}")
     if note := study.record.settings.get("data"):

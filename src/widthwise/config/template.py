@@ -7,6 +7,7 @@ from importlib.resources import files
 
 from widthwise.config.toml import dotted, dumps
 from widthwise.errors import unknown
+from widthwise.strategies.registry import STRATEGIES
 
 WIDTHS = {"data_in": "[4, 8]", "weight": "[2, 4, 8]", "bias": "[2, 4, 8]"}
 
@@ -38,7 +39,7 @@ name = ["NA"]
 
 TAIL = """
 [search.strategy]
-name = "{strategy}"      # or brute-force, grid, random, local, tpe, nsga2, nsga3, qmc, gp, cmaes
+name = "{strategy}"      # or {others}
 
 [search.strategy.setup]
 n_trials = {trials}           # at most so many candidates
@@ -75,7 +76,8 @@ def default_config_text(
     names = {key: value for key, value in (("model", model), ("dataset", dataset)) if value is not None}
     head = HEAD.format(names=dumps(names) if names else "", by=by)
     body = rules or [_rule("linear", "", tuple(WIDTHS))]
-    return head + "".join(body) + TAIL.format(strategy=strategy, trials=trials)
+    others = ", ".join(name for name in STRATEGIES if name != strategy)
+    return head + "".join(body) + TAIL.format(strategy=strategy, others=others, trials=trials)
 
 
 def example_names() -> list[str]:

@@ -32,7 +32,7 @@ def read_samples(path: str | Path, *, name: str | None = None) -> Samples:
     name = name or path.name
     if path.suffix.lower() == ".npz":
         return _samples_of_arrays(read_npz(path), path, name)
-    return samples_of_table(_read_table(path), name=name, note=f"{name}: {path}")
+    return samples_of_table(_read_table(path), name=name, note=_note(name, path))
 
 
 def samples_of_table(table: DataFrame, *, name: str, note: str) -> Samples:
@@ -66,6 +66,10 @@ def samples_of_table(table: DataFrame, *, name: str, note: str) -> Samples:
     )
 
 
+def _note(name: str, path: Path) -> str:
+    return name if name == str(path) else f"{name}: {path}"
+
+
 def samples_of_pair(made: Any, *, name: str) -> Samples:
     """Samples of a pair (X, y) of arrays, tensors or lists; raises UserError for anything else."""
     if not isinstance(made, tuple | list) or len(made) != 2:
@@ -95,7 +99,7 @@ def _samples_of_arrays(arrays: dict[str, NDArray[Any]], path: Path, name: str) -
         x,
         y,
         name=name,
-        note=f"{name}: {path}",
+        note=_note(name, path),
         feature_names=_names(arrays, "feature_names", x.shape[1] if x.ndim == 2 else None, path),
         class_names=_names(arrays, "class_names", None, path),
         scaler=_scaler(arrays, x.shape[1:], path),
