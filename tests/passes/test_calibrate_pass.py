@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from architectures import ARCHITECTURES, Untraceable, build, inputs, normal
 from widthwise.data import load_data
+from widthwise.engine import Evaluator
 from widthwise.errors import UserError
 from widthwise.formats import Integer, ScaledInteger, Ternary
 from widthwise.graph import Graph
@@ -100,6 +102,82 @@ def test_every_run_of_a_module_counts() -> None:
     with torch.no_grad():
         once = torch.relu(graph.model.first(x))
         assert schemes["again"].data_in == AUTO.calibrated(torch.cat([once, graph.model.again(once)]))
+
+
+class InPlace(nn.Module):
+    """A function, a layer and a method that change what they read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second, self.last = nn.Linear(6, 8), nn.Linear(8, 8), nn.Linear(8, 3)
+        self.act = nn.ReLU(inplace=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = functional.leaky_relu(x, 0.5, inplace=True)  # the samples themselves
+        x = self.second(self.act(self.first(x)))
+        return self.last(functional.relu(x, inplace=True).mul_(0.5))
+
+
+class OutOfSight(InPlace):
+    """The same, where fx can't follow."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) if x.isfinite().all() else x
+
+
+def in_place(made_by: type[InPlace]) -> tuple[Graph, Tensor]:
+    """The network and samples: what a ReLU cuts off are the values that are farthest from 0."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        made = made_by().eval()
+    with torch.no_grad():
+        made.first.bias.sub_(4)
+        made.second.bias.sub_(9)
+    graph = Graph(made)
+    layers = {layer.name: Scheme(AUTO) for layer in graph.layers if "data_in" in layer.tensors}
+    return graph.quantized(layers), normal(6)(40) - 20
+
+
+@pytest.mark.parametrize("made_by", [InPlace, OutOfSight])
+def test_what_works_in_place_hides_nothing_of_what_layers_read(made_by: type[InPlace]) -> None:
+    graph, x = in_place(made_by)
+    given = x.clone()
+    _, schemes = calibrate_transform_pass(graph, {"data": x})
+    assert torch.equal(x, given)
+    layers = graph.modules
+    with torch.no_grad():
+        read = {"leaky_relu": x, "first": functional.leaky_relu(x, 0.5)}
+        read["act"] = layers["first"].layer(read["first"])
+        read["second"] = functional.relu(read["act"])
+        read["relu"] = layers["second"].layer(read["second"])
+        read["last"] = functional.relu(read["relu"]) * 0.5
+    found = {name: scheme.data_in for name, scheme in schemes.items() if name in read}
+    assert found == {name: AUTO.calibrated(read[name]) for name in found}
+    assert {"first", "act", "second", "last"} <= found.keys()
+
+
+def test_what_works_in_place_has_the_engines_formats() -> None:
+    graph, x = in_place(InPlace)
+    loader = torch.utils.data.DataLoader(
+        torch.utils.data.TensorDataset(x, torch.arange(40) % 3), batch_size=40
+    )
+    evaluator = Evaluator(graph, None, loader, metrics=["accuracy"])
+    assert evaluator.plan is not None
+    _, schemes = calibrate_transform_pass(graph, {"data": loader})
+    engines = {slot.layer: slot.formats for slot in evaluator.slots if slot.tensor == "data_in"}
+    assert engines == {name: (scheme.data_in,) for name, scheme in schemes.items()}
+
+
+def test_masks_given_by_name_are_no_inputs() -> None:
+    class Masked(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            mask = torch.full((4, 4), -1e9).triu(1)
+            return functional.scaled_dot_product_attention(x, x, x, attn_mask=mask)
+
+    graph, x = Graph(Masked()), normal(4, 4)(20)
+    (name,) = (layer.name for layer in graph.layers if layer.type == "attention")
+    _, schemes = calibrate_transform_pass(graph.quantized({name: Scheme(AUTO)}), {"data": x})
+    assert schemes[name].data_in == AUTO.calibrated(x)
 
 
 def test_data_may_be_a_data_module_a_loader_or_a_tensor() -> None:

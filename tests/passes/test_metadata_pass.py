@@ -169,3 +169,15 @@ def test_the_passes_say_what_they_lack() -> None:
         add_common_metadata_analysis_pass(graph, {})
     with pytest.raises(UserError, match="no argument named 'dummy'; did you mean dummy_in"):
         add_common_metadata_analysis_pass(graph, {"dummy": 1})
+
+
+def test_a_shape_that_is_changed_in_place_is_told_as_it_was_read() -> None:
+    class Changes(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x.unsqueeze_(1)
+
+    x = normal(4)(3)
+    metas = propagate(Graph(Changes()), x)
+    assert metas["unsqueeze_"].inputs[0].shape == (3, 4)
+    assert metas["unsqueeze_"].outputs[0].shape == (3, 1, 4)
+    assert x.shape == (3, 4)

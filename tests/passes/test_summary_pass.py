@@ -136,3 +136,20 @@ def test_wrong_arguments_are_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="can't be made"):
         summarize_quantization_analysis_pass(graph, {"save_dir": tmp_path / "file" / "below"})
+
+
+def test_values_that_are_changed_in_place_later_are_counted_as_they_were_read() -> None:
+    class Changes(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(4, 4)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.layer(x) + x.mul_(0)
+
+    x = normal(4)(50)
+    before = x.clone()
+    graph = Graph(Changes()).quantized({"layer": Scheme(Integer(8, 4))})
+    _, summary = summarize_quantization_analysis_pass(graph, {"data": x})
+    assert torch.equal(x, before)
+    assert [found.statistics.minimum for found in summary.tensors] == [float(x.min())]

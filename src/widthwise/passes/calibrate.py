@@ -44,18 +44,20 @@ def calibrate_transform_pass(graph: Graph, pass_args: Mapping[str, Any]) -> tupl
     types = {layer.name: layer.type for layer in graph.layers}
     seen: dict[str, list[Tensor]] = defaultdict(list)
 
-    def note(name: str, read: tuple[Tensor, ...], given: tuple[Tensor, ...]) -> None:
-        if name in schemes and schemes[name].data_in is not None:
-            seen[name] += input_values(types[name], read)
+    def note(name: str, read: tuple[Tensor, ...]) -> None:
+        fmt = schemes[name].data_in if name in schemes else None
+        values = [] if fmt is None else input_values(types[name], read)
+        if fmt is not None and fixed_for_inputs(fmt, values) != fmt:  # it follows the data
+            seen[name] += [x.clone() for x in values]  # a later layer may change them in place
 
-    watch(graph.quantized({name: Scheme() for name in schemes}), inputs, note)
+    watch(graph.quantized({name: Scheme() for name in schemes}), inputs, before=note, masks=False)
     modules = {layer.name: layer.module for layer in graph.layers}
     fixed = {name: _fixed(modules[name], scheme, seen[name]) for name, scheme in schemes.items()}
     return graph.quantized(fixed), fixed
 
 
 def input_values(layer_type: str, read: Sequence[Tensor]) -> list[Tensor]:
-    """Of the tensors that a layer reads those that its data_in format applies to: floats, masks excepted."""
+    """Of the tensors that a layer reads those that its data_in format applies to: floats, no masks."""
     read = read[:3] if layer_type == "multihead_attention" else read
     return [x.detach() for x in read if x.is_floating_point()]
 

@@ -60,11 +60,15 @@ def propagate(graph: Graph, example: Example) -> dict[str, NodeMeta]:
     by the first of them alone. Raises UserError where the network can't be run on the example.
     """
     calls: dict[str, list[_Call]] = defaultdict(list)
+    read: dict[str, tuple[TensorMeta, ...]] = {}  # as it was before the node ran
 
-    def note(name: str, read: tuple[Tensor, ...], given: tuple[Tensor, ...]) -> None:
-        calls[name].append(_Call(_metas(read), _metas(given)))
+    def before(name: str, values: tuple[Tensor, ...]) -> None:
+        read[name] = _metas(values)
 
-    inputs = watch(graph, example, note)
+    def after(name: str, values: tuple[Tensor, ...]) -> None:
+        calls[name].append(_Call(read[name], _metas(values)))
+
+    inputs = watch(graph, example, before=before, after=after)
     samples = inputs[0].shape[0] if inputs and inputs[0].ndim else 1
     layers = {layer.name: layer for layer in graph.layers}
     found, stored = {}, set[int]()

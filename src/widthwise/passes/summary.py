@@ -142,11 +142,12 @@ def _tensor_summaries(graph: Graph, inputs: Any) -> tuple[TensorSummary, ...]:
     layers, schemes = {layer.name: layer for layer in graph.layers}, graph.schemes
     read_by: dict[str, list[Tensor]] = defaultdict(list)
 
-    def note(name: str, read: tuple[Tensor, ...], given: tuple[Tensor, ...]) -> None:
+    def note(name: str, read: tuple[Tensor, ...]) -> None:
         if name in layers and schemes[name].data_in is not None:
-            read_by[name] += input_values(layers[name].type, read)
+            # a later layer may change them in place
+            read_by[name] += [x.clone() for x in input_values(layers[name].type, read)]
 
-    watch(graph, inputs, note)
+    watch(graph, inputs, before=note, masks=False)
     found = []
     for name, layer in layers.items():
         scheme = schemes[name]
