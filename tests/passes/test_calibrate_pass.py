@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -158,12 +159,11 @@ def test_what_works_in_place_hides_nothing_of_what_layers_read(made_by: type[InP
 
 def test_what_works_in_place_has_the_engines_formats() -> None:
     graph, x = in_place(InPlace)
-    loader = torch.utils.data.DataLoader(
-        torch.utils.data.TensorDataset(x, torch.arange(40) % 3), batch_size=40
-    )
-    evaluator = Evaluator(graph, None, loader, metrics=["accuracy"])
+    batches = [(x, torch.arange(40) % 3)]
+    data = SimpleNamespace(train_dataloader=lambda: batches, val_dataloader=lambda: batches)
+    evaluator = Evaluator(graph, None, data, metrics=["accuracy"])
     assert evaluator.plan is not None
-    _, schemes = calibrate_transform_pass(graph, {"data": loader})
+    _, schemes = calibrate_transform_pass(graph, {"data": data})
     engines = {slot.layer: slot.formats for slot in evaluator.slots if slot.tensor == "data_in"}
     assert engines == {name: (scheme.data_in,) for name, scheme in schemes.items()}
 
