@@ -90,6 +90,9 @@ def test_options_and_defaults_are_those_of_optunas_signature(name):
         ("grid", {"points": {"widht": 2}}, "no decision named 'widht'; did you mean width?"),
         ("grid", {"points": {"width": 0}}, "points.width: is 0"),
         ("local", {"starts": 0}, "give at least 1"),
+        ("frontier", {"pol": 100}, "no option of frontier named 'pol'; did you mean pool?"),
+        ("frontier", {"pool": 3}, "pool: is 3; give at least 16"),
+        ("frontier", {"tolerance": "small"}, "tolerance: is 'small'; give a number"),
     ],
 )
 def test_wrong_options_are_refused_before_the_first_evaluation(name, options, said):
@@ -97,6 +100,15 @@ def test_wrong_options_are_refused_before_the_first_evaluation(name, options, sa
         strategy(name, SPACE, objectives=OBJECTIVES, options=options)
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_the_options_of_every_strategy_are_checked_without_making_it(name):
+    source = strategy_source(name)
+    with pytest.raises(UserError, match=f"lab.toml: .*{name}.*nonsense"):
+        source.checked({"nonsense": 1}, where="lab.toml")
+    defaults = {option: described.default for option, described in source.options.items()}
+    assert source.resolved({}) == source.checked(defaults) == defaults
 
 
 def test_no_objective_and_no_choice_are_refused():

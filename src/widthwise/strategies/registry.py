@@ -87,6 +87,11 @@ class StrategySource:
             name: self.options[name].check(value, where=f"{place}: {name}") for name, value in options.items()
         }
 
+    def resolved(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """All options of this strategy, checked: those that are given, the others by default."""
+        given = self.checked(options)
+        return {name: given.get(name, option.default) for name, option in (self.options or {}).items()}
+
 
 def _whole(meaning: str, default: int | None, least: float = 1) -> Option:
     return Option(meaning, default, (int,), least=least)
@@ -137,6 +142,14 @@ _POINTS = Option(
     least=1,
 )
 _STARTS = _whole("candidates to start from: the extremes, then random ones", 16)
+_FRONTIER = {
+    "batch": _whole("candidates proposed at once where the caller is free to choose", 4),
+    "sensitivity": _whole("most trials to spend on what each decision does", 24, least=0),
+    "pool": _whole("candidates judged for each proposal", 2000, least=16),
+    "tolerance": Option(
+        "expected gain, as share of the hypervolume, below which to finish", 1e-7, (float,), least=0
+    ),
+}
 
 
 def _optuna(
@@ -178,7 +191,7 @@ STRATEGIES: dict[str, StrategySource] = {
             "frontier",
             "a model of quality and exact costs: what is expected to push the front outward most",
             "widthwise.strategies.frontier:Frontier",
-            options=None,
+            options=_FRONTIER,
         ),
         _optuna("tpe", "tree-structured Parzen estimator (Optuna)", (), _TPE),
         _optuna("nsga2", "genetic search, crowding distance (Optuna)", ("nsgaii",), _NSGA2),

@@ -13,24 +13,11 @@ from widthwise.strategies.frontier.design import first_candidates
 from widthwise.strategies.frontier.judge import Judge
 from widthwise.strategies.frontier.pool import Inside, Pool
 from widthwise.strategies.protocol import CostFunction
-from widthwise.strategies.registry import Option, StrategySource
+from widthwise.strategies.registry import STRATEGIES
 
 if TYPE_CHECKING:
     from widthwise.metrics.catalogue import Direction
 
-SOURCE = StrategySource(
-    "frontier",
-    "a model of quality and exact costs: what is expected to push the front outward most",
-    "widthwise.strategies.frontier:Frontier",
-    options={
-        "batch": Option("candidates proposed at once where the caller is free to choose", 4, (int,), least=1),
-        "sensitivity": Option("most trials to spend on what each decision does", 24, (int,), least=0),
-        "pool": Option("candidates judged for each proposal", 2000, (int,), least=16),
-        "tolerance": Option(
-            "expected gain, as share of the hypervolume, below which to finish", 1e-7, (float,), least=0
-        ),
-    },
-)
 CLIMBS = 2  # times that the neighbours of the best candidates are judged too
 CLIMBERS = 12
 PATIENCE = 2  # pools without expected gain, after which the search is over
@@ -54,8 +41,7 @@ class Frontier:
         options: Mapping[str, Any] | None = None,
         costs: CostFunction | None = None,
     ) -> None:
-        given = SOURCE.checked(options or {})
-        chosen = {name: given.get(name, option.default) for name, option in (SOURCE.options or {}).items()}
+        chosen = STRATEGIES["frontier"].resolved(options or {})
         self.batch: int = chosen["batch"]
         self._tolerance: float = chosen["tolerance"]
         self._space, self._seed = space, seed
