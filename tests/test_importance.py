@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 import study_samples
 from widthwise.errors import UserError
 from widthwise.importance import importance
-from widthwise.importance.exact import exact_effects, is_complete
-from widthwise.importance.fitted import NOISES, PAIR_WEIGHTS, fitted_effects
-from widthwise.importance.sensitivity import largest, sensitivity
+from widthwise.importance.exact import exact_effects, exact_layers, is_complete
+from widthwise.importance.fitted import NOISES, PAIR_WEIGHTS, fitted_effects, fitted_layers
+from widthwise.importance.sensitivity import largest, sensitivity, smallest
 from widthwise.limits import Limits
 from widthwise.results import Results
 from widthwise.run_folder import load_run
@@ -69,6 +69,65 @@ def test_exact_shares_are_those_of_the_definition(given_table):
             assert found.pairs[i, j] == pytest.approx(expected)
     higher = sum(v for subset, v in variances.items() if len(subset) > 2)
     assert found.rest == pytest.approx(higher / whole, abs=1e-9)
+
+
+@given(tables, st.data())
+def test_exact_shares_of_layers_are_those_of_the_definition(given_table, data):
+    counts, seed = given_table
+    table = np.random.default_rng(seed).normal(size=counts) - 2
+    owners = [data.draw(st.integers(0, 1)) for _ in counts]
+    layers = [[i for i, owner in enumerate(owners) if owner == layer] for layer in sorted(set(owners))]
+    alone, total = exact_layers(_all(counts), np.array(counts), table.reshape(-1), layers)
+    _, variances = _anova(table)
+    for layer, own, whole in zip(layers, alone, total, strict=True):
+        inside = sum(v for subset, v in variances.items() if subset and set(subset) <= set(layer))
+        touched = sum(v for subset, v in variances.items() if set(subset) & set(layer))
+        assert own == pytest.approx(inside / table.var())
+        assert whole == pytest.approx(touched / table.var())
+
+
+def test_fitted_shares_of_layers_are_the_sums_of_their_decisions_and_pairs():
+    rng = np.random.default_rng(7)
+    counts = np.array([3, 2, 4])
+    codes = rng.integers(0, counts, size=(40, 3))
+    found = fitted_effects("x", codes, counts, codes[:, 0] * codes[:, 1] - codes[:, 2] * codes[:, 1] + 0.0)
+    alone, total = fitted_layers(found, [(0, 1), (2,)])
+    assert found.pairs.all(where=~np.eye(3, dtype=bool))
+    assert alone == pytest.approx([found.main[0] + found.main[1] + found.pairs[0, 1], found.main[2]])
+    crossing = found.pairs[0, 2] + found.pairs[1, 2]
+    assert total == pytest.approx(alone + crossing)
+    assert alone.sum() + crossing == pytest.approx(1)
+
+
+def test_a_fit_gives_a_decision_without_effect_none_at_all():
+    rng = np.random.default_rng(8)
+    counts = np.array([4, 3, 2])
+    codes = rng.integers(0, counts, size=(60, 3))
+    values = 2799.67 + np.array([-768.0, -256, 256, 768])[codes[:, 0]] + np.array([-21.0, 5, 16])[codes[:, 1]]
+    found = fitted_effects("model_size", codes, counts, values)
+    assert found.by_choice[0] == pytest.approx([-768, -256, 256, 768], abs=0.01)
+    assert found.by_choice[2].tolist() == [0, 0]
+    assert (found.main[2], found.total[2], found.pairs.any()) == (0, 0, False)
+
+
+def test_main_effects_are_those_that_optunas_fanova_finds(tmp_path):
+    import optuna
+
+    found = importance(_ran(tmp_path / "run"), metrics=["accuracy"]).effects[0]
+    table = study_samples.Evaluator()(_all([3] * 6)).metrics["accuracy"]
+    kinds = {str(i): optuna.distributions.CategoricalDistribution((0, 1, 2)) for i in range(6)}
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    study = optuna.create_study()
+    study.add_trials(
+        optuna.create_trial(
+            params={str(i): choice for i, choice in enumerate(row)}, distributions=kinds, value=value
+        )
+        for row, value in zip(_all([3] * 6).tolist(), table.tolist(), strict=True)
+    )
+    evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0, n_trees=8)
+    other = evaluator.evaluate(study)  # of a forest that has seen part of the table
+    assert [other[str(i)] for i in range(6)] == pytest.approx(found.main.tolist(), abs=0.08)
+    assert sorted(other, key=other.__getitem__)[2:] == [str(i) for i in np.argsort(found.main)[2:]]
 
 
 def test_an_additive_function_has_the_shares_of_its_parts():
@@ -274,8 +333,37 @@ def test_too_few_trials_tell_nothing(tmp_path):
 
 
 def test_the_largest_has_the_greatest_numbers_and_the_first_of_what_is_no_number():
-    space = Space((Decision("a", (2, 4)), Decision("b", ("integer", "float")), Decision("c", (8, 4))))
-    assert largest(space).tolist() == [1, 0, 0]
+    space = Space(
+        (
+            Decision("a", (2, 4)),
+            Decision("b", ("integer", "float")),
+            Decision("c", (4, 8, 2)),
+            Decision("d", (True, False)),
+        )
+    )
+    assert largest(space).tolist() == [1, 0, 1, 0]
+    assert smallest(space).tolist() == [0, 0, 2, 0]
+
+
+def test_a_layer_at_its_smallest_is_the_trial_with_all_others_at_their_largest():
+    space = Space(
+        tuple(Decision(f"{layer}/{key}", (2, 4, 8)) for layer in ("one", "two") for key in ("data", "weight"))
+    )
+    candidates = space.at(range(space.size))
+    metrics = (candidates @ np.array([1.0, 2, 4, 8]))[:, None]
+    found = sensitivity(space, np.arange(81), candidates, metrics, ["loss"])
+    expected = [space.positions(np.array([row]))[0] for row in ([0, 0, 2, 2], [2, 2, 0, 0])]
+    assert [change.layer for change in found.layers] == ["one", "two"]
+    assert [change.trial for change in found.layers] == expected
+    assert [change.differences["loss"] for change in found.layers] == [-6, -24]
+    some = sensitivity(space, np.arange(30, 81), candidates[30:], metrics[30:], ["loss"])
+    assert [change.layer for change in some.layers] == ["two"]
+
+
+def test_a_difference_that_is_only_rounding_is_none():
+    space = Space((Decision("a", (2, 4)),))
+    found = sensitivity(space, np.arange(2), space.at(range(2)), np.array([[0.1 + 0.2], [0.3]]), ["loss"])
+    assert found.changes[0].differences == {"loss": 0.0}
 
 
 def test_single_changes_are_all_trials_that_differ_once_from_the_largest():

@@ -17,6 +17,7 @@ import pytest
 
 from widthwise.cli import main
 from widthwise.config import example_text
+from widthwise.space import Decision, Space
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import study_samples
@@ -162,6 +163,30 @@ def test_importance_prints_shares_and_single_changes(tmp_path, capsys):
     assert [line.split("  ")[0] for line in lines[start + 3 : start + 6]] == ["layer 5", "layer 4", "layer 2"]
     assert "One change at a time from the largest candidate (trial 728" in out
     assert err == ""
+
+
+def test_importance_tells_of_layers_in_tables_json_and_page(tmp_path, monkeypatch, capsys):
+    keys = ("data_in_width", "weight_width", "bias_width")
+    names = [f"{layer}/{key}" for layer in ("first", "second") for key in keys]
+    monkeypatch.setattr(study_samples, "SPACE", Space(tuple(Decision(name, (2, 4, 8)) for name in names)))
+    study_samples.search(tmp_path / "run")
+    capsys.readouterr()
+    html = tmp_path / "page.html"
+    assert main(["importance", str(tmp_path / "run"), "--html", str(html)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    start = lines.index("accuracy: share of its variance by layer")
+    header, first, second = lines[start + 1], lines[start + 3].split(), lines[start + 4].split()
+    assert header.split() == ["layer", "alone", "with", "others", "smallest,", "others", "largest"]
+    assert main(["importance", str(tmp_path / "run"), "--json"]) == 0
+    content = json.loads(capsys.readouterr().out)
+    layers = content["metrics"]["accuracy"]["layers"]
+    assert [layer["name"] for layer in layers] == ["second", "first"] == [first[0], second[0]]
+    assert first[1] == f"{layers[0]['main']:.1%}"
+    lost = {layer["layer"]: layer["differences"]["accuracy"] for layer in content["sensitivity"]["layers"]}
+    assert first[3] == f"{lost['second']:.3f}"
+    drawn = json.loads(_Page(html.read_text(encoding="utf-8")).scripts[0])
+    bars = [trace for chart in drawn for trace in chart["data"] if trace.get("x") == ["first", "second"]]
+    assert bars[0]["y"] == [lost["first"], lost["second"]]
 
 
 def test_importance_prints_json_and_nothing_else(tmp_path, capsys):

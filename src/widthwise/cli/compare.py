@@ -134,7 +134,8 @@ def _show(comparison: Comparison, output: Output) -> None:
 def _table(sheet: Sheet) -> Any:
     from widthwise.report.tables import plain_table
 
-    return plain_table(sheet.headers, sheet.rows, right=sheet.headers[sheet.left :])
+    right = [header for column, header in enumerate(sheet.headers) if sheet.holds_numbers(column)]
+    return plain_table(sheet.headers, sheet.rows, right=right)
 
 
 def _check_folder(folder: Path, *, force: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -35,10 +36,10 @@ def exact_effects(metric: str, codes: IntArray, counts: IntArray, values: FloatA
     if variance <= (NOTHING * max(abs(mean), 1e-300)) ** 2:
         zero = tuple(np.zeros(int(count)) for count in counts)
         return Effects(metric, "exact", mean, 0.0, main, total, pairs, zero)
-    positions = _positions(codes, counts)
     for i in range(decisions):
         main[i] = (by_choice[i] ** 2).mean()
-        total[i] = variance - (_averages_without(i, codes, counts, positions, centred) ** 2).mean()
+        others = [k for k in range(decisions) if k != i]
+        total[i] = variance - (_averages_over(others, codes, counts, centred) ** 2).mean()
         for j in range(i + 1, decisions):
             cell = codes[:, i] * counts[j] + codes[:, j]
             both = _average(cell, int(counts[i] * counts[j]), centred).reshape(counts[i], counts[j])
@@ -50,6 +51,32 @@ def exact_effects(metric: str, codes: IntArray, counts: IntArray, values: FloatA
     return Effects(metric, "exact", mean, variance, shares[0], shares[1], shares[2], shown)
 
 
+def exact_layers(
+    codes: IntArray, counts: IntArray, values: FloatArray, layers: Sequence[Sequence[int]]
+) -> tuple[FloatArray, FloatArray]:
+    """The shares of the variance of values [n] of a complete table that layers of decisions have, [L] each.
+
+    By themselves: Var(E[y | the layer's decisions]) / Var(y); with all interactions that any of these takes
+    part in: E[Var(y | all other decisions)] / Var(y).
+    """
+    centred = values - values.mean()
+    variance = float((centred**2).mean())
+    if variance <= (NOTHING * max(abs(float(values.mean())), 1e-300)) ** 2:
+        return np.zeros(len(layers)), np.zeros(len(layers))
+    alone, total = np.zeros(len(layers)), np.zeros(len(layers))
+    for number, layer in enumerate(layers):
+        others = [i for i in range(len(counts)) if i not in layer]
+        alone[number] = (_averages_over(list(layer), codes, counts, centred) ** 2).mean()
+        total[number] = variance - (_averages_over(others, codes, counts, centred) ** 2).mean()
+    return _clean(alone / variance), _clean(total / variance)
+
+
+def _averages_over(columns: list[int], codes: IntArray, counts: IntArray, values: FloatArray) -> FloatArray:
+    """The mean of the values [n] for each combination of the decisions in these columns."""
+    cells = _positions(codes[:, columns], counts[columns])
+    return _average(cells, math.prod(counts[columns].tolist()), values)
+
+
 def _clean(shares: FloatArray) -> FloatArray:
     return np.where(shares < NOTHING, 0.0, shares)
 
@@ -58,15 +85,6 @@ def _average(cells: IntArray, count: int, values: FloatArray) -> FloatArray:
     """The mean of the values [n] in each of `count` cells."""
     averages: FloatArray = np.bincount(cells, weights=values, minlength=count) / (len(values) / count)
     return averages
-
-
-def _averages_without(
-    i: int, codes: IntArray, counts: IntArray, positions: IntArray, values: FloatArray
-) -> FloatArray:
-    """The mean over decision i of the values [n], for each combination of the others."""
-    stride = math.prod(counts[i + 1 :].tolist())
-    others = (positions - codes[:, i] * stride) // (stride * counts[i]) * stride + positions % stride
-    return _average(others, len(values) // int(counts[i]), values)
 
 
 def _positions(codes: IntArray, counts: IntArray) -> IntArray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,7 @@ from widthwise.space import FloatArray, IntArray
 # relative weight of pairs against main effects, and of noise against all; chosen by leave-one-out error
 PAIR_WEIGHTS = (0.0, 0.03, 0.1, 0.3, 1.0)
 NOISES = tuple(10.0**power for power in range(-9, 2))
+NOTHING = 1e-6  # effects below this share of the standard deviation are what a ridge leaves
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,6 @@ def fitted_effects(metric: str, codes: IntArray, counts: IntArray, values: Float
     contrasts = [_contrasts(codes[:, i], int(counts[i])) for i in range(decisions)]
     fit = _best_fit(contrasts, scaled)
     effects = _decomposed(contrasts, fit)
-    by_choice = tuple(effect * spread for effect in effects.by_choice)
     variance = float(effects.main.sum() + effects.pairs.sum() / 2)
     whole = variance if variance > 0 else 1.0
     total = effects.main + effects.pairs.sum(axis=1)
@@ -56,7 +57,7 @@ def fitted_effects(metric: str, codes: IntArray, counts: IntArray, values: Float
         effects.main / whole,
         total / whole,
         effects.pairs / whole,
-        by_choice,
+        tuple(effect * spread for effect in effects.by_choice),
         fit=1 - fit.error / _left_out_mean_error(scaled),
     )
 
@@ -120,13 +121,29 @@ def _decomposed(contrasts: list[FloatArray], fit: _Fit) -> _Parts:
         count = features.shape[1]
         table = _table(count)
         effect = single * (table @ (features.T @ fit.dual))
-        by_choice.append(effect)
-        main[i] = (effect**2).mean()
+        by_choice.append(_clean(effect))
+        main[i] = (by_choice[i] ** 2).mean()
         for j in range(i + 1, decisions) if pair else ():
             inner = (features * fit.dual[:, None]).T @ contrasts[j]
             inter = pair * (table @ inner @ _table(contrasts[j].shape[1]).T)
-            pairs[i, j] = pairs[j, i] = (inter**2).mean()
+            pairs[i, j] = pairs[j, i] = (_clean(inter) ** 2).mean()
     return _Parts(tuple(by_choice), main, pairs)
+
+
+def fitted_layers(effects: Effects, layers: Sequence[Sequence[int]]) -> tuple[FloatArray, FloatArray]:
+    """The shares that layers of decisions have in a fitted model's variance, [L] each: alone, with others."""
+    alone, total = np.zeros(len(layers)), np.zeros(len(layers))
+    for number, layer in enumerate(layers):
+        columns = list(layer)
+        others = [i for i in range(len(effects.main)) if i not in columns]
+        alone[number] = effects.main[columns].sum() + effects.pairs[np.ix_(columns, columns)].sum() / 2
+        total[number] = alone[number] + effects.pairs[np.ix_(columns, others)].sum()
+    return alone, total
+
+
+def _clean(effect: FloatArray) -> FloatArray:
+    """The effect on values of standard deviation 1, exactly 0 where it is none."""
+    return np.where(np.abs(effect) < NOTHING, 0.0, effect)
 
 
 def _table(count: int) -> FloatArray:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from widthwise.errors import UserError, unknown
-from widthwise.importance.exact import exact_effects, is_complete
-from widthwise.importance.fitted import fitted_effects
-from widthwise.importance.result import Importance
-from widthwise.importance.sensitivity import sensitivity
-from widthwise.space import IntArray
+from widthwise.importance.exact import exact_effects, exact_layers, is_complete
+from widthwise.importance.fitted import fitted_effects, fitted_layers
+from widthwise.importance.result import Effects, Importance
+from widthwise.importance.sensitivity import layers_of, sensitivity
+from widthwise.space import FloatArray, IntArray
 
 if TYPE_CHECKING:
     from widthwise.study import Study
@@ -50,20 +51,42 @@ def importance(study: Study, *, metrics: Sequence[str] | None = None) -> Importa
     codes, counts = codes[:, varied], counts[varied]
     complete = is_complete(codes, counts)
     used = np.arange(len(codes)) if complete else _spread(len(codes))
-    effects = exact_effects if complete else fitted_effects
+    names_varied = tuple(space.decisions[i].name for i in varied)
+    layers = layers_of(names_varied)
     return Importance(
         study=study.name,
-        decisions=tuple(space.decisions[i].name for i in varied),
+        decisions=names_varied,
         choices=tuple(tuple(space.decisions[i].choices[c] for c in kept[i].tolist()) for i in varied),
         fixed=tuple(d.name for i, d in enumerate(space.decisions) if i not in varied),
         trials=len(used),
         left_out=len(block.numbers) - len(used),
         size=space.size,
         effects=tuple(
-            effects(name, codes[used], counts, values[used, column]) for column, name in enumerate(names)
+            _effects(name, codes[used], counts, values[used, column], layers.values(), complete=complete)
+            for column, name in enumerate(names)
         ),
         sensitivity=sensitivity(space, numbers, candidates, values, names),
+        layers=tuple(layers),
     )
+
+
+def _effects(
+    metric: str,
+    codes: IntArray,
+    counts: IntArray,
+    values: FloatArray,
+    layers: Collection[Sequence[int]],
+    *,
+    complete: bool,
+) -> Effects:
+    """What decisions [D], and layers of them, do to the values [n] of trials [n, D]."""
+    if complete:
+        found = exact_effects(metric, codes, counts, values)
+        alone, total = exact_layers(codes, counts, values, list(layers))
+    else:
+        found = fitted_effects(metric, codes, counts, values)
+        alone, total = fitted_layers(found, list(layers))
+    return replace(found, layer_alone=alone, layer_total=total)
 
 
 def _codes(candidates: IntArray) -> tuple[IntArray, list[IntArray]]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
+
+import numpy as np
 
 from widthwise.space import FloatArray
 from widthwise.study import finite
 
 Method = Literal["exact", "fitted"]
+ROUNDING = 1e-12  # a sum of shares is this far from 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,6 +27,8 @@ class Effects:
     main [D]: share of each decision by itself. total [D]: with all interactions that it takes part in.
     pairs [D, D]: share of each pair's interaction, symmetric, 0 on the diagonal.
     by_choice: for each decision the main effect of each of its choices [choices], in the metric's unit.
+    layer_alone [L]: share of all decisions of a layer together, interactions among them included.
+    layer_total [L]: with the interactions that they have with other layers' decisions.
     fit: for a fitted one, the share of the variance of trials that the model predicts when they are left
         out (leave-one-out R², at most 1, below 0 worse than their mean); None for an exact one.
     """
@@ -37,11 +42,14 @@ class Effects:
     pairs: FloatArray
     by_choice: tuple[FloatArray, ...]
     fit: float | None = None
+    layer_alone: FloatArray = field(default_factory=lambda: np.zeros(0))
+    layer_total: FloatArray = field(default_factory=lambda: np.zeros(0))
 
     @property
     def rest(self) -> float:
         """The share that main effects and pairs leave: interactions of three decisions and more."""
-        return float(max(0.0, 1 - self.main.sum() - self.pairs.sum() / 2)) if self.variance > 0 else 0.0
+        left = float(1 - self.main.sum() - self.pairs.sum() / 2) if self.variance > 0 else 0.0
+        return left if left > ROUNDING else 0.0
 
 
 @dataclass(frozen=True)
@@ -55,11 +63,20 @@ class Change:
 
 
 @dataclass(frozen=True)
+class LayerChange:
+    """All decisions of one layer at their smallest in the base candidate: by how much each metric differs."""
+
+    layer: str
+    trial: int
+    differences: Mapping[str, float]
+
+
+@dataclass(frozen=True)
 class Sensitivity:
-    """The largest candidate, and the trials that differ from it in one decision.
+    """The largest candidate, and the trials that differ from it in one decision or in one layer.
 
     base: its trial, None where it was not evaluated; metrics: its own. missing: single changes that were not
-    evaluated.
+    evaluated. layers: those whose smallest was evaluated.
     """
 
     base: int | None
@@ -67,6 +84,7 @@ class Sensitivity:
     metrics: Mapping[str, float]
     changes: tuple[Change, ...]
     missing: int
+    layers: tuple[LayerChange, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +92,7 @@ class Importance:
     """What the trials of a study say of its decisions.
 
     decisions: those that vary among the trials; choices: the ones that occur, of each. fixed: the others.
+    layers: the layers that decisions belong to, in their order.
     trials: how many were used; left_out: failed ones, and those beyond what a model is fitted to.
     """
 
@@ -86,6 +105,7 @@ class Importance:
     size: int
     effects: tuple[Effects, ...]
     sensitivity: Sensitivity
+    layers: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """All of it in plain JSON values; pairs by name, greatest first, none of share 0."""
@@ -111,6 +131,15 @@ class Importance:
         pairs = [(i, j) for i in range(count) for j in range(i + 1, count) if effects.pairs[i, j] > 0]
         return sorted(pairs, key=lambda pair: (-round(float(effects.pairs[pair]), 9), pair))
 
+    @property
+    def has_layers(self) -> bool:
+        """Whether layers say something that decisions do not: there are several, and one has several."""
+        return 1 < len(self.layers) < len(self.decisions)
+
+    def ranked_layers(self, effects: Effects) -> list[int]:
+        """The layers by their total share, greatest first; equal ones in their order."""
+        return sorted(range(len(self.layers)), key=lambda i: (-round(float(effects.layer_total[i]), 9), i))
+
     def _metric(self, effects: Effects) -> dict[str, Any]:
         return {
             "method": effects.method,
@@ -129,6 +158,10 @@ class Importance:
                     ],
                 }
                 for i in self.ranked(effects)
+            ],
+            "layers": [
+                {"name": self.layers[i], "main": effects.layer_alone[i], "total": effects.layer_total[i]}
+                for i in self.ranked_layers(effects)
             ],
             "pairs": [
                 {"first": self.decisions[i], "second": self.decisions[j], "share": effects.pairs[i, j]}

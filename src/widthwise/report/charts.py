@@ -131,7 +131,7 @@ def embedded(content: Any) -> str:
 
 def _table(sheet: Sheet) -> str:
     def cell(tag: str, column: int, text: str) -> str:
-        kind = ' class="number"' if column >= sheet.left else ""
+        kind = ' class="number"' if sheet.holds_numbers(column) else ""
         scope = ' scope="col"' if tag == "th" else ""
         return f"<{tag}{scope}{kind}>{_text(text)}</{tag}>"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from widthwise.importance.result import Effects, Importance
+from widthwise.importance.result import Effects, Importance, LayerChange
 from widthwise.report.sheets import Sheet, big_count, plural
 from widthwise.report.terminal import shown_choice, shown_number
 
@@ -26,11 +26,35 @@ def heading_lines(found: Importance) -> list[str]:
 
 
 def sheets(found: Importance, *, top: int | None = None) -> list[Sheet]:
-    """For each metric its decisions and its pairs, up to `top` rows each; then single changes."""
+    """For each metric its layers, decisions and pairs, up to `top` rows each; then single changes."""
     tables = []
     for effects in found.effects:
+        tables += layer_sheets(found, effects, top)
         tables += [decision_sheet(found, effects, top), *pair_sheets(found, effects, top)]
     return [*tables, *sensitivity_sheets(found, top)]
+
+
+def layer_sheets(found: Importance, effects: Effects, top: int | None = None) -> list[Sheet]:
+    """A row a layer, the greatest total share first, where layers say more than decisions."""
+    if not found.has_layers:
+        return []
+    changes = {change.layer: change for change in found.sensitivity.layers}
+    rows = tuple(
+        (
+            found.layers[i],
+            _share(effects.layer_alone[i]),
+            _share(effects.layer_total[i]),
+            *([_layer_change(changes.get(found.layers[i]), effects.metric)] if changes else []),
+        )
+        for i in found.ranked_layers(effects)[:top]
+    )
+    last = ("smallest, others largest",) if changes else ()
+    title = f"{effects.metric}: share of its variance by layer"
+    return [Sheet(title, ("layer", "alone", "with others", *last), rows)]
+
+
+def _layer_change(change: LayerChange | None, metric: str) -> str:
+    return "-" if change is None else _difference(metric, change.differences[metric])
 
 
 def decision_sheet(found: Importance, effects: Effects, top: int | None = None) -> Sheet:
@@ -38,8 +62,8 @@ def decision_sheet(found: Importance, effects: Effects, top: int | None = None) 
     rows = tuple(
         (
             found.decisions[i],
-            f"{effects.main[i]:.1%}",
-            f"{effects.total[i]:.1%}",
+            _share(effects.main[i]),
+            _share(effects.total[i]),
             ", ".join(
                 f"{shown_choice(choice)}: {_difference(effects.metric, effect)}"
                 for choice, effect in zip(found.choices[i], effects.by_choice[i].tolist(), strict=True)
@@ -48,19 +72,20 @@ def decision_sheet(found: Importance, effects: Effects, top: int | None = None) 
         for i in found.ranked(effects)[:top]
     )
     fit = "" if effects.fit is None else f"; R² of trials left out {effects.fit:.3f}"
-    rest = f", interactions of more than two {effects.rest:.1%}" if effects.method == "exact" else ""
+    rest = f", interactions of more than two {_share(effects.rest)}" if effects.method == "exact" else ""
     return Sheet(
         f"{effects.metric}: mean {shown_number(effects.metric, effects.mean)}, share of its variance by "
         f"decision{rest}{fit}",
         ("decision", "alone", "with others", "what each choice adds to the mean"),
         rows,
+        words=1,
     )
 
 
 def pair_sheets(found: Importance, effects: Effects, top: int | None = None) -> list[Sheet]:
     """The pairs whose interaction has the greatest shares, where there are any."""
     rows = tuple(
-        (found.decisions[i], found.decisions[j], f"{effects.pairs[i, j]:.1%}")
+        (found.decisions[i], found.decisions[j], _share(effects.pairs[i, j]))
         for i, j in found.ranked_pairs(effects)[:top]
         if effects.pairs[i, j] >= 0.0005  # not 0.0 %
     )
@@ -114,6 +139,11 @@ def caution_lines(found: Importance) -> list[str]:
     if found.fixed:
         lines.append(f"the same in all trials: {', '.join(found.fixed)}")
     return lines
+
+
+def _share(share: float) -> str:
+    """12.3 %, and 0 % where there is none at all."""
+    return f"{share:.1%}" if share else "0%"
 
 
 def _difference(metric: str, value: float) -> str:

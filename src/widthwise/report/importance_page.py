@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from widthwise.importance.result import Effects, Importance
 from widthwise.report import importance as words
 from widthwise.report.charts import COLOURS, Chart, chart_page, plotly_text
 from widthwise.report.terminal import shown_choice
 
+if TYPE_CHECKING:
+    from widthwise.space import FloatArray
+
 MOST_BARS = 30
 
 NOTES = (
     "Shares of the variance of a metric over all candidates, each as likely as any other (functional ANOVA). "
     "Alone: what the decision does on average over all others. With others: that and all interactions that "
-    "it takes part in, so that these shares may sum to more than 100 %.",
+    "it takes part in, so that these shares may sum to more than 100 %. A layer's share is that of all its "
+    "decisions together.",
     "An estimate comes from a model of single decisions and pairs (kernel ridge regression), and its shares "
     "are of the model's variance; R² says how much of the variance of trials it predicts that were left out "
     "of its fit. A search's trials gather about its front, so an estimate is surer there than elsewhere.",
@@ -23,7 +28,11 @@ NOTES = (
 
 def importance_page(found: Importance) -> str:
     """The whole page: bars of shares, a map of pairs, single changes, and all tables."""
-    charts = [chart for effects in found.effects for chart in (_bars(found, effects), *_maps(found, effects))]
+    charts = [
+        chart
+        for effects in found.effects
+        for chart in (*_layers(found, effects), _bars(found, effects), *_maps(found, effects))
+    ]
     return chart_page(
         title=f"Importance of decisions in {found.study}",
         lines=words.heading_lines(found),
@@ -34,18 +43,52 @@ def importance_page(found: Importance) -> str:
     )
 
 
+def _layers(found: Importance, effects: Effects) -> list[Chart]:
+    """Bars of the layers' shares, and of what each loses at its smallest, as far as they say more."""
+    if not found.has_layers:
+        return []
+    metric, order = effects.metric, found.ranked_layers(effects)[:MOST_BARS]
+    names = [found.layers[i] for i in order]
+    traces = _stacked(names, effects.layer_alone[order], effects.layer_total[order])
+    charts = [
+        Chart(
+            f"layers-{metric}",
+            f"{metric}: share of its variance by layer",
+            traces,
+            "layer",
+            "share",
+            stacked=True,
+        )
+    ]
+    if changes := found.sensitivity.layers:
+        trace = {
+            "type": "bar",
+            "x": [plotly_text(change.layer) for change in changes],
+            "y": [change.differences[metric] for change in changes],
+            "marker": {"color": COLOURS[0]},
+            "name": plotly_text(metric),
+        }
+        title = f"{metric}: each layer at its smallest, all others at their largest"
+        charts.append(Chart(f"smallest-{metric}", title, (trace,), "layer", f"difference of {metric}"))
+    return charts
+
+
 def _bars(found: Importance, effects: Effects) -> Chart:
     ranked = found.ranked(effects)[:MOST_BARS]
-    names = [plotly_text(found.decisions[i]) for i in ranked]
-    alone = [float(effects.main[i]) for i in ranked]
-    others = [float(max(effects.total[i] - effects.main[i], 0)) for i in ranked]
-    common = {"type": "bar", "x": names}
-    traces = (
-        {**common, "y": alone, "name": "alone", "marker": {"color": COLOURS[0]}},
-        {**common, "y": others, "name": "with others", "marker": {"color": COLOURS[5]}},
-    )
-    title = f"{effects.metric}: share of its variance"
+    names = [found.decisions[i] for i in ranked]
+    traces = _stacked(names, effects.main[ranked], effects.total[ranked])
+    title = f"{effects.metric}: share of its variance by decision"
     return Chart(f"bars-{effects.metric}", title, traces, "decision", "share", stacked=True)
+
+
+def _stacked(names: Sequence[str], alone: FloatArray, total: FloatArray) -> tuple[dict[str, Any], ...]:
+    """Bars of shares alone, and on top of them what interactions add."""
+    common = {"type": "bar", "x": [plotly_text(name) for name in names]}
+    others = (total - alone).clip(min=0).tolist()
+    return (
+        {**common, "y": alone.tolist(), "name": "alone", "marker": {"color": COLOURS[0]}},
+        {**common, "y": others, "name": "interactions", "marker": {"color": COLOURS[5]}},
+    )
 
 
 def _maps(found: Importance, effects: Effects) -> list[Chart]:

@@ -9,12 +9,17 @@ from widthwise.report.terminal import shown_seconds
 
 @dataclass(frozen=True)
 class Sheet:
-    """A table as text; the columns after the first `left` ones hold numbers."""
+    """A table as text; columns between the first `left` and the last `words` ones hold numbers."""
 
     title: str
     headers: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     left: int = 1
+    words: int = 0
+
+    def holds_numbers(self, column: int) -> bool:
+        """Whether the column from 0 holds numbers, and stands to the right."""
+        return self.left <= column < len(self.headers) - self.words
 
 
 def brief_time(seconds: float) -> str:
