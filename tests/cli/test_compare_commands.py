@@ -7,6 +7,8 @@ import io
 import json
 import re
 import shlex
+import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from html.parser import HTMLParser
@@ -119,6 +121,11 @@ def test_what_a_config_is_called_is_shown_as_it_is_and_never_run(config, capsys)
         (["lab.toml", "--strategies", "tpe(n_startup_trials=x)"], "give a whole number"),
         (["lab.toml", "--budget", "0"], "budget = 0; give 1 evaluation or more"),
         (["lab.toml", "--seeds", "0"], "seeds = 0; give 1 or more"),
+        (["lab.toml", "--enumerate-up-to", "-1"], "candidates to enumerate up to = -1; give 0 or more"),
+        (["lab.toml", "--out", "made", "--load", "nowhere.pt"], "nowhere.pt: no such file"),
+        (["lab.toml", "--out", "made", "--seeds", "0"], "seeds = 0; give 1 or more"),
+        (["lab.toml", "--out", "x" * 300], "can't be made: File name too long"),
+        (["lab.toml", "--out", "lab.toml/made"], "lab.toml is no folder"),
         (["lab.toml", "--json", "--csv"], "contradict one another"),
         (["nowhere.toml"], "nowhere.toml: no such file"),
         (["lab.toml", "--out", "lab.toml"], "lab.toml: can't be made"),
@@ -131,6 +138,60 @@ def test_compare_says_what_is_wrong_in_one_line(config, arguments, said, capsys)
     assert said in err
     assert (out, err.count("\n")) == ("", 1)
     assert [path.name for path in Path().iterdir()] == ["lab.toml"]
+
+
+def test_compare_warns_of_random_weights(config, capsys):
+    assert _compare(config) == 0
+    assert "the weights of jsc-tiny are random" in capsys.readouterr().err
+
+
+def test_code_is_named_once(config, project, capsys):
+    Path("mine.py").write_text(
+        "class Own:\n"
+        "    def __init__(self, space, seed, stride=1): self.space, self.seed = space, seed\n"
+        "    def ask(self, n): return self.space.at([0])\n"
+        "    def tell(self, candidates, values): pass\n"
+    )
+    assert main(["compare", config, "--strategies", "mine:Own,mine:Own(stride=2)", "--seeds", "1"]) == 0
+    out, err = capsys.readouterr()
+    assert "warning: --strategies runs code: mine:Own\n" in err
+    assert "mine:Own(stride=2)" in out
+
+
+@pytest.mark.parametrize("strategies", ["random,mine:Slow", "mine:Slow,random"])
+def test_ctrl_c_keeps_what_is_done(config, project, strategies):
+    Path("mine.py").write_text(
+        "import sys, time\n"
+        "class Slow:\n"
+        "    made = 0\n"
+        "    def __init__(self, space):\n"
+        "        Slow.made += 1\n"  # the first is only tried
+        "        self.space, self.slow = space, Slow.made > 1\n"
+        "    def ask(self, n):\n"
+        "        if self.slow:\n"
+        "            print('asked', file=sys.stderr, flush=True)\n"
+        "            time.sleep(60)\n"
+        "        return self.space.at([0])\n"
+        "    def tell(self, candidates, values): pass\n"
+    )
+    command = [sys.executable, "-m", "widthwise", "compare", config, "--seeds", "2", "--out", "made"]
+    with subprocess.Popen(
+        [*command, "--strategies", strategies], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        while "asked" not in process.stderr.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    if strategies.startswith("random"):
+        assert "stopped before all was done; left out: mine:Slow" in err
+        content = json.loads(Path("made/comparison.json").read_text(encoding="utf-8"))
+        assert (list(content["strategies"]), content["interrupted"]) == (["random"], ["mine:Slow"])
+        assert "random" in out
+    else:
+        assert "stopped before any strategy was done; nothing was written" in err
+        assert not Path("made").exists()
 
 
 def test_a_strategy_that_fails_later_is_left_out_and_the_status_says_so(config, project, capsys):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 STRATEGIES = "brute-force,random,tpe,nsga2,frontier"
 PAGE = "comparison.html"
+STOPPED = 128 + signal.SIGINT
 
 
 def register(app: typer.Typer) -> None:
@@ -76,9 +79,15 @@ def compare(
     from widthwise.comparing import compare as compare_strategies
     from widthwise.comparing.writing import as_csv, as_json
     from widthwise.problem import load_problem
+    from widthwise.report.problem import warnings_of
 
     problem = load_problem(read, memory=options.size_in_bytes(memory, "--memory"))
-    with _progress(output) as progress:
+
+    def started() -> None:
+        for line in warnings_of(problem, mend="load trained ones (--load CHECKPOINT)"):
+            output.warn(line)
+
+    with _unless_stopped(output), _progress(output) as progress:
         found = compare_strategies(
             problem,
             entrants,
@@ -87,6 +96,7 @@ def compare(
             batch=batch,
             most_enumerated=enumerate_up_to,
             progress=progress,
+            started=started,
         )
     written = _write(found, out) if out is not None else ()
     if json:
@@ -96,7 +106,7 @@ def compare(
     _show(found, output)
     if written:
         output.say(f"Written: {', '.join(map(str, written))}")
-    raise typer.Exit(1 if found.failures else 0)
+    raise typer.Exit(STOPPED if found.interrupted else 1 if found.failures else 0)
 
 
 def _entrants(
@@ -108,7 +118,7 @@ def _entrants(
 
     own = config.search.strategy
     entrants = parse_entrants(strategies, configured=Entrant(own.name, own.options), where="--strategies")
-    code = ", ".join(entrant.name for entrant in entrants if entrant.name not in STRATEGIES)
+    code = ", ".join(dict.fromkeys(entrant.name for entrant in entrants if entrant.name not in STRATEGIES))
     if code and untrusted:
         raise UserError(
             f"--strategies: {code}: names code that would run, which --untrusted refuses; name built-in ones"
@@ -139,17 +149,17 @@ def _table(sheet: Sheet) -> Any:
 
 
 def _check_folder(folder: Path, *, force: bool) -> None:
-    """Make the folder; UserError where it can't be made, or has a comparison already."""
+    """UserError where the folder could not be made, or has a comparison already; makes nothing yet."""
     from widthwise.comparing.writing import CSV, JSON
 
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(
-            f"{folder}: can't be made: {error.strerror}; choose another folder (--out)"
-        ) from error
+    with _made_or_said(folder):
+        above = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        why = "can't be written to" if above.is_dir() else "is no folder"
+        raise UserError(f"{folder}: can't be made: {above} {why}; choose another folder (--out)")
     for name in (JSON, CSV, PAGE):
-        check_new_file(folder / name, force=force)
+        if (folder / name).exists():
+            check_new_file(folder / name, force=force)
 
 
 def _write(comparison: Comparison, folder: Path) -> tuple[Path, ...]:
@@ -157,9 +167,31 @@ def _write(comparison: Comparison, folder: Path) -> tuple[Path, ...]:
     from widthwise.files import write_atomically
     from widthwise.report.compare_page import compare_page
 
+    with _made_or_said(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     written = write(comparison, folder)
     write_atomically(folder / PAGE, compare_page(comparison).encode())
     return (folder / PAGE, *written)
+
+
+@contextmanager
+def _made_or_said(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"{folder}: can't be made: {error.strerror}; choose another folder (--out)"
+        ) from error
+
+
+@contextmanager
+def _unless_stopped(output: Output) -> Iterator[None]:
+    """Says that nothing was done where Ctrl-C leaves nothing to show."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        output.warn("stopped before any strategy was done; nothing was written")
+        raise
 
 
 @contextmanager

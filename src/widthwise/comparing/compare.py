@@ -33,6 +33,7 @@ class Done:
 
 
 Report = Callable[[Done], None]
+ENUMERATED = "candidates to enumerate up to"
 
 
 def compare(
@@ -44,6 +45,7 @@ def compare(
     batch: int | None = None,
     most_enumerated: int | None = None,
     progress: Report | None = None,
+    started: Callable[[], None] | None = None,
 ) -> Comparison:
     """Search with each strategy and seed until `budget` candidates are evaluated, and measure all of them.
 
@@ -55,26 +57,33 @@ def compare(
         most_enumerated: up to so many candidates the whole space is evaluated first: its front is then what
             shares are of, and evaluations are looked up. Otherwise they are remembered, and shares are of
             the front of everything that was evaluated.
+        progress, started: told how far it is, and when all is checked and evaluating begins.
 
     The same arguments give the same result, but for the times. A strategy that raises on the way is left out
-    and is among the `failures`. Raises UserError before the first evaluation for unknown strategies and
-    options and for those that can't handle the space, and where nothing remains to compare.
+    and is among the `failures`. Ctrl-C leaves out those whose runs are not all done, as `interrupted`; where
+    none is done it goes on as KeyboardInterrupt. Raises UserError before the first evaluation for unknown
+    strategies and options and for those that can't handle the space, and where nothing remains to compare.
     """
     task = problem if isinstance(problem, Task) else task_of(problem)
-    task = limited(task, batch=_positive("batch", batch), most_enumerated=most_enumerated)
+    task = limited(
+        task, batch=_least("batch", batch, 1), most_enumerated=_least(ENUMERATED, most_enumerated, 0)
+    )
     entrants = parse_entrants(strategies, configured=task.configured)
     used = _seeds(seeds)
     if budget < 1:
         raise UserError(f"budget = {budget}; give 1 evaluation or more")
-    spent = min(budget, task.space.size)
     for entrant in entrants:
         _rehearse(task, entrant, used[0])
+    if started is not None:
+        started()
     judge = Judge(task)
+    spent = min(budget, task.space.size)
     limit = spent if task.most_enumerated is None else task.most_enumerated
     if task.space.size <= limit:
         judge.enumerate(_telling(progress, "enumerating the space", task.space.size))
         _check_any(judge)
-    races, failures = _races(task, judge, entrants, used, spent, progress)
+        spent = min(budget, judge.evaluated)
+    races, failures, interrupted = _races(task, judge, entrants, used, spent, progress)
     if not races:
         raise UserError(f"compare: every strategy failed: {_listed(failures)}")
     yard = yardstick(_check_any(judge))
@@ -88,7 +97,7 @@ def compare(
         asked_budget=budget,
         batch=task.batch,
         size=task.space.size,
-        truth="space" if judge.enumerated else "union",
+        truth="space" if judge.knows_all else "union",
         front=yard.front,
         directions=task.directions,
         objectives=task.aim.directions,
@@ -100,6 +109,7 @@ def compare(
             *pair_tests("mean share", {outcome.label: outcome.mean_share for outcome in outcomes}),
         ),
         failures=failures,
+        interrupted=interrupted,
     )
 
 
@@ -120,24 +130,27 @@ def _races(
     seeds: Sequence[int],
     budget: int,
     progress: Report | None,
-) -> tuple[list[tuple[Entrant, list[Race]]], dict[str, str]]:
-    """The runs of each strategy that gets through all seeds, and what the others raised."""
+) -> tuple[list[tuple[Entrant, list[Race]]], dict[str, str], tuple[str, ...]]:
+    """The runs of each strategy that gets through all seeds, what others raised, which were interrupted."""
     found: list[tuple[Entrant, list[Race]]] = []
     failures: dict[str, str] = {}
     for number, entrant in enumerate(entrants):
         tell = _telling(progress, entrant.label, len(entrants) * len(seeds))
         runs: list[Race] = []
-        for seed in seeds:
-            try:
+        try:
+            for seed in seeds:
                 runs.append(race(task.strategy(entrant, seed), task, judge, budget))
-            except StrategyError as error:
-                failures[entrant.label] = f"seed {seed}, {error}"
-                break
-            if tell is not None:
-                tell(number * len(seeds) + len(runs))
+                if tell is not None:
+                    tell(number * len(seeds) + len(runs))
+        except StrategyError as error:
+            failures[entrant.label] = f"seed {seeds[len(runs)]}, {error}"
+        except KeyboardInterrupt:
+            if not found:
+                raise
+            return found, failures, tuple(left.label for left in entrants[number:])
         else:
             found.append((entrant, runs))
-    return found, failures
+    return found, failures, ()
 
 
 def _outcome(entrant: Entrant, races: Sequence[Race], task: Task, yard: Yardstick, budget: int) -> Outcome:
@@ -172,15 +185,19 @@ def _check_any(judge: Judge) -> FloatArray:
 
 
 def _seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
-    found = tuple(range(seeds)) if isinstance(seeds, int) else tuple(int(seed) for seed in seeds)
+    if isinstance(seeds, int):
+        if seeds < 1:
+            raise UserError(f"seeds = {seeds}; give 1 or more")
+        return tuple(range(seeds))
+    found = tuple(int(seed) for seed in seeds)
     if not found or len(set(found)) < len(found) or min(found) < 0:
-        raise UserError(f"seeds = {seeds}; give 1 or more, none twice, none below 0")
+        raise UserError(f"seeds = {list(found)}; give 1 or more, none twice, none below 0")
     return found
 
 
-def _positive(name: str, value: int | None) -> int | None:
-    if value is not None and value < 1:
-        raise UserError(f"{name} = {value}; give 1 or more")
+def _least(name: str, value: int | None, least: int) -> int | None:
+    if value is not None and value < least:
+        raise UserError(f"{name} = {value}; give {least} or more")
     return value
 
 

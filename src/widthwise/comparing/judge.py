@@ -56,6 +56,11 @@ class Judge:
                 progress(start + len(chunk))
         self.enumerated = True
 
+    @property
+    def knows_all(self) -> bool:
+        """Whether every candidate of the space was evaluated, so that the true front is known."""
+        return self.enumerated or self.evaluated == self.task.space.size
+
     def __call__(self, candidates: IntArray) -> Judged:
         """What candidates [K, D] are worth."""
         positions = self.task.space.positions(candidates)

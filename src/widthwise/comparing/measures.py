@@ -18,7 +18,7 @@ class Yardstick:
     """What hypervolumes are measured with: of values scaled to [0, 1] between the worst and the best known.
 
     worst, span [m]: in values to be maximised. whole: the hypervolume of the front of all that is known.
-    front: how many points that has.
+    front: how many points that has; candidates of equal values are one.
     """
 
     worst: FloatArray
@@ -48,7 +48,8 @@ def yardstick(values: FloatArray) -> Yardstick:
     span = np.where(best > worst, best - worst, 1.0)
     scaled = (values - worst) / span
     corner = np.full(len(worst), -MARGIN)
-    return Yardstick(worst, span, hypervolume(scaled, corner), int(nondominated(values).sum()))
+    front = np.unique(values[nondominated(values)], axis=0)
+    return Yardstick(worst, span, hypervolume(scaled, corner), len(front))
 
 
 def share_curve(values: FloatArray, yard: Yardstick, budget: int) -> FloatArray:

@@ -71,6 +71,7 @@ class Comparison:
         measured from, in the objectives' own directions and scales.
     size: candidates of the space. evaluated: distinct candidates that were evaluated, in `seconds`.
     failures: strategies that raised on the way, and are left out, with what they raised.
+    interrupted: strategies that are left out because the comparison was stopped before they were done.
     """
 
     task: str
@@ -89,6 +90,7 @@ class Comparison:
     seconds: float
     tests: tuple[PairTest, ...]
     failures: Mapping[str, str] = field(default_factory=dict)
+    interrupted: tuple[str, ...] = ()
 
     @property
     def seconds_per_evaluation(self) -> float:

@@ -70,7 +70,7 @@ def pair_tests(measure: Measure, scores: Mapping[str, FloatArray]) -> tuple[Pair
             int((difference > 0).sum()),
             int((difference < 0).sum()),
             int((difference == 0).sum()),
-            float(np.median(difference)),
+            float(np.median(difference)) + 0.0,  # no -0.0
             p,
             corrected,
         )

@@ -41,6 +41,7 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
         "tests": [asdict(test) for test in comparison.tests],
         "least_p": least_p(len(comparison.seeds)),
         "failures": comparison.failures,
+        "interrupted": list(comparison.interrupted),
     }
     cleaned: dict[str, Any] = finite(content)
     return cleaned

@@ -21,7 +21,7 @@ def compare_page(comparison: Comparison) -> str:
         lines=words.heading_lines(comparison),
         warnings=words.caution_lines(comparison),
         charts=charts(comparison),
-        sheets=words.sheets(comparison),
+        sheets=words.sheets(comparison, all_metrics=True),
         notes=NOTES,
     )
 
@@ -38,14 +38,13 @@ NOTES = (
 
 
 def charts(comparison: Comparison) -> list[Chart]:
-    """Share of the hypervolume, the best of each objective, and own time, over evaluations."""
+    """Share of the hypervolume, the best of each metric, objectives first, and own time, over evaluations."""
     found = [
         _chart(
             "share", "Share of the hypervolume", comparison, {o.label: o.share for o in comparison.outcomes}
         )
     ]
-    names = [name for name in comparison.directions if name in comparison.objectives]
-    for name in names or comparison.directions:
+    for name in dict.fromkeys([*words.objectives_among(comparison), *comparison.directions]):
         series = {outcome.label: outcome.best[name] for outcome in comparison.outcomes}
         found.append(_chart(f"best-{name}", f"Best {name} so far", comparison, series))
     own = {outcome.label: _own(outcome) for outcome in comparison.outcomes}

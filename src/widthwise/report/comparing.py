@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from widthwise.comparing.result import LEVELS, Comparison, quartiles
@@ -19,9 +20,6 @@ SIGNIFICANT = 0.05
 
 def heading_lines(comparison: Comparison) -> list[str]:
     """What was compared on what, and what shares are of."""
-    seeds = plural(len(comparison.seeds), "seed")
-    asked = comparison.asked_budget
-    more = f" (of {asked:,} asked for: there are no more candidates)" if asked > comparison.budget else ""
     points = plural(comparison.front, "point")
     whole = (
         f"the true front, of {points}: the whole space was evaluated"
@@ -29,26 +27,48 @@ def heading_lines(comparison: Comparison) -> list[str]:
         else f"the front of all that was evaluated, of {points}; the true one is not known"
     )
     reference = ", ".join(f"{name} {value:.4g}" for name, value in comparison.reference.items())
-    size = big_count(comparison.size)
     each = brief_time(comparison.seconds_per_evaluation)
     total = f"{plural(comparison.evaluated, 'candidate')} in {shown_seconds(comparison.seconds)}"
+    evaluations = f"{plural(comparison.budget, 'evaluation')}{_asked(comparison)}"
     return [
-        f"{comparison.task}: {size} candidates, {comparison.budget:,} evaluations{more}, {seeds}",
+        f"{comparison.task}: {_size(comparison)}, {evaluations}, {plural(len(comparison.seeds), 'seed')}",
         f"shares are of the hypervolume of {whole}",
         f"measured from {reference}",
         f"evaluating took {each} a candidate in batches ({total}), apart from the strategies' own time",
     ]
 
 
+def _size(comparison: Comparison) -> str:
+    if comparison.size == 1:
+        return "1 candidate"
+    return f"{big_count(comparison.size)} candidates"
+
+
+def _asked(comparison: Comparison) -> str:
+    asked = comparison.asked_budget
+    if asked <= comparison.budget:
+        return ""
+    why = "there are no more candidates"
+    if comparison.budget < comparison.size:
+        why = "no more candidates are within the bounds of cost"
+    return f" (of {asked:,} asked for: {why})"
+
+
 def share_sheet(comparison: Comparison) -> Sheet:
-    """A row a strategy: its share after some numbers of evaluations."""
+    """A row a strategy: its share after some numbers of evaluations, and on average over all numbers."""
     after = [f"after {n:,}" for n in comparison.milestones]
     rows = tuple(
-        (outcome.label, *(_share_band(outcome.share_at(n)) for n in comparison.milestones))
+        (
+            outcome.label,
+            *(_share_band(outcome.share_at(n)) for n in comparison.milestones),
+            _share_band(outcome.mean_share),
+        )
         for outcome in comparison.outcomes
     )
     return Sheet(
-        "Share of the hypervolume: median (lower-upper quartile) over the seeds", ("strategy", *after), rows
+        "Share of the hypervolume: median (lower-upper quartile) over the seeds",
+        ("strategy", *after, "mean share"),
+        rows,
     )
 
 
@@ -70,10 +90,9 @@ def reach_sheet(comparison: Comparison) -> Sheet:
     )
 
 
-def best_sheet(comparison: Comparison) -> Sheet:
-    """A row a strategy: the best of each metric that is an objective, by itself, when the budget is spent."""
-    names = [name for name in comparison.directions if name in comparison.objectives]
-    names = names or list(comparison.directions)  # a sum of metrics is none of them
+def best_sheet(comparison: Comparison, names: Sequence[str] = ()) -> Sheet:
+    """A row a strategy: the best of each metric, by itself, when the budget is spent; else of objectives."""
+    names = names or objectives_among(comparison)
     rows = tuple(
         (outcome.label, *(_best_band(name, outcome.best[name][:, -1]) for name in names))
         for outcome in comparison.outcomes
@@ -85,8 +104,16 @@ def best_sheet(comparison: Comparison) -> Sheet:
     )
 
 
+def objectives_among(comparison: Comparison) -> list[str]:
+    """The metrics that are objectives; all of them where a sum of metrics is the only one."""
+    names = [name for name in comparison.directions if name in comparison.objectives]
+    return names or list(comparison.directions)
+
+
 def pair_sheets(comparison: Comparison) -> list[Sheet]:
     """For each measure a row a pair: on how many seeds the first did better, and whether by chance."""
+    if len(comparison.seeds) < 2:
+        return []
     measures = list(dict.fromkeys(test.measure for test in comparison.tests))
     return [
         Sheet(
@@ -94,6 +121,7 @@ def pair_sheets(comparison: Comparison) -> list[Sheet]:
             ("first", "second", "won/lost/tied", "difference", "p", "Holm's p", "better"),
             tuple(_pair(test) for test in comparison.tests if test.measure == measure),
             left=2,
+            words=1,
         )
         for measure in measures
     ]
@@ -104,22 +132,24 @@ def _pair(test: PairTest) -> tuple[str, ...]:
         test.first,
         test.second,
         f"{test.better}/{test.worse}/{test.equal}",
-        f"{test.difference:+.4f}",
+        _signed(test.difference),
         _p(test.p),
         _p(test.holm),
         _verdict(test),
     )
 
 
-def sheets(comparison: Comparison) -> list[Sheet]:
-    """All tables."""
-    tables = (share_sheet, reach_sheet, best_sheet)
-    return [*(table(comparison) for table in tables), *pair_sheets(comparison)]
+def sheets(comparison: Comparison, *, all_metrics: bool = False) -> list[Sheet]:
+    """All tables; the best of all metrics, or of objectives alone."""
+    best = best_sheet(comparison, list(comparison.directions) if all_metrics else ())
+    return [share_sheet(comparison), reach_sheet(comparison), best, *pair_sheets(comparison)]
 
 
 def caution_lines(comparison: Comparison) -> list[str]:
     """What a reader should be warned of."""
     found = [f"{label} is left out, it failed: {reason}" for label, reason in comparison.failures.items()]
+    if comparison.interrupted:
+        found.append(f"stopped before all was done; left out: {', '.join(comparison.interrupted)}")
     least = least_p(len(comparison.seeds))
     if comparison.tests and least >= SIGNIFICANT:
         found.append(
@@ -146,9 +176,20 @@ def _verdict(test: PairTest) -> str:
     return test.first if more > 0 else test.second
 
 
+def _signed(difference: float) -> str:
+    """+0.0123; 0 without a sign."""
+    shown = f"{difference:+.4f}"
+    return shown if float(shown) else shown[1:]
+
+
 def _share_band(values: FloatArray) -> str:
-    low, middle, high = quartiles(values)
-    return f"{middle:.3f} ({low:.3f}-{high:.3f})"
+    low, middle, high = (_share(value) for value in quartiles(values))
+    return middle if low == middle == high else f"{middle} ({low}-{high})"
+
+
+def _share(value: float) -> str:
+    """Three places; 1.000 is the whole, and what lacks little of it is 0.999."""
+    return f"{min(value, 0.999) if value < 1 else value:.3f}"
 
 
 def _reach_band(values: FloatArray, budget: int) -> str:

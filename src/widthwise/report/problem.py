@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from widthwise.config import SearchConfig
     from widthwise.problem import Problem
 
+TRAIN = "train it first (--train), or load weights (--load CHECKPOINT)"
+
 
 def problem_lines(problem: Problem) -> list[str]:
     """Data, network, space, strategy, objectives and evaluation, a line each."""
@@ -54,16 +56,13 @@ def space_line(problem: Problem) -> str:
     return f"{candidates} from {decisions}"
 
 
-def warnings_of(problem: Problem) -> list[str]:
-    """Untrained weights, sums that pull the wrong way, rules that apply to nothing."""
+def warnings_of(problem: Problem, *, mend: str = TRAIN) -> list[str]:
+    """Untrained weights and how to `mend` that, sums that pull the wrong way, rules that apply to nothing."""
     found = []
     config, search = problem.config, problem.config.search
     trains = isinstance(search.space, WidthSearch) and search.space.weights != "inherit"
     if not trains and is_untrained(config, problem.network):
-        found.append(
-            f"the weights of {config.model} are random, so its accuracy says little; train it first "
-            "(--train), or load weights (--load CHECKPOINT)"
-        )
+        found.append(f"the weights of {config.model} are random, so its accuracy says little; {mend}")
     if search.summed:
         found += sum_conflicts(search.objectives, search.direction)
     if isinstance(problem.space, QuantisationSpace) and problem.space.unused:
