@@ -38,6 +38,9 @@ class Everything(Upwards):
         self.given = (dict(objectives), seed, options, costs)
     finished = None
 
+class Nothing(Upwards):
+    batch = 0
+
 class NoTell:
     def __init__(self, space):
         pass
@@ -133,6 +136,7 @@ def test_it_is_replayed_by_asking_and_telling():
     ("name", "options", "said"),
     [
         ("NoTell", {}, "has no method tell; it needs ask(n)"),
+        ("Nothing", {}, "its batch is 0; give a whole number from 1, or none"),
         ("Breaks", {}, "making it raised RuntimeError: no"),
         ("number", {}, "is a int; name a class with ask and tell"),
         ("Upward", {}, "did you mean Upwards?"),

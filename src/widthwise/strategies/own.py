@@ -16,6 +16,7 @@ from widthwise.strategies.seen import Seen
 
 if TYPE_CHECKING:
     from widthwise.metrics.catalogue import Direction
+    from widthwise.strategies.within import Within
 
 ROUNDS = 100  # calls in a row that bring nothing new before the strategy is taken to have ended
 
@@ -51,6 +52,9 @@ def own_strategy(
             f"strategy {target}: has no method {' and no '.join(missing)}; "
             "it needs ask(n) -> candidates [k, D] and tell(candidates, values)"
         )
+    batch = getattr(made, "batch", 1)
+    if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
+        raise UserError(f"strategy {target}: its batch is {batch!r}; give a whole number from 1, or none")
     return OwnStrategy(made, target, space)
 
 
@@ -95,6 +99,11 @@ class OwnStrategy:
             return f"all {self._space.size:,} candidates proposed"
         said = getattr(self._inner, "finished", None)
         return str(said) if said else self._ended
+
+    def keep_within(self, within: Within, /) -> None:
+        """Tells the strategy which candidates are within bounds, where it has a method for it."""
+        if callable(tell := getattr(self._inner, "keep_within", None)):
+            tell(within)
 
     def ask(self, n: int) -> IntArray:
         """Up to n new candidates [k, D]; asks again where all that came were known."""
