@@ -51,6 +51,24 @@ class Breaks:
     def __init__(self, space):
         raise RuntimeError("no")
 
+class Raises(Upwards):
+    def ask(self, n):
+        raise RuntimeError("out of\\nideas")
+
+class Forgets(Upwards):
+    def tell(self, candidates, values):
+        return {}["gone"]
+
+class Ends(Upwards):
+    @property
+    def finished(self):
+        raise RuntimeError("never")
+
+def ragged(space):
+    made = Upwards(space)
+    made.ask = lambda n: [[0, 1], [0]]
+    return made
+
 def shape(space):
     made = Upwards(space)
     made.ask = lambda n: np.zeros((2, 2), int)
@@ -162,3 +180,39 @@ def test_what_is_no_candidate_is_refused(name, said):
     with pytest.raises(UserError) as caught:
         make(name).ask(1)
     assert said in str(caught.value)
+
+
+@pytest.mark.usefixtures("mine")
+@pytest.mark.parametrize(
+    ("name", "line", "said"),
+    [
+        ("Raises", "    def ask(self, n):\n        raise", "ask raised RuntimeError: out of ideas"),
+        ("Forgets", 'return {}["gone"]', "tell raised KeyError: 'gone'"),
+        ("Ends", 'raise RuntimeError("never")', "finished raised RuntimeError: never"),
+        ("ragged", None, "ask(1) gave rows of different lengths; give up to 1 rows of 2 choice indices"),
+    ],
+)
+def test_what_it_raises_is_one_line_that_says_where(name, line, said):
+    made = make(name)
+
+    def use():
+        made.tell(made.ask(1), np.zeros((1, 1)))
+        return made.finished
+
+    with pytest.raises(UserError) as caught:
+        use()
+    text = str(caught.value)
+    assert said in text
+    if line is not None:
+        number = MINE[: MINE.index(line) + len(line)].count("\n") + 1
+        assert text == f"strategy mine:{name}: {said} (mine.py, line {number})"
+
+
+@pytest.mark.usefixtures("mine")
+def test_one_that_keeps_within_bounds_is_told_of_them():
+    told = []
+    made = make("Upwards")
+    made.keep_within(None)  # has no method for it
+    made._inner.keep_within = told.append
+    made.keep_within("bounds")
+    assert told == ["bounds"]

@@ -7,7 +7,7 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -135,17 +135,18 @@ def _show(comparison: Comparison, output: Output) -> None:
     for line in words.heading_lines(comparison):
         output.note(line)
     for sheet in words.sheets(comparison):
-        output.note(sheet.title)
-        output.show(_table(sheet))
+        _show_sheet(sheet, output)
     for line in words.caution_lines(comparison):
         output.warn(line)
 
 
-def _table(sheet: Sheet) -> Any:
+def _show_sheet(sheet: Sheet, output: Output) -> None:
     from widthwise.report.tables import plain_table
 
     right = [header for column, header in enumerate(sheet.headers) if sheet.holds_numbers(column)]
-    return plain_table(sheet.headers, sheet.rows, right=right)
+    output.note()
+    output.note(sheet.title)
+    output.show(plain_table(sheet.headers, sheet.rows, right=right))
 
 
 def _check_folder(folder: Path, *, force: bool) -> None:
@@ -246,8 +247,7 @@ def importance(
     for line in words.heading_lines(found):
         output.note(line)
     for sheet in words.sheets(found, top=top):
-        output.note(sheet.title)
-        output.show(_table(sheet))
+        _show_sheet(sheet, output)
     for line in words.caution_lines(found):
         output.warn(line)
     if html is not None:

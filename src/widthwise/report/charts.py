@@ -22,9 +22,9 @@ STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #1a1a1a; }
 body { max-width: 1100px; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
-.chart { height: 430px; } .scroll { overflow-x: auto; }
+.chart { height: 430px; } .scroll { overflow-x: auto; margin-top: 1.5rem; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 14px; }
-caption { text-align: left; color: #555; padding-bottom: .3rem; }
+caption { text-align: left; color: #555; padding-bottom: .3rem; white-space: nowrap; }
 th, td { text-align: left; padding: .25rem .7rem; border-bottom: 1px solid #ddd; white-space: nowrap; }
 .number { text-align: right; } .warning { border-left: 4px solid #d55e00; padding-left: .7rem; }
 """

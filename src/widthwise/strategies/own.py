@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from traceback import extract_tb
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -52,7 +55,8 @@ def own_strategy(
             f"strategy {target}: has no method {' and no '.join(missing)}; "
             "it needs ask(n) -> candidates [k, D] and tell(candidates, values)"
         )
-    batch = getattr(made, "batch", 1)
+    with _blamed(target, "batch"):
+        batch = getattr(made, "batch", 1)
     if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
         raise UserError(f"strategy {target}: its batch is {batch!r}; give a whole number from 1, or none")
     return OwnStrategy(made, target, space)
@@ -77,6 +81,19 @@ def _arguments(
     return {**arguments, **options}
 
 
+@contextmanager
+def _blamed(name: str, part: str) -> Iterator[None]:
+    """What the strategy raises in one of its parts, as one line that says where."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        last = extract_tb(error.__traceback__)[-1]
+        where = f"{Path(last.filename).name}, line {last.lineno}"
+        raise UserError(f"strategy {name}: {part} raised {describe_error(error)} ({where})") from error
+
+
 class OwnStrategy:
     """The user's strategy, held to the protocol: what it proposes is checked, and nothing is evaluated twice.
 
@@ -97,30 +114,32 @@ class OwnStrategy:
         """What the strategy says itself, that everything was proposed, or that it has nothing new."""
         if self._seen.left == 0:
             return f"all {self._space.size:,} candidates proposed"
-        said = getattr(self._inner, "finished", None)
+        with _blamed(self._name, "finished"):
+            said = getattr(self._inner, "finished", None)
         return str(said) if said else self._ended
 
     def keep_within(self, within: Within, /) -> None:
         """Tells the strategy which candidates are within bounds, where it has a method for it."""
-        if callable(tell := getattr(self._inner, "keep_within", None)):
-            tell(within)
+        if callable(told := getattr(self._inner, "keep_within", None)):
+            with _blamed(self._name, "keep_within"):
+                told(within)
 
     def ask(self, n: int) -> IntArray:
         """Up to n new candidates [k, D]; asks again where all that came were known."""
         for _ in range(ROUNDS):
             if self._seen.left == 0:
                 break
-            proposed = self._checked(self._inner.ask(n), n)
+            with _blamed(self._name, "ask"):
+                given = self._inner.ask(n)
+            proposed = self._checked(given, n)
             if not len(proposed):
                 if not len(self._seen) - len(self._known):  # nothing is being evaluated
                     self._ended = self._ended or f"{self._name} proposes nothing more"
                 break
             fresh, repeated = self._split(proposed)
             if repeated:
-                self._inner.tell(
-                    proposed[repeated],
-                    np.array([self._known[p] for p in self._positions(proposed, repeated)]),
-                )
+                again = proposed[repeated]
+                self._tell(again, np.array([self._known[p] for p in self._space.positions(again)]))
             if fresh:
                 return proposed[fresh]
         else:
@@ -132,7 +151,11 @@ class OwnStrategy:
         for position, row in zip(self._space.positions(candidates), values.tolist(), strict=True):
             self._seen.take(position)
             self._known[position] = row
-        self._inner.tell(candidates, values)
+        self._tell(candidates, values)
+
+    def _tell(self, candidates: IntArray, values: FloatArray) -> None:
+        with _blamed(self._name, "tell"):
+            self._inner.tell(candidates, values)
 
     def _split(self, proposed: IntArray) -> tuple[list[int], list[int]]:
         """The rows that are new, and those whose results are known; what is being evaluated is in neither."""
@@ -144,13 +167,16 @@ class OwnStrategy:
                 repeated.append(row)
         return fresh, repeated
 
-    def _positions(self, proposed: IntArray, rows: list[int]) -> list[int]:
-        return self._space.positions(proposed[rows])
-
     def _checked(self, proposed: Any, n: int) -> IntArray:
         """The proposal as [k, D] choice indices; UserError where it is none."""
         decisions = len(self._space.decisions)
-        table = np.asarray(proposed)
+        try:
+            table = np.asarray(proposed)
+        except ValueError:  # rows of different lengths
+            raise UserError(
+                f"strategy {self._name}: ask({n}) gave rows of different lengths; "
+                f"give up to {n} rows of {decisions} choice indices"
+            ) from None
         if table.size == 0:
             return np.empty((0, decisions), dtype=np.int64)
         if table.ndim != 2 or table.shape[1] != decisions or len(table) > n:
