@@ -19,7 +19,10 @@ from widthwise.constraints import (
 from widthwise.errors import UserError
 from widthwise.metrics.catalogue import METRICS
 
-UNITS = {name: metric.unit for name, metric in METRICS.items()}
+UNITS = {name: metric.unit for name, metric in METRICS.items()} | {
+    "MulticlassCohenKappa": "",
+    "f1[2]": "share",
+}
 
 
 @pytest.mark.parametrize(
@@ -39,7 +42,8 @@ UNITS = {name: metric.unit for name, metric in METRICS.items()}
         ("macs <= 1_000", Constraint("macs", "<=", 1000)),
         ("bops <= 2.5M", Constraint("bops", "<=", 2.5e6)),
         ("bops <= 1e9", Constraint("bops", "<=", 1e9)),
-        ("loss > -1", Constraint("loss", ">", -1)),
+        ("loss > 0", Constraint("loss", ">", 0)),
+        ("MulticlassCohenKappa > -0.5", Constraint("MulticlassCohenKappa", ">", -0.5)),
         ("parameters = 12", Constraint("parameters", "==", 12)),
     ],
 )
@@ -74,7 +78,19 @@ def test_a_time_is_turned_into_what_the_metric_is_measured_in():
         ({"model_size": "<= 1.2.3"}, "1.2.3"),
         ({"model_size": "<= 1e999"}, "no finite number"),
         ({"model_size": "<= 2 KiX"}, "no unit 'KiX'"),
-        ({"accuracy": ">= 2 KiB"}, "accuracy is measured in share, not in bytes"),
+        ({"model_size": "<= 2 KiBB"}, "no unit 'KiBB'"),
+        ({"accuracy": ">= 2 KiB"}, "accuracy is measured in share, not in bytes; leave out KiB"),
+        ({"model_size": "<= nan"}, "nan is no finite number; model_size is at least 0"),
+        ({"accuracy": "<= NaN %"}, "NaN is no finite number; accuracy is from 0 to 1"),
+        ({"model_size": "<= inf"}, "inf is no finite number"),
+        ({"model_size": float("nan")}, "can't read nan"),
+        ({"model_size": "<= -5"}, "model_size <= -5 is out of range: model_size is at least 0"),
+        ({"accuracy": ">= 1.2"}, "accuracy >= 1.2 is out of range: accuracy is from 0 to 1"),
+        ({"accuracy": ">= 120 %"}, "accuracy >= 1.2 is out of range"),
+        ({"accuracy": "> 1"}, "accuracy > 1 is out of range"),
+        ({"f1[2]": ">= 72"}, "f1[2] >= 72 is out of range: f1[2] is from 0 to 1"),
+        ({"average_bitwidth": "< 0"}, "average_bitwidth < 0 is out of range: average_bitwidth is at least 0"),
+        ({"loss": "> -1"}, "loss is at least 0"),
         ({"parameters": "<= 50 %"}, "parameters is measured in plain numbers, not in share"),
         (["model_size"], "can't read 'model_size'"),
         ([3], "can't read 3"),
@@ -92,13 +108,13 @@ def test_what_makes_no_sense_is_refused_with_its_place(given, said):
     assert "\n" not in str(caught.value)
 
 
-bounds = st.tuples(st.sampled_from(["<=", ">=", "<", ">", "=="]), st.integers(-2, 2).map(float))
+bounds = st.tuples(st.sampled_from(["<=", ">=", "<", ">", "=="]), st.integers(1, 5).map(float))
 
 
 @given(bounds, bounds)
 def test_bounds_are_contradictory_where_no_number_meets_both(one, other):
     constraints = [Constraint("loss", op, bound) for op, bound in (one, other)]
-    numbers = np.arange(-4, 4.25, 0.25)  # between and on all bounds
+    numbers = np.arange(0, 7.25, 0.25)  # between and on all bounds
     possible = bool(feasible(constraints, {"loss": numbers}).any())
     texts = [f"loss {op} {bound}" for op, bound in (one, other)]
     if possible:
@@ -117,7 +133,7 @@ OPERATIONS = {
 }
 
 
-@given(bounds, st.lists(st.integers(-3, 3).map(float), max_size=20))
+@given(bounds, st.lists(st.integers(0, 6).map(float), max_size=20))
 def test_feasible_is_what_the_operator_says(bound, values):
     op, number = bound
     column = np.array(values)
@@ -150,6 +166,25 @@ def test_the_nearest_say_which_bound_was_missed_by_how_much():
     }
     near = nearest_candidates(constraints, metrics, count=9)
     assert [candidate.row for candidate in near] == [1, 2, 0]
-    assert str(near[0]) == "model_size 1126.4 misses model_size <= 1024 by 102.4 (10.0%)"
+    assert str(near[0]) == "model_size 1126.4 bytes misses model_size <= 1024 by 102.4 bytes"
+    assert str(near[1]) == "accuracy 0.6 misses accuracy >= 0.8 by 0.2"
     assert near[1].misses[0].constraint.metric == "accuracy"
     assert near[1].violation == pytest.approx(0.25)
+
+
+def test_large_numbers_are_written_out_and_a_strict_bound_is_just_missed():
+    (bound,) = parse_constraints(["model_size < 1.268 MB"], metrics=UNITS)
+    assert str(bound) == "model_size < 1268000"
+    near = nearest_candidates([bound], {"model_size": np.array([1268000.0, 3e6])})
+    assert [str(one) for one in near] == [
+        "model_size 1268000 bytes just misses model_size < 1268000",
+        "model_size 3000000 bytes misses model_size < 1268000 by 1732000 bytes",
+    ]
+
+
+@pytest.mark.parametrize("bound", [1e-9, 1.0, 1e18])
+def test_a_strict_bound_that_is_just_reached_is_missed_whatever_its_size(bound):
+    constraints = [Constraint("bops", "<", bound)]
+    values = {"bops": np.array([bound, bound / 2])}
+    assert feasible(constraints, values).tolist() == [False, True]
+    assert may_be_feasible(constraints, values).tolist() == [False, True]

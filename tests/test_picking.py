@@ -54,7 +54,7 @@ def test_a_rule_picks_its_row(rule, row):
         ("best accuracy with accuracy >= 1 KiB", "not in bytes"),
         (
             "best accuracy with model_size <= 400 and accuracy >= 0.6",
-            "the nearest: row 0: model_size 500 misses model_size <= 400 by 100 (25.0%)",
+            "the nearest: row 0: model_size 500 bytes misses model_size <= 400 by 100 bytes | ",
         ),
     ],
 )

@@ -108,7 +108,7 @@ def test_what_misses_a_rule_is_named_by_its_trial(study):
     sizes = {trial.number: trial.metrics["model_size"] for trial in study.front}
     smallest = min(sizes, key=sizes.__getitem__)
     with pytest.raises(UserError, match=f"the nearest: trial {smallest}: model_size"):
-        study.pick("best accuracy with model_size <= -1")
+        study.pick("best accuracy with model_size <= 1")
 
 
 def test_to_pandas_has_a_row_a_trial_and_a_column_a_decision(study, metrics):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from widthwise.errors import UserError, unknown
+from widthwise.units import in_unit_of, metric_range, spelled, spelled_number, spelled_range
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,32 +23,8 @@ Allowed = Mapping[str, str | None] | Collection[str]
 Operator = Literal["<=", ">=", "<", ">", "=="]
 
 OPERATORS: tuple[Operator, ...] = ("<=", ">=", "==", "<", ">")  # the longer ones are tried first
-UNITS: dict[str, float] = {
-    "": 1,
-    "b": 1,
-    "byte": 1,
-    "bytes": 1,
-    "kb": 1e3,
-    "mb": 1e6,
-    "gb": 1e9,
-    "kib": 2**10,
-    "mib": 2**20,
-    "gib": 2**30,
-    "bit": 1,
-    "bits": 1,
-    "k": 1e3,
-    "m": 1e6,
-    "g": 1e9,
-    "%": 1e-2,
-    "ns": 1e-9,
-    "us": 1e-6,
-    "ms": 1e-3,
-    "s": 1,
-}
-_BYTES = {"b", "byte", "bytes", "kb", "mb", "gb", "kib", "mib", "gib"}
-_TIMES = {"ns", "us", "ms", "s"}
-SPELLED_UNITS = "B, kB, MB, GB, KiB, MiB, GiB, bits, k, M, G, %, ns, us, ms, s"
-_BOUND = re.compile(r"\s*(<=|>=|==|<|>|=)\s*([-+]?[\d._]+(?:[eE][-+]?\d+)?)\s*([A-Za-zµ%]*)\s*")
+_NUMBER = r"[-+]?(?:[\d._]+(?:[eE][-+]?\d+)?|nan|inf(?:inity)?)"
+_BOUND = re.compile(rf"\s*(<=|>=|==|<|>|=)\s*({_NUMBER})\s*([A-Za-zµ%]*)\s*", re.IGNORECASE)
 _TEXT = re.compile(r"\s*([^<>=]+?)\s*([<>=].*)")
 
 
@@ -60,7 +37,7 @@ class Constraint:
     bound: float
 
     def __str__(self) -> str:
-        return f"{self.metric} {self.op} {self.bound:g}"
+        return f"{self.metric} {self.op} {spelled_number(self.bound)}"
 
     def excess(self, values: FloatArray) -> FloatArray:
         """By how much each of the values [K] misses the bound, in the metric's unit; 0 if met, NaN for NaN.
@@ -73,7 +50,8 @@ class Constraint:
         if self.op == "==":
             return np.abs(over)
         missed = np.maximum(over, 0.0)
-        return np.where(over == 0, np.finfo(np.float64).tiny, missed) if self.op in ("<", ">") else missed
+        least = np.finfo(np.float64).tiny * max(self.scale, 1.0)  # as a share of the bound still above 0
+        return np.where(over == 0, least, missed) if self.op in ("<", ">") else missed
 
     @property
     def scale(self) -> float:
@@ -91,8 +69,8 @@ def parse_constraints(
 
     `metrics` are the names that may be bounded; as a mapping it gives their units, so that bytes are not
     asked of an accuracy. A table's value may be a list of bounds. Units: UNITS, case does not matter; k, M,
-    G count. Raises UserError for what can't be read, unknown metrics, units that don't fit, and bounds that
-    exclude one another.
+    G count. Raises UserError for what can't be read, unknown metrics, units that don't fit, numbers that the
+    metric can't have, and bounds that exclude one another.
     """
     found = tuple(
         _constraint(name, bound, metrics, where=place) for name, bound, place in _bounds(given, where)
@@ -107,11 +85,13 @@ def parse_constraint(text: str, *, metrics: Allowed, where: str = "constraint") 
     return _constraint(name, bound, metrics, where=place)
 
 
-def violations(constraints: Sequence[Constraint], metrics: Mapping[str, FloatArray]) -> FloatArray:
+def violations(
+    constraints: Sequence[Constraint], metrics: Mapping[str, FloatArray], *, unknown: float = math.inf
+) -> FloatArray:
     """How far each of K candidates is from meeting all bounds, [K]: 0 where it does.
 
-    The sum over the bounds of the excess as a share of the bound, so that bytes and accuracies add up.
-    Metrics that are NaN (failures) or missing give infinity.
+    The sum over the bounds of the excess as a share of the bound, so that bytes and accuracies add up. A
+    metric that is NaN (failures) or missing counts as `unknown`.
     """
     import numpy as np
 
@@ -119,8 +99,8 @@ def violations(constraints: Sequence[Constraint], metrics: Mapping[str, FloatArr
     total = np.zeros(rows)
     for constraint in constraints:
         values = metrics.get(constraint.metric)
-        share = np.full(rows, np.inf) if values is None else constraint.excess(values) / constraint.scale
-        total += np.where(np.isnan(share), np.inf, share)
+        share = np.full(rows, np.nan) if values is None else constraint.excess(values) / constraint.scale
+        total += np.where(np.isnan(share), unknown, share)
     return total
 
 
@@ -135,31 +115,25 @@ def may_be_feasible(constraints: Sequence[Constraint], known: Mapping[str, Float
 
     Metrics that are missing or NaN are not known, and break nothing.
     """
-    import numpy as np
-
-    rows = len(next(iter(known.values()))) if known else 0
-    possible = np.ones(rows, dtype=bool)
-    for constraint in constraints:
-        if (values := known.get(constraint.metric)) is not None:
-            possible &= ~(constraint.excess(values) > 0)
+    possible: BoolArray = violations(constraints, known, unknown=0.0) == 0
     return possible
 
 
 @dataclass(frozen=True)
 class Miss:
-    """A bound that a candidate does not meet: its value, and the miss as a share of the bound."""
+    """A bound that a candidate does not meet, and its value."""
 
     constraint: Constraint
     value: float
-    share: float
 
     def __str__(self) -> str:
         if math.isnan(self.value):
             return f"{self.constraint.metric} is not known ({self.constraint})"
-        by = abs(self.value - self.constraint.bound)
-        return (
-            f"{self.constraint.metric} {self.value:g} misses {self.constraint} by {by:g} ({self.share:.1%})"
-        )
+        metric = self.constraint.metric
+        by = spelled(metric, abs(self.value - self.constraint.bound))
+        if self.value == self.constraint.bound:
+            return f"{metric} {spelled(metric, self.value)} just misses {self.constraint}"
+        return f"{metric} {spelled(metric, self.value)} misses {self.constraint} by {by}"
 
 
 @dataclass(frozen=True)
@@ -195,7 +169,7 @@ def _misses(constraints: Sequence[Constraint], metrics: Mapping[str, FloatArray]
     for constraint in constraints:
         excess = float(constraint.excess(metrics[constraint.metric][row : row + 1])[0])
         if excess > 0:
-            found.append(Miss(constraint, float(metrics[constraint.metric][row]), excess / constraint.scale))
+            found.append(Miss(constraint, float(metrics[constraint.metric][row])))
     return found
 
 
@@ -222,31 +196,26 @@ def _constraint(name: str, bound: Any, metrics: Allowed, *, where: str) -> Const
     match = _BOUND.fullmatch(bound) if isinstance(bound, str) else None
     if match is None:
         raise UserError(f'{where}: can\'t read {bound!r}; write a bound as "<= 2 KiB" (<=, >=, <, >, ==)')
-    unit = match[3].lower().replace("µ", "u")
-    if unit not in UNITS:
-        raise UserError(f"{where}: no unit {match[3]!r}; allowed: {SPELLED_UNITS}")
-    measured = metrics.get(name) if isinstance(metrics, Mapping) else None
-    factor = _factor(unit, measured, name, where)
     try:
         number = float(match[2].replace("_", ""))
     except ValueError:
         raise UserError(f"{where}: {match[2]!r} is no number") from None
     if not math.isfinite(number):
-        raise UserError(f"{where}: {match[2]} is no finite number")
+        raise UserError(f"{where}: {match[2]} is no finite number; {spelled_range(name)}")
+    measured = metrics.get(name) if isinstance(metrics, Mapping) else None
     op: Operator = "==" if match[1] == "=" else match[1]  # type: ignore[assignment]
-    # 70 * 0.01 would be 0.7000000000000001
-    return Constraint(name, op, number / 100 if unit == "%" else number * factor)
+    constraint = Constraint(name, op, in_unit_of(name, number, match[3], measured, where=where))
+    _check_in_range(constraint, where)
+    return constraint
 
 
-def _factor(unit: str, measured: str | None, name: str, where: str) -> float:
-    """What turns a number in this unit into the metric's own; UserError for bytes of an accuracy."""
-    if unit in _TIMES and measured in _TIMES:
-        return UNITS[unit] / UNITS[measured]
-    for units, kind in ((_BYTES, "bytes"), (_TIMES, "seconds"), ({"%"}, "share"), ({"bit", "bits"}, "bits")):
-        if measured is not None and unit in units and measured != kind:
-            own = measured or "plain numbers"
-            raise UserError(f"{where}: {name} is measured in {own}, not in {kind}; leave out {unit}")
-    return UNITS[unit]
+def _check_in_range(constraint: Constraint, where: str) -> None:
+    low, high = metric_range(constraint.metric)
+    op, bound = constraint.op, constraint.bound
+    if not low <= bound <= high or (op == "<" and bound == low) or (op == ">" and bound == high):
+        raise UserError(
+            f"{where}: {constraint} is out of range: {spelled_range(constraint.metric)}; change the bound"
+        )
 
 
 def _check_consistent(constraints: Sequence[Constraint], where: str) -> None:

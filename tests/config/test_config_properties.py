@@ -90,7 +90,7 @@ def searches(draw: st.DrawFn) -> dict[str, Any]:
                 "setup": draw(setup),
                 "metrics": draw(metrics),
             },
-            "constraints": {"loss": f">= {bound!r}"},
+            "constraints": {"loss": f">= {abs(bound)!r}"},
         },
     }
 

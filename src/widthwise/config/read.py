@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from widthwise.config.budgets import read_bounds, read_budgets
 from widthwise.config.schema import Accelerator, DataOptions, Search, SearchConfig, Standardise, Training
 from widthwise.config.spaces import read_space
 from widthwise.config.specs import check_spec
@@ -12,10 +13,8 @@ from widthwise.config.strategy import read_strategy
 from widthwise.config.table import Table, as_number, rephrased
 from widthwise.config.toml import dotted, shown
 from widthwise.config.training import read_lab_training
-from widthwise.constraints import Constraint, parse_constraints
 from widthwise.data import FILE_TYPES, data_source
 from widthwise.errors import UserError
-from widthwise.metrics.catalogue import find_metric
 from widthwise.models import model_source
 
 ACCELERATORS: dict[str, Accelerator] = {
@@ -119,26 +118,22 @@ def _splits(table: Table) -> tuple[float, float, float]:
     return found[0], found[1], found[2]
 
 
-def _constraints(table: Table) -> tuple[Constraint, ...]:
-    units = {key: find_metric(key, where=table.where(key)).unit for key in table}
-    return parse_constraints({key: table.get(key) for key in table}, metrics=units, where=table.where())
-
-
 def _search(table: Table, training: Training) -> Search:
     space = read_space(table.table("search_space"), table.table("training"), training)
     strategy = read_strategy(table.table("strategy"))
-    constraints = _constraints(table.table("constraints"))
+    constraints, limits = table.table("constraints"), strategy.limits
+    setup = table.table("strategy").table("setup")
+    trials, timeout = read_budgets(constraints, setup, limits.trials, limits.timeout)
     table.close(lab=("nas",))
-    limits = strategy.limits
     return Search(
         space=space,
         strategy=strategy.strategy,
         objectives=strategy.objectives,
         summed=limits.summed,
         direction=limits.direction,
-        constraints=constraints,
+        constraints=read_bounds(constraints),
         evaluation=strategy.evaluation,
-        trials=limits.trials,
-        timeout=limits.timeout,
+        trials=trials,
+        timeout=timeout,
         jobs=limits.jobs,
     )
