@@ -10,21 +10,20 @@ import numpy as np
 import torch
 
 from widthwise.aim import Aim
+from widthwise.bounded import within_bounds
 from widthwise.config import QuantisationSearch, SearchConfig, load_config
-from widthwise.constraints import may_be_feasible
 from widthwise.data import Data, load_data
 from widthwise.engine import Evaluator, evaluate
 from widthwise.errors import UserError
 from widthwise.fingerprint import fingerprint, hash_batches, hash_value, hash_weights
 from widthwise.graph import Graph
 from widthwise.models import check_data_fits_model, load_model
-from widthwise.pareto import BoolArray
 from widthwise.run_folder import CONFIG
 from widthwise.space import FloatArray, IntArray
 from widthwise.spaces.quantisation import QuantisationSpace
 from widthwise.store import StudyRecord
 from widthwise.strategies import Strategy, strategy
-from widthwise.strategies.protocol import KeepsWithin
+from widthwise.strategies.within import Within
 from widthwise.training.settings import check_device
 from widthwise.weights import is_untrained
 from widthwise.widths.evaluator import WidthEvaluator
@@ -100,7 +99,7 @@ class Problem:
     def strategy(self) -> Strategy:
         """The strategy of the config, fresh."""
         chosen = self.config.search.strategy
-        made = strategy(
+        return strategy(
             chosen.name,
             self.space,
             objectives=self.aim.directions,
@@ -108,13 +107,10 @@ class Problem:
             options=dict(chosen.options),
             costs=self.costs,
         )
-        if self.config.search.constraints and isinstance(made, KeepsWithin):
-            made.keep_within(self.inside)
-        return made
 
-    def inside(self, candidates: IntArray) -> BoolArray:
-        """Which of candidates [K, D] break no constraint by their costs alone."""
-        return may_be_feasible(self.config.search.constraints, self.evaluator.costs(candidates))
+    def within(self) -> Within | None:
+        """The candidates that break no constraint by their costs alone; None where no cost is bounded."""
+        return within_bounds(self.space, self.config.search.constraints, self.evaluator)
 
     def costs(self, candidates: IntArray) -> FloatArray:
         """What is known of candidates [K, D] without evaluating: values to be maximised, NaN elsewhere."""
@@ -149,6 +145,7 @@ class Problem:
             data=hash_batches(loader()),
             evaluation=asdict(search.evaluation),
             candidates=hash_value(asdict(search.space)),
+            constraints=", ".join(map(str, search.constraints)) or "none",
         )
         settings = {
             "aim": self.aim.as_json(),

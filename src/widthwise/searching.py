@@ -17,13 +17,13 @@ from typing import Literal
 import numpy as np
 
 from widthwise.aim import Aim
-from widthwise.constraints import may_be_feasible
+from widthwise.bounded import keep_within, within_bounds
 from widthwise.errors import UserError, unknown
 from widthwise.evaluating import evaluate
 from widthwise.front_rows import FrontRows, constraints_of
 from widthwise.limits import Limits, Progress
 from widthwise.pareto import BoolArray
-from widthwise.results import Evaluate, HasCosts, Prunes, Results
+from widthwise.results import Evaluate, Prunes, Results
 from widthwise.resuming import resume
 from widthwise.signals import Interrupted, StopSignals, stop_signals
 from widthwise.space import FloatArray, IntArray
@@ -66,8 +66,9 @@ def run_search(
 
     strategy: fresh, made with the seed and options of the stored search where there is one.
     writer: holds the study; its record says which metrics are stored, what the aim is, and the constraints.
-    Candidates whose costs alone break a constraint are not evaluated, and the strategy is told NaN; trials
-    that break one are stored and told, but are never on the front.
+    Candidates whose costs alone break a constraint are not evaluated: a strategy that can keep within bounds
+    proposes none, others are told NaN. Where none is within them, the search ends at once and says so. Trials
+    that break a constraint are stored and told, but are never on the front.
     keep: "front" writes only trials that were on the front when they came, and counts the others.
     prune: candidates that can't reach the front any more are stopped, by evaluators that can do that (see
     `widthwise.engine.Evaluator`); the front is the same, the strategy is told NaN for them.
@@ -116,6 +117,7 @@ class _Search:
         self.record = writer.study
         self.aim = Aim.from_json(self.record.settings["aim"])
         self.constraints = constraints_of(self.record)
+        self.within = within_bounds(self.record.space, self.constraints, evaluator)
         for name in [*self.aim.names, *(constraint.metric for constraint in self.constraints)]:
             if name not in self.record.metrics:
                 raise unknown("metric", name, self.record.metrics, where="objectives and constraints")
@@ -136,8 +138,9 @@ class _Search:
         reported, kept = -math.inf, time.monotonic()
         try:
             with signals.interruptible():
+                reason = keep_within(self.strategy, self.within)
                 self.resume()
-            while (reason := self.over() or self.step(signals)) is None:
+            while reason is None and (reason := self.over() or self.step(signals)) is None:
                 now = time.monotonic()
                 if callbacks.progress is not None and now - reported >= PROGRESS_SECONDS:
                     callbacks.progress(self.progress())
@@ -192,9 +195,7 @@ class _Search:
 
     def inside(self, candidates: IntArray) -> BoolArray:
         """Which candidates [K, D] break no constraint by their costs alone."""
-        if not self.constraints or not isinstance(self.evaluator, HasCosts):
-            return np.ones(len(candidates), dtype=bool)
-        return may_be_feasible(self.constraints, self.evaluator.costs(candidates))
+        return np.ones(len(candidates), dtype=bool) if self.within is None else self.within(candidates)
 
     def out_of_reach(self, candidates: IntArray, inside: BoolArray) -> str | None:
         """Why a strategy that learns gives up: so many candidates in a row were out of bounds; else None."""

@@ -176,8 +176,10 @@ def test_bounds_that_costs_alone_exclude_show_the_nearest_candidate(
     bound = ("--set", 'search.constraints.model_size="<= 10 B"')
     ran = run("search", demo, "--load", weights, *bound)
     assert ran.status == 0
-    assert "No trial: all 18 candidates are out of bounds by their costs alone." in ran.out
-    assert "misses model_size <= 10 by" in ran.out
+    reason = "all 18 candidates are out of bounds by their costs alone (model_size <= 10)"
+    assert f"No trial: {reason}.\nThe nearest:\n" in ran.out
+    assert f"ended because: {reason}" in ran.out
+    assert ran.out.count(" bytes misses model_size <= 10 by ") == 3
     assert "seq_blocks_" in ran.out
     assert "weight_width 2" in ran.out
 

@@ -216,7 +216,7 @@ def conclude(
 
     output.note()
     print_best(study, output)
-    if study.summary.cut and not study.summary.trials:
+    if not study.summary.trials:
         for line in near_cost_lines(problem):
             output.say(line)
     for line in (*ending_lines(study), *where_lines(study, folder)):

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 MOST_ROWS = 30
 NOISY = " ≈"  # after the number of a trial that can't be told from another
 FILES = ("config.toml", "front.json", "study.db", "storage.json", "weights.safetensors", "log.txt")
-MOST_LOOKED_AT = 10_000  # candidates, for the one nearest to bounds that none of them meets
+NEAREST = 3  # candidates shown where none is within the bounds
 COLUMNS = ("number", "software_metrics", "hardware_metrics", "scaled_metrics")
 Row = tuple[str, Mapping[str, float], Mapping[str, float], Mapping[str, float]]
 
@@ -74,13 +74,8 @@ def best_lines(study: Study, *, most: int = MOST_ROWS) -> list[str]:
     """What stands above the table of the best trials; and why there is none."""
     if not study.front:
         summary = study.summary
-        if summary.trials == 0 and summary.cut:
-            size = study.record.space.size
-            proposed = f"the {summary.cut:,} of {size:,} candidates that were proposed"
-            which = f"all {size:,} candidates" if summary.cut >= size else proposed
-            return [f"No trial: {which} are out of bounds by their costs alone."]
         if summary.trials == 0:
-            return ["No trial yet."]
+            return [f"No trial: {study.finished}." if study.finished else "No trial yet."]
         if summary.trials == summary.failed:
             return [f"No trial succeeded ({summary.failed:,} failed)."]
         return ["No trial is within the bounds: " + ", ".join(_bounds(study)) + "."]
@@ -150,21 +145,21 @@ def near_lines(study: Study) -> list[str]:
 
 
 def near_cost_lines(problem: Problem) -> list[str]:
-    """As `near_lines` where nothing was evaluated: the candidate nearest by its costs, and what it is."""
-    import numpy as np
-
+    """As `near_lines` where nothing was evaluated: the candidates nearest by their costs, and what one is."""
     from widthwise.constraints import nearest_candidates
 
-    space = problem.space
-    few = space.size <= MOST_LOOKED_AT
-    some = space.at(range(space.size)) if few else space.sample(MOST_LOOKED_AT, np.random.default_rng(0))
+    within = problem.within()
+    if within is None:
+        return []
+    some = within.closest(NEAREST)
     costs = problem.evaluator.costs(some)
     bounds = [bound for bound in problem.config.search.constraints if bound.metric in costs]
-    lines = []
-    for found in nearest_candidates(bounds, costs, count=1):
-        lines += [f"The nearest{'' if few else f' of {MOST_LOOKED_AT:,}'}: {found}; it chooses"]
-        lines += config_lines(space.chosen(some[found.row]))
-    return lines
+    near = nearest_candidates(bounds, costs, count=NEAREST)
+    if not near or not near[0].misses:
+        return []
+    lines = ["The nearest:" if within.listed is not None else "The nearest found:"]
+    lines += [f"  {found}" for found in near]
+    return [*lines, "The first of them chooses:", *config_lines(problem.space.chosen(some[near[0].row]))]
 
 
 def config_lines(config: Mapping[str, Any]) -> list[str]:

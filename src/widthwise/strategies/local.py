@@ -13,6 +13,7 @@ from widthwise.space import FloatArray, IntArray, Space
 from widthwise.strategies.protocol import CostFunction
 from widthwise.strategies.registry import STRATEGIES
 from widthwise.strategies.seen import Seen
+from widthwise.strategies.within import Within
 
 if TYPE_CHECKING:
     from widthwise.metrics.catalogue import Direction
@@ -56,14 +57,22 @@ class Local:
         self._turns: deque[tuple[int, Iterator[list[int]]]] = deque()  # front points with moves left
         self._pending: set[int] = set()
         self._queue: deque[list[int]] | None = None  # starts; None before the first ask
+        self._within: Within | None = None
+
+    def keep_within(self, within: Within) -> None:
+        """Propose candidates within these bounds alone; `finished` then is about these."""
+        self._within = within
+        self._seen.keep_within(within)
 
     @property
     def finished(self) -> str | None:
         """That everything was proposed, or that nothing improves the front; None while there is more."""
-        if self._seen.left == 0:
-            return f"all {self._space.size:,} candidates proposed"
-        exhausted = self._queue is not None and not self._queue and not self._turns and not self._pending
-        return CERTIFICATE if exhausted and len(self._front) else None
+        if (exhausted := self._seen.exhausted) is not None:
+            return exhausted
+        waiting = self._queue is None or self._queue or self._turns or self._pending
+        if waiting or not len(self._front):
+            return None
+        return CERTIFICATE if self._within is None else f"{CERTIFICATE} ({self._within.bounds})"
 
     def ask(self, n: int) -> IntArray:
         """Up to n starts or neighbours of the front, [k, D]; none while the last are being evaluated."""
@@ -111,7 +120,14 @@ class Local:
         """The neighbours of a told candidate that are unseen when their turn comes, in a random order."""
         candidate = self._told[point]
         order = np.random.default_rng([self._seed, point]).permutation(len(self._changes))
-        for column, choice in (self._changes[index] for index in order.tolist()):
+        changes = [self._changes[index] for index in order.tolist()]
+        if self._within is not None:
+            moves = np.repeat(np.array([candidate]), len(changes), axis=0)
+            columns, choices = np.array(changes).T
+            moves[np.arange(len(changes)), columns] = choices
+            allowed = self._within(moves)
+            changes = [change for change, inside in zip(changes, allowed.tolist(), strict=True) if inside]
+        for column, choice in changes:
             move = [*candidate[:column], choice, *candidate[column + 1 :]]
             if self._seen.position(move) not in self._seen:
                 yield move

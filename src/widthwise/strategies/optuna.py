@@ -21,6 +21,7 @@ from widthwise.strategies.registry import HUB_PREFIX
 from widthwise.strategies.samplers import make_sampler, natural_batch
 from widthwise.strategies.seen import Seen
 from widthwise.strategies.unrepeated import Unrepeated
+from widthwise.strategies.within import Within
 
 if TYPE_CHECKING:
     from widthwise.metrics.catalogue import Direction
@@ -60,12 +61,14 @@ class OptunaStrategy:
         self._study = optuna.create_study(sampler=self._sampler, directions=["maximize"] * len(objectives))
         self._pending: dict[int, Trial] = {}
 
+    def keep_within(self, within: Within) -> None:
+        """Propose candidates within these bounds alone: the nearest where the sampler proposes others."""
+        self._seen.keep_within(within)
+
     @property
     def finished(self) -> str | None:
         """Why nothing more comes, once everything was proposed."""
-        if self._seen.left > 0:
-            return None
-        return f"all {self._space.size:,} candidates proposed"
+        return self._seen.exhausted
 
     def ask(self, n: int) -> IntArray:
         """Up to n candidates [k, D], one after another: the sampler knows which are being evaluated."""
@@ -74,6 +77,9 @@ class OptunaStrategy:
             with self._threads():
                 trial = self._study.ask(self._sampler.distributions)
             candidate = self._sampler.candidate
+            if candidate is None:
+                self._study.tell(trial, state=TrialState.FAIL)
+                break
             position = self._seen.position(candidate)
             self._seen.take(position)
             self._pending[position] = trial

@@ -6,10 +6,8 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from widthwise.space import FloatArray, IntArray
+    from widthwise.strategies.within import Within
 
 CostFunction = Callable[["IntArray"], "FloatArray"]
 """Candidates [K, D] to their exact objective values [K, objectives], all to be maximised, NaN in the columns
@@ -48,8 +46,8 @@ class Strategy(Protocol):
 class KeepsWithin(Protocol):
     """A strategy that can be told which candidates are out of bounds before it proposes them."""
 
-    def keep_within(self, inside: Callable[[IntArray], NDArray[np.bool_]]) -> None:
-        """Propose only candidates [K, D] that `inside` allows, [K]; called before the first ask."""
+    def keep_within(self, within: Within, /) -> None:
+        """Propose only candidates [K, D] that `within` allows, [K]; called before the first ask."""
         ...
 
 

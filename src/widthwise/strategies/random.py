@@ -11,19 +11,23 @@ import numpy as np
 from widthwise.space import FloatArray, IntArray, Space
 from widthwise.strategies.protocol import CostFunction
 from widthwise.strategies.registry import STRATEGIES
+from widthwise.strategies.seen import Seen
+from widthwise.strategies.within import Within
 
 if TYPE_CHECKING:
     from widthwise.metrics.catalogue import Direction
 
 PERMUTED = 2**20  # spaces up to this size are shuffled as a whole
 BLOCK = 1024  # candidates drawn at once: what is proposed does not depend on how many are asked for
+BARREN = 10  # blocks in a row with nothing new within bounds, after which what is drawn is moved within them
 
 
 class Random:
     """Uniform candidates without repeats, from spaces of any size.
 
     Small spaces are shuffled once. In larger ones candidates are drawn and repeats thrown away, until half
-    the space is taken; then what is left is shuffled.
+    the space is taken; then what is left is shuffled. With bounds candidates are uniform over those within
+    them, except where fewer than one in thousands is: then random ones are changed until they are within.
     """
 
     def __init__(
@@ -40,26 +44,31 @@ class Random:
         self.batch = BLOCK
         self._space = space
         self._rng = np.random.default_rng(seed)
-        self._taken: set[int] = set()
+        self._seen = Seen(space)
         self._drawn: deque[int] = deque()
         self._last: IntArray | None = None
+        self._within: Within | None = None
+        self._barren = 0  # blocks in a row without a new candidate within bounds
+
+    def keep_within(self, within: Within) -> None:
+        """Propose candidates within these bounds alone."""
+        self._within = within
+        self._seen.keep_within(within)
 
     @property
     def finished(self) -> str | None:
         """Why nothing more comes, once everything was proposed."""
-        if len(self._taken) < self._space.size:
-            return None
-        return f"all {self._space.size:,} candidates proposed"
+        return self._seen.exhausted
 
     def ask(self, n: int) -> IntArray:
         """n candidates [k, D]; fewer where fewer are left."""
         positions: list[int] = []
-        while len(positions) < n and len(self._taken) < self._space.size:
+        while len(positions) < n and self._seen.left > 0:
             if not self._drawn:
                 self._draw()
+                continue
             position = self._drawn.popleft()
-            if position not in self._taken:
-                self._taken.add(position)
+            if self._seen.take(position):
                 positions.append(position)
         self._last = self._space.at(positions)
         return self._last
@@ -68,14 +77,29 @@ class Random:
         """Nothing is learned from values; candidates from elsewhere will not be proposed again."""
         del values
         if self._last is None or not np.array_equal(candidates, self._last):
-            self._taken.update(self._space.positions(candidates))
+            for position in self._space.positions(candidates):
+                self._seen.take(position)
 
     def _draw(self) -> None:
         size = self._space.size
-        if size <= PERMUTED:
+        if self._within is not None:
+            self._draw_within(self._within)
+        elif size <= PERMUTED:
             self._drawn.extend(self._rng.permutation(size).tolist())
-        elif len(self._taken) <= size // 2:
+        elif len(self._seen) <= size // 2:
             self._drawn.extend(self._space.positions(self._space.sample(BLOCK, self._rng)))
         else:  # the set of what is taken is as large already as the list of what is left
-            left = [position for position in range(size) if position not in self._taken]
+            left = [position for position in range(size) if position not in self._seen]
             self._drawn.extend(left[index] for index in self._rng.permutation(len(left)).tolist())
+
+    def _draw_within(self, within: Within) -> None:
+        if within.listed is not None:
+            self._drawn.extend(self._rng.permutation(within.listed).tolist())
+            return
+        sample = self._space.sample(BLOCK, self._rng)
+        if self._barren < BARREN:
+            drawn = [at for at in self._space.positions(sample[within(sample)]) if at not in self._seen]
+            self._barren = 0 if drawn else self._barren + 1
+            self._drawn.extend(drawn)
+        elif (moved := self._seen.nearest_unseen(sample[0].tolist(), self._rng)) is not None:
+            self._drawn.append(self._seen.position(moved))

@@ -5,14 +5,19 @@ from __future__ import annotations
 import numpy as np
 
 from widthwise.space import IntArray, Space
+from widthwise.strategies.within import Within
 
 FEW = 16_384  # so few unseen candidates are compared one with another at once
 LISTED = 2**24  # spaces up to this size may be listed as a mask
 TRIES = 32  # random candidates tried at each distance before going one further
+WALKS, STEPS = 20, 50  # how long a free candidate within bounds is looked for in a large space
 
 
 class Seen:
-    """A growing set of candidates of one space, by their positions: the space may have more than 2^63."""
+    """A growing set of candidates of one space, by their positions: the space may have more than 2^63.
+
+    Where it is told of bounds, `left` and `nearest_unseen` are about the candidates within them.
+    """
 
     def __init__(self, space: Space) -> None:
         self.space = space
@@ -23,6 +28,17 @@ class Seen:
             self._strides[column] = self._strides[column + 1] * counts[column + 1]
         self._counts = counts
         self._ordered = [decision.ordered for decision in space.decisions]
+        self._within: Within | None = None
+        self._rows = np.empty((0, len(counts)), dtype=np.int32)  # all within bounds, where they are listed
+        self._free = np.empty(0, dtype=bool)  # which of them are not taken
+        self._gave_up = False  # no further candidate within bounds was found
+
+    def keep_within(self, within: Within) -> None:
+        """From now on only candidates within these bounds count."""
+        self._within = within
+        if (listed := within.listed) is not None:
+            self._rows = self.space.at(listed.tolist()).astype(np.int32)
+            self._free = np.array([position not in self._taken for position in listed.tolist()], dtype=bool)
 
     def __len__(self) -> int:
         return len(self._taken)
@@ -32,8 +48,26 @@ class Seen:
 
     @property
     def left(self) -> int:
-        """How many candidates are not taken."""
-        return self.space.size - len(self._taken)
+        """How many candidates are not taken; with bounds on a large space those out of bounds count too."""
+        if self._within is None:
+            return self.space.size - len(self._taken)
+        if self._gave_up or self._within.nothing is not None:
+            return 0
+        listed = self._within.listed is not None
+        return int(np.count_nonzero(self._free)) if listed else self.space.size - len(self._taken)
+
+    @property
+    def exhausted(self) -> str | None:
+        """Why no candidate is left, as "all 18 candidates proposed"; None where one is."""
+        if self.left > 0:
+            return None
+        if self._within is None:
+            return f"all {self.space.size:,} candidates proposed"
+        if self._within.nothing is not None:
+            return self._within.nothing
+        if self._within.listed is None:
+            return f"no further candidate within the bounds was found ({self._within.bounds})"
+        return f"all {len(self._rows):,} candidates within the bounds proposed ({self._within.bounds})"
 
     def position(self, candidate: list[int]) -> int:
         """Where one candidate stands in the enumeration."""
@@ -44,14 +78,21 @@ class Seen:
         if position in self._taken:
             return False
         self._taken.add(position)
+        if self._within is not None and (listed := self._within.listed) is not None:
+            row = int(np.searchsorted(listed, position))
+            if row < len(listed) and listed[row] == position:
+                self._free[row] = False
         return True
 
-    def nearest_unseen(self, candidate: list[int], rng: np.random.Generator) -> list[int]:
+    def nearest_unseen(self, candidate: list[int], rng: np.random.Generator) -> list[int] | None:
         """The untaken candidate fewest single-decision moves away, ties by smallest step and then by `rng`.
 
         Beyond one move the distance is exact where few candidates are left, otherwise that of the nearest
-        among random ones. At least one candidate must be left.
+        among random ones. At least one candidate must be left. None only with bounds on a large space, where
+        no free candidate within them is found; `left` is 0 from then on.
         """
+        if self._within is not None:
+            return self._nearest_within(self._within, candidate, rng)
         if self.position(candidate) not in self._taken:
             return candidate
         if (move := self._single_move(candidate, rng)) is not None:
@@ -59,6 +100,52 @@ class Seen:
         if self.left <= FEW and self.space.size <= LISTED:
             return self._nearest_of_few(candidate, rng)
         return self._random_moves(candidate, rng)
+
+    def _nearest_within(
+        self, within: Within, candidate: list[int], rng: np.random.Generator
+    ) -> list[int] | None:
+        row = np.array(candidate, dtype=np.int64)
+        if self.position(candidate) not in self._taken and within(row[None])[0]:
+            return candidate
+        near = within.neighbours(row)
+        near = self._unseen_of(near[within(near)])
+        if not len(near) and within.listed is not None:
+            free = self._rows[self._free]
+            moves = (free != row).sum(axis=1)
+            near = free[moves == moves.min()]
+        if len(near):
+            steps = np.abs(near - row).sum(axis=1)
+            nearest = near[steps == steps.min()]
+            chosen: list[int] = nearest[int(rng.integers(len(nearest)))].tolist()
+            return chosen
+        found = self._walked(within, row, rng)
+        self._gave_up = found is None
+        return found
+
+    def _unseen_of(self, rows: IntArray) -> IntArray:
+        """Those of the rows [K, D] that are not taken."""
+        free = [row for row, at in enumerate(self.space.positions(rows)) if at not in self._taken]
+        return rows[free]
+
+    def _walked(self, within: Within, row: IntArray, rng: np.random.Generator) -> list[int] | None:
+        """A free candidate within bounds on a random walk that begins at the nearest; else on others."""
+        start = row
+        for _ in range(WALKS):
+            here = within.repaired(start, rng)
+            for _ in range(STEPS if here is not None else 0):
+                assert here is not None
+                if self.position(here.tolist()) not in self._taken:
+                    found: list[int] = here.tolist()
+                    return found
+                near = within.neighbours(here)
+                near = near[within(near)]
+                if not len(near):
+                    break
+                free = self._unseen_of(near)
+                choices = free if len(free) else near
+                here = choices[int(rng.integers(len(choices)))]
+            start = self.space.sample(1, rng)[0]
+        return None
 
     def _single_move(self, candidate: list[int], rng: np.random.Generator) -> list[int] | None:
         own = self.position(candidate)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 class Unrepeated(BaseSampler):
     """Asks `sampler` for a whole candidate and puts the nearest unseen one in the place of a repeated one.
 
+    The same where it is out of bounds. `candidate` is the last proposal, None where nothing unseen was found.
+
     The trial then is the one that is evaluated: the sampler learns from what its proposal became, and
     generations advance as usual. Parameters are choice indices; ordered decisions are given as integers.
     """
@@ -27,7 +29,7 @@ class Unrepeated(BaseSampler):
     def __init__(self, sampler: BaseSampler, space: Space, seen: Seen, rng: np.random.Generator) -> None:
         self.sampler = sampler
         self.distributions = distributions(space)
-        self.candidate: list[int] = [0] * len(space.decisions)  # the last proposal
+        self.candidate: list[int] | None = [0] * len(space.decisions)
         self._columns = {decision.name: column for column, decision in enumerate(space.decisions)}
         self._seen = seen
         self._rng = rng
@@ -51,7 +53,8 @@ class Unrepeated(BaseSampler):
                 index = self.sampler.sample_independent(study, trial, name, distribution)
             candidate[self._columns[name]] = int(index)
         self.candidate = self._seen.nearest_unseen(candidate, self._rng)
-        return {name: self.candidate[self._columns[name]] for name in search_space}
+        settled = candidate if self.candidate is None else self.candidate
+        return {name: settled[self._columns[name]] for name in search_space}
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
