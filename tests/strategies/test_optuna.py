@@ -182,7 +182,10 @@ def hub(monkeypatch):
     def load_module(package):
         if package != "samplers/deep":
             raise ModuleNotFoundError(f"no {package}")
-        return types.SimpleNamespace(HubSampler=HubSampler, TPESampler=optuna.samplers.TPESampler)
+        base = type("SimpleBaseSampler", (HubSampler,), {"__module__": "optunahub.samplers"})
+        return types.SimpleNamespace(
+            HubSampler=HubSampler, TPESampler=optuna.samplers.TPESampler, SimpleBaseSampler=base
+        )
 
     module = types.ModuleType("optunahub")
     module.__spec__ = types.SimpleNamespace(name="optunahub")

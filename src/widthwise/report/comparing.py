@@ -150,12 +150,7 @@ def caution_lines(comparison: Comparison) -> list[str]:
     found = [f"{label} is left out, it failed: {reason}" for label, reason in comparison.failures.items()]
     if comparison.interrupted:
         found.append(f"stopped before all was done; left out: {', '.join(comparison.interrupted)}")
-    least = least_p(len(comparison.seeds))
-    if comparison.tests and least >= SIGNIFICANT:
-        found.append(
-            f"{plural(len(comparison.seeds), 'seed')} can't show a difference: the smallest p possible is "
-            f"{least:.3g}; give 6 seeds or more"
-        )
+    found += _too_few_seeds(comparison)
     for outcome in comparison.outcomes:
         short = int((outcome.evaluations < comparison.budget).sum())
         if short:
@@ -165,6 +160,20 @@ def caution_lines(comparison: Comparison) -> list[str]:
                 f"{outcome.evaluations[first]:,} evaluations: {outcome.ended[first]}"
             )
     return found
+
+
+def _too_few_seeds(comparison: Comparison) -> list[str]:
+    """That no pair can differ by more than chance, however the seeds turn out; nothing where one can."""
+    seeds, pairs = len(comparison.seeds), math.comb(len(comparison.outcomes), 2)
+    least = least_p(seeds) * pairs
+    if not pairs or least < SIGNIFICANT:
+        return []
+    enough = next(n for n in range(seeds, 100) if least_p(n) * pairs < SIGNIFICANT)
+    corrected = f", corrected for {pairs} pairs" if pairs > 1 else ""
+    return [
+        f"{plural(seeds, 'seed')} can't show a difference: the smallest p possible is "
+        f"{min(least, 1.0):.3g}{corrected}; give {enough} seeds or more"
+    ]
 
 
 def _verdict(test: PairTest) -> str:

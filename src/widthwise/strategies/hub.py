@@ -18,6 +18,8 @@ PACKAGE = re.compile(
     r"[A-Za-z0-9_]+(/[A-Za-z0-9_]+)*"
 )  # nothing that could climb out of the registry's folder
 
+LIBRARIES = ("optuna", "optunahub")  # whose classes a package only builds upon
+
 
 def hub_sampler(name: str, *, seed: int, options: Mapping[str, Any]) -> BaseSampler:
     """The sampler that `optunahub/package` or `optunahub/package:Class` names.
@@ -48,7 +50,7 @@ def _sampler_class(module: Any, name: str, class_name: str) -> Any:
         for key, value in vars(module).items()
         if isinstance(value, type) and issubclass(value, BaseSampler) and not key.startswith("_")
     }
-    own = {key: value for key, value in found.items() if not value.__module__.startswith("optuna.")}
+    own = {key: value for key, value in found.items() if value.__module__.partition(".")[0] not in LIBRARIES}
     if class_name:
         if class_name not in found:
             raise unknown("sampler", class_name, found, where=f"strategy {name}")
