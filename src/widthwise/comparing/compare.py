@@ -51,7 +51,8 @@ def compare(
 
     Args:
         problem: from `load_problem`; the strategy that its config names has no say.
-        strategies: "brute-force,tpe(multivariate=false)", or a list of such entries.
+        strategies: "brute-force,tpe(multivariate=false)", or a list of such entries, among which
+            `Entrant("mine", make=…)` makes an Optuna sampler from a seed.
         seeds: how many, from 0, or which. budget: at most the size of the space.
         batch: candidates to ask for at once; by default as each strategy likes.
         most_enumerated: up to so many candidates the whole space is evaluated first: its front is then what

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from widthwise.config.toml import parse_value
 from widthwise.errors import UserError
 from widthwise.strategies import strategy_source
+
+if TYPE_CHECKING:
+    from optuna.samplers import BaseSampler
 
 FORM = "name or name(option=value, ...), as tpe(n_startup_trials=20)"
 _ENTRY = re.compile(r"\s*([^()]+?)\s*(?:\((.*)\))?\s*", re.DOTALL)
@@ -17,10 +20,14 @@ _ENTRY = re.compile(r"\s*([^()]+?)\s*(?:\((.*)\))?\s*", re.DOTALL)
 
 @dataclass(frozen=True)
 class Entrant:
-    """A strategy by its canonical name, with options that it takes."""
+    """A strategy by its canonical name, with options that it takes; or an Optuna sampler that `make` makes.
+
+    make: seed to sampler, called for each run; the name is then only what it is called.
+    """
 
     name: str
     options: tuple[tuple[str, Any], ...] = ()
+    make: Callable[[int], BaseSampler] | None = None
 
     @property
     def label(self) -> str:
