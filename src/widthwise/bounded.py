@@ -7,11 +7,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from widthwise.constraints import Constraint, violations
+from widthwise.pareto import BoolArray
 from widthwise.results import HasCosts
 from widthwise.space import FloatArray, IntArray, Space
 from widthwise.strategies import Strategy
 from widthwise.strategies.protocol import KeepsWithin
 from widthwise.strategies.within import Within
+
+CUT_AT_MOST = 10_000  # candidates out of bounds in a row, after which a strategy that learns gives up
+STARTS = 8
 
 
 def within_bounds(space: Space, constraints: Sequence[Constraint], evaluator: object) -> Within | None:
@@ -30,10 +34,35 @@ def within_bounds(space: Space, constraints: Sequence[Constraint], evaluator: ob
     return Within(space, excess, bounds=", ".join(map(str, bounding)))
 
 
-def keep_within(strategy: Strategy, within: Within | None) -> str | None:
-    """Tell a fresh strategy of the bounds, if it can keep to them; why nothing is within them, or None."""
-    if within is None:
-        return None
-    if within.nothing is None and isinstance(strategy, KeepsWithin):
-        strategy.keep_within(within)
-    return within.nothing
+class Bounds:
+    """The bounds of cost of one search, and how long its strategy has been out of them."""
+
+    def __init__(self, space: Space, constraints: Sequence[Constraint], evaluator: object) -> None:
+        self.within = within_bounds(space, constraints, evaluator)
+        self._cut_in_a_row = 0
+
+    def keep(self, strategy: Strategy) -> str | None:
+        """Tell a fresh strategy of them, if it can keep to them; why nothing is within them, or None."""
+        if self.within is None:
+            return None
+        if self.within.nothing is None and isinstance(strategy, KeepsWithin):
+            strategy.keep_within(self.within)
+        return self.within.nothing
+
+    def inside(self, candidates: IntArray) -> BoolArray:
+        """Which of candidates [K, D] are within them, [K]."""
+        return np.ones(len(candidates), dtype=bool) if self.within is None else self.within(candidates)
+
+    def out_of_reach(self, inside: BoolArray) -> str | None:
+        """Why a strategy that learns gives up: so many candidates in a row were out of bounds; else None."""
+        self._cut_in_a_row = 0 if inside.any() else self._cut_in_a_row + len(inside)
+        if self.within is None or self._cut_in_a_row < CUT_AT_MOST:
+            return None
+        return f"{self._cut_in_a_row:,} candidates in a row were out of bounds ({self.within.bounds})"
+
+    def starts(self) -> IntArray:
+        """A few candidates within bounds, [k, D], for a strategy that finds none by itself."""
+        if self.within is None:
+            return np.empty((0, 0), dtype=np.int64)
+        closest = self.within.closest(STARTS)
+        return closest[self.within(closest)]

@@ -17,7 +17,7 @@ from typing import Literal
 import numpy as np
 
 from widthwise.aim import Aim
-from widthwise.bounded import keep_within, within_bounds
+from widthwise.bounded import Bounds
 from widthwise.errors import UserError, unknown
 from widthwise.evaluating import evaluate
 from widthwise.front_rows import FrontRows, constraints_of
@@ -36,7 +36,6 @@ from widthwise.trials import make_trials
 
 Keep = Literal["all", "front"]
 PROGRESS_SECONDS = 0.1  # between two reports of progress
-CUT_AT_MOST = 10_000  # candidates out of bounds in a row, after which a strategy that learns gives up
 SAVE_SECONDS = 10.0  # between two calls of `saved` while the search runs
 
 logger = logging.getLogger(__name__)
@@ -113,14 +112,14 @@ class _Search:
         self.limits, self.keep = limits, keep
         self.batch = 1
         self.judge = evaluator
-        self.cut_in_a_row = 0
         self.record = writer.study
         self.aim = Aim.from_json(self.record.settings["aim"])
         self.constraints = constraints_of(self.record)
-        self.within = within_bounds(self.record.space, self.constraints, evaluator)
+        self.bounds = Bounds(self.record.space, self.constraints, evaluator)
         for name in [*self.aim.names, *(constraint.metric for constraint in self.constraints)]:
             if name not in self.record.metrics:
                 raise unknown("metric", name, self.record.metrics, where="objectives and constraints")
+        self.enumerates = isinstance(strategy, Enumeration)
         self.front = FrontRows(self.record)
         self.tally = Tally()
         self.began = time.monotonic()
@@ -138,7 +137,7 @@ class _Search:
         reported, kept = -math.inf, time.monotonic()
         try:
             with signals.interruptible():
-                reason = keep_within(self.strategy, self.within)
+                reason = self.bounds.keep(self.strategy)
                 self.resume()
             while reason is None and (reason := self.over() or self.step(signals)) is None:
                 now = time.monotonic()
@@ -178,12 +177,15 @@ class _Search:
         if self.limits.trials is not None:
             wanted = min(wanted, self.limits.trials - self.tally.summary.trials)
         with signals.interruptible():
-            candidates = self.strategy.ask(wanted)
+            candidates = self.ask(wanted)
             if not len(candidates):
                 return self.strategy.finished or "the strategy proposes nothing more"
-            inside = self.inside(candidates)
-            if reason := self.out_of_reach(candidates, inside):
-                return reason
+            inside = self.bounds.inside(candidates)
+            if not self.enumerates and (reason := self.bounds.out_of_reach(inside)):
+                if self.tally.summary.trials:
+                    return reason
+                candidates = self.bounds.starts()[:wanted]
+                inside = self.bounds.inside(candidates)
             began = time.monotonic()
             results = self.evaluate(candidates[inside])
             seconds = time.monotonic() - began
@@ -193,17 +195,12 @@ class _Search:
             self.strategy.tell(candidates, values)
         return None
 
-    def inside(self, candidates: IntArray) -> BoolArray:
-        """Which candidates [K, D] break no constraint by their costs alone."""
-        return np.ones(len(candidates), dtype=bool) if self.within is None else self.within(candidates)
-
-    def out_of_reach(self, candidates: IntArray, inside: BoolArray) -> str | None:
-        """Why a strategy that learns gives up: so many candidates in a row were out of bounds; else None."""
-        self.cut_in_a_row = 0 if inside.any() else self.cut_in_a_row + len(candidates)
-        if self.cut_in_a_row < CUT_AT_MOST or isinstance(self.strategy, Enumeration):
-            return None
-        bounds = ", ".join(str(constraint) for constraint in self.constraints)
-        return f"{self.cut_in_a_row:,} candidates in a row were out of bounds ({bounds})"
+    def ask(self, wanted: int) -> IntArray:
+        """What the strategy proposes; where it ends without a trial, a few candidates within the bounds."""
+        candidates = self.strategy.ask(wanted)
+        if len(candidates) or self.enumerates or self.tally.summary.trials or self.strategy.finished is None:
+            return candidates
+        return self.bounds.starts()[:wanted]
 
     def evaluate(self, candidates: IntArray) -> Results:
         """The metrics of candidates [K, D], of none too."""
@@ -245,7 +242,7 @@ class _Search:
         )
         front_before = self.front.block
         values, on_front = self.front.add(block)
-        out = [] if isinstance(self.strategy, Enumeration) else np.flatnonzero(~inside).tolist()
+        out = [] if self.enumerates else np.flatnonzero(~inside).tolist()
         elapsed = self.seconds
         try:
             self.writer.append(
