@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from study_samples import METRICS, SPACE, Evaluator, make_record, make_strategy, search
+from widthwise.aim import Aim
 from widthwise.errors import UserError
 from widthwise.limits import Limits
+from widthwise.metrics.objective import Objective
 from widthwise.run_folder import start_run
 from widthwise.searching import run_search
 from widthwise.space import Decision, Space
@@ -102,6 +104,28 @@ def test_pick_among_all_trials_keeps_to_the_bounds_of_the_search(tmp_path):
     with start_run(tmp_path / "run", record) as run:
         study = run_search(make_strategy(), Evaluating(), run.writer)
     assert study.pick("best loss").metrics["accuracy"] <= 0.5
+
+
+def test_pick_takes_names_as_they_are_written_not_parts_of_them(tmp_path):
+    class Evaluating(Evaluator):
+        def __call__(self, candidates):
+            results = super().__call__(candidates)
+            fewest = {"recall": -candidates.sum(axis=1).astype(float)}
+            return type(results)({**results.metrics, "recall[1]": results.metrics["accuracy"], **fewest})
+
+    aim = Aim((Objective("recall[1]", "maximize"), Objective("model_size", "minimize")))
+    record = StudyRecord("x", SPACE, (*METRICS, "recall[1]", "recall"), {"aim": aim.as_json()})
+    with start_run(tmp_path / "run", record) as run:
+        study = run_search(make_strategy(), Evaluating(), run.writer)
+    knees = {study.pick("knee with recall[1] >= 0").number, study.pick("knee").number}
+    assert len(knees) == 1  # recall is part of the rule's text, not one of its metrics
+    assert study.pick("best recall").metrics["recall"] == 0
+    with pytest.raises(UserError) as caught:
+        study.pick("best reccall")
+    assert str(caught.value) == (
+        "pick: no metric named 'reccall'; did you mean recall? "
+        "allowed: accuracy, model_size, recall, recall[1]"
+    )
 
 
 def test_what_misses_a_rule_is_named_by_its_trial(study):

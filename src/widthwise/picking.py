@@ -63,6 +63,15 @@ def check_rule(
     _read(rule, names, units, where)
 
 
+def metrics_in(
+    rule: str, names: Sequence[str], *, units: Mapping[str, str] | None = None, where: str = "pick"
+) -> list[str]:
+    """Those of the metrics `names` that a rule names, each once; UserError where it can't be read."""
+    best, bounds = _read(rule, names, units, where)
+    found = [*([] if best is None else [best]), *(bound.metric for bound in bounds)]
+    return list(dict.fromkeys(found))
+
+
 def knee(values: ArrayLike) -> int:
     """The row of the points [n, m], all maximised, that bulges furthest out of the front.
 

@@ -12,12 +12,13 @@ import numpy as np
 
 from widthwise.aim import Aim
 from widthwise.constraints import feasible
+from widthwise.errors import UserError
 from widthwise.front_rows import FrontRows, constraints_of
-from widthwise.metrics.catalogue import METRICS, Direction
+from widthwise.metrics.catalogue import METRICS, Direction, find_metric
 from widthwise.store import Store, StudyRecord
 from widthwise.store.records import Summary
 from widthwise.trials import Trial, Trials, make_trials
-from widthwise.widths.noise import indistinct
+from widthwise.widths.noise import SPREAD, indistinct
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -101,13 +102,14 @@ class Study:
         It is chosen from the front where the rule names objectives only, otherwise from all stored trials
         within the bounds of the search.
         """
-        from widthwise.picking import pick
+        from widthwise.picking import metrics_in, pick
 
-        others = [name for name in self.record.metrics if name in rule and name not in self.aim.names]
+        units = {name: METRICS[name].unit for name in self.record.metrics if name in METRICS}
+        named = metrics_in(rule, self.record.metrics, units=units)
+        others = [name for name in named if name not in self.aim.names]
         names = [*self.aim.names, *others]
         given = {objective.name: objective.direction for objective in self.aim.objectives}
         directions = [given.get(name) or _direction(name) for name in names]
-        units = {name: METRICS[name].unit for name in names if name in METRICS}
         if not others and not self.aim.summed:
             values = [[trial.metrics[name] for name in names] for trial in self.front]
             numbers = [trial.number for trial in self.front]
@@ -145,7 +147,12 @@ class Study:
 
 
 def _direction(name: str) -> Direction:
-    return METRICS[name].direction if name in METRICS else "maximize"
+    if name.endswith(SPREAD):
+        return "minimize"
+    try:
+        return find_metric(name).direction
+    except UserError:  # of an evaluator of one's own
+        return "maximize"
 
 
 def trial_as_json(trial: Trial) -> dict[str, Any]:
