@@ -6,8 +6,10 @@ import csv
 import io
 import json
 import time
+from dataclasses import replace
 
 import numpy as np
+import optuna
 import pytest
 from comparing_samples import (
     AIM,
@@ -20,7 +22,8 @@ from comparing_samples import (
     values_of,
 )
 
-from widthwise.comparing import compare, task_of
+from widthwise.comparing import Entrant, compare, task_of
+from widthwise.comparing.signed_ranks import pair_tests
 from widthwise.comparing.writing import as_csv, as_json, write
 from widthwise.config import example_text, load_config
 from widthwise.constraints import Constraint
@@ -28,6 +31,8 @@ from widthwise.errors import UserError
 from widthwise.metrics.objective import Objective
 from widthwise.pareto import hypervolume, nondominated
 from widthwise.problem import load_problem
+from widthwise.report import comparing as words
+from widthwise.report.compare_page import charts
 from widthwise.results import Results
 from widthwise.space import Decision, Space
 from widthwise.strategies import STRATEGIES, strategy
@@ -181,10 +186,155 @@ def test_candidates_out_of_bounds_by_cost_are_never_evaluated_and_the_rest_is_on
         assert np.nanmax(outcome.best["accuracy"]) == accuracy[(size <= 16) & good].max()
 
 
+def test_samplers_of_optuna_compete_as_they_are_made():
+    mine = Entrant("mine", make=lambda seed: optuna.samplers.TPESampler(multivariate=True, seed=seed))
+    found = _compare(["tpe", mine])
+    assert [outcome.label for outcome in found.outcomes] == ["tpe", "mine"]
+    assert (found.outcomes[0].share == found.outcomes[1].share).all()  # ours is that sampler
+    with pytest.raises(UserError, match="mine stands there twice"):
+        _compare([mine, mine])
+    with pytest.raises(UserError, match="is a int; give a name or an Optuna sampler"):
+        _compare([Entrant("number", make=lambda seed: seed)])
+
+
+def test_the_budget_is_what_bounds_of_cost_leave_of_the_space():
+    task, _ = make_task(constraints=(Constraint("model_size", "<=", 16.0),))
+    found = _compare("brute-force,random", task=task, budget=1000)
+    left = int((Evaluator().costs(everything())["model_size"] <= 16).sum())
+    assert (found.budget, found.asked_budget, found.size) == (left, 1000, 81)
+    assert all(outcome.share.shape[1] == left for outcome in found.outcomes)
+    assert words.caution_lines(found)[1:] == []  # none ended before the budget
+    assert (
+        f"{left} evaluations (of 1,000 asked for: no more candidates are within the bounds of cost)"
+        in (words.heading_lines(found)[0])
+    )
+
+
+def test_strategies_are_told_of_bounds_as_a_search_tells_them(project):
+    (project / "asks.py").write_text(
+        "import numpy as np\n"
+        "class Asks:\n"
+        "    def __init__(self, space): self.space, self.within = space, None\n"
+        "    def keep_within(self, within): self.left = self.space.at(np.flatnonzero(\n"
+        "        within(self.space.at(range(self.space.size)))).tolist())\n"
+        "    def ask(self, n):\n"
+        "        rows, self.left = self.left[:n], self.left[n:]\n"
+        "        return rows\n"
+        "    def tell(self, candidates, values): assert np.isfinite(values).all()\n"
+    )
+    task, _ = make_task(constraints=(Constraint("model_size", "<=", 16.0),), most_enumerated=0)
+    found = _compare("asks:Asks,random,frontier", task=task, budget=30)
+    assert found.failures == {}
+    assert (found.outcomes[0].evaluations == found.budget).all()
+
+
+@pytest.mark.parametrize("limit", [0, 81])
+def test_the_front_of_a_space_that_was_evaluated_whole_is_the_true_one(limit):
+    task, _ = make_task(most_enumerated=limit)
+    assert _compare("brute-force", task=task, budget=81).truth == "space"
+    assert _compare("brute-force", task=task, budget=80).truth == ("space" if limit else "union")
+
+
+def test_a_space_of_one_candidate_has_one_evaluation():
+    space = Space((Decision("a", (8,)),))
+
+    class One(Evaluator):
+        def __call__(self, candidates):
+            return Results(
+                {name: np.full(len(candidates), 0.5) for name in ("accuracy", "model_size", "loss")}
+            )
+
+    task, _ = make_task(space=space, evaluator=One())
+    found = _compare("brute-force,random,tpe,local", task=task, seeds=1)
+    assert [outcome.final.tolist() for outcome in found.outcomes] == [[1.0]] * 4
+    assert words.heading_lines(found)[0].startswith("sample: 1 candidate, 1 evaluation (of ")
+    assert words.pair_sheets(found) == []
+
+
+def test_points_of_the_front_that_several_candidates_have_are_one():
+    class Same(Evaluator):
+        def __call__(self, candidates):
+            results = super().__call__(candidates)
+            return Results({name: np.ones_like(values) for name, values in results.metrics.items()})
+
+    task, _ = make_task(evaluator=Same())
+    assert _compare("random", task=task).front == 1
+
+
+def test_what_is_done_when_somebody_stops_it_is_kept():
+    class Stopped(Evaluator):
+        def __call__(self, candidates):
+            if len(self.asked) > 12:
+                raise KeyboardInterrupt
+            return super().__call__(candidates)
+
+    task, _ = make_task(evaluator=Stopped(), most_enumerated=0)
+    found = _compare("brute-force,random,frontier", task=task, seeds=2, budget=10, batch=1)
+    whole = _compare("brute-force", seeds=2, budget=10)
+    assert found.interrupted == ("random", "frontier")
+    assert [outcome.label for outcome in found.outcomes] == ["brute-force"]
+    assert (found.outcomes[0].best["accuracy"] == whole.outcomes[0].best["accuracy"]).all()
+    assert "stopped before all was done; left out: random, frontier" in words.caution_lines(found)
+    with pytest.raises(KeyboardInterrupt):
+        _compare("random", task=task, budget=30, batch=1)
+
+
+def test_differences_and_shares_are_written_without_noise():
+    first, second = np.array([0.5, 0.7, 0.6]), np.array([0.50002, 0.70002, 0.60002])
+    found = _compare("brute-force,random", seeds=3)
+    (test,) = pair_tests("mean share", {"a": first, "b": second})
+    (row,) = words.pair_sheets(replace(found, tests=(test,)))[0].rows
+    assert row[3] == "0.0000"
+    outcome = replace(found.outcomes[0], share=np.array([[0.9996, 0.9996, 1.0]] * 3))
+    ((_, *cells),) = words.share_sheet(replace(found, outcomes=(outcome,), budget=3)).rows
+    assert cells == ["0.999", "1.000", "0.999"]  # after 1 and 3, and on average
+
+
+@pytest.mark.parametrize(
+    ("strategies", "seeds", "said"),
+    [
+        ("random,tpe", 5, "5 seeds can't show a difference: the smallest p possible is 0.0625; give 6 seeds"),
+        ("random,tpe", 6, None),
+        ("random,tpe,nsga2", 6, "possible is 0.0938, corrected for 3 pairs; give 7 seeds or more"),
+        ("random,tpe,nsga2", 7, None),
+        ("random", 1, None),
+    ],
+)
+def test_too_few_seeds_to_show_a_difference_are_said(strategies, seeds, said):
+    found = _compare(strategies, seeds=seeds, budget=4)
+    lines = words.caution_lines(found)
+    assert said in lines[0] if said else lines == []
+    if said is None and found.tests:  # what has all seeds on one side is then told apart
+        outcomes = [replace(o, share=o.share * 0 + 0.1 * i) for i, o in enumerate(found.outcomes)]
+        tests = pair_tests("mean share", {o.label: o.mean_share for o in outcomes})
+        assert max(test.holm for test in tests) < 0.05
+
+
+def test_every_metric_has_a_curve_and_a_column_on_the_page():
+    found = _compare("brute-force,random")
+    titles = [chart.title for chart in charts(found)]
+    assert titles == [
+        "Share of the hypervolume",
+        *(f"Best {name} so far" for name in ("accuracy", "model_size", "loss")),
+        "Own time so far, seconds",
+    ]
+    best = words.sheets(found, all_metrics=True)[2]
+    assert best.headers == ("strategy", "accuracy", "model_size", "loss")
+    assert words.sheets(found)[2].headers == ("strategy", "accuracy", "model_size")
+
+
 def test_bounds_that_nothing_meets_are_one_line():
     task, _ = make_task(constraints=(Constraint("accuracy", ">=", 2.0),))
     with pytest.raises(UserError, match="no candidate is within accuracy >= 2; loosen a bound"):
         _compare(task=task)
+
+
+@pytest.mark.parametrize("limit", [0, 81])
+def test_bounds_of_cost_that_nothing_meets_end_it_before_the_first_evaluation(limit):
+    task, evaluator = make_task(constraints=(Constraint("model_size", "<=", 1.0),), most_enumerated=limit)
+    with pytest.raises(UserError, match=r"out of bounds by their costs alone \(model_size <= 1"):
+        _compare(task=task)
+    assert evaluator.asked == []
 
 
 def test_failed_candidates_cost_an_evaluation_and_are_worth_nothing():
@@ -219,7 +369,7 @@ def test_one_objective_is_measured_by_how_near_its_best_comes():
     [
         ("cmaes,random", {}, "cmaes"),
         ("randon", {}, "did you mean random?"),
-        ("comparing_samples:FailsAtOnce", {}, "FailsAtOnce: asking it raised ZeroDivisionError: no idea"),
+        ("comparing_samples:FailsAtOnce", {}, "FailsAtOnce: ask raised ZeroDivisionError: no idea"),
         ("comparing_samples:Nothing", {}, "Nothing"),
         ("random", {"budget": 0}, "budget = 0; give 1 evaluation or more"),
         ("random", {"seeds": 0}, "seeds = 0; give 1 or more"),
@@ -240,7 +390,8 @@ def test_a_strategy_that_fails_on_the_way_is_left_out_and_named():
     found = _compare("comparing_samples:FailsLater,random")
     assert [outcome.label for outcome in found.outcomes] == ["random"]
     (reason,) = found.failures.values()
-    assert reason == "seed 0, after 3 evaluations: RuntimeError: lost count"
+    assert reason.startswith("seed 0, after 3 evaluations: ")
+    assert "tell raised RuntimeError: lost count (comparing_samples.py, line " in reason
     with pytest.raises(UserError, match=r"every strategy failed: .*lost count"):
         _compare("comparing_samples:FailsLater")
 

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from widthwise.aim import Aim
+from widthwise.bounded import within_bounds
 from widthwise.comparing.entrants import Entrant
-from widthwise.constraints import Constraint, may_be_feasible
+from widthwise.constraints import Constraint
 from widthwise.metrics.catalogue import Direction, find_metric
 from widthwise.pareto import BoolArray
 from widthwise.results import Evaluate, HasCosts
 from widthwise.space import FloatArray, IntArray, Space
 from widthwise.strategies import Strategy, strategy
+from widthwise.strategies.protocol import KeepsWithin
+from widthwise.strategies.within import Within
 
 if TYPE_CHECKING:
     from widthwise.problem import Problem
@@ -51,14 +55,22 @@ class Task:
 
     def strategy(self, entrant: Entrant, seed: int) -> Strategy:
         """The entrant, fresh; UserError where it can't handle the space."""
-        return strategy(
-            entrant.name,
+        made = strategy(
+            entrant.name if entrant.make is None else entrant.make(seed),
             self.space,
             objectives=self.aim.directions,
             seed=seed,
             options=dict(entrant.options),
             costs=self.costs if isinstance(self.evaluator, HasCosts) else None,
         )
+        if self.within is not None and isinstance(made, KeepsWithin):
+            made.keep_within(self.within)  # as a search tells it
+        return made
+
+    @cached_property
+    def within(self) -> Within | None:
+        """The candidates that break no bound by their costs alone; None where no cost is bounded."""
+        return within_bounds(self.space, self.constraints, self.evaluator)
 
     def costs(self, candidates: IntArray) -> FloatArray:
         """Values [K, objectives] of candidates [K, D] known without evaluating, to be maximised, or NaN."""
@@ -68,9 +80,7 @@ class Task:
 
     def inside(self, candidates: IntArray) -> BoolArray:
         """Which candidates [K, D] break no bound by their costs alone, [K]: no other is ever evaluated."""
-        if not self.constraints or not isinstance(self.evaluator, HasCosts):
-            return np.ones(len(candidates), dtype=bool)
-        return may_be_feasible(self.constraints, self.evaluator.costs(candidates))
+        return np.ones(len(candidates), dtype=bool) if self.within is None else self.within(candidates)
 
 
 def task_of(problem: Problem) -> Task:
