@@ -305,6 +305,8 @@ def test_metrics_can_be_named_and_must_be_stored(tmp_path):
     study = _ran(tmp_path / "run")
     (effects,) = importance(study, metrics=["model_size"]).effects
     assert effects.metric == "model_size"
+    for every in ("all", ["all"]):
+        assert [e.metric for e in importance(study, metrics=every).effects] == ["accuracy", "model_size"]
     with pytest.raises(UserError, match="no metric named 'acuracy'; did you mean accuracy"):
         importance(study, metrics=["acuracy"])
 

@@ -10,6 +10,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -251,6 +252,15 @@ def test_importance_tells_of_layers_in_tables_json_and_page(tmp_path, monkeypatc
     assert bars[0]["y"] == [lost["first"], lost["second"]]
 
 
+def test_quiet_tables_keep_their_titles(tmp_path, capsys):
+    study_samples.search(tmp_path / "run")
+    capsys.readouterr()
+    assert main(["importance", str(tmp_path / "run"), "--metrics", "all", "--quiet"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("accuracy: mean ")
+    assert any(line.startswith("model_size: mean ") for line in lines)
+
+
 def test_importance_prints_json_and_nothing_else(tmp_path, capsys):
     study_samples.search(tmp_path / "run")
     capsys.readouterr()
@@ -317,3 +327,23 @@ def test_the_example_of_13824_is_a_search_of_13824():
 
     config = load_config(PAGE.parents[1] / "examples" / "jsc-mlp-by-name.toml")
     assert load_problem(config).space.size == 13_824
+
+
+def test_the_pages_own_strategy_searches_and_competes(config, project, capsys):
+    page = PAGE.read_text(encoding="utf-8")
+    (code,) = [block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "class " in block]
+    (named,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    Path("mine.py").write_text(code, encoding="utf-8")
+    strategies = "random,mine:Climber,mine:Climber(moves=2)"
+    assert main(["compare", config, "--strategies", strategies, "--seeds", "2", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["strategies"]
+    assert list(found) == ["random", "mine:Climber", "mine:Climber(moves=2)"]
+    assert all(run["evaluations"] > 5 for entry in found.values() for run in entry["runs"])
+    options = tomllib.loads(named)["search"]["strategy"]
+    key = "search.strategy.options.moves"
+    arguments = ["--strategy", options["name"], "--set", f"{key}={options['options']['moves']}"]
+    assert main(["search", config, *arguments, "--trials", "6", "--out", "run", "--quiet"]) == 0
+    assert main(["search", "run/config.toml", "--resume", "--out", "run", "--trials", "9", "--json"]) == 0
+    out = capsys.readouterr().out
+    assert json.loads(out[out.index("{") :])["trials"] == 9
+    assert tomllib.loads(Path("run/config.toml").read_text())["search"]["strategy"]["options"] == {"moves": 2}

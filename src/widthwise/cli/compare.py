@@ -145,7 +145,7 @@ def _show_sheet(sheet: Sheet, output: Output) -> None:
 
     right = [header for column, header in enumerate(sheet.headers) if sheet.holds_numbers(column)]
     output.note()
-    output.note(sheet.title)
+    output.say(sheet.title)
     output.show(plain_table(sheet.headers, sheet.rows, right=right))
 
 
@@ -215,7 +215,7 @@ def _progress(output: Output) -> Iterator[Callable[[Done], None]]:
 def importance(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
     metrics: Annotated[
-        str | None, typer.Option("--metrics", metavar="A,B,…", help="Default: the objectives.")
+        str | None, typer.Option("--metrics", metavar="A,B,…", help="Or all. Default: the objectives.")
     ] = None,
     top: Annotated[int, typer.Option("--top", help="Rows of each table.")] = 10,
     html: Annotated[

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -22,7 +22,7 @@ MOST_FITTED = 1500  # trials that a model is fitted to: it takes seconds
 FEWEST = 10  # trials below which there is nothing to tell
 
 
-def importance(study: Study, *, metrics: Sequence[str] | None = None) -> Importance:
+def importance(study: Study, *, metrics: Sequence[str] | Literal["all"] | None = None) -> Importance:
     """What each decision does to the metrics (by default the objectives), from the trials of the study.
 
     Where the trials are all combinations of the choices that occur among them, and none failed, it is exact;
@@ -30,7 +30,8 @@ def importance(study: Study, *, metrics: Sequence[str] | None = None) -> Importa
     UserError for metrics that are not stored and where too few trials succeeded.
     """
     record, space = study.record, study.record.space
-    names = list(dict.fromkeys(metrics)) if metrics else list(study.aim.names)
+    wanted = record.metrics if metrics in ("all", ["all"]) else metrics or study.aim.names
+    names = list(dict.fromkeys(wanted))
     for name in names:
         if name not in record.metrics:
             raise unknown("metric", name, record.metrics, where=study.name)
