@@ -46,6 +46,9 @@ GIVEN = {
         ({"data": "e"}, "data"),
         ({"options": {}}, "options"),
         ({"eval_mode": "qat"}, "eval_mode"),
+        ({"seed": 1, "data": "e", "weights": "v"}, "seed"),  # splits and random weights follow from it
+        ({"evaluation": "test", "data": "e"}, "evaluation"),
+        ({"constraints": "loss <= 1", "metrics": ("accuracy", "model_size", "loss")}, "constraints"),
     ],
 )
 def test_whatever_changes_results_is_named(changed, name):
@@ -53,6 +56,11 @@ def test_whatever_changes_results_is_named(changed, name):
     assert found.startswith(f"{name}: ")
     with pytest.raises(UserError, match=name):
         check_same(fingerprint(**GIVEN), fingerprint(**{**GIVEN, **changed}), "run")
+
+
+def test_all_causes_are_named():
+    found = differences(fingerprint(**GIVEN), fingerprint(**{**GIVEN, "strategy": "random", "data": "e"}))
+    assert [entry.split(":")[0] for entry in found] == ["data", "strategy"]
 
 
 def test_the_same_has_the_same_fingerprint():

@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from torch import nn
 
 VERSIONED = ("widthwise", "torch", "numpy", "optuna")
+CAUSES = {  # what changes with something else, which then is what to restore
+    "data": ("seed", "evaluation"),  # how it is split, and which part is judged on
+    "weights": ("seed",),  # where they are random
+    "candidates": ("space",),
+    "metrics": ("objectives", "constraints"),
+}
 
 
 def fingerprint(
@@ -79,12 +85,13 @@ def hash_batches(batches: Iterable[Iterable[Any]]) -> str:
 
 
 def differences(stored: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """What differs, an entry each, as "seed: 0 then, 1 now"."""
+    """What differs, an entry each, as "seed: 0 then, 1 now"; not what may only follow from another entry."""
     names = [*stored, *(name for name in now if name not in stored)]
+    changed = {name for name in names if stored.get(name) != now.get(name)}
     return [
         f"{name}: {stored.get(name, 'none')} then, {now.get(name, 'none')} now"
         for name in names
-        if stored.get(name) != now.get(name)
+        if name in changed and changed.isdisjoint(CAUSES.get(name, ()))
     ]
 
 

@@ -151,8 +151,13 @@ def test_resuming_with_something_else_lists_what_differs(run: Run, demo: Path, w
     run("search", demo, "--load", weights, "--out", "here", "--trials", 3)
     ran = run("search", demo, "--load", weights, "--out", "here", "--resume", "--seed", 5)
     assert ran.status == 2
-    assert ran.err.startswith("error: here: was searched with something else")
-    assert "seed: 0 then, 5 now" in ran.err
+    assert ran.err == (
+        "error: here: was searched with something else, so it can't be resumed: seed: 0 then, 5 now; "
+        "restore that, or start a new study beside it (--force-new)\n"
+    )
+    bound = ("--set", 'search.constraints.model_size="<= 2 KiB"')
+    ran = run("search", demo, "--load", weights, "--out", "here", "--resume", *bound)
+    assert "resumed: constraints: none then, model_size <= 2048 now; restore" in ran.err
 
 
 def test_ignored_keys_are_named_in_one_warning(run: Run, demo: Path, weights: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from widthwise.config.schema import Evaluation, EvaluationPart, StrategySettings
 from widthwise.config.specs import check_spec
-from widthwise.config.table import Table
+from widthwise.config.table import Table, as_number
 from widthwise.config.toml import shown
 from widthwise.errors import UserError
 from widthwise.metrics.catalogue import Direction, find_metric
@@ -86,7 +86,6 @@ def _limits(setup: Table) -> Limits:
             "is a pickled study, and pickle can run any code when it is read, so it is refused; "
             "leave it out and resume a study of widthwise with --resume",
         )
-    jobs = -1 if setup.get("n_jobs") == -1 else setup.whole("n_jobs", 1)
     trials, timeout = setup.whole("n_trials", None), setup.number("timeout", None, above=0)
     summed = setup.flag("sum_scaled_metrics", False)
     direction = setup.choice("direction", DIRECTIONS, None)
@@ -94,7 +93,19 @@ def _limits(setup: Table) -> Limits:
         setup.fail("direction", "is missing; sum_scaled_metrics = true needs maximize or minimize")
     if not summed and direction is not None:
         setup.ignore("direction")
-    return Limits(trials, timeout, jobs, summed, direction if summed else None)
+    return Limits(trials, timeout, _jobs(setup), summed, direction if summed else None)
+
+
+def _jobs(setup: Table) -> int:
+    jobs = setup.get("n_jobs")
+    if jobs is None:
+        return 1
+    number = as_number(jobs)
+    if number is None or not number.is_integer() or not (number >= 1 or number == -1):
+        setup.fail(
+            "n_jobs", f"{shown(jobs)} is no number of processes; give 1 or more, or -1 for one for each core"
+        )
+    return int(number)
 
 
 def _objectives(table: Table, limits: Limits) -> tuple[Objective, ...]:
