@@ -200,7 +200,7 @@ WRONG = {
         ["jets.h5", ".parquet"],
     ),
     "another task": ('task = "cls"', 'task = "lm"', "task", ["'lm'", "cls"]),
-    "no batch": ("batch_size = 256", "batch_size = 0", "batch_size", ["0 is no number of processes", "-1 for"]),
+    "no batch": ("batch_size = 256", "batch_size = 0", "batch_size", ["0 is no whole number from 1"]),
     "a negative seed": ("seed = 0", "seed = -1", "seed", ["-1 is no whole number from 0"]),
     "no time": ("timeout = 20000", "timeout = 0", f"{SETUP}.timeout", ["0 is no finite number above 0"]),
     "negative time": (
@@ -209,7 +209,7 @@ WRONG = {
         f"{SETUP}.timeout",
         ["-5 is no finite number above 0"],
     ),
-    "no trials": ("timeout = 20000", "n_trials = 0", f"{SETUP}.n_trials", ["0 is no number of processes", "-1 for"]),
+    "no trials": ("timeout = 20000", "n_trials = 0", f"{SETUP}.n_trials", ["0 is no whole number from 1"]),
     "half a trial": (
         "timeout = 20000",
         "n_trials = 1.5",
