@@ -41,9 +41,7 @@ TAIL = """
 [search.strategy]
 name = "{strategy}"      # or {others}
 
-[search.strategy.setup]
-n_trials = {trials}           # at most so many candidates
-timeout = 3600           # and seconds
+# [search.strategy.setup]
 # sum_scaled_metrics = true    # one objective, the sum of scale * metric, instead of a front ...
 # direction = "maximize"       # ... to be made great or small; what should be small needs a negative scale
 
@@ -52,8 +50,10 @@ accuracy.direction = "maximize"    # or loss, f1, precision, recall, f1[2], a to
 average_bitwidth.direction = "minimize"   # or model_size, parameters, memory_density, macs, flops, bops
 # average_bitwidth.scale = 0.2            # what scaled_metrics show, and what a sum is made of
 
-# [search.constraints]             # only candidates within these bounds
-# model_size = "<= 2 KiB"
+[search.constraints]
+trials = {trials}             # at most so many candidates
+time = "1 h"             # and so much time
+# model_size = "<= 2 KiB"          # and only candidates within these bounds
 # accuracy = ">= 0.72"
 """
 
