@@ -183,3 +183,20 @@ def test_runs_are_named_after_the_config(tmp_path: Path):
 def test_a_config_without_a_model_says_so():
     with pytest.raises(UserError, match="model: is missing; set it in the config or give --model"):
         load_problem(load_config({**LAB, "model": None}))
+
+
+def test_a_strategy_that_cannot_handle_the_space_is_refused_before_anything_is_evaluated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def evaluated(*_: object, **__: object) -> None:
+        raise AssertionError("something was evaluated")
+
+    monkeypatch.setattr("widthwise.problem.evaluate", evaluated)
+    widths = Path(__file__).parents[1] / "examples" / "three-linear-widths.toml"
+    many = {
+        "search.strategy.name": "gp",
+        "search.search_space.seed.seq_blocks_2.config": {"channels": list(range(600, 0, -1))},
+    }
+    with pytest.raises(UserError, match=r"gp: takes up to 500 choices without .* 600"):
+        ww.search(None, None, load_config(widths, many), out=tmp_path / "run")
+    assert not any(tmp_path.iterdir())

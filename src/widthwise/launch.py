@@ -16,8 +16,10 @@ from widthwise.limits import Limits, Progress
 from widthwise.models import save_checkpoint
 from widthwise.problem import WEIGHTS, Problem, load_problem
 from widthwise.run_folder import Run, resume_run, start_run
-from widthwise.searching import Keep, run_search
+from widthwise.searching import run_search
+from widthwise.strategies import Strategy
 from widthwise.study import Study
+from widthwise.ways import Keep, check_possible
 from widthwise.widths.evaluator import WidthEvaluator
 
 if TYPE_CHECKING:
@@ -75,11 +77,10 @@ def search(
     if force_new is None:
         force_new = out is None and not resume
     stops = limits or config_limits(loaded)
-    _check_halving(problem, stops)
+    proposer = _proposer(problem, stops, keep=keep, prune=prune)
     with judge_of(problem, ray=ray, gpus=gpus, trial_timeout=stops.trial_timeout, prune=prune) as judging:
         judge, workers = judging
         record = problem.record(folder.name)
-        proposer = problem.strategy()
         if workers:  # they are ended when a trial takes too long; nothing here has to be
             stops = replace(stops, trial_timeout=None)
         size = problem.batch_size_with(prune=prune, workers=workers, natural=proposer.batch)
@@ -103,6 +104,22 @@ def search(
                 progress=progress,
                 saved=run.save,
             )
+
+
+def check_search(
+    config: SearchConfig, *, limits: Limits | None = None, keep: Keep = "all", prune: bool = False
+) -> None:
+    """Raises UserError where `search` would not begin, whatever the weights; trains and writes nothing."""
+    problem = load_problem(config)
+    _proposer(problem, limits or config_limits(config), keep=keep, prune=prune)
+
+
+def _proposer(problem: Problem, stops: Limits, *, keep: Keep, prune: bool) -> Strategy:
+    """The strategy; what it or the evaluator can't do is a UserError before anything is evaluated or kept."""
+    _check_halving(problem, stops)
+    proposer = problem.strategy()
+    check_possible(proposer, problem.evaluator, keep=keep, prune=prune)
+    return proposer
 
 
 def _check_halving(problem: Problem, stops: Limits) -> None:

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal
 
 import numpy as np
 
@@ -33,8 +32,8 @@ from widthwise.strategies.enumerate import Enumeration
 from widthwise.study import Study
 from widthwise.tally import Tally
 from widthwise.trials import make_trials
+from widthwise.ways import Keep, check_possible
 
-Keep = Literal["all", "front"]
 PROGRESS_SECONDS = 0.1  # between two reports of progress
 SAVE_SECONDS = 10.0  # between two calls of `saved` while the search runs
 
@@ -76,11 +75,7 @@ def run_search(
     Raises UserError where nothing more can be stored, and whatever the evaluator raises for a batch of
     several; everything stored before is kept.
     """
-    if keep == "front" and not isinstance(strategy, Enumeration):
-        raise UserError(
-            "keep = front needs brute-force or grid: a strategy that learns is brought back from all its "
-            "trials; use keep = all"
-        )
+    check_possible(strategy, evaluator, keep=keep, prune=prune)
     search = _Search(strategy, evaluator, writer, limits or Limits(), keep)
     if prune:
         search.judge = search.pruning()
@@ -216,8 +211,7 @@ class _Search:
 
     def pruning(self) -> Evaluate:
         """The evaluator with early stops."""
-        if not isinstance(self.evaluator, Prunes):
-            raise UserError("prune: these candidates can't be stopped early; leave it out")
+        assert isinstance(self.evaluator, Prunes)
         return partial(self.evaluator.evaluate, hopeless=self.hopeless)
 
     def hopeless(self, costs: Mapping[str, FloatArray], best: Mapping[str, FloatArray]) -> BoolArray:

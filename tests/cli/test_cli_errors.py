@@ -72,6 +72,8 @@ HOLED = np.where(np.arange(60)[:, None] == 7, np.nan, X)
 WEIGHTS = "weight_width = [2, 4, 8]"
 OWN = ("--dataset", "own.npz")
 LOAD = ("--load", "own.pt")
+SETUP = "search.strategy.setup"
+SUMMED = ("--set", f"{SETUP}.sum_scaled_metrics=true", "--set", f"{SETUP}.direction=maximize")
 
 # what is prepared, further arguments, how the line begins, what it must also say
 CASES: dict[str, tuple[Prepare, tuple[str, ...], str, str]] = {
@@ -193,6 +195,81 @@ CASES: dict[str, tuple[Prepare, tuple[str, ...], str, str]] = {
     "unknown device": (nothing, ("--device", "tpu"), "--device: no device named 'tpu'", "cuda"),
     "unknown way to keep": (nothing, ("--keep", "some"), "--keep: no way to keep trials", "front"),
     "rule that can't be read": (nothing, ("--pick", "the nicest"), "--pick: can't read", "knee"),
+    "option of a strategy that it doesn't take": (
+        nothing,
+        ("--strategy", "frontier", "--set", "search.strategy.options.pol=3"),
+        "demo.toml: search.strategy.options: no option of frontier named 'pol'",
+        "did you mean pool?",
+    ),
+    "strategy that takes one objective": (
+        nothing,
+        ("--strategy", "cmaes"),
+        "strategy cmaes: takes one objective, found 2",
+        "use tpe",
+    ),
+    "strategy that takes one objective, before it is trained": (
+        nothing,
+        ("--strategy", "cmaes", "--train"),
+        "strategy cmaes: takes one objective",
+        "",
+    ),
+    "strategy that needs an order": (
+        edited(WEIGHTS, "weight_width = [8, 2, 4]"),
+        ("--strategy", "cmaes", *SUMMED),
+        "strategy cmaes: needs numbers in ascending order in every decision",
+        "weight_width",
+    ),
+    "front alone of a strategy that learns": (
+        nothing,
+        ("--strategy", "tpe", "--keep", "front"),
+        "keep = front needs brute-force or grid",
+        "use keep = all",
+    ),
+    "front alone of a strategy that learns, before it is trained": (
+        nothing,
+        ("--strategy", "tpe", "--keep", "front", "--train"),
+        "keep = front needs brute-force or grid",
+        "",
+    ),
+    "bound on an unknown metric": (
+        nothing,
+        ("--set", 'search.constraints.model_sise="<= 2 KiB"'),
+        "--set search.constraints.model_sise: no metric named",
+        "did you mean model_size?",
+    ),
+    "bounds that exclude one another": (
+        nothing,
+        ("--set", 'search.constraints.model_size=["<= 1 KiB", ">= 2 KiB"]'),
+        "--set search.constraints.model_size: model_size <= 1024 and model_size >= 2048 exclude one another",
+        "",
+    ),
+    "bound out of the metric's range": (
+        nothing,
+        ("--set", 'search.constraints.accuracy=">= 1.2"'),
+        "--set search.constraints.accuracy: accuracy >= 1.2 is out of range",
+        "from 0 to 1",
+    ),
+    "budget that is none": (
+        nothing,
+        ("--set", "search.constraints.trials=0"),
+        "--set search.constraints.trials: 0 is no number of trials",
+        "200",
+    ),
+    "budgets that contradict": (
+        edited(
+            "[search.strategy.setup]",
+            "[search.constraints]\ntrials = 7\n[search.strategy.setup]\nn_trials = 8",
+        ),
+        (),
+        "demo.toml: search.constraints.trials: 7 contradicts search.strategy.setup.n_trials = 8",
+        "leave one of them out",
+    ),
+    "no processes": (
+        nothing,
+        ("--jobs", "0"),
+        "--jobs: 0 is no number of processes",
+        "-1 for one for each core",
+    ),
     "unknown option": (nothing, ("--trails", "3"), "No such option: --trails", "widthwise search --help"),
     "option of another type": (nothing, ("--trials", "few"), "Invalid value for '--trials'", ""),
     "code in a config that isn't trusted": (

@@ -151,6 +151,7 @@ def run(
 ) -> tuple[Study, Problem]:
     """Search in a folder, with what is printed before and while it runs."""
     from widthwise.cli.training import train_first
+    from widthwise.launch import check_search
     from widthwise.launch import search as search_problem
     from widthwise.report.progress import SearchProgress
 
@@ -159,6 +160,7 @@ def run(
     model: nn.Module | None = None
     data: Data | None = None
     if train:
+        check_search(config, limits=limits, keep=how.get("keep", "all"), prune=how.get("prune", False))
         config, model, data = train_first(config, folder, output, resume=resume)
     searched: list[Problem] = []
     with SearchProgress(make_console(stderr=True), enabled=not output.quiet) as progress:

@@ -22,9 +22,7 @@ _THOUSANDS = {"": 1.0, "k": 1e3, "m": 1e6}
 
 def read_bounds(table: Table) -> tuple[Constraint, ...]:
     """The bounds on metrics; budgets are read apart. Raises UserError for what makes no sense."""
-    bounds = {key: table.get(key) for key in table if key not in BUDGETS}
-    units = {key: _unit(table, key) for key in bounds}
-    return parse_constraints(bounds, metrics=units, where=table.where())
+    return tuple(bound for key in table if key not in BUDGETS for bound in _bounds(table, key))
 
 
 def read_budgets(
@@ -39,6 +37,11 @@ def read_budgets(
         _one_of(table, "trials", _trials(table), setup, "n_trials", trials),
         _one_of(table, "time", _seconds(table), setup, "timeout", timeout),
     )
+
+
+def _bounds(table: Table, key: str) -> tuple[Constraint, ...]:
+    place = table.where(key).removesuffix(dotted([key])).removesuffix(".")  # where the key stands
+    return parse_constraints({key: table.get(key)}, metrics={key: _unit(table, key)}, where=place)
 
 
 def _unit(table: Table, key: str) -> str:
