@@ -17,6 +17,7 @@ from widthwise.importance.exact import exact_effects, exact_layers, is_complete
 from widthwise.importance.fitted import NOISES, PAIR_WEIGHTS, fitted_effects, fitted_layers
 from widthwise.importance.sensitivity import largest, sensitivity, smallest
 from widthwise.limits import Limits
+from widthwise.report.importance import caution_lines
 from widthwise.results import Results
 from widthwise.run_folder import load_run
 from widthwise.searching import run_search
@@ -326,6 +327,16 @@ def test_failed_trials_are_left_out_whatever_metrics_they_have(tmp_path):
     assert found.choices[0] == (4, 8)  # of all combinations of what is left it is exact
     assert found.effects[0].method == "exact"
     assert found.effects[0].mean < 1
+
+
+def test_a_run_that_kept_its_front_alone_says_so(tmp_path):
+    found = importance(_ran(tmp_path / "run", keep="front", batch_size=9))
+    assert found.not_kept == 729 - found.trials - found.left_out > 0
+    assert found.as_json()["not_kept"] == found.not_kept
+    warned = caution_lines(found)
+    assert warned[0].startswith(f"only trials of the front were kept ({found.not_kept} others not)")
+    assert not any("evaluated" in line for line in warned[1:])
+    assert importance(_ran(tmp_path / "all")).not_kept == 0
 
 
 def test_too_few_trials_tell_nothing(tmp_path):

@@ -285,6 +285,9 @@ def test_differences_and_shares_are_written_without_noise():
     (test,) = pair_tests("mean share", {"a": first, "b": second})
     (row,) = words.pair_sheets(replace(found, tests=(test,)))[0].rows
     assert row[3] == "0.0000"
+    never = replace(found.outcomes[0], share=np.array([[0.5, 1.0], [0.5, 0.8], [1.0, 1.0]]))
+    ((_, first, *_),) = words.reach_sheet(replace(found, outcomes=(never,), budget=2)).rows
+    assert first == "2 (2 to >2)"
     outcome = replace(found.outcomes[0], share=np.array([[0.9996, 0.9996, 1.0]] * 3))
     ((_, *cells),) = words.share_sheet(replace(found, outcomes=(outcome,), budget=3)).rows
     assert cells == ["0.999", "1.000", "0.999"]  # after 1 and 3, and on average

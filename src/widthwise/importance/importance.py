@@ -68,6 +68,7 @@ def importance(study: Study, *, metrics: Sequence[str] | Literal["all"] | None =
         ),
         sensitivity=sensitivity(space, numbers, candidates, values, names),
         layers=tuple(layers),
+        not_kept=study.summary.trials - len(block.numbers),
     )
 
 

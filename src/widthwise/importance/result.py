@@ -93,7 +93,8 @@ class Importance:
 
     decisions: those that vary among the trials; choices: the ones that occur, of each. fixed: the others.
     layers: the layers that decisions belong to, in their order.
-    trials: how many were used; left_out: failed ones, and those beyond what a model is fitted to.
+    trials: how many were used; left_out: failed ones, and those beyond what a model is fitted to. not_kept:
+        those that were evaluated but not stored, as they are on no front.
     """
 
     study: str
@@ -106,6 +107,7 @@ class Importance:
     effects: tuple[Effects, ...]
     sensitivity: Sensitivity
     layers: tuple[str, ...] = ()
+    not_kept: int = 0
 
     def as_json(self) -> dict[str, Any]:
         """All of it in plain JSON values; pairs by name, greatest first, none of share 0."""
@@ -113,6 +115,7 @@ class Importance:
             "study": self.study,
             "trials": self.trials,
             "left_out": self.left_out,
+            "not_kept": self.not_kept,
             "size": self.size,
             "fixed": list(self.fixed),
             "metrics": {effects.metric: self._metric(effects) for effects in self.effects},

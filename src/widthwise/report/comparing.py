@@ -203,7 +203,8 @@ def _share(value: float) -> str:
 
 def _reach_band(values: FloatArray, budget: int) -> str:
     low, middle, high = (_whole(value, budget) for value in quartiles(values))
-    return middle if low == middle == high else f"{middle} ({low}-{high})"
+    between = " to " if high.startswith(">") else "-"
+    return middle if low == middle == high else f"{middle} ({low}{between}{high})"
 
 
 def _whole(value: float, budget: int) -> str:

@@ -18,9 +18,10 @@ def heading_lines(found: Importance) -> list[str]:
         else "estimated: a model of single decisions and pairs, fitted to the trials"
     )
     count = plural(found.trials, "trial")
+    decisions = plural(len(found.decisions), "decision")
     return [
         f"{found.study}: {count} of {big_count(found.size)} candidates, "
-        f"{plural(len(found.decisions), 'decision')} that vary",
+        f"{decisions} that {'varies' if len(found.decisions) == 1 else 'vary'}",
         how,
     ]
 
@@ -72,7 +73,8 @@ def decision_sheet(found: Importance, effects: Effects, top: int | None = None) 
         for i in found.ranked(effects)[:top]
     )
     fit = "" if effects.fit is None else f"; R² of trials left out {effects.fit:.3f}"
-    rest = f", interactions of more than two {_share(effects.rest)}" if effects.method == "exact" else ""
+    more = effects.method == "exact" and len(found.decisions) > 2
+    rest = f", interactions of more than two {_share(effects.rest)}" if more else ""
     return Sheet(
         f"{effects.metric}: mean {shown_number(effects.metric, effects.mean)}, share of its variance by "
         f"decision{rest}{fit}",
@@ -123,6 +125,11 @@ def sensitivity_sheets(found: Importance, top: int | None = None) -> list[Sheet]
 def caution_lines(found: Importance) -> list[str]:
     """What a reader should be warned of."""
     lines = []
+    if found.not_kept:
+        lines.append(
+            f"only trials of the front were kept ({plural(found.not_kept, 'other')} not): what they say "
+            "holds among the best alone; search with --keep all"
+        )
     if found.left_out:
         lines.append(f"{plural(found.left_out, 'trial')} left out: failed, or more than a model is fitted to")
     lines += [
@@ -133,9 +140,11 @@ def caution_lines(found: Importance) -> list[str]:
     ]
     sensitivity = found.sensitivity
     if sensitivity.base is None:
-        lines.append("the largest candidate was not evaluated, so single changes of it can't be told")
+        done = "kept" if found.not_kept else "evaluated"
+        lines.append(f"the largest candidate was not {done}, so single changes of it can't be told")
     elif sensitivity.missing:
-        lines.append(f"{plural(sensitivity.missing, 'single change')} of the largest candidate not evaluated")
+        done = "kept" if found.not_kept else "evaluated"
+        lines.append(f"{plural(sensitivity.missing, 'single change')} of the largest candidate not {done}")
     if found.fixed:
         lines.append(f"the same in all trials: {', '.join(found.fixed)}")
     return lines

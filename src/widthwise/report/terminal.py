@@ -17,14 +17,13 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-    from widthwise.problem import Problem
+    from widthwise.nearest import Near
     from widthwise.study import Study
     from widthwise.trials import Trial
 
 MOST_ROWS = 30
 NOISY = " ≈"  # after the number of a trial that can't be told from another
 FILES = ("config.toml", "front.json", "study.db", "storage.json", "weights.safetensors", "log.txt")
-NEAREST = 3  # candidates shown where none is within the bounds
 COLUMNS = ("number", "software_metrics", "hardware_metrics", "scaled_metrics")
 Row = tuple[str, Mapping[str, float], Mapping[str, float], Mapping[str, float]]
 
@@ -128,38 +127,14 @@ def resume_command(folder: Path) -> str:
     return shlex.join(["widthwise", "search", str(folder / "config.toml"), "--resume", "--out", str(folder)])
 
 
-def near_lines(study: Study) -> list[str]:
-    """The trials nearest to the bounds, by how much each misses which; none where there is a front."""
-    from widthwise.constraints import nearest_candidates
-    from widthwise.front_rows import constraints_of
-
-    constraints = constraints_of(study.record)
-    if study.front or not constraints:
-        return []
-    block = study.trials.arrays()
-    metrics = {name: block.metrics[:, column] for column, name in enumerate(study.record.metrics)}
-    near = nearest_candidates(constraints, metrics) if len(block.numbers) else []
+def near_lines(near: Sequence[Near]) -> list[str]:
+    """What comes nearest to the bounds, by how much each misses which, and what the first of them is."""
     if not near:
         return []
-    return ["The nearest:", *(f"  trial {block.numbers[found.row]}: {found}" for found in near)]
-
-
-def near_cost_lines(problem: Problem) -> list[str]:
-    """As `near_lines` where nothing was evaluated: the candidates nearest by their costs, and what one is."""
-    from widthwise.constraints import nearest_candidates
-
-    within = problem.within()
-    if within is None:
-        return []
-    some = within.closest(NEAREST)
-    costs = problem.evaluator.costs(some)
-    bounds = [bound for bound in problem.config.search.constraints if bound.metric in costs]
-    near = nearest_candidates(bounds, costs, count=NEAREST)
-    if not near or not near[0].misses:
-        return []
-    lines = ["The nearest:" if within.listed is not None else "The nearest found:"]
-    lines += [f"  {found}" for found in near]
-    return [*lines, "The first of them chooses:", *config_lines(problem.space.chosen(some[near[0].row]))]
+    lines = ["The nearest:", *(f"  {found}" for found in near)]
+    if near[0].number is None:  # a trial can be looked at by its number
+        lines += ["The first of them chooses:", *config_lines(near[0].config)]
+    return lines
 
 
 def config_lines(config: Mapping[str, Any]) -> list[str]:
