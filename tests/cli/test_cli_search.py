@@ -189,6 +189,27 @@ def test_bounds_that_costs_alone_exclude_show_the_nearest_candidate(
     assert "weight_width 2" in ran.out
 
 
+def test_json_names_what_comes_nearest_where_nothing_is_within_the_bounds(
+    run: Run, demo: Path, weights: Path
+) -> None:
+    bound = ("--set", 'search.constraints.model_size="<= 10 B"')
+    ran = run("search", demo, "--load", weights, "--out", "costs", "--json", *bound)
+    near = json.loads(ran.out)["nearest"]
+    assert len(near) == 3
+    assert near[0]["number"] is None
+    assert near[0]["config"]["seq_blocks_2/weight_width"] == 2
+    (miss,) = near[0]["misses"]
+    assert (miss["metric"], miss["op"], miss["bound"]) == ("model_size", "<=", 10)
+    assert miss["value"] > 100
+    bound = ("--set", 'search.constraints.accuracy=">= 0.999"')
+    ran = run("search", demo, "--load", weights, "--out", "quality", "--json", *bound)
+    near = json.loads(ran.out)["nearest"]
+    trials = ww.load_run("quality").trials
+    assert near[0]["misses"][0]["value"] == max(trial.metrics["accuracy"] for trial in trials)
+    assert near[0]["config"] == trials[near[0]["number"]].config
+    assert json.loads(run("report", "quality", "--json").out)["nearest"] == near
+
+
 def test_bounds_that_no_trial_meets_show_the_nearest_trials(run: Run, demo: Path, weights: Path) -> None:
     ran = run("search", demo, "--load", weights, "--set", 'search.constraints.accuracy=">= 0.999"')
     best = max(trial.metrics["accuracy"] for trial in ww.load_run("runs/demo").trials)

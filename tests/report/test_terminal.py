@@ -27,3 +27,9 @@ def test_only_a_space_that_was_gone_through_is_called_out_of_bounds_as_a_whole(s
 def test_one_trial_is_called_one(study):
     one = replace(study, summary=replace(study.summary, trials=1))
     assert ending_lines(one)[0].startswith("1 trial in ")
+
+
+def test_where_nothing_was_tried_the_reason_is_said(study):
+    nothing = replace(study, front=(), summary=replace(study.summary, trials=0, cut=0))
+    assert best_lines(replace(nothing, finished="no room")) == ["No trial: no room."]
+    assert best_lines(replace(nothing, finished=None)) == ["No trial yet."]

@@ -130,7 +130,7 @@ def search(
 
     study, problem = run(read, folder, output, how, limits=limits, resume=resume, train=train, rule=pick)
     if json:
-        print_study_json(study, pick)
+        print_study_json(study, pick, problem)
         if study.interrupted is not None:
             output.warn(f"stopped before its end; go on: {resume_command(folder)}")
     else:
@@ -214,13 +214,13 @@ def conclude(
     study: Study, problem: Problem, folder: Path, output: Output, *, rule: str | None = None
 ) -> None:
     """The best trials, why it ended, and what can be done now."""
-    from widthwise.report.terminal import ending_lines, near_cost_lines, where_lines
+    from widthwise.nearest import nearest_by_cost
+    from widthwise.report.terminal import ending_lines, near_lines, where_lines
 
     output.note()
     print_best(study, output)
-    if not study.summary.trials:
-        for line in near_cost_lines(problem):
-            output.say(line)
+    for line in near_lines([] if study.summary.trials else nearest_by_cost(problem)):
+        output.say(line)
     for line in (*ending_lines(study), *where_lines(study, folder)):
         output.say(line)
     if rule is not None:
@@ -229,6 +229,7 @@ def conclude(
 
 def print_best(study: Study, output: Output, *, most: int | None = None) -> None:
     """The table of the best trials, or the nearest where there are none."""
+    from widthwise.nearest import nearest_trials
     from widthwise.report import terminal
 
     many = terminal.MOST_ROWS if most is None else most
@@ -239,7 +240,7 @@ def print_best(study: Study, output: Output, *, most: int | None = None) -> None
         for line in terminal.noise_lines(study):
             output.say(line)
         return
-    for line in terminal.near_lines(study):
+    for line in terminal.near_lines(nearest_trials(study)):
         output.say(line)
 
 
@@ -261,11 +262,17 @@ def picked(study: Study, rule: str) -> Trial:
     return study.pick(rule)
 
 
-def print_study_json(study: Study, rule: str | None) -> None:
-    """What front.json holds, and what a rule picks."""
+def print_study_json(study: Study, rule: str | None, problem: Problem | None = None) -> None:
+    """What front.json holds, what a rule picks, and what comes nearest where nothing is within the bounds."""
+    from widthwise.nearest import nearest_by_cost, nearest_trials
     from widthwise.study import finite, trial_as_json
 
     content = study.as_json()
+    near = nearest_trials(study)
+    if problem is not None and not study.summary.trials:
+        near = nearest_by_cost(problem)
+    if near:
+        content["nearest"] = finite([found.as_json() for found in near])
     if rule is not None:
         content["picked"] = finite(trial_as_json(picked(study, rule)))
     print_json(content)

@@ -73,6 +73,11 @@ def best_lines(study: Study, *, most: int = MOST_ROWS) -> list[str]:
     """What stands above the table of the best trials; and why there is none."""
     if not study.front:
         summary = study.summary
+        if summary.trials == 0 and summary.cut:
+            size = study.record.space.size
+            proposed = f"the {summary.cut:,} of {size:,} candidates that were proposed"
+            which = f"all {size:,} candidates" if summary.cut >= size else proposed
+            return [f"No trial: {which} are out of bounds by their costs alone."]
         if summary.trials == 0:
             return [f"No trial: {study.finished}." if study.finished else "No trial yet."]
         if summary.trials == summary.failed:
