@@ -354,6 +354,22 @@ def test_failed_candidates_cost_an_evaluation_and_are_worth_nothing():
     share = found.outcomes[0].share[0]
     assert share[2] == share[1]  # the third candidate is the first that fails
     assert share[-1] == 1.0
+    assert (found.failed, found.failed_because) == (27, "broken")
+    assert "27 of 81 candidates failed and are worth nothing, the first because: broken" in (
+        words.caution_lines(found)
+    )
+
+
+@pytest.mark.parametrize("limit", [0, 81])
+def test_where_every_candidate_fails_the_reason_is_said(limit):
+    class Broken(Evaluator):
+        def __call__(self, candidates):
+            nothing = {name: np.full(len(candidates), np.nan) for name in METRICS}
+            return Results(nothing, dict.fromkeys(range(len(candidates)), "no memory"))
+
+    task, _ = make_task(evaluator=Broken(), most_enumerated=limit)
+    with pytest.raises(UserError, match="no candidate could be evaluated; the first failed: no memory"):
+        _compare("random", task=task)
 
 
 def test_one_objective_is_measured_by_how_near_its_best_comes():

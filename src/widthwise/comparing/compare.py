@@ -107,6 +107,8 @@ def compare(
         reference=dict(zip(task.aim.directions, (yard.reference * signs).tolist(), strict=True)),
         evaluated=judge.evaluated,
         seconds=judge.seconds,
+        failed=judge.failed,
+        failed_because=judge.reason,
         tests=(
             *pair_tests("share at the end", {outcome.label: outcome.final for outcome in outcomes}),
             *pair_tests("mean share", {outcome.label: outcome.mean_share for outcome in outcomes}),
@@ -183,6 +185,8 @@ def _check_any(judge: Judge) -> FloatArray:
     if not len(values):
         bounds = ", ".join(str(bound) for bound in judge.task.constraints)
         why = f"is within {bounds}; loosen a bound" if bounds else "could be evaluated"
+        if judge.failed == judge.evaluated:
+            why = f"could be evaluated; the first failed: {judge.reason}"
         raise UserError(f"compare: there is nothing to compare: no candidate {why}")
     return values
 

@@ -33,6 +33,7 @@ class Judged:
 class Judge:
     """Evaluates candidates, none of them twice; `seconds` were spent on `evaluated` of them.
 
+    `failed` of these failed, the first of them for this `reason`.
     The same candidate is worth the same to each strategy, also where an evaluation has noise.
     """
 
@@ -40,6 +41,8 @@ class Judge:
         self.task = task
         self.seconds = 0.0
         self.evaluated = 0
+        self.failed = 0
+        self.reason = ""
         self.enumerated = False
         self._rows: FloatArray = np.full((0, len(task.metrics)), np.nan)
         self._at: dict[int, int] = {}  # position in the space to row
@@ -97,4 +100,6 @@ class Judge:
         self.evaluated += len(candidates)
         rows = np.stack([results.metrics[name] for name in names], axis=1)
         rows[list(results.failures)] = np.nan
+        self.failed += len(results.failures)
+        self.reason = self.reason or next(iter(results.failures.values()), "")
         return rows

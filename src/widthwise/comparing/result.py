@@ -69,7 +69,8 @@ class Comparison:
         all that any run found. front: points of that front.
     directions: of each metric. objectives: what was optimised. reference: the point that hypervolumes are
         measured from, in the objectives' own directions and scales.
-    size: candidates of the space. evaluated: distinct candidates that were evaluated, in `seconds`.
+    size: candidates of the space. evaluated: distinct candidates that were evaluated, in `seconds`. failed:
+        those of them that failed, the first `failed_because` of this.
     failures: strategies that raised on the way, and are left out, with what they raised.
     interrupted: strategies that are left out because the comparison was stopped before they were done.
     """
@@ -89,6 +90,8 @@ class Comparison:
     evaluated: int
     seconds: float
     tests: tuple[PairTest, ...]
+    failed: int = 0
+    failed_because: str = ""
     failures: Mapping[str, str] = field(default_factory=dict)
     interrupted: tuple[str, ...] = ()
 

@@ -36,6 +36,8 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
         "budget": comparison.budget,
         "batch": comparison.batch,
         "evaluated": comparison.evaluated,
+        "failed": comparison.failed,
+        "failed_because": comparison.failed_because,
         "seconds_per_evaluation": comparison.seconds_per_evaluation,
         "strategies": {outcome.label: _strategy(outcome, comparison) for outcome in comparison.outcomes},
         "tests": [asdict(test) for test in comparison.tests],

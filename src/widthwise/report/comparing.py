@@ -148,6 +148,11 @@ def sheets(comparison: Comparison, *, all_metrics: bool = False) -> list[Sheet]:
 def caution_lines(comparison: Comparison) -> list[str]:
     """What a reader should be warned of."""
     found = [f"{label} is left out, it failed: {reason}" for label, reason in comparison.failures.items()]
+    if comparison.failed:
+        found.append(
+            f"{comparison.failed:,} of {plural(comparison.evaluated, 'candidate')} failed and are worth "
+            f"nothing, the first because: {comparison.failed_because}"
+        )
     if comparison.interrupted:
         found.append(f"stopped before all was done; left out: {', '.join(comparison.interrupted)}")
     found += _too_few_seeds(comparison)

@@ -66,7 +66,6 @@ def _layers(found: Importance, effects: Effects) -> list[Chart]:
             "x": [plotly_text(change.layer) for change in changes],
             "y": [change.differences[metric] for change in changes],
             "marker": {"color": COLOURS[0]},
-            "name": plotly_text(metric),
         }
         title = f"{metric}: each layer at its smallest, all others at their largest"
         charts.append(Chart(f"smallest-{metric}", title, (trace,), "layer", f"difference of {metric}"))
@@ -118,7 +117,7 @@ def _changes(found: Importance) -> list[Chart]:
         name = effects.metric
         labels = [plotly_text(f"{change.decision} = {shown_choice(change.choice)}") for change in changes]
         values = [change.differences[name] for change in changes]
-        trace = {"type": "bar", "x": labels, "y": values, "marker": {"color": COLOURS[0]}, "name": name}
+        trace = {"type": "bar", "x": labels, "y": values, "marker": {"color": COLOURS[0]}}
         title = f"{name}: one change at a time from the largest candidate"
         charts.append(Chart(f"changes-{name}", title, (trace,), "change", f"difference of {name}"))
     return charts
