@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -89,14 +89,26 @@ def compare(
     races, failures, interrupted = _races(task, judge, entrants, used, spent, progress)
     if not races:
         raise UserError(f"compare: every strategy failed: {_listed(failures)}")
+    found = _measured(task, judge, races, used, spent)
+    return replace(found, asked_budget=budget, failures=failures, interrupted=interrupted)
+
+
+def _measured(
+    task: Task,
+    judge: Judge,
+    races: Sequence[tuple[Entrant, Sequence[Race]]],
+    seeds: tuple[int, ...],
+    budget: int,
+) -> Comparison:
+    """What the runs come to, by one yardstick."""
     yard = yardstick(_check_any(judge))
-    outcomes = tuple(_outcome(entrant, runs, task, yard, spent) for entrant, runs in races)
+    outcomes = tuple(_outcome(entrant, runs, task, yard, budget) for entrant, runs in races)
     signs = np.array([1.0 if way == "maximize" else -1.0 for way in task.aim.directions.values()])
     return Comparison(
         task=task.name,
         outcomes=outcomes,
-        seeds=used,
-        budget=spent,
+        seeds=seeds,
+        budget=budget,
         asked_budget=budget,
         batch=task.batch,
         size=task.space.size,
@@ -113,8 +125,6 @@ def compare(
             *pair_tests("share at the end", {outcome.label: outcome.final for outcome in outcomes}),
             *pair_tests("mean share", {outcome.label: outcome.mean_share for outcome in outcomes}),
         ),
-        failures=failures,
-        interrupted=interrupted,
     )
 
 

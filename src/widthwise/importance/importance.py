@@ -16,6 +16,8 @@ from widthwise.importance.sensitivity import layers_of, sensitivity
 from widthwise.space import FloatArray, IntArray
 
 if TYPE_CHECKING:
+    from widthwise.pareto import BoolArray
+    from widthwise.store import Block
     from widthwise.study import Study
 
 MOST_FITTED = 1500  # trials that a model is fitted to: it takes seconds
@@ -29,15 +31,10 @@ def importance(study: Study, *, metrics: Sequence[str] | Literal["all"] | None =
     otherwise a model is fitted to them, of a search's trials up to MOST_FITTED, evenly spread. Raises
     UserError for metrics that are not stored and where too few trials succeeded.
     """
-    record, space = study.record, study.record.space
-    wanted = record.metrics if metrics in ("all", ["all"]) else metrics or study.aim.names
-    names = list(dict.fromkeys(wanted))
-    for name in names:
-        if name not in record.metrics:
-            raise unknown("metric", name, record.metrics, where=study.name)
-    block = study.trials.arrays()
-    values = block.metrics[:, [record.metrics.index(name) for name in names]]
-    good = np.isfinite(values).all(axis=1) & ~np.isin(block.numbers, list(block.reasons))
+    space, block = study.record.space, study.trials.arrays()
+    names = _names(study, block, metrics)
+    values = block.metrics[:, [study.record.metrics.index(name) for name in names]]
+    good = np.isfinite(values).all(axis=1) & _succeeded(block)
     if int(good.sum()) < min(FEWEST, space.size):
         raise UserError(
             f"{study.name}: only {int(good.sum())} trials succeeded, too few to tell what decisions do; "
@@ -52,11 +49,11 @@ def importance(study: Study, *, metrics: Sequence[str] | Literal["all"] | None =
     codes, counts = codes[:, varied], counts[varied]
     complete = is_complete(codes, counts)
     used = np.arange(len(codes)) if complete else _spread(len(codes))
-    names_varied = tuple(space.decisions[i].name for i in varied)
-    layers = layers_of(names_varied)
+    decisions = tuple(space.decisions[i].name for i in varied)
+    layers = layers_of(decisions)
     return Importance(
         study=study.name,
-        decisions=names_varied,
+        decisions=decisions,
         choices=tuple(tuple(space.decisions[i].choices[c] for c in kept[i].tolist()) for i in varied),
         fixed=tuple(d.name for i, d in enumerate(space.decisions) if i not in varied),
         trials=len(used),
@@ -70,6 +67,23 @@ def importance(study: Study, *, metrics: Sequence[str] | Literal["all"] | None =
         layers=tuple(layers),
         not_kept=study.summary.trials - len(block.numbers),
     )
+
+
+def _names(study: Study, block: Block, metrics: Sequence[str] | Literal["all"] | None) -> list[str]:
+    """The metrics that are wanted, each once; of all of them those that any trial has."""
+    stored = study.record.metrics
+    if metrics in ("all", ["all"]):
+        known = np.isfinite(block.metrics[_succeeded(block)])
+        return [name for i, name in enumerate(stored) if known[:, i].any()] or list(study.aim.names)
+    names = list(dict.fromkeys(metrics or study.aim.names))
+    for name in names:
+        if name not in stored:
+            raise unknown("metric", name, stored, where=study.name)
+    return names
+
+
+def _succeeded(block: Block) -> BoolArray:
+    return ~np.isin(block.numbers, list(block.reasons))
 
 
 def _effects(
