@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,17 @@ def test_budgets_stand_beside_bounds(lab: Path) -> None:
     search = load_config(lab).search
     assert (search.trials, search.timeout) == (200, 600)
     assert [str(bound) for bound in search.constraints] == ["model_size <= 2048"]
+
+
+def test_the_example_in_the_docs_means_what_it_says(lab: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```toml\n(\[search.constraints\].*?)```", page, flags=re.S)
+    lab.write_text(free_of_limits(lab).read_text() + "\n" + example, encoding="utf-8")
+    search = load_config(lab).search
+    assert (search.trials, search.timeout) == (200, 600)
+    assert [str(bound) for bound in search.constraints] == [
+        "model_size <= 2048", "average_bitwidth >= 3", "average_bitwidth <= 5", "accuracy >= 0.72"
+    ]  # fmt: skip
 
 
 def test_the_same_said_twice_is_no_contradiction(lab: Path) -> None:
