@@ -55,37 +55,43 @@ def _asked(comparison: Comparison) -> str:
 
 
 def share_sheet(comparison: Comparison) -> Sheet:
-    """A row a strategy: its share after some numbers of evaluations, and on average over all numbers."""
+    """A row a strategy: its share after some numbers of evaluations."""
     after = [f"after {n:,}" for n in comparison.milestones]
     rows = tuple(
-        (
-            outcome.label,
-            *(_share_band(outcome.share_at(n)) for n in comparison.milestones),
-            _share_band(outcome.mean_share),
-        )
+        (outcome.label, *(_share_band(outcome.share_at(n)) for n in comparison.milestones))
         for outcome in comparison.outcomes
     )
     return Sheet(
-        "Share of the hypervolume: median (lower-upper quartile) over the seeds",
-        ("strategy", *after, "mean share"),
-        rows,
+        "Share of the hypervolume: median (lower-upper quartile) over the seeds", ("strategy", *after), rows
     )
 
 
 def reach_sheet(comparison: Comparison) -> Sheet:
-    """A row a strategy: evaluations until its share was at some levels, and its own time."""
+    """A row a strategy: evaluations until its share was at some levels."""
     reach = [f"to {level:.0%}" for level in LEVELS]
+    rows = tuple(
+        (outcome.label, *(_reach_band(outcome.to_reach(level), comparison.budget) for level in LEVELS))
+        for outcome in comparison.outcomes
+    )
+    return Sheet(
+        "Evaluations until a share is reached: median (lower-upper quartile)", ("strategy", *reach), rows
+    )
+
+
+def effort_sheet(comparison: Comparison) -> Sheet:
+    """A row a strategy: its share averaged over all numbers of evaluations, and its own time."""
     rows = tuple(
         (
             outcome.label,
-            *(_reach_band(outcome.to_reach(level), comparison.budget) for level in LEVELS),
+            _share_band(outcome.mean_share),
             brief_time(float(quartiles(outcome.own_seconds[:, -1])[1])),
         )
         for outcome in comparison.outcomes
     )
     return Sheet(
-        "Evaluations until a share is reached: median (lower-upper quartile); own time of a run: median",
-        ("strategy", *reach, "own time"),
+        f"Mean share over the {plural(comparison.budget, 'evaluation')}: median (lower-upper quartile); "
+        "own time of a run: median",
+        ("strategy", "mean share", "own time"),
         rows,
     )
 
@@ -142,7 +148,8 @@ def _pair(test: PairTest) -> tuple[str, ...]:
 def sheets(comparison: Comparison, *, all_metrics: bool = False) -> list[Sheet]:
     """All tables; the best of all metrics, or of objectives alone."""
     best = best_sheet(comparison, list(comparison.directions) if all_metrics else ())
-    return [share_sheet(comparison), reach_sheet(comparison), best, *pair_sheets(comparison)]
+    tables = (share_sheet, reach_sheet, effort_sheet)
+    return [*(table(comparison) for table in tables), best, *pair_sheets(comparison)]
 
 
 def caution_lines(comparison: Comparison) -> list[str]:
