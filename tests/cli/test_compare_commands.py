@@ -329,6 +329,16 @@ def test_the_example_of_13824_is_a_search_of_13824():
     assert load_problem(config).space.size == 13_824
 
 
+def test_the_pages_python_runs(config, capsys):
+    blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    Path("lab3.toml").write_text(Path(config).read_text(encoding="utf-8"), encoding="utf-8")
+    code = "".join(block for block in blocks if "class " not in block)
+    names = {}
+    exec(code.replace("seeds=10", "seeds=2").replace("share_at(50)", "share_at(9)"), names)
+    assert [outcome.label for outcome in names["found"].outcomes] == ["random", "alone"]
+    assert len(capsys.readouterr().out.splitlines()) == 2
+
+
 def test_the_pages_own_strategy_searches_and_competes(config, project, capsys):
     page = PAGE.read_text(encoding="utf-8")
     (code,) = [block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "class " in block]
