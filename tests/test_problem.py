@@ -174,6 +174,18 @@ def test_widths_are_searched_from_the_same_config_schema(tmp_path: Path):
     assert parameters == [32 + 17 * a + (a + 1) * b + (b + 1) * 5 for a, b in hidden]
 
 
+@pytest.mark.parametrize("workers", [0, 3])
+def test_batches_are_small_where_evaluating_takes_long_so_that_time_is_looked_at(
+    monkeypatch: pytest.MonkeyPatch, workers: int
+):
+    problem = load_problem(load_config(LAB, {"search.strategy.name": "random"}))
+    natural = problem.strategy().batch
+    assert problem.batch_size_with(natural=natural, workers=workers) == natural == 1024
+    each = 2 * sum(node.macs for node in problem.evaluator.cost_model.nodes) * 205  # samples to judge on
+    monkeypatch.setattr("widthwise.problem.BATCH_FLOPS", 20.5 * each)
+    assert problem.batch_size_with(natural=natural, workers=workers) == 20 * max(workers, 1)
+
+
 def test_runs_are_named_after_the_config(tmp_path: Path):
     (tmp_path / "lab three.toml").write_text(load_config(LAB).to_toml())
     assert run_name(load_config(tmp_path / "lab three.toml")) == "lab three"

@@ -76,10 +76,10 @@ class Problem:
             settings, halving = self.evaluator.settings, self.evaluator.halving
             together = halving.together(settings.steps or settings.epochs) if halving is not None else 1
             return min(together, self.space.size)
-        return self.evaluator.affordable(BATCH_FLOPS) if self._is_enumerated else None
+        return self._affordable if self._is_enumerated else None
 
-    def batch_size_with(self, *, prune: bool = False, workers: int = 0, natural: int = 1) -> int | None:
-        """As `batch_size`, for so many workers, and a strategy whose natural batch is so great.
+    def batch_size_with(self, *, prune: bool = False, workers: int = 0, natural: int = 1) -> int:
+        """Candidates of a batch, for so many workers, and a strategy whose natural batch is so great.
 
         Candidates are pruned by the front of the batches before, so these are small. Workers wait for the
         last of them at the end of each batch, so each gets several candidates where that changes no proposal.
@@ -88,9 +88,17 @@ class Problem:
         if prune:
             return min(usual or PRUNING_BATCH, PRUNING_BATCH)
         if not workers:
-            return usual
+            return usual if usual is not None else min(natural, self._affordable)
         each = TRAINED_EACH if self.trains and self._is_enumerated else 1
-        return workers * each * usual if usual is not None else max(workers, natural)
+        if usual is not None:
+            return workers * each * usual
+        return max(workers, min(natural, workers * self._affordable))
+
+    @property
+    def _affordable(self) -> int:
+        """Candidates that take a few seconds at most: budgets of time are looked at between batches."""
+        judge = self.evaluator
+        return 1 if isinstance(judge, WidthEvaluator) else judge.affordable(BATCH_FLOPS)
 
     @property
     def _is_enumerated(self) -> bool:

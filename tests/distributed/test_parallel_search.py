@@ -104,7 +104,7 @@ def test_batches_are_great_enough_for_all_workers():
     formats = load_problem(load_config(FORMATS))
     assert formats.batch_size_with(workers=2) == 2 * formats.batch_size_with()
     learning = load_problem(load_config(FORMATS, {"search.strategy.name": "tpe"}))
-    assert learning.batch_size_with() is None
+    assert learning.batch_size_with(natural=10) == 10
     assert learning.batch_size_with(workers=3, natural=10) == 10
     assert learning.batch_size_with(workers=3, natural=1) == 3
 
