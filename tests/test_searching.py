@@ -264,6 +264,21 @@ def test_the_timeout_counts_all_sessions_by_a_clock_that_does_not_jump(tmp_path,
     assert _search(tmp_path / "run").summary.trials == SPACE.size
 
 
+def test_the_last_batch_is_as_great_as_the_time_left_is_enough_for(tmp_path):
+    sizes = []
+
+    class Slow(Evaluator):
+        def __call__(self, candidates):
+            sizes.append(len(candidates))
+            time.sleep(0.02 * len(candidates))
+            return super().__call__(candidates)
+
+    study = _search(tmp_path / "run", Slow(), limits=Limits(timeout=1.5), batch_size=50)
+    assert study.finished == "timeout of 1.5 s reached"
+    assert sizes[0] == 50  # a second
+    assert 1 <= sizes[1] < 30
+
+
 def test_trials_are_limited_exactly(tmp_path):
     study = _search(tmp_path / "run", limits=Limits(trials=20), batch_size=8)
     assert (study.summary.trials, study.finished) == (20, "20 trials done")

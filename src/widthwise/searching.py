@@ -120,6 +120,7 @@ class _Search:
         self.began = time.monotonic()
         self.before = 0.0  # seconds of earlier sessions
         self.resumed_at = 0  # trials of earlier sessions
+        self.asked_before = 0  # candidates asked for in earlier sessions
 
     @property
     def seconds(self) -> float:
@@ -158,6 +159,7 @@ class _Search:
             self.tally.forgive()
             self.before, self.began = self.tally.summary.seconds, time.monotonic()
             self.resumed_at = self.tally.summary.trials
+            self.asked_before = self.resumed_at + self.tally.summary.cut
             logger.info("resumed after %d trials", self.resumed_at)
         self.writer.finish(None)
 
@@ -168,9 +170,7 @@ class _Search:
 
     def step(self, signals: StopSignals) -> str | None:
         """One batch; returns why there is none."""
-        wanted = self.batch
-        if self.limits.trials is not None:
-            wanted = min(wanted, self.limits.trials - self.tally.summary.trials)
+        wanted = self.wanted()
         with signals.interruptible():
             candidates = self.ask(wanted)
             if not len(candidates):
@@ -189,6 +189,16 @@ class _Search:
         with signals.interruptible():
             self.strategy.tell(candidates, values)
         return None
+
+    def wanted(self) -> int:
+        """Candidates to ask for: a batch, but no more than trials are left and than the time left allows."""
+        summary, limits, wanted = self.tally.summary, self.limits, self.batch
+        if limits.trials is not None:
+            wanted = min(wanted, limits.trials - summary.trials)
+        here, asked = time.monotonic() - self.began, summary.trials + summary.cut - self.asked_before
+        if limits.timeout is not None and asked and here > 0:
+            wanted = min(wanted, max(1, int((limits.timeout - self.seconds) * asked / here)))
+        return wanted
 
     def ask(self, wanted: int) -> IntArray:
         """What the strategy proposes; where it ends without a trial, a few candidates within the bounds."""
