@@ -196,7 +196,7 @@ def rebuilt(evaluator: Evaluator, candidate: IntArray) -> float:
     """What a trial was before the engine: a quantised copy of the graph, run over the data."""
     model = evaluator.network(candidate).model.eval()
     with torch.no_grad():
-        return sum(float((model(*b.inputs).argmax(1) == b.labels).sum()) for b in evaluator._blocks())
+        return sum(float((model(*b.inputs).argmax(1) == b.labels).sum()) for b in evaluator.judged.blocks())
 
 
 def three_linear(quick: bool) -> None:
@@ -208,7 +208,7 @@ def three_linear(quick: bool) -> None:
     every = np.concatenate(list(space.enumerate()))
     evaluator(every)
     seconds = median_seconds(lambda: evaluator(every), 3 if quick else 7)
-    print(f"\njsc-three-linear by name, {len(every):,} configurations, {evaluator.total_samples} jets")
+    print(f"\njsc-three-linear by name, {len(every):,} configurations, {evaluator.judged.total} jets")
     row("  engine", seconds, f"{len(every) / seconds:,.0f} a second")
 
 
@@ -230,7 +230,7 @@ def one_by_one(evaluator: Evaluator, chosen: IntArray) -> tuple[float, int]:
     graph = evaluator.graph.quantized(schemes(evaluator.slots, chosen[0]))
     model = graph.model.eval()
     wrapped = {n.name: graph.modules[str(n.target)] for n in graph.fx_graph.nodes if n.op == "call_module"}
-    blocks = list(evaluator._blocks())
+    blocks = list(evaluator.judged.blocks())
     nodes = sum(node.op.startswith("call_") for node in graph.fx_graph.nodes)
     start = time.perf_counter()
     with torch.no_grad():
@@ -268,7 +268,7 @@ def cnn(quick: bool) -> None:
         ]
     sweeps = np.array(sweep)
     drawn = space.sample(16 if quick else 512, np.random.default_rng(0))
-    print(f"\nResNet-8, {evaluator.total_samples:,} images of 32 x 32, {space.size:.1e} configurations")
+    print(f"\nResNet-8, {evaluator.judged.total:,} images of 32 x 32, {space.size:.1e} configurations")
     for name, batch in (("sensitivity sweep", sweeps), (f"{len(drawn)} random candidates", drawn)):
         evaluator.count = Count()
         shared = median_seconds(lambda batch=batch: evaluator(batch), 1)

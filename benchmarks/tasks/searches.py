@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 
 from tasks import networks
+from widthwise.aim import Aim
 from widthwise.engine import Evaluator
 from widthwise.graph import Graph
 from widthwise.metrics.catalogue import Direction
+from widthwise.metrics.objective import Objective
 from widthwise.space import FloatArray, IntArray
 from widthwise.spaces.quantisation import QuantisationSpace
 
@@ -26,24 +28,23 @@ class Search:
     objectives: Mapping[str, Direction]
     evaluator: Evaluator
 
+    @property
+    def aim(self) -> Aim:
+        """The objectives as a search has them."""
+        return Aim(tuple(Objective(name, direction) for name, direction in self.objectives.items()))
+
     def values(self, candidates: IntArray) -> FloatArray:
         """All objectives [K, M] of candidates [K, D], to be maximised, by evaluating."""
-        return self._columns(self.evaluator(candidates).metrics, len(candidates))
+        return self.aim.values(self.evaluator(candidates).metrics)
 
     def costs(self, candidates: IntArray) -> FloatArray:
         """The same without evaluating: NaN where that would be needed."""
-        return self._columns(self.evaluator.costs(candidates), len(candidates))
+        unknown = {name: np.full(len(candidates), np.nan) for name in self.objectives}
+        return self.aim.values({**unknown, **self.evaluator.costs(candidates)})
 
     def truth(self) -> FloatArray:
         """The objectives of the whole space in its order."""
         return np.concatenate([self.values(chunk) for chunk in self.space.enumerate(chunk=CHUNK)])
-
-    def _columns(self, metrics: Mapping[str, FloatArray], count: int) -> FloatArray:
-        columns = []
-        for name, direction in self.objectives.items():
-            column = metrics.get(name, np.full(count, np.nan))
-            columns.append(column if direction == "maximize" else -column)
-        return np.stack(columns, axis=1)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from widthwise.aim import Aim
+from widthwise.answers import teach_answers
 from widthwise.bounded import within_bounds
 from widthwise.config import QuantisationSearch, SearchConfig, load_config
 from widthwise.data import Data, load_data
@@ -107,7 +108,7 @@ class Problem:
     def strategy(self) -> Strategy:
         """The strategy of the config, fresh."""
         chosen = self.config.search.strategy
-        return strategy(
+        made = strategy(
             chosen.name,
             self.space,
             objectives=self.aim.directions,
@@ -115,6 +116,8 @@ class Problem:
             options=dict(chosen.options),
             costs=self.costs,
         )
+        teach_answers(made, self.aim, self.evaluator)
+        return made
 
     def within(self) -> Within | None:
         """The candidates that break no constraint by their costs alone; None where no cost is bounded."""

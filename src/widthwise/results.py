@@ -62,3 +62,17 @@ class HasCosts(Protocol):
     def costs(self, candidates: IntArray, /) -> Mapping[str, FloatArray]:
         """Cost metrics by name [K] of candidates [K, D], equal to those that evaluating gives."""
         ...
+
+
+@runtime_checkable
+class HasMargins(Protocol):
+    """An evaluator that can say by how much a candidate is right about some of the samples."""
+
+    def margins(self, candidates: IntArray, /) -> FloatArray:
+        """Margins [K, S] of candidates [K, D], > 0 where the answer is right; a row of NaN for a failure."""
+        ...
+
+    @property
+    def margin_labels(self) -> IntArray:
+        """The true classes [S] of these samples."""
+        ...

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
+
+from widthwise.graph import Graph
 
 
 class Residual(nn.Module):
@@ -130,6 +132,45 @@ class Untraceable(nn.Module):
         x = self.a(x)
         return self.b(torch.relu(x) if float(x.sum()) > 1e9 else torch.tanh(x))
 
+
+class Refusing(nn.Module):
+    """Raises where its input is coarse."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if (x == x.round()).all():
+            raise RuntimeError("too coarse\nby far")
+        return x
+
+
+class Choosy(nn.Module):
+    """Fails with few bits in front of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.act, self.refusing, self.last = nn.ReLU(), Refusing(), nn.Linear(6, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(self.refusing(self.act(x)))
+
+
+class ChoosyTracer(fx.Tracer):
+    """Takes Refusing as it is."""
+
+    def is_leaf_module(self, m: nn.Module, name: str) -> bool:
+        return isinstance(m, Refusing) or super().is_leaf_module(m, name)
+
+
+def choosy_graph() -> Graph:
+    """Choosy, traced."""
+    torch.manual_seed(0)
+    model = Choosy().eval()
+    return Graph(fx.GraphModule(model, ChoosyTracer().trace(model)))
+
+
+CHOOSY_RULES = {  # the first two of its ten candidates fail
+    "act": {"config": {"name": "integer", "data_in_width": 8, "data_in_frac_width": [0, 2, 3, 4, 5]}},
+    "last": {"config": {"name": "integer", "weight_width": [4, 6]}},
+}
 
 NETWORKS: dict[str, tuple[type[nn.Module], tuple[tuple[int, ...], ...]]] = {
     "residual": (Residual, ((6,),)),

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 sys.path += [str(Path(__file__).parent), str(Path(__file__).parents[1] / "oracles")]
 
-from networks_for_tests import NETWORKS
+from networks_for_tests import CHOOSY_RULES, NETWORKS, choosy_graph
 from one_by_one import outcomes, scores_of
 
 from widthwise.data import load_data
@@ -324,37 +324,10 @@ def test_costs_need_no_evaluation_and_follow_the_formats():
 # ---- failures
 
 
-class Refusing(nn.Module):
-    """Raises where its input is coarse."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        if (x == x.round()).all():
-            raise RuntimeError("too coarse\nby far")
-        return x
-
-
 def test_a_candidate_that_raises_fails_alone():
-    class Network(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.act, self.refusing, self.last = nn.ReLU(), Refusing(), nn.Linear(6, 3)
-
-        def forward(self, x: Tensor) -> Tensor:
-            return self.last(self.refusing(self.act(x)))
-
-    torch.manual_seed(0)
+    graph = choosy_graph()
     data = Batches((torch.randn(SAMPLES, 6),), torch.randint(0, 3, (SAMPLES,)))
-    from torch import fx
-
-    class Tracer(fx.Tracer):
-        def is_leaf_module(self, m: nn.Module, name: str) -> bool:
-            return isinstance(m, Refusing) or super().is_leaf_module(m, name)
-
-    model = Network().eval()
-    graph = Graph(fx.GraphModule(model, Tracer().trace(model)))
-    choices = {"name": "integer", "data_in_width": 8, "data_in_frac_width": [0, 2, 3, 4, 5]}
-    rules = {"act": {"config": choices}, "last": {"config": {"name": "integer", "weight_width": [4, 6]}}}
-    space = QuantisationSpace(graph, by="name", seed=rules)
+    space = QuantisationSpace(graph, by="name", seed=CHOOSY_RULES)
     evaluator = Evaluator(graph, space, data, metrics=["accuracy"])
     results = evaluator(space.at(range(10)))
     assert results.failures == dict.fromkeys((0, 1), "RuntimeError: too coarse by far")

@@ -210,7 +210,7 @@ def test_shuffled_data_that_is_too_large_to_keep_is_judged_rightly():
     data = Shuffled((x,), labels, size=500)
     evaluator = Evaluator(graph, space, data, metrics=["accuracy"], memory=2**26)
     found = [evaluator(space.at([1])).metrics["accuracy"][0] for _ in range(3)]
-    assert evaluator._kept_blocks is None  # 16 MB, of which 8 MiB may be kept
+    assert not evaluator.judged.is_kept  # 16 MB, of which 8 MiB may be kept
     assert len(set(found)) == 1
 
 

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.optimize import check_grad
 
 from widthwise.errors import UserError
 from widthwise.space import Decision, Space
@@ -17,8 +16,6 @@ from widthwise.strategies import replay, strategy
 from widthwise.strategies.frontier import Frontier
 from widthwise.strategies.frontier.design import first_candidates
 from widthwise.strategies.frontier.gain import improvement, nondominated, normal_nodes
-from widthwise.strategies.frontier.kernel import Kernel
-from widthwise.strategies.frontier.model import Model, _misfit, fit, prior
 from widthwise.strategies.frontier.pool import Pool
 
 WIDTHS = (2, 3, 4, 6, 8)
@@ -298,70 +295,6 @@ def test_nodes_give_the_moments_of_independent_normals(columns):
     within = 1e-9 if columns == 1 else 0.2
     assert weights @ points == pytest.approx(np.zeros(columns), abs=within)
     assert (points * weights[:, None]).T @ points == pytest.approx(np.eye(columns), abs=within)
-
-
-def mixed_space() -> Space:
-    return Space(
-        (Decision("a", WIDTHS), Decision("b", ("x", "y", "z")), Decision("c", (1,)), Decision("d", (2, 8)))
-    )
-
-
-def test_the_kernel_is_the_product_of_its_tables():
-    space, rng = mixed_space(), np.random.default_rng(0)
-    kernel = Kernel(space)
-    parameters = rng.normal(size=kernel.size)
-    rows = space.sample(12, rng)
-    tables = kernel.tables(parameters)
-    shown = kernel.encode(rows)
-    for i, one in enumerate(rows):
-        for j, other in enumerate(rows):
-            value = 1.0
-            for d, (a, b) in enumerate(zip(one, other, strict=True)):
-                apart = np.exp(parameters[kernel.step_starts[d] :][min(a, b) : max(a, b)]).sum()
-                decay = (
-                    np.exp(-apart)
-                    if space.decisions[d].ordered and len(space.decisions[d].choices) > 1
-                    else a == b
-                )
-                value *= 1 - tables.weights[d] * (1 - decay)
-            assert np.exp(shown @ tables.log @ shown.T)[i, j] == pytest.approx(value)
-
-
-def test_the_gradient_of_the_fit_is_right():
-    space, rng = mixed_space(), np.random.default_rng(1)
-    kernel = Kernel(space)
-    shown, target = kernel.encode(space.sample(15, rng)), rng.normal(size=15)
-    for _ in range(3):
-        at = prior(kernel)[0] + 0.3 * rng.normal(size=kernel.size + 2)
-        gradient = _misfit(kernel, shown, target, at)[1]
-        off = check_grad(
-            lambda p: _misfit(kernel, shown, target, p)[0], lambda p: _misfit(kernel, shown, target, p)[1], at
-        )
-        assert off < 1e-4 * np.abs(gradient).max()
-
-
-def test_expecting_is_what_a_model_told_the_expectation_would_predict():
-    space, rng = mixed_space(), np.random.default_rng(2)
-    kernel = Kernel(space)
-    rows = space.at([0, 3, 7, 12, 20, 26, 29])
-    values = rng.normal(size=7)
-    parameters = fit(kernel, rows, values, iterations=20)
-    model = Model(kernel, rows, values, parameters=parameters)
-    others = space.at([1, 2, 10, 15, 28])
-    before = model.predict(others)
-    after = model.expecting(before, others, 2)
-    # the model again by its formulas, with one row more
-    told = np.concatenate([rows, others[2:3]])
-    table = np.exp(parameters[-2]) * np.exp(
-        kernel.encode(told) @ kernel.tables(parameters[:-2]).log @ kernel.encode(told).T
-    )
-    cross = np.exp(parameters[-2]) * np.exp(
-        kernel.encode(others) @ kernel.tables(parameters[:-2]).log @ kernel.encode(told).T
-    )
-    solved = np.linalg.solve(table + np.exp(parameters[-1]) * np.eye(8), cross.T)
-    standardised = np.append((values - values.mean()) / values.std(), before.mean[2])
-    assert after.variance == pytest.approx(np.exp(parameters[-2]) - (cross * solved.T).sum(axis=1), abs=1e-6)
-    assert after.mean == pytest.approx(standardised @ solved, abs=1e-5)
 
 
 @pytest.mark.parametrize("size", [16, 400])

@@ -7,6 +7,8 @@ import pytest
 
 from widthwise.space import Decision, Space
 from widthwise.strategies import STRATEGIES, Strategy, replay, strategy
+from widthwise.strategies.protocol import KeepsWithin
+from widthwise.strategies.within import Within
 
 # a Gaussian process is fitted for every proposal, and gets slower with each trial
 SLOW = {"gp"}
@@ -196,6 +198,22 @@ def test_one_candidate_is_proposed_once(name):
     made = make(name, space)
     assert proposals(run(made, space, [5, 5], objectives_of(name))) == [[0, 0]]
     assert made.finished
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("bounded", [False, True])
+def test_a_space_without_decisions_has_one_candidate(name, bounded):
+    space, count = Space(()), objectives_of(name)
+    names = {f"m{i}": "maximize" for i in range(count)}
+    known = np.array([np.nan, 1.0])[:count]
+    made = strategy(name, space, objectives=names, costs=lambda rows: np.tile(known, (len(rows), 1)))
+    if bounded and isinstance(made, KeepsWithin):
+        made.keep_within(Within(space, lambda rows: np.zeros(len(rows))))
+    asked = made.ask(3)
+    assert asked.shape == (1, 0)
+    made.tell(asked, np.ones((1, count)))
+    assert made.ask(3).shape == (0, 0)
+    assert made.finished is not None
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from widthwise.aim import Aim
+from widthwise.answers import teach_answers
 from widthwise.bounded import within_bounds
 from widthwise.comparing.entrants import Entrant
 from widthwise.constraints import Constraint
@@ -65,6 +66,7 @@ class Task:
         )
         if self.within is not None and isinstance(made, KeepsWithin):
             made.keep_within(self.within)  # as a search tells it
+        teach_answers(made, self.aim, self.evaluator)
         return made
 
     @cached_property

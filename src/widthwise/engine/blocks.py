@@ -30,6 +30,11 @@ class Block:
         """The samples from `start` up to `stop`."""
         return Block(tuple(x[start:stop] for x in self.inputs), self.labels[start:stop])
 
+    def chosen(self, rows: Tensor) -> Block:
+        """The samples with these numbers [m]."""
+        rows = rows.to(self.labels.device)
+        return Block(tuple(x[rows] for x in self.inputs), self.labels[rows])
+
     @property
     def nbytes(self) -> int:
         """Memory of inputs and labels."""
@@ -52,11 +57,11 @@ def read_blocks(
     for block in _limited((_as_block(batch, device, names) for batch in loader), most):
         held.append(block)
         while sum(map(len, held)) >= samples:
-            whole = _joined(held)
+            whole = joined(held)
             yield whole.part(0, samples)
             held = [whole.part(samples, len(whole))] if len(whole) > samples else []
     if held:
-        yield _joined(held)
+        yield joined(held)
 
 
 def input_names(graph: Graph) -> tuple[str, ...]:
@@ -118,7 +123,8 @@ def _in_order(given: Mapping[str, Any], names: Sequence[str]) -> list[Any]:
     return [given[name] for name in taken]
 
 
-def _joined(blocks: list[Block]) -> Block:
+def joined(blocks: Sequence[Block]) -> Block:
+    """One block of all samples, in order."""
     if len(blocks) == 1:
         return blocks[0]
     inputs = zip(*(block.inputs for block in blocks), strict=True)

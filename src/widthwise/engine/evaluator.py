@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
-from itertools import count
 from typing import Any
 
 import numpy as np
@@ -13,9 +12,11 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from widthwise.data import Data
-from widthwise.engine.blocks import Block, first_block, input_names, read_blocks
+from widthwise.engine.blocks import Block, first_block, input_names
 from widthwise.engine.costs import Costs
 from widthwise.engine.in_place import CannotShareError
+from widthwise.engine.judged import JudgedData
+from widthwise.engine.margins import SAMPLES, SampleMargins
 from widthwise.engine.memo import Memo
 from widthwise.engine.memory import default_budget, shares
 from widthwise.engine.passes import PassPerCandidate
@@ -39,8 +40,6 @@ FEW = 8  # up to here candidates are evaluated one by one with the memo
 CALIBRATION_SAMPLES = 1024
 AT_ONCE_WITH_OTHERS = 64  # candidates, where each has accumulators of its own
 MOST_ROWS = 2**17  # candidates
-PRUNING_PARTS = 8
-LEAST_PART = 64  # samples
 
 Stop = Callable[[Mapping[str, FloatArray]], NDArray[np.bool_]]
 
@@ -95,7 +94,6 @@ class Evaluator:
             for name in self.quality
             if found[name].source
         }
-        self._kept_blocks: list[Block] | None = None
 
     @property
     def mode(self) -> str:
@@ -135,6 +133,29 @@ class Evaluator:
         quality = totals.metrics(self.quality, self.class_names)
         return Results(found | quality, totals.failures, frozenset(np.flatnonzero(totals.pruned).tolist()))
 
+    def margins(self, candidates: IntArray) -> FloatArray:
+        """By how much candidates [K, D] are right about each of up to SAMPLES samples, [K, samples] float32.
+
+        The samples are those of `margin_labels`; rows of candidates that fail are NaN.
+        """
+        chosen = slot_choices(self.slots, candidates)
+        found = [SampleMargins(len(candidates), len(block)) for _, block in self._spread]
+        with torch.no_grad():
+            for part, (number, block) in zip(found, self._spread, strict=True):
+                for start in range(0, len(candidates), self.rows_at_once):
+                    rows = np.arange(start, min(start + self.rows_at_once, len(candidates)))
+                    self._add_block(part, rows, chosen, number, block)
+        return np.concatenate([part.margins for part in found], axis=1)
+
+    @property
+    def margin_labels(self) -> IntArray:
+        """The true classes [samples] of the samples that margins are for."""
+        return np.concatenate([block.labels.cpu().numpy() for _, block in self._spread])
+
+    @cached_property
+    def _spread(self) -> list[tuple[int, Block]]:
+        return self.judged.spread(SAMPLES)
+
     def costs(self, candidates: IntArray) -> dict[str, FloatArray]:
         """The cost metrics of candidates [K, D], exactly and without evaluating."""
         return self._costs(slot_choices(self.slots, candidates))
@@ -145,7 +166,7 @@ class Evaluator:
 
     def affordable(self, flops: float) -> int:
         """How many candidates can be evaluated for about so many operations, from 1 to 8,192."""
-        each = 2 * sum(node.macs for node in self.cost_model.nodes) * self.total_samples
+        each = 2 * sum(node.macs for node in self.cost_model.nodes) * self.judged.total
         return int(min(max(flops / max(each, 1), 1), 8192))
 
     def network(self, candidate: ArrayLike) -> Graph:
@@ -194,20 +215,22 @@ class Evaluator:
     def _totals(self, chosen: IntArray, stop: Stop | None) -> Totals:
         """Outcomes of formats [R, S] over all the data: blocks outside, candidates inside."""
         totals = Totals(len(chosen), self.classes, loss="loss" in self.quality, others=self.others)
-        if self._kept_blocks is None and isinstance(self.single, Memo):
+        if isinstance(self.single, Memo) and not self.judged.is_kept:
             self.single.forget()  # read anew, a loader may give its samples in another order
         with torch.no_grad():
-            for number, block in self._numbered(parts=stop is not None):
+            for number, block in self.judged.numbered(parts=stop is not None):
                 rows = totals.active
                 if not len(rows):
                     break
                 self._add_block(totals, rows, chosen, number, block)
                 totals.samples += len(block)
-                if stop is not None and totals.samples < self.total_samples:
-                    totals.prune(stop(totals.best_possible(self.quality, self.total_samples)))
+                if stop is not None and totals.samples < self.judged.total:
+                    totals.prune(stop(totals.best_possible(self.quality, self.judged.total)))
         return totals
 
-    def _add_block(self, totals: Totals, rows: IntArray, chosen: IntArray, number: int, block: Block) -> None:
+    def _add_block(
+        self, totals: Totals | SampleMargins, rows: IntArray, chosen: IntArray, number: int, block: Block
+    ) -> None:
         """Adds what the rows [R'] get right in one block; those that can't go together go by halves."""
         done = np.zeros(len(chosen), dtype=bool)
 
@@ -235,57 +258,17 @@ class Evaluator:
                     totals.failures[int(row)] = describe_error(error)
 
     @cached_property
-    def total_samples(self) -> int:
-        """Samples of the data to judge on."""
-        return sum(len(block) for block in self._blocks())
-
-    def _numbered(self, *, parts: bool) -> Iterator[tuple[int, Block]]:
-        """Blocks with numbers that tell them apart, also from parts of them: from 0, and down from -1."""
-        if parts:
-            return zip(count(-1, -1), self._parts())
-        return enumerate(self._blocks())
-
-    def _parts(self) -> Iterator[Block]:
-        """The data in at least PRUNING_PARTS parts, so that a candidate can be stopped early."""
-        size = min(self.block_samples, max(LEAST_PART, -(-self.total_samples // PRUNING_PARTS)))
-        for block in self._blocks():
-            for start in range(0, len(block), size):
-                yield block.part(start, start + size)
-
-    def _blocks(self) -> Iterator[Block]:
-        """The data to judge on; kept after the first time where it fits its share of the memory."""
-        if self._kept_blocks is not None:
-            yield from self._kept_blocks
-            return
-        kept: list[Block] | None = []
-        room = self.memory // 8
-        for block in read_blocks(
-            self._loader(),
-            samples=self.block_samples,
-            device=self.device,
+    def judged(self) -> JudgedData:
+        """The data to judge on."""
+        return JudgedData(
+            self._loader,
+            size=self.shares.block_samples if self.plan is not None else CALIBRATION_SAMPLES,
             most=self.samples,
+            room=self.memory // 8,
+            classes=self.classes,
+            device=self.device,
             names=self.inputs,
-        ):
-            room -= block.nbytes
-            kept = [*kept, block] if kept is not None and room >= 0 else None
-            self._check_labels(block)
-            yield block
-        if kept == []:
-            raise UserError("the data has no samples to judge networks on; give the split a share")
-        self._kept_blocks = kept
-
-    @property
-    def block_samples(self) -> int:
-        """Samples of a block."""
-        return self.shares.block_samples if self.plan is not None else CALIBRATION_SAMPLES
-
-    def _check_labels(self, block: Block) -> None:
-        low, high = int(block.labels.min()), int(block.labels.max())
-        if low < 0 or high >= self.classes:
-            raise UserError(
-                f"label {low if low < 0 else high} is out of range; the network has {self.classes} outputs, "
-                f"so labels run from 0 to {self.classes - 1}"
-            )
+        )
 
 
 def evaluate(graph: Graph, data: Data, *, metrics: Sequence[str], **options: Any) -> dict[str, float]:

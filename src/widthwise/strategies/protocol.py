@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
@@ -40,6 +41,29 @@ class Strategy(Protocol):
     @property
     def finished(self) -> str | None:
         """Why nothing more will be proposed, as "all 18 candidates proposed"; None while there is more."""
+
+
+@dataclass(frozen=True, eq=False)
+class Margins:
+    """By how much candidates are right about each of S samples, and which objectives count those.
+
+    of: candidates [K, D] to margins [K, S] float32, > 0 where right, NaN where the candidate fails. It runs
+        the network, so it is asked about candidates that were evaluated anyway.
+    shares: [objectives, S]: an objective, to be maximised, is the sum of the shares of the samples that are
+        answered rightly; a row of NaN for an objective that doesn't follow from the margins.
+    """
+
+    of: Callable[[IntArray], FloatArray]
+    shares: FloatArray
+
+
+@runtime_checkable
+class LearnsMargins(Protocol):
+    """A strategy that learns more from candidates that were evaluated than their objectives say."""
+
+    def learn_margins(self, margins: Margins, /) -> None:
+        """Use these; called before the first ask."""
+        ...
 
 
 @runtime_checkable

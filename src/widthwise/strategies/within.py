@@ -31,7 +31,7 @@ class Within:
     def __init__(self, space: Space, excess: Excess, *, bounds: str = "") -> None:
         self.space, self.excess, self.bounds = space, excess, bounds
         self.columns = np.repeat(np.arange(len(space.decisions)), space.cardinalities)
-        self._choices = np.concatenate([np.arange(count) for count in space.cardinalities])
+        self._choices = np.concatenate([np.arange(0), *(np.arange(count) for count in space.cardinalities)])
 
     def __call__(self, candidates: IntArray) -> BoolArray:
         inside: BoolArray = self.excess(candidates) == 0

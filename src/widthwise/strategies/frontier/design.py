@@ -42,12 +42,12 @@ def first_candidates(
 
 def _ends(space: Space, costs: CostFunction | None) -> tuple[IntArray, IntArray]:
     """The cheapest and the dearest choice of each decision, [D] each; without costs first and last."""
-    ordered = np.array([decision.ordered for decision in space.decisions])
+    middle = space.cardinalities // 2
+    ordered = np.array([decision.ordered for decision in space.decisions], dtype=bool)
     low = np.where(ordered, 0, space.cardinalities - 1)
     high = np.where(ordered, space.cardinalities - 1, 0)
-    if costs is None:
+    if costs is None or not len(middle):
         return low, high
-    middle = space.cardinalities // 2
     rows = np.repeat(middle[None], int(space.cardinalities.sum()), axis=0)
     columns = np.repeat(np.arange(len(middle)), space.cardinalities)
     choices = np.concatenate([np.arange(count) for count in space.cardinalities])

@@ -10,8 +10,9 @@ import numpy as np
 from widthwise.space import FloatArray, IntArray, Space
 from widthwise.strategies.frontier.gain import improvement, nondominated, normal_nodes
 from widthwise.strategies.frontier.kernel import Kernel
-from widthwise.strategies.frontier.model import Model, Prediction, fit, prior
-from widthwise.strategies.protocol import CostFunction
+from widthwise.strategies.frontier.model import Model, Prediction, answer_model, value_model
+from widthwise.strategies.frontier.process import Process, fit, prior
+from widthwise.strategies.protocol import CostFunction, Margins
 
 ITERATIONS = 30
 REFRESHED = 64  # candidates whose gains are computed anew at once
@@ -49,6 +50,12 @@ class Judge:
         self._values = np.empty((0, objectives))
         self._parameters: dict[int, tuple[int, FloatArray]] = {}
         self._models: dict[int, Model] = {}
+        self._margins: Margins | None = None
+        self._answers: list[FloatArray] = []  # margins [S] of the told candidates, as far as asked for
+
+    def learn_margins(self, margins: Margins) -> None:
+        """Model objectives that count right answers by the margins of each sample."""
+        self._margins = margins
 
     @property
     def _complete(self) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
@@ -138,16 +145,14 @@ class Judge:
     def _success(self, rows: IntArray) -> FloatArray:
         if self._complete.all():
             return np.ones(len(rows))
-        model = self._model(SUCCESS)
-        return np.asarray(np.clip(model.values(model.predict(rows).mean), 0, 1))
+        return np.clip(self._model(SUCCESS).predict(rows).mean, 0, 1)
 
     def _expected(self, outlook: Outlook, front: FloatArray) -> FloatArray:
         """Gain [P] in hypervolume as _scaled: the mean over what the models hold possible."""
         normals, weights = normal_nodes(len(outlook.predictions))
         points = np.repeat(outlook.known[:, None, :], len(normals), axis=1)
         for number, (column, one) in enumerate(outlook.predictions.items()):
-            drawn = one.mean[:, None] + np.sqrt(one.variance)[:, None] * normals[:, number]
-            points[:, :, column] = self._model(column).values(drawn)
+            points[:, :, column] = one.mean[:, None] + np.sqrt(one.variance)[:, None] * normals[:, number]
         gains = improvement(front, self._scaled(points)) @ weights
         return np.asarray(gains * outlook.success)
 
@@ -155,17 +160,22 @@ class Judge:
         point = outlook.known[number].copy()
         after = {}
         for column, one in outlook.predictions.items():
-            model = self._model(column)
-            point[column] = model.values(one.mean[number : number + 1])[0]
-            after[column] = model.expecting(one, outlook.rows, number)
+            point[column] = one.mean[number]
+            after[column] = self._model(column).expecting(one, outlook.rows, number)
         front = nondominated(np.vstack([front, self._scaled(point)]))
         return Outlook(outlook.rows, outlook.known, after, outlook.success), front
 
     def _model(self, column: int) -> Model:
         """Of one objective, or of SUCCESS, from all that was told."""
         if column not in self._models:
-            rows, values = self._samples(column, len(self._rows))
-            self._models[column] = Model(self._kernel, rows, values, parameters=self._fitted(column))
+            chosen = self._samples(column, len(self._rows))
+            outputs = self._outputs(column, chosen)
+            process = Process(self._kernel, self._rows[chosen], outputs, self._fitted(column))
+            shares = self._shares(column)
+            if shares is None:
+                self._models[column] = value_model(process)
+            else:
+                self._models[column] = answer_model(process, shares, self._values[chosen, column])
         return self._models[column]
 
     def _fitted(self, column: int) -> FloatArray:
@@ -174,19 +184,41 @@ class Judge:
         while following <= len(self._rows):
             count, following = following, max(following + 1, int(following * GROWTH))
         if self._parameters.get(column, (0, None))[0] != count:
-            rows, values = self._samples(column, count)
-            if not len(rows):  # none of the first succeeded
+            chosen = self._samples(column, count)
+            if not len(chosen):  # none of the first succeeded
                 return prior(self._kernel)[0]
-            self._parameters[column] = count, fit(self._kernel, rows, values, iterations=ITERATIONS)
+            outputs = self._outputs(column, chosen)
+            found = fit(self._kernel, self._rows[chosen], outputs, iterations=ITERATIONS)
+            self._parameters[column] = count, found
         return self._parameters[column][1]
 
-    def _samples(self, column: int, count: int) -> tuple[IntArray, FloatArray]:
-        """At most MOST_ROWS of the first `count` trials: the candidates and what the model is to give."""
-        rows, values, complete = self._rows[:count], self._values[:count], self._complete[:count]
+    def _samples(self, column: int, count: int) -> IntArray:
+        """Numbers of at most MOST_ROWS of the first `count` trials that a model is made from."""
         if column == SUCCESS:
-            return rows[-MOST_ROWS:], complete[-MOST_ROWS:].astype(np.float64)
-        rows, values = rows[complete], values[complete]
+            return np.arange(count)[-MOST_ROWS:]
+        rows = np.flatnonzero(self._complete[:count])
         if len(rows) > MOST_ROWS:
-            kept = np.sort(np.argsort(moocore.pareto_rank(values, maximise=True), kind="stable")[:MOST_ROWS])
-            rows, values = rows[kept], values[kept]
-        return rows, values[:, column]
+            ranks = moocore.pareto_rank(self._values[rows], maximise=True)
+            rows = rows[np.sort(np.argsort(ranks, kind="stable")[:MOST_ROWS])]
+        return rows
+
+    def _outputs(self, column: int, chosen: IntArray) -> FloatArray:
+        """What a process learns of the trials with these numbers, [n, S]."""
+        if column == SUCCESS:
+            return self._complete[chosen, None].astype(np.float64)
+        if self._shares(column) is None:
+            return self._values[chosen, column, None]
+        return self._answers_of(chosen)
+
+    def _shares(self, column: int) -> FloatArray | None:
+        """What each sample counts in an objective that counts right answers; None for all others."""
+        if self._margins is None or column == SUCCESS:
+            return None
+        shares: FloatArray = self._margins.shares[column]
+        return None if np.isnan(shares).any() else shares
+
+    def _answers_of(self, chosen: IntArray) -> FloatArray:
+        """Margins [n, S] of the trials with these numbers; those told since the last time are asked for."""
+        if self._margins is not None and len(self._answers) < len(self._rows):
+            self._answers += list(self._margins.of(self._rows[len(self._answers) :]))
+        return np.array([self._answers[number] for number in chosen])

@@ -16,7 +16,7 @@ import numpy as np
 from widthwise.space import FloatArray, IntArray, Space
 
 MOST_WEIGHT = 0.995  # tables stay positive, so that their logarithm exists
-MATTERING = 10.0  # decisions that matter, as far as is known before any trial
+MATTERING = 1.0  # decisions that matter, as far as is known before any trial
 PRIOR_SPREAD = {"weight": 1.5, "step": 1.0}
 
 

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Set
-from typing import TYPE_CHECKING
+from collections.abc import Set
 
 import numpy as np
 
 from widthwise.space import IntArray, Space
+from widthwise.strategies.within import Within
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-Inside = Callable[[IntArray], "NDArray[np.bool_]"]
-TRIES = 40  # samples of strangers in search of one that is within bounds
+REPAIRED = 32  # strangers that are changed until they are within bounds, where none is by chance
 MUTATIONS = 0.5  # success rate of the geometric number of further mutations
 
 
@@ -22,7 +18,7 @@ class Pool:
 
     def __init__(self, space: Space, taken: Set[int], size: int) -> None:
         self._space, self._taken, self.size = space, taken, size
-        self.inside: Inside | None = None  # which candidates may be proposed; None: all
+        self.within: Within | None = None  # which candidates may be proposed; None: all
 
     @property
     def is_whole_space(self) -> bool:
@@ -38,7 +34,7 @@ class Pool:
         return self._within(rows[list(first.values())])
 
     def _within(self, rows: IntArray) -> IntArray:
-        return rows if self.inside is None or not len(rows) else rows[self.inside(rows)]
+        return rows if self.within is None or not len(rows) else rows[self.within(rows)]
 
     def start(self, parents: IntArray, rng: np.random.Generator) -> IntArray:
         """All that are left of a small space; else children of the parents [F, D], and random ones."""
@@ -46,15 +42,18 @@ class Pool:
             left = [position for position in range(self._space.size) if position not in self._taken]
             return self._within(self._space.at(left))
         quarter = self.size // 4
-        strangers = self._space.sample(quarter, rng)
-        for _ in range(TRIES):
-            if self.inside is None or self.inside(strangers).any():
-                break
-            strangers = self._space.sample(quarter, rng)
+        strangers = self._strangers(quarter, rng)
         if not len(parents):
             return self.unseen(strangers)
         mutants = self._mutated(parents[rng.integers(len(parents), size=2 * quarter)], rng)
         return self.unseen(np.concatenate([mutants, self._crossed(parents, quarter, rng), strangers]))
+
+    def _strangers(self, count: int, rng: np.random.Generator) -> IntArray:
+        strangers = self._space.sample(count, rng)
+        if self.within is None or self.within(strangers).any():
+            return strangers
+        repaired = (self.within.repaired(stranger, rng) for stranger in strangers[:REPAIRED])
+        return np.array([*strangers, *(row for row in repaired if row is not None)])
 
     def neighbours(self, rows: IntArray, rng: np.random.Generator, most: int) -> IntArray:
         """Up to `most` unseen candidates that differ from one of the rows [K, D] in one decision."""

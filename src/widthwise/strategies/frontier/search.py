@@ -11,9 +11,10 @@ from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 from widthwise.space import FloatArray, IntArray, Space
 from widthwise.strategies.frontier.design import first_candidates
 from widthwise.strategies.frontier.judge import Judge
-from widthwise.strategies.frontier.pool import Inside, Pool
-from widthwise.strategies.protocol import CostFunction
+from widthwise.strategies.frontier.pool import Pool
+from widthwise.strategies.protocol import CostFunction, Margins
 from widthwise.strategies.registry import STRATEGIES
+from widthwise.strategies.within import Within
 
 if TYPE_CHECKING:
     from widthwise.metrics.catalogue import Direction
@@ -27,9 +28,10 @@ class Frontier:
     """Proposes the candidates with the greatest expected gain in hypervolume.
 
     First what each decision does to a candidate of high quality. Then a Gaussian process for each objective
-    that `costs` doesn't know; children of the front, their neighbours and random candidates are judged by it,
-    with exact costs. What is proposed follows from the seed and what was told, so a stored search is taken up
-    by telling its trials. Source of expected hypervolume improvement: Emmerich et al. 2006.
+    that `costs` doesn't know, of which samples are answered rightly where `learn_margins` was called;
+    children of the front, their neighbours and random candidates are judged by it, with exact costs. What is
+    proposed follows from the seed and what was told, so a stored search is taken up by telling its trials.
+    Source of expected hypervolume improvement: Emmerich et al. 2006.
     """
 
     def __init__(
@@ -46,7 +48,7 @@ class Frontier:
         self._tolerance: float = chosen["tolerance"]
         self._space, self._seed = space, seed
         self._taken: set[int] = set()
-        self._pending: dict[int, IntArray] = {}
+        self._pending: set[int] = set()
         self._pool = Pool(space, self._taken, chosen["pool"])
         self._judge = Judge(space, len(objectives), costs)
         rng = np.random.default_rng([seed, 0])
@@ -55,10 +57,14 @@ class Frontier:
         self._hopeless = False
         self._least = 0  # results before the model is trusted to say that nothing is left to gain
 
-    def keep_within(self, inside: Inside) -> None:
-        """Propose only candidates [K, D] that `inside` allows, [K]: those within bounds of cost."""
-        self._pool.inside = inside
+    def keep_within(self, within: Within) -> None:
+        """Propose only candidates within these bounds of cost."""
+        self._pool.within = within
         self._least = len(self._design)
+
+    def learn_margins(self, margins: Margins) -> None:
+        """Learn from each sample of what was evaluated, where an objective counts right answers."""
+        self._judge.learn_margins(margins)
 
     @property
     def finished(self) -> str | None:
@@ -74,7 +80,7 @@ class Frontier:
         positions = self._space.positions(candidates)
         self._taken.update(positions)
         for position in positions:
-            self._pending.pop(position, None)
+            self._pending.discard(position)
         self._judge.learn(candidates, values)
         self._hopeless = False
 
@@ -88,7 +94,7 @@ class Frontier:
                 rows = self._from_model(n)
         positions = self._space.positions(rows)
         self._taken.update(positions)
-        self._pending.update(zip(positions, rows, strict=True))
+        self._pending.update(positions)
         return rows
 
     def replay(self, batches: Iterable[tuple[IntArray, FloatArray]]) -> None:
@@ -97,9 +103,7 @@ class Frontier:
             self.tell(candidates, values)
 
     def _from_design(self, n: int) -> IntArray:
-        left = self._pool.unseen(
-            np.array(self._design, dtype=np.int64).reshape(-1, len(self._space.decisions))
-        )
+        left = self._pool.unseen(self._design)
         self._design = left[n:]
         return left[:n]
 
@@ -110,9 +114,7 @@ class Frontier:
             rows = self._pool.start(self._judge.front, rng)
             self._hopeless = not len(rows) and not self._pending
             return rows[rng.permutation(len(rows))[:n]]
-        pending = np.array(list(self._pending.values()), dtype=np.int64).reshape(
-            -1, len(self._space.decisions)
-        )
+        pending = self._space.at(sorted(self._pending))
         for _ in range(1 if self._pool.is_whole_space else PATIENCE):
             rows, gains = self._judged(rng)
             if float(gains.max(initial=0.0)) >= self._tolerance:

@@ -1,0 +1,99 @@
+"""The data to judge on: a part of the user's data in blocks, the same samples each time where it matters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
+from itertools import count
+from typing import Any
+
+import torch
+
+from widthwise.engine.blocks import Block, joined, read_blocks
+from widthwise.errors import UserError
+
+PRUNING_PARTS = 8
+LEAST_PART = 64  # samples
+SPREAD = 2**31  # from here on blocks of samples from all over are numbered
+
+
+class JudgedData:
+    """What a loader gives, at most `most` samples, in blocks of `size`; kept where it fits `room` bytes."""
+
+    def __init__(
+        self,
+        loader: Callable[[], Any],
+        *,
+        size: int,
+        most: int | None,
+        room: int,
+        classes: int,
+        device: str,
+        names: Sequence[str],
+    ) -> None:
+        self._loader, self.size, self._most, self._room = loader, size, most, room
+        self._classes, self._device, self._names = classes, device, names
+        self._kept: list[Block] | None = None
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether a block's number means the same samples each time."""
+        return self._kept is not None
+
+    @cached_property
+    def total(self) -> int:
+        """Samples in all."""
+        return sum(map(len, self.blocks()))
+
+    def numbered(self, *, parts: bool) -> Iterator[tuple[int, Block]]:
+        """Blocks with numbers that tell them apart, also from parts of them: from 0, and down from -1."""
+        if parts:
+            return zip(count(-1, -1), self._parts())
+        return enumerate(self.blocks())
+
+    def _parts(self) -> Iterator[Block]:
+        """The data in at least PRUNING_PARTS parts, so that a candidate can be stopped early."""
+        size = min(self.size, max(LEAST_PART, -(-self.total // PRUNING_PARTS)))
+        for block in self.blocks():
+            for start in range(0, len(block), size):
+                yield block.part(start, start + size)
+
+    def spread(self, most: int) -> list[tuple[int, Block]]:
+        """Up to `most` samples from all over the data in numbered blocks: all blocks as they are, if few."""
+        if self.total <= most and self._kept is not None:
+            return list(enumerate(self._kept))
+        wanted = torch.linspace(0, self.total - 1, min(most, self.total)).long()
+        found, start = [], 0
+        for block in self.blocks():
+            here = wanted[(wanted >= start) & (wanted < start + len(block))] - start
+            start += len(block)
+            found.append(block.chosen(here))
+        whole = joined(found)
+        parts = range(0, len(whole), self.size)
+        return [(SPREAD + number, whole.part(at, at + self.size)) for number, at in enumerate(parts)]
+
+    def blocks(self) -> Iterator[Block]:
+        """All of it, in order."""
+        if self._kept is not None:
+            yield from self._kept
+            return
+        kept: list[Block] | None = []
+        room = self._room
+        for block in read_blocks(
+            self._loader(), samples=self.size, device=self._device, most=self._most, names=self._names
+        ):
+            room -= block.nbytes
+            kept = [*kept, block] if kept is not None and room >= 0 else None
+            self._check_labels(block)
+            yield block
+        if kept == []:
+            raise UserError("the data has no samples to judge networks on; give the split a share")
+        self._kept = kept
+
+    def _check_labels(self, block: Block) -> None:
+        low, high = int(block.labels.min()), int(block.labels.max())
+        if low < 0 or high >= self._classes:
+            raise UserError(
+                f"label {low if low < 0 else high} is out of range; the network has {self._classes} outputs, "
+                f"so labels run from 0 to {self._classes - 1}"
+            )

@@ -1,0 +1,83 @@
+"""What each sample counts in an objective, and who is told of it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torchmetrics.functional.classification import multiclass_accuracy, multiclass_recall
+
+from widthwise.aim import Aim
+from widthwise.answers import shares_of, teach_answers
+from widthwise.metrics.objective import Objective
+from widthwise.results import Results
+from widthwise.strategies.protocol import Margins
+
+LABELS = np.array([0, 0, 0, 1, 3, 3])
+
+
+class Judge:
+    """Knows margins."""
+
+    def __call__(self, candidates: np.ndarray) -> Results:
+        raise NotImplementedError
+
+    def margins(self, candidates: np.ndarray) -> np.ndarray:
+        return np.ones((len(candidates), len(LABELS)), dtype=np.float32)
+
+    @property
+    def margin_labels(self) -> np.ndarray:
+        return LABELS
+
+
+class Pupil:
+    """Keeps what it is taught."""
+
+    batch, finished, learned = 1, None, None
+
+    def ask(self, n: int) -> np.ndarray:
+        raise NotImplementedError
+
+    tell = ask
+
+    def learn_margins(self, margins: Margins) -> None:
+        self.learned = margins
+
+
+@pytest.mark.parametrize("predicted", [[0, 0, 1, 1, 3, 3], [1, 0, 0, 0, 3, 0], [3, 3, 3, 3, 0, 0]])
+def test_shares_of_right_answers_add_up_to_the_metric(predicted):
+    right = np.array(predicted) == LABELS
+    given = torch.tensor(predicted), torch.tensor(LABELS)
+    assert right @ shares_of("accuracy", LABELS) == pytest.approx(
+        float(multiclass_accuracy(*given, 4, average="micro"))
+    )
+    macro = float(multiclass_recall(*given, 4, average="none")[[0, 1, 3]].mean())
+    assert right @ shares_of("recall", LABELS) == pytest.approx(macro)
+    assert right @ shares_of("accuracy_macro", LABELS) == pytest.approx(macro)
+
+
+def test_objectives_are_told_apart_with_sign_and_scale():
+    objectives = Objective("accuracy", "maximize", 2.0), Objective("loss", "minimize")
+    pupil = Pupil()
+    teach_answers(pupil, Aim(objectives), Judge())
+    assert pupil.learned.shares[0] == pytest.approx(np.full(6, 2 / 6))
+    assert np.isnan(pupil.learned.shares[1]).all()
+    assert pupil.learned.of(np.zeros((2, 3))).shape == (2, 6)
+    upside_down = Pupil()
+    teach_answers(upside_down, Aim((Objective("recall", "minimize"),)), Judge())
+    assert upside_down.learned.shares[0].sum() == pytest.approx(-1)
+
+
+@pytest.mark.parametrize(
+    ("aim", "judge"),
+    [
+        (Aim((Objective("loss", "minimize"), Objective("model_size", "minimize"))), Judge()),
+        (Aim((Objective("accuracy", "maximize"),), summed=True, direction="maximize"), Judge()),
+        (Aim((Objective("accuracy", "maximize"),)), lambda candidates: Results({})),
+    ],
+    ids=["none counts answers", "summed", "no margins"],
+)
+def test_nothing_is_taught_where_it_is_no_use(aim, judge):
+    pupil = Pupil()
+    teach_answers(pupil, aim, judge)
+    assert pupil.learned is None
