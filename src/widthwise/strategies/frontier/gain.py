@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import moocore
 import numpy as np
 from scipy.special import gamma, ndtri
@@ -35,6 +37,7 @@ def spread_normals(count: int, columns: int) -> FloatArray:
     return np.asarray(ndtri((0.5 + np.arange(1, count + 1)[:, None] * steps) % 1))
 
 
+@cache
 def normal_nodes(columns: int) -> tuple[FloatArray, FloatArray]:
     """Points [S, columns] and weights [S], by which a mean over independent standard normals is a sum.
 

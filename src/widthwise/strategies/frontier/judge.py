@@ -39,6 +39,23 @@ class Outlook:
         }
         return Outlook(self.rows[chosen], self.known[chosen], predictions, self.success[chosen])
 
+    def and_those(self, other: Outlook) -> Outlook:
+        """For the candidates of both, in this order; both must come from the same models."""
+        predictions = {
+            column: Prediction(
+                np.concatenate([one.mean, other.predictions[column].mean]),
+                np.concatenate([one.variance, other.predictions[column].variance]),
+                np.concatenate([one.half, other.predictions[column].half], axis=1),
+            )
+            for column, one in self.predictions.items()
+        }
+        return Outlook(
+            np.concatenate([self.rows, other.rows]),
+            np.concatenate([self.known, other.known]),
+            predictions,
+            np.concatenate([self.success, other.success]),
+        )
+
 
 class Judge:
     """Learns from results and gives expected gains."""
@@ -81,26 +98,27 @@ class Judge:
         self._values = np.concatenate([self._values, values])
         self._models = {}
 
-    def gains(self, rows: IntArray) -> FloatArray:
-        """Expected gain [P] in hypervolume of each candidate [P, D], as share of the front's."""
+    def gains(self, outlook: Outlook) -> FloatArray:
+        """Expected gain [P] in hypervolume of each candidate, as share of the front's."""
         front, whole = self._front_values()
-        return np.asarray(self._expected(self._outlook(rows), front) / whole)
+        return np.asarray(self._expected(outlook, front) / whole)
 
-    def pick(self, rows: IntArray, count: int, pending: IntArray, *, least: float) -> list[int]:
-        """Numbers of up to `count` of the candidates [P, D].
+    def pick(self, outlook: Outlook, count: int, pending: IntArray, *, least: float) -> list[int]:
+        """Numbers of up to `count` of the candidates.
 
         Each is the best after those before it, and the pending [Q, D] that were proposed but not told about,
         turned out as expected; none whose gain would then be below `least`, as share of the hypervolume.
         """
-        outlook = self._outlook(np.concatenate([rows, pending]))
+        choosable = len(outlook.rows)
+        if len(pending):
+            outlook = outlook.and_those(self.outlook(pending))
         front, whole = self._front_values()
-        taken = np.zeros(len(outlook.rows), dtype=bool)
-        taken[len(rows) :] = True
-        for number in range(len(rows), len(outlook.rows)):
+        for number in range(choosable, len(outlook.rows)):
             outlook, front = self._as_expected(outlook, front, number)
-        gains = np.where(taken, -1.0, self._expected(outlook, front))
+        gains = self._expected(outlook, front)
+        gains[choosable:] = -1.0
         picked: list[int] = []
-        while len(picked) < min(count, len(rows)):
+        while len(picked) < min(count, choosable):
             if picked:
                 self._refresh(gains, outlook, front)
             if picked and gains.max() < least * whole:
@@ -134,7 +152,8 @@ class Judge:
         reach = np.where(reach > 0, reach, np.maximum(np.abs(worst), 1.0))
         return np.asarray((values - worst) / reach + MARGIN)
 
-    def _outlook(self, rows: IntArray) -> Outlook:
+    def outlook(self, rows: IntArray) -> Outlook:
+        """What is known and expected of candidates [P, D]."""
         known = np.full((len(rows), self._objectives), np.nan)
         if self._costs is not None and len(rows):
             known = np.asarray(self._costs(rows), dtype=np.float64)

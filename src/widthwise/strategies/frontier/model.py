@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
-from scipy.special import ndtr
 
 from widthwise.space import FloatArray, IntArray
 from widthwise.strategies.frontier.process import LEAST_VARIANCE, Process, Reach
@@ -77,7 +77,8 @@ def answer_model(process: Process, shares: FloatArray, values: FloatArray) -> Mo
 
     def expected(standardised: NDArray[Any], variance: FloatArray) -> FloatArray:
         deviation = np.sqrt(variance).astype(np.float32)
-        return np.asarray(ndtr(standardised / deviation[:, None]) @ shares + beyond, dtype=np.float64)
+        chances = torch.special.ndtr(torch.from_numpy(standardised / deviation[:, None])).numpy()
+        return np.asarray(chances @ shares + beyond, dtype=np.float64)
 
     def mean(reach: Reach) -> FloatArray:
         cross = reach.cross.T.astype(np.float32)

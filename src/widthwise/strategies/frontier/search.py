@@ -10,7 +10,7 @@ from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
 from widthwise.space import FloatArray, IntArray, Space
 from widthwise.strategies.frontier.design import first_candidates
-from widthwise.strategies.frontier.judge import Judge
+from widthwise.strategies.frontier.judge import Judge, Outlook
 from widthwise.strategies.frontier.pool import Pool
 from widthwise.strategies.protocol import CostFunction, Margins
 from widthwise.strategies.registry import STRATEGIES
@@ -116,20 +116,22 @@ class Frontier:
             return rows[rng.permutation(len(rows))[:n]]
         pending = self._space.at(sorted(self._pending))
         for _ in range(1 if self._pool.is_whole_space else PATIENCE):
-            rows, gains = self._judged(rng)
+            outlook, gains = self._judged(rng)
             if float(gains.max(initial=0.0)) >= self._tolerance:
-                return rows[self._judge.pick(rows, n, pending, least=self._tolerance)]
+                return outlook.rows[self._judge.pick(outlook, n, pending, least=self._tolerance)]
         self._hopeless = not self._pending
-        return rows[:0] if self._hopeless else rows[:n]
+        return outlook.rows[: 0 if self._hopeless else n]
 
-    def _judged(self, rng: np.random.Generator) -> tuple[IntArray, FloatArray]:
-        """Candidates [P, D] and their gains [P]: a pool, and neighbours of its best."""
-        rows = self._pool.start(self._judge.front, rng)
-        gains = self._judge.gains(rows)
+    def _judged(self, rng: np.random.Generator) -> tuple[Outlook, FloatArray]:
+        """Candidates and their gains [P]: a pool, and neighbours of its best."""
+        outlook = self._judge.outlook(self._pool.start(self._judge.front, rng))
+        gains = self._judge.gains(outlook)
         for _ in range(0 if self._pool.is_whole_space else CLIMBS):
+            rows = outlook.rows
             best = rows[np.argsort(-gains, kind="stable")[:CLIMBERS]]
             both = np.concatenate([rows, self._pool.neighbours(best, rng, self._pool.size // 2)])
             near = self._pool.unseen(both)[len(rows) :]
             if len(near):
-                rows, gains = np.concatenate([rows, near]), np.concatenate([gains, self._judge.gains(near)])
-        return rows, gains
+                added = self._judge.outlook(near)
+                outlook, gains = outlook.and_those(added), np.concatenate([gains, self._judge.gains(added)])
+        return outlook, gains
