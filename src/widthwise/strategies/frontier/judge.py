@@ -68,7 +68,8 @@ class Judge:
         self._parameters: dict[int, tuple[int, FloatArray]] = {}
         self._models: dict[int, Model] = {}
         self._margins: Margins | None = None
-        self._answers: list[FloatArray] = []  # margins [S] of the told candidates, as far as asked for
+        self._answers: dict[int, FloatArray] = {}  # margins [S] by the trial's number, as far as asked for
+        self._unasked: list[IntArray] = []  # numbers of complete trials in the batches that they were told in
 
     def learn_margins(self, margins: Margins) -> None:
         """Model objectives that count right answers by the margins of each sample."""
@@ -94,6 +95,7 @@ class Judge:
 
     def learn(self, rows: IntArray, values: FloatArray) -> None:
         """Take in results [k, M] of candidates [k, D]."""
+        self._unasked.append(len(self._rows) + np.flatnonzero(np.isfinite(values).all(axis=1)))
         self._rows = np.concatenate([self._rows, rows])
         self._values = np.concatenate([self._values, values])
         self._models = {}
@@ -237,7 +239,14 @@ class Judge:
         return None if np.isnan(shares).any() else shares
 
     def _answers_of(self, chosen: IntArray) -> FloatArray:
-        """Margins [n, S] of the trials with these numbers; those told since the last time are asked for."""
-        if self._margins is not None and len(self._answers) < len(self._rows):
-            self._answers += list(self._margins.of(self._rows[len(self._answers) :]))
+        """Margins [n, S] of the complete trials with these numbers.
+
+        They are asked for in the batches that were told, whenever that is: how many candidates are evaluated
+        together may change the last digit, and a search that is taken up has to see the same ones.
+        """
+        for numbers in self._unasked:
+            if self._margins is not None and len(numbers):
+                found = self._margins.of(self._rows[numbers])
+                self._answers.update(zip(numbers.tolist(), found, strict=True))
+        self._unasked = []
         return np.array([self._answers[number] for number in chosen])

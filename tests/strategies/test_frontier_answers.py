@@ -1,0 +1,93 @@
+"""Frontier where it learns from the margins of single samples: what it asks for, and that it can go on."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from widthwise.space import Decision, Space
+from widthwise.strategies import replay
+from widthwise.strategies.frontier import Frontier
+from widthwise.strategies.protocol import Margins
+
+WIDTHS = (2, 3, 4, 6, 8)
+SAMPLES = 60
+
+
+class Answers:
+    """Layers whose bits each sample needs more or less; keeps what margins it was asked for."""
+
+    def __init__(self) -> None:
+        rng = np.random.default_rng(0)
+        self.space = Space(tuple(Decision(f"layer{i}", WIDTHS) for i in range(5)))
+        self.needs = rng.exponential(0.5, (5, SAMPLES))
+        self.ease = rng.gamma(2.0, 0.1, SAMPLES)
+        self.asked: list[list[list[int]]] = []
+
+    def margins(self, candidates: np.ndarray) -> np.ndarray:
+        self.asked.append(candidates.tolist())
+        return self._margins(candidates)
+
+    def _margins(self, candidates: np.ndarray) -> np.ndarray:
+        harm = 4.0 ** (1 - np.array(WIDTHS))[candidates] @ self.needs
+        return np.asarray(self.ease - harm, dtype=np.float32)
+
+    def values(self, candidates: np.ndarray) -> np.ndarray:
+        quality = (self._margins(candidates) > 0).mean(axis=1)
+        return np.stack([quality, -np.array(WIDTHS)[candidates].sum(axis=1)], axis=1)
+
+    def costs(self, candidates: np.ndarray) -> np.ndarray:
+        values = self.values(candidates)
+        values[:, 0] = np.nan
+        return values
+
+    def frontier(self) -> Frontier:
+        made = Frontier(
+            self.space,
+            objectives={"accuracy": "maximize", "model_size": "minimize"},
+            seed=3,
+            options={},
+            costs=self.costs,
+        )
+        shares = np.array([np.full(SAMPLES, 1 / SAMPLES), np.full(SAMPLES, np.nan)])
+        made.learn_margins(Margins(self.margins, shares))
+        return made
+
+
+def told(answers: Answers, made: Frontier, batches: int, *, failing: int | None = None):
+    """The batches that were proposed and told; candidates fail whose first choice is `failing`."""
+    found = []
+    for _ in range(batches):
+        rows = made.ask(4)
+        values = answers.values(rows)
+        values[rows[:, 0] == failing] = np.nan
+        made.tell(rows, values)
+        found.append((rows, values))
+    return found
+
+
+def test_margins_are_asked_only_of_what_was_evaluated_well():
+    answers = Answers()
+    batches = told(answers, answers.frontier(), 12, failing=1)
+    rows, values = (np.concatenate(part) for part in zip(*batches, strict=True))
+    failed = np.isnan(values).any(axis=1)
+    assert failed.any()
+    asked = [row for part in answers.asked for row in part]
+    assert asked  # a network that fails or hangs, or that is out of bounds, isn't run for them
+    assert all(row[0] != 1 for row in asked)
+    assert all(row in rows[~failed].tolist() for row in asked)
+    assert len({tuple(row) for row in asked}) == len(asked)
+
+
+@pytest.mark.parametrize("failing", [None, 1])
+@pytest.mark.parametrize("kept", [2, 9, 12])
+def test_told_again_it_asks_for_the_same_margins_and_proposes_the_same(kept, failing):
+    straight = Answers()
+    batches = told(straight, straight.frontier(), 14, failing=failing)
+    again = Answers()
+    resumed = again.frontier()
+    replay(resumed, batches[:kept])
+    for rows, values in batches[kept:]:
+        assert np.array_equal(resumed.ask(4), rows)
+        resumed.tell(rows, values)
+    assert again.asked == straight.asked  # in the same batches: they change the last digit
