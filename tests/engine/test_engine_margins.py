@@ -126,3 +126,13 @@ def test_candidates_that_fail_have_no_margins(rows):
 def test_scores_that_are_no_numbers_have_no_margins():
     scores = torch.tensor([[[0.0, torch.nan], [1.0, 2.0]]])
     assert margins(scores, torch.tensor([0, 1])).isnan().tolist() == [[True, False]]
+
+
+def test_infinite_scores_have_margins_as_great_ones_do():
+    inf = torch.inf
+    scores = torch.tensor([[[inf, 0.0, 1.0], [inf, inf, 0.0], [-inf, -inf, -inf], [-inf, 2.0, 2.0]]])
+    found = margins(scores, torch.tensor([0, 1, 0, 0]))
+    right = scores.argmax(-1) == torch.tensor([0, 1, 0, 0])
+    assert found.isfinite().all()
+    assert torch.equal(found > 0, right)
+    assert found[0, 0] == 1

@@ -29,9 +29,11 @@ def margins(scores: Tensor, labels: Tensor) -> Tensor:
 
     p are the softmax probabilities. Positive exactly where the answer is right: of equal scores, which coarse
     formats often give, the first class is the answer. The root keeps apart what is unlikely and what is
-    impossible, and is bounded where the logarithm is not.
+    impossible, and is bounded where the logarithm is not. Infinite scores count as the greatest number; NaN
+    stays NaN.
     """
-    roots = scores.float().softmax(-1).sqrt().sqrt()
+    greatest = torch.finfo(torch.float32).max
+    roots = scores.float().clamp(-greatest, greatest).softmax(-1).sqrt().sqrt()
     true = labels[None, :, None].expand(len(scores), -1, 1)
     own = roots.gather(-1, true)[..., 0]
     others = roots.scatter(-1, true, 0.0)
