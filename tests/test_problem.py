@@ -14,6 +14,7 @@ import widthwise as ww
 from widthwise.config import load_config
 from widthwise.errors import UserError
 from widthwise.launch import run_name
+from widthwise.limits import Limits
 from widthwise.pareto import nondominated
 from widthwise.problem import load_problem
 
@@ -89,6 +90,25 @@ def test_every_trial_is_what_its_own_network_gives(tmp_path: Path, trained: torc
         assert ww.evaluate(graph, problem.data, metrics=["accuracy"])["accuracy"] == pytest.approx(
             float(correct)
         )
+
+
+def test_an_optuna_sampler_takes_the_place_of_the_configs_strategy(tmp_path: Path, trained: torch.nn.Module):
+    from optuna.samplers import NSGAIISampler, TPESampler
+
+    config, limits = load_config(LAB), Limits(trials=30)
+    named = load_config(LAB, {"search.strategy.name": "nsga2", "search.strategy.options.population_size": 10})
+
+    def sampler() -> NSGAIISampler:
+        return NSGAIISampler(population_size=10, seed=named.seed)
+
+    study = ww.search(trained, None, config, out=tmp_path / "run", limits=limits, sampler=sampler())
+    assert study.record.settings["strategy"] == "NSGAIISampler"
+    by_name = ww.search(trained, None, named, out=tmp_path / "named", limits=limits)
+    assert np.array_equal(study.trials.arrays().candidates, by_name.trials.arrays().candidates)
+    more = {"out": tmp_path / "run", "limits": Limits(trials=40), "resume": True}
+    assert ww.search(trained, None, config, sampler=sampler(), **more).summary.trials == 40
+    with pytest.raises(UserError, match="strategy"):
+        ww.search(trained, None, config, sampler=TPESampler(seed=0), **more)
 
 
 @pytest.mark.parametrize("strategy", ["brute-force", "random"])

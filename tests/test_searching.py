@@ -234,6 +234,56 @@ def test_too_many_failures_in_a_row_stop_the_search_and_all_is_kept(tmp_path):
     assert again.exit_status == 0
 
 
+@pytest.mark.parametrize("part", ["ask", "tell"])
+def test_a_strategy_that_fails_later_ends_the_search_with_what_it_has(tmp_path, part):
+    class Failing:
+        batch = 10
+
+        def __init__(self):
+            self.inner, self.calls = make_strategy("random"), 0
+
+        @property
+        def finished(self):
+            return self.inner.finished
+
+        def count(self, now):
+            self.calls += now == part
+            if self.calls == 3:
+                raise UserError(f"strategy mine: {part} raised ValueError: no more")
+
+        def ask(self, n):
+            self.count("ask")
+            return self.inner.ask(n)
+
+        def tell(self, candidates, values):
+            self.count("tell")
+            self.inner.tell(candidates, values)
+
+    with start_run(tmp_path / "run", make_record()) as run:
+        study = run_search(Failing(), Evaluator(), run.writer)
+    assert study.finished == f"strategy mine: {part} raised ValueError: no more"
+    assert study.summary.trials == (20 if part == "ask" else 30)
+    assert study.front
+    assert study.exit_status == 1
+    assert load_run(tmp_path / "run").summary.trials == study.summary.trials
+
+
+def test_a_strategy_that_fails_at_once_is_an_error(tmp_path):
+    class Failing:
+        batch, finished = 1, None
+
+        def ask(self, n):
+            raise UserError("strategy mine: ask raised ValueError: never")
+
+        tell = ask
+
+    with (
+        start_run(tmp_path / "run", make_record()) as run,
+        pytest.raises(UserError, match="strategy mine: ask raised ValueError: never"),
+    ):
+        run_search(Failing(), Evaluator(), run.writer)
+
+
 def test_an_unexpected_error_of_a_batch_is_raised_and_what_is_stored_is_kept(tmp_path):
     with pytest.raises(ZeroDivisionError):
         _search(tmp_path / "run", Raises(), batch_size=50)

@@ -23,6 +23,7 @@ from widthwise.ways import Keep, check_possible
 from widthwise.widths.evaluator import WidthEvaluator
 
 if TYPE_CHECKING:
+    from optuna.samplers import BaseSampler
     from torch import nn
 
 RUNS = Path("runs")
@@ -45,6 +46,7 @@ def search(
     memory: int | None = None,
     ray: str | None = None,
     gpus: float | None = None,
+    sampler: BaseSampler | None = None,
     progress: Callable[[Progress], None] | None = None,
     started: Callable[[Run, Problem], None] | None = None,
 ) -> Study:
@@ -60,6 +62,8 @@ def search(
         limits: by default those of the config. memory: bytes that evaluating may take.
         ray: "local" or a cluster's address: candidates are evaluated by Ray's workers, with `gpus` of a GPU
             each. Without it the config's n_jobs says how many processes of this machine do that.
+        sampler: one of Optuna's, made with a seed, in place of the config's strategy. To resume, give a fresh
+            one that was made alike.
         progress, started: told how far it is, and when the run folder is there.
 
     Raises UserError; what was stored before is kept.
@@ -73,6 +77,7 @@ def search(
         data=None if isinstance(data, str) else data,
         memory=memory,
     )
+    problem = replace(problem, sampler=sampler)
     folder = Path(out) if out is not None else RUNS / run_name(loaded)
     if force_new is None:
         force_new = out is None and not resume

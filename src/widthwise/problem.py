@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -32,6 +32,7 @@ from widthwise.widths.noise import SPREAD
 from widthwise.widths.rules import width_space
 
 if TYPE_CHECKING:
+    from optuna.samplers import BaseSampler
     from torch import nn
 
     from widthwise.spaces.width import WidthSpace
@@ -39,7 +40,8 @@ if TYPE_CHECKING:
 ALWAYS = ("accuracy", "loss", "average_bitwidth", "memory_density", "model_size")
 ALWAYS_OF_WIDTHS = ("accuracy", "loss", "parameters", "macs")
 BATCH_FLOPS = 2e11  # what evaluating one batch may take before it is stored: a few seconds
-PRUNING_BATCH = 64
+PRUNING_BATCH = 64  # candidates, or this part of the space, where they are pruned by the batches before
+PRUNING_PART = 32
 TRAINED_EACH = 4  # candidates that each of several workers trains in a batch
 WEIGHTS = "weights.safetensors"  # in a run folder: the network that was searched, as it was
 
@@ -57,6 +59,18 @@ class Problem:
     metrics: tuple[str, ...]
     aim: Aim
     memory: int | None = None  # bytes that evaluating may take
+    sampler: BaseSampler | None = None  # of Optuna, in place of the config's strategy
+
+    @property
+    def strategy_name(self) -> str:
+        """What proposes the candidates."""
+        if self.sampler is not None:
+            return type(self.sampler).__name__
+        return self.config.search.strategy.name
+
+    @property
+    def _strategy_options(self) -> dict[str, Any]:
+        return {} if self.sampler is not None else dict(self.config.search.strategy.options)
 
     @property
     def trains(self) -> bool:
@@ -82,12 +96,12 @@ class Problem:
     def batch_size_with(self, *, prune: bool = False, workers: int = 0, natural: int = 1) -> int:
         """Candidates of a batch, for so many workers, and a strategy whose natural batch is so great.
 
-        Candidates are pruned by the front of the batches before, so these are small. Workers wait for the
+        Candidates are pruned by the front of the batches before, so these are short. Workers wait for the
         last of them at the end of each batch, so each gets several candidates where that changes no proposal.
         """
         usual = self.batch_size
         if prune:
-            return min(usual or PRUNING_BATCH, PRUNING_BATCH)
+            return min(usual or natural, max(PRUNING_BATCH, self.space.size // PRUNING_PART))
         if not workers:
             return usual if usual is not None else min(natural, self._affordable)
         each = TRAINED_EACH if self.trains and self._is_enumerated else 1
@@ -103,17 +117,16 @@ class Problem:
 
     @property
     def _is_enumerated(self) -> bool:
-        return self.config.search.strategy.name in ("brute-force", "grid")
+        return self.strategy_name in ("brute-force", "grid")
 
     def strategy(self) -> Strategy:
-        """The strategy of the config, fresh."""
-        chosen = self.config.search.strategy
+        """The strategy of the config, fresh; or the sampler as it is."""
         made = strategy(
-            chosen.name,
+            self.strategy_name if self.sampler is None else self.sampler,
             self.space,
             objectives=self.aim.directions,
             seed=self.config.seed,
-            options=dict(chosen.options),
+            options=self._strategy_options,
             costs=self.costs,
         )
         teach_answers(made, self.aim, self.evaluator)
@@ -149,9 +162,9 @@ class Problem:
             space=self.space,
             aim=self.aim,
             metrics=self.stored_metrics,
-            strategy=search.strategy.name,
+            strategy=self.strategy_name,
             seed=config.seed,
-            options=dict(search.strategy.options),
+            options=self._strategy_options,
             weights=hash_weights(self.graph.model),
             data=hash_batches(loader()),
             evaluation=asdict(search.evaluation),
@@ -164,7 +177,7 @@ class Problem:
             "float": self.float_metrics(),
             "data": str(getattr(self.data, "note", "")),
             "model": config.model or type(self.graph.model).__name__,
-            "strategy": search.strategy.name,
+            "strategy": self.strategy_name,
             "untrained": is_untrained(config, self.network),
             "repeats": self.evaluator.repeats if isinstance(self.evaluator, WidthEvaluator) else 1,
         }

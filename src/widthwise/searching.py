@@ -9,9 +9,8 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 
@@ -22,6 +21,7 @@ from widthwise.evaluating import evaluate
 from widthwise.front_rows import FrontRows, constraints_of
 from widthwise.limits import Limits, Progress
 from widthwise.pareto import BoolArray
+from widthwise.pruning import pruning
 from widthwise.results import Evaluate, Prunes, Results
 from widthwise.resuming import resume
 from widthwise.signals import Interrupted, StopSignals, stop_signals
@@ -72,13 +72,14 @@ def run_search(
     `widthwise.engine.Evaluator`); the front is the same, the strategy is told NaN for them.
     progress is called up to ten times a second; saved, with the study so far, every few seconds and at the
     end, whatever the end is.
-    Raises UserError where nothing more can be stored, and whatever the evaluator raises for a batch of
-    several; everything stored before is kept.
+    Raises UserError where nothing more can be stored or the strategy fails at once (later that ends the
+    search), and whatever the evaluator raises for a batch of several; what was stored is kept.
     """
     check_possible(strategy, evaluator, keep=keep, prune=prune)
     search = _Search(strategy, evaluator, writer, limits or Limits(), keep)
     if prune:
-        search.judge = search.pruning()
+        assert isinstance(evaluator, Prunes)  # check_possible saw to it
+        search.judge = pruning(evaluator, search.aim, search.front)
     search.batch = search.limits.batch(batch_size, strategy.batch)
     with stop_signals() as signals:
         try:
@@ -115,8 +116,8 @@ class _Search:
             if name not in self.record.metrics:
                 raise unknown("metric", name, self.record.metrics, where="objectives and constraints")
         self.enumerates = isinstance(strategy, Enumeration)
-        self.front = FrontRows(self.record)
-        self.tally = Tally()
+        self.front, self.tally = FrontRows(self.record), Tally()
+        self.failed = False  # the strategy
         self.began = time.monotonic()
         self.before = 0.0  # seconds of earlier sessions
         self.resumed_at = 0  # trials of earlier sessions
@@ -172,7 +173,10 @@ class _Search:
         """One batch; returns why there is none."""
         wanted = self.wanted()
         with signals.interruptible():
-            candidates = self.ask(wanted)
+            try:
+                candidates = self.ask(wanted)
+            except UserError as error:
+                return self.fail(error)
             if not len(candidates):
                 return self.strategy.finished or "the strategy proposes nothing more"
             inside = self.bounds.inside(candidates)
@@ -186,9 +190,19 @@ class _Search:
             seconds = time.monotonic() - began
         values = np.full((len(candidates), len(self.aim.directions)), np.nan)
         values[inside] = self.keep_batch(candidates, inside, results, seconds)
-        with signals.interruptible():
-            self.strategy.tell(candidates, values)
+        try:
+            with signals.interruptible():
+                self.strategy.tell(candidates, values)
+        except UserError as error:
+            return self.fail(error)
         return None
+
+    def fail(self, error: UserError) -> str:
+        """Why the search ends with what it has; raises the strategy's error where it has nothing."""
+        if not self.tally.summary.trials:
+            raise error
+        self.failed = True
+        return str(error)
 
     def wanted(self) -> int:
         """Candidates to ask for: a batch, but no more than trials are left and than the time left allows."""
@@ -218,20 +232,6 @@ class _Search:
             objectives=self.aim.names,
             trial_timeout=self.limits.trial_timeout,
         )
-
-    def pruning(self) -> Evaluate:
-        """The evaluator with early stops."""
-        assert isinstance(self.evaluator, Prunes)
-        return partial(self.evaluator.evaluate, hopeless=self.hopeless)
-
-    def hopeless(self, costs: Mapping[str, FloatArray], best: Mapping[str, FloatArray]) -> BoolArray:
-        """Which of K candidates the front dominates even if all that is left of the data goes their way."""
-        known = {**costs, **best}
-        hopes = self.aim.values({name: known[name] for name in self.aim.names})
-        dominated = np.zeros(len(hopes), dtype=bool)
-        for point in self.front.values:
-            dominated |= (point >= hopes).all(axis=1) & (point > hopes).any(axis=1)
-        return dominated
 
     def keep_batch(
         self, candidates: IntArray, inside: BoolArray, results: Results, seconds: float
@@ -280,7 +280,7 @@ class _Search:
             summary=replace(self.tally.summary, seconds=self.seconds),
             finished=reason,
             interrupted=interrupted,
-            failing=allowed is not None and self.tally.longest > allowed,
+            failing=self.failed or (allowed is not None and self.tally.longest > allowed),
         )
 
     def progress(self) -> Progress:

@@ -31,7 +31,7 @@ class Study:
     source: the store's path or URL. front: the trials that no other dominates, by number.
     finished: why the search ended, None where it may go on (interrupted, or killed).
     interrupted: the signal that stopped it in this session.
-    failing: whether it stopped because too many trials failed in a row.
+    failing: whether it stopped because too many trials failed in a row, or because its strategy did.
     """
 
     record: StudyRecord
@@ -76,7 +76,7 @@ class Study:
 
     @property
     def exit_status(self) -> int:
-        """For the shell: 0, 1 where trials kept failing, 130 after Ctrl-C, 143 after SIGTERM."""
+        """For the shell: 0, 1 where trials or the strategy failed, 130 after Ctrl-C, 143 after SIGTERM."""
         if self.interrupted is not None:
             return 128 + self.interrupted
         return 1 if self.failing else 0

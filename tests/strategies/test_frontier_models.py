@@ -9,7 +9,7 @@ from scipy.stats import multivariate_normal, norm
 
 from widthwise.space import Decision, Space
 from widthwise.strategies.frontier.kernel import Kernel
-from widthwise.strategies.frontier.model import AT_ONCE, DOUBT, answer_model, value_model
+from widthwise.strategies.frontier.model import AT_ONCE, answer_model, value_model
 from widthwise.strategies.frontier.process import Process, _misfit, fit, prior
 
 WIDTHS = (2, 3, 4, 6, 8)
@@ -146,7 +146,9 @@ def test_answers_predict_an_objective_better_than_its_values_do(weighted):
         shares = rng.dirichlet(np.ones(200)) if weighted else np.full(200, 1 / 200)
         truth = (margins > 0) @ shares
         told = rng.permutation(space.size)[:30]
-        by_answers = answer_model(process_of(every[told], margins[told], space), shares, truth[told])
+        by_answers = answer_model(
+            process_of(every[told], margins[told], space), shares, truth[told], doubt=1.0
+        )
         by_values = value_model(process_of(every[told], truth[told, None], space))
         for name, model in (("answers", by_answers), ("values", by_values)):
             off[name].append(float(np.sqrt(np.mean((model.predict(every).mean - truth) ** 2))))
@@ -159,7 +161,7 @@ def test_expected_is_the_sum_of_chances():
     shares = rng.dirichlet(np.ones(60))
     truth = (margins > 0) @ shares + 0.125  # judged on other samples too
     process = process_of(every[told], margins[told], space)
-    found = answer_model(process, shares, truth[told]).predict(every)
+    found = answer_model(process, shares, truth[told], doubt=0.25).predict(every)
     reach = process.reach(every)
     each = process.centre + reach.cross.T @ process.weights  # [P, S]
     chances = norm.sf(0, loc=each, scale=process.sizes * np.sqrt(reach.variance)[:, None])
@@ -167,5 +169,5 @@ def test_expected_is_the_sum_of_chances():
     assert found.mean == pytest.approx(chances @ shares + 0.125, abs=1e-4)
     outputs, variance = process.left_out
     left_out = norm.sf(0, loc=outputs, scale=process.sizes * np.sqrt(variance)[:, None]) @ shares + 0.125
-    square = DOUBT * np.mean((truth[told] - left_out) ** 2 / variance)
+    square = 0.25 * np.mean((truth[told] - left_out) ** 2 / variance)
     assert found.variance == pytest.approx(square * reach.variance, rel=1e-4)

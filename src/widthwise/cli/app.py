@@ -39,8 +39,9 @@ def make_app() -> typer.Typer:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command that the arguments name; the exit status.
 
-    0: done. 1: done, but trials kept failing, or cancelled. 2: something that the user can mend, said on one
-    line of stderr. 130, 143: stopped by Ctrl-C or SIGTERM. Anything unexpected is raised, with its traceback.
+    0: done. 1: done, but trials or the strategy failed, or cancelled. 2: something that the user can mend,
+    said on one line of stderr. 130, 143: stopped by Ctrl-C or SIGTERM. Anything unexpected is raised, with
+    its traceback.
     """
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):

@@ -19,6 +19,7 @@ REFRESHED = 64  # candidates whose gains are computed anew at once
 MOST_ROWS = 500  # that a model is made from
 GROWTH = 1.06  # the parameters are fitted anew when so many times more was told
 SUCCESS = -1  # in place of the number of an objective: 1 where a candidate did not fail, else 0
+DOUBTS = (0.1, 1.0)  # of what is not known, how much counts in choosing, and then before nothing is chosen
 MARGIN = 1e-3  # the reference lies so far below the worst, as share of the range
 
 
@@ -68,12 +69,27 @@ class Judge:
         self._parameters: dict[int, tuple[int, FloatArray]] = {}
         self._models: dict[int, Model] = {}
         self._margins: Margins | None = None
+        self._doubt = DOUBTS[-1]
         self._answers: dict[int, FloatArray] = {}  # margins [S] by the trial's number, as far as asked for
         self._unasked: list[IntArray] = []  # numbers of complete trials in the batches that they were told in
 
     def learn_margins(self, margins: Margins) -> None:
         """Model objectives that count right answers by the margins of each sample."""
         self._margins = margins
+
+    @property
+    def doubts(self) -> tuple[float, ...]:
+        """How sure to be of models of answers, one after the other as long as no gain is expected.
+
+        With little doubt, what is merely unknown is not tried: the first candidates differ much, so errors
+        with one of them left out are far greater than those that follow. But the search would end early.
+        """
+        return DOUBTS if self._margins is not None else DOUBTS[-1:]
+
+    def set_doubt(self, doubt: float) -> None:
+        """From here on, one of `doubts`."""
+        if doubt != self._doubt:
+            self._doubt, self._models = doubt, {}
 
     @property
     def _complete(self) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
@@ -196,7 +212,9 @@ class Judge:
             if shares is None:
                 self._models[column] = value_model(process)
             else:
-                self._models[column] = answer_model(process, shares, self._values[chosen, column])
+                self._models[column] = answer_model(
+                    process, shares, self._values[chosen, column], doubt=self._doubt
+                )
         return self._models[column]
 
     def _fitted(self, column: int) -> FloatArray:

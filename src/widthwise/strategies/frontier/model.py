@@ -14,7 +14,6 @@ from widthwise.space import FloatArray, IntArray
 from widthwise.strategies.frontier.process import LEAST_VARIANCE, Process, Reach
 
 AT_ONCE = 512  # candidates whose samples are looked at together
-DOUBT = 0.1  # of the squared error with a candidate left out, how much counts as doubt: see `answer_model`
 
 
 @dataclass(frozen=True)
@@ -59,15 +58,14 @@ def value_model(process: Process) -> Model:
     return Model(process, size, mean)
 
 
-def answer_model(process: Process, shares: FloatArray, values: FloatArray) -> Model:
+def answer_model(process: Process, shares: FloatArray, values: FloatArray, *, doubt: float) -> Model:
     """For a process whose outputs are margins [n, S], > 0 where a sample is answered rightly.
 
     The objective is the sum of the `shares` [S] of the samples that are, and what it differed from that in
     the mean of the told `values` [n]. Expected is the sum over each sample's chance to be answered rightly:
     a composite function (Astudillo & Frazier 2019) whose inner outputs, unlike its value, change smoothly
-    with the choices. Its doubt grows with the process's, scaled by the errors with each told candidate left
-    out. Those are the first ones, far from all others, so a part of it is enough: with all, too much was
-    tried that is merely unknown; with little, the search ended early.
+    with the choices. What is not known of it is the process's variance, scaled by the errors with each told
+    candidate left out, of whose squares `doubt` is the part that counts.
     """
     sizes = process.sizes
     weights = (process.weights / sizes).astype(np.float32)
@@ -90,5 +88,5 @@ def answer_model(process: Process, shares: FloatArray, values: FloatArray) -> Mo
 
     outputs, variance = process.left_out
     errors = values - expected(outputs / sizes, variance)
-    square = DOUBT * float((errors**2 / variance).mean())
+    square = doubt * float((errors**2 / variance).mean())
     return Model(process, float(np.sqrt(max(square, 1e-12))), mean)

@@ -115,7 +115,9 @@ class Frontier:
             self._hopeless = not len(rows) and not self._pending
             return rows[rng.permutation(len(rows))[:n]]
         pending = self._space.at(sorted(self._pending))
-        for _ in range(1 if self._pool.is_whole_space else PATIENCE):
+        pools = 1 if self._pool.is_whole_space else PATIENCE
+        for doubt in np.repeat(self._judge.doubts, pools):
+            self._judge.set_doubt(doubt)
             outlook, gains = self._judged(rng)
             if float(gains.max(initial=0.0)) >= self._tolerance:
                 return outlook.rows[self._judge.pick(outlook, n, pending, least=self._tolerance)]

@@ -1,0 +1,28 @@
+"""Which candidates can be stopped early, because the front is better whatever the rest of the data says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+
+import numpy as np
+
+from widthwise.aim import Aim
+from widthwise.front_rows import FrontRows
+from widthwise.pareto import BoolArray
+from widthwise.results import Evaluate, Prunes
+from widthwise.space import FloatArray
+
+
+def pruning(evaluator: Prunes, aim: Aim, front: FrontRows) -> Evaluate:
+    """The evaluator with early stops, by the front as it is at each call."""
+
+    def hopeless(costs: Mapping[str, FloatArray], best: Mapping[str, FloatArray]) -> BoolArray:
+        known = {**costs, **best}
+        hopes = aim.values({name: known[name] for name in aim.names})
+        dominated = np.zeros(len(hopes), dtype=bool)
+        for point in front.values:
+            dominated |= (point >= hopes).all(axis=1) & (point > hopes).any(axis=1)
+        return dominated
+
+    return partial(evaluator.evaluate, hopeless=hopeless)
