@@ -266,6 +266,12 @@ WRONG = {
         "search.strategy.options",
         ["start"],
     ),
+    "an option of the strategy in its setup": (
+        "[search.strategy.setup]",
+        "[search.strategy.setup]\npopulation_size = 5",
+        "search.strategy.setup.population_size",
+        ["an option of nsga2", "[search.strategy.options]"],
+    ),
     "a table that is none": (
         "[search.strategy.hw_runner.average_bitwidth]\ncompare_to = 32",
         "[search.strategy.hw_runner]\naverage_bitwidth = 32",

@@ -50,6 +50,7 @@ def read_strategy(table: Table) -> StrategyTable:
     setup = table.table("setup")
     strategy = _strategy(table, setup)
     limits = _limits(setup)
+    _check_no_options(setup, strategy.name)
     setup.close(lab=LAB_SETUP)
     objectives = _objectives(table.table("metrics"), limits)
     evaluation = _evaluation(table)
@@ -77,6 +78,13 @@ def _strategy(table: Table, setup: Table) -> StrategySettings:
     given = {key: value for key, value in options.values.items() if value is not None}
     checked: dict[str, Any] = source.checked(given, where=options.where())
     return StrategySettings(source.name, tuple(checked.items()))
+
+
+def _check_no_options(setup: Table, name: str) -> None:
+    """Raises UserError where an option of the strategy stands in its setup, where it would change nothing."""
+    for key in setup:
+        if key not in setup.known and key in (strategy_source(name).options or {}):
+            setup.fail(key, f"is an option of {name}; write it in [search.strategy.options]")
 
 
 def _limits(setup: Table) -> Limits:
