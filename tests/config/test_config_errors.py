@@ -267,8 +267,8 @@ WRONG = {
         ["start"],
     ),
     "an option of the strategy in its setup": (
-        "[search.strategy.setup]",
-        "[search.strategy.setup]\npopulation_size = 5",
+        'sampler = "brute-force"',
+        'sampler = "nsgaii"\npopulation_size = 5',
         "search.strategy.setup.population_size",
         ["an option of nsga2", "[search.strategy.options]"],
     ),
