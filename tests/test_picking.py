@@ -48,6 +48,8 @@ def test_a_rule_picks_its_row(rule, row):
     [
         ("nee", "can't read 'nee'; allowed: \"knee\""),
         ("best", "can't read 'best'"),
+        ("best accuracy with", "'best accuracy with' lacks a bound after with"),
+        ("knee with ", "'knee with ' lacks a bound after with"),
         ("best acuracy", "did you mean accuracy"),
         ("best accuracy with model_sise <= 3", "did you mean model_size"),
         ("best accuracy with small", "can't read 'small'"),

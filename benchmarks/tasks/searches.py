@@ -39,8 +39,7 @@ class Search:
 
     def costs(self, candidates: IntArray) -> FloatArray:
         """The same without evaluating: NaN where that would be needed."""
-        unknown = {name: np.full(len(candidates), np.nan) for name in self.objectives}
-        return self.aim.values({**unknown, **self.evaluator.costs(candidates)})
+        return self.aim.known(self.evaluator.costs(candidates), len(candidates))
 
     def truth(self) -> FloatArray:
         """The objectives of the whole space in its order."""

@@ -40,6 +40,10 @@ class Aim:
         """[K, objectives] to be maximised, from metrics [K] each; see `objective_values`."""
         return objective_values(metrics, self.objectives, summed=self.summed, direction=self.direction)
 
+    def known(self, metrics: Mapping[str, FloatArray], count: int) -> FloatArray:
+        """As `values` of `count` candidates, from some of the metrics alone: NaN where others are needed."""
+        return self.values({**{name: np.full(count, np.nan) for name in self.names}, **metrics})
+
     def best(self, values: FloatArray) -> dict[str, float]:
         """The best of each objective among values [K, objectives], in its own direction and scaled."""
         if not len(values):

@@ -15,7 +15,7 @@ from widthwise.strategies.protocol import KeepsWithin
 from widthwise.strategies.within import Within
 
 CUT_AT_MOST = 10_000  # candidates out of bounds in a row, after which a strategy that learns gives up
-STARTS = 8
+OFFERED = 8  # candidates within bounds, to a strategy that finds none
 
 
 def within_bounds(space: Space, constraints: Sequence[Constraint], evaluator: object) -> Within | None:
@@ -64,5 +64,5 @@ class Bounds:
         """A few candidates within bounds, [k, D], for a strategy that finds none by itself."""
         if self.within is None:
             return np.empty((0, 0), dtype=np.int64)
-        closest = self.within.closest(STARTS)
+        closest = self.within.closest(OFFERED)
         return closest[self.within(closest)]

@@ -116,6 +116,8 @@ def _read(
 ) -> tuple[str | None, list[Constraint]]:
     """(the metric to be best in, None for the knee; the bounds)."""
     text = rule.strip()
+    if text.lower().endswith(" with"):
+        raise UserError(f"{where}: {rule!r} lacks a bound after with; allowed: {FORMS}")
     match = _KNEE.fullmatch(text) or _BEST.fullmatch(text)
     if match is None:
         raise UserError(f"{where}: can't read {rule!r}; allowed: {FORMS}")

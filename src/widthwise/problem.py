@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 
 from widthwise.aim import Aim
@@ -138,8 +137,7 @@ class Problem:
 
     def costs(self, candidates: IntArray) -> FloatArray:
         """What is known of candidates [K, D] without evaluating: values to be maximised, NaN elsewhere."""
-        unknown = {name: np.full(len(candidates), np.nan) for name in self.aim.names}
-        return self.aim.values({**unknown, **self.evaluator.costs(candidates)})
+        return self.aim.known(self.evaluator.costs(candidates), len(candidates))
 
     def float_metrics(self) -> dict[str, float]:
         """The metrics of the network as it is, to compare with."""

@@ -141,7 +141,7 @@ def test_init_writes_a_config_that_searches(model: str, run: Run, place: Path) -
 def test_init_names_every_strategy_once_and_counts_the_layers(run: Run, place: Path) -> None:
     assert "Wrote jsc-tiny.toml: 1 layer (seq_blocks_2)" in run("init", "jsc-tiny").out
     (line,) = (text for text in (place / "jsc-tiny.toml").read_text().splitlines() if "# or brute-" in text)
-    named = line.replace('name = "tpe"', "tpe,").replace("# or", "").replace(" ", "").split(",")
+    named = line.replace('name = "frontier"', "frontier,").replace("# or", "").replace(" ", "").split(",")
     assert sorted(named) == sorted(STRATEGIES)
 
 

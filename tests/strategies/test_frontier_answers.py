@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import moocore
 import numpy as np
 import pytest
 
@@ -77,6 +78,26 @@ def test_margins_are_asked_only_of_what_was_evaluated_well():
     assert all(row[0] != 1 for row in asked)
     assert all(row in rows[~failed].tolist() for row in asked)
     assert len({tuple(row) for row in asked}) == len(asked)
+
+
+@pytest.mark.parametrize("known", ["some", "none"])
+def test_answers_that_cannot_be_had_are_done_without(known):
+    class Silent(Answers):
+        def margins(self, candidates):
+            found = super().margins(candidates)
+            found[(candidates.sum(axis=1) % 3 == 0) | (known == "none")] = np.nan
+            return found
+
+    answers = Silent()
+    made = answers.frontier()
+    batches = told(answers, made, 12)
+    assert made.finished is None
+    values = np.concatenate([values for _, values in batches])
+    assert len(values) > 40
+    other = answers.values(answers.space.sample(400, np.random.default_rng(0)))
+    worst = np.minimum(values.min(axis=0), other.min(axis=0))
+    volumes = [moocore.hypervolume(some, ref=worst, maximise=True) for some in (values, other)]
+    assert volumes[0] > volumes[1]
 
 
 @pytest.mark.parametrize("failing", [None, 1])

@@ -76,9 +76,8 @@ class Task:
 
     def costs(self, candidates: IntArray) -> FloatArray:
         """Values [K, objectives] of candidates [K, D] known without evaluating, to be maximised, or NaN."""
-        unknown = {name: np.full(len(candidates), np.nan) for name in self.aim.names}
         known = self.evaluator.costs(candidates) if isinstance(self.evaluator, HasCosts) else {}
-        return self.aim.values({**unknown, **known})
+        return self.aim.known(known, len(candidates))
 
     def inside(self, candidates: IntArray) -> BoolArray:
         """Which candidates [K, D] break no bound by their costs alone, [K]: no other is ever evaluated."""

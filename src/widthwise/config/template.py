@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from importlib.resources import files
 
-from widthwise.config.toml import dotted, dumps
+from widthwise.config.toml import dotted, dumps, shown
 from widthwise.errors import unknown
 from widthwise.strategies.registry import STRATEGIES
 
@@ -41,6 +41,8 @@ TAIL = """
 [search.strategy]
 name = "{strategy}"      # or {others}
 
+# [search.strategy.options]{options}
+
 # [search.strategy.setup]
 # sum_scaled_metrics = true    # one objective, the sum of scale * metric, instead of a front ...
 # direction = "maximize"       # ... to be made great or small; what should be small needs a negative scale
@@ -63,7 +65,7 @@ def default_config_text(
     dataset: str | None,
     layers: Iterable[tuple[str, str, Sequence[str]]] = (),
     *,
-    strategy: str = "tpe",
+    strategy: str = "frontier",
     trials: int = 100,
 ) -> str:
     """A commented config in TOML that `load_config` reads.
@@ -77,7 +79,11 @@ def default_config_text(
     head = HEAD.format(names=dumps(names) if names else "", by=by)
     body = rules or [_rule("linear", "", tuple(WIDTHS))]
     others = ", ".join(name for name in STRATEGIES if name != strategy)
-    return head + "".join(body) + TAIL.format(strategy=strategy, others=others, trials=trials)
+    return (
+        head
+        + "".join(body)
+        + TAIL.format(strategy=strategy, others=others, trials=trials, options=_options(strategy))
+    )
 
 
 def example_names() -> list[str]:
@@ -101,3 +107,13 @@ def _rule(name: str, kind: str, tensors: Sequence[str]) -> str:
     for tensor in tensors:
         lines += [f"{tensor}_width = {WIDTHS[tensor]}", f'{tensor}_frac_width = ["NA"]']
     return "\n".join(lines) + "\n"
+
+
+def _options(strategy: str) -> str:
+    """A commented line for each option of a strategy, with its default and meaning."""
+    options = STRATEGIES[strategy].options or {}
+    return "".join(
+        f"\n# {name} = {shown(option.default)}    # {option.meaning}"
+        for name, option in options.items()
+        if option.default is not None
+    )

@@ -7,19 +7,13 @@ from dataclasses import dataclass
 import moocore
 import numpy as np
 
-from widthwise.space import FloatArray, IntArray, Space
+from widthwise.space import FloatArray, IntArray
 from widthwise.strategies.frontier.gain import improvement, nondominated, normal_nodes
-from widthwise.strategies.frontier.kernel import Kernel
-from widthwise.strategies.frontier.model import Model, Prediction, answer_model, value_model
-from widthwise.strategies.frontier.process import Process, fit, prior
-from widthwise.strategies.protocol import CostFunction, Margins
+from widthwise.strategies.frontier.model import Prediction
+from widthwise.strategies.frontier.models import SUCCESS, Models
+from widthwise.strategies.protocol import CostFunction
 
-ITERATIONS = 30
 REFRESHED = 64  # candidates whose gains are computed anew at once
-MOST_ROWS = 500  # that a model is made from
-GROWTH = 1.06  # the parameters are fitted anew when so many times more was told
-SUCCESS = -1  # in place of the number of an objective: 1 where a candidate did not fail, else 0
-DOUBTS = (0.1, 1.0)  # of what is not known, how much counts in choosing, and then before nothing is chosen
 MARGIN = 1e-3  # the reference lies so far below the worst, as share of the range
 
 
@@ -59,62 +53,10 @@ class Outlook:
 
 
 class Judge:
-    """Learns from results and gives expected gains."""
+    """Gives expected gains by what models hold possible."""
 
-    def __init__(self, space: Space, objectives: int, costs: CostFunction | None) -> None:
-        self._kernel = Kernel(space)
-        self._objectives, self._costs = objectives, costs
-        self._rows = np.empty((0, len(space.decisions)), dtype=np.int64)
-        self._values = np.empty((0, objectives))
-        self._parameters: dict[int, tuple[int, FloatArray]] = {}
-        self._models: dict[int, Model] = {}
-        self._margins: Margins | None = None
-        self._doubt = DOUBTS[-1]
-        self._answers: dict[int, FloatArray] = {}  # margins [S] by the trial's number, as far as asked for
-        self._unasked: list[IntArray] = []  # numbers of complete trials in the batches that they were told in
-
-    def learn_margins(self, margins: Margins) -> None:
-        """Model objectives that count right answers by the margins of each sample."""
-        self._margins = margins
-
-    @property
-    def doubts(self) -> tuple[float, ...]:
-        """How sure to be of models of answers, one after the other as long as no gain is expected.
-
-        With little doubt, what is merely unknown is not tried: the first candidates differ much, so errors
-        with one of them left out are far greater than those that follow. But the search would end early.
-        """
-        return DOUBTS if self._margins is not None else DOUBTS[-1:]
-
-    def set_doubt(self, doubt: float) -> None:
-        """From here on, one of `doubts`."""
-        if doubt != self._doubt:
-            self._doubt, self._models = doubt, {}
-
-    @property
-    def _complete(self) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-        return np.asarray(np.isfinite(self._values).all(axis=1))
-
-    @property
-    def has_results(self) -> bool:
-        """Whether anything but failures was told."""
-        return bool(self._complete.any())
-
-    @property
-    def front(self) -> IntArray:
-        """The told candidates [F, D] that none dominates."""
-        rows, values = self._rows[self._complete], self._values[self._complete]
-        if not len(rows):
-            return rows
-        found: IntArray = rows[moocore.is_nondominated(values, maximise=True)]
-        return found
-
-    def learn(self, rows: IntArray, values: FloatArray) -> None:
-        """Take in results [k, M] of candidates [k, D]."""
-        self._unasked.append(len(self._rows) + np.flatnonzero(np.isfinite(values).all(axis=1)))
-        self._rows = np.concatenate([self._rows, rows])
-        self._values = np.concatenate([self._values, values])
-        self._models = {}
+    def __init__(self, models: Models, objectives: int, costs: CostFunction | None) -> None:
+        self._models, self._objectives, self._costs = models, objectives, costs
 
     def gains(self, outlook: Outlook) -> FloatArray:
         """Expected gain [P] in hypervolume of each candidate, as share of the front's."""
@@ -160,12 +102,12 @@ class Judge:
 
     def _front_values(self) -> tuple[FloatArray, float]:
         """The front [F, M] as _scaled, and its hypervolume."""
-        front = nondominated(self._scaled(self._values[self._complete]))
+        front = nondominated(self._scaled(self._models.values))
         whole = moocore.hypervolume(front, ref=np.zeros(self._objectives), maximise=True)
         return front, max(float(whole), 1e-12)
 
     def _scaled(self, values: FloatArray) -> FloatArray:
-        told = self._values[self._complete]
+        told = self._models.values
         worst, reach = told.min(axis=0), np.ptp(told, axis=0)
         reach = np.where(reach > 0, reach, np.maximum(np.abs(worst), 1.0))
         return np.asarray((values - worst) / reach + MARGIN)
@@ -176,13 +118,13 @@ class Judge:
         if self._costs is not None and len(rows):
             known = np.asarray(self._costs(rows), dtype=np.float64)
         modelled = np.flatnonzero(~np.isfinite(known).all(axis=0))
-        predictions = {int(column): self._model(int(column)).predict(rows) for column in modelled}
+        predictions = {int(column): self._models.of(int(column)).predict(rows) for column in modelled}
         return Outlook(rows, known, predictions, self._success(rows))
 
     def _success(self, rows: IntArray) -> FloatArray:
-        if self._complete.all():
+        if self._models.all_succeeded:
             return np.ones(len(rows))
-        return np.clip(self._model(SUCCESS).predict(rows).mean, 0, 1)
+        return np.clip(self._models.of(SUCCESS).predict(rows).mean, 0, 1)
 
     def _expected(self, outlook: Outlook, front: FloatArray) -> FloatArray:
         """Gain [P] in hypervolume as _scaled: the mean over what the models hold possible."""
@@ -198,73 +140,6 @@ class Judge:
         after = {}
         for column, one in outlook.predictions.items():
             point[column] = one.mean[number]
-            after[column] = self._model(column).expecting(one, outlook.rows, number)
+            after[column] = self._models.of(column).expecting(one, outlook.rows, number)
         front = nondominated(np.vstack([front, self._scaled(point)]))
         return Outlook(outlook.rows, outlook.known, after, outlook.success), front
-
-    def _model(self, column: int) -> Model:
-        """Of one objective, or of SUCCESS, from all that was told."""
-        if column not in self._models:
-            chosen = self._samples(column, len(self._rows))
-            outputs = self._outputs(column, chosen)
-            process = Process(self._kernel, self._rows[chosen], outputs, self._fitted(column))
-            shares = self._shares(column)
-            if shares is None:
-                self._models[column] = value_model(process)
-            else:
-                self._models[column] = answer_model(
-                    process, shares, self._values[chosen, column], doubt=self._doubt
-                )
-        return self._models[column]
-
-    def _fitted(self, column: int) -> FloatArray:
-        """Parameters from the first trials; how many follows from how many there are."""
-        count, following = 1, 2
-        while following <= len(self._rows):
-            count, following = following, max(following + 1, int(following * GROWTH))
-        if self._parameters.get(column, (0, None))[0] != count:
-            chosen = self._samples(column, count)
-            if not len(chosen):  # none of the first succeeded
-                return prior(self._kernel)[0]
-            outputs = self._outputs(column, chosen)
-            found = fit(self._kernel, self._rows[chosen], outputs, iterations=ITERATIONS)
-            self._parameters[column] = count, found
-        return self._parameters[column][1]
-
-    def _samples(self, column: int, count: int) -> IntArray:
-        """Numbers of at most MOST_ROWS of the first `count` trials that a model is made from."""
-        if column == SUCCESS:
-            return np.arange(count)[-MOST_ROWS:]
-        rows = np.flatnonzero(self._complete[:count])
-        if len(rows) > MOST_ROWS:
-            ranks = moocore.pareto_rank(self._values[rows], maximise=True)
-            rows = rows[np.sort(np.argsort(ranks, kind="stable")[:MOST_ROWS])]
-        return rows
-
-    def _outputs(self, column: int, chosen: IntArray) -> FloatArray:
-        """What a process learns of the trials with these numbers, [n, S]."""
-        if column == SUCCESS:
-            return self._complete[chosen, None].astype(np.float64)
-        if self._shares(column) is None:
-            return self._values[chosen, column, None]
-        return self._answers_of(chosen)
-
-    def _shares(self, column: int) -> FloatArray | None:
-        """What each sample counts in an objective that counts right answers; None for all others."""
-        if self._margins is None or column == SUCCESS:
-            return None
-        shares: FloatArray = self._margins.shares[column]
-        return None if np.isnan(shares).any() else shares
-
-    def _answers_of(self, chosen: IntArray) -> FloatArray:
-        """Margins [n, S] of the complete trials with these numbers.
-
-        They are asked for in the batches that were told, whenever that is: how many candidates are evaluated
-        together may change the last digit, and a search that is taken up has to see the same ones.
-        """
-        for numbers in self._unasked:
-            if self._margins is not None and len(numbers):
-                found = self._margins.of(self._rows[numbers])
-                self._answers.update(zip(numbers.tolist(), found, strict=True))
-        self._unasked = []
-        return np.array([self._answers[number] for number in chosen])

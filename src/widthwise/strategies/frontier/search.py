@@ -11,6 +11,7 @@ from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 from widthwise.space import FloatArray, IntArray, Space
 from widthwise.strategies.frontier.design import first_candidates
 from widthwise.strategies.frontier.judge import Judge, Outlook
+from widthwise.strategies.frontier.models import Models
 from widthwise.strategies.frontier.pool import Pool
 from widthwise.strategies.protocol import CostFunction, Margins
 from widthwise.strategies.registry import STRATEGIES
@@ -50,7 +51,8 @@ class Frontier:
         self._taken: set[int] = set()
         self._pending: set[int] = set()
         self._pool = Pool(space, self._taken, chosen["pool"])
-        self._judge = Judge(space, len(objectives), costs)
+        self._models = Models(space, len(objectives))
+        self._judge = Judge(self._models, len(objectives), costs)
         rng = np.random.default_rng([seed, 0])
         self._design = first_candidates(space, costs, rng, most=chosen["sensitivity"])
         self._threads = ThreadpoolController()
@@ -64,7 +66,7 @@ class Frontier:
 
     def learn_margins(self, margins: Margins) -> None:
         """Learn from each sample of what was evaluated, where an objective counts right answers."""
-        self._judge.learn_margins(margins)
+        self._models.learn_margins(margins)
 
     @property
     def finished(self) -> str | None:
@@ -81,7 +83,7 @@ class Frontier:
         self._taken.update(positions)
         for position in positions:
             self._pending.discard(position)
-        self._judge.learn(candidates, values)
+        self._models.learn(candidates, values)
         self._hopeless = False
 
     def ask(self, n: int) -> IntArray:
@@ -110,14 +112,14 @@ class Frontier:
     def _from_model(self, n: int) -> IntArray:
         """Empty where no gain is expected of any candidate."""
         rng = np.random.default_rng([self._seed, 1, len(self._taken)])
-        if not self._judge.has_results or len(self._taken) < self._least:
-            rows = self._pool.start(self._judge.front, rng)
+        if not len(self._models.values) or len(self._taken) < self._least:
+            rows = self._pool.start(self._models.front, rng)
             self._hopeless = not len(rows) and not self._pending
             return rows[rng.permutation(len(rows))[:n]]
         pending = self._space.at(sorted(self._pending))
         pools = 1 if self._pool.is_whole_space else PATIENCE
-        for doubt in np.repeat(self._judge.doubts, pools):
-            self._judge.set_doubt(doubt)
+        for doubt in np.repeat(self._models.doubts, pools):
+            self._models.set_doubt(doubt)
             outlook, gains = self._judged(rng)
             if float(gains.max(initial=0.0)) >= self._tolerance:
                 return outlook.rows[self._judge.pick(outlook, n, pending, least=self._tolerance)]
@@ -126,7 +128,7 @@ class Frontier:
 
     def _judged(self, rng: np.random.Generator) -> tuple[Outlook, FloatArray]:
         """Candidates and their gains [P]: a pool, and neighbours of its best."""
-        outlook = self._judge.outlook(self._pool.start(self._judge.front, rng))
+        outlook = self._judge.outlook(self._pool.start(self._models.front, rng))
         gains = self._judge.gains(outlook)
         for _ in range(0 if self._pool.is_whole_space else CLIMBS):
             rows = outlook.rows

@@ -1,0 +1,152 @@
+"""What was told, and the models that are made from it."""
+
+from __future__ import annotations
+
+import moocore
+import numpy as np
+
+from widthwise.pareto import BoolArray
+from widthwise.space import FloatArray, IntArray, Space
+from widthwise.strategies.frontier.kernel import Kernel
+from widthwise.strategies.frontier.model import Model, answer_model, value_model
+from widthwise.strategies.frontier.process import Process, fit, prior
+from widthwise.strategies.protocol import Margins
+
+ITERATIONS = 30
+MOST_ROWS = 500  # that a model is made from
+GROWTH = 1.06  # the parameters are fitted anew when so many times more was told
+SUCCESS = -1  # in place of the number of an objective: 1 where a candidate did not fail, else 0
+DOUBTS = (0.1, 1.0)  # of what is not known, how much counts in choosing, and then before nothing is chosen
+
+
+class Models:
+    """A model of each objective that is asked for, from all results so far."""
+
+    def __init__(self, space: Space, objectives: int) -> None:
+        self._kernel = Kernel(space)
+        self._rows = np.empty((0, len(space.decisions)), dtype=np.int64)
+        self._values = np.empty((0, objectives))
+        self._parameters: dict[int, tuple[int, FloatArray]] = {}
+        self._made: dict[int, Model] = {}
+        self._margins: Margins | None = None
+        self._doubt = DOUBTS[-1]
+        self._answers: dict[int, FloatArray] = {}  # margins [S] by the trial's number, as far as asked for
+        self._unasked: list[IntArray] = []  # numbers of complete trials in the batches that they were told in
+
+    def learn_margins(self, margins: Margins) -> None:
+        """Model objectives that count right answers by the margins of each sample."""
+        self._margins = margins
+
+    @property
+    def doubts(self) -> tuple[float, ...]:
+        """How sure to be of models of answers, one after the other as long as no gain is expected.
+
+        With little doubt, what is merely unknown is not tried: the first candidates differ much, so errors
+        with one of them left out are far greater than those that follow. But the search would end early.
+        """
+        return DOUBTS if self._margins is not None else DOUBTS[-1:]
+
+    def set_doubt(self, doubt: float) -> None:
+        """From here on, one of `doubts`."""
+        if doubt != self._doubt:
+            self._doubt, self._made = doubt, {}
+
+    @property
+    def _complete(self) -> BoolArray:
+        return np.asarray(np.isfinite(self._values).all(axis=1))
+
+    @property
+    def all_succeeded(self) -> bool:
+        """Whether nothing that was told is a failure."""
+        return bool(self._complete.all())
+
+    @property
+    def values(self) -> FloatArray:
+        """What was told and is no failure, [n, M]."""
+        return self._values[self._complete]
+
+    @property
+    def front(self) -> IntArray:
+        """The told candidates [F, D] that none dominates."""
+        rows, values = self._rows[self._complete], self.values
+        if not len(rows):
+            return rows
+        found: IntArray = rows[moocore.is_nondominated(values, maximise=True)]
+        return found
+
+    def learn(self, rows: IntArray, values: FloatArray) -> None:
+        """Take in results [k, M] of candidates [k, D]."""
+        self._unasked.append(len(self._rows) + np.flatnonzero(np.isfinite(values).all(axis=1)))
+        self._rows = np.concatenate([self._rows, rows])
+        self._values = np.concatenate([self._values, values])
+        self._made = {}
+
+    def of(self, column: int) -> Model:
+        """Of one objective, or of SUCCESS."""
+        if column not in self._made:
+            numbers, outputs, shares = self._basis(column, len(self._rows))
+            process = Process(self._kernel, self._rows[numbers], outputs, self._fitted(column))
+            if shares is None:
+                self._made[column] = value_model(process)
+            else:
+                told = self._values[numbers, column]
+                self._made[column] = answer_model(process, shares, told, doubt=self._doubt)
+        return self._made[column]
+
+    def _fitted(self, column: int) -> FloatArray:
+        """Parameters from the first trials; how many follows from how many there are."""
+        count, following = 1, 2
+        while following <= len(self._rows):
+            count, following = following, max(following + 1, int(following * GROWTH))
+        if self._parameters.get(column, (0, None))[0] != count:
+            numbers, outputs, _ = self._basis(column, count)
+            if not len(numbers):  # none of the first succeeded
+                return prior(self._kernel)[0]
+            found = fit(self._kernel, self._rows[numbers], outputs, iterations=ITERATIONS)
+            self._parameters[column] = count, found
+        return self._parameters[column][1]
+
+    def _basis(self, column: int, count: int) -> tuple[IntArray, FloatArray, FloatArray | None]:
+        """What a model is made from, of the first `count` trials: numbers [n] and outputs [n, S].
+
+        Outputs are answers where the shares [S] are given. Trials whose answers can't be had are left out.
+        """
+        if column == SUCCESS:
+            numbers = np.arange(count)[-MOST_ROWS:]
+            return numbers, self._complete[numbers, None].astype(np.float64), None
+        numbers = self._most_telling(np.flatnonzero(self._complete[:count]))
+        shares = self._shares(column)
+        if shares is not None:
+            answers = self._answers_of(numbers)
+            known = np.isfinite(answers).all(axis=1)
+            if known.any():
+                return numbers[known], answers[known], shares
+        return numbers, self._values[numbers, column, None], None
+
+    def _most_telling(self, numbers: IntArray) -> IntArray:
+        """At most MOST_ROWS of the trials with these numbers, those nearest to the front."""
+        if len(numbers) <= MOST_ROWS:
+            return numbers
+        ranks = moocore.pareto_rank(self._values[numbers], maximise=True)
+        return numbers[np.sort(np.argsort(ranks, kind="stable")[:MOST_ROWS])]
+
+    def _shares(self, column: int) -> FloatArray | None:
+        """What each sample counts in an objective that counts right answers; None for all others."""
+        if self._margins is None or column == SUCCESS:
+            return None
+        shares: FloatArray = self._margins.shares[column]
+        return None if np.isnan(shares).any() else shares
+
+    def _answers_of(self, numbers: IntArray) -> FloatArray:
+        """Margins [n, S] of the complete trials with these numbers.
+
+        They are asked for in the batches that were told, whenever that is: how many candidates are evaluated
+        together may change the last digit, and a search that is taken up has to see the same ones.
+        """
+        for batch in self._unasked:
+            if self._margins is not None and len(batch):
+                found = self._margins.of(self._rows[batch])
+                self._answers.update(zip(batch.tolist(), found, strict=True))
+        self._unasked = []
+        samples = self._margins.shares.shape[1] if self._margins is not None else 0
+        return np.array([self._answers[number] for number in numbers]).reshape(len(numbers), samples)
