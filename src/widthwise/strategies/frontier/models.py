@@ -143,10 +143,14 @@ class Models:
         They are asked for in the batches that were told, whenever that is: how many candidates are evaluated
         together may change the last digit, and a search that is taken up has to see the same ones.
         """
+        assert self._margins is not None  # there are shares
+        later = []
         for batch in self._unasked:
-            if self._margins is not None and len(batch):
+            if np.isin(batch, numbers).any():
                 found = self._margins.of(self._rows[batch])
                 self._answers.update(zip(batch.tolist(), found, strict=True))
-        self._unasked = []
-        samples = self._margins.shares.shape[1] if self._margins is not None else 0
+            else:
+                later.append(batch)
+        self._unasked = later
+        samples = self._margins.shares.shape[1]
         return np.array([self._answers[number] for number in numbers]).reshape(len(numbers), samples)
