@@ -62,3 +62,11 @@ def test_numbers_in_ascending_order_are_ordered(choices: tuple, ordered: bool):
 def test_chosen_names_the_values():
     made = Space((Decision("w", (2, 4)), Decision("f", ("a", "b"))))
     assert made.chosen([1, 0]) == {"w": 4, "f": "a"}
+
+
+def test_variants_set_one_decision_to_each_choice():
+    space = Space((Decision("a", (1, 2)), Decision("b", ("x", "y", "z"))))
+    rows = space.variants(np.array([1, 0]))
+    assert rows.tolist() == [[0, 0], [1, 0], [1, 0], [1, 1], [1, 2]]
+    assert space.variants(np.array([1, 0]), np.array([4, 0])).tolist() == [[1, 2], [0, 0]]
+    assert Space(()).variants(np.empty(0, dtype=np.int64)).shape == (0, 0)

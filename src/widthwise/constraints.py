@@ -110,15 +110,6 @@ def feasible(constraints: Sequence[Constraint], metrics: Mapping[str, FloatArray
     return met
 
 
-def may_be_feasible(constraints: Sequence[Constraint], known: Mapping[str, FloatArray]) -> BoolArray:
-    """Which of K candidates break no bound on what is known of them yet, [K]: the others need no evaluation.
-
-    Metrics that are missing or NaN are not known, and break nothing.
-    """
-    possible: BoolArray = violations(constraints, known, unknown=0.0) == 0
-    return possible
-
-
 @dataclass(frozen=True)
 class Miss:
     """A bound that a candidate does not meet, and its value."""

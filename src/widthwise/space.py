@@ -75,6 +75,23 @@ class Space:
             total = total * len(decision.choices) + candidates[:, column]
         return [int(position) for position in total]
 
+    @cached_property
+    def every_choice(self) -> tuple[IntArray, IntArray]:
+        """The decisions' columns [C] and the choices' indices [C] of all choices of all decisions."""
+        columns = np.repeat(np.arange(len(self.decisions)), self.cardinalities)
+        choices = [np.arange(count) for count in self.cardinalities]
+        return columns, np.concatenate([np.arange(0), *choices])
+
+    def variants(self, candidate: IntArray, which: IntArray | None = None) -> IntArray:
+        """The candidate [D] with one decision set to each choice, [C, D]; or to those of `every_choice` at
+        `which` [k], [k, D]."""
+        columns, choices = self.every_choice
+        if which is not None:
+            columns, choices = columns[which], choices[which]
+        rows = np.repeat(candidate[None], len(columns), axis=0)
+        rows[np.arange(len(rows)), columns] = choices
+        return rows
+
     def chosen(self, candidate: ArrayLike) -> dict[str, Any]:
         """Names to chosen values of one candidate [D]."""
         indices = np.asarray(candidate, dtype=np.int64)

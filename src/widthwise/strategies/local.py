@@ -51,9 +51,6 @@ class Local:
         self._seen = Seen(space)
         self._front = Front(len(objectives))
         self._told: list[list[int]] = []  # candidates with results, by their number in the front
-        self._changes = [
-            (column, choice) for column, count in enumerate(space.cardinalities) for choice in range(count)
-        ]
         self._turns: deque[tuple[int, Iterator[list[int]]]] = deque()  # front points with moves left
         self._pending: set[int] = set()
         self._queue: deque[list[int]] | None = None  # starts; None before the first ask
@@ -118,17 +115,12 @@ class Local:
 
     def _moves(self, point: int) -> Iterator[list[int]]:
         """The neighbours of a told candidate that are unseen when their turn comes, in a random order."""
-        candidate = self._told[point]
-        order = np.random.default_rng([self._seed, point]).permutation(len(self._changes))
-        changes = [self._changes[index] for index in order.tolist()]
+        count = len(self._space.every_choice[0])
+        order = np.random.default_rng([self._seed, point]).permutation(count)
+        moves = self._space.variants(np.array(self._told[point], dtype=np.int64), order)
         if self._within is not None:
-            moves = np.repeat(np.array([candidate]), len(changes), axis=0)
-            columns, choices = np.array(changes).T
-            moves[np.arange(len(changes)), columns] = choices
-            allowed = self._within(moves)
-            changes = [change for change, inside in zip(changes, allowed.tolist(), strict=True) if inside]
-        for column, choice in changes:
-            move = [*candidate[:column], choice, *candidate[column + 1 :]]
+            moves = moves[self._within(moves)]
+        for move in moves.tolist():
             if self._seen.position(move) not in self._seen:
                 yield move
 

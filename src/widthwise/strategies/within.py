@@ -30,8 +30,6 @@ class Within:
 
     def __init__(self, space: Space, excess: Excess, *, bounds: str = "") -> None:
         self.space, self.excess, self.bounds = space, excess, bounds
-        self.columns = np.repeat(np.arange(len(space.decisions)), space.cardinalities)
-        self._choices = np.concatenate([np.arange(0), *(np.arange(count) for count in space.cardinalities)])
 
     def __call__(self, candidates: IntArray) -> BoolArray:
         inside: BoolArray = self.excess(candidates) == 0
@@ -66,10 +64,8 @@ class Within:
 
     def neighbours(self, candidate: IntArray) -> IntArray:
         """All candidates [k, D] that differ from one [D] in a single decision."""
-        moved = np.flatnonzero(self._choices != candidate[self.columns])
-        near = np.repeat(candidate[None], len(moved), axis=0)
-        near[np.arange(len(moved)), self.columns[moved]] = self._choices[moved]
-        return near
+        columns, choices = self.space.every_choice
+        return self.space.variants(candidate, np.flatnonzero(choices != candidate[columns]))
 
     def repaired(self, candidate: IntArray, rng: np.random.Generator) -> IntArray | None:
         """A candidate [D] within bounds, few changes away from one that is not; None where none is found.

@@ -48,11 +48,8 @@ def _ends(space: Space, costs: CostFunction | None) -> tuple[IntArray, IntArray]
     high = np.where(ordered, space.cardinalities - 1, 0)
     if costs is None or not len(middle):
         return low, high
-    rows = np.repeat(middle[None], int(space.cardinalities.sum()), axis=0)
-    columns = np.repeat(np.arange(len(middle)), space.cardinalities)
-    choices = np.concatenate([np.arange(count) for count in space.cardinalities])
-    rows[np.arange(len(rows)), columns] = choices
-    worth = _scaled_sum(costs(rows))
+    worth = _scaled_sum(costs(space.variants(middle)))
+    columns, _ = space.every_choice
     for column in range(len(middle)):
         own = worth[columns == column]
         if np.ptp(own) > 1e-12:

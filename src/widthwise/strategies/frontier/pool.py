@@ -57,16 +57,12 @@ class Pool:
 
     def neighbours(self, rows: IntArray, rng: np.random.Generator, most: int) -> IntArray:
         """Up to `most` unseen candidates that differ from one of the rows [K, D] in one decision."""
-        counts = self._space.cardinalities
-        moves = [(column, choice) for column, count in enumerate(counts) for choice in range(count)]
+        moves = len(self._space.every_choice[0])
         each = max(1, most // max(1, len(rows)))
-        made = []
-        for row in rows:
-            picked = moves if len(moves) <= each else [moves[i] for i in rng.permutation(len(moves))[:each]]
-            near = np.repeat(row[None], len(picked), axis=0)
-            columns, choices = np.array(picked, dtype=np.int64).T
-            near[np.arange(len(picked)), columns] = choices
-            made.append(near)
+        made = [
+            self._space.variants(row, None if moves <= each else rng.permutation(moves)[:each])
+            for row in rows
+        ]
         return self.unseen(np.concatenate(made)) if made else rows
 
     def _mutated(self, rows: IntArray, rng: np.random.Generator) -> IntArray:
