@@ -1,24 +1,14 @@
-"""Threads for small work: waiting for one another would take longer than the work."""
+"""Threads by the size of values: where they are small, one is faster than two."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 
-import torch
+from widthwise.threads import one_torch_thread
 
 SMALL = 2**20  # bytes of a value, up to which one thread is faster than two
 
 
-@contextmanager
-def threads_for(value_bytes: float) -> Iterator[None]:
+def threads_for(value_bytes: float) -> AbstractContextManager[None]:
     """Torch's own number of threads inside, but a single one where values are small."""
-    usual = torch.get_num_threads()
-    if usual == 1 or value_bytes > SMALL:
-        yield
-        return
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(usual)
+    return one_torch_thread() if value_bytes <= SMALL else nullcontext()
