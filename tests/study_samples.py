@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from widthwise.aim import Aim
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
 from widthwise.metrics.objective import Objective
 from widthwise.results import Results
 from widthwise.run_folder import Run, is_run, resume_run, start_run

@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
 from widthwise.models import load_checkpoint, load_model, save_checkpoint
 
 

@@ -15,7 +15,7 @@ from widthwise.constraints import (
     parse_constraints,
     violations,
 )
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
 from widthwise.metrics.catalogue import METRICS
 
 UNITS = {name: metric.unit for name, metric in METRICS.items()} | {

@@ -14,11 +14,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from widthwise.core.errors import UserError
 from widthwise.data import BUILT_IN_DATA, Batches, DataModule, data_source, load_data
 from widthwise.datasets.built_in import Request, jsc
 from widthwise.datasets.samples import Scaler
 from widthwise.datasets.split import stratified_split
-from widthwise.errors import UserError
 
 PARTS = ("train", "val", "test")
 

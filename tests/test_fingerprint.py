@@ -9,7 +9,7 @@ from torch import nn
 
 from study_samples import AIM, SPACE
 from widthwise.aim import Aim
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
 from widthwise.fingerprint import (
     check_same,
     differences,

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from architectures import ARCHITECTURES, Shared, Untraceable, build, inputs, normal
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
 from widthwise.formats import Integer
 from widthwise.graph import Graph, run_in_eval_mode
 from widthwise.quantized import Quantized

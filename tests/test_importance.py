@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import study_samples
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
 from widthwise.importance import importance
 from widthwise.importance.exact import exact_effects, exact_layers, is_complete
 from widthwise.importance.fitted import NOISES, PAIR_WEIGHTS, fitted_effects, fitted_layers

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from widthwise.errors import UserError
-from widthwise.importing import call_object, canonical_name, load_object
+from widthwise.core.errors import UserError
+from widthwise.core.importing import call_object, canonical_name, load_object
 
 
 def test_module_in_the_working_directory_is_found(project: Path):

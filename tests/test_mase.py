@@ -21,7 +21,7 @@ from torchmetrics.classification import (
 )
 
 from widthwise import mase
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
 from widthwise.formats import Integer
 from widthwise.mase import (
     InputGenerator,

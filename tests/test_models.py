@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import nn
 
+from widthwise.core.errors import UserError
 from widthwise.data import load_data
-from widthwise.errors import UserError
 from widthwise.models import (
     BUILT_IN_MODELS,
     check_data_fits_model,

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from widthwise.core.errors import UserError
 from widthwise.data import Data, DataModule, data_note, load_data
-from widthwise.errors import UserError
 
 
 def load(*args, **options) -> DataModule:

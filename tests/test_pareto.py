@@ -12,7 +12,7 @@ from optuna._hypervolume import compute_hypervolume
 from optuna.study._multi_objective import _fast_non_domination_rank
 from optuna.trial import create_trial
 
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
 from widthwise.pareto import Front, crowding, hypervolume, maximised, nondominated, ranks
 
 # few distinct values: many ties and equal points

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
 from widthwise.pareto import nondominated
 from widthwise.picking import knee, pick
 

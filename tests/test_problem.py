@@ -12,7 +12,7 @@ import torch
 
 import widthwise as ww
 from widthwise.config import load_config
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
 from widthwise.launch import run_name
 from widthwise.limits import Limits
 from widthwise.pareto import nondominated

@@ -11,7 +11,7 @@ import pytest
 
 from study_samples import FINGERPRINT, SPACE, make_record, make_strategy, search
 from study_samples import Evaluator as Evaluating
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
 from widthwise.limits import Limits
 from widthwise.run_folder import is_run, load_run, resume_run, run_source, start_run
 from widthwise.searching import run_search

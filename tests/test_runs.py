@@ -10,7 +10,7 @@ import pytest
 
 from study_samples import SPACE, make_record, make_strategy, search, start_or_resume
 from test_searching import GivesNaN
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
 from widthwise.limits import Limits
 from widthwise.run_folder import start_run
 from widthwise.runs import export_trials, list_runs, remove_run

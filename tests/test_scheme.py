@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
 from widthwise.formats import BlockFP, Integer, MXInt, ScaledInteger, from_config
 from widthwise.formats.base import Format
 from widthwise.scheme import Scheme, tensor_fields, tensor_format

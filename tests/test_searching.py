@@ -9,7 +9,7 @@ import pytest
 
 from study_samples import AIM, METRICS, SPACE, Evaluator, make_record, make_strategy, start_or_resume
 from widthwise.aim import Aim
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
 from widthwise.limits import Limits
 from widthwise.metrics.objective import Objective
 from widthwise.results import Results

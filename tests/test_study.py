@@ -9,7 +9,7 @@ import pytest
 
 from study_samples import METRICS, SPACE, Evaluator, make_record, make_strategy, search
 from widthwise.aim import Aim
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
 from widthwise.limits import Limits
 from widthwise.metrics.objective import Objective
 from widthwise.run_folder import start_run

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import nn
 
+from widthwise.core.errors import UserError
 from widthwise.data import load_data
-from widthwise.errors import UserError
 from widthwise.graph import Graph
 from widthwise.models import load_model
 from widthwise.spaces.width import WidthSpace

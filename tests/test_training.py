@@ -8,8 +8,8 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, TensorDataset
 
+from widthwise.core.errors import UserError
 from widthwise.data import load_data
-from widthwise.errors import UserError
 from widthwise.models import BUILT_IN_MODELS, load_model
 from widthwise.training import SCHEDULES, Epoch, History, Settings, fit, predict, score, train
 

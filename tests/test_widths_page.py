@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from widthwise.config import WidthSearch, load_config
-from widthwise.config.toml import parse_toml
+from widthwise.core.toml import parse_toml
 from widthwise.problem import load_problem
 from widthwise.training import Settings
 

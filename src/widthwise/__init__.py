@@ -9,9 +9,9 @@ if TYPE_CHECKING:
     from widthwise import formats
     from widthwise.comparing import compare
     from widthwise.config import SearchConfig, load_config
+    from widthwise.core.errors import UserError
     from widthwise.data import load_data
     from widthwise.engine import Evaluator, evaluate
-    from widthwise.errors import UserError
     from widthwise.graph import Graph
     from widthwise.launch import search
     from widthwise.models import load_checkpoint, load_model, save_checkpoint
@@ -38,7 +38,7 @@ _HOME = {  # where each public name lives; imported on first use, so that import
     "SearchConfig": "config",
     "Space": "space",
     "Study": "study",
-    "UserError": "errors",
+    "UserError": "core.errors",
     "WidthEvaluator": "widths.evaluator",
     "WidthSpace": "spaces.width",
     "compare": "comparing",

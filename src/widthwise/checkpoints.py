@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from widthwise.errors import UserError
-from widthwise.files import existing_file, read_npz, write_atomically
+from widthwise.core.errors import UserError
+from widthwise.core.files import existing_file, read_npz, write_atomically
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

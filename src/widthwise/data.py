@@ -9,8 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from widthwise.errors import UserError, unknown
-from widthwise.importing import call_object, canonical_name, load_object
+from widthwise.core.errors import UserError, unknown
+from widthwise.core.importing import call_object, canonical_name, load_object
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

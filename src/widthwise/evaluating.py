@@ -11,8 +11,8 @@ from types import FrameType
 
 import numpy as np
 
-from widthwise.errors import UserError, unknown
-from widthwise.importing import describe_error
+from widthwise.core.errors import UserError, unknown
+from widthwise.core.importing import describe_error
 from widthwise.results import PRUNED, Evaluate, Results
 from widthwise.space import FloatArray, IntArray
 

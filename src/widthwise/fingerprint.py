@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from widthwise.aim import Aim
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
 from widthwise.space import Space
 from widthwise.store.records import jsonable
 

@@ -11,8 +11,8 @@ from typing import Any, Literal, cast
 import torch
 from torch import fx, nn
 
-from widthwise.errors import UserError
-from widthwise.importing import describe_error
+from widthwise.core.errors import UserError
+from widthwise.core.importing import describe_error
 from widthwise.layers import QUANTISABLE, layer_type
 from widthwise.quantized import FunctionLayer, Quantized, parameter_role
 from widthwise.scheme import TENSORS, Scheme, TensorName

@@ -11,8 +11,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from widthwise.checkpoints import load_checkpoint
+from widthwise.core.errors import UserError, unknown
 from widthwise.data import Data, load_data
-from widthwise.errors import UserError, unknown
 from widthwise.models import BUILT_IN_MODELS, model_source
 from widthwise.models import load_model as _load_model
 

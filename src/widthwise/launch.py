@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from widthwise.config import SearchConfig, load_config
+from widthwise.core.errors import UserError
 from widthwise.data import Data
 from widthwise.distributed.problem import judge_of
-from widthwise.errors import UserError
 from widthwise.limits import Limits, Progress
 from widthwise.models import save_checkpoint
 from widthwise.problem import WEIGHTS, Problem, load_problem

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import fx, nn
 
-from widthwise.errors import UserError, unknown
+from widthwise.core.errors import UserError, unknown
 from widthwise.graph import META, Graph
 from widthwise.lab import (
     DatasetInfo,

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from widthwise.checkpoints import load_checkpoint, save_checkpoint
+from widthwise.core.errors import UserError, unknown
+from widthwise.core.importing import call_object, canonical_name, describe_error, load_object
 from widthwise.data import Data, data_note
-from widthwise.errors import UserError, unknown
-from widthwise.importing import call_object, canonical_name, describe_error, load_object
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

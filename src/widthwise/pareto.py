@@ -13,7 +13,7 @@ import moocore
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
 from widthwise.space import FloatArray, IntArray
 
 if TYPE_CHECKING:

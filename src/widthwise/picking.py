@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from widthwise.constraints import Constraint, feasible, nearest_candidates, parse_constraint
-from widthwise.errors import UserError, unknown
+from widthwise.core.errors import UserError, unknown
 from widthwise.pareto import as_table, maximised, nondominated
 from widthwise.space import FloatArray
 

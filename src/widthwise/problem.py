@@ -12,9 +12,9 @@ from widthwise.aim import Aim
 from widthwise.answers import teach_answers
 from widthwise.bounded import within_bounds
 from widthwise.config import QuantisationSearch, SearchConfig, load_config
+from widthwise.core.errors import UserError
 from widthwise.data import Data, load_data
 from widthwise.engine import Evaluator, evaluate
-from widthwise.errors import UserError
 from widthwise.fingerprint import fingerprint, hash_batches, hash_value, hash_weights
 from widthwise.graph import Graph
 from widthwise.models import check_data_fits_model, load_model

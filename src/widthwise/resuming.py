@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
 from widthwise.front_rows import FrontRows
 from widthwise.space import FloatArray, IntArray
 from widthwise.store import StoredBatch, StudyWriter

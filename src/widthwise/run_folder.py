@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
-from widthwise.errors import UserError
-from widthwise.files import write_atomically
+from widthwise.core.errors import UserError
+from widthwise.core.files import write_atomically
 from widthwise.fingerprint import check_same
 from widthwise.store import Store, StudyRecord, StudyWriter
 from widthwise.store.database import display_name, sqlite_path

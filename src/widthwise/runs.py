@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal, get_args
 
-from widthwise.errors import UserError, unknown
+from widthwise.core.errors import UserError, unknown
 from widthwise.run_folder import STUDY, is_run, run_source
 from widthwise.store import Block, Store, StudyRecord, StudyWriter
 from widthwise.store.records import Shares

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from widthwise.errors import UserError, nearest
+from widthwise.core.errors import UserError, nearest
 from widthwise.formats import from_config
 from widthwise.formats.base import UNSET, Format
 

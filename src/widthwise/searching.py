@@ -16,7 +16,7 @@ import numpy as np
 
 from widthwise.aim import Aim
 from widthwise.bounded import Bounds
-from widthwise.errors import UserError, unknown
+from widthwise.core.errors import UserError, unknown
 from widthwise.evaluating import evaluate
 from widthwise.front_rows import FrontRows, constraints_of
 from widthwise.limits import Limits, Progress

@@ -12,7 +12,7 @@ import numpy as np
 
 from widthwise.aim import Aim
 from widthwise.constraints import feasible
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
 from widthwise.front_rows import FrontRows, constraints_of
 from widthwise.metrics.catalogue import METRICS, Direction, find_metric
 from widthwise.store import Store, StudyRecord

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from widthwise.core.errors import UserError
 from widthwise.data import data_source
-from widthwise.errors import UserError
 from widthwise.models import BUILT_IN_MODELS, model_source
 from widthwise.strategies.registry import STRATEGIES
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
 from widthwise.metrics.catalogue import METRICS, per_class
 
 UNITS: dict[str, float] = {

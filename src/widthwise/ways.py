@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
 from widthwise.results import Prunes
 from widthwise.strategies import Strategy
 from widthwise.strategies.enumerate import Enumeration

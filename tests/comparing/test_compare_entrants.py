@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from widthwise.comparing import Entrant, parse_entrants
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
 
 
 def test_names_in_any_spelling_are_the_canonical_ones():

@@ -27,7 +27,7 @@ from widthwise.comparing.signed_ranks import pair_tests
 from widthwise.comparing.writing import as_csv, as_json, write
 from widthwise.config import example_text, load_config
 from widthwise.constraints import Constraint
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
 from widthwise.metrics.objective import Objective
 from widthwise.pareto import hypervolume, nondominated
 from widthwise.problem import load_problem

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from widthwise.config import load_config
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
 
 # in the lab's schema with all that its files have, what has no meaning here included
 LAB = """

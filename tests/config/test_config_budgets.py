@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from widthwise.config import load_config
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
 from widthwise.launch import config_limits
 
 SETUP = "search.strategy.setup."

@@ -21,8 +21,8 @@ from widthwise.config import (
     example_text,
     load_config,
 )
-from widthwise.config.toml import parse_toml
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
+from widthwise.core.toml import parse_toml
 from widthwise.metrics.objective import Objective
 
 Make = Callable[..., dict[str, Any]]

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from widthwise.config import example_text, load_config
-from widthwise.config.toml import parse_toml
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
+from widthwise.core.toml import parse_toml
 
 Make = Callable[..., dict[str, Any]]
 

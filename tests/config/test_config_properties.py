@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from widthwise.config import example_text, load_config
 from widthwise.config.seeds import parameters
-from widthwise.config.toml import dumps, parse_toml
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
+from widthwise.core.toml import dumps, parse_toml
 from widthwise.formats import BY_NAME
 from widthwise.metrics.catalogue import METRICS
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from widthwise.config import example_text, load_config
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
 
 Read = Callable[..., str]
 Make = Callable[..., dict[str, Any]]

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from widthwise.config import Training, WidthSearch, load_config
-from widthwise.config.toml import parse_toml
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
+from widthwise.core.toml import parse_toml
 from widthwise.strategies.rungs import Halving
 from widthwise.training import SCHEDULES, Settings
 

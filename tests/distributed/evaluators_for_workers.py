@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
 from widthwise.results import Results
 from widthwise.space import IntArray
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from widthwise.core.errors import UserError
 from widthwise.distributed.parts import DEATHS, Ledger
-from widthwise.errors import UserError
 from widthwise.results import Results
 
 

@@ -14,7 +14,7 @@ import evaluators_for_workers as samples
 import numpy as np
 import pytest
 
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
 from widthwise.results import Results
 
 BATCH = np.array([[first, second] for first in range(10) for second in range(3)])

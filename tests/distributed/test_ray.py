@@ -13,8 +13,8 @@ import evaluators_for_workers as samples
 import numpy as np
 import pytest
 
+from widthwise.core.errors import UserError
 from widthwise.distributed import Build, ParallelEvaluator
-from widthwise.errors import UserError
 
 ray = pytest.importorskip("ray", reason="ray isn't installed: pip install 'widthwise[ray]'")
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")

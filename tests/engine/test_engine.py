@@ -18,10 +18,10 @@ sys.path += [str(Path(__file__).parent), str(Path(__file__).parents[1] / "oracle
 from networks_for_tests import CHOOSY_RULES, NETWORKS, choosy_graph
 from one_by_one import outcomes, scores_of
 
+from widthwise.core.errors import UserError
 from widthwise.data import load_data
 from widthwise.engine import Evaluator, evaluate
 from widthwise.engine.walk import Count, Value, distinct_versions, walk
-from widthwise.errors import UserError
 from widthwise.formats import from_config
 from widthwise.graph import Graph
 from widthwise.metrics.quality import quality_metrics

@@ -17,8 +17,8 @@ sys.path += [str(Path(__file__).parent), str(Path(__file__).parents[1] / "oracle
 from one_by_one import scores_of
 from test_engine import FIXED, SAMPLES, Batches, every_layer, made
 
+from widthwise.core.errors import UserError
 from widthwise.engine import Evaluator, evaluate
-from widthwise.errors import UserError
 from widthwise.graph import Graph
 from widthwise.metrics.torchmetrics import TorchmetricsAccumulator
 from widthwise.spaces.quantisation import QuantisationSpace

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from study_samples import SPACE, make_record, search
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
 from widthwise.run_folder import load_run, resume_run, start_run
 from widthwise.runs import list_runs
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
 from widthwise.formats import (
     BY_NAME,
     FORMATS,

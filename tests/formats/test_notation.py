@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
 from widthwise.formats import (
     BY_NAME,
     Binary,

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
 from widthwise.metrics.catalogue import METRICS, class_index, find_metric, torchmetrics_classes
 
 

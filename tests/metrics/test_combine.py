@@ -8,7 +8,7 @@ import numpy as np
 import optuna
 import pytest
 
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
 from widthwise.metrics.catalogue import Direction
 from widthwise.metrics.combine import objective_values, scaled, sum_conflicts
 from widthwise.metrics.objective import Objective

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, f1_score
 from torchmetrics import classification
 
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
 from widthwise.metrics.quality import QUALITY, quality_metrics
 
 CLASSES = {

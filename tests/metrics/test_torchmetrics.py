@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torchmetrics import classification
 
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
 from widthwise.metrics.catalogue import torchmetrics_classes
 from widthwise.metrics.torchmetrics import torchmetrics_accumulator
 

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from architectures import ARCHITECTURES, Untraceable, build, inputs, normal
+from widthwise.core.errors import UserError
 from widthwise.data import load_data
 from widthwise.engine import Evaluator
-from widthwise.errors import UserError
 from widthwise.formats import Integer, ScaledInteger, Ternary
 from widthwise.graph import Graph
 from widthwise.models import load_model

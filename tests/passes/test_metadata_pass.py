@@ -12,7 +12,7 @@ from torch.fx.passes.shape_prop import ShapeProp
 from torch.utils.flop_counter import FlopCounterMode
 
 from architectures import ARCHITECTURES, build, inputs, normal
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
 from widthwise.formats import Integer
 from widthwise.graph import META, Graph
 from widthwise.passes.metadata import (

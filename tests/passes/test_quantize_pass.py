@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from architectures import ARCHITECTURES, build, inputs
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
 from widthwise.formats import Integer
 from widthwise.graph import Graph
 from widthwise.networks import JSC_Three_Linear_Layers

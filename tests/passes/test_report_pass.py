@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from architectures import ARCHITECTURES, build, inputs
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
 from widthwise.formats import Integer
 from widthwise.graph import Graph
 from widthwise.models import load_model

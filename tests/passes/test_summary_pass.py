@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from architectures import ARCHITECTURES, build, inputs, normal
+from widthwise.core.errors import UserError
 from widthwise.data import load_data
-from widthwise.errors import UserError
 from widthwise.formats import Integer
 from widthwise.graph import Graph
 from widthwise.models import load_model

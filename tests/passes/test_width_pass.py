@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
 from widthwise.graph import Graph
 from widthwise.models import load_model
 from widthwise.passes.width import get_parent_name, instantiate_linear, redefine_linear_transform_pass

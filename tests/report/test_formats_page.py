@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
 from widthwise.formats import Format, Integer, NamedFloat, ScaledInteger, Ternary, catalogue, parse
 from widthwise.report.formats_page import formats_page
 

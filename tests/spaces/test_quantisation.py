@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from torch import Tensor, nn
 
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
 from widthwise.formats import from_config
 from widthwise.graph import Graph
 from widthwise.models import load_model

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from widthwise.config import SeedRule, WidthSearch
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
 from widthwise.graph import Graph
 from widthwise.models import load_model
 from widthwise.spaces.width import WidthSpace

@@ -10,7 +10,7 @@ from alembic.script import ScriptDirectory
 
 import widthwise.migrations
 from study_samples import make_record
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
 from widthwise.migrations import upgrade
 from widthwise.store import Store, schema
 from widthwise.store.database import sqlite_path

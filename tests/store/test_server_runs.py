@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from study_samples import FINGERPRINT, SPACE, Evaluator, make_record, make_strategy
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
 from widthwise.limits import Limits
 from widthwise.run_folder import load_run, resume_run, start_run
 from widthwise.runs import remove_run

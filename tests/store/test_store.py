@@ -14,7 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 from study_samples import METRICS, SPACE, make_record
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
 from widthwise.space import Decision, Space
 from widthwise.store import Store, StudyRecord, StudyWriter, schema
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
 from widthwise.space import Decision, Space
 from widthwise.strategies import replay, strategy
 from widthwise.strategies.frontier import Frontier

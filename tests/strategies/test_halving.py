@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
 from widthwise.strategies.halving import Halving, successive_halving, survivors
 
 

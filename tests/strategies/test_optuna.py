@@ -11,7 +11,7 @@ import pytest
 from optuna.distributions import CategoricalDistribution, IntDistribution
 from optuna.trial import TrialState
 
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
 from widthwise.space import Decision, Space
 from widthwise.strategies import strategy
 from widthwise.strategies.unrepeated import distributions

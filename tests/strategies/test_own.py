@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
 from widthwise.space import Decision, Space
 from widthwise.strategies import replay, strategy
 

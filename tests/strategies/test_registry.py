@@ -9,7 +9,7 @@ import sys
 import optuna
 import pytest
 
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
 from widthwise.space import Decision, Space
 from widthwise.strategies import STRATEGIES, strategy, strategy_source
 from widthwise.strategies.samplers import SAMPLERS

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from width_networks import CASES, Mixed, trained_like
 
+from widthwise.core.errors import UserError
 from widthwise.data import load_data
-from widthwise.errors import UserError
 from widthwise.graph import Graph
 from widthwise.models import load_model
 from widthwise.passes.quantize import quantize_transform_pass

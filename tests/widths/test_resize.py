@@ -14,8 +14,8 @@ from torch_pruning import DependencyGraph
 from torch_pruning.pruner.function import prune_conv_out_channels, prune_linear_out_channels
 from width_networks import CASES, trained_like
 
+from widthwise.core.errors import UserError
 from widthwise.data import load_data
-from widthwise.errors import UserError
 from widthwise.graph import Graph
 from widthwise.models import load_model
 from widthwise.networks import RELU_OUTPUT_START

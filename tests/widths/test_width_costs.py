@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from width_networks import CASES
 
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
 from widthwise.graph import Graph
 from widthwise.metrics.cost import COSTS, NodeBits, cost_metrics
 from widthwise.spaces.width import WidthSpace

@@ -9,7 +9,7 @@ import pytest
 
 import widthwise as ww
 from widthwise.config import load_config
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
 from widthwise.limits import Limits
 from widthwise.problem import load_problem
 

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from widthwise import __version__
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
 
 # each has register(app), which adds its commands; none may import anything heavy at its top
 MODULES = ("demo", "search", "training", "inspect", "init", "formats", "runs", "compare")

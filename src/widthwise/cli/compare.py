@@ -13,7 +13,7 @@ import typer
 
 from widthwise.cli import options
 from widthwise.cli.output import Output, check_new_file, make_console, print_json
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
 
 if TYPE_CHECKING:
     from widthwise.comparing import Comparison, Done, Entrant
@@ -165,7 +165,7 @@ def _check_folder(folder: Path, *, force: bool) -> None:
 
 def _write(comparison: Comparison, folder: Path) -> tuple[Path, ...]:
     from widthwise.comparing.writing import write
-    from widthwise.files import write_atomically
+    from widthwise.core.files import write_atomically
     from widthwise.report.compare_page import compare_page
 
     with _made_or_said(folder):
@@ -238,7 +238,7 @@ def importance(
     wanted = None if metrics is None else [name.strip() for name in metrics.split(",") if name.strip()]
     found = importance_of(load_run(run), metrics=wanted)
     if html is not None:
-        from widthwise.files import write_atomically
+        from widthwise.core.files import write_atomically
         from widthwise.report.importance_page import importance_page
 
         write_atomically(html, importance_page(found).encode())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from widthwise.cli.output import is_interactive
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
 
 if TYPE_CHECKING:
     from widthwise.config import SearchConfig

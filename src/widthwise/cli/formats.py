@@ -61,7 +61,7 @@ def plot(
     force: options.Force = False,
 ) -> None:
     """Draw value sets and rounding errors of formats on an HTML page."""
-    from widthwise.files import write_atomically
+    from widthwise.core.files import write_atomically
     from widthwise.formats import parse
     from widthwise.report.formats_page import formats_page
 

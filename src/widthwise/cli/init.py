@@ -9,7 +9,7 @@ import typer
 
 from widthwise.cli import options
 from widthwise.cli.output import Output, check_new_file
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
 
 if TYPE_CHECKING:
     from widthwise.graph import Layer
@@ -30,8 +30,8 @@ def init(
 ) -> None:
     """Write a commented config for a network."""
     from widthwise.config import default_config_text
+    from widthwise.core.files import write_atomically
     from widthwise.data import data_source
-    from widthwise.files import write_atomically
     from widthwise.models import BUILT_IN_MODELS, model_source
 
     output = Output()

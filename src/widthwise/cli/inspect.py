@@ -8,7 +8,7 @@ import typer
 
 from widthwise.cli import options
 from widthwise.cli.output import Output
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
 
 if TYPE_CHECKING:
     from widthwise.config import SearchConfig

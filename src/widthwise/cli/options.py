@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from widthwise.errors import UserError, unknown
+from widthwise.core.errors import UserError, unknown
 
 if TYPE_CHECKING:
     from widthwise.cli.output import Output

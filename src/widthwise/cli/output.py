@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
 
 if TYPE_CHECKING:
     from rich.console import Console

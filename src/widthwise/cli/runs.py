@@ -10,7 +10,7 @@ import typer
 
 from widthwise.cli import options
 from widthwise.cli.output import Output, check_new_file, file_in_one_piece, is_interactive, print_json
-from widthwise.errors import UserError, unknown
+from widthwise.core.errors import UserError, unknown
 
 DEFAULT = Path("runs")
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]

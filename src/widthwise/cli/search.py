@@ -11,7 +11,7 @@ import typer
 from widthwise.cli import options
 from widthwise.cli.folders import run_folder
 from widthwise.cli.output import Output, make_console, print_json
-from widthwise.errors import UserError, unknown
+from widthwise.core.errors import UserError, unknown
 
 if TYPE_CHECKING:
     from torch import nn

@@ -10,7 +10,7 @@ import typer
 
 from widthwise.cli import options
 from widthwise.cli.output import Output, check_new_file, print_json
-from widthwise.errors import UserError, unknown
+from widthwise.core.errors import UserError, unknown
 
 if TYPE_CHECKING:
     from torch import nn

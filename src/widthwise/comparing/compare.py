@@ -15,8 +15,8 @@ from widthwise.comparing.race import Race, StrategyError, race
 from widthwise.comparing.result import Comparison, Outcome
 from widthwise.comparing.signed_ranks import pair_tests
 from widthwise.comparing.task import Task, limited, task_of
-from widthwise.errors import UserError
-from widthwise.importing import describe_error
+from widthwise.core.errors import UserError
+from widthwise.core.importing import describe_error
 from widthwise.space import FloatArray
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from widthwise.config.toml import parse_value
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
+from widthwise.core.toml import parse_value
 from widthwise.strategies import strategy_source
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ import numpy as np
 
 from widthwise.comparing.judge import Judge, Judged
 from widthwise.comparing.task import Task
-from widthwise.errors import UserError
-from widthwise.importing import describe_error
+from widthwise.core.errors import UserError
+from widthwise.core.importing import describe_error
 from widthwise.space import FloatArray
 from widthwise.strategies import Strategy
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from widthwise.comparing.result import LEVELS, Comparison, Outcome, quartiles
 from widthwise.comparing.signed_ranks import least_p
-from widthwise.files import write_atomically
+from widthwise.core.files import write_atomically
 from widthwise.space import FloatArray
 from widthwise.study import finite
 

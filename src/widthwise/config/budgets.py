@@ -6,10 +6,10 @@ import math
 import re
 from typing import Any, TypeVar
 
-from widthwise.config.table import Table, as_number
-from widthwise.config.toml import dotted, shown
 from widthwise.constraints import Constraint, parse_constraints
-from widthwise.errors import UserError, nearest, unknown
+from widthwise.core.errors import UserError, nearest, unknown
+from widthwise.core.table import Table, as_number
+from widthwise.core.toml import dotted, shown
 from widthwise.metrics.catalogue import METRICS, find_metric
 from widthwise.units import DURATIONS
 

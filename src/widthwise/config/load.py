@@ -9,9 +9,9 @@ from typing import Any
 
 from widthwise.config.read import read_config
 from widthwise.config.schema import SearchConfig
-from widthwise.config.table import Document, Table
-from widthwise.config.toml import dotted, parse_key, parse_value, read_toml, shown
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
+from widthwise.core.table import Document, Table
+from widthwise.core.toml import dotted, parse_key, parse_value, read_toml, shown
 
 TEXTS = {("model",), ("dataset",), ("load_name",), ("project",)}  # a file may be called 1e5
 DEEPEST = 16

@@ -10,11 +10,11 @@ from widthwise.config.schema import Accelerator, DataOptions, Search, SearchConf
 from widthwise.config.spaces import read_space
 from widthwise.config.specs import check_spec
 from widthwise.config.strategy import read_strategy
-from widthwise.config.table import Table, as_number, rephrased
-from widthwise.config.toml import dotted, shown
 from widthwise.config.training import read_lab_training
+from widthwise.core.errors import UserError
+from widthwise.core.table import Table, as_number, rephrased
+from widthwise.core.toml import dotted, shown
 from widthwise.data import FILE_TYPES, data_source
-from widthwise.errors import UserError
 from widthwise.models import model_source
 
 ACCELERATORS: dict[str, Accelerator] = {

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from widthwise.constraints import Constraint
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
 from widthwise.metrics.catalogue import Direction
 from widthwise.metrics.objective import Objective
 from widthwise.strategies.rungs import Halving

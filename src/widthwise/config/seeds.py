@@ -10,9 +10,9 @@ from itertools import islice, product
 from typing import Any
 
 from widthwise.config.schema import SeedRule
-from widthwise.config.table import Table, rephrased
-from widthwise.config.toml import dotted, shown
-from widthwise.errors import UserError, nearest
+from widthwise.core.errors import UserError, nearest
+from widthwise.core.table import Table, rephrased
+from widthwise.core.toml import dotted, shown
 from widthwise.formats import BY_NAME, from_config
 from widthwise.formats.base import UNSET
 from widthwise.scheme import TENSORS

@@ -15,11 +15,11 @@ from widthwise.config.schema import (
     WidthSearch,
 )
 from widthwise.config.seeds import Choices, check_pattern, choices, is_unset, quantisation_rule, rule_tables
-from widthwise.config.table import Table, as_number
-from widthwise.config.toml import shown
 from widthwise.config.training import read_halving, read_training
 from widthwise.config.write import QUANTISATION, WIDTH
-from widthwise.errors import UserError, unknown
+from widthwise.core.errors import UserError, unknown
+from widthwise.core.table import Table, as_number
+from widthwise.core.toml import shown
 from widthwise.strategies.rungs import Halving
 
 BY: dict[str, By] = {"name": "name", "type": "type", "regex": "regex", "regex_name": "regex"}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from widthwise.config.toml import shown
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
+from widthwise.core.toml import shown
 
 
 def check_spec(name: str, *, what: str, where: str) -> None:

@@ -7,9 +7,9 @@ from typing import Any
 
 from widthwise.config.schema import Evaluation, EvaluationPart, StrategySettings
 from widthwise.config.specs import check_spec
-from widthwise.config.table import Table, as_number
-from widthwise.config.toml import shown
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
+from widthwise.core.table import Table, as_number
+from widthwise.core.toml import shown
 from widthwise.metrics.catalogue import Direction, find_metric
 from widthwise.metrics.objective import Objective
 from widthwise.strategies import strategy_source

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from importlib.resources import files
 
-from widthwise.config.toml import dotted, dumps, shown
-from widthwise.errors import unknown
+from widthwise.core.errors import unknown
+from widthwise.core.toml import dotted, dumps, shown
 from widthwise.strategies.registry import STRATEGIES
 
 WIDTHS = {"data_in": "[4, 8]", "weight": "[2, 4, 8]", "bias": "[2, 4, 8]"}

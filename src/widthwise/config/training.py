@@ -6,7 +6,7 @@ from dataclasses import fields, replace
 from typing import get_args
 
 from widthwise.config.schema import Training
-from widthwise.config.table import Table
+from widthwise.core.table import Table
 from widthwise.strategies.rungs import Halving
 from widthwise.training.settings import OptimizerName, Schedule
 

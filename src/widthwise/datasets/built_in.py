@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from widthwise.core.errors import UserError
 from widthwise.datasets.own import read_samples, samples_of_table
 from widthwise.datasets.samples import Samples, check_samples
-from widthwise.errors import UserError
 
 JETS = "the hls4ml LHC jet data"
 OPENML_ID = 42468

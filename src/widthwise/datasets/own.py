@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from widthwise.core.errors import UserError
+from widthwise.core.files import existing_file, read_npz
 from widthwise.datasets.samples import Samples, Scaler, check_samples
-from widthwise.errors import UserError
-from widthwise.files import existing_file, read_npz
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

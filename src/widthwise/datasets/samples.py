@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
 
 Standardise = Literal["train", "reference", "none"]
 STANDARDISATIONS = get_args(Standardise)

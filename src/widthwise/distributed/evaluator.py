@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Self
 
+from widthwise.core.errors import UserError
 from widthwise.distributed.messages import WorkerError
 from widthwise.distributed.parts import Ledger, Part
 from widthwise.distributed.workers import Answer, Died, Workers
-from widthwise.errors import UserError
 from widthwise.results import Results
 from widthwise.space import FloatArray, IntArray
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
 from widthwise.results import Results
 from widthwise.space import FloatArray
 

@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from widthwise.core.errors import UserError
 from widthwise.distributed.evaluator import ParallelEvaluator
 from widthwise.distributed.processes import ProcessWorkers
 from widthwise.distributed.worker import Build
-from widthwise.errors import UserError
 from widthwise.fingerprint import hash_batches, hash_value, hash_weights
 from widthwise.results import Evaluate
 
@@ -115,7 +115,7 @@ def build_of(problem: Problem, *, sharing: int | None) -> Build:
 def make_evaluator(arguments: Mapping[str, Any], blobs: Mapping[str, bytes]) -> Evaluate:
     """In a worker: the evaluator of the problem that the driver has; UserError where it comes out another."""
     from widthwise.config import load_config
-    from widthwise.config.toml import parse_toml
+    from widthwise.core.toml import parse_toml
     from widthwise.problem import load_problem
 
     folder = arguments["folder"]

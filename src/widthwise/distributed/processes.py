@@ -12,11 +12,11 @@ import weakref
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 
+from widthwise.core.errors import UserError
 from widthwise.distributed.messages import pack_candidates, unpack_error, unpack_results
 from widthwise.distributed.parts import Part
 from widthwise.distributed.worker import Build
 from widthwise.distributed.workers import Answer, Died
-from widthwise.errors import UserError
 from widthwise.space import IntArray
 
 FAILED_STARTS = 3  # in a row

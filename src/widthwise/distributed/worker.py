@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from widthwise.core.errors import UserError
+from widthwise.core.importing import describe_error
 from widthwise.distributed.messages import (
     pack,
     pack_error,
@@ -16,8 +18,6 @@ from widthwise.distributed.messages import (
     unpack,
     unpack_candidates,
 )
-from widthwise.errors import UserError
-from widthwise.importing import describe_error
 from widthwise.results import Evaluate
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
 from widthwise.graph import Graph
 from widthwise.passes.inputs import LABELS
 

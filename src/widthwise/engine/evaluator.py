@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
+from widthwise.core.errors import UserError
+from widthwise.core.importing import describe_error
 from widthwise.data import Data
 from widthwise.engine.blocks import Block, first_block, input_names
 from widthwise.engine.costs import Costs
@@ -25,9 +27,7 @@ from widthwise.engine.planner import make_plan
 from widthwise.engine.threads import threads_for
 from widthwise.engine.totals import Totals
 from widthwise.engine.walk import Count, walk
-from widthwise.errors import UserError
 from widthwise.graph import Graph
-from widthwise.importing import describe_error
 from widthwise.metrics.catalogue import find_metric
 from widthwise.metrics.torchmetrics import torchmetrics_accumulator
 from widthwise.passes.metadata import propagate

@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
+from widthwise.core.errors import UserError
 from widthwise.engine.blocks import Block, joined, read_blocks
-from widthwise.errors import UserError
 
 PRUNING_PARTS = 8
 LEAST_PART = 64  # samples

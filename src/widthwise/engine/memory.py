@@ -8,8 +8,8 @@ from pathlib import Path
 
 import torch
 
+from widthwise.core.errors import UserError
 from widthwise.engine.plan import Plan
-from widthwise.errors import UserError
 
 MIB = 2**20
 CPU_STACK = 8 * MIB  # larger stacks no longer fit the caches: more memory, and slower

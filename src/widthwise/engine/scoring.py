@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, one_hot
 
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
 
 MANY_CLASSES = 32  # above, one pass for the greatest beats a pass for each class
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 
-from widthwise.threads import one_torch_thread
+from widthwise.core.threads import one_torch_thread
 
 SMALL = 2**20  # bytes of a value, up to which one thread is faster than two
 

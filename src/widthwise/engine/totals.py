@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from widthwise.core.importing import describe_error
 from widthwise.engine.scoring import count_outcomes
-from widthwise.importing import describe_error
 from widthwise.metrics.catalogue import find_metric
 from widthwise.metrics.quality import quality_metrics
 from widthwise.metrics.torchmetrics import TorchmetricsAccumulator

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from widthwise.errors import unknown
+from widthwise.core.errors import unknown
 from widthwise.formats.base import UNSET, Format
 from widthwise.formats.binary import Binary
 from widthwise.formats.block import BlockFP, BlockLog, BlockMinifloat

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
-from widthwise.errors import UserError, nearest
+from widthwise.core.errors import UserError, nearest
 from widthwise.formats.notation import Notation, preset_of, written
 
 if TYPE_CHECKING:

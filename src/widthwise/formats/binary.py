@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
 from widthwise.formats.base import Format, check_flag, check_integer, parameter
 from widthwise.formats.exact import exceeds, nan_or_zero, narrowed_, working
 from widthwise.formats.notation import Notation

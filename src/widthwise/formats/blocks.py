@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
 from widthwise.formats.base import Format, check_flag, check_integer, parameter
 from widthwise.formats.exact import nan_or_zero, power_below, working
 from widthwise.formats.tiling import Tiling, tiling

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
 
 if TYPE_CHECKING:
     import torch

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
 from widthwise.formats.base import Format, check_flag, check_integer, parameter
 from widthwise.formats.exact import held, working
 from widthwise.formats.notation import Notation

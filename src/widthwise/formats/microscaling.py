@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
 from widthwise.formats.base import check_integer, parameter
 from widthwise.formats.blocks import BLOCK_SIZE, BlockFormat
 from widthwise.formats.exact import shortened

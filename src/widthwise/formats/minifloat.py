@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
 from widthwise.formats.base import Format, check_flag, check_integer, parameter
 from widthwise.formats.bias import bias_or_usual, checked_bias
 from widthwise.formats.exact import exceeds, float_grid_, held, needs_double, working

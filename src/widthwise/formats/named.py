@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
 from widthwise.formats.base import Format, check_choice, check_flag, parameter
 from widthwise.formats.minifloat import Grid
 from widthwise.formats.notation import Notation

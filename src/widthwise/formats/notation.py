@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from widthwise.errors import UserError, nearest
+from widthwise.core.errors import UserError, nearest
 
 if TYPE_CHECKING:
     from widthwise.formats.base import Format

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
 from widthwise.formats.base import Sign, check_number
 from widthwise.formats.tiling import Tiling
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from widthwise.errors import UserError, unknown
+from widthwise.core.errors import UserError, unknown
 from widthwise.importance.exact import exact_effects, exact_layers, is_complete
 from widthwise.importance.fitted import fitted_effects, fitted_layers
 from widthwise.importance.result import Effects, Importance

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from widthwise.errors import UserError, unknown
+from widthwise.core.errors import UserError, unknown
 
 Direction = Literal["maximize", "minimize"]
 Kind = Literal["quality", "cost"]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from widthwise.errors import UserError, unknown
+from widthwise.core.errors import UserError, unknown
 from widthwise.metrics.catalogue import Direction
 from widthwise.metrics.objective import Objective
 from widthwise.space import FloatArray

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
 from widthwise.metrics.catalogue import Direction
 
 

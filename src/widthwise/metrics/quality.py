@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from widthwise.errors import UserError, unknown
+from widthwise.core.errors import UserError, unknown
 from widthwise.metrics.catalogue import METRICS, class_index, per_class
 from widthwise.space import FloatArray, IntArray
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from widthwise.errors import UserError, nearest
+from widthwise.core.errors import UserError, nearest
 from widthwise.metrics.catalogue import NAMESPACES, find_metric
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from widthwise.errors import UserError, unknown
+from widthwise.core.errors import UserError, unknown
 from widthwise.formats.base import Format
 from widthwise.graph import Graph
 from widthwise.passes.inputs import some_inputs

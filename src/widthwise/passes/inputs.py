@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
 from widthwise.passes.watch import Example
 
 LABELS = ("label", "labels", "target", "targets")

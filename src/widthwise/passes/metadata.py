@@ -10,7 +10,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, fx, nn
 
-from widthwise.errors import UserError, unknown
+from widthwise.core.errors import UserError, unknown
 from widthwise.graph import META, Graph, Layer
 from widthwise.metrics.cost import NodeCost
 from widthwise.metrics.counting import Operation, node_cost, parameter_cost

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from widthwise.errors import UserError, unknown
+from widthwise.core.errors import UserError, unknown
 from widthwise.graph import Graph
 from widthwise.passes.rules import by_of, select
 from widthwise.scheme import TENSORS, Scheme, TensorName

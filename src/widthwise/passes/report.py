@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from widthwise.errors import unknown
-from widthwise.files import write_atomically
+from widthwise.core.errors import unknown
+from widthwise.core.files import write_atomically
 from widthwise.graph import META, Graph
 from widthwise.passes.tables import text_table
 

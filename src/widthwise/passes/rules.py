@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, cast
 
-from widthwise.errors import UserError, nearest, unknown
+from widthwise.core.errors import UserError, nearest, unknown
 from widthwise.graph import Graph, Layer
 
 By = Literal["name", "type", "regex"]

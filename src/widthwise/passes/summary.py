@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from widthwise.errors import UserError, unknown
-from widthwise.files import write_atomically
+from widthwise.core.errors import UserError, unknown
+from widthwise.core.files import write_atomically
 from widthwise.formats.base import Format
 from widthwise.formats.statistics import TensorStatistics, statistics
 from widthwise.graph import Graph

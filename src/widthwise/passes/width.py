@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
-from widthwise.errors import UserError, unknown
+from widthwise.core.errors import UserError, unknown
 from widthwise.graph import Graph, Layer
 from widthwise.widths.changes import Change, grown, shrunk
 from widthwise.widths.finding import find_groups

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
 from widthwise.formats import Binary, Format, ScaledInteger, Ternary
 from widthwise.formats.blocks import BlockFormat
 from widthwise.formats.scales import fixed

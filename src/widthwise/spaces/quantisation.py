@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from widthwise.config import QuantisationSearch, SeedRule
 from widthwise.config.seeds import parameters
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
 from widthwise.formats.base import Format
 from widthwise.graph import Graph, Layer
 from widthwise.layers import QUANTISABLE

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from widthwise.core.errors import UserError, unknown
 from widthwise.data import Data
-from widthwise.errors import UserError, unknown
 from widthwise.graph import Graph
 from widthwise.layers import layer_type
 from widthwise.space import Decision, IntArray, Space

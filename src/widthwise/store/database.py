@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import StaticPool
 
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
 from widthwise.store import schema
 from widthwise.store.trouble import told_as_user_error
 

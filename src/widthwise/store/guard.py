@@ -6,7 +6,7 @@ import os
 import sqlite3
 from pathlib import Path
 
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
 
 
 class FileGuard:

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import sqlalchemy as sa
 
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
 
 STUDY_LOCKS = (
     0x77696473  # "wids": the first half of the advisory locks of studies, the second is the study's id

@@ -12,7 +12,7 @@ import numpy as np
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
-from widthwise.errors import UserError, unknown
+from widthwise.core.errors import UserError, unknown
 from widthwise.store import database, schema
 from widthwise.store.codec import text_to_candidates, text_to_metrics
 from widthwise.store.lock import cut_in_children

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from sqlalchemy.exc import DBAPIError
 
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
 
 # what SQLite says, in the order in which it is looked for, and what that means for the user
 _MEANINGS = (

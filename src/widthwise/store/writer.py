@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from numpy.typing import NDArray
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
 from widthwise.space import FloatArray, IntArray
 from widthwise.store import schema
 from widthwise.store.codec import candidates_to_text, metrics_to_text

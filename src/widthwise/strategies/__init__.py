@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
 from widthwise.strategies.protocol import CostFunction, Strategy, replay
 from widthwise.strategies.registry import STRATEGIES, Option, StrategySource, strategy_source
 
@@ -60,7 +60,7 @@ def strategy(
         from widthwise.strategies.own import own_strategy
 
         return own_strategy(source.target, space, options=checked, **arguments)
-    from widthwise.importing import load_object
+    from widthwise.core.importing import load_object
 
     made: Strategy = load_object(source.target, what="strategy")(space, options=checked, **arguments)
     return made

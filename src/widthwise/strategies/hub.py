@@ -9,8 +9,8 @@ from typing import Any
 
 from optuna.samplers import BaseSampler
 
-from widthwise.errors import UserError, unknown
-from widthwise.importing import describe_error
+from widthwise.core.errors import UserError, unknown
+from widthwise.core.importing import describe_error
 from widthwise.strategies.registry import HUB_PREFIX
 from widthwise.strategies.samplers import build
 

@@ -13,7 +13,8 @@ import optuna
 from optuna.samplers import BaseSampler
 from optuna.trial import Trial, TrialState, create_trial
 
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
+from widthwise.core.threads import one_torch_thread
 from widthwise.space import FloatArray, IntArray, Space
 from widthwise.strategies.hub import hub_sampler
 from widthwise.strategies.protocol import CostFunction
@@ -22,7 +23,6 @@ from widthwise.strategies.samplers import make_sampler, natural_batch
 from widthwise.strategies.seen import Seen
 from widthwise.strategies.unrepeated import Unrepeated
 from widthwise.strategies.within import Within
-from widthwise.threads import one_torch_thread
 
 if TYPE_CHECKING:
     from widthwise.metrics.catalogue import Direction

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from widthwise.errors import UserError, unknown
-from widthwise.importing import describe_error, load_object
+from widthwise.core.errors import UserError, unknown
+from widthwise.core.importing import describe_error, load_object
 from widthwise.space import FloatArray, IntArray, Space
 from widthwise.strategies.protocol import CostFunction, Strategy
 from widthwise.strategies.seen import Seen

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from widthwise.errors import UserError, unknown
+from widthwise.core.errors import UserError, unknown
 
 HUB_PREFIX = "optunahub/"
 

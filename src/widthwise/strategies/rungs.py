@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
 
 
 @dataclass(frozen=True)

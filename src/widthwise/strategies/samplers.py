@@ -13,8 +13,8 @@ from typing import Any
 import optuna
 from optuna.samplers import BaseSampler
 
-from widthwise.errors import UserError, unknown
-from widthwise.importing import describe_error
+from widthwise.core.errors import UserError, unknown
+from widthwise.core.importing import describe_error
 from widthwise.space import Decision, Space
 
 

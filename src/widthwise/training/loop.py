@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from widthwise.core.errors import UserError
+from widthwise.core.importing import describe_error
 from widthwise.data import Batches, Data
-from widthwise.errors import UserError
-from widthwise.importing import describe_error
 from widthwise.models import check_data_fits_model
 from widthwise.training.history import Epoch, History, rank
 from widthwise.training.scoring import check_labels, score

@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from widthwise.errors import UserError, unknown
-from widthwise.importing import describe_error
+from widthwise.core.errors import UserError, unknown
+from widthwise.core.importing import describe_error
 
 OPTIMIZERS = {"adam": "Adam", "adamw": "AdamW", "sgd": "SGD"}
 OptimizerName = Literal["adam", "adamw", "sgd"]

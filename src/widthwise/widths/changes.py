@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
 from widthwise.space import FloatArray, IntArray
 from widthwise.widths.channels import FRESH, Channels
 from widthwise.widths.groups import Group, Groups, Layout

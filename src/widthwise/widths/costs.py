@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from widthwise.errors import unknown
+from widthwise.core.errors import unknown
 from widthwise.graph import Graph
 from widthwise.metrics.cost import COSTS, FLOAT_BITS, NodeCost
 from widthwise.passes.metadata import propagate

@@ -10,8 +10,8 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from widthwise.errors import UserError
-from widthwise.importing import describe_error
+from widthwise.core.errors import UserError
+from widthwise.core.importing import describe_error
 
 Side = Literal["in", "out"]
 

@@ -11,11 +11,11 @@ import torch
 from numpy.typing import ArrayLike
 from torch import nn
 
+from widthwise.core.errors import UserError, unknown
+from widthwise.core.importing import describe_error
 from widthwise.data import Data
 from widthwise.engine.totals import Totals
-from widthwise.errors import UserError, unknown
 from widthwise.graph import Graph
-from widthwise.importing import describe_error
 from widthwise.metrics.catalogue import find_metric
 from widthwise.metrics.torchmetrics import torchmetrics_accumulator
 from widthwise.results import Results

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from widthwise.core.errors import UserError
 from widthwise.data import Data
-from widthwise.errors import UserError
 from widthwise.graph import run_in_eval_mode
 
 SAMPLES = 2

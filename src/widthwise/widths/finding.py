@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
+from widthwise.core.errors import UserError
+from widthwise.core.importing import describe_error
 from widthwise.data import Data
-from widthwise.errors import UserError
 from widthwise.graph import Graph
-from widthwise.importing import describe_error
 from widthwise.widths.changes import Change, shrunk
 from widthwise.widths.coupling import couple
 from widthwise.widths.example import example_input

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from torch import nn
 
-from widthwise.errors import UserError, unknown
+from widthwise.core.errors import UserError, unknown
 from widthwise.space import IntArray
 from widthwise.widths.coupling import Channel, Coupling, Side
 from widthwise.widths.kinds import blocks, can_resize, channel_count

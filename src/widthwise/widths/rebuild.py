@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
 from widthwise.widths.changes import Change, side_channels
 from widthwise.widths.channels import Channels
 from widthwise.widths.groups import Groups, Member

@@ -9,10 +9,10 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor, fx, nn
 
+from widthwise.core.errors import UserError, unknown
+from widthwise.core.importing import describe_error
 from widthwise.data import Data
-from widthwise.errors import UserError, unknown
 from widthwise.graph import Graph, run_in_eval_mode
-from widthwise.importing import describe_error
 from widthwise.networks import RELU_OUTPUT_START
 from widthwise.space import FloatArray
 from widthwise.widths.changes import Change, check_size, grown, keeps_statistics, must_split, shrunk

@@ -10,8 +10,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from widthwise.config import SeedRule, WidthSearch
+from widthwise.core.errors import UserError, unknown
 from widthwise.data import Data
-from widthwise.errors import UserError, unknown
 from widthwise.graph import Graph
 from widthwise.layers import layer_type
 from widthwise.spaces.width import EVERY, WidthSpace

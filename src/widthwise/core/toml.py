@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from widthwise.errors import UserError
-from widthwise.files import existing_file
-from widthwise.importing import describe_error
+from widthwise.core.errors import UserError
+from widthwise.core.files import existing_file
+from widthwise.core.importing import describe_error
 
 LARGEST = 1_000_000  # bytes: a config is a page of text, anything greater is another file
 

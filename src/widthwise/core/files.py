@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

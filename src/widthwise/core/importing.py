@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from widthwise.errors import UserError, unknown
+from widthwise.core.errors import UserError, unknown
 
 
 def canonical_name(name: str, table: Iterable[str]) -> str | None:

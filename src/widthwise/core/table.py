@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any, NoReturn, TypeVar
 
-from widthwise.config.toml import dotted, shown
-from widthwise.errors import UserError
+from widthwise.core.errors import UserError
+from widthwise.core.toml import dotted, shown
 
 T = TypeVar("T")
 Path = tuple[str, ...]
