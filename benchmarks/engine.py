@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from widthwise.data import load_data
+from widthwise.data.modules import load_data
 from widthwise.engine import Evaluator
 from widthwise.engine.walk import Count
 from widthwise.formats import Integer

@@ -15,7 +15,7 @@ import torch
 from scipy.stats import kendalltau
 from torch import Tensor, nn
 
-from widthwise.data import load_data
+from widthwise.data.modules import load_data
 from widthwise.graph import Graph
 from widthwise.models import load_model
 from widthwise.spaces.width import WidthSpace

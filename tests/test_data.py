@@ -15,10 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from widthwise.core.errors import UserError
-from widthwise.data import BUILT_IN_DATA, Batches, DataModule, data_source, load_data
-from widthwise.datasets.built_in import Request, jsc
-from widthwise.datasets.samples import Scaler
-from widthwise.datasets.split import stratified_split
+from widthwise.data.built_in import Request, jsc
+from widthwise.data.modules import BUILT_IN_DATA, Batches, DataModule, data_source, load_data
+from widthwise.data.samples import Scaler
+from widthwise.data.split import stratified_split
 
 PARTS = ("train", "val", "test")
 
@@ -85,7 +85,7 @@ def test_digits_are_grey_values_from_0_to_1_and_flatten_keeps_them():
 
 def test_names_import_without_torch_or_numpy():
     code = (
-        "import sys, widthwise.data, widthwise.models; widthwise.data.data_source('toy-tiny'); "
+        "import sys, widthwise.data.modules, widthwise.models; widthwise.data.modules.data_source('toy-tiny'); "
         "heavy = {'torch', 'numpy', 'sklearn', 'pandas'} & set(sys.modules); sys.exit(str(heavy) if heavy "
         "else 0)"
     )

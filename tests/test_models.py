@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from widthwise.core.errors import UserError
-from widthwise.data import load_data
+from widthwise.data.modules import load_data
 from widthwise.models import (
     BUILT_IN_MODELS,
     check_data_fits_model,

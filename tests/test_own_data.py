@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from widthwise.core.errors import UserError
-from widthwise.data import Data, DataModule, data_note, load_data
+from widthwise.data.modules import Data, DataModule, data_note, load_data
 
 
 def load(*args, **options) -> DataModule:

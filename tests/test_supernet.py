@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from widthwise.core.errors import UserError
-from widthwise.data import load_data
+from widthwise.data.modules import load_data
 from widthwise.graph import Graph
 from widthwise.models import load_model
 from widthwise.spaces.width import WidthSpace

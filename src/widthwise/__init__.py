@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from widthwise.comparing import compare
     from widthwise.config import SearchConfig, load_config
     from widthwise.core.errors import UserError
-    from widthwise.data import load_data
+    from widthwise.data.modules import load_data
     from widthwise.engine import Evaluator, evaluate
     from widthwise.graph import Graph
     from widthwise.launch import search
@@ -47,7 +47,7 @@ _HOME = {  # where each public name lives; imported on first use, so that import
     "hypervolume": "pareto",
     "load_checkpoint": "models",
     "load_config": "config",
-    "load_data": "data",
+    "load_data": "data.modules",
     "load_model": "models",
     "load_run": "run_folder",
     "resize": "widths.resize",

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from widthwise.checkpoints import load_checkpoint
 from widthwise.core.errors import UserError, unknown
-from widthwise.data import Data, load_data
+from widthwise.data.modules import Data, load_data
 from widthwise.models import BUILT_IN_MODELS, model_source
 from widthwise.models import load_model as _load_model
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from widthwise.config import SearchConfig, load_config
 from widthwise.core.errors import UserError
-from widthwise.data import Data
+from widthwise.data.modules import Data
 from widthwise.distributed.problem import judge_of
 from widthwise.limits import Limits, Progress
 from widthwise.models import save_checkpoint

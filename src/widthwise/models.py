@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from widthwise.checkpoints import load_checkpoint, save_checkpoint
 from widthwise.core.errors import UserError, unknown
 from widthwise.core.importing import call_object, canonical_name, describe_error, load_object
-from widthwise.data import Data, data_note
+from widthwise.data.modules import Data, data_note
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -13,7 +13,7 @@ from widthwise.answers import teach_answers
 from widthwise.bounded import within_bounds
 from widthwise.config import QuantisationSearch, SearchConfig, load_config
 from widthwise.core.errors import UserError
-from widthwise.data import Data, load_data
+from widthwise.data.modules import Data, load_data
 from widthwise.engine import Evaluator, evaluate
 from widthwise.fingerprint import fingerprint, hash_batches, hash_value, hash_weights
 from widthwise.graph import Graph

@@ -14,7 +14,7 @@ from torch.func import functional_call
 from torch.nn.functional import kl_div, log_softmax, softmax
 
 from widthwise.core.errors import UserError
-from widthwise.data import Data
+from widthwise.data.modules import Data
 from widthwise.models import check_data_fits_model
 from widthwise.space import IntArray
 from widthwise.training.loop import Stepper, at_work, make_optimizer, parameters_to_train, passes_of, shuffled

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from widthwise.core.errors import UserError
-from widthwise.data import data_source
+from widthwise.data.modules import data_source
 from widthwise.models import BUILT_IN_MODELS, model_source
 from widthwise.strategies.registry import STRATEGIES
 
@@ -33,7 +33,7 @@ def code_in(config: SearchConfig) -> tuple[str, ...]:
 
 def is_callable(source: str) -> bool:
     """Whether a data source is a module:callable, and no built-in data set and no file."""
-    from widthwise.data import BUILT_IN_DATA, FILE_TYPES
+    from widthwise.data.modules import BUILT_IN_DATA, FILE_TYPES
 
     return source not in BUILT_IN_DATA and not source.lower().endswith(FILE_TYPES)
 

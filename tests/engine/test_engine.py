@@ -19,7 +19,7 @@ from networks_for_tests import CHOOSY_RULES, NETWORKS, choosy_graph
 from one_by_one import outcomes, scores_of
 
 from widthwise.core.errors import UserError
-from widthwise.data import load_data
+from widthwise.data.modules import load_data
 from widthwise.engine import Evaluator, evaluate
 from widthwise.engine.walk import Count, Value, distinct_versions, walk
 from widthwise.formats import from_config

@@ -22,7 +22,7 @@ from safetensors.torch import save
 from widthwise.cli import main
 from widthwise.config import example_text, load_config
 from widthwise.core.errors import UserError
-from widthwise.data import load_data
+from widthwise.data.modules import load_data
 from widthwise.models import load_checkpoint, load_model
 
 Target = Callable[[st.DataObject, Path], None]

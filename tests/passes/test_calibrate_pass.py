@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from architectures import ARCHITECTURES, Untraceable, build, inputs, normal
 from widthwise.core.errors import UserError
-from widthwise.data import load_data
+from widthwise.data.modules import load_data
 from widthwise.engine import Evaluator
 from widthwise.formats import Integer, ScaledInteger, Ternary
 from widthwise.graph import Graph

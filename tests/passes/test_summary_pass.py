@@ -12,7 +12,7 @@ from torch import nn
 
 from architectures import ARCHITECTURES, build, inputs, normal
 from widthwise.core.errors import UserError
-from widthwise.data import load_data
+from widthwise.data.modules import load_data
 from widthwise.formats import Integer
 from widthwise.graph import Graph
 from widthwise.models import load_model

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from width_networks import CASES, Mixed, trained_like
 
 from widthwise.core.errors import UserError
-from widthwise.data import load_data
+from widthwise.data.modules import load_data
 from widthwise.graph import Graph
 from widthwise.models import load_model
 from widthwise.passes.quantize import quantize_transform_pass

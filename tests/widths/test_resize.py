@@ -15,7 +15,7 @@ from torch_pruning.pruner.function import prune_conv_out_channels, prune_linear_
 from width_networks import CASES, trained_like
 
 from widthwise.core.errors import UserError
-from widthwise.data import load_data
+from widthwise.data.modules import load_data
 from widthwise.graph import Graph
 from widthwise.models import load_model
 from widthwise.networks import RELU_OUTPUT_START

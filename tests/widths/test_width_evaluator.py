@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from widthwise.core.errors import UserError
-from widthwise.data import load_data
+from widthwise.data.modules import load_data
 from widthwise.graph import Graph
 from widthwise.models import load_model
 from widthwise.results import HasCosts

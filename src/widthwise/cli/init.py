@@ -31,7 +31,7 @@ def init(
     """Write a commented config for a network."""
     from widthwise.config import default_config_text
     from widthwise.core.files import write_atomically
-    from widthwise.data import data_source
+    from widthwise.data.modules import data_source
     from widthwise.models import BUILT_IN_MODELS, model_source
 
     output = Output()

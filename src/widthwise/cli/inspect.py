@@ -12,7 +12,7 @@ from widthwise.core.errors import UserError
 
 if TYPE_CHECKING:
     from widthwise.config import SearchConfig
-    from widthwise.data import Data
+    from widthwise.data.modules import Data
     from widthwise.graph import Graph
 
 

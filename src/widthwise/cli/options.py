@@ -38,7 +38,7 @@ def _models(incomplete: str) -> list[str]:
 
 
 def _data_sets(incomplete: str) -> list[str]:
-    from widthwise.data import BUILT_IN_DATA
+    from widthwise.data.modules import BUILT_IN_DATA
 
     return [name for name in BUILT_IN_DATA if name.startswith(incomplete)]
 
@@ -126,7 +126,7 @@ def with_data_of_model(config: SearchConfig, *, elsewhere: bool = True) -> Searc
 
     elsewhere: also one that is not part of the package.
     """
-    from widthwise.data import FROM_ELSEWHERE
+    from widthwise.data.modules import FROM_ELSEWHERE
     from widthwise.models import BUILT_IN_MODELS
 
     if config.dataset is not None or config.model not in BUILT_IN_MODELS:

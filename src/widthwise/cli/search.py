@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from widthwise.config import SearchConfig
-    from widthwise.data import Data
+    from widthwise.data.modules import Data
     from widthwise.problem import Problem
     from widthwise.run_folder import Run
     from widthwise.study import Study

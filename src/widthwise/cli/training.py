@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from widthwise.config import SearchConfig
-    from widthwise.data import Data
+    from widthwise.data.modules import Data
     from widthwise.training import Epoch, History
 
 PARTS = ("val", "test")

@@ -14,7 +14,7 @@ from widthwise.config.training import read_lab_training
 from widthwise.core.errors import UserError
 from widthwise.core.table import Table, as_number, rephrased
 from widthwise.core.toml import dotted, shown
-from widthwise.data import FILE_TYPES, data_source
+from widthwise.data.modules import FILE_TYPES, data_source
 from widthwise.models import model_source
 
 ACCELERATORS: dict[str, Accelerator] = {

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from widthwise.core.errors import UserError
 from widthwise.core.importing import describe_error
-from widthwise.data import Data
+from widthwise.data.modules import Data
 from widthwise.engine.blocks import Block, first_block, input_names
 from widthwise.engine.costs import Costs
 from widthwise.engine.in_place import CannotShareError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from widthwise.config import QuantisationSearch, WidthSearch
-from widthwise.data import Data, data_note
+from widthwise.data.modules import Data, data_note
 from widthwise.metrics.combine import sum_conflicts
 from widthwise.spaces.quantisation import QuantisationSpace
 from widthwise.weights import is_untrained

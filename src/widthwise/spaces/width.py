@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from widthwise.core.errors import UserError, unknown
-from widthwise.data import Data
+from widthwise.data.modules import Data
 from widthwise.graph import Graph
 from widthwise.layers import layer_type
 from widthwise.space import Decision, IntArray, Space

@@ -13,7 +13,7 @@ from torch import nn
 
 from widthwise.core.errors import UserError, unknown
 from widthwise.core.importing import describe_error
-from widthwise.data import Data
+from widthwise.data.modules import Data
 from widthwise.engine.totals import Totals
 from widthwise.graph import Graph
 from widthwise.metrics.catalogue import find_metric

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from widthwise.core.errors import UserError
-from widthwise.data import Data
+from widthwise.data.modules import Data
 from widthwise.graph import run_in_eval_mode
 
 SAMPLES = 2

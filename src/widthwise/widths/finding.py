@@ -13,7 +13,7 @@ from torch.utils._pytree import tree_leaves
 
 from widthwise.core.errors import UserError
 from widthwise.core.importing import describe_error
-from widthwise.data import Data
+from widthwise.data.modules import Data
 from widthwise.graph import Graph
 from widthwise.widths.changes import Change, shrunk
 from widthwise.widths.coupling import couple

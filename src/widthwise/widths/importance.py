@@ -13,7 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
 from widthwise.core.errors import UserError, unknown
-from widthwise.data import Data
+from widthwise.data.modules import Data
 from widthwise.space import FloatArray
 from widthwise.widths.groups import Group, Groups, Layout, Member
 from widthwise.widths.kinds import axes, blocks

@@ -11,7 +11,7 @@ from torch import Tensor, fx, nn
 
 from widthwise.core.errors import UserError, unknown
 from widthwise.core.importing import describe_error
-from widthwise.data import Data
+from widthwise.data.modules import Data
 from widthwise.graph import Graph, run_in_eval_mode
 from widthwise.networks import RELU_OUTPUT_START
 from widthwise.space import FloatArray

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from widthwise.config import SeedRule, WidthSearch
 from widthwise.core.errors import UserError, unknown
-from widthwise.data import Data
+from widthwise.data.modules import Data
 from widthwise.graph import Graph
 from widthwise.layers import layer_type
 from widthwise.spaces.width import EVERY, WidthSpace

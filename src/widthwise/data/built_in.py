@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from widthwise.core.errors import UserError
-from widthwise.datasets.own import read_samples, samples_of_table
-from widthwise.datasets.samples import Samples, check_samples
+from widthwise.data.own import read_samples, samples_of_table
+from widthwise.data.samples import Samples, check_samples
 
 JETS = "the hls4ml LHC jet data"
 OPENML_ID = 42468
@@ -57,7 +57,7 @@ def jsc_full(request: Request) -> Samples:
 
 def cifar10(request: Request) -> Samples:
     """CIFAR-10 from the user's folder of its binary version."""
-    from widthwise.datasets.cifar10 import HOME, read_cifar10
+    from widthwise.data.cifar10 import HOME, read_cifar10
 
     if request.path is None:
         raise UserError(

@@ -10,7 +10,7 @@ import numpy as np
 
 from widthwise.core.errors import UserError
 from widthwise.core.files import existing_file, read_npz
-from widthwise.datasets.samples import Samples, Scaler, check_samples
+from widthwise.data.samples import Samples, Scaler, check_samples
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

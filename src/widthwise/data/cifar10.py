@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from widthwise.core.errors import UserError
-from widthwise.datasets.samples import Samples, check_samples
+from widthwise.data.samples import Samples, check_samples
 
 SHAPE = (3, 32, 32)
 RECORD = 1 + 3 * 32 * 32  # bytes: the label, then red, green and blue, row by row

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Generator, Tensor
 
-    from widthwise.datasets.samples import Samples, Scaler, Standardise
+    from widthwise.data.samples import Samples, Scaler, Standardise
 
 FILE_TYPES = (".npz", ".csv", ".parquet")
 FROM_ELSEWHERE = ("jsc-full", "cifar10")  # not part of the package
@@ -25,7 +25,7 @@ DEFAULT_SPLITS = (0.6, 0.2, 0.2)
 
 @dataclass(frozen=True)
 class DataSource:
-    """A built-in data set: the function in widthwise.datasets.built_in that reads it, and what it is."""
+    """A built-in data set: the function in widthwise.data.built_in that reads it, and what it is."""
 
     loader: str
     description: str
@@ -180,8 +180,8 @@ def _is_file(text: str) -> bool:
 
 
 def _check_options(batch_size: int, splits: Sequence[float], standardise: str | None) -> None:
-    from widthwise.datasets.samples import STANDARDISATIONS
-    from widthwise.datasets.split import check_splits
+    from widthwise.data.samples import STANDARDISATIONS
+    from widthwise.data.split import check_splits
 
     if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
         raise UserError(f"batch_size = {batch_size!r} is no whole number from 1")
@@ -191,7 +191,7 @@ def _check_options(batch_size: int, splits: Sequence[float], standardise: str | 
 
 
 def _samples(source: str, *, seed: int, path: str | Path | None, download: bool) -> Samples | Data:
-    from widthwise.datasets import built_in, own
+    from widthwise.data import built_in, own
 
     if source in BUILT_IN_DATA:
         loader = getattr(built_in, BUILT_IN_DATA[source].loader)
@@ -226,7 +226,7 @@ def _module(
 ) -> DataModule:
     import torch
 
-    from widthwise.datasets.split import SPLITS, split_samples
+    from widthwise.data.split import SPLITS, split_samples
 
     rows = split_samples(samples, splits, seed=seed)
     scaler = _scaler(samples, rows[0], standardise or samples.standardise)
@@ -250,7 +250,7 @@ def _module(
 
 
 def _scaler(samples: Samples, train_rows: NDArray[Any], standardise: str) -> Scaler | None:
-    from widthwise.datasets.samples import Scaler
+    from widthwise.data.samples import Scaler
 
     if standardise == "none":
         return None

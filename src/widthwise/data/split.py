@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from widthwise.core.errors import UserError
 
 if TYPE_CHECKING:
-    from widthwise.datasets.samples import Samples
+    from widthwise.data.samples import Samples
 
 SPLITS = ("train", "val", "test")
 
