@@ -27,9 +27,9 @@ from widthwise.data.modules import load_data
 from widthwise.engine import Evaluator
 from widthwise.engine.walk import Count
 from widthwise.formats import Integer
-from widthwise.graph import Graph
-from widthwise.models import load_model
-from widthwise.quantized import Quantized
+from widthwise.network.graph import Graph
+from widthwise.network.named import load_model
+from widthwise.network.quantized import Quantized
 from widthwise.space import IntArray
 from widthwise.spaces.quantisation import QuantisationSpace
 from widthwise.spaces.slots import schemes, slot_choices

@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from widthwise.core.errors import UserError
-from widthwise.models import load_checkpoint, load_model, save_checkpoint
+from widthwise.network.named import load_checkpoint, load_model, save_checkpoint
 
 
 def state(model: nn.Module) -> dict[str, torch.Tensor]:

@@ -85,7 +85,7 @@ def test_digits_are_grey_values_from_0_to_1_and_flatten_keeps_them():
 
 def test_names_import_without_torch_or_numpy():
     code = (
-        "import sys, widthwise.data.modules, widthwise.models; widthwise.data.modules.data_source('toy-tiny'); "
+        "import sys, widthwise.data.modules, widthwise.network.named; widthwise.data.modules.data_source('toy-tiny'); "
         "heavy = {'torch', 'numpy', 'sklearn', 'pandas'} & set(sys.modules); sys.exit(str(heavy) if heavy "
         "else 0)"
     )

@@ -11,9 +11,9 @@ from torch import Tensor, fx, nn
 from architectures import ARCHITECTURES, Shared, Untraceable, build, inputs, normal
 from widthwise.core.errors import UserError
 from widthwise.formats import Integer
-from widthwise.graph import Graph, run_in_eval_mode
-from widthwise.quantized import Quantized
-from widthwise.scheme import Scheme
+from widthwise.network.graph import Graph, run_in_eval_mode
+from widthwise.network.quantized import Quantized
+from widthwise.network.scheme import Scheme
 
 FINE = Integer(16, 10)
 COARSE = Integer(4, 2)

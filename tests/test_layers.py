@@ -11,9 +11,9 @@ from torch import nn
 from torch.nn import functional
 
 from widthwise.formats import Integer
-from widthwise.layers import ACTIVATIONS, ARITHMETIC, POOLING, QUANTISABLE, WEIGHTED, layer_type
-from widthwise.quantized import FunctionLayer, Quantized
-from widthwise.scheme import Scheme
+from widthwise.network.layers import ACTIVATIONS, ARITHMETIC, POOLING, QUANTISABLE, WEIGHTED, layer_type
+from widthwise.network.quantized import FunctionLayer, Quantized
+from widthwise.network.scheme import Scheme
 
 MODULES = [
     (nn.Linear(2, 2), "linear"),

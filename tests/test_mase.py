@@ -47,7 +47,7 @@ from widthwise.mase import (
     set_logging_verbosity,
     summarize_quantization_analysis_pass,
 )
-from widthwise.scheme import Scheme
+from widthwise.network.scheme import Scheme
 from widthwise.training import fit
 
 PASS_ARGS: dict[str, Any] = {

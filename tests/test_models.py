@@ -12,7 +12,7 @@ from torch import nn
 
 from widthwise.core.errors import UserError
 from widthwise.data.modules import load_data
-from widthwise.models import (
+from widthwise.network.named import (
     BUILT_IN_MODELS,
     check_data_fits_model,
     load_model,

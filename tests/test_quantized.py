@@ -17,8 +17,8 @@ from torch.nn import functional
 from architectures import normal
 from widthwise.formats import Integer, from_config
 from widthwise.formats.base import Format
-from widthwise.quantized import FunctionLayer, Quantized, parameter_role
-from widthwise.scheme import Scheme
+from widthwise.network.quantized import FunctionLayer, Quantized, parameter_role
+from widthwise.network.scheme import Scheme
 
 DATA, WEIGHT, BIAS = Integer(8, 4), Integer(6, 5), Integer(5, 3)
 ALL = Scheme(DATA, WEIGHT, BIAS)

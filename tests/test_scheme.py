@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from widthwise.core.errors import UserError
 from widthwise.formats import BlockFP, Integer, MXInt, ScaledInteger, from_config
 from widthwise.formats.base import Format
-from widthwise.scheme import Scheme, tensor_fields, tensor_format
+from widthwise.network.scheme import Scheme, tensor_fields, tensor_format
 
 LAB: dict[str, Any] = {
     "name": "integer",

@@ -11,12 +11,12 @@ from torch import nn
 
 from widthwise.core.errors import UserError
 from widthwise.data.modules import load_data
-from widthwise.graph import Graph
-from widthwise.models import load_model
+from widthwise.network.graph import Graph
+from widthwise.network.named import load_model
+from widthwise.network.widths.finding import find_groups
 from widthwise.spaces.width import WidthSpace
 from widthwise.supernet import Sandwich, Supernet, train_supernet
 from widthwise.training import Settings, score
-from widthwise.widths.finding import find_groups
 
 
 def attention() -> nn.Module:

@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from widthwise.core.errors import UserError
 from widthwise.data.modules import load_data
-from widthwise.models import BUILT_IN_MODELS, load_model
+from widthwise.network.named import BUILT_IN_MODELS, load_model
 from widthwise.training import SCHEDULES, Epoch, History, Settings, fit, predict, score, train
 
 

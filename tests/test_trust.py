@@ -14,7 +14,7 @@ from widthwise.config import example_text, load_config
 from widthwise.core.errors import UserError
 from widthwise.core.toml import parse_toml
 from widthwise.data.modules import BUILT_IN_DATA, FILE_TYPES
-from widthwise.models import BUILT_IN_MODELS
+from widthwise.network.named import BUILT_IN_MODELS
 from widthwise.strategies import STRATEGIES
 from widthwise.trust import check, code_in
 

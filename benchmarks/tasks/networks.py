@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from widthwise import training
 from widthwise.data.modules import Data, load_data
-from widthwise.models import load_model
+from widthwise.network.named import load_model
 
 SHARED = Path(os.environ.get("WIDTHWISE_SHARED", Path(__file__).parents[3] / "shared"))
 EPOCHS = 30

@@ -11,9 +11,9 @@ import numpy as np
 from tasks import networks
 from widthwise.aim import Aim
 from widthwise.engine import Evaluator
-from widthwise.graph import Graph
 from widthwise.metrics.catalogue import Direction
 from widthwise.metrics.objective import Objective
+from widthwise.network.graph import Graph
 from widthwise.space import FloatArray, IntArray
 from widthwise.spaces.quantisation import QuantisationSpace
 

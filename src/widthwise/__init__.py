@@ -12,12 +12,13 @@ if TYPE_CHECKING:
     from widthwise.core.errors import UserError
     from widthwise.data.modules import load_data
     from widthwise.engine import Evaluator, evaluate
-    from widthwise.graph import Graph
     from widthwise.launch import search
-    from widthwise.models import load_checkpoint, load_model, save_checkpoint
+    from widthwise.network.graph import Graph
+    from widthwise.network.named import load_checkpoint, load_model, save_checkpoint
+    from widthwise.network.scheme import Scheme
+    from widthwise.network.widths.resize import resize
     from widthwise.pareto import hypervolume
     from widthwise.run_folder import load_run
-    from widthwise.scheme import Scheme
     from widthwise.space import Decision, Space
     from widthwise.spaces.quantisation import QuantisationSpace
     from widthwise.spaces.width import WidthSpace
@@ -25,16 +26,15 @@ if TYPE_CHECKING:
     from widthwise.study import Study
     from widthwise.training import fit
     from widthwise.widths.evaluator import WidthEvaluator
-    from widthwise.widths.resize import resize
 
 __version__ = "0.1.0"
 
 _HOME = {  # where each public name lives; imported on first use, so that importing widthwise imports no torch
     "Decision": "space",
     "Evaluator": "engine",
-    "Graph": "graph",
+    "Graph": "network.graph",
     "QuantisationSpace": "spaces.quantisation",
-    "Scheme": "scheme",
+    "Scheme": "network.scheme",
     "SearchConfig": "config",
     "Space": "space",
     "Study": "study",
@@ -45,13 +45,13 @@ _HOME = {  # where each public name lives; imported on first use, so that import
     "evaluate": "engine",
     "fit": "training",
     "hypervolume": "pareto",
-    "load_checkpoint": "models",
+    "load_checkpoint": "network.named",
     "load_config": "config",
     "load_data": "data.modules",
-    "load_model": "models",
+    "load_model": "network.named",
     "load_run": "run_folder",
-    "resize": "widths.resize",
-    "save_checkpoint": "models",
+    "resize": "network.widths.resize",
+    "save_checkpoint": "network.named",
     "search": "launch",
     "strategy": "strategies",
 }

@@ -10,11 +10,11 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from widthwise.checkpoints import load_checkpoint
 from widthwise.core.errors import UserError, unknown
 from widthwise.data.modules import Data, load_data
-from widthwise.models import BUILT_IN_MODELS, model_source
-from widthwise.models import load_model as _load_model
+from widthwise.network.checkpoints import load_checkpoint
+from widthwise.network.named import BUILT_IN_MODELS, model_source
+from widthwise.network.named import load_model as _load_model
 
 LOAD_TYPES = ("pl", "pt")
 PARTS = ("train", "val", "test")

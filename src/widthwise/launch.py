@@ -13,7 +13,7 @@ from widthwise.core.errors import UserError
 from widthwise.data.modules import Data
 from widthwise.distributed.problem import judge_of
 from widthwise.limits import Limits, Progress
-from widthwise.models import save_checkpoint
+from widthwise.network.named import save_checkpoint
 from widthwise.problem import WEIGHTS, Problem, load_problem
 from widthwise.run_folder import Run, resume_run, start_run
 from widthwise.searching import run_search

@@ -10,7 +10,6 @@ from typing import Any
 from torch import fx, nn
 
 from widthwise.core.errors import UserError, unknown
-from widthwise.graph import META, Graph
 from widthwise.lab import (
     DatasetInfo,
     InputGenerator,
@@ -21,21 +20,22 @@ from widthwise.lab import (
     get_model_info,
     load_model,
 )
-from widthwise.layers import layer_type
-from widthwise.passes.calibrate import calibrate_transform_pass
-from widthwise.passes.metadata import (
+from widthwise.network.graph import META, Graph
+from widthwise.network.layers import layer_type
+from widthwise.network.passes.calibrate import calibrate_transform_pass
+from widthwise.network.passes.metadata import (
     NodeMeta,
     add_common_metadata_analysis_pass,
     add_software_metadata_analysis_pass,
     init_metadata_analysis_pass,
 )
-from widthwise.passes.quantize import quantize_transform_pass
-from widthwise.passes.report import GraphReport
-from widthwise.passes.report import report_graph_analysis_pass as _report_graph
-from widthwise.passes.report import report_node_meta_param_analysis_pass as _report_nodes
-from widthwise.passes.summary import QuantizationSummary
-from widthwise.passes.summary import summarize_quantization_analysis_pass as _summarize
-from widthwise.passes.width import get_parent_name, instantiate_linear, redefine_linear_transform_pass
+from widthwise.network.passes.quantize import quantize_transform_pass
+from widthwise.network.passes.report import GraphReport
+from widthwise.network.passes.report import report_graph_analysis_pass as _report_graph
+from widthwise.network.passes.report import report_node_meta_param_analysis_pass as _report_nodes
+from widthwise.network.passes.summary import QuantizationSummary
+from widthwise.network.passes.summary import summarize_quantization_analysis_pass as _summarize
+from widthwise.network.passes.width import get_parent_name, instantiate_linear, redefine_linear_transform_pass
 
 __all__ = [
     "DatasetInfo",

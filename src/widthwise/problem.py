@@ -16,8 +16,8 @@ from widthwise.core.errors import UserError
 from widthwise.data.modules import Data, load_data
 from widthwise.engine import Evaluator, evaluate
 from widthwise.fingerprint import fingerprint, hash_batches, hash_value, hash_weights
-from widthwise.graph import Graph
-from widthwise.models import check_data_fits_model, load_model
+from widthwise.network.graph import Graph
+from widthwise.network.named import check_data_fits_model, load_model
 from widthwise.run_folder import CONFIG
 from widthwise.space import FloatArray, IntArray
 from widthwise.spaces.quantisation import QuantisationSpace

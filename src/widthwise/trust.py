@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from widthwise.core.errors import UserError
 from widthwise.data.modules import data_source
-from widthwise.models import BUILT_IN_MODELS, model_source
+from widthwise.network.named import BUILT_IN_MODELS, model_source
 from widthwise.strategies.registry import STRATEGIES
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from widthwise.models import BUILT_IN_MODELS, load_model
+from widthwise.network.named import BUILT_IN_MODELS, load_model
 
 if TYPE_CHECKING:
     from torch import nn

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, fx, nn
 
-from widthwise.graph import Graph
+from widthwise.network.graph import Graph
 
 
 class Residual(nn.Module):

@@ -23,10 +23,10 @@ from widthwise.data.modules import load_data
 from widthwise.engine import Evaluator, evaluate
 from widthwise.engine.walk import Count, Value, distinct_versions, walk
 from widthwise.formats import from_config
-from widthwise.graph import Graph
 from widthwise.metrics.quality import quality_metrics
-from widthwise.models import load_model
-from widthwise.scheme import Scheme
+from widthwise.network.graph import Graph
+from widthwise.network.named import load_model
+from widthwise.network.scheme import Scheme
 from widthwise.spaces.quantisation import QuantisationSpace
 from widthwise.spaces.slots import slot_choices
 

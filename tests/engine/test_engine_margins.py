@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from widthwise.engine import Evaluator
 from widthwise.engine.margins import margins
-from widthwise.graph import Graph
+from widthwise.network.graph import Graph
 from widthwise.spaces.quantisation import QuantisationSpace
 
 CONFIG = {"name": ["integer"], "data_in_width": [4, 8], "weight_width": [2, 4, 8], "bias_width": [8]}

@@ -19,8 +19,8 @@ from test_engine import FIXED, SAMPLES, Batches, every_layer, made
 
 from widthwise.core.errors import UserError
 from widthwise.engine import Evaluator, evaluate
-from widthwise.graph import Graph
 from widthwise.metrics.torchmetrics import TorchmetricsAccumulator
+from widthwise.network.graph import Graph
 from widthwise.spaces.quantisation import QuantisationSpace
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from widthwise.formats import FORMATS, Format, parse
-from widthwise.scheme import Scheme
+from widthwise.network.scheme import Scheme
 
 PAGE = Path(__file__).parents[2] / "docs" / "formats.md"
 

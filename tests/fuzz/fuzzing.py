@@ -23,7 +23,7 @@ from widthwise.cli import main
 from widthwise.config import example_text, load_config
 from widthwise.core.errors import UserError
 from widthwise.data.modules import load_data
-from widthwise.models import load_checkpoint, load_model
+from widthwise.network.named import load_checkpoint, load_model
 
 Target = Callable[[st.DataObject, Path], None]
 STATUSES = (0, 1, 2)  # done, done but all trials failed, an error on one line

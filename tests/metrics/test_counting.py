@@ -15,9 +15,9 @@ from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
 from widthwise.formats import from_config
-from widthwise.metrics.counting import node_cost, parameter_cost
-from widthwise.quantized import FunctionLayer, Quantized
-from widthwise.scheme import Scheme
+from widthwise.network.counting import node_cost, parameter_cost
+from widthwise.network.quantized import FunctionLayer, Quantized
+from widthwise.network.scheme import Scheme
 
 BATCH = 3
 

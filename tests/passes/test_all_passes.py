@@ -13,8 +13,8 @@ import torch
 from architectures import ARCHITECTURES, build, inputs
 from widthwise import passes
 from widthwise.formats import Integer
-from widthwise.graph import Graph
-from widthwise.scheme import Scheme
+from widthwise.network.graph import Graph
+from widthwise.network.scheme import Scheme
 
 AUTO = Integer(8, "auto")
 
@@ -56,7 +56,7 @@ def test_a_pass_leaves_graph_and_arguments_as_they_are(name: str, architecture: 
 
 
 def test_passes_are_imported_when_they_are_asked_for() -> None:
-    code = "import sys, widthwise.passes; assert 'torch' not in sys.modules, 'torch was imported'"
+    code = "import sys, widthwise.network.passes; assert 'torch' not in sys.modules, 'torch was imported'"
     subprocess.run([sys.executable, "-c", code], check=True)
     assert set(passes.PASSES) <= set(dir(passes))
     with pytest.raises(AttributeError, match="no attribute 'no_such_pass'"):

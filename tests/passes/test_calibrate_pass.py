@@ -15,10 +15,10 @@ from widthwise.core.errors import UserError
 from widthwise.data.modules import load_data
 from widthwise.engine import Evaluator
 from widthwise.formats import Integer, ScaledInteger, Ternary
-from widthwise.graph import Graph
-from widthwise.models import load_model
-from widthwise.passes.calibrate import calibrate_transform_pass
-from widthwise.scheme import Scheme
+from widthwise.network.graph import Graph
+from widthwise.network.named import load_model
+from widthwise.network.passes.calibrate import calibrate_transform_pass
+from widthwise.network.scheme import Scheme
 
 AUTO = Integer(8, "auto")
 

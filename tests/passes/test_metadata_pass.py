@@ -14,8 +14,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from architectures import ARCHITECTURES, build, inputs, normal
 from widthwise.core.errors import UserError
 from widthwise.formats import Integer
-from widthwise.graph import META, Graph
-from widthwise.passes.metadata import (
+from widthwise.network.graph import META, Graph
+from widthwise.network.passes.metadata import (
     NodeMeta,
     TensorMeta,
     add_common_metadata_analysis_pass,
@@ -23,7 +23,7 @@ from widthwise.passes.metadata import (
     init_metadata_analysis_pass,
     propagate,
 )
-from widthwise.scheme import Scheme
+from widthwise.network.scheme import Scheme
 
 TRACED = [name for name in ARCHITECTURES if Graph(build(name)).capture == "fx"]
 

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from architectures import ARCHITECTURES, build, inputs
 from widthwise.core.errors import UserError
 from widthwise.formats import Integer
-from widthwise.graph import Graph
-from widthwise.networks import JSC_Three_Linear_Layers
-from widthwise.passes.quantize import quantize_transform_pass
-from widthwise.scheme import Scheme
+from widthwise.network.built_in import JSC_Three_Linear_Layers
+from widthwise.network.graph import Graph
+from widthwise.network.passes.quantize import quantize_transform_pass
+from widthwise.network.scheme import Scheme
 
 FLOAT = {"config": {"name": None}}
 

@@ -9,11 +9,11 @@ import pytest
 from architectures import ARCHITECTURES, build, inputs
 from widthwise.core.errors import UserError
 from widthwise.formats import Integer
-from widthwise.graph import Graph
-from widthwise.models import load_model
-from widthwise.passes.metadata import add_common_metadata_analysis_pass
-from widthwise.passes.report import report_graph_analysis_pass, report_node_meta_param_analysis_pass
-from widthwise.scheme import Scheme
+from widthwise.network.graph import Graph
+from widthwise.network.named import load_model
+from widthwise.network.passes.metadata import add_common_metadata_analysis_pass
+from widthwise.network.passes.report import report_graph_analysis_pass, report_node_meta_param_analysis_pass
+from widthwise.network.scheme import Scheme
 
 
 def test_nodes_are_counted_by_operation_and_layers_by_type() -> None:

@@ -14,11 +14,11 @@ from architectures import ARCHITECTURES, build, inputs, normal
 from widthwise.core.errors import UserError
 from widthwise.data.modules import load_data
 from widthwise.formats import Integer
-from widthwise.graph import Graph
-from widthwise.models import load_model
-from widthwise.passes.quantize import quantize_transform_pass
-from widthwise.passes.summary import summarize_quantization_analysis_pass
-from widthwise.scheme import Scheme
+from widthwise.network.graph import Graph
+from widthwise.network.named import load_model
+from widthwise.network.passes.quantize import quantize_transform_pass
+from widthwise.network.passes.summary import summarize_quantization_analysis_pass
+from widthwise.network.scheme import Scheme
 
 CONFIG = {
     "by": "type",

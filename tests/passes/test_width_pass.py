@@ -9,10 +9,10 @@ import torch
 from torch import nn
 
 from widthwise.core.errors import UserError
-from widthwise.graph import Graph
-from widthwise.models import load_model
-from widthwise.passes.width import get_parent_name, instantiate_linear, redefine_linear_transform_pass
-from widthwise.widths.groups import node_name
+from widthwise.network.graph import Graph
+from widthwise.network.named import load_model
+from widthwise.network.passes.width import get_parent_name, instantiate_linear, redefine_linear_transform_pass
+from widthwise.network.widths.groups import node_name
 
 
 class JSC_Three_Linear_Layers(nn.Module):

@@ -8,10 +8,10 @@ from torch import Tensor, nn
 
 from widthwise.core.errors import UserError
 from widthwise.formats import from_config
-from widthwise.graph import Graph
-from widthwise.models import load_model
-from widthwise.passes.quantize import quantize_transform_pass
-from widthwise.scheme import Scheme
+from widthwise.network.graph import Graph
+from widthwise.network.named import load_model
+from widthwise.network.passes.quantize import quantize_transform_pass
+from widthwise.network.scheme import Scheme
 from widthwise.spaces.quantisation import QuantisationSpace
 from widthwise.spaces.slots import schemes, slot_choices
 

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from widthwise.config import SeedRule, WidthSearch
 from widthwise.core.errors import UserError
-from widthwise.graph import Graph
-from widthwise.models import load_model
+from widthwise.network.graph import Graph
+from widthwise.network.named import load_model
+from widthwise.network.widths.finding import find_groups
 from widthwise.spaces.width import WidthSpace
-from widthwise.widths.finding import find_groups
 from widthwise.widths.rules import width_space
 
 GRAPH = Graph(load_model("jsc-three-linear"))

@@ -10,13 +10,13 @@ from width_networks import CASES, Mixed, trained_like
 
 from widthwise.core.errors import UserError
 from widthwise.data.modules import load_data
-from widthwise.graph import Graph
-from widthwise.models import load_model
-from widthwise.passes.quantize import quantize_transform_pass
-from widthwise.passes.width import redefine_linear_transform_pass
-from widthwise.widths.changes import Change
-from widthwise.widths.finding import find_groups
-from widthwise.widths.rebuild import rebuilt
+from widthwise.network.graph import Graph
+from widthwise.network.named import load_model
+from widthwise.network.passes.quantize import quantize_transform_pass
+from widthwise.network.passes.width import redefine_linear_transform_pass
+from widthwise.network.widths.changes import Change
+from widthwise.network.widths.finding import find_groups
+from widthwise.network.widths.rebuild import rebuilt
 
 SIZES = {  # name: (size, blocks)
     "mlp": {"layer0": (64, 1), "layer1": (32, 1), "layer2": (32, 1)},

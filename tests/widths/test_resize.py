@@ -16,16 +16,16 @@ from width_networks import CASES, trained_like
 
 from widthwise.core.errors import UserError
 from widthwise.data.modules import load_data
-from widthwise.graph import Graph
-from widthwise.models import load_model
-from widthwise.networks import RELU_OUTPUT_START
+from widthwise.network.built_in import RELU_OUTPUT_START
+from widthwise.network.graph import Graph
+from widthwise.network.named import load_model
+from widthwise.network.widths.changes import shrunk
+from widthwise.network.widths.finding import find_groups
+from widthwise.network.widths.kinds import channel_count
+from widthwise.network.widths.resize import resize, resized
+from widthwise.network.widths.statistics import reestimate_norms
+from widthwise.network.widths.unit_scores import unit_scores
 from widthwise.training import fit, score
-from widthwise.widths.changes import shrunk
-from widthwise.widths.finding import find_groups
-from widthwise.widths.importance import unit_scores
-from widthwise.widths.kinds import channel_count
-from widthwise.widths.resize import resize, resized
-from widthwise.widths.statistics import reestimate_norms
 
 NETWORKS = {name: (trained_like(build()), x) for name, (build, x) in CASES.items()}
 GROUPS = {name: find_groups(model, x) for name, (model, x) in NETWORKS.items()}
@@ -264,7 +264,7 @@ def test_an_unknown_way_to_take_weights_is_refused():
 
 
 def test_shares_of_copies_add_up_to_one():
-    from widthwise.widths.channels import Channels
+    from widthwise.network.widths.channels import Channels
 
     side = Channels(torch.tensor([0, 1, 2, 1, 1, 0]), split=True)
     shares = side.shares(3, torch.Generator().manual_seed(0))

@@ -7,11 +7,11 @@ import pytest
 from width_networks import CASES
 
 from widthwise.core.errors import UserError
-from widthwise.graph import Graph
 from widthwise.metrics.cost import COSTS, NodeBits, cost_metrics
+from widthwise.network.graph import Graph
+from widthwise.network.widths.resize import resize
 from widthwise.spaces.width import WidthSpace
 from widthwise.widths.costs import FIELDS, WidthCosts
-from widthwise.widths.resize import resize
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -7,8 +7,8 @@ import pytest
 
 from widthwise.core.errors import UserError
 from widthwise.data.modules import load_data
-from widthwise.graph import Graph
-from widthwise.models import load_model
+from widthwise.network.graph import Graph
+from widthwise.network.named import load_model
 from widthwise.results import HasCosts
 from widthwise.spaces.width import WidthSpace
 from widthwise.strategies.halving import Halving

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, relu
 
-from widthwise.models import load_model
+from widthwise.network.named import load_model
 
 
 class Mixed(nn.Module):

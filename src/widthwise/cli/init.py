@@ -12,7 +12,7 @@ from widthwise.cli.output import Output, check_new_file
 from widthwise.core.errors import UserError
 
 if TYPE_CHECKING:
-    from widthwise.graph import Layer
+    from widthwise.network.graph import Layer
 
 Layers = list[tuple[str, str, tuple[str, ...]]]
 
@@ -32,7 +32,7 @@ def init(
     from widthwise.config import default_config_text
     from widthwise.core.files import write_atomically
     from widthwise.data.modules import data_source
-    from widthwise.models import BUILT_IN_MODELS, model_source
+    from widthwise.network.named import BUILT_IN_MODELS, model_source
 
     output = Output()
     name = model_source(model)
@@ -54,9 +54,9 @@ def init(
 
 def _layers(name: str) -> Layers:
     """Name, type and tensors of the layers that hold nearly all weights: those that multiply matrices."""
-    from widthwise.graph import Graph
-    from widthwise.metrics.kinds import MATRICES
-    from widthwise.models import load_model
+    from widthwise.network.graph import Graph
+    from widthwise.network.named import load_model
+    from widthwise.network.operations import MATRICES
 
     found = [layer for layer in Graph(load_model(name)).layers if _is_chosen(layer, MATRICES)]
     return [(layer.name, layer.type, tuple(layer.tensors)) for layer in found]

@@ -13,7 +13,7 @@ from widthwise.core.errors import UserError
 if TYPE_CHECKING:
     from widthwise.config import SearchConfig
     from widthwise.data.modules import Data
-    from widthwise.graph import Graph
+    from widthwise.network.graph import Graph
 
 
 def register(app: typer.Typer) -> None:
@@ -55,8 +55,8 @@ def inspect(
 
 
 def _captured(config: SearchConfig) -> tuple[Graph, Data | None]:
-    from widthwise.graph import Graph
-    from widthwise.models import check_data_fits_model, load_model
+    from widthwise.network.graph import Graph
+    from widthwise.network.named import check_data_fits_model, load_model
     from widthwise.problem import load_dataset
 
     network = load_model(str(config.model), checkpoint=config.load_name, seed=config.seed)
@@ -67,10 +67,10 @@ def _captured(config: SearchConfig) -> tuple[Graph, Data | None]:
 
 
 def _print_graph(config: SearchConfig, graph: Graph, data: Data | None, output: Output) -> None:
-    from widthwise.passes.metadata import propagate
+    from widthwise.network.passes.metadata import propagate
+    from widthwise.network.widths.example import example_input
     from widthwise.report.network import capture_lines, graph_table, mode_line, total_line
     from widthwise.report.problem import data_line
-    from widthwise.widths.example import example_input
 
     example = tuple(x[:1] for x in example_input(graph.model, data))
     metas = propagate(graph, example)
@@ -115,12 +115,12 @@ def _print_config(config: SearchConfig, output: Output) -> None:
 
 def _print_widths(config: SearchConfig, output: Output) -> None:
     """The groups; data is only loaded where no input of the network could be guessed."""
-    from widthwise.graph import Graph
-    from widthwise.models import load_model
+    from widthwise.network.graph import Graph
+    from widthwise.network.named import load_model
+    from widthwise.network.widths.example import example_input
+    from widthwise.network.widths.finding import find_groups
     from widthwise.problem import load_dataset
     from widthwise.report.network import fixed_table, group_table
-    from widthwise.widths.example import example_input
-    from widthwise.widths.finding import find_groups
 
     graph = Graph(load_model(str(config.model), checkpoint=config.load_name, seed=config.seed))
     try:

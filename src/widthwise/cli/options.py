@@ -32,7 +32,7 @@ DEVICES = {"cpu": "cpu", "cuda": "gpu", "gpu": "gpu", "auto": "auto"}
 
 
 def _models(incomplete: str) -> list[str]:
-    from widthwise.models import BUILT_IN_MODELS
+    from widthwise.network.named import BUILT_IN_MODELS
 
     return [name for name in BUILT_IN_MODELS if name.startswith(incomplete)]
 
@@ -127,7 +127,7 @@ def with_data_of_model(config: SearchConfig, *, elsewhere: bool = True) -> Searc
     elsewhere: also one that is not part of the package.
     """
     from widthwise.data.modules import FROM_ELSEWHERE
-    from widthwise.models import BUILT_IN_MODELS
+    from widthwise.network.named import BUILT_IN_MODELS
 
     if config.dataset is not None or config.model not in BUILT_IN_MODELS:
         return config

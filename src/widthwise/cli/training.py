@@ -137,7 +137,7 @@ def train_first(
 
     The config that is returned names the weights as those in the run folder.
     """
-    from widthwise.models import load_model
+    from widthwise.network.named import load_model
     from widthwise.problem import WEIGHTS
 
     kept = folder / WEIGHTS
@@ -154,7 +154,7 @@ def train_first(
 
 
 def _network_and_data(config: SearchConfig) -> tuple[nn.Module, Data]:
-    from widthwise.models import load_model
+    from widthwise.network.named import load_model
     from widthwise.problem import load_dataset
 
     _check_named(config)
@@ -203,7 +203,7 @@ def _best_line(history: History) -> str:
 
 
 def _save(network: nn.Module, path: Path) -> None:
-    from widthwise.models import save_checkpoint
+    from widthwise.network.named import save_checkpoint
 
     save_checkpoint(network, path)
 
@@ -212,8 +212,8 @@ def _test_network(
     config: SearchConfig, parts: list[str], names: list[str], output: Output, device: str | None
 ) -> dict[str, dict[str, float]]:
     from widthwise.engine import evaluate
-    from widthwise.graph import Graph
-    from widthwise.models import check_data_fits_model
+    from widthwise.network.graph import Graph
+    from widthwise.network.named import check_data_fits_model
     from widthwise.problem import device_of
     from widthwise.weights import is_untrained
 

@@ -15,7 +15,7 @@ from widthwise.core.errors import UserError
 from widthwise.core.table import Table, as_number, rephrased
 from widthwise.core.toml import dotted, shown
 from widthwise.data.modules import FILE_TYPES, data_source
-from widthwise.models import model_source
+from widthwise.network.named import model_source
 
 ACCELERATORS: dict[str, Accelerator] = {
     "auto": "auto",

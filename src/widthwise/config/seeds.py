@@ -15,7 +15,7 @@ from widthwise.core.table import Table, rephrased
 from widthwise.core.toml import dotted, shown
 from widthwise.formats import BY_NAME, from_config
 from widthwise.formats.base import UNSET
-from widthwise.scheme import TENSORS
+from widthwise.network.scheme import TENSORS
 
 CHECKED_COMBINATIONS = 2000  # of one tensor's parameters: more are checked in part here, wholly by the space
 LAB_KEYS = ("bypass", "is_qat", "floor")  # of a rule in the lab's system

@@ -145,7 +145,7 @@ def marks(problem: Problem) -> dict[str, str]:
 def _network(config: SearchConfig, weights: bytes) -> Any:
     from safetensors.torch import load
 
-    from widthwise.models import load_model
+    from widthwise.network.named import load_model
 
     network = load_model(str(config.model), seed=config.seed)
     try:

@@ -10,7 +10,7 @@ from torch import Tensor, fx, nn
 from torch.utils._pytree import tree_flatten
 
 from widthwise.engine.kernels import Arithmetic, EachVersion, Folded, Kernel, Parameter, Pointwise, Read
-from widthwise.layers import ACTIVATIONS, POOLING
+from widthwise.network.layers import ACTIVATIONS, POOLING
 
 # these mix neighbours along an axis, so they are not element by element
 POINTWISE = (ACTIVATIONS - {"softmax", "log_softmax", "softmin", "glu"}) | {"identity", "dropout"}

@@ -8,10 +8,10 @@ import numpy as np
 from torch import nn
 
 from widthwise.formats.base import Format
-from widthwise.graph import Graph
 from widthwise.metrics.cost import FLOAT_BITS, NodeBits, NodeCost, cost_metrics
-from widthwise.quantized import parameter_role
-from widthwise.scheme import TensorName
+from widthwise.network.graph import Graph
+from widthwise.network.quantized import parameter_role
+from widthwise.network.scheme import TensorName
 from widthwise.space import FloatArray, IntArray
 from widthwise.spaces.slots import Slot
 

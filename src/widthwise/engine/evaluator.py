@@ -27,10 +27,10 @@ from widthwise.engine.planner import make_plan
 from widthwise.engine.threads import threads_for
 from widthwise.engine.totals import Totals
 from widthwise.engine.walk import Count, walk
-from widthwise.graph import Graph
 from widthwise.metrics.catalogue import find_metric
 from widthwise.metrics.torchmetrics import torchmetrics_accumulator
-from widthwise.passes.metadata import propagate
+from widthwise.network.graph import Graph
+from widthwise.network.passes.metadata import propagate
 from widthwise.results import Hopeless, Results
 from widthwise.space import FloatArray, IntArray
 from widthwise.spaces.quantisation import QuantisationSpace

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, fx
 
-from widthwise.passes.watch import tensors_in
+from widthwise.network.passes.watch import tensors_in
 
 
 class CannotShareError(Exception):

@@ -14,11 +14,11 @@ from widthwise.engine.planner import calibrated
 from widthwise.engine.scoring import class_count, first_output
 from widthwise.formats.base import Format
 from widthwise.formats.integer import Integer
-from widthwise.graph import Graph
-from widthwise.passes.calibrate import fixed_for_inputs, input_values
-from widthwise.passes.watch import tensors_in
-from widthwise.quantized import Quantized, parameter_role
-from widthwise.scheme import Scheme
+from widthwise.network.graph import Graph
+from widthwise.network.passes.calibrate import fixed_for_inputs, input_values
+from widthwise.network.passes.watch import tensors_in
+from widthwise.network.quantized import Quantized, parameter_role
+from widthwise.network.scheme import Scheme
 from widthwise.space import IntArray
 from widthwise.spaces.slots import Slot, schemes
 

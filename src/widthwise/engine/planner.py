@@ -26,12 +26,12 @@ from widthwise.engine.kernels import (
 from widthwise.engine.plan import Plan, Step
 from widthwise.engine.scoring import class_count, first_output
 from widthwise.formats.base import Format
-from widthwise.graph import Graph
-from widthwise.layers import layer_type
-from widthwise.passes.calibrate import fixed_for_inputs, input_values
-from widthwise.passes.watch import tensors_in
-from widthwise.quantized import FunctionLayer, Quantized, parameter_role
-from widthwise.scheme import TensorName
+from widthwise.network.graph import Graph
+from widthwise.network.layers import layer_type
+from widthwise.network.passes.calibrate import fixed_for_inputs, input_values
+from widthwise.network.passes.watch import tensors_in
+from widthwise.network.quantized import FunctionLayer, Quantized, parameter_role
+from widthwise.network.scheme import TensorName
 from widthwise.spaces.slots import Slot
 
 ASKING_FOR_SHAPE = {

@@ -13,10 +13,10 @@ from widthwise.spaces.quantisation import QuantisationSpace
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from widthwise.graph import Graph
-    from widthwise.passes.metadata import NodeMeta, TensorMeta
+    from widthwise.network.graph import Graph
+    from widthwise.network.passes.metadata import NodeMeta, TensorMeta
+    from widthwise.network.widths.groups import Groups
     from widthwise.problem import Problem
-    from widthwise.widths.groups import Groups
 
 COLUMNS = ("name", "type", "input", "output", "parameters", "MACs", "can be quantised")
 

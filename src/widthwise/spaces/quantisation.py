@@ -14,10 +14,10 @@ from widthwise.config import QuantisationSearch, SeedRule
 from widthwise.config.seeds import parameters
 from widthwise.core.errors import UserError
 from widthwise.formats.base import Format
-from widthwise.graph import Graph, Layer
-from widthwise.layers import QUANTISABLE
-from widthwise.passes.rules import By, select
-from widthwise.scheme import TensorName, tensor_fields, tensor_format
+from widthwise.network.graph import Graph, Layer
+from widthwise.network.layers import QUANTISABLE
+from widthwise.network.passes.rules import By, select
+from widthwise.network.scheme import TensorName, tensor_fields, tensor_format
 from widthwise.space import Decision, Space
 from widthwise.spaces.slots import Slot, fixed_slots
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from widthwise.formats.base import Format
-from widthwise.graph import Graph
-from widthwise.scheme import Scheme, TensorName
+from widthwise.network.graph import Graph
+from widthwise.network.scheme import Scheme, TensorName
 from widthwise.space import IntArray
 
 if TYPE_CHECKING:

@@ -14,11 +14,11 @@ from torch import Tensor
 
 from widthwise.core.errors import UserError, unknown
 from widthwise.data.modules import Data
-from widthwise.graph import Graph
-from widthwise.layers import layer_type
+from widthwise.network.graph import Graph
+from widthwise.network.layers import layer_type
+from widthwise.network.widths.finding import find_groups
+from widthwise.network.widths.groups import Group, Groups, node_name
 from widthwise.space import Decision, IntArray, Space
-from widthwise.widths.finding import find_groups
-from widthwise.widths.groups import Group, Groups, node_name
 
 WidthBy = Literal["all", "name", "type", "regex"]
 Kind = Literal["channel_multiplier", "channels"]

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from widthwise.core.errors import unknown
-from widthwise.graph import Graph
 from widthwise.metrics.cost import COSTS, FLOAT_BITS, NodeCost
-from widthwise.passes.metadata import propagate
+from widthwise.network.graph import Graph
+from widthwise.network.passes.metadata import propagate
+from widthwise.network.widths.groups import Groups
+from widthwise.network.widths.resize import resized
 from widthwise.space import FloatArray, IntArray
-from widthwise.widths.groups import Groups
-from widthwise.widths.resize import resized
 
 FIELDS = (
     "macs",

@@ -15,9 +15,14 @@ from widthwise.core.errors import UserError, unknown
 from widthwise.core.importing import describe_error
 from widthwise.data.modules import Data
 from widthwise.engine.totals import Totals
-from widthwise.graph import Graph
 from widthwise.metrics.catalogue import find_metric
 from widthwise.metrics.torchmetrics import torchmetrics_accumulator
+from widthwise.network.graph import Graph
+from widthwise.network.widths.example import example_input
+from widthwise.network.widths.finding import find_groups
+from widthwise.network.widths.resize import resized
+from widthwise.network.widths.statistics import reestimate_norms
+from widthwise.network.widths.unit_scores import Importance, unit_scores
 from widthwise.results import Results
 from widthwise.space import FloatArray, IntArray
 from widthwise.spaces.width import WidthSpace
@@ -25,12 +30,7 @@ from widthwise.strategies.halving import Halving, successive_halving
 from widthwise.supernet import Sandwich, Supernet, train_supernet
 from widthwise.training import Settings, predict, train
 from widthwise.widths.costs import WidthCosts
-from widthwise.widths.example import example_input
-from widthwise.widths.finding import find_groups
-from widthwise.widths.importance import Importance, unit_scores
 from widthwise.widths.noise import SPREAD, mean_and_spread
-from widthwise.widths.resize import resized
-from widthwise.widths.statistics import reestimate_norms
 
 Mode = Literal["scratch", "inherit", "supernet"]
 MODES = get_args(Mode)

@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from widthwise.config import SeedRule, WidthSearch
 from widthwise.core.errors import UserError, unknown
 from widthwise.data.modules import Data
-from widthwise.graph import Graph
-from widthwise.layers import layer_type
+from widthwise.network.graph import Graph
+from widthwise.network.layers import layer_type
+from widthwise.network.widths.finding import find_groups
+from widthwise.network.widths.groups import Groups, Member, node_name
 from widthwise.spaces.width import EVERY, WidthSpace
-from widthwise.widths.finding import find_groups
-from widthwise.widths.groups import Groups, Member, node_name
 
 PLACE = "search.search_space.seed"
 UNSET = ("NA", None)

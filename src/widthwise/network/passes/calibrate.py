@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from widthwise.core.errors import UserError, unknown
 from widthwise.formats.base import Format
-from widthwise.graph import Graph
-from widthwise.passes.inputs import some_inputs
-from widthwise.passes.watch import watch
-from widthwise.quantized import parameter_role
-from widthwise.scheme import Scheme, TensorName
+from widthwise.network.graph import Graph
+from widthwise.network.passes.inputs import some_inputs
+from widthwise.network.passes.watch import watch
+from widthwise.network.quantized import parameter_role
+from widthwise.network.scheme import Scheme, TensorName
 
 PASS = "calibrate_transform_pass"
 SAMPLES = 1024

@@ -13,9 +13,9 @@ from torch import fx, nn
 
 from widthwise.core.errors import UserError
 from widthwise.core.importing import describe_error
-from widthwise.layers import QUANTISABLE, layer_type
-from widthwise.quantized import FunctionLayer, Quantized, parameter_role
-from widthwise.scheme import TENSORS, Scheme, TensorName
+from widthwise.network.layers import QUANTISABLE, layer_type
+from widthwise.network.quantized import FunctionLayer, Quantized, parameter_role
+from widthwise.network.scheme import TENSORS, Scheme, TensorName
 
 Capture = Literal["fx", "module"]
 META = "widthwise"  # the key of our metadata in node.meta

@@ -10,10 +10,10 @@ import torch
 from torch import nn
 
 from widthwise.core.errors import UserError
+from widthwise.network.widths.channels import FRESH, Channels
+from widthwise.network.widths.groups import Group, Groups, Layout
+from widthwise.network.widths.kinds import is_depthwise, mixes_channels
 from widthwise.space import FloatArray, IntArray
-from widthwise.widths.channels import FRESH, Channels
-from widthwise.widths.groups import Group, Groups, Layout
-from widthwise.widths.kinds import is_depthwise, mixes_channels
 
 
 @dataclass(frozen=True, eq=False)

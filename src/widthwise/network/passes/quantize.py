@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 from widthwise.core.errors import UserError, unknown
-from widthwise.graph import Graph
-from widthwise.passes.rules import by_of, select
-from widthwise.scheme import TENSORS, Scheme, TensorName
+from widthwise.network.graph import Graph
+from widthwise.network.passes.rules import by_of, select
+from widthwise.network.scheme import TENSORS, Scheme, TensorName
 
 PASS = "quantize_transform_pass"
 

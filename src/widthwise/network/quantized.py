@@ -12,7 +12,7 @@ from torch.utils._pytree import tree_map_only
 
 from widthwise.formats.base import Format
 from widthwise.formats.gradient import straight_through
-from widthwise.scheme import Scheme, TensorName
+from widthwise.network.scheme import Scheme, TensorName
 
 
 class FunctionLayer(nn.Module):

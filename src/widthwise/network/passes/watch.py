@@ -13,7 +13,7 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 
 from widthwise.core.errors import UserError, unknown
 from widthwise.core.importing import describe_error
-from widthwise.graph import Graph, run_in_eval_mode
+from widthwise.network.graph import Graph, run_in_eval_mode
 
 Example = Tensor | Sequence[Any] | Mapping[str, Any]
 Note = Callable[[str, tuple[Tensor, ...]], None]  # a node's name and tensors

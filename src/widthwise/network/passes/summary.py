@@ -17,13 +17,13 @@ from widthwise.core.errors import UserError, unknown
 from widthwise.core.files import write_atomically
 from widthwise.formats.base import Format
 from widthwise.formats.statistics import TensorStatistics, statistics
-from widthwise.graph import Graph
-from widthwise.passes.calibrate import SAMPLES, input_values
-from widthwise.passes.inputs import some_inputs
-from widthwise.passes.tables import text_table
-from widthwise.passes.watch import watch
-from widthwise.quantized import parameter_role
-from widthwise.scheme import Scheme
+from widthwise.network.graph import Graph
+from widthwise.network.passes.calibrate import SAMPLES, input_values
+from widthwise.network.passes.inputs import some_inputs
+from widthwise.network.passes.tables import text_table
+from widthwise.network.passes.watch import watch
+from widthwise.network.quantized import parameter_role
+from widthwise.network.scheme import Scheme
 
 PASS = "summarize_quantization_analysis_pass"
 ARGUMENTS = ("original_graph", "ori_graph", "save_dir", "data", "samples")

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from widthwise.quantized import FunctionLayer, Quantized
+from widthwise.network.quantized import FunctionLayer, Quantized
 
 WEIGHTED = {
     *(f"{kind}{n}d" for kind in ("conv", "conv_transpose", "batch_norm", "instance_norm") for n in (1, 2, 3)),

@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, fx, nn
 
 from widthwise.core.errors import UserError, unknown
-from widthwise.graph import META, Graph, Layer
 from widthwise.metrics.cost import NodeCost
-from widthwise.metrics.counting import Operation, node_cost, parameter_cost
-from widthwise.passes.watch import Example, watch
-from widthwise.quantized import parameter_role
-from widthwise.scheme import TensorName
+from widthwise.network.counting import Operation, node_cost, parameter_cost
+from widthwise.network.graph import META, Graph, Layer
+from widthwise.network.passes.watch import Example, watch
+from widthwise.network.quantized import parameter_role
+from widthwise.network.scheme import TensorName
 
 COMMON_KEYS = ("dummy_in", "add_value", "force_device_meta")  # the last two have no meaning here
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from widthwise.checkpoints import load_checkpoint, save_checkpoint
 from widthwise.core.errors import UserError, unknown
 from widthwise.core.importing import call_object, canonical_name, describe_error, load_object
 from widthwise.data.modules import Data, data_note
+from widthwise.network.checkpoints import load_checkpoint, save_checkpoint
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -35,18 +35,26 @@ class ModelSource:
 
 
 BUILT_IN_MODELS = {
-    "toy": ModelSource("widthwise.networks:Toy", "4-16-16-2", "toy_tiny"),
-    "jsc-toy": ModelSource("widthwise.networks:JSC_Toy", "16-8-8-5, normalised", "jsc"),
-    "jsc-tiny": ModelSource("widthwise.networks:JSC_Tiny", "16-5, a single layer", "jsc"),
-    "jsc-s": ModelSource("widthwise.networks:JSC_S", "16-64-32-32-32-5, normalised (LogicNets)", "jsc"),
-    "jsc-three-linear": ModelSource("widthwise.networks:JSC_Three_Linear_Layers", "16-16-16-5", "jsc"),
-    "jsc-mlp": ModelSource("widthwise.networks:JSC_MLP", "16-64-32-32-5 (hls4ml)", "jsc"),
-    "digits-cnn": ModelSource(
-        "widthwise.networks:DigitsCNN", "two convolutions and a linear layer", "digits"
+    "toy": ModelSource("widthwise.network.built_in:Toy", "4-16-16-2", "toy_tiny"),
+    "jsc-toy": ModelSource("widthwise.network.built_in:JSC_Toy", "16-8-8-5, normalised", "jsc"),
+    "jsc-tiny": ModelSource("widthwise.network.built_in:JSC_Tiny", "16-5, a single layer", "jsc"),
+    "jsc-s": ModelSource(
+        "widthwise.network.built_in:JSC_S", "16-64-32-32-32-5, normalised (LogicNets)", "jsc"
     ),
-    "digits-mlp": ModelSource("widthwise.networks:DigitsMLP", "64-32-32-10", "digits"),
-    "vgg7": ModelSource("widthwise.networks:VGG7", "six convolutions and two linear layers", "cifar10"),
-    "resnet8": ModelSource("widthwise.networks:ResNet8", "three residual blocks (MLPerf Tiny)", "cifar10"),
+    "jsc-three-linear": ModelSource(
+        "widthwise.network.built_in:JSC_Three_Linear_Layers", "16-16-16-5", "jsc"
+    ),
+    "jsc-mlp": ModelSource("widthwise.network.built_in:JSC_MLP", "16-64-32-32-5 (hls4ml)", "jsc"),
+    "digits-cnn": ModelSource(
+        "widthwise.network.built_in:DigitsCNN", "two convolutions and a linear layer", "digits"
+    ),
+    "digits-mlp": ModelSource("widthwise.network.built_in:DigitsMLP", "64-32-32-10", "digits"),
+    "vgg7": ModelSource(
+        "widthwise.network.built_in:VGG7", "six convolutions and two linear layers", "cifar10"
+    ),
+    "resnet8": ModelSource(
+        "widthwise.network.built_in:ResNet8", "three residual blocks (MLPerf Tiny)", "cifar10"
+    ),
 }
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from widthwise.core.errors import UserError
 from widthwise.data.modules import Data
-from widthwise.graph import run_in_eval_mode
+from widthwise.network.graph import run_in_eval_mode
 
 SAMPLES = 2
 IMAGE_SIDES = (32, 28, 8, 16, 64, 224)

@@ -14,9 +14,9 @@ from torch.nn.modules.conv import _ConvNd
 
 from widthwise.core.errors import UserError, unknown
 from widthwise.data.modules import Data
+from widthwise.network.widths.groups import Group, Groups, Layout, Member
+from widthwise.network.widths.kinds import axes, blocks
 from widthwise.space import FloatArray
-from widthwise.widths.groups import Group, Groups, Layout, Member
-from widthwise.widths.kinds import axes, blocks
 
 Importance = Literal["magnitude", "batch_norm", "taylor"]
 IMPORTANCES = get_args(Importance)

@@ -10,9 +10,9 @@ import numpy as np
 from torch import nn
 
 from widthwise.core.errors import UserError, unknown
+from widthwise.network.widths.coupling import Channel, Coupling, Side
+from widthwise.network.widths.kinds import blocks, can_resize, channel_count
 from widthwise.space import IntArray
-from widthwise.widths.coupling import Channel, Coupling, Side
-from widthwise.widths.kinds import blocks, can_resize, channel_count
 
 ELSEWHERE = -1  # a channel that belongs to no group
 

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from widthwise.core.errors import UserError
-from widthwise.widths.changes import Change, side_channels
-from widthwise.widths.channels import Channels
-from widthwise.widths.groups import Groups, Member
-from widthwise.widths.kinds import axes, channel_count, set_sizes
-from widthwise.widths.slicing import sliced
+from widthwise.network.widths.changes import Change, side_channels
+from widthwise.network.widths.channels import Channels
+from widthwise.network.widths.groups import Groups, Member
+from widthwise.network.widths.kinds import axes, channel_count, set_sizes
+from widthwise.network.widths.slicing import sliced
 
 
 def rebuilt(model: nn.Module, groups: Groups, changes: Mapping[str, Change], *, seed: int = 0) -> nn.Module:

@@ -9,9 +9,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from widthwise.layers import ACTIVATIONS, QUANTISABLE, layer_type
 from widthwise.metrics.cost import NodeCost
-from widthwise.metrics.kinds import (
+from widthwise.network.layers import ACTIVATIONS, QUANTISABLE, layer_type
+from widthwise.network.operations import (
     ADAPTIVE,
     ELEMENTWISE,
     EMBEDDINGS,
@@ -25,7 +25,7 @@ from widthwise.metrics.kinds import (
     TRANSPOSED,
     WEIGHTED_SUMS,
 )
-from widthwise.quantized import FunctionLayer, Quantized, parameter_role
+from widthwise.network.quantized import FunctionLayer, Quantized, parameter_role
 
 Shape = Sequence[int]
 Operation = nn.Module | Callable[..., Any] | str

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from widthwise.core.errors import UserError
-from widthwise.passes.watch import Example
+from widthwise.network.passes.watch import Example
 
 LABELS = ("label", "labels", "target", "targets")
 

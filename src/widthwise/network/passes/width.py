@@ -13,14 +13,14 @@ import numpy as np
 from torch import Tensor, nn
 
 from widthwise.core.errors import UserError, unknown
-from widthwise.graph import Graph, Layer
-from widthwise.widths.changes import Change, grown, shrunk
-from widthwise.widths.finding import find_groups
-from widthwise.widths.groups import ELSEWHERE, Group, Groups, Member, node_name
-from widthwise.widths.importance import unit_scores
-from widthwise.widths.kinds import channel_count
-from widthwise.widths.rebuild import changed_sides, rebuilt, reset
-from widthwise.widths.resize import WEIGHTS, plan
+from widthwise.network.graph import Graph, Layer
+from widthwise.network.widths.changes import Change, grown, shrunk
+from widthwise.network.widths.finding import find_groups
+from widthwise.network.widths.groups import ELSEWHERE, Group, Groups, Member, node_name
+from widthwise.network.widths.kinds import channel_count
+from widthwise.network.widths.rebuild import changed_sides, rebuilt, reset
+from widthwise.network.widths.resize import WEIGHTS, plan
+from widthwise.network.widths.unit_scores import unit_scores
 
 NAMES = ("output_only", "both", "input_only")
 MULTIPLIERS = ("channel_multiplier", "channel_multiplier_input", "channel_multiplier_output")

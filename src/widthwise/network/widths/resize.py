@@ -12,16 +12,16 @@ from torch import Tensor, fx, nn
 from widthwise.core.errors import UserError, unknown
 from widthwise.core.importing import describe_error
 from widthwise.data.modules import Data
-from widthwise.graph import Graph, run_in_eval_mode
-from widthwise.networks import RELU_OUTPUT_START
+from widthwise.network.built_in import RELU_OUTPUT_START
+from widthwise.network.graph import Graph, run_in_eval_mode
+from widthwise.network.widths.changes import Change, check_size, grown, keeps_statistics, must_split, shrunk
+from widthwise.network.widths.example import example_input
+from widthwise.network.widths.finding import find_groups
+from widthwise.network.widths.groups import Group, Groups
+from widthwise.network.widths.rebuild import rebuilt, reset
+from widthwise.network.widths.statistics import reestimate_norms
+from widthwise.network.widths.unit_scores import Importance, unit_scores
 from widthwise.space import FloatArray
-from widthwise.widths.changes import Change, check_size, grown, keeps_statistics, must_split, shrunk
-from widthwise.widths.example import example_input
-from widthwise.widths.finding import find_groups
-from widthwise.widths.groups import Group, Groups
-from widthwise.widths.importance import Importance, unit_scores
-from widthwise.widths.rebuild import rebuilt, reset
-from widthwise.widths.statistics import reestimate_norms
 
 Weights = Literal["inherit", "scratch"]
 WEIGHTS = get_args(Weights)

@@ -14,12 +14,12 @@ from torch.utils._pytree import tree_leaves
 from widthwise.core.errors import UserError
 from widthwise.core.importing import describe_error
 from widthwise.data.modules import Data
-from widthwise.graph import Graph
-from widthwise.widths.changes import Change, shrunk
-from widthwise.widths.coupling import couple
-from widthwise.widths.example import example_input
-from widthwise.widths.groups import Group, Groups, group_channels
-from widthwise.widths.rebuild import rebuilt
+from widthwise.network.graph import Graph
+from widthwise.network.widths.changes import Change, shrunk
+from widthwise.network.widths.coupling import couple
+from widthwise.network.widths.example import example_input
+from widthwise.network.widths.groups import Group, Groups, group_channels
+from widthwise.network.widths.rebuild import rebuilt
 
 TOLERANCE = 1e-4  # of the largest output, in single precision
 

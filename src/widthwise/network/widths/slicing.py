@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
-from widthwise.widths.channels import Channels
-from widthwise.widths.kinds import Axes, axes, blocks
+from widthwise.network.widths.channels import Channels
+from widthwise.network.widths.kinds import Axes, axes, blocks
 
 
 def sliced(

@@ -10,8 +10,8 @@ from typing import Any
 
 from widthwise.core.errors import unknown
 from widthwise.core.files import write_atomically
-from widthwise.graph import META, Graph
-from widthwise.passes.tables import text_table
+from widthwise.network.graph import META, Graph
+from widthwise.network.passes.tables import text_table
 
 ARGUMENTS = ("file_name",)
 OPERATIONS = ("placeholder", "get_attr", "call_function", "call_method", "call_module", "output")

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, cast
 
 from widthwise.core.errors import UserError, nearest, unknown
-from widthwise.graph import Graph, Layer
+from widthwise.network.graph import Graph, Layer
 
 By = Literal["name", "type", "regex"]
 BY: Mapping[str, By] = {"name": "name", "type": "type", "regex": "regex", "regex_name": "regex"}
