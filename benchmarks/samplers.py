@@ -19,7 +19,7 @@ import numpy as np
 
 from tasks import HELD_OUT, LARGE, OPEN, TASKS, Search
 from widthwise.answers import teach_answers
-from widthwise.pareto import hypervolume, nondominated
+from widthwise.metrics.goals.pareto import hypervolume, nondominated
 from widthwise.space import FloatArray
 from widthwise.strategies import strategy
 

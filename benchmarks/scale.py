@@ -32,14 +32,14 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 
-from widthwise.aim import Aim
 from widthwise.distributed import ParallelEvaluator
 from widthwise.distributed.messages import pack_candidates, pack_results, unpack_candidates, unpack_results
 from widthwise.distributed.parts import Part
 from widthwise.distributed.problem import judge_of
 from widthwise.distributed.workers import Answer
 from widthwise.limits import Limits
-from widthwise.metrics.objective import Objective
+from widthwise.metrics.goals.aim import Aim
+from widthwise.metrics.goals.objective import Objective
 from widthwise.results import Results
 from widthwise.searching import run_search
 from widthwise.space import Decision, IntArray, Space

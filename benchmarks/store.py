@@ -20,9 +20,9 @@ from pathlib import Path
 
 import numpy as np
 
-from widthwise.aim import Aim
 from widthwise.front_rows import FrontRows
-from widthwise.metrics.combine import Objective
+from widthwise.metrics.goals.aim import Aim
+from widthwise.metrics.goals.combine import Objective
 from widthwise.resuming import resume as bring_back
 from widthwise.space import Decision, FloatArray, IntArray, Space
 from widthwise.store import Store, StudyRecord, StudyWriter

@@ -16,13 +16,13 @@ from scipy.stats import kendalltau
 from torch import Tensor, nn
 
 from widthwise.data.modules import load_data
+from widthwise.metrics.spread import within_noise
 from widthwise.network.graph import Graph
 from widthwise.network.named import load_model
 from widthwise.network.widths.resize import resized
 from widthwise.spaces.width import WidthSpace
 from widthwise.training import Settings, train
 from widthwise.widths.evaluator import WidthEvaluator
-from widthwise.widths.noise import within_noise
 
 
 class DigitsMLP(nn.Module):

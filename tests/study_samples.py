@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
-from widthwise.aim import Aim
 from widthwise.core.errors import UserError
-from widthwise.metrics.objective import Objective
+from widthwise.metrics.goals.aim import Aim
+from widthwise.metrics.goals.objective import Objective
 from widthwise.results import Results
 from widthwise.run_folder import Run, is_run, resume_run, start_run
 from widthwise.searching import run_search

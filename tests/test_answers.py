@@ -7,9 +7,9 @@ import pytest
 import torch
 from torchmetrics.functional.classification import multiclass_accuracy, multiclass_recall
 
-from widthwise.aim import Aim
 from widthwise.answers import shares_of, teach_answers
-from widthwise.metrics.objective import Objective
+from widthwise.metrics.goals.aim import Aim
+from widthwise.metrics.goals.objective import Objective
 from widthwise.results import Results
 from widthwise.strategies.protocol import Margins
 

@@ -9,8 +9,8 @@ import pytest
 
 from study_samples import SPACE, Evaluator, make_record, make_strategy
 from widthwise.bounded import within_bounds
-from widthwise.constraints import Constraint
 from widthwise.limits import Limits
+from widthwise.metrics.goals.constraints import Constraint
 from widthwise.run_folder import start_run
 from widthwise.searching import run_search
 from widthwise.space import FloatArray, IntArray

@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from widthwise.constraints import (
+from widthwise.core.errors import UserError
+from widthwise.metrics.catalogue import METRICS
+from widthwise.metrics.goals.constraints import (
     Constraint,
     feasible,
     nearest_candidates,
@@ -15,8 +17,6 @@ from widthwise.constraints import (
     parse_constraints,
     violations,
 )
-from widthwise.core.errors import UserError
-from widthwise.metrics.catalogue import METRICS
 
 UNITS = {name: metric.unit for name, metric in METRICS.items()} | {
     "MulticlassCohenKappa": "",

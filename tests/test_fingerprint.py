@@ -8,7 +8,6 @@ import torch
 from torch import nn
 
 from study_samples import AIM, SPACE
-from widthwise.aim import Aim
 from widthwise.core.errors import UserError
 from widthwise.fingerprint import (
     check_same,
@@ -18,7 +17,8 @@ from widthwise.fingerprint import (
     hash_batches,
     hash_weights,
 )
-from widthwise.metrics.objective import Objective
+from widthwise.metrics.goals.aim import Aim
+from widthwise.metrics.goals.objective import Objective
 from widthwise.space import Decision, Space
 
 GIVEN = {

@@ -13,7 +13,7 @@ from optuna.study._multi_objective import _fast_non_domination_rank
 from optuna.trial import create_trial
 
 from widthwise.core.errors import UserError
-from widthwise.pareto import Front, crowding, hypervolume, maximised, nondominated, ranks
+from widthwise.metrics.goals.pareto import Front, crowding, hypervolume, maximised, nondominated, ranks
 
 # few distinct values: many ties and equal points
 tables = st.tuples(st.integers(0, 30), st.integers(1, 5)).flatmap(

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from widthwise.core.errors import UserError
-from widthwise.pareto import nondominated
-from widthwise.picking import knee, pick
+from widthwise.metrics.goals.pareto import nondominated
+from widthwise.metrics.goals.picking import knee, pick
 
 NAMES = ["accuracy", "model_size"]
 DIRECTIONS = ["maximize", "minimize"]

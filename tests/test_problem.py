@@ -15,7 +15,7 @@ from widthwise.config import load_config
 from widthwise.core.errors import UserError
 from widthwise.launch import run_name
 from widthwise.limits import Limits
-from widthwise.pareto import nondominated
+from widthwise.metrics.goals.pareto import nondominated
 from widthwise.problem import load_problem
 
 LAB = {

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from study_samples import AIM, METRICS, SPACE, Evaluator, make_record, make_strategy, start_or_resume
-from widthwise.aim import Aim
 from widthwise.core.errors import UserError
 from widthwise.limits import Limits
-from widthwise.metrics.objective import Objective
+from widthwise.metrics.goals.aim import Aim
+from widthwise.metrics.goals.objective import Objective
 from widthwise.results import Results
 from widthwise.run_folder import load_run, resume_run, start_run
 from widthwise.searching import run_search

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from study_samples import METRICS, SPACE, Evaluator, make_record, make_strategy, search
-from widthwise.aim import Aim
 from widthwise.core.errors import UserError
 from widthwise.limits import Limits
-from widthwise.metrics.objective import Objective
+from widthwise.metrics.goals.aim import Aim
+from widthwise.metrics.goals.objective import Objective
 from widthwise.run_folder import start_run
 from widthwise.searching import run_search
 from widthwise.space import Decision, Space

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from tasks import networks
-from widthwise.aim import Aim
 from widthwise.engine import Evaluator
 from widthwise.metrics.catalogue import Direction
-from widthwise.metrics.objective import Objective
+from widthwise.metrics.goals.aim import Aim
+from widthwise.metrics.goals.objective import Objective
 from widthwise.network.graph import Graph
 from widthwise.space import FloatArray, IntArray
 from widthwise.spaces.quantisation import QuantisationSpace

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from widthwise.data.modules import load_data
     from widthwise.engine import Evaluator, evaluate
     from widthwise.launch import search
+    from widthwise.metrics.goals.pareto import hypervolume
     from widthwise.network.graph import Graph
     from widthwise.network.named import load_checkpoint, load_model, save_checkpoint
     from widthwise.network.scheme import Scheme
     from widthwise.network.widths.resize import resize
-    from widthwise.pareto import hypervolume
     from widthwise.run_folder import load_run
     from widthwise.space import Decision, Space
     from widthwise.spaces.quantisation import QuantisationSpace
@@ -44,7 +44,7 @@ _HOME = {  # where each public name lives; imported on first use, so that import
     "compare": "comparing",
     "evaluate": "engine",
     "fit": "training",
-    "hypervolume": "pareto",
+    "hypervolume": "metrics.goals.pareto",
     "load_checkpoint": "network.named",
     "load_config": "config",
     "load_data": "data.modules",

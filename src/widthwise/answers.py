@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from widthwise.aim import Aim
+from widthwise.metrics.goals.aim import Aim
 from widthwise.results import HasMargins
 from widthwise.space import FloatArray, IntArray
 from widthwise.strategies import Strategy

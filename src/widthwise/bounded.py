@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from widthwise.constraints import Constraint, violations
-from widthwise.pareto import BoolArray
+from widthwise.metrics.goals.constraints import Constraint, violations
+from widthwise.metrics.goals.pareto import BoolArray
 from widthwise.results import HasCosts
 from widthwise.space import FloatArray, IntArray, Space
 from widthwise.strategies import Strategy

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from widthwise.aim import Aim
 from widthwise.core.errors import UserError
+from widthwise.metrics.goals.aim import Aim
 from widthwise.space import Space
 from widthwise.store.records import jsonable
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from widthwise.aim import Aim
-from widthwise.constraints import Constraint, feasible
-from widthwise.pareto import BoolArray, Front
+from widthwise.metrics.goals.aim import Aim
+from widthwise.metrics.goals.constraints import Constraint, feasible
+from widthwise.metrics.goals.pareto import BoolArray, Front
 from widthwise.space import FloatArray
 from widthwise.store import Block, StudyRecord
 from widthwise.trials import join_blocks

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from widthwise.constraints import Miss, nearest_candidates
 from widthwise.front_rows import constraints_of
+from widthwise.metrics.goals.constraints import Miss, nearest_candidates
 
 if TYPE_CHECKING:
     from widthwise.problem import Problem

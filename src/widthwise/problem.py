@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from widthwise.aim import Aim
 from widthwise.answers import teach_answers
 from widthwise.bounded import within_bounds
 from widthwise.config import QuantisationSearch, SearchConfig, load_config
@@ -16,6 +15,8 @@ from widthwise.core.errors import UserError
 from widthwise.data.modules import Data, load_data
 from widthwise.engine import Evaluator, evaluate
 from widthwise.fingerprint import fingerprint, hash_batches, hash_value, hash_weights
+from widthwise.metrics.goals.aim import Aim
+from widthwise.metrics.spread import SPREAD
 from widthwise.network.graph import Graph
 from widthwise.network.named import check_data_fits_model, load_model
 from widthwise.run_folder import CONFIG
@@ -27,7 +28,6 @@ from widthwise.strategies.within import Within
 from widthwise.training.settings import check_device
 from widthwise.weights import is_untrained
 from widthwise.widths.evaluator import WidthEvaluator
-from widthwise.widths.noise import SPREAD
 from widthwise.widths.rules import width_space
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from functools import partial
 
 import numpy as np
 
-from widthwise.aim import Aim
 from widthwise.front_rows import FrontRows
-from widthwise.pareto import BoolArray
+from widthwise.metrics.goals.aim import Aim
+from widthwise.metrics.goals.pareto import BoolArray
 from widthwise.results import Evaluate, Prunes
 from widthwise.space import FloatArray
 

@@ -14,13 +14,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from widthwise.aim import Aim
 from widthwise.bounded import Bounds
 from widthwise.core.errors import UserError, unknown
 from widthwise.evaluating import evaluate
 from widthwise.front_rows import FrontRows, constraints_of
 from widthwise.limits import Limits, Progress
-from widthwise.pareto import BoolArray
+from widthwise.metrics.goals.aim import Aim
+from widthwise.metrics.goals.pareto import BoolArray
 from widthwise.pruning import pruning
 from widthwise.results import Evaluate, Prunes, Results
 from widthwise.resuming import resume

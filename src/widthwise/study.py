@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from widthwise.aim import Aim
-from widthwise.constraints import feasible
 from widthwise.core.errors import UserError
 from widthwise.front_rows import FrontRows, constraints_of
 from widthwise.metrics.catalogue import METRICS, Direction, find_metric
+from widthwise.metrics.goals.aim import Aim
+from widthwise.metrics.goals.constraints import feasible
+from widthwise.metrics.spread import SPREAD, indistinct
 from widthwise.store import Store, StudyRecord
 from widthwise.store.records import Summary
 from widthwise.trials import Trial, Trials, make_trials
-from widthwise.widths.noise import SPREAD, indistinct
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -102,7 +102,7 @@ class Study:
         It is chosen from the front where the rule names objectives only, otherwise from all stored trials
         within the bounds of the search.
         """
-        from widthwise.picking import metrics_in, pick
+        from widthwise.metrics.goals.picking import metrics_in, pick
 
         units = {name: METRICS[name].unit for name in self.record.metrics if name in METRICS}
         named = metrics_in(rule, self.record.metrics, units=units)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
-from widthwise.aim import Aim, is_hardware
+from widthwise.metrics.goals.aim import Aim, is_hardware
 from widthwise.results import PRUNED
 from widthwise.space import FloatArray, IntArray
 from widthwise.store import Block, Store, StudyRecord

@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from widthwise.aim import Aim
 from widthwise.comparing import Task
-from widthwise.metrics.objective import Objective
+from widthwise.metrics.goals.aim import Aim
+from widthwise.metrics.goals.objective import Objective
 from widthwise.results import Results
 from widthwise.space import Decision, FloatArray, IntArray, Space
 

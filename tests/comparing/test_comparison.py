@@ -26,10 +26,10 @@ from widthwise.comparing import Entrant, compare, task_of
 from widthwise.comparing.signed_ranks import pair_tests
 from widthwise.comparing.writing import as_csv, as_json, write
 from widthwise.config import example_text, load_config
-from widthwise.constraints import Constraint
 from widthwise.core.errors import UserError
-from widthwise.metrics.objective import Objective
-from widthwise.pareto import hypervolume, nondominated
+from widthwise.metrics.goals.constraints import Constraint
+from widthwise.metrics.goals.objective import Objective
+from widthwise.metrics.goals.pareto import hypervolume, nondominated
 from widthwise.problem import load_problem
 from widthwise.report import comparing as words
 from widthwise.report.compare_page import charts

@@ -23,7 +23,7 @@ from widthwise.config import (
 )
 from widthwise.core.errors import UserError
 from widthwise.core.toml import parse_toml
-from widthwise.metrics.objective import Objective
+from widthwise.metrics.goals.objective import Objective
 
 Make = Callable[..., dict[str, Any]]
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.toml"))

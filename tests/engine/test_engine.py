@@ -23,7 +23,7 @@ from widthwise.data.modules import load_data
 from widthwise.engine import Evaluator, evaluate
 from widthwise.engine.walk import Count, Value, distinct_versions, walk
 from widthwise.formats import from_config
-from widthwise.metrics.quality import quality_metrics
+from widthwise.metrics.quality.confusion import quality_metrics
 from widthwise.network.graph import Graph
 from widthwise.network.named import load_model
 from widthwise.network.scheme import Scheme

@@ -15,7 +15,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from widthwise.engine import Evaluator
-from widthwise.engine.margins import margins
+from widthwise.metrics.quality.margins import margins
 from widthwise.network.graph import Graph
 from widthwise.spaces.quantisation import QuantisationSpace
 

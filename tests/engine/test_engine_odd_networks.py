@@ -19,7 +19,7 @@ from test_engine import FIXED, SAMPLES, Batches, every_layer, made
 
 from widthwise.core.errors import UserError
 from widthwise.engine import Evaluator, evaluate
-from widthwise.metrics.torchmetrics import TorchmetricsAccumulator
+from widthwise.metrics.quality.torchmetrics import TorchmetricsAccumulator
 from widthwise.network.graph import Graph
 from widthwise.spaces.quantisation import QuantisationSpace
 

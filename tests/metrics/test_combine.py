@@ -10,8 +10,8 @@ import pytest
 
 from widthwise.core.errors import UserError
 from widthwise.metrics.catalogue import Direction
-from widthwise.metrics.combine import objective_values, scaled, sum_conflicts
-from widthwise.metrics.objective import Objective
+from widthwise.metrics.goals.combine import objective_values, scaled, sum_conflicts
+from widthwise.metrics.goals.objective import Objective
 
 METRICS = {
     "accuracy": np.array([0.528, 0.519, 0.524, np.nan]),

@@ -13,7 +13,7 @@ from sklearn.metrics import accuracy_score, f1_score
 from torchmetrics import classification
 
 from widthwise.core.errors import UserError
-from widthwise.metrics.quality import QUALITY, quality_metrics
+from widthwise.metrics.quality.confusion import QUALITY, quality_metrics
 
 CLASSES = {
     "accuracy": (classification.MulticlassAccuracy, "micro"),

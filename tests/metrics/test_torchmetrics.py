@@ -14,7 +14,7 @@ from torchmetrics import classification
 
 from widthwise.core.errors import UserError
 from widthwise.metrics.catalogue import torchmetrics_classes
-from widthwise.metrics.torchmetrics import torchmetrics_accumulator
+from widthwise.metrics.quality.torchmetrics import torchmetrics_accumulator
 
 
 def jets(classes: int = 5, *, scale: float = 3.0, samples: int = 200) -> tuple[Tensor, Tensor]:

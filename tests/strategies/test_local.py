@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from widthwise.pareto import nondominated
+from widthwise.metrics.goals.pareto import nondominated
 from widthwise.space import Decision, Space
 from widthwise.strategies import strategy
 from widthwise.strategies.local import CERTIFICATE

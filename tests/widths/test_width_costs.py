@@ -7,11 +7,11 @@ import pytest
 from width_networks import CASES
 
 from widthwise.core.errors import UserError
-from widthwise.metrics.cost import COSTS, NodeBits, cost_metrics
+from widthwise.metrics.cost.formulas import COSTS, NodeBits, cost_metrics
+from widthwise.metrics.cost.of_widths import FIELDS, WidthCosts
 from widthwise.network.graph import Graph
 from widthwise.network.widths.resize import resize
 from widthwise.spaces.width import WidthSpace
-from widthwise.widths.costs import FIELDS, WidthCosts
 
 
 @pytest.mark.parametrize("name", CASES)

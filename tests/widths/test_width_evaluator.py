@@ -7,6 +7,7 @@ import pytest
 
 from widthwise.core.errors import UserError
 from widthwise.data.modules import load_data
+from widthwise.metrics.spread import within_noise
 from widthwise.network.graph import Graph
 from widthwise.network.named import load_model
 from widthwise.results import HasCosts
@@ -14,7 +15,6 @@ from widthwise.spaces.width import WidthSpace
 from widthwise.strategies.halving import Halving
 from widthwise.training import Settings, fit, score
 from widthwise.widths.evaluator import WidthEvaluator
-from widthwise.widths.noise import within_noise
 
 DATA = load_data("jsc")
 GRAPH = Graph(load_model("jsc-three-linear"))

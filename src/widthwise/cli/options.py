@@ -161,7 +161,7 @@ def check_device(device: str | None) -> None:
 
 def size_in_bytes(text: str | None, option: str) -> int | None:
     """The bytes of 512MiB or 2GB or a plain number; UserError where that is no size."""
-    from widthwise.units import UNITS
+    from widthwise.metrics.units import UNITS
 
     if text is None:
         return None

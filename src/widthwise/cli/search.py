@@ -200,7 +200,7 @@ def check_rule(rule: str, config: SearchConfig) -> None:
     """Raises UserError where a rule for picking can't be read: now, not when the search is over."""
     from widthwise.config import WidthSearch
     from widthwise.metrics.catalogue import METRICS
-    from widthwise.picking import check_rule as check
+    from widthwise.metrics.goals.picking import check_rule as check
     from widthwise.problem import ALWAYS, ALWAYS_OF_WIDTHS
 
     search = config.search

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from widthwise.comparing.task import Task
-from widthwise.constraints import feasible
 from widthwise.evaluating import evaluate
-from widthwise.pareto import BoolArray
+from widthwise.metrics.goals.constraints import feasible
+from widthwise.metrics.goals.pareto import BoolArray
 from widthwise.space import FloatArray, IntArray
 
 CHUNK = 32_768  # candidates evaluated at once while the space is enumerated

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from widthwise.pareto import Front, hypervolume, nondominated
+from widthwise.metrics.goals.pareto import Front, hypervolume, nondominated
 from widthwise.space import FloatArray
 
 MARGIN = 0.01  # how far beyond the worst value the reference point lies, as a share of the range

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from widthwise.aim import Aim
 from widthwise.answers import teach_answers
 from widthwise.bounded import within_bounds
 from widthwise.comparing.entrants import Entrant
-from widthwise.constraints import Constraint
 from widthwise.metrics.catalogue import Direction, find_metric
-from widthwise.pareto import BoolArray
+from widthwise.metrics.goals.aim import Aim
+from widthwise.metrics.goals.constraints import Constraint
+from widthwise.metrics.goals.pareto import BoolArray
 from widthwise.results import Evaluate, HasCosts
 from widthwise.space import FloatArray, IntArray, Space
 from widthwise.strategies import Strategy, strategy

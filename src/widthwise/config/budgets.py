@@ -6,12 +6,12 @@ import math
 import re
 from typing import Any, TypeVar
 
-from widthwise.constraints import Constraint, parse_constraints
 from widthwise.core.errors import UserError, nearest, unknown
 from widthwise.core.table import Table, as_number
 from widthwise.core.toml import dotted, shown
 from widthwise.metrics.catalogue import METRICS, find_metric
-from widthwise.units import DURATIONS
+from widthwise.metrics.goals.constraints import Constraint, parse_constraints
+from widthwise.metrics.units import DURATIONS
 
 T = TypeVar("T", int, float)
 

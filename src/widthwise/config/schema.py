@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from widthwise.constraints import Constraint
 from widthwise.core.errors import UserError
 from widthwise.metrics.catalogue import Direction
-from widthwise.metrics.objective import Objective
+from widthwise.metrics.goals.constraints import Constraint
+from widthwise.metrics.goals.objective import Objective
 from widthwise.strategies.rungs import Halving
 from widthwise.training.settings import Settings
 

@@ -11,7 +11,7 @@ from widthwise.core.errors import UserError
 from widthwise.core.table import Table, as_number
 from widthwise.core.toml import shown
 from widthwise.metrics.catalogue import Direction, find_metric
-from widthwise.metrics.objective import Objective
+from widthwise.metrics.goals.objective import Objective
 from widthwise.strategies import strategy_source
 
 DIRECTIONS: dict[str, Direction] = {"maximize": "maximize", "minimize": "minimize"}

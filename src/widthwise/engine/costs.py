@@ -8,7 +8,7 @@ import numpy as np
 from torch import nn
 
 from widthwise.formats.base import Format
-from widthwise.metrics.cost import FLOAT_BITS, NodeBits, NodeCost, cost_metrics
+from widthwise.metrics.cost.formulas import FLOAT_BITS, NodeBits, NodeCost, cost_metrics
 from widthwise.network.graph import Graph
 from widthwise.network.quantized import parameter_role
 from widthwise.network.scheme import TensorName

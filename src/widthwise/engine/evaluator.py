@@ -18,17 +18,17 @@ from widthwise.engine.blocks import Block, first_block, input_names
 from widthwise.engine.costs import Costs
 from widthwise.engine.in_place import CannotShareError
 from widthwise.engine.judged import JudgedData
-from widthwise.engine.margins import SAMPLES, SampleMargins
 from widthwise.engine.memo import Memo
 from widthwise.engine.memory import default_budget, shares
 from widthwise.engine.passes import PassPerCandidate
 from widthwise.engine.plan import Plan
 from widthwise.engine.planner import make_plan
 from widthwise.engine.threads import threads_for
-from widthwise.engine.totals import Totals
 from widthwise.engine.walk import Count, walk
 from widthwise.metrics.catalogue import find_metric
-from widthwise.metrics.torchmetrics import torchmetrics_accumulator
+from widthwise.metrics.quality.margins import SAMPLES, SampleMargins
+from widthwise.metrics.quality.torchmetrics import torchmetrics_accumulator
+from widthwise.metrics.quality.totals import Totals
 from widthwise.network.graph import Graph
 from widthwise.network.passes.metadata import propagate
 from widthwise.results import Hopeless, Results

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from widthwise.engine.planner import calibrated
-from widthwise.engine.scoring import class_count, first_output
 from widthwise.formats.base import Format
 from widthwise.formats.integer import Integer
+from widthwise.metrics.quality.outcomes import class_count, first_output
 from widthwise.network.graph import Graph
 from widthwise.network.passes.calibrate import fixed_for_inputs, input_values
 from widthwise.network.passes.watch import tensors_in

@@ -24,8 +24,8 @@ from widthwise.engine.kernels import (
     filled,
 )
 from widthwise.engine.plan import Plan, Step
-from widthwise.engine.scoring import class_count, first_output
 from widthwise.formats.base import Format
+from widthwise.metrics.quality.outcomes import class_count, first_output
 from widthwise.network.graph import Graph
 from widthwise.network.layers import layer_type
 from widthwise.network.passes.calibrate import fixed_for_inputs, input_values

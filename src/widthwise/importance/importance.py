@@ -16,7 +16,7 @@ from widthwise.importance.sensitivity import layers_of, sensitivity
 from widthwise.space import FloatArray, IntArray
 
 if TYPE_CHECKING:
-    from widthwise.pareto import BoolArray
+    from widthwise.metrics.goals.pareto import BoolArray
     from widthwise.store import Block
     from widthwise.study import Study
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from widthwise.metrics.cost import NodeCost
+from widthwise.metrics.cost.formulas import NodeCost
 from widthwise.network.layers import ACTIVATIONS, QUANTISABLE, layer_type
 from widthwise.network.operations import (
     ADAPTIVE,

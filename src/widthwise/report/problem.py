@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from widthwise.config import QuantisationSearch, WidthSearch
 from widthwise.data.modules import Data, data_note
-from widthwise.metrics.combine import sum_conflicts
+from widthwise.metrics.goals.combine import sum_conflicts
 from widthwise.spaces.quantisation import QuantisationSpace
 from widthwise.weights import is_untrained
 

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from widthwise.aim import is_hardware
 from widthwise.metrics.catalogue import METRICS
-from widthwise.widths.noise import SIGMAS, SPREAD
+from widthwise.metrics.goals.aim import is_hardware
+from widthwise.metrics.spread import SIGMAS, SPREAD
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

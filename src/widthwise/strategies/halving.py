@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from widthwise.pareto import as_table, crowding, ranks
+from widthwise.metrics.goals.pareto import as_table, crowding, ranks
 from widthwise.space import FloatArray, IntArray
 from widthwise.strategies.rungs import Halving
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from widthwise.pareto import Front
+from widthwise.metrics.goals.pareto import Front
 from widthwise.space import FloatArray, IntArray, Space
 from widthwise.strategies.protocol import CostFunction
 from widthwise.strategies.registry import STRATEGIES

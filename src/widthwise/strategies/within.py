@@ -11,7 +11,7 @@ import numpy as np
 from widthwise.space import FloatArray, IntArray, Space
 
 if TYPE_CHECKING:
-    from widthwise.pareto import BoolArray
+    from widthwise.metrics.goals.pareto import BoolArray
 
 LISTED = 2**18  # spaces up to this size are gone through once, so that what is said of them is certain
 MOST_MOVES = 4096  # neighbours looked at in each step

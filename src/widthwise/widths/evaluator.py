@@ -14,9 +14,11 @@ from torch import nn
 from widthwise.core.errors import UserError, unknown
 from widthwise.core.importing import describe_error
 from widthwise.data.modules import Data
-from widthwise.engine.totals import Totals
 from widthwise.metrics.catalogue import find_metric
-from widthwise.metrics.torchmetrics import torchmetrics_accumulator
+from widthwise.metrics.cost.of_widths import WidthCosts
+from widthwise.metrics.quality.torchmetrics import torchmetrics_accumulator
+from widthwise.metrics.quality.totals import Totals
+from widthwise.metrics.spread import SPREAD, mean_and_spread
 from widthwise.network.graph import Graph
 from widthwise.network.widths.example import example_input
 from widthwise.network.widths.finding import find_groups
@@ -29,8 +31,6 @@ from widthwise.spaces.width import WidthSpace
 from widthwise.strategies.halving import Halving, successive_halving
 from widthwise.supernet import Sandwich, Supernet, train_supernet
 from widthwise.training import Settings, predict, train
-from widthwise.widths.costs import WidthCosts
-from widthwise.widths.noise import SPREAD, mean_and_spread
 
 Mode = Literal["scratch", "inherit", "supernet"]
 MODES = get_args(Mode)

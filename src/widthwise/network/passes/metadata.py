@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from widthwise.core.errors import UserError, unknown
-from widthwise.metrics.cost import NodeCost
+from widthwise.metrics.cost.formulas import NodeCost
 from widthwise.network.counting import Operation, node_cost, parameter_cost
 from widthwise.network.graph import META, Graph, Layer
 from widthwise.network.passes.watch import Example, watch

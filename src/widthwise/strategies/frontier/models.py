@@ -5,7 +5,7 @@ from __future__ import annotations
 import moocore
 import numpy as np
 
-from widthwise.pareto import BoolArray
+from widthwise.metrics.goals.pareto import BoolArray
 from widthwise.space import FloatArray, IntArray, Space
 from widthwise.strategies.frontier.kernel import Kernel
 from widthwise.strategies.frontier.model import Model, answer_model, value_model

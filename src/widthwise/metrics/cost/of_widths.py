@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from widthwise.core.errors import unknown
-from widthwise.metrics.cost import COSTS, FLOAT_BITS, NodeCost
+from widthwise.metrics.cost.formulas import COSTS, FLOAT_BITS, NodeCost
 from widthwise.network.graph import Graph
 from widthwise.network.passes.metadata import propagate
 from widthwise.network.widths.groups import Groups

@@ -8,7 +8,7 @@ import numpy as np
 
 from widthwise.core.errors import UserError, unknown
 from widthwise.metrics.catalogue import Direction
-from widthwise.metrics.objective import Objective
+from widthwise.metrics.goals.objective import Objective
 from widthwise.space import FloatArray
 
 

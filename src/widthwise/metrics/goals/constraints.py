@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from widthwise.core.errors import UserError, unknown
-from widthwise.units import in_unit_of, metric_range, spelled, spelled_number, spelled_range
+from widthwise.metrics.units import in_unit_of, metric_range, spelled, spelled_number, spelled_range
 
 if TYPE_CHECKING:
     import numpy as np

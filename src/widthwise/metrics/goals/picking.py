@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from widthwise.constraints import Constraint, feasible, nearest_candidates, parse_constraint
 from widthwise.core.errors import UserError, unknown
-from widthwise.pareto import as_table, maximised, nondominated
+from widthwise.metrics.goals.constraints import Constraint, feasible, nearest_candidates, parse_constraint
+from widthwise.metrics.goals.pareto import as_table, maximised, nondominated
 from widthwise.space import FloatArray
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from widthwise.core.importing import describe_error
-from widthwise.engine.scoring import count_outcomes
 from widthwise.metrics.catalogue import find_metric
-from widthwise.metrics.quality import quality_metrics
-from widthwise.metrics.torchmetrics import TorchmetricsAccumulator
+from widthwise.metrics.quality.confusion import quality_metrics
+from widthwise.metrics.quality.outcomes import count_outcomes
+from widthwise.metrics.quality.torchmetrics import TorchmetricsAccumulator
 from widthwise.space import FloatArray, IntArray
 
 BROKEN = "the scores hold NaN"

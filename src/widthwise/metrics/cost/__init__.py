@@ -1,0 +1,1 @@
+"""Cost: what a network takes, exact, without running it."""

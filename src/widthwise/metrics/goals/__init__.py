@@ -1,0 +1,1 @@
+"""What a search wants of its metrics: objectives, bounds, dominance, picking one."""

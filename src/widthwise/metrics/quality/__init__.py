@@ -1,0 +1,1 @@
+"""Quality: what a network's outputs are worth, a task a file."""
