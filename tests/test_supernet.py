@@ -15,8 +15,8 @@ from widthwise.network.graph import Graph
 from widthwise.network.named import load_model
 from widthwise.network.widths.finding import find_groups
 from widthwise.spaces.width import WidthSpace
-from widthwise.supernet import Sandwich, Supernet, train_supernet
 from widthwise.training import Settings, score
+from widthwise.training.supernet import Sandwich, Supernet, train_supernet
 
 
 def attention() -> nn.Module:

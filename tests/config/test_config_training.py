@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from widthwise.config import Training, WidthSearch, load_config
 from widthwise.core.errors import UserError
 from widthwise.core.toml import parse_toml
-from widthwise.strategies.rungs import Halving
 from widthwise.training import SCHEDULES, Settings
+from widthwise.training.halving import Halving
 
 
 def tables(

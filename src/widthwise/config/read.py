@@ -10,12 +10,12 @@ from widthwise.config.schema import Accelerator, DataOptions, Search, SearchConf
 from widthwise.config.spaces import read_space
 from widthwise.config.specs import check_spec
 from widthwise.config.strategy import read_strategy
-from widthwise.config.training import read_lab_training
 from widthwise.core.errors import UserError
 from widthwise.core.table import Table, as_number, rephrased
 from widthwise.core.toml import dotted, shown
 from widthwise.data.modules import FILE_TYPES, data_source
 from widthwise.network.named import model_source
+from widthwise.training.reading import read_lab_training
 
 ACCELERATORS: dict[str, Accelerator] = {
     "auto": "auto",

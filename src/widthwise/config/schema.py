@@ -9,7 +9,7 @@ from widthwise.core.errors import UserError
 from widthwise.metrics.catalogue import Direction
 from widthwise.metrics.goals.constraints import Constraint
 from widthwise.metrics.goals.objective import Objective
-from widthwise.strategies.rungs import Halving
+from widthwise.training.halving import Halving
 from widthwise.training.settings import Settings
 
 By = Literal["name", "type", "regex"]

@@ -15,12 +15,12 @@ from widthwise.config.schema import (
     WidthSearch,
 )
 from widthwise.config.seeds import Choices, check_pattern, choices, is_unset, quantisation_rule, rule_tables
-from widthwise.config.training import read_halving, read_training
 from widthwise.config.write import QUANTISATION, WIDTH
 from widthwise.core.errors import UserError, unknown
 from widthwise.core.table import Table, as_number
 from widthwise.core.toml import shown
-from widthwise.strategies.rungs import Halving
+from widthwise.training.halving import Halving
+from widthwise.training.reading import read_halving, read_training
 
 BY: dict[str, By] = {"name": "name", "type": "type", "regex": "regex", "regex_name": "regex"}
 WIDTH_BY: dict[str, WidthBy] = {"all": "all", **BY}

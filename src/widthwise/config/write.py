@@ -13,8 +13,8 @@ from widthwise.config.schema import (
     SeedRule,
     WidthSearch,
 )
-from widthwise.config.training import lab_keys
 from widthwise.core.toml import dumps
+from widthwise.training.reading import lab_keys
 
 __all__ = ["as_tables", "dumps"]
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from widthwise.metrics.goals.pareto import as_table, crowding, ranks
 from widthwise.space import FloatArray, IntArray
-from widthwise.strategies.rungs import Halving
+from widthwise.training.halving import Halving
 
 __all__ = ["BudgetedEvaluation", "Halving", "HalvingResult", "successive_halving", "survivors"]
 

@@ -29,8 +29,8 @@ from widthwise.results import Results
 from widthwise.space import FloatArray, IntArray
 from widthwise.spaces.width import WidthSpace
 from widthwise.strategies.halving import Halving, successive_halving
-from widthwise.supernet import Sandwich, Supernet, train_supernet
 from widthwise.training import Settings, predict, train
+from widthwise.training.supernet import Sandwich, Supernet, train_supernet
 
 Mode = Literal["scratch", "inherit", "supernet"]
 MODES = get_args(Mode)

@@ -7,7 +7,7 @@ from typing import get_args
 
 from widthwise.config.schema import Training
 from widthwise.core.table import Table
-from widthwise.strategies.rungs import Halving
+from widthwise.training.halving import Halving
 from widthwise.training.settings import OptimizerName, Schedule
 
 OPTIMIZERS: dict[str, OptimizerName] = {name: name for name in get_args(OptimizerName)}
