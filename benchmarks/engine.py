@@ -30,9 +30,9 @@ from widthwise.formats import Integer
 from widthwise.network.graph import Graph
 from widthwise.network.named import load_model
 from widthwise.network.quantized import Quantized
-from widthwise.space import IntArray
 from widthwise.spaces.quantisation import QuantisationSpace
 from widthwise.spaces.slots import schemes, slot_choices
+from widthwise.spaces.space import IntArray
 from widthwise.strategies import strategy
 
 LAB = {"name": ["integer"], "data_in_width": [4, 8], "weight_width": [2, 4, 8], "bias_width": [2, 4, 8]}

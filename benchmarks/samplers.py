@@ -20,7 +20,7 @@ import numpy as np
 from tasks import HELD_OUT, LARGE, OPEN, TASKS, Search
 from widthwise.answers import teach_answers
 from widthwise.metrics.goals.pareto import hypervolume, nondominated
-from widthwise.space import FloatArray
+from widthwise.spaces.space import FloatArray
 from widthwise.strategies import strategy
 
 STRATEGIES = "frontier,tpe,nsga2,nsga3,gp,random"

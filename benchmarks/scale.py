@@ -42,7 +42,7 @@ from widthwise.metrics.goals.aim import Aim
 from widthwise.metrics.goals.objective import Objective
 from widthwise.results import Results
 from widthwise.searching import run_search
-from widthwise.space import Decision, IntArray, Space
+from widthwise.spaces.space import Decision, IntArray, Space
 from widthwise.store import Store, StudyRecord, StudyWriter
 from widthwise.strategies import strategy
 

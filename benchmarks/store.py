@@ -24,7 +24,7 @@ from widthwise.front_rows import FrontRows
 from widthwise.metrics.goals.aim import Aim
 from widthwise.metrics.goals.combine import Objective
 from widthwise.resuming import resume as bring_back
-from widthwise.space import Decision, FloatArray, IntArray, Space
+from widthwise.spaces.space import Decision, FloatArray, IntArray, Space
 from widthwise.store import Store, StudyRecord, StudyWriter
 from widthwise.tally import Tally
 

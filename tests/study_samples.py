@@ -21,7 +21,7 @@ from widthwise.metrics.goals.objective import Objective
 from widthwise.results import Results
 from widthwise.run_folder import Run, is_run, resume_run, start_run
 from widthwise.searching import run_search
-from widthwise.space import Decision, FloatArray, IntArray, Space
+from widthwise.spaces.space import Decision, FloatArray, IntArray, Space
 from widthwise.store import StudyRecord
 from widthwise.strategies import Strategy, strategy
 from widthwise.study import Study

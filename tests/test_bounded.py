@@ -13,7 +13,7 @@ from widthwise.limits import Limits
 from widthwise.metrics.goals.constraints import Constraint
 from widthwise.run_folder import start_run
 from widthwise.searching import run_search
-from widthwise.space import FloatArray, IntArray
+from widthwise.spaces.space import FloatArray, IntArray
 from widthwise.strategies import Strategy
 
 EVERYTHING = SPACE.at(range(SPACE.size))

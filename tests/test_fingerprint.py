@@ -19,7 +19,7 @@ from widthwise.fingerprint import (
 )
 from widthwise.metrics.goals.aim import Aim
 from widthwise.metrics.goals.objective import Objective
-from widthwise.space import Decision, Space
+from widthwise.spaces.space import Decision, Space
 
 GIVEN = {
     "space": SPACE,

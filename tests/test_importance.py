@@ -21,7 +21,7 @@ from widthwise.report.importance import caution_lines
 from widthwise.results import Results
 from widthwise.run_folder import load_run
 from widthwise.searching import run_search
-from widthwise.space import Decision, Space
+from widthwise.spaces.space import Decision, Space
 
 
 def _all(counts):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from widthwise.space import Decision, Space
+from widthwise.spaces.space import Decision, Space
 
 
 def space(*sizes: int) -> Space:

@@ -14,7 +14,7 @@ from widthwise.metrics.goals.aim import Aim
 from widthwise.metrics.goals.objective import Objective
 from widthwise.run_folder import start_run
 from widthwise.searching import run_search
-from widthwise.space import Decision, Space
+from widthwise.spaces.space import Decision, Space
 from widthwise.store import StudyRecord
 from widthwise.strategies import strategy
 from widthwise.study import Study

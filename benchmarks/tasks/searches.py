@@ -14,8 +14,8 @@ from widthwise.metrics.catalogue import Direction
 from widthwise.metrics.goals.aim import Aim
 from widthwise.metrics.goals.objective import Objective
 from widthwise.network.graph import Graph
-from widthwise.space import FloatArray, IntArray
 from widthwise.spaces.quantisation import QuantisationSpace
+from widthwise.spaces.space import FloatArray, IntArray
 
 CHUNK = 4096
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from widthwise.network.scheme import Scheme
     from widthwise.network.widths.resize import resize
     from widthwise.run_folder import load_run
-    from widthwise.space import Decision, Space
     from widthwise.spaces.quantisation import QuantisationSpace
+    from widthwise.spaces.space import Decision, Space
     from widthwise.spaces.width import WidthSpace
     from widthwise.strategies import strategy
     from widthwise.study import Study
@@ -30,13 +30,13 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {  # where each public name lives; imported on first use, so that importing widthwise imports no torch
-    "Decision": "space",
+    "Decision": "spaces.space",
     "Evaluator": "engine",
     "Graph": "network.graph",
     "QuantisationSpace": "spaces.quantisation",
     "Scheme": "network.scheme",
     "SearchConfig": "config",
-    "Space": "space",
+    "Space": "spaces.space",
     "Study": "study",
     "UserError": "core.errors",
     "WidthEvaluator": "widths.evaluator",

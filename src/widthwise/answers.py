@@ -6,7 +6,7 @@ import numpy as np
 
 from widthwise.metrics.goals.aim import Aim
 from widthwise.results import HasMargins
-from widthwise.space import FloatArray, IntArray
+from widthwise.spaces.space import FloatArray, IntArray
 from widthwise.strategies import Strategy
 from widthwise.strategies.protocol import LearnsMargins, Margins
 

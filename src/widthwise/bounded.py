@@ -9,10 +9,10 @@ import numpy as np
 from widthwise.metrics.goals.constraints import Constraint, violations
 from widthwise.metrics.goals.pareto import BoolArray
 from widthwise.results import HasCosts
-from widthwise.space import FloatArray, IntArray, Space
+from widthwise.spaces.space import FloatArray, IntArray, Space
+from widthwise.spaces.within import Within
 from widthwise.strategies import Strategy
 from widthwise.strategies.protocol import KeepsWithin
-from widthwise.strategies.within import Within
 
 CUT_AT_MOST = 10_000  # candidates out of bounds in a row, after which a strategy that learns gives up
 OFFERED = 8  # candidates within bounds, to a strategy that finds none

@@ -14,7 +14,7 @@ import numpy as np
 from widthwise.core.errors import UserError, unknown
 from widthwise.core.importing import describe_error
 from widthwise.results import PRUNED, Evaluate, Results
-from widthwise.space import FloatArray, IntArray
+from widthwise.spaces.space import FloatArray, IntArray
 
 
 class TrialTimeout(BaseException):

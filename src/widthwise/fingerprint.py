@@ -12,7 +12,7 @@ import numpy as np
 
 from widthwise.core.errors import UserError
 from widthwise.metrics.goals.aim import Aim
-from widthwise.space import Space
+from widthwise.spaces.space import Space
 from widthwise.store.records import jsonable
 
 if TYPE_CHECKING:

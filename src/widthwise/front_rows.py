@@ -9,7 +9,7 @@ import numpy as np
 from widthwise.metrics.goals.aim import Aim
 from widthwise.metrics.goals.constraints import Constraint, feasible
 from widthwise.metrics.goals.pareto import BoolArray, Front
-from widthwise.space import FloatArray
+from widthwise.spaces.space import FloatArray
 from widthwise.store import Block, StudyRecord
 from widthwise.trials import join_blocks
 

@@ -20,15 +20,15 @@ from widthwise.metrics.spread import SPREAD
 from widthwise.network.graph import Graph
 from widthwise.network.named import check_data_fits_model, load_model
 from widthwise.run_folder import CONFIG
-from widthwise.space import FloatArray, IntArray
 from widthwise.spaces.quantisation import QuantisationSpace
+from widthwise.spaces.space import FloatArray, IntArray
+from widthwise.spaces.width_rules import width_space
+from widthwise.spaces.within import Within
 from widthwise.store import StudyRecord
 from widthwise.strategies import Strategy, strategy
-from widthwise.strategies.within import Within
 from widthwise.training.settings import check_device
 from widthwise.weights import is_untrained
 from widthwise.widths.evaluator import WidthEvaluator
-from widthwise.widths.rules import width_space
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler

@@ -11,7 +11,7 @@ from widthwise.front_rows import FrontRows
 from widthwise.metrics.goals.aim import Aim
 from widthwise.metrics.goals.pareto import BoolArray
 from widthwise.results import Evaluate, Prunes
-from widthwise.space import FloatArray
+from widthwise.spaces.space import FloatArray
 
 
 def pruning(evaluator: Prunes, aim: Aim, front: FrontRows) -> Evaluate:

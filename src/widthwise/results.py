@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from widthwise.space import FloatArray, IntArray
+from widthwise.spaces.space import FloatArray, IntArray
 
 if TYPE_CHECKING:
     import numpy as np

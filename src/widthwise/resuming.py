@@ -8,7 +8,7 @@ import numpy as np
 
 from widthwise.core.errors import UserError
 from widthwise.front_rows import FrontRows
-from widthwise.space import FloatArray, IntArray
+from widthwise.spaces.space import FloatArray, IntArray
 from widthwise.store import StoredBatch, StudyWriter
 from widthwise.strategies import Strategy, replay
 from widthwise.strategies.enumerate import Enumeration

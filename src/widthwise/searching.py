@@ -25,7 +25,7 @@ from widthwise.pruning import pruning
 from widthwise.results import Evaluate, Prunes, Results
 from widthwise.resuming import resume
 from widthwise.signals import Interrupted, StopSignals, stop_signals
-from widthwise.space import FloatArray, IntArray
+from widthwise.spaces.space import FloatArray, IntArray
 from widthwise.store import Block, StudyWriter
 from widthwise.strategies import Strategy
 from widthwise.strategies.enumerate import Enumeration

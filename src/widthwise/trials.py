@@ -11,7 +11,7 @@ import numpy as np
 
 from widthwise.metrics.goals.aim import Aim, is_hardware
 from widthwise.results import PRUNED
-from widthwise.space import FloatArray, IntArray
+from widthwise.spaces.space import FloatArray, IntArray
 from widthwise.store import Block, Store, StudyRecord
 
 if TYPE_CHECKING:

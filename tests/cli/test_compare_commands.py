@@ -20,7 +20,7 @@ import pytest
 
 from widthwise.cli import main
 from widthwise.config import example_text
-from widthwise.space import Decision, Space
+from widthwise.spaces.space import Decision, Space
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import study_samples

@@ -12,7 +12,7 @@ from widthwise.comparing import Task
 from widthwise.metrics.goals.aim import Aim
 from widthwise.metrics.goals.objective import Objective
 from widthwise.results import Results
-from widthwise.space import Decision, FloatArray, IntArray, Space
+from widthwise.spaces.space import Decision, FloatArray, IntArray, Space
 
 SPACE = Space(tuple(Decision(f"layer {i}/weight_width", (2, 4, 8)) for i in range(4)))  # 81 candidates
 AIM = Aim((Objective("accuracy", "maximize"), Objective("model_size", "minimize", 0.5)))

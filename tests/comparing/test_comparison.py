@@ -34,7 +34,7 @@ from widthwise.problem import load_problem
 from widthwise.report import comparing as words
 from widthwise.report.compare_page import charts
 from widthwise.results import Results
-from widthwise.space import Decision, Space
+from widthwise.spaces.space import Decision, Space
 from widthwise.strategies import STRATEGIES, strategy
 
 

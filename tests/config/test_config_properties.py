@@ -10,11 +10,11 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from widthwise.config import example_text, load_config
-from widthwise.config.seeds import parameters
 from widthwise.core.errors import UserError
 from widthwise.core.toml import dumps, parse_toml
 from widthwise.formats import BY_NAME
 from widthwise.metrics.catalogue import METRICS
+from widthwise.spaces.format_rules import parameters
 
 EXAMPLES = [
     example_text("jsc-tiny"),

@@ -13,7 +13,7 @@ import numpy as np
 
 from widthwise.core.errors import UserError
 from widthwise.results import Results
-from widthwise.space import IntArray
+from widthwise.spaces.space import IntArray
 
 METRICS = ("accuracy", "pid")
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from widthwise.engine import Evaluator
-from widthwise.space import IntArray
+from widthwise.spaces.space import IntArray
 
 
 def scores_of(evaluator: Evaluator, candidate: IntArray, x: tuple[torch.Tensor, ...]) -> torch.Tensor:

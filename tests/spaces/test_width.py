@@ -13,7 +13,7 @@ from widthwise.network.graph import Graph
 from widthwise.network.named import load_model
 from widthwise.network.widths.finding import find_groups
 from widthwise.spaces.width import WidthSpace
-from widthwise.widths.rules import width_space
+from widthwise.spaces.width_rules import width_space
 
 GRAPH = Graph(load_model("jsc-three-linear"))
 GROUPS = find_groups(GRAPH)

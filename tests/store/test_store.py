@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from study_samples import METRICS, SPACE, make_record
 from widthwise.core.errors import UserError
-from widthwise.space import Decision, Space
+from widthwise.spaces.space import Decision, Space
 from widthwise.store import Store, StudyRecord, StudyWriter, schema
 
 

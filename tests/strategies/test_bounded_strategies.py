@@ -7,10 +7,10 @@ import time
 import numpy as np
 import pytest
 
-from widthwise.space import Decision, Space
+from widthwise.spaces.space import Decision, Space
+from widthwise.spaces.within import Within
 from widthwise.strategies import STRATEGIES, Strategy, replay, strategy
 from widthwise.strategies.protocol import KeepsWithin
-from widthwise.strategies.within import Within
 
 NAMES = [name for name in STRATEGIES if name not in ("brute-force", "grid")]  # these are cut, in order
 SLOW = {"gp"}
@@ -135,7 +135,7 @@ def test_local_certifies_that_no_move_within_the_bounds_improves():
 
 
 def test_random_is_uniform_over_what_is_within_bounds(monkeypatch):
-    monkeypatch.setattr("widthwise.strategies.within.LISTED", 0)  # as in a space too large to be listed
+    monkeypatch.setattr("widthwise.spaces.within.LISTED", 0)  # as in a space too large to be listed
     within = below(SMALL, 0.6)
     firsts = [int(SMALL.positions(make("random", SMALL, within, seed).ask(1))[0]) for seed in range(600)]
     allowed = [p for p in range(SMALL.size) if within(SMALL.at([p]))[0]]

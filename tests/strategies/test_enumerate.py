@@ -8,7 +8,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from widthwise.space import Decision, Space
+from widthwise.spaces.space import Decision, Space
 from widthwise.strategies import strategy
 
 SPACE = Space((Decision("a", (1, 2, 3)), Decision("b", ("x", "y")), Decision("c", tuple(range(5)))))

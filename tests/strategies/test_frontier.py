@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from widthwise.core.errors import UserError
-from widthwise.space import Decision, Space
+from widthwise.spaces.space import Decision, Space
 from widthwise.strategies import replay, strategy
 from widthwise.strategies.frontier import Frontier
 from widthwise.strategies.frontier.design import first_candidates

@@ -6,7 +6,7 @@ import moocore
 import numpy as np
 import pytest
 
-from widthwise.space import Decision, Space
+from widthwise.spaces.space import Decision, Space
 from widthwise.strategies import replay
 from widthwise.strategies.frontier import Frontier
 from widthwise.strategies.protocol import Margins

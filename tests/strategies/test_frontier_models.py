@@ -7,7 +7,7 @@ import pytest
 from scipy.optimize import check_grad
 from scipy.stats import multivariate_normal, norm
 
-from widthwise.space import Decision, Space
+from widthwise.spaces.space import Decision, Space
 from widthwise.strategies.frontier.kernel import Kernel
 from widthwise.strategies.frontier.model import AT_ONCE, answer_model, value_model
 from widthwise.strategies.frontier.process import Process, _misfit, fit, prior

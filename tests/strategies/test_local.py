@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from widthwise.metrics.goals.pareto import nondominated
-from widthwise.space import Decision, Space
+from widthwise.spaces.space import Decision, Space
 from widthwise.strategies import strategy
 from widthwise.strategies.local import CERTIFICATE
 

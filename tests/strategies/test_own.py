@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from widthwise.core.errors import UserError
-from widthwise.space import Decision, Space
+from widthwise.spaces.space import Decision, Space
 from widthwise.strategies import replay, strategy
 
 SPACE = Space((Decision("a", (1, 2, 3)), Decision("b", ("x", "y"))))

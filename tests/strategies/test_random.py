@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import chisquare
 
-from widthwise.space import Decision, Space
+from widthwise.spaces.space import Decision, Space
 from widthwise.strategies import random as module
 from widthwise.strategies import strategy
 

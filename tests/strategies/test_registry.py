@@ -10,7 +10,7 @@ import optuna
 import pytest
 
 from widthwise.core.errors import UserError
-from widthwise.space import Decision, Space
+from widthwise.spaces.space import Decision, Space
 from widthwise.strategies import STRATEGIES, strategy, strategy_source
 from widthwise.strategies.samplers import SAMPLERS
 

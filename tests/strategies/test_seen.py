@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from widthwise.space import Decision, Space
+from widthwise.spaces.space import Decision, Space
 from widthwise.strategies import seen as module
 from widthwise.strategies.seen import Seen
 

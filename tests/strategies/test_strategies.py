@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from widthwise.space import Decision, Space
+from widthwise.spaces.space import Decision, Space
+from widthwise.spaces.within import Within
 from widthwise.strategies import STRATEGIES, Strategy, replay, strategy
 from widthwise.strategies.protocol import KeepsWithin
-from widthwise.strategies.within import Within
 
 # a Gaussian process is fitted for every proposal, and gets slower with each trial
 SLOW = {"gp"}

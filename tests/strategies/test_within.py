@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from widthwise.space import Decision, Space
+from widthwise.spaces.space import Decision, Space
+from widthwise.spaces.within import Within
 from widthwise.strategies import within as module
 from widthwise.strategies.seen import Seen
-from widthwise.strategies.within import Within
 
 SPACE = Space((Decision("a", (1, 2, 3, 4)), Decision("b", ("x", "y", "z")), Decision("c", (0, 1, 5))))
 EVERY = SPACE.at(range(SPACE.size))

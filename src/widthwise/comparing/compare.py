@@ -17,7 +17,7 @@ from widthwise.comparing.signed_ranks import pair_tests
 from widthwise.comparing.task import Task, limited, task_of
 from widthwise.core.errors import UserError
 from widthwise.core.importing import describe_error
-from widthwise.space import FloatArray
+from widthwise.spaces.space import FloatArray
 
 if TYPE_CHECKING:
     from widthwise.problem import Problem

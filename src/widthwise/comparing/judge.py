@@ -12,7 +12,7 @@ from widthwise.comparing.task import Task
 from widthwise.evaluating import evaluate
 from widthwise.metrics.goals.constraints import feasible
 from widthwise.metrics.goals.pareto import BoolArray
-from widthwise.space import FloatArray, IntArray
+from widthwise.spaces.space import FloatArray, IntArray
 
 CHUNK = 32_768  # candidates evaluated at once while the space is enumerated
 

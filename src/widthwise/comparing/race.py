@@ -13,7 +13,7 @@ from widthwise.comparing.judge import Judge, Judged
 from widthwise.comparing.task import Task
 from widthwise.core.errors import UserError
 from widthwise.core.importing import describe_error
-from widthwise.space import FloatArray
+from widthwise.spaces.space import FloatArray
 from widthwise.strategies import Strategy
 
 MOST_OUTSIDE = 100_000  # candidates out of bounds in a row after which a run ends

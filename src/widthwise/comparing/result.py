@@ -13,7 +13,7 @@ from widthwise.comparing.entrants import Entrant
 from widthwise.comparing.measures import evaluations_to_reach
 from widthwise.comparing.signed_ranks import PairTest
 from widthwise.metrics.catalogue import Direction
-from widthwise.space import FloatArray, IntArray
+from widthwise.spaces.space import FloatArray, IntArray
 
 LEVELS = (0.9, 0.95, 0.99, 1.0)  # shares of the hypervolume
 QUARTILES = (25, 50, 75)

@@ -16,10 +16,10 @@ from widthwise.metrics.goals.aim import Aim
 from widthwise.metrics.goals.constraints import Constraint
 from widthwise.metrics.goals.pareto import BoolArray
 from widthwise.results import Evaluate, HasCosts
-from widthwise.space import FloatArray, IntArray, Space
+from widthwise.spaces.space import FloatArray, IntArray, Space
+from widthwise.spaces.within import Within
 from widthwise.strategies import Strategy, strategy
 from widthwise.strategies.protocol import KeepsWithin
-from widthwise.strategies.within import Within
 
 if TYPE_CHECKING:
     from widthwise.problem import Problem

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 from widthwise.config.budgets import read_bounds, read_budgets
 from widthwise.config.schema import Accelerator, DataOptions, Search, SearchConfig, Standardise, Training
-from widthwise.config.spaces import read_space
 from widthwise.config.specs import check_spec
 from widthwise.config.strategy import read_strategy
 from widthwise.core.errors import UserError
@@ -15,6 +14,7 @@ from widthwise.core.table import Table, as_number, rephrased
 from widthwise.core.toml import dotted, shown
 from widthwise.data.modules import FILE_TYPES, data_source
 from widthwise.network.named import model_source
+from widthwise.spaces.reading import read_space
 from widthwise.training.reading import read_lab_training
 
 ACCELERATORS: dict[str, Accelerator] = {

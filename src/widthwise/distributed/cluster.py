@@ -16,7 +16,7 @@ from widthwise.distributed.parts import Part
 from widthwise.distributed.processes import FAILED_STARTS, THREADS
 from widthwise.distributed.worker import Build, Work
 from widthwise.distributed.workers import Answer, Died
-from widthwise.space import IntArray
+from widthwise.spaces.space import IntArray
 
 PATIENCE = 5.0  # seconds between two looks at what the cluster has while nothing happens
 CONNECTING = 10.0  # seconds to reach a cluster

@@ -11,7 +11,7 @@ from widthwise.distributed.messages import WorkerError
 from widthwise.distributed.parts import Ledger, Part
 from widthwise.distributed.workers import Answer, Died, Workers
 from widthwise.results import Results
-from widthwise.space import FloatArray, IntArray
+from widthwise.spaces.space import FloatArray, IntArray
 
 CostsOf = Callable[[IntArray], Mapping[str, FloatArray]]
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from widthwise.results import Results
-from widthwise.space import IntArray
+from widthwise.spaces.space import IntArray
 
 HEAD = 8  # bytes that say how long the JSON is
 TYPES = ("<i8", "<f8", "|u1")

@@ -10,7 +10,7 @@ import numpy as np
 
 from widthwise.core.errors import UserError
 from widthwise.results import Results
-from widthwise.space import FloatArray
+from widthwise.spaces.space import FloatArray
 
 DEATHS = 3  # workers that may die over one candidate before it is taken to be the cause
 

@@ -17,7 +17,7 @@ from widthwise.distributed.messages import pack_candidates, unpack_error, unpack
 from widthwise.distributed.parts import Part
 from widthwise.distributed.worker import Build
 from widthwise.distributed.workers import Answer, Died
-from widthwise.space import IntArray
+from widthwise.spaces.space import IntArray
 
 FAILED_STARTS = 3  # in a row
 # one thread for numpy and torch in each worker: there is a worker for each core already

@@ -8,7 +8,7 @@ from typing import Protocol
 from widthwise.distributed.messages import WorkerError
 from widthwise.distributed.parts import Part
 from widthwise.results import Results
-from widthwise.space import IntArray
+from widthwise.spaces.space import IntArray
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from widthwise.metrics.cost.formulas import FLOAT_BITS, NodeBits, NodeCost, cost
 from widthwise.network.graph import Graph
 from widthwise.network.quantized import parameter_role
 from widthwise.network.scheme import TensorName
-from widthwise.space import FloatArray, IntArray
 from widthwise.spaces.slots import Slot
+from widthwise.spaces.space import FloatArray, IntArray
 
 CHUNK = 4096  # candidates at a time: five tables [K, N] of floats
 

@@ -32,9 +32,9 @@ from widthwise.metrics.quality.totals import Totals
 from widthwise.network.graph import Graph
 from widthwise.network.passes.metadata import propagate
 from widthwise.results import Hopeless, Results
-from widthwise.space import FloatArray, IntArray
 from widthwise.spaces.quantisation import QuantisationSpace
 from widthwise.spaces.slots import fixed_slots, schemes, slot_choices
+from widthwise.spaces.space import FloatArray, IntArray
 
 FEW = 8  # up to here candidates are evaluated one by one with the memo
 CALIBRATION_SAMPLES = 1024

@@ -20,7 +20,7 @@ from torch.utils._pytree import tree_map_only
 from widthwise.engine.stacks import folded, gather, put, select, stacked, version
 from widthwise.formats.base import Format
 from widthwise.network.quantized import quantize_input
-from widthwise.space import IntArray
+from widthwise.spaces.space import IntArray
 
 
 class Kernel(Protocol):

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from widthwise.engine.plan import Plan
 from widthwise.engine.stacks import leaf_bytes
-from widthwise.space import IntArray
+from widthwise.spaces.space import IntArray
 
 Key = tuple[int, ...]
 ENTRY = 1024  # bytes of an entry, whatever its value

@@ -19,8 +19,8 @@ from widthwise.network.passes.calibrate import fixed_for_inputs, input_values
 from widthwise.network.passes.watch import tensors_in
 from widthwise.network.quantized import Quantized, parameter_role
 from widthwise.network.scheme import Scheme
-from widthwise.space import IntArray
 from widthwise.spaces.slots import Slot, schemes
+from widthwise.spaces.space import IntArray
 
 
 class PassPerCandidate:

@@ -15,7 +15,7 @@ import numpy as np
 from torch import Tensor
 
 from widthwise.engine.plan import Plan
-from widthwise.space import IntArray
+from widthwise.spaces.space import IntArray
 
 LARGE = 2**19  # bytes: versions of larger values go one at a time, which saves copying them together
 MOST_CODE = 2**31  # product of two such still is an int64

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from widthwise.importance.result import Effects
-from widthwise.space import FloatArray, IntArray
+from widthwise.spaces.space import FloatArray, IntArray
 
 NOTHING = 1e-12  # shares below this are rounding
 

@@ -13,7 +13,7 @@ from widthwise.importance.exact import exact_effects, exact_layers, is_complete
 from widthwise.importance.fitted import fitted_effects, fitted_layers
 from widthwise.importance.result import Effects, Importance
 from widthwise.importance.sensitivity import layers_of, sensitivity
-from widthwise.space import FloatArray, IntArray
+from widthwise.spaces.space import FloatArray, IntArray
 
 if TYPE_CHECKING:
     from widthwise.metrics.goals.pareto import BoolArray

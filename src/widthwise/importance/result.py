@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from widthwise.space import FloatArray
+from widthwise.spaces.space import FloatArray
 from widthwise.study import finite
 
 Method = Literal["exact", "fitted"]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from widthwise.importance.result import Change, LayerChange, Sensitivity
-from widthwise.space import Decision, FloatArray, IntArray, Space
+from widthwise.spaces.space import Decision, FloatArray, IntArray, Space
 
 ROUNDING = 1e-12  # differences below this share of the values are none
 

@@ -9,7 +9,7 @@ from widthwise.report import comparing as words
 from widthwise.report.charts import Chart, band, chart_page
 
 if TYPE_CHECKING:
-    from widthwise.space import FloatArray
+    from widthwise.spaces.space import FloatArray
 
 MOST_POINTS = 400  # of a curve: more can't be seen
 

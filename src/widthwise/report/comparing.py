@@ -13,7 +13,7 @@ from widthwise.report.terminal import shown_number, shown_seconds
 
 if TYPE_CHECKING:
     from widthwise.comparing.signed_ranks import PairTest
-    from widthwise.space import FloatArray
+    from widthwise.spaces.space import FloatArray
 
 SIGNIFICANT = 0.05
 

@@ -11,7 +11,7 @@ from widthwise.report.charts import COLOURS, Chart, chart_page, plotly_text
 from widthwise.report.terminal import shown_choice
 
 if TYPE_CHECKING:
-    from widthwise.space import FloatArray
+    from widthwise.spaces.space import FloatArray
 
 MOST_BARS = 30
 

@@ -11,15 +11,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from widthwise.config import QuantisationSearch, SeedRule
-from widthwise.config.seeds import parameters
 from widthwise.core.errors import UserError
 from widthwise.formats.base import Format
 from widthwise.network.graph import Graph, Layer
 from widthwise.network.layers import QUANTISABLE
 from widthwise.network.passes.rules import By, select
 from widthwise.network.scheme import TensorName, tensor_fields, tensor_format
-from widthwise.space import Decision, Space
+from widthwise.spaces.format_rules import parameters
 from widthwise.spaces.slots import Slot, fixed_slots
+from widthwise.spaces.space import Decision, Space
 
 PLACE = "search.search_space.seed"
 

@@ -11,7 +11,7 @@ import numpy as np
 from widthwise.formats.base import Format
 from widthwise.network.graph import Graph
 from widthwise.network.scheme import Scheme, TensorName
-from widthwise.space import IntArray
+from widthwise.spaces.space import IntArray
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

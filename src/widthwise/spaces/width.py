@@ -18,7 +18,7 @@ from widthwise.network.graph import Graph
 from widthwise.network.layers import layer_type
 from widthwise.network.widths.finding import find_groups
 from widthwise.network.widths.groups import Group, Groups, node_name
-from widthwise.space import Decision, IntArray, Space
+from widthwise.spaces.space import Decision, IntArray, Space
 
 WidthBy = Literal["all", "name", "type", "regex"]
 Kind = Literal["channel_multiplier", "channels"]

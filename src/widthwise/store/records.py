@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from widthwise.core.errors import UserError
-from widthwise.space import Decision, FloatArray, IntArray, Space
+from widthwise.spaces.space import Decision, FloatArray, IntArray, Space
 from widthwise.store.codec import MOST_CHOICES
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from widthwise.core.errors import UserError
-from widthwise.space import FloatArray, IntArray
+from widthwise.spaces.space import FloatArray, IntArray
 from widthwise.store import schema
 from widthwise.store.codec import candidates_to_text, metrics_to_text
 from widthwise.store.guard import FileGuard

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
 
     from widthwise.metrics.catalogue import Direction
-    from widthwise.space import Space
+    from widthwise.spaces.space import Space
 
 __all__ = [
     "STRATEGIES",

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from widthwise.metrics.goals.pareto import as_table, crowding, ranks
-from widthwise.space import FloatArray, IntArray
+from widthwise.spaces.space import FloatArray, IntArray
 from widthwise.training.halving import Halving
 
 __all__ = ["BudgetedEvaluation", "Halving", "HalvingResult", "successive_halving", "survivors"]

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from widthwise.metrics.goals.pareto import Front
-from widthwise.space import FloatArray, IntArray, Space
+from widthwise.spaces.space import FloatArray, IntArray, Space
+from widthwise.spaces.within import Within
 from widthwise.strategies.protocol import CostFunction
 from widthwise.strategies.registry import STRATEGIES
 from widthwise.strategies.seen import Seen
-from widthwise.strategies.within import Within
 
 if TYPE_CHECKING:
     from widthwise.metrics.catalogue import Direction

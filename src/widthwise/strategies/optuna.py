@@ -15,14 +15,14 @@ from optuna.trial import Trial, TrialState, create_trial
 
 from widthwise.core.errors import UserError
 from widthwise.core.threads import one_torch_thread
-from widthwise.space import FloatArray, IntArray, Space
+from widthwise.spaces.space import FloatArray, IntArray, Space
+from widthwise.spaces.within import Within
 from widthwise.strategies.hub import hub_sampler
 from widthwise.strategies.protocol import CostFunction
 from widthwise.strategies.registry import HUB_PREFIX
 from widthwise.strategies.samplers import make_sampler, natural_batch
 from widthwise.strategies.seen import Seen
 from widthwise.strategies.unrepeated import Unrepeated
-from widthwise.strategies.within import Within
 
 if TYPE_CHECKING:
     from widthwise.metrics.catalogue import Direction

@@ -13,13 +13,13 @@ import numpy as np
 
 from widthwise.core.errors import UserError, unknown
 from widthwise.core.importing import describe_error, load_object
-from widthwise.space import FloatArray, IntArray, Space
+from widthwise.spaces.space import FloatArray, IntArray, Space
 from widthwise.strategies.protocol import CostFunction, Strategy
 from widthwise.strategies.seen import Seen
 
 if TYPE_CHECKING:
     from widthwise.metrics.catalogue import Direction
-    from widthwise.strategies.within import Within
+    from widthwise.spaces.within import Within
 
 ROUNDS = 100  # calls in a row that bring nothing new before the strategy is taken to have ended
 

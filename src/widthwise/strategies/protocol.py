@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from widthwise.space import FloatArray, IntArray
-    from widthwise.strategies.within import Within
+    from widthwise.spaces.space import FloatArray, IntArray
+    from widthwise.spaces.within import Within
 
 CostFunction = Callable[["IntArray"], "FloatArray"]
 """Candidates [K, D] to their exact objective values [K, objectives], all to be maximised, NaN in the columns

@@ -15,7 +15,7 @@ from optuna.samplers import BaseSampler
 
 from widthwise.core.errors import UserError, unknown
 from widthwise.core.importing import describe_error
-from widthwise.space import Decision, Space
+from widthwise.spaces.space import Decision, Space
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from widthwise.space import IntArray, Space
-from widthwise.strategies.within import Within
+from widthwise.spaces.space import IntArray, Space
+from widthwise.spaces.within import Within
 
 FEW = 16_384  # so few unseen candidates are compared one with another at once
 LISTED = 2**24  # spaces up to this size may be listed as a mask

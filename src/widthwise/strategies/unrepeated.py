@@ -9,7 +9,7 @@ import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 from optuna.samplers import BaseSampler
 
-from widthwise.space import Space
+from widthwise.spaces.space import Space
 from widthwise.strategies.seen import Seen
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from widthwise.network.widths.groups import Groups, Member
 from widthwise.network.widths.rebuild import rebuilt, resize_attributes
 from widthwise.network.widths.slicing import sliced
 from widthwise.network.widths.statistics import reestimate_norms
-from widthwise.space import IntArray
+from widthwise.spaces.space import IntArray
 from widthwise.training.loop import Stepper, at_work, make_optimizer, parameters_to_train, passes_of, shuffled
 from widthwise.training.settings import Settings, check_device
 

@@ -26,7 +26,7 @@ from widthwise.network.widths.resize import resized
 from widthwise.network.widths.statistics import reestimate_norms
 from widthwise.network.widths.unit_scores import Importance, unit_scores
 from widthwise.results import Results
-from widthwise.space import FloatArray, IntArray
+from widthwise.spaces.space import FloatArray, IntArray
 from widthwise.spaces.width import WidthSpace
 from widthwise.strategies.halving import Halving, successive_halving
 from widthwise.training import Settings, predict, train

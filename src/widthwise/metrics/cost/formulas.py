@@ -9,7 +9,7 @@ import numpy as np
 
 from widthwise.core.errors import UserError, unknown
 from widthwise.metrics.catalogue import METRICS
-from widthwise.space import FloatArray
+from widthwise.spaces.space import FloatArray
 
 FLOAT_BITS = 32  # of every number that has no format
 COSTS = tuple(name for name, metric in METRICS.items() if metric.kind == "cost")

@@ -17,7 +17,7 @@ from widthwise.network.graph import Graph
 from widthwise.network.passes.metadata import propagate
 from widthwise.network.widths.groups import Groups
 from widthwise.network.widths.resize import resized
-from widthwise.space import FloatArray, IntArray
+from widthwise.spaces.space import FloatArray, IntArray
 
 FIELDS = (
     "macs",

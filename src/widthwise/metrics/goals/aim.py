@@ -11,7 +11,7 @@ import numpy as np
 from widthwise.metrics.catalogue import METRICS, Direction
 from widthwise.metrics.goals.combine import objective_values
 from widthwise.metrics.goals.objective import Objective
-from widthwise.space import FloatArray
+from widthwise.spaces.space import FloatArray
 
 SUM = "scaled_sum"  # the name of the single objective where metrics are summed
 

@@ -9,7 +9,7 @@ import numpy as np
 from widthwise.core.errors import UserError, unknown
 from widthwise.metrics.catalogue import Direction
 from widthwise.metrics.goals.objective import Objective
-from widthwise.space import FloatArray
+from widthwise.spaces.space import FloatArray
 
 
 def scaled(metrics: Mapping[str, FloatArray], scales: Mapping[str, float]) -> dict[str, FloatArray]:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from widthwise.core.errors import UserError
-from widthwise.space import FloatArray, IntArray
+from widthwise.spaces.space import FloatArray, IntArray
 
 if TYPE_CHECKING:
     from widthwise.metrics.catalogue import Direction

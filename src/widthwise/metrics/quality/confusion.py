@@ -8,7 +8,7 @@ import numpy as np
 
 from widthwise.core.errors import UserError, unknown
 from widthwise.metrics.catalogue import METRICS, class_index, per_class
-from widthwise.space import FloatArray, IntArray
+from widthwise.spaces.space import FloatArray, IntArray
 
 QUALITY = tuple(name for name, metric in METRICS.items() if metric.kind == "quality")
 

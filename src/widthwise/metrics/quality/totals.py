@@ -15,7 +15,7 @@ from widthwise.metrics.catalogue import find_metric
 from widthwise.metrics.quality.confusion import quality_metrics
 from widthwise.metrics.quality.outcomes import count_outcomes
 from widthwise.metrics.quality.torchmetrics import TorchmetricsAccumulator
-from widthwise.space import FloatArray, IntArray
+from widthwise.spaces.space import FloatArray, IntArray
 
 BROKEN = "the scores hold NaN"
 

@@ -13,7 +13,7 @@ from widthwise.core.errors import UserError
 from widthwise.network.widths.channels import FRESH, Channels
 from widthwise.network.widths.groups import Group, Groups, Layout
 from widthwise.network.widths.kinds import is_depthwise, mixes_channels
-from widthwise.space import FloatArray, IntArray
+from widthwise.spaces.space import FloatArray, IntArray
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,7 +21,7 @@ from widthwise.network.widths.groups import Group, Groups
 from widthwise.network.widths.rebuild import rebuilt, reset
 from widthwise.network.widths.statistics import reestimate_norms
 from widthwise.network.widths.unit_scores import Importance, unit_scores
-from widthwise.space import FloatArray
+from widthwise.spaces.space import FloatArray
 
 Weights = Literal["inherit", "scratch"]
 WEIGHTS = get_args(Weights)

@@ -16,7 +16,7 @@ from widthwise.core.errors import UserError, unknown
 from widthwise.data.modules import Data
 from widthwise.network.widths.groups import Group, Groups, Layout, Member
 from widthwise.network.widths.kinds import axes, blocks
-from widthwise.space import FloatArray
+from widthwise.spaces.space import FloatArray
 
 Importance = Literal["magnitude", "batch_norm", "taylor"]
 IMPORTANCES = get_args(Importance)

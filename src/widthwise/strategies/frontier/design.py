@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from widthwise.space import FloatArray, IntArray, Space
+from widthwise.spaces.space import FloatArray, IntArray, Space
 from widthwise.strategies.protocol import CostFunction
 
 TOGETHER = 2  # decisions that change in one candidate

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import moocore
 import numpy as np
 
-from widthwise.space import FloatArray, IntArray
+from widthwise.spaces.space import FloatArray, IntArray
 from widthwise.strategies.frontier.gain import improvement, nondominated, normal_nodes
 from widthwise.strategies.frontier.model import Prediction
 from widthwise.strategies.frontier.models import SUCCESS, Models

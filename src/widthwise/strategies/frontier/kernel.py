@@ -13,7 +13,7 @@ from functools import cached_property
 
 import numpy as np
 
-from widthwise.space import FloatArray, IntArray, Space
+from widthwise.spaces.space import FloatArray, IntArray, Space
 
 MOST_WEIGHT = 0.995  # tables stay positive, so that their logarithm exists
 MATTERING = 1.0  # decisions that matter, as far as is known before any trial

@@ -6,7 +6,7 @@ import moocore
 import numpy as np
 
 from widthwise.metrics.goals.pareto import BoolArray
-from widthwise.space import FloatArray, IntArray, Space
+from widthwise.spaces.space import FloatArray, IntArray, Space
 from widthwise.strategies.frontier.kernel import Kernel
 from widthwise.strategies.frontier.model import Model, answer_model, value_model
 from widthwise.strategies.frontier.process import Process, fit, prior

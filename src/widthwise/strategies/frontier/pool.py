@@ -6,8 +6,8 @@ from collections.abc import Set
 
 import numpy as np
 
-from widthwise.space import IntArray, Space
-from widthwise.strategies.within import Within
+from widthwise.spaces.space import IntArray, Space
+from widthwise.spaces.within import Within
 
 REPAIRED = 32  # strangers that are changed until they are within bounds, where none is by chance
 MUTATIONS = 0.5  # success rate of the geometric number of further mutations

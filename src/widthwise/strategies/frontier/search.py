@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
-from widthwise.space import FloatArray, IntArray, Space
+from widthwise.spaces.space import FloatArray, IntArray, Space
+from widthwise.spaces.within import Within
 from widthwise.strategies.frontier.design import first_candidates
 from widthwise.strategies.frontier.judge import Judge, Outlook
 from widthwise.strategies.frontier.models import Models
 from widthwise.strategies.frontier.pool import Pool
 from widthwise.strategies.protocol import CostFunction, Margins
 from widthwise.strategies.registry import STRATEGIES
-from widthwise.strategies.within import Within
 
 if TYPE_CHECKING:
     from widthwise.metrics.catalogue import Direction

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from widthwise.space import FloatArray, IntArray, Space
+from widthwise.spaces.space import FloatArray, IntArray, Space
 
 if TYPE_CHECKING:
     from widthwise.metrics.goals.pareto import BoolArray

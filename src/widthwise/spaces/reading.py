@@ -14,11 +14,18 @@ from widthwise.config.schema import (
     WidthBy,
     WidthSearch,
 )
-from widthwise.config.seeds import Choices, check_pattern, choices, is_unset, quantisation_rule, rule_tables
 from widthwise.config.write import QUANTISATION, WIDTH
 from widthwise.core.errors import UserError, unknown
 from widthwise.core.table import Table, as_number
 from widthwise.core.toml import shown
+from widthwise.spaces.format_rules import (
+    Choices,
+    check_pattern,
+    choices,
+    is_unset,
+    quantisation_rule,
+    rule_tables,
+)
 from widthwise.training.halving import Halving
 from widthwise.training.reading import read_halving, read_training
 
