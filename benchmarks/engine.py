@@ -24,8 +24,8 @@ import torch
 from torch import Tensor, nn
 
 from widthwise.data.modules import load_data
-from widthwise.engine import Evaluator
-from widthwise.engine.walk import Count
+from widthwise.evaluators.engine import Evaluator
+from widthwise.evaluators.engine.walk import Count
 from widthwise.formats import Integer
 from widthwise.network.graph import Graph
 from widthwise.network.named import load_model

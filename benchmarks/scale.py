@@ -32,15 +32,20 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 
-from widthwise.distributed import ParallelEvaluator
-from widthwise.distributed.messages import pack_candidates, pack_results, unpack_candidates, unpack_results
-from widthwise.distributed.parts import Part
 from widthwise.distributed.problem import judge_of
-from widthwise.distributed.workers import Answer
+from widthwise.evaluators.protocol import Results
+from widthwise.evaluators.workers import ParallelEvaluator
+from widthwise.evaluators.workers.messages import (
+    pack_candidates,
+    pack_results,
+    unpack_candidates,
+    unpack_results,
+)
+from widthwise.evaluators.workers.parts import Part
+from widthwise.evaluators.workers.workers import Answer
 from widthwise.limits import Limits
 from widthwise.metrics.goals.aim import Aim
 from widthwise.metrics.goals.objective import Objective
-from widthwise.results import Results
 from widthwise.searching import run_search
 from widthwise.spaces.space import Decision, IntArray, Space
 from widthwise.store import Store, StudyRecord, StudyWriter

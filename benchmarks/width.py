@@ -16,13 +16,13 @@ from scipy.stats import kendalltau
 from torch import Tensor, nn
 
 from widthwise.data.modules import load_data
+from widthwise.evaluators.trained import WidthEvaluator
 from widthwise.metrics.spread import within_noise
 from widthwise.network.graph import Graph
 from widthwise.network.named import load_model
 from widthwise.network.widths.resize import resized
 from widthwise.spaces.width import WidthSpace
 from widthwise.training import Settings, train
-from widthwise.widths.evaluator import WidthEvaluator
 
 
 class DigitsMLP(nn.Module):

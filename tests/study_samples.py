@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 
 from widthwise.core.errors import UserError
+from widthwise.evaluators.protocol import Results
 from widthwise.metrics.goals.aim import Aim
 from widthwise.metrics.goals.objective import Objective
-from widthwise.results import Results
 from widthwise.run_folder import Run, is_run, resume_run, start_run
 from widthwise.searching import run_search
 from widthwise.spaces.space import Decision, FloatArray, IntArray, Space

@@ -9,10 +9,10 @@ import pytest
 
 from study_samples import AIM, METRICS, SPACE, Evaluator, make_record, make_strategy, start_or_resume
 from widthwise.core.errors import UserError
+from widthwise.evaluators.protocol import Results
 from widthwise.limits import Limits
 from widthwise.metrics.goals.aim import Aim
 from widthwise.metrics.goals.objective import Objective
-from widthwise.results import Results
 from widthwise.run_folder import load_run, resume_run, start_run
 from widthwise.searching import run_search
 from widthwise.store import Store, StudyWriter

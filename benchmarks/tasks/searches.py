@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tasks import networks
-from widthwise.engine import Evaluator
+from widthwise.evaluators.engine import Evaluator
 from widthwise.metrics.catalogue import Direction
 from widthwise.metrics.goals.aim import Aim
 from widthwise.metrics.goals.objective import Objective

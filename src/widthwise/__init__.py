@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from widthwise.config import SearchConfig, load_config
     from widthwise.core.errors import UserError
     from widthwise.data.modules import load_data
-    from widthwise.engine import Evaluator, evaluate
+    from widthwise.evaluators.engine import Evaluator, evaluate
+    from widthwise.evaluators.trained import WidthEvaluator
     from widthwise.launch import search
     from widthwise.metrics.goals.pareto import hypervolume
     from widthwise.network.graph import Graph
@@ -25,13 +26,12 @@ if TYPE_CHECKING:
     from widthwise.strategies import strategy
     from widthwise.study import Study
     from widthwise.training import fit
-    from widthwise.widths.evaluator import WidthEvaluator
 
 __version__ = "0.1.0"
 
 _HOME = {  # where each public name lives; imported on first use, so that importing widthwise imports no torch
     "Decision": "spaces.space",
-    "Evaluator": "engine",
+    "Evaluator": "evaluators.engine",
     "Graph": "network.graph",
     "QuantisationSpace": "spaces.quantisation",
     "Scheme": "network.scheme",
@@ -39,10 +39,10 @@ _HOME = {  # where each public name lives; imported on first use, so that import
     "Space": "spaces.space",
     "Study": "study",
     "UserError": "core.errors",
-    "WidthEvaluator": "widths.evaluator",
+    "WidthEvaluator": "evaluators.trained",
     "WidthSpace": "spaces.width",
     "compare": "comparing",
-    "evaluate": "engine",
+    "evaluate": "evaluators.engine",
     "fit": "training",
     "hypervolume": "metrics.goals.pareto",
     "load_checkpoint": "network.named",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from widthwise.evaluators.protocol import HasMargins
 from widthwise.metrics.goals.aim import Aim
-from widthwise.results import HasMargins
 from widthwise.spaces.space import FloatArray, IntArray
 from widthwise.strategies import Strategy
 from widthwise.strategies.protocol import LearnsMargins, Margins

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from widthwise.evaluators.protocol import HasCosts
 from widthwise.metrics.goals.constraints import Constraint, violations
 from widthwise.metrics.goals.pareto import BoolArray
-from widthwise.results import HasCosts
 from widthwise.spaces.space import FloatArray, IntArray, Space
 from widthwise.spaces.within import Within
 from widthwise.strategies import Strategy

@@ -12,6 +12,7 @@ from widthwise.config import SearchConfig, load_config
 from widthwise.core.errors import UserError
 from widthwise.data.modules import Data
 from widthwise.distributed.problem import judge_of
+from widthwise.evaluators.trained import WidthEvaluator
 from widthwise.limits import Limits, Progress
 from widthwise.network.named import save_checkpoint
 from widthwise.problem import WEIGHTS, Problem, load_problem
@@ -20,7 +21,6 @@ from widthwise.searching import run_search
 from widthwise.strategies import Strategy
 from widthwise.study import Study
 from widthwise.ways import Keep, check_possible
-from widthwise.widths.evaluator import WidthEvaluator
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler

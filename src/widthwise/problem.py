@@ -13,7 +13,8 @@ from widthwise.bounded import within_bounds
 from widthwise.config import QuantisationSearch, SearchConfig, load_config
 from widthwise.core.errors import UserError
 from widthwise.data.modules import Data, load_data
-from widthwise.engine import Evaluator, evaluate
+from widthwise.evaluators.engine import Evaluator, evaluate
+from widthwise.evaluators.trained import WidthEvaluator
 from widthwise.fingerprint import fingerprint, hash_batches, hash_value, hash_weights
 from widthwise.metrics.goals.aim import Aim
 from widthwise.metrics.spread import SPREAD
@@ -28,7 +29,6 @@ from widthwise.store import StudyRecord
 from widthwise.strategies import Strategy, strategy
 from widthwise.training.settings import check_device
 from widthwise.weights import is_untrained
-from widthwise.widths.evaluator import WidthEvaluator
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler

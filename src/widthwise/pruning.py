@@ -7,10 +7,10 @@ from functools import partial
 
 import numpy as np
 
+from widthwise.evaluators.protocol import Evaluate, Prunes
 from widthwise.front_rows import FrontRows
 from widthwise.metrics.goals.aim import Aim
 from widthwise.metrics.goals.pareto import BoolArray
-from widthwise.results import Evaluate, Prunes
 from widthwise.spaces.space import FloatArray
 
 

@@ -16,13 +16,13 @@ import numpy as np
 
 from widthwise.bounded import Bounds
 from widthwise.core.errors import UserError, unknown
-from widthwise.evaluating import evaluate
+from widthwise.evaluators.guarded import evaluate
+from widthwise.evaluators.protocol import Evaluate, Prunes, Results
 from widthwise.front_rows import FrontRows, constraints_of
 from widthwise.limits import Limits, Progress
 from widthwise.metrics.goals.aim import Aim
 from widthwise.metrics.goals.pareto import BoolArray
 from widthwise.pruning import pruning
-from widthwise.results import Evaluate, Prunes, Results
 from widthwise.resuming import resume
 from widthwise.signals import Interrupted, StopSignals, stop_signals
 from widthwise.spaces.space import FloatArray, IntArray
@@ -69,7 +69,7 @@ def run_search(
     that break a constraint are stored and told, but are never on the front.
     keep: "front" writes only trials that were on the front when they came, and counts the others.
     prune: candidates that can't reach the front any more are stopped, by evaluators that can do that (see
-    `widthwise.engine.Evaluator`); the front is the same, the strategy is told NaN for them.
+    `widthwise.evaluators.engine.Evaluator`); the front is the same, the strategy is told NaN for them.
     progress is called up to ten times a second; saved, with the study so far, every few seconds and at the
     end, whatever the end is.
     Raises UserError where nothing more can be stored or the strategy fails at once (later that ends the

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from widthwise.results import PRUNED
+from widthwise.evaluators.protocol import PRUNED
 from widthwise.store.records import Summary
 
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
+from widthwise.evaluators.protocol import PRUNED
 from widthwise.metrics.goals.aim import Aim, is_hardware
-from widthwise.results import PRUNED
 from widthwise.spaces.space import FloatArray, IntArray
 from widthwise.store import Block, Store, StudyRecord
 

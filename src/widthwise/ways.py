@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from widthwise.core.errors import UserError
-from widthwise.results import Prunes
+from widthwise.evaluators.protocol import Prunes
 from widthwise.strategies import Strategy
 from widthwise.strategies.enumerate import Enumeration
 

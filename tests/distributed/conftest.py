@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from widthwise.distributed import Build, ParallelEvaluator, ProcessWorkers
+from widthwise.evaluators.workers import Build, ParallelEvaluator, ProcessWorkers
 
 Make = Callable[..., ParallelEvaluator]
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from widthwise.core.errors import UserError
-from widthwise.results import Results
+from widthwise.evaluators.protocol import Results
 from widthwise.spaces.space import IntArray
 
 METRICS = ("accuracy", "pid")

@@ -10,8 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from widthwise.distributed.messages import WorkerError, pack, pack_error, pack_results, unpack, unpack_results
-from widthwise.results import Results
+from widthwise.evaluators.protocol import Results
+from widthwise.evaluators.workers.messages import (
+    WorkerError,
+    pack,
+    pack_error,
+    pack_results,
+    unpack,
+    unpack_results,
+)
 
 values = arrays.arrays(
     st.sampled_from(["<i8", "<f8", "|u1"]), arrays.array_shapes(min_dims=0, max_dims=3, min_side=0)

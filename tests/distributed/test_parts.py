@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from widthwise.core.errors import UserError
-from widthwise.distributed.parts import DEATHS, Ledger
-from widthwise.results import Results
+from widthwise.evaluators.protocol import Results
+from widthwise.evaluators.workers.parts import DEATHS, Ledger
 
 
 @given(

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from widthwise.core.errors import UserError
-from widthwise.results import Results
+from widthwise.evaluators.protocol import Results
 
 BATCH = np.array([[first, second] for first in range(10) for second in range(3)])
 
@@ -159,7 +159,7 @@ def test_an_interrupted_batch_ends_its_workers_and_the_next_one_is_right(process
 DRIVER = """
 import sys
 import numpy as np
-from widthwise.distributed import Build, ParallelEvaluator, ProcessWorkers
+from widthwise.evaluators.workers import Build, ParallelEvaluator, ProcessWorkers
 workers = ProcessWorkers(Build("evaluators_for_workers:make", {"kind": "stuck"}), 2)
 evaluator = ParallelEvaluator(workers, metrics=("accuracy", "pid"))
 evaluator(np.zeros((2, 2), dtype=np.int64))

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from widthwise.core.errors import UserError
-from widthwise.distributed import Build, ParallelEvaluator
+from widthwise.evaluators.workers import Build, ParallelEvaluator
 
 ray = pytest.importorskip("ray", reason="ray isn't installed: pip install 'widthwise[ray]'")
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
@@ -39,7 +39,7 @@ def cluster() -> Iterator[None]:
 
 @pytest.fixture
 def workers(cluster: None) -> Iterator:
-    from widthwise.distributed.cluster import RayWorkers
+    from widthwise.evaluators.workers.cluster import RayWorkers
 
     made = []
 
@@ -93,7 +93,7 @@ def test_a_candidate_that_takes_too_long_is_ended(workers):
 
 
 def test_what_workers_cant_do_is_one_line(workers):
-    from widthwise.distributed.cluster import RayWorkers
+    from widthwise.evaluators.workers.cluster import RayWorkers
 
     with pytest.raises(UserError, match="a worker of Ray can't start: no such network"):
         workers("can't be made", jobs=1)(BATCH)
@@ -106,7 +106,7 @@ def test_what_workers_cant_do_is_one_line(workers):
 
 
 def test_an_address_where_nobody_answers_is_one_line():
-    from widthwise.distributed.cluster import check_reachable
+    from widthwise.evaluators.workers.cluster import check_reachable
 
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]

@@ -20,8 +20,8 @@ from one_by_one import outcomes, scores_of
 
 from widthwise.core.errors import UserError
 from widthwise.data.modules import load_data
-from widthwise.engine import Evaluator, evaluate
-from widthwise.engine.walk import Count, Value, distinct_versions, walk
+from widthwise.evaluators.engine import Evaluator, evaluate
+from widthwise.evaluators.engine.walk import Count, Value, distinct_versions, walk
 from widthwise.formats import from_config
 from widthwise.metrics.quality.confusion import quality_metrics
 from widthwise.network.graph import Graph

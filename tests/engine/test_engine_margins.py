@@ -14,7 +14,7 @@ from test_engine import made
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from widthwise.engine import Evaluator
+from widthwise.evaluators.engine import Evaluator
 from widthwise.metrics.quality.margins import margins
 from widthwise.network.graph import Graph
 from widthwise.spaces.quantisation import QuantisationSpace
@@ -81,7 +81,7 @@ def test_they_are_those_of_one_network_per_candidate(count):
 
 @pytest.mark.parametrize("block_samples", [4096, 300, 16])
 def test_of_much_data_samples_from_all_over_are_taken(block_samples, monkeypatch):
-    monkeypatch.setattr("widthwise.engine.evaluator.SAMPLES", 100)
+    monkeypatch.setattr("widthwise.evaluators.engine.evaluator.SAMPLES", 100)
     data = Samples(1000, batch=37)
     space, evaluator = searched(network(), data)
     evaluator.shares = replace(evaluator.shares, block_samples=block_samples)

@@ -18,7 +18,7 @@ from one_by_one import scores_of
 from test_engine import FIXED, SAMPLES, Batches, every_layer, made
 
 from widthwise.core.errors import UserError
-from widthwise.engine import Evaluator, evaluate
+from widthwise.evaluators.engine import Evaluator, evaluate
 from widthwise.metrics.quality.torchmetrics import TorchmetricsAccumulator
 from widthwise.network.graph import Graph
 from widthwise.spaces.quantisation import QuantisationSpace

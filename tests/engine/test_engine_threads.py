@@ -7,7 +7,7 @@ import contextlib
 import pytest
 import torch
 
-from widthwise.engine.threads import SMALL, threads_for
+from widthwise.evaluators.engine.threads import SMALL, threads_for
 
 
 @pytest.mark.parametrize(("size", "inside"), [(SMALL, 1), (SMALL + 1, 3), (float("inf"), 3)])

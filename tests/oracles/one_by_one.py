@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from widthwise.engine import Evaluator
+from widthwise.evaluators.engine import Evaluator
 from widthwise.spaces.space import IntArray
 
 

@@ -13,7 +13,7 @@ from torch.nn import functional
 from architectures import ARCHITECTURES, Untraceable, build, inputs, normal
 from widthwise.core.errors import UserError
 from widthwise.data.modules import load_data
-from widthwise.engine import Evaluator
+from widthwise.evaluators.engine import Evaluator
 from widthwise.formats import Integer, ScaledInteger, Ternary
 from widthwise.network.graph import Graph
 from widthwise.network.named import load_model

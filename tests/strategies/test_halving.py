@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from widthwise.core.errors import UserError
-from widthwise.strategies.halving import Halving, successive_halving, survivors
+from widthwise.evaluators.halving import Halving, successive_halving, survivors
 
 
 @given(full=st.integers(1, 1000), reduction=st.integers(2, 5), minimum=st.integers(1, 50))

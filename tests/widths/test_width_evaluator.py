@@ -7,14 +7,14 @@ import pytest
 
 from widthwise.core.errors import UserError
 from widthwise.data.modules import load_data
+from widthwise.evaluators.halving import Halving
+from widthwise.evaluators.protocol import HasCosts
+from widthwise.evaluators.trained import WidthEvaluator
 from widthwise.metrics.spread import within_noise
 from widthwise.network.graph import Graph
 from widthwise.network.named import load_model
-from widthwise.results import HasCosts
 from widthwise.spaces.width import WidthSpace
-from widthwise.strategies.halving import Halving
 from widthwise.training import Settings, fit, score
-from widthwise.widths.evaluator import WidthEvaluator
 
 DATA = load_data("jsc")
 GRAPH = Graph(load_model("jsc-three-linear"))

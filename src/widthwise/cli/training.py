@@ -211,7 +211,7 @@ def _save(network: nn.Module, path: Path) -> None:
 def _test_network(
     config: SearchConfig, parts: list[str], names: list[str], output: Output, device: str | None
 ) -> dict[str, dict[str, float]]:
-    from widthwise.engine import evaluate
+    from widthwise.evaluators.engine import evaluate
     from widthwise.network.graph import Graph
     from widthwise.network.named import check_data_fits_model
     from widthwise.problem import device_of
@@ -241,7 +241,7 @@ def _test_run(
     run: Path, trial: int | None, parts: list[str], names: list[str], output: Output, device: str | None
 ) -> dict[str, dict[str, float]]:
     """The network of a run, in float or as a trial has it."""
-    from widthwise.engine import evaluate
+    from widthwise.evaluators.engine import evaluate
     from widthwise.problem import device_of, problem_of_run
     from widthwise.run_folder import load_run
 

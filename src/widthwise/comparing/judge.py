@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from widthwise.comparing.task import Task
-from widthwise.evaluating import evaluate
+from widthwise.evaluators.guarded import evaluate
 from widthwise.metrics.goals.constraints import feasible
 from widthwise.metrics.goals.pareto import BoolArray
 from widthwise.spaces.space import FloatArray, IntArray

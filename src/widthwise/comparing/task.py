@@ -11,11 +11,11 @@ import numpy as np
 from widthwise.answers import teach_answers
 from widthwise.bounded import within_bounds
 from widthwise.comparing.entrants import Entrant
+from widthwise.evaluators.protocol import Evaluate, HasCosts
 from widthwise.metrics.catalogue import Direction, find_metric
 from widthwise.metrics.goals.aim import Aim
 from widthwise.metrics.goals.constraints import Constraint
 from widthwise.metrics.goals.pareto import BoolArray
-from widthwise.results import Evaluate, HasCosts
 from widthwise.spaces.space import FloatArray, IntArray, Space
 from widthwise.spaces.within import Within
 from widthwise.strategies import Strategy, strategy
@@ -86,7 +86,7 @@ class Task:
 
 def task_of(problem: Problem) -> Task:
     """The task that a problem poses, whatever strategy its config names."""
-    from widthwise.widths.evaluator import WidthEvaluator
+    from widthwise.evaluators.trained import WidthEvaluator
 
     search = problem.config.search
     trains = isinstance(problem.evaluator, WidthEvaluator)

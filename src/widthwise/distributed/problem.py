@@ -9,15 +9,15 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from widthwise.core.errors import UserError
-from widthwise.distributed.evaluator import ParallelEvaluator
-from widthwise.distributed.processes import ProcessWorkers
-from widthwise.distributed.worker import Build
+from widthwise.evaluators.protocol import Evaluate
+from widthwise.evaluators.workers.evaluator import ParallelEvaluator
+from widthwise.evaluators.workers.processes import ProcessWorkers
+from widthwise.evaluators.workers.worker import Build
 from widthwise.fingerprint import hash_batches, hash_value, hash_weights
-from widthwise.results import Evaluate
 
 if TYPE_CHECKING:
     from widthwise.config import SearchConfig
-    from widthwise.distributed.workers import Workers
+    from widthwise.evaluators.workers.workers import Workers
     from widthwise.problem import Problem
 
 NAMED = {"model": "network", "dataset": "data"}
@@ -52,7 +52,7 @@ def judge_of(
         jobs = jobs if jobs > 0 else cores()
         workers = ProcessWorkers(build_of(problem, sharing=jobs), jobs)
     else:
-        from widthwise.distributed.cluster import RayWorkers
+        from widthwise.evaluators.workers.cluster import RayWorkers
 
         build = build_of(problem, sharing=None)
         workers = RayWorkers(
@@ -85,7 +85,7 @@ def build_of(problem: Problem, *, sharing: int | None) -> Build:
     """
     from safetensors.torch import save
 
-    from widthwise.engine.memory import default_budget
+    from widthwise.evaluators.engine.memory import default_budget
     from widthwise.problem import device_of
 
     config = problem.config

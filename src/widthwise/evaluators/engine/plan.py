@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from widthwise.engine.kernels import Kernel
+from widthwise.evaluators.engine.kernels import Kernel
 from widthwise.spaces.slots import Slot
 
 

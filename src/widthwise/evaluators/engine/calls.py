@@ -9,7 +9,15 @@ from typing import Any
 from torch import Tensor, fx, nn
 from torch.utils._pytree import tree_flatten
 
-from widthwise.engine.kernels import Arithmetic, EachVersion, Folded, Kernel, Parameter, Pointwise, Read
+from widthwise.evaluators.engine.kernels import (
+    Arithmetic,
+    EachVersion,
+    Folded,
+    Kernel,
+    Parameter,
+    Pointwise,
+    Read,
+)
 from widthwise.network.layers import ACTIVATIONS, POOLING
 
 # these mix neighbours along an axis, so they are not element by element

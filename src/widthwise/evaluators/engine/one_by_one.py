@@ -10,7 +10,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from widthwise.engine.planner import calibrated
+from widthwise.evaluators.engine.planner import calibrated
 from widthwise.formats.base import Format
 from widthwise.formats.integer import Integer
 from widthwise.metrics.quality.outcomes import class_count, first_output

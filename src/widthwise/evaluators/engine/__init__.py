@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from widthwise.engine.evaluator import Evaluator, evaluate
+from widthwise.evaluators.engine.evaluator import Evaluator, evaluate
 
 __all__ = ["Evaluator", "evaluate"]

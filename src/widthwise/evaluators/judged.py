@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from widthwise.core.errors import UserError
-from widthwise.engine.blocks import Block, joined, read_blocks
+from widthwise.evaluators.blocks import Block, joined, read_blocks
 
 PRUNING_PARTS = 8
 LEAST_PART = 64  # samples

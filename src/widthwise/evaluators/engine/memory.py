@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from widthwise.core.errors import UserError
-from widthwise.engine.plan import Plan
+from widthwise.evaluators.engine.plan import Plan
 
 MIB = 2**20
 CPU_STACK = 8 * MIB  # larger stacks no longer fit the caches: more memory, and slower

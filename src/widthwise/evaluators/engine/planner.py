@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, fx, nn
 from torch.fx.node import map_aggregate
 
-from widthwise.engine.calls import MethodCall, OnCopy, choose_kernel, in_place
-from widthwise.engine.in_place import CannotShareError, changed_along, versions_of
-from widthwise.engine.kernels import (
+from widthwise.evaluators.engine.calls import MethodCall, OnCopy, choose_kernel, in_place
+from widthwise.evaluators.engine.in_place import CannotShareError, changed_along, versions_of
+from widthwise.evaluators.engine.kernels import (
     AddBias,
     EachVersion,
     Kernel,
@@ -23,7 +23,7 @@ from widthwise.engine.kernels import (
     Read,
     filled,
 )
-from widthwise.engine.plan import Plan, Step
+from widthwise.evaluators.engine.plan import Plan, Step
 from widthwise.formats.base import Format
 from widthwise.metrics.quality.outcomes import class_count, first_output
 from widthwise.network.graph import Graph

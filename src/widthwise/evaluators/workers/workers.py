@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from widthwise.distributed.messages import WorkerError
-from widthwise.distributed.parts import Part
-from widthwise.results import Results
+from widthwise.evaluators.protocol import Results
+from widthwise.evaluators.workers.messages import WorkerError
+from widthwise.evaluators.workers.parts import Part
 from widthwise.spaces.space import IntArray
 
 

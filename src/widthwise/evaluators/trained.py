@@ -14,6 +14,8 @@ from torch import nn
 from widthwise.core.errors import UserError, unknown
 from widthwise.core.importing import describe_error
 from widthwise.data.modules import Data
+from widthwise.evaluators.halving import Halving, successive_halving
+from widthwise.evaluators.protocol import Results
 from widthwise.metrics.catalogue import find_metric
 from widthwise.metrics.cost.of_widths import WidthCosts
 from widthwise.metrics.quality.torchmetrics import torchmetrics_accumulator
@@ -25,10 +27,8 @@ from widthwise.network.widths.finding import find_groups
 from widthwise.network.widths.resize import resized
 from widthwise.network.widths.statistics import reestimate_norms
 from widthwise.network.widths.unit_scores import Importance, unit_scores
-from widthwise.results import Results
 from widthwise.spaces.space import FloatArray, IntArray
 from widthwise.spaces.width import WidthSpace
-from widthwise.strategies.halving import Halving, successive_halving
 from widthwise.training import Settings, predict, train
 from widthwise.training.supernet import Sandwich, Supernet, train_supernet
 

@@ -1,4 +1,4 @@
-"""A worker as a process: `python -P -m widthwise.distributed DESCRIPTOR`, at the other end of a socket."""
+"""A worker as a process: `python -P -m widthwise.evaluators.workers DESCRIPTOR`, at the other end of a socket."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 import threading
 from multiprocessing.connection import Connection
 
-from widthwise.distributed.worker import Work
+from widthwise.evaluators.workers.worker import Work
 
 
 def serve(connection: Connection) -> None:

@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Self
 
 from widthwise.core.errors import UserError
-from widthwise.distributed.messages import WorkerError
-from widthwise.distributed.parts import Ledger, Part
-from widthwise.distributed.workers import Answer, Died, Workers
-from widthwise.results import Results
+from widthwise.evaluators.protocol import Results
+from widthwise.evaluators.workers.messages import WorkerError
+from widthwise.evaluators.workers.parts import Ledger, Part
+from widthwise.evaluators.workers.workers import Answer, Died, Workers
 from widthwise.spaces.space import FloatArray, IntArray
 
 CostsOf = Callable[[IntArray], Mapping[str, FloatArray]]

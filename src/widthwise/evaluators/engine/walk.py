@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from widthwise.engine.plan import Plan
+from widthwise.evaluators.engine.plan import Plan
 from widthwise.spaces.space import IntArray
 
 LARGE = 2**19  # bytes: versions of larger values go one at a time, which saves copying them together

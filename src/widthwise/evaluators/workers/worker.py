@@ -11,14 +11,14 @@ import numpy as np
 
 from widthwise.core.errors import UserError
 from widthwise.core.importing import describe_error
-from widthwise.distributed.messages import (
+from widthwise.evaluators.protocol import Evaluate
+from widthwise.evaluators.workers.messages import (
     pack,
     pack_error,
     pack_results,
     unpack,
     unpack_candidates,
 )
-from widthwise.results import Evaluate
 
 
 @dataclass(frozen=True)

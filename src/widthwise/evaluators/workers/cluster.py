@@ -11,11 +11,11 @@ from typing import Any
 
 from widthwise.core.errors import UserError
 from widthwise.core.importing import describe_error
-from widthwise.distributed.messages import pack_candidates, unpack_error, unpack_results
-from widthwise.distributed.parts import Part
-from widthwise.distributed.processes import FAILED_STARTS, THREADS
-from widthwise.distributed.worker import Build, Work
-from widthwise.distributed.workers import Answer, Died
+from widthwise.evaluators.workers.messages import pack_candidates, unpack_error, unpack_results
+from widthwise.evaluators.workers.parts import Part
+from widthwise.evaluators.workers.processes import FAILED_STARTS, THREADS
+from widthwise.evaluators.workers.worker import Build, Work
+from widthwise.evaluators.workers.workers import Answer, Died
 from widthwise.spaces.space import IntArray
 
 PATIENCE = 5.0  # seconds between two looks at what the cluster has while nothing happens

@@ -14,24 +14,24 @@ from numpy.typing import ArrayLike, NDArray
 from widthwise.core.errors import UserError
 from widthwise.core.importing import describe_error
 from widthwise.data.modules import Data
-from widthwise.engine.blocks import Block, first_block, input_names
-from widthwise.engine.costs import Costs
-from widthwise.engine.in_place import CannotShareError
-from widthwise.engine.judged import JudgedData
-from widthwise.engine.memo import Memo
-from widthwise.engine.memory import default_budget, shares
-from widthwise.engine.passes import PassPerCandidate
-from widthwise.engine.plan import Plan
-from widthwise.engine.planner import make_plan
-from widthwise.engine.threads import threads_for
-from widthwise.engine.walk import Count, walk
+from widthwise.evaluators.blocks import Block, first_block, input_names
+from widthwise.evaluators.engine.costs import Costs
+from widthwise.evaluators.engine.in_place import CannotShareError
+from widthwise.evaluators.engine.memo import Memo
+from widthwise.evaluators.engine.memory import default_budget, shares
+from widthwise.evaluators.engine.one_by_one import PassPerCandidate
+from widthwise.evaluators.engine.plan import Plan
+from widthwise.evaluators.engine.planner import make_plan
+from widthwise.evaluators.engine.threads import threads_for
+from widthwise.evaluators.engine.walk import Count, walk
+from widthwise.evaluators.judged import JudgedData
+from widthwise.evaluators.protocol import Hopeless, Results
 from widthwise.metrics.catalogue import find_metric
 from widthwise.metrics.quality.margins import SAMPLES, SampleMargins
 from widthwise.metrics.quality.torchmetrics import torchmetrics_accumulator
 from widthwise.metrics.quality.totals import Totals
 from widthwise.network.graph import Graph
 from widthwise.network.passes.metadata import propagate
-from widthwise.results import Hopeless, Results
 from widthwise.spaces.quantisation import QuantisationSpace
 from widthwise.spaces.slots import fixed_slots, schemes, slot_choices
 from widthwise.spaces.space import FloatArray, IntArray

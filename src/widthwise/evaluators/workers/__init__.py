@@ -7,9 +7,9 @@ batch in, its results out. problem: how a worker makes the same problem as the d
 
 from __future__ import annotations
 
-from widthwise.distributed.evaluator import ParallelEvaluator
-from widthwise.distributed.processes import ProcessWorkers
-from widthwise.distributed.worker import Build
-from widthwise.distributed.workers import Workers
+from widthwise.evaluators.workers.evaluator import ParallelEvaluator
+from widthwise.evaluators.workers.processes import ProcessWorkers
+from widthwise.evaluators.workers.worker import Build
+from widthwise.evaluators.workers.workers import Workers
 
 __all__ = ["Build", "ParallelEvaluator", "ProcessWorkers", "Workers"]

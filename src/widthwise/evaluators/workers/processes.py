@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 
 from widthwise.core.errors import UserError
-from widthwise.distributed.messages import pack_candidates, unpack_error, unpack_results
-from widthwise.distributed.parts import Part
-from widthwise.distributed.worker import Build
-from widthwise.distributed.workers import Answer, Died
+from widthwise.evaluators.workers.messages import pack_candidates, unpack_error, unpack_results
+from widthwise.evaluators.workers.parts import Part
+from widthwise.evaluators.workers.worker import Build
+from widthwise.evaluators.workers.workers import Answer, Died
 from widthwise.spaces.space import IntArray
 
 FAILED_STARTS = 3  # in a row
@@ -152,7 +152,7 @@ class ProcessWorkers:
             **dict.fromkeys(THREADS, "1"),
             "PYTHONPATH": os.pathsep.join(os.path.abspath(path) for path in sys.path),  # noqa: PTH100
         }
-        command = [sys.executable, "-P", "-m", "widthwise.distributed", str(there.fileno())]
+        command = [sys.executable, "-P", "-m", "widthwise.evaluators.workers", str(there.fileno())]
         with there:
             process = subprocess.Popen(
                 command,

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from widthwise.results import Results
+from widthwise.evaluators.protocol import Results
 from widthwise.spaces.space import IntArray
 
 HEAD = 8  # bytes that say how long the JSON is

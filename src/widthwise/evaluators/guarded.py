@@ -13,7 +13,7 @@ import numpy as np
 
 from widthwise.core.errors import UserError, unknown
 from widthwise.core.importing import describe_error
-from widthwise.results import PRUNED, Evaluate, Results
+from widthwise.evaluators.protocol import PRUNED, Evaluate, Results
 from widthwise.spaces.space import FloatArray, IntArray
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from widthwise.engine.plan import Plan
-from widthwise.engine.stacks import leaf_bytes
+from widthwise.evaluators.engine.plan import Plan
+from widthwise.evaluators.engine.stacks import leaf_bytes
 from widthwise.spaces.space import IntArray
 
 Key = tuple[int, ...]

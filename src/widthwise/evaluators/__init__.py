@@ -1,0 +1,1 @@
+"""Candidates to rows of metrics: the contract, the engine, trained candidates, worker processes."""
