@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from widthwise.config import example_text, load_config
+from widthwise.config.trust import check, code_in
 from widthwise.core.errors import UserError
 from widthwise.core.toml import parse_toml
 from widthwise.data.modules import BUILT_IN_DATA, FILE_TYPES
 from widthwise.network.named import BUILT_IN_MODELS
 from widthwise.strategies import STRATEGIES
-from widthwise.trust import check, code_in
 
 EXAMPLE = parse_toml(example_text("jsc-tiny"), label="example")
 del EXAMPLE["search"]["strategy"]["setup"]["sampler"]  # it would contradict other names

@@ -137,7 +137,7 @@ def with_data_of_model(config: SearchConfig, *, elsewhere: bool = True) -> Searc
 
 def announce_code(config: SearchConfig, output: Output, *, untrusted: bool) -> None:
     """Say what a config runs beside widthwise, before it is imported; UserError where that is not wanted."""
-    from widthwise.trust import check
+    from widthwise.config.trust import check
 
     if found := check(config, untrusted=untrusted):
         output.warn(f"this config runs code: {', '.join(found)}")
