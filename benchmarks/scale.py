@@ -48,8 +48,8 @@ from widthwise.metrics.goals.aim import Aim
 from widthwise.metrics.goals.objective import Objective
 from widthwise.searching import run_search
 from widthwise.spaces.space import Decision, IntArray, Space
-from widthwise.store import Store, StudyRecord, StudyWriter
 from widthwise.strategies import strategy
+from widthwise.study.store import Store, StudyRecord, StudyWriter
 
 METRICS = ("accuracy", "loss", "model_size", "average_bitwidth", "bops")
 SPACE = Space(tuple(Decision(f"layer {i}", (2, 4, 8, "NA")) for i in range(12)))

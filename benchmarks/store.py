@@ -20,12 +20,12 @@ from pathlib import Path
 
 import numpy as np
 
-from widthwise.front_rows import FrontRows
 from widthwise.metrics.goals.aim import Aim
 from widthwise.metrics.goals.combine import Objective
 from widthwise.resuming import resume as bring_back
 from widthwise.spaces.space import Decision, FloatArray, IntArray, Space
-from widthwise.store import Store, StudyRecord, StudyWriter
+from widthwise.study.front import FrontRows
+from widthwise.study.store import Store, StudyRecord, StudyWriter
 from widthwise.tally import Tally
 
 METRICS = ("accuracy", "loss", "model_size", "average_bitwidth", "bops")

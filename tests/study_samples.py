@@ -19,12 +19,12 @@ from widthwise.core.errors import UserError
 from widthwise.evaluators.protocol import Results
 from widthwise.metrics.goals.aim import Aim
 from widthwise.metrics.goals.objective import Objective
-from widthwise.run_folder import Run, is_run, resume_run, start_run
 from widthwise.searching import run_search
 from widthwise.spaces.space import Decision, FloatArray, IntArray, Space
-from widthwise.store import StudyRecord
 from widthwise.strategies import Strategy, strategy
-from widthwise.study import Study
+from widthwise.study.run_folder import Run, is_run, resume_run, start_run
+from widthwise.study.store import StudyRecord
+from widthwise.study.study import Study
 
 SPACE = Space(tuple(Decision(f"layer {i}", (2, 4, 8)) for i in range(6)))  # 729 candidates
 METRICS = ("accuracy", "model_size")

@@ -11,10 +11,10 @@ from study_samples import SPACE, Evaluator, make_record, make_strategy
 from widthwise.bounded import within_bounds
 from widthwise.limits import Limits
 from widthwise.metrics.goals.constraints import Constraint
-from widthwise.run_folder import start_run
 from widthwise.searching import run_search
 from widthwise.spaces.space import FloatArray, IntArray
 from widthwise.strategies import Strategy
+from widthwise.study.run_folder import start_run
 
 EVERYTHING = SPACE.at(range(SPACE.size))
 SIZES = Evaluator().costs(EVERYTHING)["model_size"]

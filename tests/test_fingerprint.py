@@ -9,7 +9,10 @@ from torch import nn
 
 from study_samples import AIM, SPACE
 from widthwise.core.errors import UserError
-from widthwise.fingerprint import (
+from widthwise.metrics.goals.aim import Aim
+from widthwise.metrics.goals.objective import Objective
+from widthwise.spaces.space import Decision, Space
+from widthwise.study.fingerprint import (
     check_same,
     differences,
     fingerprint,
@@ -17,9 +20,6 @@ from widthwise.fingerprint import (
     hash_batches,
     hash_weights,
 )
-from widthwise.metrics.goals.aim import Aim
-from widthwise.metrics.goals.objective import Objective
-from widthwise.spaces.space import Decision, Space
 
 GIVEN = {
     "space": SPACE,

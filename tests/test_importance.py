@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 import study_samples
 from widthwise.core.errors import UserError
 from widthwise.evaluators.protocol import Results
-from widthwise.importance import importance
-from widthwise.importance.exact import exact_effects, exact_layers, is_complete
-from widthwise.importance.fitted import NOISES, PAIR_WEIGHTS, fitted_effects, fitted_layers
-from widthwise.importance.sensitivity import largest, sensitivity, smallest
 from widthwise.limits import Limits
 from widthwise.report.importance import caution_lines
-from widthwise.run_folder import load_run
 from widthwise.searching import run_search
 from widthwise.spaces.space import Decision, Space
+from widthwise.study.importance import importance
+from widthwise.study.importance.exact import exact_effects, exact_layers, is_complete
+from widthwise.study.importance.fitted import NOISES, PAIR_WEIGHTS, fitted_effects, fitted_layers
+from widthwise.study.importance.sensitivity import largest, sensitivity, smallest
+from widthwise.study.run_folder import load_run
 
 
 def _all(counts):

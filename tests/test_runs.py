@@ -12,10 +12,10 @@ from study_samples import SPACE, make_record, make_strategy, search, start_or_re
 from test_searching import GivesNaN
 from widthwise.core.errors import UserError
 from widthwise.limits import Limits
-from widthwise.run_folder import start_run
-from widthwise.runs import export_trials, list_runs, remove_run
 from widthwise.searching import run_search
-from widthwise.store import Store
+from widthwise.study.run_folder import start_run
+from widthwise.study.runs import export_trials, list_runs, remove_run
+from widthwise.study.store import Store
 
 READERS = {
     "csv": pd.read_csv,

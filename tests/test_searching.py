@@ -13,9 +13,9 @@ from widthwise.evaluators.protocol import Results
 from widthwise.limits import Limits
 from widthwise.metrics.goals.aim import Aim
 from widthwise.metrics.goals.objective import Objective
-from widthwise.run_folder import load_run, resume_run, start_run
 from widthwise.searching import run_search
-from widthwise.store import Store, StudyWriter
+from widthwise.study.run_folder import load_run, resume_run, start_run
+from widthwise.study.store import Store, StudyWriter
 
 
 def _search(folder, evaluator=None, name="brute-force", **options):

@@ -12,12 +12,12 @@ from widthwise.core.errors import UserError
 from widthwise.limits import Limits
 from widthwise.metrics.goals.aim import Aim
 from widthwise.metrics.goals.objective import Objective
-from widthwise.run_folder import start_run
 from widthwise.searching import run_search
 from widthwise.spaces.space import Decision, Space
-from widthwise.store import StudyRecord
 from widthwise.strategies import strategy
-from widthwise.study import Study
+from widthwise.study.run_folder import start_run
+from widthwise.study.store import StudyRecord
+from widthwise.study.study import Study
 
 
 @pytest.fixture(scope="module")

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from widthwise.network.named import load_checkpoint, load_model, save_checkpoint
     from widthwise.network.scheme import Scheme
     from widthwise.network.widths.resize import resize
-    from widthwise.run_folder import load_run
     from widthwise.spaces.quantisation import QuantisationSpace
     from widthwise.spaces.space import Decision, Space
     from widthwise.spaces.width import WidthSpace
     from widthwise.strategies import strategy
-    from widthwise.study import Study
+    from widthwise.study.run_folder import load_run
+    from widthwise.study.study import Study
     from widthwise.training import fit
 
 __version__ = "0.1.0"
@@ -37,7 +37,7 @@ _HOME = {  # where each public name lives; imported on first use, so that import
     "Scheme": "network.scheme",
     "SearchConfig": "config",
     "Space": "spaces.space",
-    "Study": "study",
+    "Study": "study.study",
     "UserError": "core.errors",
     "WidthEvaluator": "evaluators.trained",
     "WidthSpace": "spaces.width",
@@ -49,7 +49,7 @@ _HOME = {  # where each public name lives; imported on first use, so that import
     "load_config": "config",
     "load_data": "data.modules",
     "load_model": "network.named",
-    "load_run": "run_folder",
+    "load_run": "study.run_folder",
     "resize": "network.widths.resize",
     "save_checkpoint": "network.named",
     "search": "launch",

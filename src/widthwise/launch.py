@@ -16,10 +16,10 @@ from widthwise.evaluators.trained import WidthEvaluator
 from widthwise.limits import Limits, Progress
 from widthwise.network.named import save_checkpoint
 from widthwise.problem import WEIGHTS, Problem, load_problem
-from widthwise.run_folder import Run, resume_run, start_run
 from widthwise.searching import run_search
 from widthwise.strategies import Strategy
-from widthwise.study import Study
+from widthwise.study.run_folder import Run, resume_run, start_run
+from widthwise.study.study import Study
 from widthwise.ways import Keep, check_possible
 
 if TYPE_CHECKING:

@@ -15,18 +15,18 @@ from widthwise.core.errors import UserError
 from widthwise.data.modules import Data, load_data
 from widthwise.evaluators.engine import Evaluator, evaluate
 from widthwise.evaluators.trained import WidthEvaluator
-from widthwise.fingerprint import fingerprint, hash_batches, hash_value, hash_weights
 from widthwise.metrics.goals.aim import Aim
 from widthwise.metrics.spread import SPREAD
 from widthwise.network.graph import Graph
 from widthwise.network.named import check_data_fits_model, load_model
-from widthwise.run_folder import CONFIG
 from widthwise.spaces.quantisation import QuantisationSpace
 from widthwise.spaces.space import FloatArray, IntArray
 from widthwise.spaces.width_rules import width_space
 from widthwise.spaces.within import Within
-from widthwise.store import StudyRecord
 from widthwise.strategies import Strategy, strategy
+from widthwise.study.fingerprint import fingerprint, hash_batches, hash_value, hash_weights
+from widthwise.study.run_folder import CONFIG
+from widthwise.study.store import StudyRecord
 from widthwise.training.settings import check_device
 from widthwise.weights import is_untrained
 

@@ -8,10 +8,10 @@ from functools import partial
 import numpy as np
 
 from widthwise.evaluators.protocol import Evaluate, Prunes
-from widthwise.front_rows import FrontRows
 from widthwise.metrics.goals.aim import Aim
 from widthwise.metrics.goals.pareto import BoolArray
 from widthwise.spaces.space import FloatArray
+from widthwise.study.front import FrontRows
 
 
 def pruning(evaluator: Prunes, aim: Aim, front: FrontRows) -> Evaluate:

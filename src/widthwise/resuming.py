@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from widthwise.core.errors import UserError
-from widthwise.front_rows import FrontRows
 from widthwise.spaces.space import FloatArray, IntArray
-from widthwise.store import StoredBatch, StudyWriter
 from widthwise.strategies import Strategy, replay
 from widthwise.strategies.enumerate import Enumeration
+from widthwise.study.front import FrontRows
+from widthwise.study.store import StoredBatch, StudyWriter
 from widthwise.tally import Tally
 
 

@@ -18,7 +18,6 @@ from widthwise.bounded import Bounds
 from widthwise.core.errors import UserError, unknown
 from widthwise.evaluators.guarded import evaluate
 from widthwise.evaluators.protocol import Evaluate, Prunes, Results
-from widthwise.front_rows import FrontRows, constraints_of
 from widthwise.limits import Limits, Progress
 from widthwise.metrics.goals.aim import Aim
 from widthwise.metrics.goals.pareto import BoolArray
@@ -26,12 +25,13 @@ from widthwise.pruning import pruning
 from widthwise.resuming import resume
 from widthwise.signals import Interrupted, StopSignals, stop_signals
 from widthwise.spaces.space import FloatArray, IntArray
-from widthwise.store import Block, StudyWriter
 from widthwise.strategies import Strategy
 from widthwise.strategies.enumerate import Enumeration
-from widthwise.study import Study
+from widthwise.study.front import FrontRows, constraints_of
+from widthwise.study.store import Block, StudyWriter
+from widthwise.study.study import Study
+from widthwise.study.trials import make_trials
 from widthwise.tally import Tally
-from widthwise.trials import make_trials
 from widthwise.ways import Keep, check_possible
 
 PROGRESS_SECONDS = 0.1  # between two reports of progress

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from widthwise.evaluators.protocol import PRUNED
-from widthwise.store.records import Summary
+from widthwise.study.store.records import Summary
 
 
 class Tally:

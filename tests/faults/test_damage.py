@@ -6,8 +6,8 @@ import pytest
 
 from study_samples import SPACE, make_record, search
 from widthwise.core.errors import UserError
-from widthwise.run_folder import load_run, resume_run, start_run
-from widthwise.runs import list_runs
+from widthwise.study.run_folder import load_run, resume_run, start_run
+from widthwise.study.runs import list_runs
 
 
 def _zeros_inside(content: bytes) -> bytes:

@@ -12,7 +12,7 @@ import pytest
 
 import study_samples
 from study_samples import SPACE, Evaluator, search
-from widthwise.run_folder import is_run, load_run
+from widthwise.study.run_folder import is_run, load_run
 
 
 def _killed_until_done(folder: Path, kills: int, strategy: str, pause: float) -> tuple[int, list[int]]:

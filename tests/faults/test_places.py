@@ -11,7 +11,7 @@ import pytest
 
 import study_samples
 from study_samples import SPACE, search
-from widthwise.run_folder import load_run
+from widthwise.study.run_folder import load_run
 
 
 def test_the_second_search_is_told_who_runs_the_first(tmp_path):

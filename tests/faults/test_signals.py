@@ -13,8 +13,8 @@ import pytest
 
 import study_samples
 from study_samples import SPACE, Evaluator, make_strategy, search, start_or_resume
-from widthwise.run_folder import load_run
 from widthwise.searching import run_search
+from widthwise.study.run_folder import load_run
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

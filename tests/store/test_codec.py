@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from widthwise.store.codec import (
+from widthwise.study.store.codec import (
     MOST_CHOICES,
     candidates_to_text,
     metrics_to_text,

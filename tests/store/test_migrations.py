@@ -8,12 +8,12 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-import widthwise.migrations
+import widthwise.study.store.migrations
 from study_samples import make_record
 from widthwise.core.errors import UserError
-from widthwise.migrations import upgrade
-from widthwise.store import Store, schema
-from widthwise.store.database import sqlite_path
+from widthwise.study.store import Store, schema
+from widthwise.study.store.database import sqlite_path
+from widthwise.study.store.migrations import upgrade
 
 
 def _engine(target):
@@ -53,7 +53,7 @@ def test_a_new_store_is_what_the_migrations_would_make(target):
 
 
 def test_the_revision_that_new_stores_get_is_the_last_one():
-    folder = widthwise.migrations.__path__[0]
+    folder = widthwise.study.store.migrations.__path__[0]
     assert ScriptDirectory(folder).get_current_head() == schema.REVISION
 
 

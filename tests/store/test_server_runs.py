@@ -8,10 +8,10 @@ import pytest
 from study_samples import FINGERPRINT, SPACE, Evaluator, make_record, make_strategy
 from widthwise.core.errors import UserError
 from widthwise.limits import Limits
-from widthwise.run_folder import load_run, resume_run, start_run
-from widthwise.runs import remove_run
 from widthwise.searching import run_search
-from widthwise.store import Store
+from widthwise.study.run_folder import load_run, resume_run, start_run
+from widthwise.study.runs import remove_run
+from widthwise.study.store import Store
 
 
 def test_a_run_on_a_server_is_resumed_and_removed(tmp_path, postgres):

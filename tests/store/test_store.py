@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from study_samples import METRICS, SPACE, make_record
 from widthwise.core.errors import UserError
 from widthwise.spaces.space import Decision, Space
-from widthwise.store import Store, StudyRecord, StudyWriter, schema
+from widthwise.study.store import Store, StudyRecord, StudyWriter, schema
 
 
 def _metrics(candidates, seed=0):
@@ -167,7 +167,7 @@ def test_a_reader_sees_what_is_committed_while_the_search_runs(target):
 
 HOLDER = """
 import sys, time, os
-from widthwise.store import Store, StudyWriter
+from widthwise.study.store import Store, StudyWriter
 store = Store.open(sys.argv[1])
 writer = StudyWriter(store, store.find())
 if sys.argv[2] == "fork" and os.fork() == 0:

@@ -231,9 +231,9 @@ def importance(
         raise UserError(f"--top {top}: give 1 or more")
     if html is not None:
         check_new_file(html, force=force, ending=".html")
-    from widthwise.importance import importance as importance_of
     from widthwise.report import importance as words
-    from widthwise.run_folder import load_run
+    from widthwise.study.importance import importance as importance_of
+    from widthwise.study.run_folder import load_run
 
     wanted = None if metrics is None else [name.strip() for name in metrics.split(",") if name.strip()]
     found = importance_of(load_run(run), metrics=wanted)

@@ -30,7 +30,7 @@ def runs(
 ) -> None:
     """List the runs in a folder, oldest first."""
     from widthwise.report.tables import run_table
-    from widthwise.runs import list_runs
+    from widthwise.study.runs import list_runs
 
     output = Output()
     none_yet = folder == DEFAULT and not folder.exists()
@@ -57,7 +57,7 @@ def report(
     """Print the best trials of a run again."""
     from widthwise.cli.search import picked, print_best, print_picked, print_study_json
     from widthwise.report.terminal import ending_lines, resume_command
-    from widthwise.run_folder import load_run
+    from widthwise.study.run_folder import load_run
 
     study = load_run(run)
     if json:
@@ -87,7 +87,7 @@ def trials(
     force: options.Force = False,
 ) -> None:
     """Export all trials of a run."""
-    from widthwise.runs import ExportFormat, export_trials
+    from widthwise.study.runs import ExportFormat, export_trials
 
     if kind not in get_args(ExportFormat):
         raise unknown("format", kind, get_args(ExportFormat), where="--format")
@@ -109,8 +109,8 @@ def rm(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
 ) -> None:
     """Delete runs with all their trials, after asking."""
-    from widthwise.run_folder import run_source
-    from widthwise.runs import list_runs, remove_run
+    from widthwise.study.run_folder import run_source
+    from widthwise.study.runs import list_runs, remove_run
 
     output = Output()
     for folder in folders:

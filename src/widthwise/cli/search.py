@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from widthwise.config import SearchConfig
     from widthwise.data.modules import Data
     from widthwise.problem import Problem
-    from widthwise.run_folder import Run
-    from widthwise.study import Study
-    from widthwise.trials import Trial
+    from widthwise.study.run_folder import Run
+    from widthwise.study.study import Study
+    from widthwise.study.trials import Trial
 
 KEEP = ("all", "front")
 Out = Annotated[
@@ -214,8 +214,8 @@ def conclude(
     study: Study, problem: Problem, folder: Path, output: Output, *, rule: str | None = None
 ) -> None:
     """The best trials, why it ended, and what can be done now."""
-    from widthwise.nearest import nearest_by_cost
     from widthwise.report.terminal import ending_lines, near_lines, where_lines
+    from widthwise.study.nearest import nearest_by_cost
 
     output.note()
     print_best(study, output)
@@ -229,8 +229,8 @@ def conclude(
 
 def print_best(study: Study, output: Output, *, most: int | None = None) -> None:
     """The table of the best trials, or the nearest where there are none."""
-    from widthwise.nearest import nearest_trials
     from widthwise.report import terminal
+    from widthwise.study.nearest import nearest_trials
 
     many = terminal.MOST_ROWS if most is None else most
     for line in terminal.best_lines(study, most=many):
@@ -264,8 +264,8 @@ def picked(study: Study, rule: str) -> Trial:
 
 def print_study_json(study: Study, rule: str | None, problem: Problem | None = None) -> None:
     """What front.json holds, what a rule picks, and what comes nearest where nothing is within the bounds."""
-    from widthwise.nearest import nearest_by_cost, nearest_trials
-    from widthwise.study import finite, trial_as_json
+    from widthwise.study.nearest import nearest_by_cost, nearest_trials
+    from widthwise.study.study import finite, trial_as_json
 
     content = study.as_json()
     near = nearest_trials(study)

@@ -121,7 +121,7 @@ def evaluate_network(
         options.announce_code(read, output, untrusted=untrusted)
         found = _test_network(read, parts, names, output, device)
     if json:
-        from widthwise.study import finite
+        from widthwise.study.study import finite
 
         print_json(finite(found))
     else:
@@ -231,7 +231,7 @@ def _test_network(
 
 def _config_of_run(run: Path) -> SearchConfig:
     from widthwise.config import load_config
-    from widthwise.run_folder import CONFIG, run_source
+    from widthwise.study.run_folder import CONFIG, run_source
 
     run_source(run)  # raises where it is no run folder
     return load_config(run.expanduser() / CONFIG)
@@ -243,7 +243,7 @@ def _test_run(
     """The network of a run, in float or as a trial has it."""
     from widthwise.evaluators.engine import evaluate
     from widthwise.problem import device_of, problem_of_run
-    from widthwise.run_folder import load_run
+    from widthwise.study.run_folder import load_run
 
     options.check_device(device)
     study = load_run(run)

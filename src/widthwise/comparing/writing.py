@@ -15,7 +15,7 @@ from widthwise.comparing.result import LEVELS, Comparison, Outcome, quartiles
 from widthwise.comparing.signed_ranks import least_p
 from widthwise.core.files import write_atomically
 from widthwise.spaces.space import FloatArray
-from widthwise.study import finite
+from widthwise.study.study import finite
 
 JSON, CSV = "comparison.json", "comparison.csv"
 

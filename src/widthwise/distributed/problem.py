@@ -13,7 +13,7 @@ from widthwise.evaluators.protocol import Evaluate
 from widthwise.evaluators.workers.evaluator import ParallelEvaluator
 from widthwise.evaluators.workers.processes import ProcessWorkers
 from widthwise.evaluators.workers.worker import Build
-from widthwise.fingerprint import hash_batches, hash_value, hash_weights
+from widthwise.study.fingerprint import hash_batches, hash_value, hash_weights
 
 if TYPE_CHECKING:
     from widthwise.config import SearchConfig

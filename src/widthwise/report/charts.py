@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from widthwise.report.sheets import Sheet
-from widthwise.study import finite
+from widthwise.study.study import finite
 
 if TYPE_CHECKING:
     from widthwise.spaces.space import FloatArray

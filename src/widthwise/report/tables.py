@@ -10,7 +10,7 @@ from widthwise.report.terminal import shown_number, shown_seconds
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from widthwise.runs import RunSummary
+    from widthwise.study.runs import RunSummary
 
 
 def plain_table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = ()) -> Table:

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-    from widthwise.nearest import Near
-    from widthwise.study import Study
-    from widthwise.trials import Trial
+    from widthwise.study.nearest import Near
+    from widthwise.study.study import Study
+    from widthwise.study.trials import Trial
 
 MOST_ROWS = 30
 NOISY = " ≈"  # after the number of a trial that can't be told from another
@@ -175,7 +175,7 @@ def shown_seconds(seconds: float) -> str:
 
 
 def _bounds(study: Study) -> list[str]:
-    from widthwise.front_rows import constraints_of
+    from widthwise.study.front import constraints_of
 
     return [str(constraint) for constraint in constraints_of(study.record)]
 

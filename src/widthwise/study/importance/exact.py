@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from widthwise.importance.result import Effects
 from widthwise.spaces.space import FloatArray, IntArray
+from widthwise.study.importance.result import Effects
 
 NOTHING = 1e-12  # shares below this are rounding
 

@@ -19,13 +19,13 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from widthwise.core.errors import UserError
 from widthwise.spaces.space import FloatArray, IntArray
-from widthwise.store import schema
-from widthwise.store.codec import candidates_to_text, metrics_to_text
-from widthwise.store.guard import FileGuard
-from widthwise.store.lock import AdvisoryLock, FileLock, WriterLock
-from widthwise.store.records import StudyRecord, from_row
-from widthwise.store.store import Store
-from widthwise.store.trouble import told_as_user_error
+from widthwise.study.store import schema
+from widthwise.study.store.codec import candidates_to_text, metrics_to_text
+from widthwise.study.store.guard import FileGuard
+from widthwise.study.store.lock import AdvisoryLock, FileLock, WriterLock
+from widthwise.study.store.records import StudyRecord, from_row
+from widthwise.study.store.store import Store
+from widthwise.study.store.trouble import told_as_user_error
 
 LONGEST_REASON = 1000
 SYNC_SECONDS = 1.0

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from widthwise.core.errors import UserError, unknown
-from widthwise.importance.exact import exact_effects, exact_layers, is_complete
-from widthwise.importance.fitted import fitted_effects, fitted_layers
-from widthwise.importance.result import Effects, Importance
-from widthwise.importance.sensitivity import layers_of, sensitivity
 from widthwise.spaces.space import FloatArray, IntArray
+from widthwise.study.importance.exact import exact_effects, exact_layers, is_complete
+from widthwise.study.importance.fitted import fitted_effects, fitted_layers
+from widthwise.study.importance.result import Effects, Importance
+from widthwise.study.importance.sensitivity import layers_of, sensitivity
 
 if TYPE_CHECKING:
     from widthwise.metrics.goals.pareto import BoolArray
-    from widthwise.store import Block
-    from widthwise.study import Study
+    from widthwise.study.store import Block
+    from widthwise.study.study import Study
 
 MOST_FITTED = 1500  # trials that a model is fitted to: it takes seconds
 FEWEST = 10  # trials below which there is nothing to tell

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from widthwise.importance.result import Change, LayerChange, Sensitivity
 from widthwise.spaces.space import Decision, FloatArray, IntArray, Space
+from widthwise.study.importance.result import Change, LayerChange, Sensitivity
 
 ROUNDING = 1e-12  # differences below this share of the values are none
 

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from widthwise.front_rows import constraints_of
 from widthwise.metrics.goals.constraints import Miss, nearest_candidates
+from widthwise.study.front import constraints_of
 
 if TYPE_CHECKING:
     from widthwise.problem import Problem
-    from widthwise.study import Study
+    from widthwise.study.study import Study
 
 NEAREST = 3
 

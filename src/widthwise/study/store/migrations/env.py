@@ -1,10 +1,10 @@
-"""Run by alembic: migrates over the connection that `widthwise.migrations.upgrade` was given."""
+"""Run by alembic: migrates over the connection that `widthwise.study.store.migrations.upgrade` was given."""
 
 from __future__ import annotations
 
 from alembic import context
 
-from widthwise.store import schema
+from widthwise.study.store import schema
 
 connection = context.config.attributes["connection"]
 context.configure(

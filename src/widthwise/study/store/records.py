@@ -12,7 +12,7 @@ import numpy as np
 
 from widthwise.core.errors import UserError
 from widthwise.spaces.space import Decision, FloatArray, IntArray, Space
-from widthwise.store.codec import MOST_CHOICES
+from widthwise.study.store.codec import MOST_CHOICES
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import BinaryIO, Literal, get_args
 
 from widthwise.core.errors import UserError, unknown
-from widthwise.run_folder import STUDY, is_run, run_source
-from widthwise.store import Block, Store, StudyRecord, StudyWriter
-from widthwise.store.records import Shares
-from widthwise.study import finite, trial_as_json
-from widthwise.trials import make_trials, table
+from widthwise.study.run_folder import STUDY, is_run, run_source
+from widthwise.study.store import Block, Store, StudyRecord, StudyWriter
+from widthwise.study.store.records import Shares
+from widthwise.study.study import finite, trial_as_json
+from widthwise.study.trials import make_trials, table
 
 ExportFormat = Literal["csv", "json", "parquet"]
 

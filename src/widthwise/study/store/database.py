@@ -13,8 +13,8 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import StaticPool
 
 from widthwise.core.errors import UserError
-from widthwise.store import schema
-from widthwise.store.trouble import told_as_user_error
+from widthwise.study.store import schema
+from widthwise.study.store.trouble import told_as_user_error
 
 SCHEMA_LOCK = 0x77696474  # "widt": whoever creates or migrates the tables of a PostgreSQL database holds it
 BUSY_SECONDS = 30.0
@@ -137,7 +137,7 @@ def bring_up_to_date(connection: sa.Connection, name: str, *, may_write: bool) -
         raise UserError(
             f"{name}: was written by an older widthwise (schema {found}); resume it once to update"
         )
-    from widthwise.migrations import upgrade
+    from widthwise.study.store.migrations import upgrade
 
     upgrade(connection)
 

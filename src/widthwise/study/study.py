@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from widthwise.core.errors import UserError
-from widthwise.front_rows import FrontRows, constraints_of
 from widthwise.metrics.catalogue import METRICS, Direction, find_metric
 from widthwise.metrics.goals.aim import Aim
 from widthwise.metrics.goals.constraints import feasible
 from widthwise.metrics.spread import SPREAD, indistinct
-from widthwise.store import Store, StudyRecord
-from widthwise.store.records import Summary
-from widthwise.trials import Trial, Trials, make_trials
+from widthwise.study.front import FrontRows, constraints_of
+from widthwise.study.store import Store, StudyRecord
+from widthwise.study.store.records import Summary
+from widthwise.study.trials import Trial, Trials, make_trials
 
 if TYPE_CHECKING:
     import pandas as pd

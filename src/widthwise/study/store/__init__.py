@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from widthwise.store.records import Block, StoredBatch, StudyRecord
-from widthwise.store.store import Store
-from widthwise.store.writer import StudyWriter
+from widthwise.study.store.records import Block, StoredBatch, StudyRecord
+from widthwise.study.store.store import Store
+from widthwise.study.store.writer import StudyWriter
 
 __all__ = ["Block", "Store", "StoredBatch", "StudyRecord", "StudyWriter"]

@@ -13,11 +13,11 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from widthwise.core.errors import UserError, unknown
-from widthwise.store import database, schema
-from widthwise.store.codec import text_to_candidates, text_to_metrics
-from widthwise.store.lock import cut_in_children
-from widthwise.store.records import Block, Shares, StoredBatch, StudyRecord, Summary, from_row, to_row
-from widthwise.store.trouble import told_as_user_error
+from widthwise.study.store import database, schema
+from widthwise.study.store.codec import text_to_candidates, text_to_metrics
+from widthwise.study.store.lock import cut_in_children
+from widthwise.study.store.records import Block, Shares, StoredBatch, StudyRecord, Summary, from_row, to_row
+from widthwise.study.store.trouble import told_as_user_error
 
 BLOCK = 20_000  # trials read at once: a few megabytes of text
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from widthwise.spaces.space import FloatArray
-from widthwise.study import finite
+from widthwise.study.study import finite
 
 Method = Literal["exact", "fitted"]
 ROUNDING = 1e-12  # a sum of shares is this far from 1

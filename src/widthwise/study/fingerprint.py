@@ -13,7 +13,7 @@ import numpy as np
 from widthwise.core.errors import UserError
 from widthwise.metrics.goals.aim import Aim
 from widthwise.spaces.space import Space
-from widthwise.store.records import jsonable
+from widthwise.study.store.records import jsonable
 
 if TYPE_CHECKING:
     from torch import nn

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from widthwise.importance.result import Effects
 from widthwise.spaces.space import FloatArray, IntArray
+from widthwise.study.importance.result import Effects
 
 # relative weight of pairs against main effects, and of noise against all; chosen by leave-one-out error
 PAIR_WEIGHTS = (0.0, 0.03, 0.1, 0.3, 1.0)

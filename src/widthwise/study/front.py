@@ -10,8 +10,8 @@ from widthwise.metrics.goals.aim import Aim
 from widthwise.metrics.goals.constraints import Constraint, feasible
 from widthwise.metrics.goals.pareto import BoolArray, Front
 from widthwise.spaces.space import FloatArray
-from widthwise.store import Block, StudyRecord
-from widthwise.trials import join_blocks
+from widthwise.study.store import Block, StudyRecord
+from widthwise.study.trials import join_blocks
 
 
 def constraints_of(record: StudyRecord) -> tuple[Constraint, ...]:

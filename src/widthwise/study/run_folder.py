@@ -15,10 +15,10 @@ from typing import Self
 
 from widthwise.core.errors import UserError
 from widthwise.core.files import write_atomically
-from widthwise.fingerprint import check_same
-from widthwise.store import Store, StudyRecord, StudyWriter
-from widthwise.store.database import display_name, sqlite_path
-from widthwise.study import Study
+from widthwise.study.fingerprint import check_same
+from widthwise.study.store import Store, StudyRecord, StudyWriter
+from widthwise.study.store.database import display_name, sqlite_path
+from widthwise.study.study import Study
 
 CONFIG, STUDY, FRONT, LOG, STORAGE = "config.toml", "study.db", "front.json", "log.txt", "storage.json"
 

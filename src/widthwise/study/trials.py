@@ -12,7 +12,7 @@ import numpy as np
 from widthwise.evaluators.protocol import PRUNED
 from widthwise.metrics.goals.aim import Aim, is_hardware
 from widthwise.spaces.space import FloatArray, IntArray
-from widthwise.store import Block, Store, StudyRecord
+from widthwise.study.store import Block, Store, StudyRecord
 
 if TYPE_CHECKING:
     import pandas as pd
