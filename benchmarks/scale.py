@@ -32,7 +32,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 
-from widthwise.distributed.problem import judge_of
 from widthwise.evaluators.protocol import Results
 from widthwise.evaluators.workers import ParallelEvaluator
 from widthwise.evaluators.workers.messages import (
@@ -43,10 +42,11 @@ from widthwise.evaluators.workers.messages import (
 )
 from widthwise.evaluators.workers.parts import Part
 from widthwise.evaluators.workers.workers import Answer
-from widthwise.limits import Limits
 from widthwise.metrics.goals.aim import Aim
 from widthwise.metrics.goals.objective import Objective
-from widthwise.searching import run_search
+from widthwise.search.limits import Limits
+from widthwise.search.loop import run_search
+from widthwise.search.workers import judge_of
 from widthwise.spaces.space import Decision, IntArray, Space
 from widthwise.strategies import strategy
 from widthwise.study.store import Store, StudyRecord, StudyWriter
@@ -101,7 +101,7 @@ def train_all(jobs: int, epochs: int) -> dict[str, float]:
     processor: of the busiest process, the driver's own added, which is what free cores would take.
     """
     from widthwise.config import load_config  # noqa: PLC0415 (imports torch, which feeding does without)
-    from widthwise.problem import load_problem  # noqa: PLC0415
+    from widthwise.search.problem import load_problem  # noqa: PLC0415
 
     problem = load_problem(load_config(training_search(jobs, epochs)))
     candidates = np.concatenate(list(problem.space.enumerate()))

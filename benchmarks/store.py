@@ -22,11 +22,11 @@ import numpy as np
 
 from widthwise.metrics.goals.aim import Aim
 from widthwise.metrics.goals.combine import Objective
-from widthwise.resuming import resume as bring_back
+from widthwise.search.resuming import resume as bring_back
+from widthwise.search.tally import Tally
 from widthwise.spaces.space import Decision, FloatArray, IntArray, Space
 from widthwise.study.front import FrontRows
 from widthwise.study.store import Store, StudyRecord, StudyWriter
-from widthwise.tally import Tally
 
 METRICS = ("accuracy", "loss", "model_size", "average_bitwidth", "bops")
 SPACE = Space(tuple(Decision(f"layer {i}", (2, 4, 8, "NA")) for i in range(12)))

@@ -19,7 +19,7 @@ from widthwise.core.errors import UserError
 from widthwise.evaluators.protocol import Results
 from widthwise.metrics.goals.aim import Aim
 from widthwise.metrics.goals.objective import Objective
-from widthwise.searching import run_search
+from widthwise.search.loop import run_search
 from widthwise.spaces.space import Decision, FloatArray, IntArray, Space
 from widthwise.strategies import Strategy, strategy
 from widthwise.study.run_folder import Run, is_run, resume_run, start_run

@@ -7,10 +7,10 @@ import pytest
 import torch
 from torchmetrics.functional.classification import multiclass_accuracy, multiclass_recall
 
-from widthwise.answers import shares_of, teach_answers
 from widthwise.evaluators.protocol import Results
 from widthwise.metrics.goals.aim import Aim
 from widthwise.metrics.goals.objective import Objective
+from widthwise.search.answers import shares_of, teach_answers
 from widthwise.strategies.protocol import Margins
 
 LABELS = np.array([0, 0, 0, 1, 3, 3])

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from study_samples import SPACE, Evaluator, make_record, make_strategy
-from widthwise.bounded import within_bounds
-from widthwise.limits import Limits
 from widthwise.metrics.goals.constraints import Constraint
-from widthwise.searching import run_search
+from widthwise.search.bounds import within_bounds
+from widthwise.search.limits import Limits
+from widthwise.search.loop import run_search
 from widthwise.spaces.space import FloatArray, IntArray
 from widthwise.strategies import Strategy
 from widthwise.study.run_folder import start_run
@@ -91,7 +91,7 @@ def test_a_search_whose_strategy_finds_nothing_within_bounds_still_ends_with_som
 
 
 def test_a_strategy_that_never_gets_within_bounds_is_stopped(tmp_path, monkeypatch):
-    monkeypatch.setattr("widthwise.bounded.CUT_AT_MOST", 100)
+    monkeypatch.setattr("widthwise.search.bounds.CUT_AT_MOST", 100)
     study = search(tmp_path / "run", Silent(EVERYTHING[::-1]), size("<=", 12))
     assert study.finished == "112 candidates in a row were out of bounds (model_size <= 12)"
     assert [trial.metrics["model_size"] for trial in study.front] == [12]

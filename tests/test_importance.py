@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 import study_samples
 from widthwise.core.errors import UserError
 from widthwise.evaluators.protocol import Results
-from widthwise.limits import Limits
 from widthwise.report.importance import caution_lines
-from widthwise.searching import run_search
+from widthwise.search.limits import Limits
+from widthwise.search.loop import run_search
 from widthwise.spaces.space import Decision, Space
 from widthwise.study.importance import importance
 from widthwise.study.importance.exact import exact_effects, exact_layers, is_complete

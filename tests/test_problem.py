@@ -13,10 +13,10 @@ import torch
 import widthwise as ww
 from widthwise.config import load_config
 from widthwise.core.errors import UserError
-from widthwise.launch import run_name
-from widthwise.limits import Limits
 from widthwise.metrics.goals.pareto import nondominated
-from widthwise.problem import load_problem
+from widthwise.search.launch import run_name
+from widthwise.search.limits import Limits
+from widthwise.search.problem import load_problem
 
 LAB = {
     "model": "jsc-three-linear",
@@ -202,7 +202,7 @@ def test_batches_are_small_where_evaluating_takes_long_so_that_time_is_looked_at
     natural = problem.strategy().batch
     assert problem.batch_size_with(natural=natural, workers=workers) == natural == 1024
     each = 2 * sum(node.macs for node in problem.evaluator.cost_model.nodes) * 205  # samples to judge on
-    monkeypatch.setattr("widthwise.problem.BATCH_FLOPS", 20.5 * each)
+    monkeypatch.setattr("widthwise.search.problem.BATCH_FLOPS", 20.5 * each)
     assert problem.batch_size_with(natural=natural, workers=workers) == 20 * max(workers, 1)
 
 
@@ -223,7 +223,7 @@ def test_a_strategy_that_cannot_handle_the_space_is_refused_before_anything_is_e
     def evaluated(*_: object, **__: object) -> None:
         raise AssertionError("something was evaluated")
 
-    monkeypatch.setattr("widthwise.problem.evaluate", evaluated)
+    monkeypatch.setattr("widthwise.search.problem.evaluate", evaluated)
     widths = Path(__file__).parents[1] / "examples" / "three-linear-widths.toml"
     many = {
         "search.strategy.name": "gp",

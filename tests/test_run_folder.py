@@ -12,8 +12,8 @@ import pytest
 from study_samples import FINGERPRINT, SPACE, make_record, make_strategy, search
 from study_samples import Evaluator as Evaluating
 from widthwise.core.errors import UserError
-from widthwise.limits import Limits
-from widthwise.searching import run_search
+from widthwise.search.limits import Limits
+from widthwise.search.loop import run_search
 from widthwise.study.run_folder import is_run, load_run, resume_run, run_source, start_run
 
 

@@ -11,8 +11,8 @@ import pytest
 from study_samples import SPACE, make_record, make_strategy, search, start_or_resume
 from test_searching import GivesNaN
 from widthwise.core.errors import UserError
-from widthwise.limits import Limits
-from widthwise.searching import run_search
+from widthwise.search.limits import Limits
+from widthwise.search.loop import run_search
 from widthwise.study.run_folder import start_run
 from widthwise.study.runs import export_trials, list_runs, remove_run
 from widthwise.study.store import Store

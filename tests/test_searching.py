@@ -10,10 +10,10 @@ import pytest
 from study_samples import AIM, METRICS, SPACE, Evaluator, make_record, make_strategy, start_or_resume
 from widthwise.core.errors import UserError
 from widthwise.evaluators.protocol import Results
-from widthwise.limits import Limits
 from widthwise.metrics.goals.aim import Aim
 from widthwise.metrics.goals.objective import Objective
-from widthwise.searching import run_search
+from widthwise.search.limits import Limits
+from widthwise.search.loop import run_search
 from widthwise.study.run_folder import load_run, resume_run, start_run
 from widthwise.study.store import Store, StudyWriter
 

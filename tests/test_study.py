@@ -9,10 +9,10 @@ import pytest
 
 from study_samples import METRICS, SPACE, Evaluator, make_record, make_strategy, search
 from widthwise.core.errors import UserError
-from widthwise.limits import Limits
 from widthwise.metrics.goals.aim import Aim
 from widthwise.metrics.goals.objective import Objective
-from widthwise.searching import run_search
+from widthwise.search.limits import Limits
+from widthwise.search.loop import run_search
 from widthwise.spaces.space import Decision, Space
 from widthwise.strategies import strategy
 from widthwise.study.run_folder import start_run

@@ -10,7 +10,7 @@ import pytest
 
 from widthwise.config import WidthSearch, load_config
 from widthwise.core.toml import parse_toml
-from widthwise.problem import load_problem
+from widthwise.search.problem import load_problem
 from widthwise.training import Settings
 
 PAGE = Path(__file__).parents[1] / "docs" / "widths.md"

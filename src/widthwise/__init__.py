@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from widthwise import formats
-    from widthwise.comparing import compare
     from widthwise.config import SearchConfig, load_config
     from widthwise.core.errors import UserError
     from widthwise.data.modules import load_data
     from widthwise.evaluators.engine import Evaluator, evaluate
     from widthwise.evaluators.trained import WidthEvaluator
-    from widthwise.launch import search
     from widthwise.metrics.goals.pareto import hypervolume
     from widthwise.network.graph import Graph
     from widthwise.network.named import load_checkpoint, load_model, save_checkpoint
     from widthwise.network.scheme import Scheme
     from widthwise.network.widths.resize import resize
+    from widthwise.search.comparing import compare
+    from widthwise.search.launch import search
     from widthwise.spaces.quantisation import QuantisationSpace
     from widthwise.spaces.space import Decision, Space
     from widthwise.spaces.width import WidthSpace
@@ -41,7 +41,7 @@ _HOME = {  # where each public name lives; imported on first use, so that import
     "UserError": "core.errors",
     "WidthEvaluator": "evaluators.trained",
     "WidthSpace": "spaces.width",
-    "compare": "comparing",
+    "compare": "search.comparing",
     "evaluate": "evaluators.engine",
     "fit": "training",
     "hypervolume": "metrics.goals.pareto",
@@ -52,7 +52,7 @@ _HOME = {  # where each public name lives; imported on first use, so that import
     "load_run": "study.run_folder",
     "resize": "network.widths.resize",
     "save_checkpoint": "network.named",
-    "search": "launch",
+    "search": "search.launch",
     "strategy": "strategies",
 }
 

@@ -348,6 +348,6 @@ def test_what_nobody_expected_is_raised_with_its_traceback(
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("widthwise.launch.load_problem", broken)
+    monkeypatch.setattr("widthwise.search.launch.load_problem", broken)
     with pytest.raises(ZeroDivisionError):
         run("search", demo)

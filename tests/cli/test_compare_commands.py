@@ -323,7 +323,7 @@ def test_every_command_of_the_page_has_the_options_it_is_shown_with(capsys):
 
 def test_the_example_of_13824_is_a_search_of_13824():
     from widthwise.config import load_config
-    from widthwise.problem import load_problem
+    from widthwise.search.problem import load_problem
 
     config = load_config(PAGE.parents[1] / "examples" / "jsc-mlp-by-name.toml")
     assert load_problem(config).space.size == 13_824

@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from widthwise.comparing import Task
 from widthwise.evaluators.protocol import Results
 from widthwise.metrics.goals.aim import Aim
 from widthwise.metrics.goals.objective import Objective
+from widthwise.search.comparing import Task
 from widthwise.spaces.space import Decision, FloatArray, IntArray, Space
 
 SPACE = Space(tuple(Decision(f"layer {i}/weight_width", (2, 4, 8)) for i in range(4)))  # 81 candidates

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from widthwise.comparing import Entrant, parse_entrants
 from widthwise.core.errors import UserError
+from widthwise.search.comparing import Entrant, parse_entrants
 
 
 def test_names_in_any_spelling_are_the_canonical_ones():

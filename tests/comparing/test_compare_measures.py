@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from widthwise.comparing.measures import (
+from widthwise.search.comparing.measures import (
     MARGIN,
     best_curve,
     carried,
@@ -19,7 +19,7 @@ from widthwise.comparing.measures import (
     share_curve,
     yardstick,
 )
-from widthwise.comparing.result import quartiles
+from widthwise.search.comparing.result import quartiles
 
 
 def _volume(points, corner):

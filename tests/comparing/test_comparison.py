@@ -22,18 +22,18 @@ from comparing_samples import (
     values_of,
 )
 
-from widthwise.comparing import Entrant, compare, task_of
-from widthwise.comparing.signed_ranks import pair_tests
-from widthwise.comparing.writing import as_csv, as_json, write
 from widthwise.config import example_text, load_config
 from widthwise.core.errors import UserError
 from widthwise.evaluators.protocol import Results
 from widthwise.metrics.goals.constraints import Constraint
 from widthwise.metrics.goals.objective import Objective
 from widthwise.metrics.goals.pareto import hypervolume, nondominated
-from widthwise.problem import load_problem
 from widthwise.report import comparing as words
 from widthwise.report.compare_page import charts
+from widthwise.search.comparing import Entrant, compare, task_of
+from widthwise.search.comparing.signed_ranks import pair_tests
+from widthwise.search.comparing.writing import as_csv, as_json, write
+from widthwise.search.problem import load_problem
 from widthwise.spaces.space import Decision, Space
 from widthwise.strategies import STRATEGIES, strategy
 

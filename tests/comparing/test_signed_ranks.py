@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from widthwise.comparing.signed_ranks import holm, least_p, pair_tests, signed_rank_p
+from widthwise.search.comparing.signed_ranks import holm, least_p, pair_tests, signed_rank_p
 
 
 def _p_of_all_signs(differences):

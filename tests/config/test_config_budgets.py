@@ -11,7 +11,7 @@ import pytest
 
 from widthwise.config import load_config
 from widthwise.core.errors import UserError
-from widthwise.launch import config_limits
+from widthwise.search.launch import config_limits
 
 SETUP = "search.strategy.setup."
 CONSTRAINTS = "search.constraints."

@@ -18,8 +18,8 @@ import torch
 import widthwise as ww
 from widthwise.config import load_config
 from widthwise.core.errors import UserError
-from widthwise.limits import Limits
-from widthwise.problem import load_problem
+from widthwise.search.limits import Limits
+from widthwise.search.problem import load_problem
 
 WIDTHS: dict[str, Any] = {
     "model": "jsc-three-linear",

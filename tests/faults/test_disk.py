@@ -15,7 +15,7 @@ import pytest
 import study_samples
 from study_samples import AIM, SPACE, Evaluator, make_record, make_strategy, search, start_or_resume
 from widthwise.core.errors import UserError
-from widthwise.searching import run_search
+from widthwise.search.loop import run_search
 from widthwise.study.run_folder import load_run, resume_run, start_run
 from widthwise.study.runs import export_trials
 

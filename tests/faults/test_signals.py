@@ -13,7 +13,7 @@ import pytest
 
 import study_samples
 from study_samples import SPACE, Evaluator, make_strategy, search, start_or_resume
-from widthwise.searching import run_search
+from widthwise.search.loop import run_search
 from widthwise.study.run_folder import load_run
 
 

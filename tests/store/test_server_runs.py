@@ -7,8 +7,8 @@ import pytest
 
 from study_samples import FINGERPRINT, SPACE, Evaluator, make_record, make_strategy
 from widthwise.core.errors import UserError
-from widthwise.limits import Limits
-from widthwise.searching import run_search
+from widthwise.search.limits import Limits
+from widthwise.search.loop import run_search
 from widthwise.study.run_folder import load_run, resume_run, start_run
 from widthwise.study.runs import remove_run
 from widthwise.study.store import Store

@@ -10,8 +10,8 @@ import pytest
 import widthwise as ww
 from widthwise.config import load_config
 from widthwise.core.errors import UserError
-from widthwise.limits import Limits
-from widthwise.problem import load_problem
+from widthwise.search.limits import Limits
+from widthwise.search.problem import load_problem
 
 
 def config(training: dict[str, Any], *, multipliers: list[float], **others: Any) -> dict[str, Any]:

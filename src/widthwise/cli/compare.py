@@ -16,9 +16,9 @@ from widthwise.cli.output import Output, check_new_file, make_console, print_jso
 from widthwise.core.errors import UserError
 
 if TYPE_CHECKING:
-    from widthwise.comparing import Comparison, Done, Entrant
     from widthwise.config import SearchConfig
     from widthwise.report.sheets import Sheet
+    from widthwise.search.comparing import Comparison, Done, Entrant
 
 STRATEGIES = "brute-force,random,tpe,nsga2,frontier"
 PAGE = "comparison.html"
@@ -76,10 +76,10 @@ def compare(
     options.check_device(device)
     if out is not None:
         _check_folder(out, force=force)
-    from widthwise.comparing import compare as compare_strategies
-    from widthwise.comparing.writing import as_csv, as_json
-    from widthwise.problem import load_problem
     from widthwise.report.problem import warnings_of
+    from widthwise.search.comparing import compare as compare_strategies
+    from widthwise.search.comparing.writing import as_csv, as_json
+    from widthwise.search.problem import load_problem
 
     problem = load_problem(read, memory=options.size_in_bytes(memory, "--memory"))
 
@@ -113,7 +113,7 @@ def _entrants(
     strategies: str, config: SearchConfig, output: Output, *, untrusted: bool
 ) -> tuple[Entrant, ...]:
     """The strategies to compare, checked before anything is loaded; those that are code are announced."""
-    from widthwise.comparing import Entrant, parse_entrants
+    from widthwise.search.comparing import Entrant, parse_entrants
     from widthwise.strategies import STRATEGIES
 
     own = config.search.strategy
@@ -151,7 +151,7 @@ def _show_sheet(sheet: Sheet, output: Output) -> None:
 
 def _check_folder(folder: Path, *, force: bool) -> None:
     """UserError where the folder could not be made, or has a comparison already; makes nothing yet."""
-    from widthwise.comparing.writing import CSV, JSON
+    from widthwise.search.comparing.writing import CSV, JSON
 
     with _made_or_said(folder):
         above = next(path for path in (folder, *folder.absolute().parents) if path.exists())
@@ -164,9 +164,9 @@ def _check_folder(folder: Path, *, force: bool) -> None:
 
 
 def _write(comparison: Comparison, folder: Path) -> tuple[Path, ...]:
-    from widthwise.comparing.writing import write
     from widthwise.core.files import write_atomically
     from widthwise.report.compare_page import compare_page
+    from widthwise.search.comparing.writing import write
 
     with _made_or_said(folder):
         folder.mkdir(parents=True, exist_ok=True)

@@ -57,7 +57,7 @@ def inspect(
 def _captured(config: SearchConfig) -> tuple[Graph, Data | None]:
     from widthwise.network.graph import Graph
     from widthwise.network.named import check_data_fits_model, load_model
-    from widthwise.problem import load_dataset
+    from widthwise.search.problem import load_dataset
 
     network = load_model(str(config.model), checkpoint=config.load_name, seed=config.seed)
     data = load_dataset(config) if config.dataset is not None else None
@@ -89,17 +89,17 @@ def _print_graph(config: SearchConfig, graph: Graph, data: Data | None, output: 
 
 def _search_lines(config: SearchConfig) -> list[str]:
     """What the config's search would be: space, strategy, objectives, evaluation."""
-    from widthwise.problem import load_problem
     from widthwise.report.problem import problem_lines
+    from widthwise.search.problem import load_problem
 
     return problem_lines(load_problem(config))[2:]
 
 
 def _print_config(config: SearchConfig, output: Output) -> None:
     """The resolved config as TOML, and what it means for each layer."""
-    from widthwise.problem import load_problem
     from widthwise.report.network import applied_lines
     from widthwise.report.problem import warnings_of
+    from widthwise.search.problem import load_problem
 
     output.say(config.to_toml())
     if config.searching is None:
@@ -119,8 +119,8 @@ def _print_widths(config: SearchConfig, output: Output) -> None:
     from widthwise.network.named import load_model
     from widthwise.network.widths.example import example_input
     from widthwise.network.widths.finding import find_groups
-    from widthwise.problem import load_dataset
     from widthwise.report.network import fixed_table, group_table
+    from widthwise.search.problem import load_dataset
 
     graph = Graph(load_model(str(config.model), checkpoint=config.load_name, seed=config.seed))
     try:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from widthwise.config import SearchConfig
     from widthwise.data.modules import Data
-    from widthwise.problem import Problem
+    from widthwise.search.problem import Problem
     from widthwise.study.run_folder import Run
     from widthwise.study.study import Study
     from widthwise.study.trials import Trial
@@ -151,9 +151,9 @@ def run(
 ) -> tuple[Study, Problem]:
     """Search in a folder, with what is printed before and while it runs."""
     from widthwise.cli.training import train_first
-    from widthwise.launch import check_search
-    from widthwise.launch import search as search_problem
     from widthwise.report.progress import SearchProgress
+    from widthwise.search.launch import check_search
+    from widthwise.search.launch import search as search_problem
 
     if rule is not None:
         check_rule(rule, config)
@@ -201,7 +201,7 @@ def check_rule(rule: str, config: SearchConfig) -> None:
     from widthwise.config import WidthSearch
     from widthwise.metrics.catalogue import METRICS
     from widthwise.metrics.goals.picking import check_rule as check
-    from widthwise.problem import ALWAYS, ALWAYS_OF_WIDTHS
+    from widthwise.search.problem import ALWAYS, ALWAYS_OF_WIDTHS
 
     search = config.search
     named = [objective.name for objective in search.objectives] + [b.metric for b in search.constraints]
@@ -280,7 +280,7 @@ def print_study_json(study: Study, rule: str | None, problem: Problem | None = N
 
 def _limits(config: SearchConfig, max_failures: int | None, trial_timeout: float | None) -> Any:
     """When the search stops: the config's limits and those of the command line."""
-    from widthwise.limits import Limits
+    from widthwise.search.limits import Limits
 
     limits = Limits(trials=config.search.trials, timeout=config.search.timeout)
     if max_failures is not None:

@@ -138,7 +138,7 @@ def train_first(
     The config that is returned names the weights as those in the run folder.
     """
     from widthwise.network.named import load_model
-    from widthwise.problem import WEIGHTS
+    from widthwise.search.problem import WEIGHTS
 
     kept = folder / WEIGHTS
     if resume and kept.is_file():
@@ -155,7 +155,7 @@ def train_first(
 
 def _network_and_data(config: SearchConfig) -> tuple[nn.Module, Data]:
     from widthwise.network.named import load_model
-    from widthwise.problem import load_dataset
+    from widthwise.search.problem import load_dataset
 
     _check_named(config)
     network = load_model(str(config.model), seed=config.seed)
@@ -182,7 +182,7 @@ def _introduce(config: SearchConfig, network: nn.Module, data: Data, output: Out
 
 
 def _fit(config: SearchConfig, network: nn.Module, data: Data, output: Output) -> History:
-    from widthwise.problem import device_of
+    from widthwise.search.problem import device_of
     from widthwise.training import train as fit
 
     def told(epoch: Epoch) -> None:
@@ -214,8 +214,8 @@ def _test_network(
     from widthwise.evaluators.engine import evaluate
     from widthwise.network.graph import Graph
     from widthwise.network.named import check_data_fits_model
-    from widthwise.problem import device_of
-    from widthwise.weights import is_untrained
+    from widthwise.search.problem import device_of
+    from widthwise.search.untrained import is_untrained
 
     options.check_device(device)
     network, data = _network_and_data(config)
@@ -242,7 +242,7 @@ def _test_run(
 ) -> dict[str, dict[str, float]]:
     """The network of a run, in float or as a trial has it."""
     from widthwise.evaluators.engine import evaluate
-    from widthwise.problem import device_of, problem_of_run
+    from widthwise.search.problem import device_of, problem_of_run
     from widthwise.study.run_folder import load_run
 
     options.check_device(device)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from widthwise.comparing.result import Comparison, Outcome, quartiles
 from widthwise.report import comparing as words
 from widthwise.report.charts import Chart, band, chart_page
+from widthwise.search.comparing.result import Comparison, Outcome, quartiles
 
 if TYPE_CHECKING:
     from widthwise.spaces.space import FloatArray

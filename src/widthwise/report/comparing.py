@@ -6,13 +6,13 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from widthwise.comparing.result import LEVELS, Comparison, quartiles
-from widthwise.comparing.signed_ranks import least_p
 from widthwise.report.sheets import Sheet, big_count, brief_time, plural
 from widthwise.report.terminal import shown_number, shown_seconds
+from widthwise.search.comparing.result import LEVELS, Comparison, quartiles
+from widthwise.search.comparing.signed_ranks import least_p
 
 if TYPE_CHECKING:
-    from widthwise.comparing.signed_ranks import PairTest
+    from widthwise.search.comparing.signed_ranks import PairTest
     from widthwise.spaces.space import FloatArray
 
 SIGNIFICANT = 0.05

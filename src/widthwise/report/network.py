@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from widthwise.network.graph import Graph
     from widthwise.network.passes.metadata import NodeMeta, TensorMeta
     from widthwise.network.widths.groups import Groups
-    from widthwise.problem import Problem
+    from widthwise.search.problem import Problem
 
 COLUMNS = ("name", "type", "input", "output", "parameters", "MACs", "can be quantised")
 

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 from widthwise.config import QuantisationSearch, WidthSearch
 from widthwise.data.modules import Data, data_note
 from widthwise.metrics.goals.combine import sum_conflicts
+from widthwise.search.untrained import is_untrained
 from widthwise.spaces.quantisation import QuantisationSpace
-from widthwise.weights import is_untrained
 
 if TYPE_CHECKING:
     from torch import nn
 
     from widthwise.config import SearchConfig
-    from widthwise.problem import Problem
+    from widthwise.search.problem import Problem
 
 TRAIN = "train it first (--train), or load weights (--load CHECKPOINT)"
 

@@ -6,8 +6,8 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from widthwise.limits import Progress
 from widthwise.report.terminal import shown_number
+from widthwise.search.limits import Progress
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType

@@ -10,7 +10,7 @@ from widthwise.metrics.goals.constraints import Miss, nearest_candidates
 from widthwise.study.front import constraints_of
 
 if TYPE_CHECKING:
-    from widthwise.problem import Problem
+    from widthwise.search.problem import Problem
     from widthwise.study.study import Study
 
 NEAREST = 3

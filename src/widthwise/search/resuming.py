@@ -7,12 +7,12 @@ from collections.abc import Iterator
 import numpy as np
 
 from widthwise.core.errors import UserError
+from widthwise.search.tally import Tally
 from widthwise.spaces.space import FloatArray, IntArray
 from widthwise.strategies import Strategy, replay
 from widthwise.strategies.enumerate import Enumeration
 from widthwise.study.front import FrontRows
 from widthwise.study.store import StoredBatch, StudyWriter
-from widthwise.tally import Tally
 
 
 def resume(strategy: Strategy, writer: StudyWriter, front: FrontRows, tally: Tally) -> None:

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from widthwise.answers import teach_answers
-from widthwise.bounded import within_bounds
 from widthwise.config import QuantisationSearch, SearchConfig, load_config
 from widthwise.core.errors import UserError
 from widthwise.data.modules import Data, load_data
@@ -19,6 +17,9 @@ from widthwise.metrics.goals.aim import Aim
 from widthwise.metrics.spread import SPREAD
 from widthwise.network.graph import Graph
 from widthwise.network.named import check_data_fits_model, load_model
+from widthwise.search.answers import teach_answers
+from widthwise.search.bounds import within_bounds
+from widthwise.search.untrained import is_untrained
 from widthwise.spaces.quantisation import QuantisationSpace
 from widthwise.spaces.space import FloatArray, IntArray
 from widthwise.spaces.width_rules import width_space
@@ -28,7 +29,6 @@ from widthwise.study.fingerprint import fingerprint, hash_batches, hash_value, h
 from widthwise.study.run_folder import CONFIG
 from widthwise.study.store import StudyRecord
 from widthwise.training.settings import check_device
-from widthwise.weights import is_untrained
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler

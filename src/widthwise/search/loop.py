@@ -14,16 +14,18 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from widthwise.bounded import Bounds
 from widthwise.core.errors import UserError, unknown
 from widthwise.evaluators.guarded import evaluate
 from widthwise.evaluators.protocol import Evaluate, Prunes, Results
-from widthwise.limits import Limits, Progress
 from widthwise.metrics.goals.aim import Aim
 from widthwise.metrics.goals.pareto import BoolArray
-from widthwise.pruning import pruning
-from widthwise.resuming import resume
-from widthwise.signals import Interrupted, StopSignals, stop_signals
+from widthwise.search.allowed import Keep, check_possible
+from widthwise.search.bounds import Bounds
+from widthwise.search.limits import Limits, Progress
+from widthwise.search.pruning import pruning
+from widthwise.search.resuming import resume
+from widthwise.search.signals import Interrupted, StopSignals, stop_signals
+from widthwise.search.tally import Tally
 from widthwise.spaces.space import FloatArray, IntArray
 from widthwise.strategies import Strategy
 from widthwise.strategies.enumerate import Enumeration
@@ -31,8 +33,6 @@ from widthwise.study.front import FrontRows, constraints_of
 from widthwise.study.store import Block, StudyWriter
 from widthwise.study.study import Study
 from widthwise.study.trials import make_trials
-from widthwise.tally import Tally
-from widthwise.ways import Keep, check_possible
 
 PROGRESS_SECONDS = 0.1  # between two reports of progress
 SAVE_SECONDS = 10.0  # between two calls of `saved` while the search runs

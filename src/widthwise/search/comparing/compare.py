@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from widthwise.comparing.entrants import Entrant, parse_entrants
-from widthwise.comparing.judge import Judge
-from widthwise.comparing.measures import Yardstick, best_curve, carried, share_curve, yardstick
-from widthwise.comparing.race import Race, StrategyError, race
-from widthwise.comparing.result import Comparison, Outcome
-from widthwise.comparing.signed_ranks import pair_tests
-from widthwise.comparing.task import Task, limited, task_of
 from widthwise.core.errors import UserError
 from widthwise.core.importing import describe_error
+from widthwise.search.comparing.entrants import Entrant, parse_entrants
+from widthwise.search.comparing.judge import Judge
+from widthwise.search.comparing.measures import Yardstick, best_curve, carried, share_curve, yardstick
+from widthwise.search.comparing.race import Race, StrategyError, race
+from widthwise.search.comparing.result import Comparison, Outcome
+from widthwise.search.comparing.signed_ranks import pair_tests
+from widthwise.search.comparing.task import Task, limited, task_of
 from widthwise.spaces.space import FloatArray
 
 if TYPE_CHECKING:
-    from widthwise.problem import Problem
+    from widthwise.search.problem import Problem
 
 
 @dataclass(frozen=True)

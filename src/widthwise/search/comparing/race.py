@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from widthwise.comparing.judge import Judge, Judged
-from widthwise.comparing.task import Task
 from widthwise.core.errors import UserError
 from widthwise.core.importing import describe_error
+from widthwise.search.comparing.judge import Judge, Judged
+from widthwise.search.comparing.task import Task
 from widthwise.spaces.space import FloatArray
 from widthwise.strategies import Strategy
 

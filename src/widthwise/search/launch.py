@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 from widthwise.config import SearchConfig, load_config
 from widthwise.core.errors import UserError
 from widthwise.data.modules import Data
-from widthwise.distributed.problem import judge_of
 from widthwise.evaluators.trained import WidthEvaluator
-from widthwise.limits import Limits, Progress
 from widthwise.network.named import save_checkpoint
-from widthwise.problem import WEIGHTS, Problem, load_problem
-from widthwise.searching import run_search
+from widthwise.search.allowed import Keep, check_possible
+from widthwise.search.limits import Limits, Progress
+from widthwise.search.loop import run_search
+from widthwise.search.problem import WEIGHTS, Problem, load_problem
+from widthwise.search.workers import judge_of
 from widthwise.strategies import Strategy
 from widthwise.study.run_folder import Run, resume_run, start_run
 from widthwise.study.study import Study
-from widthwise.ways import Keep, check_possible
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from widthwise.comparing.task import Task
 from widthwise.evaluators.guarded import evaluate
 from widthwise.metrics.goals.constraints import feasible
 from widthwise.metrics.goals.pareto import BoolArray
+from widthwise.search.comparing.task import Task
 from widthwise.spaces.space import FloatArray, IntArray
 
 CHUNK = 32_768  # candidates evaluated at once while the space is enumerated

@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from widthwise.answers import teach_answers
-from widthwise.bounded import within_bounds
-from widthwise.comparing.entrants import Entrant
 from widthwise.evaluators.protocol import Evaluate, HasCosts
 from widthwise.metrics.catalogue import Direction, find_metric
 from widthwise.metrics.goals.aim import Aim
 from widthwise.metrics.goals.constraints import Constraint
 from widthwise.metrics.goals.pareto import BoolArray
+from widthwise.search.answers import teach_answers
+from widthwise.search.bounds import within_bounds
+from widthwise.search.comparing.entrants import Entrant
 from widthwise.spaces.space import FloatArray, IntArray, Space
 from widthwise.spaces.within import Within
 from widthwise.strategies import Strategy, strategy
 from widthwise.strategies.protocol import KeepsWithin
 
 if TYPE_CHECKING:
-    from widthwise.problem import Problem
+    from widthwise.search.problem import Problem
 
 MOST_ENUMERATED = 200_000  # candidates that the engine evaluates in seconds to minutes
 

@@ -18,7 +18,7 @@ from widthwise.study.fingerprint import hash_batches, hash_value, hash_weights
 if TYPE_CHECKING:
     from widthwise.config import SearchConfig
     from widthwise.evaluators.workers.workers import Workers
-    from widthwise.problem import Problem
+    from widthwise.search.problem import Problem
 
 NAMED = {"model": "network", "dataset": "data"}
 
@@ -86,7 +86,7 @@ def build_of(problem: Problem, *, sharing: int | None) -> Build:
     from safetensors.torch import save
 
     from widthwise.evaluators.engine.memory import default_budget
-    from widthwise.problem import device_of
+    from widthwise.search.problem import device_of
 
     config = problem.config
     for key, what in NAMED.items():
@@ -109,14 +109,14 @@ def build_of(problem: Problem, *, sharing: int | None) -> Build:
         name: tensor.detach().cpu().contiguous().clone()
         for name, tensor in problem.network.state_dict().items()
     }
-    return Build("widthwise.distributed.problem:make_evaluator", arguments, {"weights": save(tensors)})
+    return Build("widthwise.search.workers:make_evaluator", arguments, {"weights": save(tensors)})
 
 
 def make_evaluator(arguments: Mapping[str, Any], blobs: Mapping[str, bytes]) -> Evaluate:
     """In a worker: the evaluator of the problem that the driver has; UserError where it comes out another."""
     from widthwise.config import load_config
     from widthwise.core.toml import parse_toml
-    from widthwise.problem import load_problem
+    from widthwise.search.problem import load_problem
 
     folder = arguments["folder"]
     if os.path.isdir(folder):  # noqa: PTH112
