@@ -10,7 +10,7 @@ from typing import Any
 from torch import fx, nn
 
 from widthwise.core.errors import UserError, unknown
-from widthwise.lab import (
+from widthwise.mase.data import (
     DatasetInfo,
     InputGenerator,
     MaseDataModule,
