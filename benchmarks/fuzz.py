@@ -23,8 +23,8 @@ from pathlib import Path
 from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings
 from hypothesis import strategies as st
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "fuzz"))
-from fuzzing import TARGETS
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+from helpers.fuzzing import TARGETS
 
 COMMAND_LINE_SHARE = 20
 

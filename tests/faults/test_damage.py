@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from study_samples import SPACE, make_record, search
+from helpers.searches import SPACE, make_record, search
 from widthwise.core.errors import UserError
 from widthwise.study.run_folder import load_run, resume_run, start_run
 from widthwise.study.runs import list_runs

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-import study_samples
-from study_samples import AIM, SPACE, Evaluator, make_record, make_strategy, search, start_or_resume
+from helpers import searches
+from helpers.searches import AIM, SPACE, Evaluator, make_record, make_strategy, search, start_or_resume
 from widthwise.core.errors import UserError
 from widthwise.search.loop import run_search
 from widthwise.study.run_folder import load_run, resume_run, start_run
@@ -53,7 +53,7 @@ def test_a_size_limit_is_one_line_and_what_is_stored_is_kept(tmp_path):
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (120_000, 120_000))
 
-    command = [sys.executable, study_samples.__file__, str(folder)]
+    command = [sys.executable, searches.__file__, str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, preexec_fn=limit, check=False)
     assert done.returncode == 2
     assert done.stderr.startswith(f"error: {folder / 'study.db'}: ")
@@ -128,7 +128,7 @@ def test_a_run_folder_deleted_while_running_leaves_its_trials_beside_it(tmp_path
     folder = tmp_path / "run"
     said = _breaking(folder, lambda: shutil.rmtree(folder))
     assert str(tmp_path / "run-rescued.db") in said
-    assert study_samples.Study.load(tmp_path / "run-rescued.db").summary.trials == 350
+    assert searches.Study.load(tmp_path / "run-rescued.db").summary.trials == 350
 
 
 def test_a_store_replaced_while_running_is_not_written_to(tmp_path):

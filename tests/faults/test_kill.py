@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import study_samples
-from study_samples import SPACE, Evaluator, search
+from helpers import searches
+from helpers.searches import SPACE, Evaluator, search
 from widthwise.study.run_folder import is_run, load_run
 
 
@@ -21,7 +21,7 @@ def _killed_until_done(folder: Path, kills: int, strategy: str, pause: float) ->
     hits, trials = 0, []
     command = [
         sys.executable,
-        study_samples.__file__,
+        searches.__file__,
         str(folder),
         "--strategy",
         strategy,
@@ -79,7 +79,7 @@ def test_a_hundred_kills_lose_and_double_nothing(tmp_path):
 def test_a_kill_while_a_run_is_made_leaves_no_run_behind(tmp_path):
     for delay in (0.3, 0.4, 0.5, 0.6):
         folder = tmp_path / f"run {delay}"
-        process = subprocess.Popen([sys.executable, study_samples.__file__, str(folder), "--pause", "0.1"])
+        process = subprocess.Popen([sys.executable, searches.__file__, str(folder), "--pause", "0.1"])
         try:
             process.wait(timeout=delay)
         except subprocess.TimeoutExpired:

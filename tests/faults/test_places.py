@@ -9,13 +9,14 @@ import sys
 
 import pytest
 
-import study_samples
-from study_samples import SPACE, search
+from helpers import searches
+from helpers.places import TESTS
+from helpers.searches import SPACE, search
 from widthwise.study.run_folder import load_run
 
 
 def test_the_second_search_is_told_who_runs_the_first(tmp_path):
-    command = [sys.executable, study_samples.__file__, str(tmp_path / "run"), "--pause", "60"]
+    command = [sys.executable, searches.__file__, str(tmp_path / "run"), "--pause", "60"]
     first = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert first.stdout is not None
@@ -60,17 +61,17 @@ import locale, sys
 locale.setlocale(locale.LC_ALL, "")
 assert locale.localeconv()["decimal_point"] == ",", locale.localeconv()
 sys.argv = sys.argv[1:]
-import study_samples
-sys.exit(study_samples.main())
+from helpers import searches
+sys.exit(searches.main())
 """
 
 
 def test_a_locale_with_decimal_commas_changes_nothing(tmp_path, decimal_comma):
     assert locale.localeconv()["decimal_point"] == "."
-    environment = {**decimal_comma, "PYTHONPATH": os.path.dirname(study_samples.__file__)}  # noqa: PTH120
+    environment = {**decimal_comma, "PYTHONPATH": str(TESTS)}
     for _ in range(2):  # started, and resumed
         done = subprocess.run(
-            [sys.executable, "-c", COMMA, "study_samples.py", str(tmp_path / "run")],
+            [sys.executable, "-c", COMMA, "searches.py", str(tmp_path / "run")],
             env=environment,
             capture_output=True,
             text=True,

@@ -11,8 +11,8 @@ import time
 
 import pytest
 
-import study_samples
-from study_samples import SPACE, Evaluator, make_strategy, search, start_or_resume
+from helpers import searches
+from helpers.searches import SPACE, Evaluator, make_strategy, search, start_or_resume
 from widthwise.search.loop import run_search
 from widthwise.study.run_folder import load_run
 
@@ -21,7 +21,7 @@ from widthwise.study.run_folder import load_run
 def test_a_signal_stops_the_search_and_keeps_what_is_done(tmp_path, number, status):
     folder = tmp_path / "run"
     process = subprocess.Popen(
-        [sys.executable, study_samples.__file__, str(folder), "--pause", "0.02"],
+        [sys.executable, searches.__file__, str(folder), "--pause", "0.02"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -44,7 +44,7 @@ def test_a_signal_stops_the_search_and_keeps_what_is_done(tmp_path, number, stat
 
 def test_a_long_evaluation_is_dropped_at_once(tmp_path):
     process = subprocess.Popen(
-        [sys.executable, study_samples.__file__, str(tmp_path / "run"), "--pause", "60"],
+        [sys.executable, searches.__file__, str(tmp_path / "run"), "--pause", "60"],
         stdout=subprocess.PIPE,
         text=True,
     )

@@ -7,7 +7,11 @@ import math
 
 import pytest
 import torch
-from format_strategies import (
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from helpers.format_strategies import (
     any_format,
     auto_integers,
     block_formats,
@@ -18,10 +22,6 @@ from format_strategies import (
     nearest,
     tables,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from torch import Tensor
-
 from widthwise.formats import Binary, Format, Integer, Log, ScaledInteger, Ternary, from_config, parse
 from widthwise.formats.block import BlockLog
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from format_cases import assert_same
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from helpers.formats import assert_same
 from widthwise.formats import Integer, ScaledInteger
 
 

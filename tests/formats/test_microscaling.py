@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from format_cases import Values, assert_same, ieee, integers, of_codes, random_float32
 from hypothesis import given
 from hypothesis import strategies as st
 
+from helpers.formats import Values, assert_same, ieee, integers, of_codes, random_float32
 from widthwise.formats import Format, MXFloat, MXInt, from_config
 
 CODES = integers(8, 6, signed=True)

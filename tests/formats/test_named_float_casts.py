@@ -6,9 +6,9 @@ import ml_dtypes
 import numpy as np
 import pytest
 import torch
-from format_cases import assert_same, every_float16, random_float32
 from torch import Tensor
 
+from helpers.formats import assert_same, every_float16, random_float32
 from widthwise.formats import Format, MinifloatIEEE, NamedFloat
 
 # our format, and the type of ml_dtypes or numpy whose casts are the same, overflow included

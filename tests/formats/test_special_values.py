@@ -6,11 +6,11 @@ import math
 
 import pytest
 import torch
-from format_strategies import any_format, block_formats, elementwise, following, tables
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from helpers.format_strategies import any_format, block_formats, elementwise, following, tables
 from widthwise.formats import (
     Binary,
     BlockFP,

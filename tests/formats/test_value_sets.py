@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from format_cases import (
+
+from helpers.formats import (
     Floats,
     Values,
     assert_same,
@@ -17,7 +18,6 @@ from format_cases import (
     powers,
     probes,
 )
-
 from widthwise.formats import (
     Binary,
     Format,

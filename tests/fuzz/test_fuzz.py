@@ -6,9 +6,10 @@ import shutil
 from pathlib import Path
 
 import pytest
-from fuzzing import TARGETS
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from helpers.fuzzing import TARGETS
 
 EXAMPLES = {"command line": 40}
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from study_samples import SPACE, search
+from helpers.searches import SPACE, search
 from widthwise.report.terminal import best_lines, ending_lines
 
 

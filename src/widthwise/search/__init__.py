@@ -1,1 +1,1 @@
-"""From a config to a finished study: the parts, the loop, its limits, the same search by several strategies."""
+"""From a config to a finished study: the parts, the loop, its limits, comparing strategies."""

@@ -1,4 +1,4 @@
-"""A worker as a process: `python -P -m widthwise.evaluators.workers DESCRIPTOR`, at the other end of a socket."""
+"""A worker as a process: `python -P -m widthwise.evaluators.workers DESCRIPTOR`, over a socket."""
 
 from __future__ import annotations
 

@@ -1,0 +1,292 @@
+"""Networks and data that tempt to share what must not be: views, numbers read out, shuffled loaders."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from helpers.engine_networks import FIXED, SAMPLES, Batches, every_layer, made
+from helpers.one_by_one import scores_of
+from widthwise.core.errors import UserError
+from widthwise.evaluators.engine import Evaluator, evaluate
+from widthwise.metrics.quality.torchmetrics import TorchmetricsAccumulator
+from widthwise.network.graph import Graph
+from widthwise.spaces.quantisation import QuantisationSpace
+
+
+class Layers(nn.Module):
+    """What the networks below are made of."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second, self.last = nn.Linear(6, 8), nn.Linear(8, 8), nn.Linear(8, 3)
+        self.tail = nn.Linear(4, 3)
+        self.act, self.drop = nn.ReLU(inplace=True), nn.Dropout(0.5)
+
+
+class PartOfASplit(Layers):
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.first(x)
+        left, right = y.split(4, 1)
+        left.add_(right)
+        return self.last(y)
+
+
+class View(Layers):
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.first(x)
+        y.view(-1, 2, 4).relu_()
+        return self.last(y)
+
+
+class ViewOfWhatChanges(Layers):
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.first(x)
+        z = y.view(-1, 8)
+        y.relu_()
+        return self.last(z)
+
+
+class SameTensorTwice(Layers):
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.first(x)
+        z = self.act(self.drop(y))  # dropout gives y itself in eval mode
+        return self.last(z + y)
+
+
+class Out(Layers):
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.first(x)
+        z = self.second(y)
+        torch.add(y, z, out=z)
+        return self.last(z)
+
+
+class OwnInput(Layers):
+    def forward(self, x: Tensor) -> Tensor:
+        x[:, 0] = x[:, 0] * 0.5  # captured at module level
+        return self.last(self.first(x))
+
+
+class NumberReadOut(Layers):
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.first(x)
+        half = y.abs().mean().item() / 2
+        return self.last(y / (half + y.abs().max().item()))
+
+
+class Shapes(Layers):
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.first(x)
+        return self.last(y.reshape(y.shape[0], y.size(1) // 2, 2).transpose(1, 2).reshape(len(x), -1))
+
+
+class TupleIntoEinsum(Layers):
+    def forward(self, x: Tensor) -> Tensor:
+        return self.tail(torch.einsum("bi,bi->bi", self.first(x).chunk(2, 1)))
+
+
+class LastLayerGivesATuple(Layers):
+    def __init__(self) -> None:
+        super().__init__()
+        self.attention = nn.MultiheadAttention(3, 1)
+
+    def forward(self, x: Tensor) -> Any:
+        y = self.last(self.first(x))
+        return self.attention(y, y, y)
+
+
+class NormOfTheBatch(nn.Module):
+    """A batch norm without statistics of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm = nn.Conv1d(1, 4, 3), nn.BatchNorm1d(4, track_running_stats=False)
+        self.last = nn.Linear(16, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(torch.relu(self.norm(self.conv(x.unsqueeze(1)))).flatten(1))
+
+
+ODD = [
+    PartOfASplit,
+    View,
+    ViewOfWhatChanges,
+    SameTensorTwice,
+    Out,
+    OwnInput,
+    NumberReadOut,
+    Shapes,
+    TupleIntoEinsum,
+    LastLayerGivesATuple,
+    NormOfTheBatch,
+]
+
+
+def odd(network: type[nn.Module]) -> tuple[Graph, Batches]:
+    torch.manual_seed(1)
+    data = Batches((torch.randn(SAMPLES, 6),), torch.randint(0, 3, (SAMPLES,)), size=SAMPLES)
+    return Graph(network().eval()), data
+
+
+@pytest.mark.parametrize("network", ODD)
+@pytest.mark.parametrize("layers", ["all", "with weights"])
+def test_odd_networks_equal_one_network_per_candidate(network: type[nn.Module], layers: str):
+    graph, data = odd(network)
+    space = every_layer(graph, FIXED)
+    if layers == "with weights":
+        names = {layer.name for layer in graph.layers if "weight" in layer.tensors}
+        space = QuantisationSpace(graph, by="name", seed={name: {"config": FIXED} for name in names})
+    given = data.inputs[0].clone()
+    evaluator = Evaluator(graph, space, data, metrics=["accuracy"])
+    assert torch.equal(data.inputs[0], given)
+    for batch in (4, 30):
+        candidates = space.sample(batch, np.random.default_rng(batch))
+        found = evaluator(candidates)
+        assert torch.equal(data.inputs[0], given)
+        accuracies = []
+        for candidate in candidates:
+            scores = scores_of(evaluator, candidate, (given.clone(),))
+            accuracies.append(float((scores.argmax(1) == data.labels).double().mean()))
+        np.testing.assert_allclose(found.metrics["accuracy"], accuracies, atol=1e-12)
+
+
+def test_in_place_for_some_candidates_only_is_no_harm():
+    graph, data = odd(SameTensorTwice)
+    choices = {"name": ["integer", "none"], "data_in_width": [3, 5]}
+    space = QuantisationSpace(graph, by="name", seed={"act": {"config": choices}, "last": {"config": FIXED}})
+    evaluator = Evaluator(graph, space, data, metrics=["accuracy", "loss"])
+    assert "act changes first in place for some candidates only" in evaluator.mode
+    assert_exact_scores(evaluator, space.at(range(space.size)), data)
+
+
+def assert_exact_scores(evaluator: Evaluator, candidates: np.ndarray, data: Batches) -> None:
+    found = evaluator(candidates).metrics["loss"]
+    for value, candidate in zip(found, candidates, strict=True):
+        scores = scores_of(evaluator, candidate, data.inputs)
+        loss = float(nn.functional.cross_entropy(scores.double(), data.labels))
+        assert value == pytest.approx(loss, rel=1e-5)
+
+
+def test_views_are_told_as_the_reason_for_single_passes():
+    graph, data = odd(View)
+    mode = Evaluator(graph, None, data, metrics=["accuracy"]).mode
+    assert mode.endswith("cached weights: relu_ changes in place what first is a view of")
+
+
+# ---- data
+
+
+class Shuffled(Batches):
+    """In another order each time."""
+
+    def train_dataloader(self):
+        order = torch.randperm(len(self.labels))
+        for start in range(0, len(order), self.size):
+            rows = order[start : start + self.size]
+            yield self.inputs[0][rows], self.labels[rows]
+
+    val_dataloader = test_dataloader = train_dataloader
+
+
+def test_shuffled_data_that_is_too_large_to_keep_is_judged_rightly():
+    torch.manual_seed(0)
+    x = torch.randn(4000, 1000)
+    model = nn.Sequential(nn.Linear(1000, 3)).eval()
+    labels = model(x).argmax(1)
+    graph = Graph(model)
+    weights = {"weight_name": "integer", "weight_width": [4, 8]}
+    space = QuantisationSpace(graph, by="type", seed={"linear": {"config": weights}})
+    data = Shuffled((x,), labels, size=500)
+    evaluator = Evaluator(graph, space, data, metrics=["accuracy"], memory=2**26)
+    found = [evaluator(space.at([1])).metrics["accuracy"][0] for _ in range(3)]
+    assert not evaluator.judged.is_kept  # 16 MB, of which 8 MiB may be kept
+    assert len(set(found)) == 1
+
+
+class Named(Batches):
+    """Batches with names, not in the network's order."""
+
+    def train_dataloader(self):
+        for (x, z), y in Batches.train_dataloader(self):
+            yield {"target": y, "z": z, "x": x}
+
+    val_dataloader = train_dataloader
+
+
+def test_named_inputs_go_where_the_network_takes_them():
+    graph, data = made("two inputs")
+    named = Named(data.inputs, data.labels)
+    assert evaluate(graph, named, metrics=["loss"]) == evaluate(graph, data, metrics=["loss"])
+
+
+def test_a_named_input_that_is_missing_is_told():
+    class Lacking(Batches):
+        def train_dataloader(self):
+            for (_, z), y in Batches.train_dataloader(self):
+                yield {"z": z, "labels": y}
+
+        val_dataloader = train_dataloader
+
+    graph, data = made("two inputs")
+    with pytest.raises(UserError, match="hold z, but not x, which comes before it"):
+        evaluate(graph, Lacking(data.inputs, data.labels), metrics=["loss"])
+
+
+@pytest.mark.parametrize("dtype", [torch.int32, torch.uint8])
+def test_labels_may_be_any_whole_numbers(dtype: torch.dtype):
+    graph, data = made("residual")
+    same = Batches(data.inputs, data.labels.to(dtype))
+    assert evaluate(graph, same, metrics=["loss"]) == evaluate(graph, data, metrics=["loss"])
+
+
+@pytest.mark.parametrize("labels", [torch.zeros(SAMPLES), torch.zeros(SAMPLES, 1, dtype=torch.int64)])
+def test_labels_that_are_no_classes_are_refused(labels: Tensor):
+    graph, data = made("residual")
+    with pytest.raises(UserError, match="give whole numbers"):
+        evaluate(graph, Batches(data.inputs, labels), metrics=["loss"])
+
+
+# ---- what networks return
+
+
+class ReturnsNames(Layers):
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        return {"logits": self.last(self.first(x))}
+
+
+def test_networks_that_return_no_scores_are_refused():
+    graph, data = odd(ReturnsNames)
+    with pytest.raises(UserError, match="the network returns a dict"):
+        evaluate(graph, data, metrics=["accuracy"])
+    tokens = Batches((torch.randn(SAMPLES, 5, 6),), data.labels)
+    with pytest.raises(UserError, match=r"scores of shape \[16, 5, 3\]|scores of shape \[50, 5, 3\]"):
+        evaluate(Graph(nn.Sequential(nn.Linear(6, 3))), tokens, metrics=["accuracy"])
+
+
+def test_a_metric_that_raises_for_one_candidate_fails_it_alone(monkeypatch: pytest.MonkeyPatch):
+    graph, data = made("residual")
+    space = QuantisationSpace(graph, by="type", seed={"linear": {"config": FIXED}})
+    evaluator = Evaluator(graph, space, data, metrics=["accuracy", "MulticlassCohenKappa"])
+    evaluator.shares = replace(evaluator.shares, block_samples=16)
+    candidates = space.at(range(20))
+    expected = evaluator(candidates)
+    update, calls = TorchmetricsAccumulator.update, []
+
+    def faulty(self: TorchmetricsAccumulator, logits: Tensor, labels: Tensor) -> None:
+        calls.append(self)
+        if self is calls[min(6, len(calls) - 1)] and len(calls) > 6:
+            raise RuntimeError("odd scores")
+        update(self, logits, labels)
+
+    monkeypatch.setattr(TorchmetricsAccumulator, "update", faulty)
+    found = evaluator(candidates)
+    assert found.failures == {6: "RuntimeError: odd scores"}
+    for name, values in expected.metrics.items():
+        others = np.delete(np.arange(20), 6)
+        np.testing.assert_array_equal(found.metrics[name][others], values[others])

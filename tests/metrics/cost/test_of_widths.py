@@ -1,0 +1,58 @@
+"""Costs of widths: the polynomials equal counting each network by itself."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from helpers.width_networks import CASES
+from widthwise.core.errors import UserError
+from widthwise.metrics.cost.formulas import COSTS, NodeBits, cost_metrics
+from widthwise.metrics.cost.of_widths import FIELDS, WidthCosts
+from widthwise.network.graph import Graph
+from widthwise.network.widths.resize import resize
+from widthwise.spaces.width import WidthSpace
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_costs_equal_those_of_each_network(name: str):
+    build, x = CASES[name]
+    graph = Graph(build())
+    multipliers = [1, 2, 3] if name == "transposed" else [0.5, 1, 2, 3]  # two blocks of three channels
+    space = WidthSpace(graph, multipliers=multipliers, example=x)
+    varying = [choice.group for choice in space.choices]
+    costs = WidthCosts(graph, space.groups, (x,), varying=varying, largest=space.largest)
+    assert costs.exact >= set(FIELDS) - {"fan_in"}
+    candidates = space.sample(3, np.random.default_rng(1))
+    found = costs(COSTS, space.size_table(candidates))
+    for row, candidate in enumerate(candidates):
+        nodes = costs.nodes(space.size_table(candidates)[row])
+        counted = cost_metrics(COSTS, nodes, NodeBits.unquantised(nodes))
+        for metric in COSTS:
+            assert found[metric][row] == pytest.approx(counted[metric][0], rel=1e-12), metric
+        network = resize(graph, space.sizes(candidate), weights="scratch", groups=space.groups, example=(x,))
+        assert found["parameters"][row] == sum(p.numel() for p in network.model.parameters())
+
+
+def test_where_polynomials_do_not_hold_every_network_is_counted():
+    build, x = CASES["mlp"]
+    graph = Graph(build())
+    space = WidthSpace(graph, multipliers=[0.5, 1], example=x)
+    varying = [choice.group for choice in space.choices]
+    costs = WidthCosts(graph, space.groups, (x,), varying=varying, largest=space.largest)
+    table = space.size_table(next(space.enumerate()))
+    expected = costs(COSTS, table)
+    costs.exact = frozenset()
+    costs.coefficients = costs.coefficients * 0
+    for metric, values in costs(COSTS, table).items():
+        assert np.array_equal(values, expected[metric])
+
+
+def test_other_metrics_are_refused():
+    build, x = CASES["three linear"]
+    graph = Graph(build())
+    space = WidthSpace(graph, by="all", multipliers=[1, 2], example=x)
+    varying = [choice.group for choice in space.choices]
+    costs = WidthCosts(graph, space.groups, (x,), varying=varying, largest=space.largest)
+    with pytest.raises(UserError, match=r"no cost metric named 'mac'; did you mean macs\?"):
+        costs(["mac"], space.size_table(next(space.enumerate())))
