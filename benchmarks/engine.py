@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from widthwise.core.arrays import IntArray
 from widthwise.data.modules import load_data
 from widthwise.evaluators.engine import Evaluator
 from widthwise.evaluators.engine.walk import Count
@@ -32,7 +33,6 @@ from widthwise.network.named import load_model
 from widthwise.network.quantized import Quantized
 from widthwise.spaces.quantisation import QuantisationSpace
 from widthwise.spaces.slots import schemes, slot_choices
-from widthwise.spaces.space import IntArray
 from widthwise.strategies import strategy
 
 LAB = {"name": ["integer"], "data_in_width": [4, 8], "weight_width": [2, 4, 8], "bias_width": [2, 4, 8]}

@@ -18,9 +18,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from tasks import HELD_OUT, LARGE, OPEN, TASKS, Search
+from widthwise.core.arrays import FloatArray
 from widthwise.metrics.goals.pareto import hypervolume, nondominated
 from widthwise.search.answers import teach_answers
-from widthwise.spaces.space import FloatArray
 from widthwise.strategies import strategy
 
 STRATEGIES = "frontier,tpe,nsga2,nsga3,gp,random"

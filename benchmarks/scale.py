@@ -32,6 +32,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 
+from widthwise.core.arrays import IntArray
 from widthwise.evaluators.protocol import Results
 from widthwise.evaluators.workers import ParallelEvaluator
 from widthwise.evaluators.workers.messages import (
@@ -47,7 +48,7 @@ from widthwise.metrics.goals.objective import Objective
 from widthwise.search.limits import Limits
 from widthwise.search.loop import run_search
 from widthwise.search.workers import judge_of
-from widthwise.spaces.space import Decision, IntArray, Space
+from widthwise.spaces.space import Decision, Space
 from widthwise.strategies import strategy
 from widthwise.study.store import Store, StudyRecord, StudyWriter
 

@@ -20,11 +20,12 @@ from pathlib import Path
 
 import numpy as np
 
+from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.metrics.goals.aim import Aim
 from widthwise.metrics.goals.combine import Objective
+from widthwise.search.counts import Counts
 from widthwise.search.resuming import resume as bring_back
-from widthwise.search.tally import Tally
-from widthwise.spaces.space import Decision, FloatArray, IntArray, Space
+from widthwise.spaces.space import Decision, Space
 from widthwise.study.front import FrontRows
 from widthwise.study.store import Store, StudyRecord, StudyWriter
 
@@ -110,7 +111,7 @@ def resume(target: str) -> None:
         Store.open(target if "://" in target else Path(target)) as store,
         StudyWriter(store, store.find("resume")) as writer,
     ):
-        front, tally = FrontRows(writer.study), Tally()
+        front, tally = FrontRows(writer.study), Counts()
         bring_back(Listener(), writer, front, tally)
     took, busy = time.perf_counter() - start, time.process_time() - busy
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from tasks import networks
+from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.evaluators.engine import Evaluator
 from widthwise.metrics.catalogue import Direction
 from widthwise.metrics.goals.aim import Aim
 from widthwise.metrics.goals.objective import Objective
 from widthwise.network.graph import Graph
 from widthwise.spaces.quantisation import QuantisationSpace
-from widthwise.spaces.space import FloatArray, IntArray
 
 CHUNK = 4096
 

@@ -12,19 +12,11 @@ import numpy as np
 import pytest
 
 from helpers.places import EXAMPLES
-from widthwise.config import (
-    QuantisationSearch,
-    SeedRule,
-    StrategySettings,
-    WidthSearch,
-    default_config_text,
-    example_names,
-    example_text,
-    load_config,
-)
+from widthwise.config import StrategySettings, default_config_text, example_names, example_text, load_config
 from widthwise.core.errors import UserError
 from widthwise.core.toml import parse_toml
 from widthwise.metrics.goals.objective import Objective
+from widthwise.spaces.settings import QuantisationSearch, SeedRule, WidthSearch
 
 Make = Callable[..., dict[str, Any]]
 EXAMPLE_FILES = sorted(EXAMPLES.glob("*.toml"))

@@ -13,9 +13,8 @@ from helpers.places import EXAMPLES
 from widthwise.config import example_text, load_config
 from widthwise.core.errors import UserError
 from widthwise.core.toml import dumps, parse_toml
-from widthwise.formats import BY_NAME
+from widthwise.formats import BY_NAME, parameters
 from widthwise.metrics.catalogue import METRICS
-from widthwise.spaces.format_rules import parameters
 
 TEXTS = [
     example_text("jsc-tiny"),

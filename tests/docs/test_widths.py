@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from helpers.places import DOCS
-from widthwise.config import WidthSearch, load_config
+from widthwise.config import load_config
 from widthwise.core.toml import parse_toml
 from widthwise.search.problem import load_problem
+from widthwise.spaces.settings import WidthSearch
 from widthwise.training import Settings
 
 PAGE = DOCS / "widths.md"

@@ -12,7 +12,8 @@ import pytest
 
 from helpers import searches
 from helpers.searches import SPACE, Evaluator, search
-from widthwise.study.run_folder import is_run, load_run
+from widthwise.study.run_files import is_run
+from widthwise.study.run_folder import load_run
 
 
 def _killed_until_done(folder: Path, kills: int, strategy: str, pause: float) -> tuple[int, list[int]]:

@@ -8,11 +8,12 @@ from dataclasses import replace
 
 import numpy as np
 
+from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.evaluators.protocol import Results
 from widthwise.metrics.goals.aim import Aim
 from widthwise.metrics.goals.objective import Objective
-from widthwise.search.comparing import Task
-from widthwise.spaces.space import Decision, FloatArray, IntArray, Space
+from widthwise.search.comparing import Contest
+from widthwise.spaces.space import Decision, Space
 
 SPACE = Space(tuple(Decision(f"layer {i}/weight_width", (2, 4, 8)) for i in range(4)))  # 81 candidates
 AIM = Aim((Objective("accuracy", "maximize"), Objective("model_size", "minimize", 0.5)))
@@ -35,10 +36,10 @@ class Evaluator:
         return {"model_size": (2.0 ** (candidates + 1)).sum(axis=1)}
 
 
-def make_task(**changes: object) -> tuple[Task, Evaluator]:
+def make_task(**changes: object) -> tuple[Contest, Evaluator]:
     """The task and its evaluator, which counts."""
     evaluator = Evaluator()
-    return replace(Task("sample", SPACE, evaluator, AIM, METRICS), **changes), evaluator
+    return replace(Contest("sample", SPACE, evaluator, AIM, METRICS), **changes), evaluator
 
 
 def everything() -> IntArray:

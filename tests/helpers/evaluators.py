@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from widthwise.core.arrays import IntArray
 from widthwise.core.errors import UserError
 from widthwise.evaluators.protocol import Results
-from widthwise.spaces.space import IntArray
 
 METRICS = ("accuracy", "pid")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from widthwise.core.arrays import IntArray
 from widthwise.evaluators.engine import Evaluator
-from widthwise.spaces.space import IntArray
 
 
 def scores_of(evaluator: Evaluator, candidate: IntArray, x: tuple[torch.Tensor, ...]) -> torch.Tensor:

@@ -16,14 +16,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.core.errors import UserError
 from widthwise.evaluators.protocol import Results
 from widthwise.metrics.goals.aim import Aim
 from widthwise.metrics.goals.objective import Objective
 from widthwise.search.loop import run_search
-from widthwise.spaces.space import Decision, FloatArray, IntArray, Space
+from widthwise.spaces.space import Decision, Space
 from widthwise.strategies import Strategy, strategy
-from widthwise.study.run_folder import Run, is_run, resume_run, start_run
+from widthwise.study.run_files import is_run
+from widthwise.study.run_folder import Run, resume_run, start_run
 from widthwise.study.store import StudyRecord
 from widthwise.study.study import Study
 

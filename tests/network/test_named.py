@@ -12,12 +12,8 @@ from torch import nn
 
 from widthwise.core.errors import UserError
 from widthwise.data.modules import load_data
-from widthwise.network.named import (
-    BUILT_IN_MODELS,
-    check_data_fits_model,
-    load_model,
-    model_source,
-)
+from widthwise.metrics.quality.fits import check_data_fits_model
+from widthwise.network.named import BUILT_IN_MODELS, load_model, model_source
 
 
 def state(model: nn.Module) -> dict[str, torch.Tensor]:

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from helpers.searches import SPACE, Evaluator, make_record, make_strategy
+from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.metrics.goals.constraints import Constraint
 from widthwise.search import bounds
 from widthwise.search.bounds import within_bounds
 from widthwise.search.limits import Limits
 from widthwise.search.loop import run_search
-from widthwise.spaces.space import FloatArray, IntArray
 from widthwise.strategies import Strategy
 from widthwise.study.run_folder import start_run
 

@@ -16,9 +16,9 @@ from widthwise.config import load_config
 from widthwise.core.errors import UserError
 from widthwise.metrics.goals.pareto import nondominated
 from widthwise.search import problem as module
-from widthwise.search.launch import run_name
 from widthwise.search.limits import Limits
 from widthwise.search.problem import load_problem
+from widthwise.study.run_files import run_name
 
 LAB = {
     "model": "jsc-three-linear",
@@ -210,8 +210,8 @@ def test_batches_are_small_where_evaluating_takes_long_so_that_time_is_looked_at
 
 def test_runs_are_named_after_the_config(tmp_path: Path):
     (tmp_path / "lab three.toml").write_text(load_config(LAB).to_toml())
-    assert run_name(load_config(tmp_path / "lab three.toml")) == "lab three"
-    assert run_name(load_config(LAB)) == "jsc-three-linear"
+    assert run_name(str(tmp_path / "lab three.toml"), "jsc-three-linear") == "lab three"
+    assert run_name(load_config(LAB).source, "jsc-three-linear") == "jsc-three-linear"
 
 
 def test_a_config_without_a_model_says_so():

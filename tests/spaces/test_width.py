@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from widthwise.config import SeedRule, WidthSearch
 from widthwise.core.errors import UserError
 from widthwise.network.graph import Graph
 from widthwise.network.named import load_model
 from widthwise.network.widths.finding import find_groups
+from widthwise.spaces.settings import SeedRule, WidthSearch
 from widthwise.spaces.width import WidthSpace
 from widthwise.spaces.width_rules import width_space
 

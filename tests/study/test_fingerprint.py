@@ -9,17 +9,11 @@ from torch import nn
 
 from helpers.searches import AIM, SPACE
 from widthwise.core.errors import UserError
+from widthwise.core.hashing import hash_arrays, hash_batches, hash_weights
 from widthwise.metrics.goals.aim import Aim
 from widthwise.metrics.goals.objective import Objective
 from widthwise.spaces.space import Decision, Space
-from widthwise.study.fingerprint import (
-    check_same,
-    differences,
-    fingerprint,
-    hash_arrays,
-    hash_batches,
-    hash_weights,
-)
+from widthwise.study.fingerprint import check_same, differences, fingerprint
 
 GIVEN = {
     "space": SPACE,

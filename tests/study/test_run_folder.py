@@ -14,7 +14,8 @@ from helpers.searches import Evaluator as Evaluating
 from widthwise.core.errors import UserError
 from widthwise.search.limits import Limits
 from widthwise.search.loop import run_search
-from widthwise.study.run_folder import is_run, load_run, resume_run, run_source, start_run
+from widthwise.study.run_files import is_run
+from widthwise.study.run_folder import load_run, resume_run, run_source, start_run
 
 
 def _files(folder):

@@ -9,13 +9,12 @@ from typing import Annotated, Any
 import typer
 
 from widthwise.cli import options
-from widthwise.cli.folders import free_folder
 from widthwise.cli.options import KEYS
 from widthwise.cli.output import Output
+from widthwise.study.run_files import WEIGHTS, free_folder
 
 TPE_TRIALS = 20
 EPOCHS = 60
-WEIGHTS = "weights.safetensors"
 
 
 def register(app: typer.Typer) -> None:

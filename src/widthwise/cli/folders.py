@@ -9,11 +9,10 @@ import typer
 
 from widthwise.cli.output import is_interactive
 from widthwise.core.errors import UserError
+from widthwise.study.run_files import RUNS, free_folder, is_run, run_name
 
 if TYPE_CHECKING:
     from widthwise.config import SearchConfig
-
-RUNS = Path("runs")
 
 
 def run_folder(config: SearchConfig, out: Path | None, *, resume: bool, force_new: bool) -> tuple[Path, bool]:
@@ -24,12 +23,12 @@ def run_folder(config: SearchConfig, out: Path | None, *, resume: bool, force_ne
     """
     if resume and force_new:
         raise UserError("--resume and --force-new contradict one another; leave one out")
-    folder = (out or RUNS / name_of(config)).expanduser()
+    folder = (out or RUNS / run_name(config.source, config.model)).expanduser()
     if resume:
         return _one_to_resume(folder, given=out is not None), True
     if force_new:
         return free_folder(folder), False
-    if not has_run(folder):
+    if not is_run(folder):
         if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
             raise UserError(f"{folder}: exists already and is no run; choose another folder (--out)")
         return folder, False
@@ -40,33 +39,10 @@ def run_folder(config: SearchConfig, out: Path | None, *, resume: bool, force_ne
     return _asked(folder)
 
 
-def name_of(config: SearchConfig) -> str:
-    """What the run folder of a config is called: after its file, or after its folder where that is a run."""
-    source = Path(config.source)
-    if source.name == "config.toml" and has_run(source.parent):
-        return source.resolve().parent.name
-    return source.stem if source.suffix == ".toml" else (config.model or "search").replace(":", ".")
-
-
-def has_run(folder: Path) -> bool:
-    """Whether there is a run in the folder; as `run_folder.is_run`, which imports numpy."""
-    return (folder / "config.toml").is_file() and any(
-        (folder / name).is_file() for name in ("study.db", "storage.json")
-    )
-
-
-def free_folder(folder: Path) -> Path:
-    """The folder, or the first of NAME-2, NAME-3 … that is not there."""
-    number, free = 2, folder
-    while free.exists():
-        free, number = folder.with_name(f"{folder.name}-{number}"), number + 1
-    return free
-
-
 def _one_to_resume(folder: Path, *, given: bool) -> Path:
     """The folder; without --out only if no other run of the same name could be meant."""
     beside = sorted(folder.parent.glob(f"{folder.name}-[0-9]*")) if folder.parent.is_dir() else []
-    runs = [path for path in (folder, *beside) if has_run(path)]
+    runs = [path for path in (folder, *beside) if is_run(path)]
     if not given and len(runs) > 1:
         raise UserError(f"--resume: there are {', '.join(map(str, runs))}; say which with --out")
     return folder

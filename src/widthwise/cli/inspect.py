@@ -55,8 +55,9 @@ def inspect(
 
 
 def _captured(config: SearchConfig) -> tuple[Graph, Data | None]:
+    from widthwise.metrics.quality.fits import check_data_fits_model
     from widthwise.network.graph import Graph
-    from widthwise.network.named import check_data_fits_model, load_model
+    from widthwise.network.named import load_model
     from widthwise.search.problem import load_dataset
 
     network = load_model(str(config.model), checkpoint=config.load_name, seed=config.seed)

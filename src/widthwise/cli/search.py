@@ -198,10 +198,10 @@ def introduce(folder: Path, problem: Problem, output: Output, *, resumed: bool) 
 
 def check_rule(rule: str, config: SearchConfig) -> None:
     """Raises UserError where a rule for picking can't be read: now, not when the search is over."""
-    from widthwise.config import WidthSearch
     from widthwise.metrics.catalogue import METRICS
     from widthwise.metrics.goals.picking import check_rule as check
     from widthwise.search.problem import ALWAYS, ALWAYS_OF_WIDTHS
+    from widthwise.spaces.settings import WidthSearch
 
     search = config.search
     named = [objective.name for objective in search.objectives] + [b.metric for b in search.constraints]
@@ -215,7 +215,7 @@ def conclude(
 ) -> None:
     """The best trials, why it ended, and what can be done now."""
     from widthwise.report.terminal import ending_lines, near_lines, where_lines
-    from widthwise.study.nearest import nearest_by_cost
+    from widthwise.search.nearest import nearest_by_cost
 
     output.note()
     print_best(study, output)
@@ -264,7 +264,8 @@ def picked(study: Study, rule: str) -> Trial:
 
 def print_study_json(study: Study, rule: str | None, problem: Problem | None = None) -> None:
     """What front.json holds, what a rule picks, and what comes nearest where nothing is within the bounds."""
-    from widthwise.study.nearest import nearest_by_cost, nearest_trials
+    from widthwise.search.nearest import nearest_by_cost
+    from widthwise.study.nearest import nearest_trials
     from widthwise.study.study import finite, trial_as_json
 
     content = study.as_json()

@@ -138,7 +138,7 @@ def train_first(
     The config that is returned names the weights as those in the run folder.
     """
     from widthwise.network.named import load_model
-    from widthwise.search.problem import WEIGHTS
+    from widthwise.study.run_files import WEIGHTS
 
     kept = folder / WEIGHTS
     if resume and kept.is_file():
@@ -212,8 +212,8 @@ def _test_network(
     config: SearchConfig, parts: list[str], names: list[str], output: Output, device: str | None
 ) -> dict[str, dict[str, float]]:
     from widthwise.evaluators.engine import evaluate
+    from widthwise.metrics.quality.fits import check_data_fits_model
     from widthwise.network.graph import Graph
-    from widthwise.network.named import check_data_fits_model
     from widthwise.search.problem import device_of
     from widthwise.search.untrained import is_untrained
 
@@ -231,7 +231,8 @@ def _test_network(
 
 def _config_of_run(run: Path) -> SearchConfig:
     from widthwise.config import load_config
-    from widthwise.study.run_folder import CONFIG, run_source
+    from widthwise.study.run_files import CONFIG
+    from widthwise.study.run_folder import run_source
 
     run_source(run)  # raises where it is no run folder
     return load_config(run.expanduser() / CONFIG)

@@ -3,29 +3,15 @@
 from __future__ import annotations
 
 from widthwise.config.load import load_config
-from widthwise.config.schema import (
-    DataOptions,
-    Evaluation,
-    QuantisationSearch,
-    Search,
-    SearchConfig,
-    SeedRule,
-    StrategySettings,
-    Training,
-    WidthSearch,
-)
+from widthwise.config.schema import DataOptions, Evaluation, Search, SearchConfig, StrategySettings
 from widthwise.config.template import default_config_text, example_names, example_text
 
 __all__ = [
     "DataOptions",
     "Evaluation",
-    "QuantisationSearch",
     "Search",
     "SearchConfig",
-    "SeedRule",
     "StrategySettings",
-    "Training",
-    "WidthSearch",
     "default_config_text",
     "example_names",
     "example_text",

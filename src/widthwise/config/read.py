@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from widthwise.config.budgets import read_bounds, read_budgets
-from widthwise.config.schema import Accelerator, DataOptions, Search, SearchConfig, Standardise, Training
+from widthwise.config.schema import Accelerator, DataOptions, Search, SearchConfig, Standardise
 from widthwise.config.specs import check_spec
 from widthwise.config.strategy import read_strategy
 from widthwise.core.errors import UserError
@@ -16,6 +16,7 @@ from widthwise.data.modules import FILE_TYPES, data_source
 from widthwise.network.named import model_source
 from widthwise.spaces.reading import read_space
 from widthwise.training.reading import read_lab_training
+from widthwise.training.settings import Settings
 
 ACCELERATORS: dict[str, Accelerator] = {
     "auto": "auto",
@@ -118,7 +119,7 @@ def _splits(table: Table) -> tuple[float, float, float]:
     return found[0], found[1], found[2]
 
 
-def _search(table: Table, training: Training) -> Search:
+def _search(table: Table, training: Settings) -> Search:
     space = read_space(table.table("search_space"), table.table("training"), training)
     strategy = read_strategy(table.table("strategy"))
     constraints, limits = table.table("constraints"), strategy.limits

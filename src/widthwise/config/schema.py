@@ -9,74 +9,12 @@ from widthwise.core.errors import UserError
 from widthwise.metrics.catalogue import Direction
 from widthwise.metrics.goals.constraints import Constraint
 from widthwise.metrics.goals.objective import Objective
-from widthwise.training.halving import Halving
+from widthwise.spaces.settings import QuantisationSearch, WidthSearch
 from widthwise.training.settings import Settings
 
-By = Literal["name", "type", "regex"]
-WidthBy = Literal["all", "name", "type", "regex"]
-Weights = Literal["scratch", "inherit", "supernet"]
-Importance = Literal["magnitude", "batch_norm", "taylor"]
 Accelerator = Literal["auto", "cpu", "gpu"]
 Standardise = Literal["train", "reference", "none"]
 EvaluationPart = Literal["val", "test"]
-Training = Settings  # a config says of training what the library can be told, by the same names
-
-
-@dataclass(frozen=True)
-class SeedRule:
-    """One [search.search_space.seed.KEY.config]: which layers, and the choices of every field.
-
-    key: a layer's name, a type or a pattern, as `by` of the search says; "default" for the default rule.
-    fields: field names as the lab writes them ("name", "data_in_width" ...) with their choices, in the file's
-        order. "NA" stands as it was written; a list among the choices (a block's sizes) is a tuple.
-    """
-
-    key: str
-    fields: tuple[tuple[str, tuple[Any, ...]], ...]
-
-
-@dataclass(frozen=True)
-class QuantisationSearch:
-    """Which formats and bit widths a search may choose, as "graph/quantize/mixed_precision_ptq" has it.
-
-    default: what layers get that no rule names; None leaves them in float.
-    tie: one decision for all layers of a rule, instead of one for each.
-    share_inputs: layers that read the same tensor get the same format for it.
-    """
-
-    by: By
-    rules: tuple[SeedRule, ...]
-    default: SeedRule | None = None
-    tie: bool = False
-    share_inputs: bool = False
-
-
-@dataclass(frozen=True)
-class WidthSearch:
-    """How many channels each group may get, as "graph/width" has it.
-
-    rules: fields are "name" (the lab's output_only, both, input_only), "channel_multiplier",
-        "channel_multiplier_input", "channel_multiplier_output" and ours, "channels" (a number of channels).
-        With by = "all" there are no rules and `default` holds for every group at once.
-    round_to: channels come in multiples of it. minimum, maximum: channels of a group.
-    weights: whether candidates start from random weights, inherit those of the network, or read them off a
-        supernet. importance: what tells which channels shrinking keeps.
-    training: of candidates, or of the supernet; the network that is searched is the teacher, where `distil`.
-    repeats: how many seeds each candidate is trained with. halving: stops those early that do worse than
-        others of their batch; None: each gets all of its training.
-    """
-
-    by: WidthBy
-    rules: tuple[SeedRule, ...]
-    default: SeedRule | None = None
-    round_to: int = 1
-    minimum: int = 1
-    maximum: int | None = None
-    weights: Weights = "scratch"
-    importance: Importance = "magnitude"
-    training: Training = field(default_factory=Training)
-    repeats: int = 1
-    halving: Halving | None = None
 
 
 @dataclass(frozen=True)
@@ -146,7 +84,7 @@ class SearchConfig:
     accelerator: Accelerator = "cpu"
     project: str | None = None
     data: DataOptions = field(default_factory=DataOptions)
-    training: Training = field(default_factory=Training)
+    training: Settings = field(default_factory=Settings)
     searching: Search | None = None  # for files that only train; ask for `search`
     ignored: tuple[str, ...] = field(default=(), compare=False)
     source: str = field(default="config", compare=False)

@@ -25,7 +25,7 @@ SAMPLER_OF_OPTUNA = "tpe"
 
 
 @dataclass(frozen=True)
-class Limits:
+class SetupTable:
     """When a search ends, and how its metrics become objectives."""
 
     trials: int | None
@@ -42,7 +42,7 @@ class StrategyTable:
     strategy: StrategySettings
     objectives: tuple[Objective, ...]
     evaluation: Evaluation
-    limits: Limits
+    limits: SetupTable
 
 
 def read_strategy(table: Table) -> StrategyTable:
@@ -87,7 +87,7 @@ def _check_no_options(setup: Table, name: str) -> None:
             setup.fail(key, f"is an option of {name}; write it in [search.strategy.options]")
 
 
-def _limits(setup: Table) -> Limits:
+def _limits(setup: Table) -> SetupTable:
     if "pkl_ckpt" in setup:
         setup.fail(
             "pkl_ckpt",
@@ -101,7 +101,7 @@ def _limits(setup: Table) -> Limits:
         setup.fail("direction", "is missing; sum_scaled_metrics = true needs maximize or minimize")
     if not summed and direction is not None:
         setup.ignore("direction")
-    return Limits(trials, timeout, _jobs(setup), summed, direction if summed else None)
+    return SetupTable(trials, timeout, _jobs(setup), summed, direction if summed else None)
 
 
 def _jobs(setup: Table) -> int:
@@ -116,7 +116,7 @@ def _jobs(setup: Table) -> int:
     return int(number)
 
 
-def _objectives(table: Table, limits: Limits) -> tuple[Objective, ...]:
+def _objectives(table: Table, limits: SetupTable) -> tuple[Objective, ...]:
     found = tuple(_objective(table.table(name), name, limits) for name in table)
     if not found:
         raise UserError(
@@ -126,7 +126,7 @@ def _objectives(table: Table, limits: Limits) -> tuple[Objective, ...]:
     return found
 
 
-def _objective(table: Table, name: str, limits: Limits) -> Objective:
+def _objective(table: Table, name: str, limits: SetupTable) -> Objective:
     metric = find_metric(name, where=table.where())
     scale = table.number("scale", 1.0)
     direction = table.choice("direction", DIRECTIONS, None)

@@ -6,20 +6,12 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from widthwise.config.schema import (
-    QuantisationSearch,
-    Search,
-    SearchConfig,
-    SeedRule,
-    WidthSearch,
-)
+from widthwise.config.schema import Search, SearchConfig
 from widthwise.core.toml import dumps
+from widthwise.spaces.settings import QUANTISATION, WIDTH, QuantisationSearch, SeedRule, WidthSearch
 from widthwise.training.reading import lab_keys
 
 __all__ = ["as_tables", "dumps"]
-
-QUANTISATION = "graph/quantize/mixed_precision_ptq"
-WIDTH = "graph/width"
 
 
 def as_tables(config: SearchConfig) -> dict[str, Any]:

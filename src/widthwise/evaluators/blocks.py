@@ -17,7 +17,7 @@ from widthwise.network.passes.inputs import LABELS
 
 
 @dataclass(frozen=True, eq=False)
-class Block:
+class DataBlock:
     """Some samples: the network's inputs [n, ...] and labels [n]."""
 
     inputs: tuple[Tensor, ...]
@@ -26,14 +26,14 @@ class Block:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def part(self, start: int, stop: int) -> Block:
+    def part(self, start: int, stop: int) -> DataBlock:
         """The samples from `start` up to `stop`."""
-        return Block(tuple(x[start:stop] for x in self.inputs), self.labels[start:stop])
+        return DataBlock(tuple(x[start:stop] for x in self.inputs), self.labels[start:stop])
 
-    def chosen(self, rows: Tensor) -> Block:
+    def chosen(self, rows: Tensor) -> DataBlock:
         """The samples with these numbers [m]."""
         rows = rows.to(self.labels.device)
-        return Block(tuple(x[rows] for x in self.inputs), self.labels[rows])
+        return DataBlock(tuple(x[rows] for x in self.inputs), self.labels[rows])
 
     @property
     def nbytes(self) -> int:
@@ -48,12 +48,12 @@ def read_blocks(
     device: str = "cpu",
     most: int | None = None,
     names: Sequence[str] = (),
-) -> Iterator[Block]:
+) -> Iterator[DataBlock]:
     """The loader's samples in blocks of `samples`, the last may be smaller; at most `most` of them.
 
     `names` are those of the network's inputs, which batches that have names are ordered by.
     """
-    held: list[Block] = []
+    held: list[DataBlock] = []
     for block in _limited((_as_block(batch, device, names) for batch in loader), most):
         held.append(block)
         while sum(map(len, held)) >= samples:
@@ -73,14 +73,14 @@ def input_names(graph: Graph) -> tuple[str, ...]:
 
 def first_block(
     loader: Iterable[Any], *, samples: int, device: str = "cpu", names: Sequence[str] = ()
-) -> Block:
+) -> DataBlock:
     """The first samples of a loader; raises UserError where it has none."""
     for block in islice(read_blocks(loader, samples=samples, device=device, names=names), 1):
         return block
     raise UserError("the data has no samples to judge networks on; give the split a share")
 
 
-def _limited(blocks: Iterable[Block], most: int | None) -> Iterator[Block]:
+def _limited(blocks: Iterable[DataBlock], most: int | None) -> Iterator[DataBlock]:
     left = most
     for block in blocks:
         if left is not None and left <= len(block):
@@ -92,7 +92,7 @@ def _limited(blocks: Iterable[Block], most: int | None) -> Iterator[Block]:
         yield block
 
 
-def _as_block(batch: Any, device: str, names: Sequence[str]) -> Block:
+def _as_block(batch: Any, device: str, names: Sequence[str]) -> DataBlock:
     inputs: list[Any]
     if isinstance(batch, Mapping):  # as Hugging Face's collators give it
         inputs = _in_order({key: value for key, value in batch.items() if key not in LABELS}, names)
@@ -109,7 +109,7 @@ def _as_block(batch: Any, device: str, names: Sequence[str]) -> Block:
             f"the data's labels are {kind} of shape {list(labels.shape)}; give whole numbers [n], the class "
             "of each sample"
         )
-    return Block(tuple(x.to(device) for x in inputs), labels.to(device, torch.int64))
+    return DataBlock(tuple(x.to(device) for x in inputs), labels.to(device, torch.int64))
 
 
 def _in_order(given: Mapping[str, Any], names: Sequence[str]) -> list[Any]:
@@ -123,9 +123,11 @@ def _in_order(given: Mapping[str, Any], names: Sequence[str]) -> list[Any]:
     return [given[name] for name in taken]
 
 
-def joined(blocks: Sequence[Block]) -> Block:
+def joined(blocks: Sequence[DataBlock]) -> DataBlock:
     """One block of all samples, in order."""
     if len(blocks) == 1:
         return blocks[0]
     inputs = zip(*(block.inputs for block in blocks), strict=True)
-    return Block(tuple(torch.cat(parts) for parts in inputs), torch.cat([block.labels for block in blocks]))
+    return DataBlock(
+        tuple(torch.cat(parts) for parts in inputs), torch.cat([block.labels for block in blocks])
+    )

@@ -11,17 +11,17 @@ from types import FrameType
 
 import numpy as np
 
+from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.core.errors import UserError, unknown
 from widthwise.core.importing import describe_error
 from widthwise.evaluators.protocol import PRUNED, Evaluate, Results
-from widthwise.spaces.space import FloatArray, IntArray
 
 
 class TrialTimeout(BaseException):
     """Raised inside an evaluation that took too long; no `except Exception` on the way swallows it."""
 
 
-def evaluate(
+def evaluate_guarded(
     evaluator: Evaluate,
     candidates: IntArray,
     *,

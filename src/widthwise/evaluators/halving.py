@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.metrics.goals.pareto import as_table, crowding, ranks
-from widthwise.spaces.space import FloatArray, IntArray
 from widthwise.training.halving import Halving
 
 __all__ = ["BudgetedEvaluation", "Halving", "HalvingResult", "successive_halving", "survivors"]

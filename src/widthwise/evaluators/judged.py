@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from widthwise.core.errors import UserError
-from widthwise.evaluators.blocks import Block, joined, read_blocks
+from widthwise.evaluators.blocks import DataBlock, joined, read_blocks
 
 PRUNING_PARTS = 8
 LEAST_PART = 64  # samples
@@ -33,7 +33,7 @@ class JudgedData:
     ) -> None:
         self._loader, self.size, self._most, self._room = loader, size, most, room
         self._classes, self._device, self._names = classes, device, names
-        self._kept: list[Block] | None = None
+        self._kept: list[DataBlock] | None = None
 
     @property
     def is_kept(self) -> bool:
@@ -45,20 +45,20 @@ class JudgedData:
         """Samples in all."""
         return sum(map(len, self.blocks()))
 
-    def numbered(self, *, parts: bool) -> Iterator[tuple[int, Block]]:
+    def numbered(self, *, parts: bool) -> Iterator[tuple[int, DataBlock]]:
         """Blocks with numbers that tell them apart, also from parts of them: from 0, and down from -1."""
         if parts:
             return zip(count(-1, -1), self._parts())
         return enumerate(self.blocks())
 
-    def _parts(self) -> Iterator[Block]:
+    def _parts(self) -> Iterator[DataBlock]:
         """The data in at least PRUNING_PARTS parts, so that a candidate can be stopped early."""
         size = min(self.size, max(LEAST_PART, -(-self.total // PRUNING_PARTS)))
         for block in self.blocks():
             for start in range(0, len(block), size):
                 yield block.part(start, start + size)
 
-    def spread(self, most: int) -> list[tuple[int, Block]]:
+    def spread(self, most: int) -> list[tuple[int, DataBlock]]:
         """Up to `most` samples from all over the data in numbered blocks: all blocks as they are, if few."""
         if self.total <= most and self._kept is not None:
             return list(enumerate(self._kept))
@@ -72,12 +72,12 @@ class JudgedData:
         parts = range(0, len(whole), self.size)
         return [(SPREAD + number, whole.part(at, at + self.size)) for number, at in enumerate(parts)]
 
-    def blocks(self) -> Iterator[Block]:
+    def blocks(self) -> Iterator[DataBlock]:
         """All of it, in order."""
         if self._kept is not None:
             yield from self._kept
             return
-        kept: list[Block] | None = []
+        kept: list[DataBlock] | None = []
         room = self._room
         for block in read_blocks(
             self._loader(), samples=self.size, device=self._device, most=self._most, names=self._names
@@ -90,7 +90,7 @@ class JudgedData:
             raise UserError("the data has no samples to judge networks on; give the split a share")
         self._kept = kept
 
-    def _check_labels(self, block: Block) -> None:
+    def _check_labels(self, block: DataBlock) -> None:
         low, high = int(block.labels.min()), int(block.labels.max())
         if low < 0 or high >= self._classes:
             raise UserError(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from widthwise.spaces.space import FloatArray, IntArray
+from widthwise.core.arrays import FloatArray, IntArray
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,7 +50,7 @@ Hopeless = Callable[[Mapping[str, FloatArray], Mapping[str, FloatArray]], "NDArr
 class Prunes(Protocol):
     """An evaluator that can stop candidates early."""
 
-    def evaluate(self, candidates: IntArray, *, hopeless: Hopeless | None = None) -> Results:
+    def evaluate_pruning(self, candidates: IntArray, *, hopeless: Hopeless | None = None) -> Results:
         """As a call, but `hopeless` is asked along the way which candidates to stop."""
         ...
 

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import nn
 
+from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.core.errors import UserError, unknown
 from widthwise.core.importing import describe_error
 from widthwise.data.modules import Data
@@ -27,7 +28,6 @@ from widthwise.network.widths.finding import find_groups
 from widthwise.network.widths.resize import resized
 from widthwise.network.widths.statistics import reestimate_norms
 from widthwise.network.widths.unit_scores import Importance, unit_scores
-from widthwise.spaces.space import FloatArray, IntArray
 from widthwise.spaces.width import WidthSpace
 from widthwise.training import Settings, predict, train
 from widthwise.training.supernet import Sandwich, Supernet, train_supernet
@@ -226,7 +226,7 @@ class WidthEvaluator:
     ) -> frozenset[int]:
         """As `_trained`, but only the best on part of the epochs get all of them; the rows of the others."""
 
-        def evaluate(rows: IntArray, budget: int) -> FloatArray:
+        def after(rows: IntArray, budget: int) -> FloatArray:
             self._trained(candidates, rows, _with_budget(self.settings, budget), quality, failures)
             known = {**costs, **{name: values.mean(axis=1) for name, values in quality.items()}}
             columns = [_maximised(known[name], self.directions[name])[rows] for name in self.objectives]
@@ -235,7 +235,7 @@ class WidthEvaluator:
             return table
 
         full = self.settings.steps or self.settings.epochs
-        result = successive_halving(len(candidates), evaluate, full=full, halving=self.halving)
+        result = successive_halving(len(candidates), after, full=full, halving=self.halving)
         return frozenset(result.stopped)
 
 

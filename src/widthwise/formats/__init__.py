@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -89,3 +90,12 @@ def catalogue() -> list[Row]:
     from widthwise.formats.catalogue import row
 
     return [row(fmt) for fmt in FORMATS]
+
+
+def parameters(name: str) -> Mapping[str, str]:
+    """The keys that a format takes after a tensor's prefix, each with the field it sets; none for "NA"."""
+    cls = BY_NAME.get(name)
+    if cls is None:
+        return {}
+    fields = [field.name for field in dataclasses.fields(cls) if field.init]
+    return {**{field: field for field in fields}, **cls.aliases}

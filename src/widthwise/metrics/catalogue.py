@@ -152,3 +152,9 @@ def _no_metric(name: str, where: str) -> UserError:
     place = f"{where}: " if where else ""
     allowed = f"{', '.join(sorted(METRICS))}, f1[class], or a torchmetrics class"
     return UserError(f"{place}no metric named {name!r}; did you mean {lower[close[0]]}? allowed: {allowed}")
+
+
+def is_hardware(metric: str) -> bool:
+    """Whether a metric is computed from the network alone: what the lab lists under hardware_metrics."""
+    known = METRICS.get(metric)
+    return known is not None and known.kind == "cost"

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from widthwise.spaces.space import FloatArray
+from widthwise.core.arrays import FloatArray
 
 SPREAD = "_spread"  # what the name of a metric's standard deviation over the repeats ends in
 SIGMAS = 2.0

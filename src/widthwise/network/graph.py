@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import operator
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast
@@ -126,7 +125,7 @@ class Graph:
         elif module is not None:
             layer = module
         else:
-            layer = FunctionLayer(_function(node))
+            layer = FunctionLayer(called_function(node))
         if module is None and not scheme:
             return
         wrapped = Quantized(layer, scheme) if scheme or isinstance(layer, FunctionLayer) else layer
@@ -179,17 +178,24 @@ def layer_tensors(module: nn.Module, kind: str) -> tuple[TensorName, ...]:
 
 
 @dataclass(frozen=True)
-class _Method:
-    """A call of the first argument's method, as a function."""
+class MethodCall:
+    """A method of the first argument as a function of it."""
 
     __name__: str
 
     def __call__(self, x: Any, *args: Any, **kwargs: Any) -> Any:
-        return operator.methodcaller(self.__name__, *args, **kwargs)(x)
+        return getattr(x, self.__name__)(*args, **kwargs)
 
 
-def _function(node: fx.Node) -> Callable[..., Any]:
-    return _Method(str(node.target)) if node.op == "call_method" else cast(Callable[..., Any], node.target)
+def called_function(node: fx.Node) -> Callable[..., Any]:
+    """The function or method that a node calls."""
+    return MethodCall(str(node.target)) if node.op == "call_method" else cast(Callable[..., Any], node.target)
+
+
+def attribute(model: nn.Module, path: str) -> Any:
+    """What a network holds under a dotted path: a module, a parameter or anything else."""
+    parent, _, name = path.rpartition(".")
+    return getattr(model.get_submodule(parent), name)
 
 
 def _leaf_modules(model: nn.Module) -> fx.Graph:

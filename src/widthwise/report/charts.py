@@ -12,7 +12,7 @@ from widthwise.report.sheets import Sheet
 from widthwise.study.study import finite
 
 if TYPE_CHECKING:
-    from widthwise.spaces.space import FloatArray
+    from widthwise.core.arrays import FloatArray
 
 # Okabe and Ito's colours, which people who see few colours tell apart
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#333333", "#8c6d31")

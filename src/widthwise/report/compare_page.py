@@ -9,7 +9,7 @@ from widthwise.report.charts import Chart, band, chart_page
 from widthwise.search.comparing.result import Comparison, Outcome, quartiles
 
 if TYPE_CHECKING:
-    from widthwise.spaces.space import FloatArray
+    from widthwise.core.arrays import FloatArray
 
 MOST_POINTS = 400  # of a curve: more can't be seen
 

@@ -12,8 +12,8 @@ from widthwise.search.comparing.result import LEVELS, Comparison, quartiles
 from widthwise.search.comparing.signed_ranks import least_p
 
 if TYPE_CHECKING:
+    from widthwise.core.arrays import FloatArray
     from widthwise.search.comparing.signed_ranks import PairTest
-    from widthwise.spaces.space import FloatArray
 
 SIGNIFICANT = 0.05
 

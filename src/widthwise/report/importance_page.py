@@ -11,7 +11,7 @@ from widthwise.report.terminal import shown_choice
 from widthwise.study.importance.result import Effects, Importance
 
 if TYPE_CHECKING:
-    from widthwise.spaces.space import FloatArray
+    from widthwise.core.arrays import FloatArray
 
 MOST_BARS = 30
 

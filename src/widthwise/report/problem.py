@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from widthwise.config import QuantisationSearch, WidthSearch
 from widthwise.data.modules import Data, data_note
 from widthwise.metrics.goals.combine import sum_conflicts
 from widthwise.search.untrained import is_untrained
 from widthwise.spaces.quantisation import QuantisationSpace
+from widthwise.spaces.settings import QuantisationSearch, WidthSearch
 
 if TYPE_CHECKING:
     from torch import nn

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from widthwise.metrics.catalogue import METRICS
-from widthwise.metrics.goals.aim import is_hardware
+from widthwise.metrics.catalogue import METRICS, is_hardware
 from widthwise.metrics.spread import SIGMAS, SPREAD
+from widthwise.study.run_files import FILES
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 MOST_ROWS = 30
 NOISY = " ≈"  # after the number of a trial that can't be told from another
-FILES = ("config.toml", "front.json", "study.db", "storage.json", "weights.safetensors", "log.txt")
 COLUMNS = ("number", "software_metrics", "hardware_metrics", "scaled_metrics")
 Row = tuple[str, Mapping[str, float], Mapping[str, float], Mapping[str, float]]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.evaluators.protocol import HasMargins
 from widthwise.metrics.goals.aim import Aim
-from widthwise.spaces.space import FloatArray, IntArray
 from widthwise.strategies import Strategy
 from widthwise.strategies.protocol import LearnsMargins, Margins
 

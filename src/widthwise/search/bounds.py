@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from widthwise.core.arrays import BoolArray, FloatArray, IntArray
 from widthwise.evaluators.protocol import HasCosts
 from widthwise.metrics.goals.constraints import Constraint, violations
-from widthwise.metrics.goals.pareto import BoolArray
-from widthwise.spaces.space import FloatArray, IntArray, Space
+from widthwise.spaces.space import Space
 from widthwise.spaces.within import Within
 from widthwise.strategies import Strategy
 from widthwise.strategies.protocol import KeepsWithin

@@ -16,17 +16,16 @@ from widthwise.network.named import save_checkpoint
 from widthwise.search.allowed import Keep, check_possible
 from widthwise.search.limits import Limits, Progress
 from widthwise.search.loop import run_search
-from widthwise.search.problem import WEIGHTS, Problem, load_problem
+from widthwise.search.problem import Problem, load_problem
 from widthwise.search.workers import judge_of
 from widthwise.strategies import Strategy
+from widthwise.study.run_files import RUNS, WEIGHTS, run_name
 from widthwise.study.run_folder import Run, resume_run, start_run
 from widthwise.study.study import Study
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
     from torch import nn
-
-RUNS = Path("runs")
 
 logger = logging.getLogger(__name__)
 
@@ -78,7 +77,7 @@ def search(
         memory=memory,
     )
     problem = replace(problem, sampler=sampler)
-    folder = Path(out) if out is not None else RUNS / run_name(loaded)
+    folder = Path(out) if out is not None else RUNS / run_name(loaded.source, loaded.model)
     if force_new is None:
         force_new = out is None and not resume
     stops = limits or config_limits(loaded)
@@ -149,9 +148,3 @@ def _keep_weights(problem: Problem, path: Path) -> None:
 def config_limits(config: SearchConfig) -> Limits:
     """When the config says that its search stops."""
     return Limits(trials=config.search.trials, timeout=config.search.timeout)
-
-
-def run_name(config: SearchConfig) -> str:
-    """What the run folder of a config is called: after its file, or else its model."""
-    source = Path(config.source)
-    return source.stem if source.suffix == ".toml" else (config.model or "search").replace(":", ".")

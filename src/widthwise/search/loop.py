@@ -1,4 +1,4 @@
-"""The loop of a search: ask, evaluate, store, tell; and how it goes on where a stored one stopped.
+"""The loop of a search: ask, evaluate_guarded, store, tell; and how it goes on where a stored one stopped.
 
 A batch is stored before the strategy is told of it. So a search that dies at any moment loses at most the
 batch that it was evaluating, and a resumed one tells its strategy what the dead one had told or would have.
@@ -14,19 +14,18 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from widthwise.core.arrays import BoolArray, FloatArray, IntArray
 from widthwise.core.errors import UserError, unknown
-from widthwise.evaluators.guarded import evaluate
+from widthwise.evaluators.guarded import evaluate_guarded
 from widthwise.evaluators.protocol import Evaluate, Prunes, Results
 from widthwise.metrics.goals.aim import Aim
-from widthwise.metrics.goals.pareto import BoolArray
 from widthwise.search.allowed import Keep, check_possible
 from widthwise.search.bounds import Bounds
+from widthwise.search.counts import Counts
 from widthwise.search.limits import Limits, Progress
 from widthwise.search.pruning import pruning
 from widthwise.search.resuming import resume
 from widthwise.search.signals import Interrupted, StopSignals, stop_signals
-from widthwise.search.tally import Tally
-from widthwise.spaces.space import FloatArray, IntArray
 from widthwise.strategies import Strategy
 from widthwise.strategies.enumerate import Enumeration
 from widthwise.study.front import FrontRows, constraints_of
@@ -116,7 +115,7 @@ class _Search:
             if name not in self.record.metrics:
                 raise unknown("metric", name, self.record.metrics, where="objectives and constraints")
         self.enumerates = isinstance(strategy, Enumeration)
-        self.front, self.tally = FrontRows(self.record), Tally()
+        self.front, self.counts = FrontRows(self.record), Counts()
         self.failed = False  # the strategy
         self.began = time.monotonic()
         self.before = 0.0  # seconds of earlier sessions
@@ -150,23 +149,23 @@ class _Search:
         if callbacks.progress is not None:
             callbacks.progress(self.progress())
         ended = reason or f"stopped by signal {signals.received}"
-        logger.info("%s; %d trials", ended, self.tally.summary.trials)
+        logger.info("%s; %d trials", ended, self.counts.summary.trials)
         return self.study(reason, signals.received if reason is None else None)
 
     def resume(self) -> None:
         """Go to where the stored batches end."""
         if self.writer.batches:
-            resume(self.strategy, self.writer, self.front, self.tally)
-            self.tally.forgive()
-            self.before, self.began = self.tally.summary.seconds, time.monotonic()
-            self.resumed_at = self.tally.summary.trials
-            self.asked_before = self.resumed_at + self.tally.summary.cut
+            resume(self.strategy, self.writer, self.front, self.counts)
+            self.counts.forgive()
+            self.before, self.began = self.counts.summary.seconds, time.monotonic()
+            self.resumed_at = self.counts.summary.trials
+            self.asked_before = self.resumed_at + self.counts.summary.cut
             logger.info("resumed after %d trials", self.resumed_at)
         self.writer.finish(None)
 
     def over(self) -> str | None:
         """Why no further batch may begin, or None."""
-        done, streak, why = self.tally.summary.trials, self.tally.longest, self.tally.reason
+        done, streak, why = self.counts.summary.trials, self.counts.longest, self.counts.reason
         return self.limits.over(trials=done, seconds=self.seconds, failed_in_a_row=streak, last_reason=why)
 
     def step(self, signals: StopSignals) -> str | None:
@@ -181,12 +180,12 @@ class _Search:
                 return self.strategy.finished or "the strategy proposes nothing more"
             inside = self.bounds.inside(candidates)
             if not self.enumerates and (reason := self.bounds.out_of_reach(inside)):
-                if self.tally.summary.trials:
+                if self.counts.summary.trials:
                     return reason
                 candidates = self.bounds.starts()[:wanted]
                 inside = self.bounds.inside(candidates)
             began = time.monotonic()
-            results = self.evaluate(candidates[inside])
+            results = self.judge_batch(candidates[inside])
             seconds = time.monotonic() - began
         values = np.full((len(candidates), len(self.aim.directions)), np.nan)
         values[inside] = self.keep_batch(candidates, inside, results, seconds)
@@ -199,14 +198,14 @@ class _Search:
 
     def fail(self, error: UserError) -> str:
         """Why the search ends with what it has; raises the strategy's error where it has nothing."""
-        if not self.tally.summary.trials:
+        if not self.counts.summary.trials:
             raise error
         self.failed = True
         return str(error)
 
     def wanted(self) -> int:
         """Candidates to ask for: a batch, but no more than trials are left and than the time left allows."""
-        summary, limits, wanted = self.tally.summary, self.limits, self.batch
+        summary, limits, wanted = self.counts.summary, self.limits, self.batch
         if limits.trials is not None:
             wanted = min(wanted, limits.trials - summary.trials)
         here, asked = time.monotonic() - self.began, summary.trials + summary.cut - self.asked_before
@@ -217,15 +216,15 @@ class _Search:
     def ask(self, wanted: int) -> IntArray:
         """What the strategy proposes; where it ends without a trial, a few candidates within the bounds."""
         candidates = self.strategy.ask(wanted)
-        if len(candidates) or self.enumerates or self.tally.summary.trials or self.strategy.finished is None:
+        if len(candidates) or self.enumerates or self.counts.summary.trials or self.strategy.finished is None:
             return candidates
         return self.bounds.starts()[:wanted]
 
-    def evaluate(self, candidates: IntArray) -> Results:
+    def judge_batch(self, candidates: IntArray) -> Results:
         """The metrics of candidates [K, D], of none too."""
         if not len(candidates):
             return Results({name: np.empty(0) for name in self.record.metrics})
-        return evaluate(
+        return evaluate_guarded(
             self.judge,
             candidates,
             metrics=self.record.metrics,
@@ -237,7 +236,7 @@ class _Search:
         self, candidates: IntArray, inside: BoolArray, results: Results, seconds: float
     ) -> FloatArray:
         """Store a batch and count it; the values [evaluated, objectives] of its trials."""
-        first, evaluated = self.tally.summary.trials, int(inside.sum())
+        first, evaluated = self.counts.summary.trials, int(inside.sum())
         block = Block(
             np.arange(first, first + evaluated),
             candidates[inside],
@@ -262,7 +261,9 @@ class _Search:
         except BaseException:
             self.front.block = front_before  # what isn't stored was not found
             raise
-        self.tally.add(asked=len(candidates), evaluated=evaluated, failures=results.failures, seconds=elapsed)
+        self.counts.add(
+            asked=len(candidates), evaluated=evaluated, failures=results.failures, seconds=elapsed
+        )
         return values
 
     def study(self, reason: str | None = None, interrupted: int | None = None) -> Study:
@@ -277,15 +278,15 @@ class _Search:
             record=replace(self.record, finished=reason),
             source=self.writer.store.source,
             front=tuple(make_trials(self.record, block, seconds)),
-            summary=replace(self.tally.summary, seconds=self.seconds),
+            summary=replace(self.counts.summary, seconds=self.seconds),
             finished=reason,
             interrupted=interrupted,
-            failing=self.failed or (allowed is not None and self.tally.longest > allowed),
+            failing=self.failed or (allowed is not None and self.counts.longest > allowed),
         )
 
     def progress(self) -> Progress:
         """How far it is."""
-        summary = self.tally.summary
+        summary = self.counts.summary
         here, left = time.monotonic() - self.began, self.record.space.size - summary.cut
         return Progress(
             trials=summary.trials,

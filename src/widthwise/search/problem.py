@@ -8,25 +8,28 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from widthwise.config import QuantisationSearch, SearchConfig, load_config
+from widthwise.config import SearchConfig, load_config
+from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.core.errors import UserError
+from widthwise.core.hashing import hash_batches, hash_value, hash_weights
 from widthwise.data.modules import Data, load_data
 from widthwise.evaluators.engine import Evaluator, evaluate
 from widthwise.evaluators.trained import WidthEvaluator
 from widthwise.metrics.goals.aim import Aim
+from widthwise.metrics.quality.fits import check_data_fits_model
 from widthwise.metrics.spread import SPREAD
 from widthwise.network.graph import Graph
-from widthwise.network.named import check_data_fits_model, load_model
+from widthwise.network.named import load_model
 from widthwise.search.answers import teach_answers
 from widthwise.search.bounds import within_bounds
 from widthwise.search.untrained import is_untrained
 from widthwise.spaces.quantisation import QuantisationSpace
-from widthwise.spaces.space import FloatArray, IntArray
+from widthwise.spaces.settings import QuantisationSearch
 from widthwise.spaces.width_rules import width_space
 from widthwise.spaces.within import Within
 from widthwise.strategies import Strategy, strategy
-from widthwise.study.fingerprint import fingerprint, hash_batches, hash_value, hash_weights
-from widthwise.study.run_folder import CONFIG
+from widthwise.study.fingerprint import fingerprint
+from widthwise.study.run_files import CONFIG, WEIGHTS
 from widthwise.study.store import StudyRecord
 from widthwise.training.settings import check_device
 
@@ -42,7 +45,6 @@ BATCH_FLOPS = 2e11  # what evaluating one batch may take before it is stored: a 
 PRUNING_BATCH = 64  # candidates, or this part of the space, where they are pruned by the batches before
 PRUNING_PART = 32
 TRAINED_EACH = 4  # candidates that each of several workers trains in a batch
-WEIGHTS = "weights.safetensors"  # in a run folder: the network that was searched, as it was
 
 
 @dataclass(frozen=True, eq=False)

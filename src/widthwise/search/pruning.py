@@ -7,10 +7,9 @@ from functools import partial
 
 import numpy as np
 
+from widthwise.core.arrays import BoolArray, FloatArray
 from widthwise.evaluators.protocol import Evaluate, Prunes
 from widthwise.metrics.goals.aim import Aim
-from widthwise.metrics.goals.pareto import BoolArray
-from widthwise.spaces.space import FloatArray
 from widthwise.study.front import FrontRows
 
 
@@ -25,4 +24,4 @@ def pruning(evaluator: Prunes, aim: Aim, front: FrontRows) -> Evaluate:
             dominated |= (point >= hopes).all(axis=1) & (point > hopes).any(axis=1)
         return dominated
 
-    return partial(evaluator.evaluate, hopeless=hopeless)
+    return partial(evaluator.evaluate_pruning, hopeless=hopeless)

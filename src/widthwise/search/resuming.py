@@ -6,21 +6,21 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.core.errors import UserError
-from widthwise.search.tally import Tally
-from widthwise.spaces.space import FloatArray, IntArray
+from widthwise.search.counts import Counts
 from widthwise.strategies import Strategy, replay
 from widthwise.strategies.enumerate import Enumeration
 from widthwise.study.front import FrontRows
 from widthwise.study.store import StoredBatch, StudyWriter
 
 
-def resume(strategy: Strategy, writer: StudyWriter, front: FrontRows, tally: Tally) -> None:
-    """Read the study once, and take each batch into the front, the tally and the strategy.
+def resume(strategy: Strategy, writer: StudyWriter, front: FrontRows, counts: Counts) -> None:
+    """Read the study once, and take each batch into the front, the counts and the strategy.
 
     Raises UserError where an enumeration does not propose again what is stored.
     """
-    stored = _stored(writer, front, tally)
+    stored = _stored(writer, front, counts)
     if isinstance(strategy, Enumeration):
         for batch, _, _ in stored:
             _ask_again(strategy, batch)
@@ -31,13 +31,13 @@ def resume(strategy: Strategy, writer: StudyWriter, front: FrontRows, tally: Tal
 
 
 def _stored(
-    writer: StudyWriter, front: FrontRows, tally: Tally
+    writer: StudyWriter, front: FrontRows, counts: Counts
 ) -> Iterator[tuple[StoredBatch, IntArray, FloatArray]]:
     """The batches with what the strategy was told: candidates [asked, D] and values [asked, objectives]."""
     for batch in writer.store.batches(writer.study):
         values, _ = front.add(batch.trials)
         failures = {number - batch.first: reason for number, reason in batch.trials.reasons.items()}
-        tally.add(asked=batch.asked, evaluated=batch.evaluated, failures=failures, seconds=batch.elapsed)
+        counts.add(asked=batch.asked, evaluated=batch.evaluated, failures=failures, seconds=batch.elapsed)
         yield batch, *_told(batch, values)
 
 

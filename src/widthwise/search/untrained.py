@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def is_untrained(config: SearchConfig, network: nn.Module) -> bool:
     """Whether the network is a built-in one with the random weights that it begins with."""
-    from widthwise.study.fingerprint import hash_weights
+    from widthwise.core.hashing import hash_weights
 
     if config.model not in BUILT_IN_MODELS:
         return False

@@ -9,11 +9,11 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from widthwise.core.errors import UserError
+from widthwise.core.hashing import hash_batches, hash_value, hash_weights
 from widthwise.evaluators.protocol import Evaluate
 from widthwise.evaluators.workers.evaluator import ParallelEvaluator
 from widthwise.evaluators.workers.processes import ProcessWorkers
 from widthwise.evaluators.workers.worker import Build
-from widthwise.study.fingerprint import hash_batches, hash_value, hash_weights
 
 if TYPE_CHECKING:
     from widthwise.config import SearchConfig

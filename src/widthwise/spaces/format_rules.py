@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import warnings
 from collections.abc import Iterator, Mapping
 from itertools import islice, product
 from typing import Any
 
-from widthwise.config.schema import SeedRule
 from widthwise.core.errors import UserError, nearest
 from widthwise.core.table import Table, rephrased
 from widthwise.core.toml import dotted, shown
-from widthwise.formats import BY_NAME, from_config
+from widthwise.formats import BY_NAME, from_config, parameters
 from widthwise.formats.base import UNSET
 from widthwise.network.scheme import TENSORS
+from widthwise.spaces.settings import SeedRule
 
 CHECKED_COMBINATIONS = 2000  # of one tensor's parameters: more are checked in part here, wholly by the space
 LAB_KEYS = ("bypass", "is_qat", "floor")  # of a rule in the lab's system
@@ -41,16 +40,6 @@ def _rules_under(table: Table, key: tuple[str, ...]) -> Iterator[tuple[str, Tabl
         yield from _rules_under(table.table(inner), (*key, inner))
     if not table.values:
         raise UserError(f"{table.where()}: is empty; give it a config table with the choices")
-
-
-def check_pattern(key: str, table: Table) -> None:
-    """Raises UserError where the key of a rule is no regular expression."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of what a later Python may read in another way
-            re.compile(key)
-    except (re.error, RecursionError, OverflowError) as error:
-        raise UserError(f"{table.where()}: {shown(key)} is no regular expression: {error}") from None
 
 
 def choices(table: Table, key: str) -> Choices:
@@ -96,15 +85,6 @@ def quantisation_rule(key: str, table: Table) -> SeedRule:
 def is_unset(value: object) -> bool:
     """Whether a choice says "NA" or "none"."""
     return isinstance(value, str) and value in UNSET
-
-
-def parameters(name: str) -> Mapping[str, str]:
-    """The keys that a format takes after a tensor's prefix, each with the field it sets; none for "NA"."""
-    cls = BY_NAME.get(name)
-    if cls is None:
-        return {}
-    fields = [field.name for field in dataclasses.fields(cls) if field.init]
-    return {**{field: field for field in fields}, **cls.aliases}
 
 
 def _format_names(table: Table) -> dict[str, Choices]:

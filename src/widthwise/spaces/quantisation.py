@@ -10,14 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from widthwise.config import QuantisationSearch, SeedRule
 from widthwise.core.errors import UserError
+from widthwise.formats import parameters
 from widthwise.formats.base import Format
 from widthwise.network.graph import Graph, Layer
 from widthwise.network.layers import QUANTISABLE
-from widthwise.network.passes.rules import By, select
+from widthwise.network.passes.rules import select
 from widthwise.network.scheme import TensorName, tensor_fields, tensor_format
-from widthwise.spaces.format_rules import parameters
+from widthwise.network.selection import By
+from widthwise.spaces.settings import QuantisationSearch, SeedRule
 from widthwise.spaces.slots import Slot, fixed_slots
 from widthwise.spaces.space import Decision, Space
 

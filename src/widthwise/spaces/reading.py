@@ -4,32 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from widthwise.config.schema import (
-    By,
-    Importance,
-    QuantisationSearch,
-    SeedRule,
-    Training,
-    Weights,
-    WidthBy,
-    WidthSearch,
-)
-from widthwise.config.write import QUANTISATION, WIDTH
 from widthwise.core.errors import UserError, unknown
 from widthwise.core.table import Table, as_number
 from widthwise.core.toml import shown
+from widthwise.network.selection import BY, WidthBy, check_pattern
 from widthwise.spaces.format_rules import (
     Choices,
-    check_pattern,
     choices,
     is_unset,
     quantisation_rule,
     rule_tables,
 )
+from widthwise.spaces.settings import (
+    QUANTISATION,
+    WIDTH,
+    Importance,
+    QuantisationSearch,
+    SeedRule,
+    Weights,
+    WidthSearch,
+)
 from widthwise.training.halving import Halving
 from widthwise.training.reading import read_halving, read_training
+from widthwise.training.settings import Settings
 
-BY: dict[str, By] = {"name": "name", "type": "type", "regex": "regex", "regex_name": "regex"}
 WIDTH_BY: dict[str, WidthBy] = {"all": "all", **BY}
 WEIGHTS: dict[str, Weights] = {"scratch": "scratch", "inherit": "inherit", "supernet": "supernet"}
 IMPORTANCE: dict[str, Importance] = {
@@ -42,7 +40,7 @@ LAB_WIDTH_NAMES = ("output_only", "both", "input_only")
 MULTIPLIERS = ("channel_multiplier", "channel_multiplier_input", "channel_multiplier_output")
 
 
-def read_space(table: Table, training: Table, base: Training) -> QuantisationSearch | WidthSearch:
+def read_space(table: Table, training: Table, base: Settings) -> QuantisationSearch | WidthSearch:
     """The search space by its name; `training` is [search.training], `base` what it starts from."""
     name = table.text("name")
     if name is None:
@@ -73,7 +71,7 @@ def _quantisation(setup: Table, seed: Table) -> QuantisationSearch:
     return QuantisationSearch(by, rules, default, tie, share_inputs)
 
 
-def _width(setup: Table, seed: Table, training: Table, base: Training) -> WidthSearch:
+def _width(setup: Table, seed: Table, training: Table, base: Settings) -> WidthSearch:
     by = setup.choice("by", WIDTH_BY, "name")
     minimum, maximum = setup.whole("minimum", 1), setup.whole("maximum", None)
     if maximum is not None and maximum < minimum:
@@ -107,7 +105,7 @@ def _width(setup: Table, seed: Table, training: Table, base: Training) -> WidthS
     )
 
 
-def _check_weights(table: Table, weights: Weights, training: Training, halving: Halving | None) -> None:
+def _check_weights(table: Table, weights: Weights, training: Settings, halving: Halving | None) -> None:
     """Raises UserError for settings that mean nothing for candidates with such weights."""
     if training.distil and weights != "inherit":
         table.fail(
@@ -131,7 +129,7 @@ def _checked_rules(seed: Table, by: WidthBy) -> Iterator[tuple[str, Table]]:
             raise UserError(f"{rule.where()}: {key} is given twice; leave one out")
         seen.add(key)
         if by == "regex" and key != "default":
-            check_pattern(key, rule)
+            check_pattern(key, where=rule.where())
         yield key, rule
 
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from widthwise.core.arrays import IntArray
 from widthwise.formats.base import Format
 from widthwise.network.graph import Graph
 from widthwise.network.scheme import Scheme, TensorName
-from widthwise.spaces.space import IntArray
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

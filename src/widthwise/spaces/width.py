@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -12,22 +11,23 @@ import numpy as np
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from widthwise.core.arrays import IntArray
 from widthwise.core.errors import UserError, unknown
 from widthwise.data.modules import Data
 from widthwise.network.graph import Graph
 from widthwise.network.layers import layer_type
+from widthwise.network.selection import WidthBy, matches
 from widthwise.network.widths.finding import find_groups
 from widthwise.network.widths.groups import Group, Groups, node_name
-from widthwise.spaces.space import Decision, IntArray, Space
+from widthwise.spaces.space import Decision, Space
 
-WidthBy = Literal["all", "name", "type", "regex"]
-Kind = Literal["channel_multiplier", "channels"]
+WidthKind = Literal["channel_multiplier", "channels"]
 Choices = Sequence[float] | Mapping[str, Sequence[float]]
 EVERY = "default"
 
 
 @dataclass(frozen=True)
-class Limits:
+class SizeLimits:
     """Which sizes are allowed: multiples of round_to from minimum to maximum."""
 
     round_to: int = 1
@@ -50,7 +50,7 @@ class GroupChoice:
     """What a group may become: the column of its decision, and its size for each choice."""
 
     group: str
-    kind: Kind
+    kind: WidthKind
     column: int
     sizes: tuple[int, ...]
 
@@ -90,7 +90,7 @@ class WidthSpace(Space):
         if not found.groups:
             reasons = "; ".join(f"{fixed.name}: {fixed.reason}" for fixed in found.fixed)
             raise UserError(f"no group of channels can be resized: {reasons or 'there are no layers'}")
-        limits = Limits(round_to, minimum, maximum)
+        limits = SizeLimits(round_to, minimum, maximum)
         rules = {**_rules("channel_multiplier", multipliers), **_rules("channels", sizes)}
         if not rules:
             raise UserError("a width space needs multipliers or sizes, as in multipliers = [0.5, 1, 2]")
@@ -130,10 +130,10 @@ class WidthSpace(Space):
         return {choice.group: max(choice.sizes) for choice in self.choices}
 
 
-Rules = Mapping[str, tuple[Kind, tuple[Any, ...]]]
+Rules = Mapping[str, tuple[WidthKind, tuple[Any, ...]]]
 
 
-def _rules(kind: Kind, given: Choices | None) -> dict[str, tuple[Kind, tuple[Any, ...]]]:
+def _rules(kind: WidthKind, given: Choices | None) -> dict[str, tuple[WidthKind, tuple[Any, ...]]]:
     if given is None:
         return {}
     tables = given if isinstance(given, Mapping) else {EVERY: given}
@@ -144,7 +144,7 @@ def _rules(kind: Kind, given: Choices | None) -> dict[str, tuple[Kind, tuple[Any
 
 
 def _together(
-    groups: Groups, rules: Rules, limits: Limits
+    groups: Groups, rules: Rules, limits: SizeLimits
 ) -> tuple[tuple[Decision, ...], tuple[GroupChoice, ...]]:
     """One decision for all groups; choices at which no group differs from an earlier one are left out."""
     if len(rules) != 1:
@@ -161,7 +161,7 @@ def _together(
 
 
 def _one_each(
-    graph: Graph, groups: Groups, by: WidthBy, rules: Rules, limits: Limits
+    graph: Graph, groups: Groups, by: WidthBy, rules: Rules, limits: SizeLimits
 ) -> tuple[tuple[Decision, ...], tuple[GroupChoice, ...]]:
     decisions: list[Decision] = []
     choices = []
@@ -176,10 +176,10 @@ def _one_each(
 
 def _selected(
     graph: Graph, groups: Groups, by: WidthBy, rules: Rules
-) -> list[tuple[Group, tuple[Kind, tuple[Any, ...]]]]:
+) -> list[tuple[Group, tuple[WidthKind, tuple[Any, ...]]]]:
     """The groups that have a rule, each with the first that selects it."""
     modules = graph.modules
-    named: dict[str, tuple[Kind, tuple[Any, ...]]] = {}
+    named: dict[str, tuple[WidthKind, tuple[Any, ...]]] = {}
     for key, rule in rules.items():
         if key == EVERY:
             continue
@@ -204,7 +204,7 @@ def _matching(key: str, by: WidthBy, groups: Groups, modules: Mapping[str, Any])
             label = "parameter" if module is None else layer_type(module)
             name = label if by == "type" else node_name(producer)
             seen.add(name)
-            if key == name if by == "type" else re.fullmatch(key, name):
+            if matches(key, by, names=(node_name(producer),), kind=label):
                 matching.append(group)
                 break
     if not matching:
@@ -212,7 +212,7 @@ def _matching(key: str, by: WidthBy, groups: Groups, modules: Mapping[str, Any])
     return matching
 
 
-def _size(group: Group, kind: Kind, value: Any, limits: Limits) -> int:
+def _size(group: Group, kind: WidthKind, value: Any, limits: SizeLimits) -> int:
     """The size of a group for one choice; raises UserError where it can't have that."""
     name = node_name(group.name)
     is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
@@ -235,7 +235,7 @@ def _size(group: Group, kind: Kind, value: Any, limits: Limits) -> int:
     return size
 
 
-def _multiplied(group: Group, multiplier: float, limits: Limits) -> int:
+def _multiplied(group: Group, multiplier: float, limits: SizeLimits) -> int:
     """The size times the multiplier: rounded to round_to, and kept within the limits."""
     plain = group.size * multiplier
     if int(plain + 1e-9) < 1:

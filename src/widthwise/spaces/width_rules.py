@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
 
-from widthwise.config import SeedRule, WidthSearch
 from widthwise.core.errors import UserError, unknown
 from widthwise.data.modules import Data
 from widthwise.network.graph import Graph
 from widthwise.network.layers import layer_type
+from widthwise.network.selection import WidthBy, matches
 from widthwise.network.widths.finding import find_groups
 from widthwise.network.widths.groups import Groups, Member, node_name
+from widthwise.spaces.settings import SeedRule, WidthSearch
 from widthwise.spaces.width import EVERY, WidthSpace
 
 PLACE = "search.search_space.seed"
@@ -97,21 +97,17 @@ def _demands(graph: Graph, groups: Groups, search: WidthSearch) -> dict[str, _De
     return outputs
 
 
-def _selected(key: str, by: str, modules: Mapping[str, nn.Module]) -> list[str]:
-    found = [name for name, module in modules.items() if _matches(key, by, name, module)]
+def _selected(key: str, by: WidthBy, modules: Mapping[str, nn.Module]) -> list[str]:
+    found = [
+        name
+        for name, module in modules.items()
+        if matches(key, by, names=(node_name(name), name), kind=layer_type(module))
+    ]
     if not found:
         named = by in ("name", "regex")
         allowed = {node_name(name) if named else layer_type(module) for name, module in modules.items()}
         raise unknown("layer with channels" if named else "layer type", key, allowed, where=PLACE)
     return found
-
-
-def _matches(key: str, by: str, name: str, module: nn.Module) -> bool:
-    if by == "type":
-        return key == layer_type(module)
-    if by == "name":
-        return key in (name, node_name(name))
-    return re.fullmatch(key, node_name(name)) is not None
 
 
 def _sides(rule: SeedRule, layer: str) -> list[tuple[str, _Demand]]:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from widthwise.spaces.space import FloatArray, IntArray, Space
+from widthwise.core.arrays import FloatArray, IntArray
+from widthwise.spaces.space import Space
 
 if TYPE_CHECKING:
-    from widthwise.metrics.goals.pareto import BoolArray
+    from widthwise.core.arrays import BoolArray
 
 LISTED = 2**18  # spaces up to this size are gone through once, so that what is said of them is certain
 MOST_MOVES = 4096  # neighbours looked at in each step

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.core.errors import UserError, unknown
-from widthwise.spaces.space import Decision, FloatArray, IntArray, Space
+from widthwise.spaces.space import Decision, Space
 from widthwise.strategies.protocol import CostFunction
 from widthwise.strategies.registry import STRATEGIES
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.metrics.goals.pareto import Front
-from widthwise.spaces.space import FloatArray, IntArray, Space
+from widthwise.spaces.space import Space
 from widthwise.spaces.within import Within
 from widthwise.strategies.protocol import CostFunction
 from widthwise.strategies.registry import STRATEGIES

@@ -13,9 +13,10 @@ import optuna
 from optuna.samplers import BaseSampler
 from optuna.trial import Trial, TrialState, create_trial
 
+from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.core.errors import UserError
 from widthwise.core.threads import one_torch_thread
-from widthwise.spaces.space import FloatArray, IntArray, Space
+from widthwise.spaces.space import Space
 from widthwise.spaces.within import Within
 from widthwise.strategies.hub import hub_sampler
 from widthwise.strategies.protocol import CostFunction

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.core.errors import UserError, unknown
 from widthwise.core.importing import describe_error, load_object
-from widthwise.spaces.space import FloatArray, IntArray, Space
+from widthwise.spaces.space import Space
 from widthwise.strategies.protocol import CostFunction, Strategy
 from widthwise.strategies.seen import Seen
 

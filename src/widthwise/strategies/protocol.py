@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from widthwise.spaces.space import FloatArray, IntArray
+    from widthwise.core.arrays import FloatArray, IntArray
     from widthwise.spaces.within import Within
 
 CostFunction = Callable[["IntArray"], "FloatArray"]

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from widthwise.spaces.space import FloatArray, IntArray, Space
+from widthwise.core.arrays import FloatArray, IntArray
+from widthwise.spaces.space import Space
 from widthwise.spaces.within import Within
 from widthwise.strategies.protocol import CostFunction
 from widthwise.strategies.registry import STRATEGIES

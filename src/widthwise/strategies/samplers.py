@@ -19,7 +19,7 @@ from widthwise.spaces.space import Decision, Space
 
 
 @dataclass(frozen=True)
-class Limits:
+class Abilities:
     """What a sampler can handle; None: no limit."""
 
     objectives: int | None = None
@@ -32,28 +32,28 @@ class Limits:
 
 @dataclass(frozen=True)
 class SamplerSource:
-    """One of Optuna's samplers: its class, our defaults where they differ, its limits."""
+    """One of Optuna's samplers: its class, our defaults where they differ, what it can handle."""
 
     class_name: str
     defaults: Mapping[str, Any]
-    limits: Limits
+    abilities: Abilities
     batch: int = 1  # 0: a generation
 
 
 SAMPLERS: dict[str, SamplerSource] = {
-    "tpe": SamplerSource("TPESampler", {"multivariate": True}, Limits(choices=10_000)),
-    "nsga2": SamplerSource("NSGAIISampler", {}, Limits(), batch=0),
-    "nsga3": SamplerSource("NSGAIIISampler", {}, Limits(), batch=0),
+    "tpe": SamplerSource("TPESampler", {"multivariate": True}, Abilities(choices=10_000)),
+    "nsga2": SamplerSource("NSGAIISampler", {}, Abilities(), batch=0),
+    "nsga3": SamplerSource("NSGAIIISampler", {}, Abilities(), batch=0),
     # Sobol numbers are tabulated up to this dimension
     "qmc": SamplerSource(
-        "QMCSampler", {"warn_asynchronous_seeding": False}, Limits(decisions=21_201), batch=64
+        "QMCSampler", {"warn_asynchronous_seeding": False}, Abilities(decisions=21_201), batch=64
     ),
     # the acquisition function is tried on every choice of an unordered decision, and on each decision in turn
-    "gp": SamplerSource("GPSampler", {}, Limits(decisions=500, choices=500)),
+    "gp": SamplerSource("GPSampler", {}, Abilities(decisions=500, choices=500)),
     "cmaes": SamplerSource(
         "CmaEsSampler",
         {"warn_independent_sampling": False},
-        Limits(objectives=1, decisions=500, fewest_decisions=2, ordered_only=True),
+        Abilities(objectives=1, decisions=500, fewest_decisions=2, ordered_only=True),
         batch=0,
     ),
 }
@@ -64,7 +64,7 @@ def make_sampler(
 ) -> BaseSampler:
     """Optuna's sampler of this name for this space, or UserError with what would work."""
     source = SAMPLERS[name]
-    refuse(name, source.limits, space, objectives=objectives)
+    refuse(name, source.abilities, space, objectives=objectives)
     if name == "cmaes" and find_spec("cmaes") is None:
         raise UserError("strategy cmaes: needs the package cmaes; install it: pip install cmaes")
     sampler_class = getattr(optuna.samplers, source.class_name)
@@ -102,41 +102,41 @@ def build(sampler_class: Any, name: str, *, seed: int, options: Mapping[str, Any
     return sampler
 
 
-def refuse(name: str, limits: Limits, space: Space, *, objectives: int) -> None:
+def refuse(name: str, abilities: Abilities, space: Space, *, objectives: int) -> None:
     """Raise UserError where the sampler can't handle this space, with what would work instead."""
-    if limits.objectives is not None and objectives > limits.objectives:
+    if abilities.objectives is not None and objectives > abilities.objectives:
         raise UserError(
             f"strategy {name}: takes one objective, found {objectives}; combine them "
-            f"(sum_scaled_metrics = true) or use {limits.instead}"
+            f"(sum_scaled_metrics = true) or use {abilities.instead}"
         )
     searched = [decision for decision in space.decisions if len(decision.choices) > 1]
     if space.size == 1:
         return
-    if len(searched) < limits.fewest_decisions:
+    if len(searched) < abilities.fewest_decisions:
         raise UserError(
-            f"strategy {name}: needs {limits.fewest_decisions} decisions with more than one choice, found "
+            f"strategy {name}: needs {abilities.fewest_decisions} decisions with more than one choice, found "
             f"{len(searched)}; use brute-force"
         )
-    if limits.decisions is not None and len(searched) > limits.decisions:
+    if abilities.decisions is not None and len(searched) > abilities.decisions:
         raise UserError(
-            f"strategy {name}: takes up to {limits.decisions:,} decisions, found {len(searched):,}; "
-            f"use {limits.instead}"
+            f"strategy {name}: takes up to {abilities.decisions:,} decisions, found {len(searched):,}; "
+            f"use {abilities.instead}"
         )
-    _refuse_choices(name, limits, [decision for decision in searched if not decision.ordered])
+    _refuse_choices(name, abilities, [decision for decision in searched if not decision.ordered])
 
 
-def _refuse_choices(name: str, limits: Limits, unordered: list[Decision]) -> None:
-    if limits.ordered_only and unordered:
+def _refuse_choices(name: str, abilities: Abilities, unordered: list[Decision]) -> None:
+    if abilities.ordered_only and unordered:
         raise UserError(
             f"strategy {name}: needs numbers in ascending order in every decision; {_listed(unordered)} "
-            f"have others; use {limits.instead}"
+            f"have others; use {abilities.instead}"
         )
-    most = limits.choices
+    most = abilities.choices
     large = [decision for decision in unordered if most is not None and len(decision.choices) > most]
     if large:
         raise UserError(
             f"strategy {name}: takes up to {most:,} choices without an order in a decision; {_listed(large)} "
-            f"has {len(large[0].choices):,}; give numbers in ascending order or use {limits.instead}"
+            f"has {len(large[0].choices):,}; give numbers in ascending order or use {abilities.instead}"
         )
 
 

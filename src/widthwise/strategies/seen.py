@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from widthwise.spaces.space import IntArray, Space
+from widthwise.core.arrays import IntArray
+from widthwise.spaces.space import Space
 from widthwise.spaces.within import Within
 
 FEW = 16_384  # so few unseen candidates are compared one with another at once

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from widthwise.core.arrays import BoolArray, FloatArray
 from widthwise.metrics.goals.aim import Aim
 from widthwise.metrics.goals.constraints import Constraint, feasible
-from widthwise.metrics.goals.pareto import BoolArray, Front
-from widthwise.spaces.space import FloatArray
+from widthwise.metrics.goals.pareto import Front
 from widthwise.study.store import Block, StudyRecord
 from widthwise.study.trials import join_blocks
 

@@ -10,7 +10,6 @@ from widthwise.metrics.goals.constraints import Miss, nearest_candidates
 from widthwise.study.front import constraints_of
 
 if TYPE_CHECKING:
-    from widthwise.search.problem import Problem
     from widthwise.study.study import Study
 
 NEAREST = 3
@@ -48,18 +47,4 @@ def nearest_trials(study: Study) -> list[Near]:
             study.record.space.chosen(block.candidates[found.row]),
         )
         for found in nearest_candidates(constraints, metrics, count=NEAREST)
-    ]
-
-
-def nearest_by_cost(problem: Problem) -> list[Near]:
-    """The candidates nearest to the bounds by their costs, nearest first; none where some are within them."""
-    within = problem.within()
-    if within is None or within.nothing is None:
-        return []
-    closest = within.closest(NEAREST)
-    costs = problem.evaluator.costs(closest)
-    bounds = [bound for bound in problem.config.search.constraints if bound.metric in costs]
-    return [
-        Near(None, found.misses, problem.space.chosen(closest[found.row]))
-        for found in nearest_candidates(bounds, costs, count=NEAREST)
     ]

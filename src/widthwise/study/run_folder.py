@@ -16,11 +16,10 @@ from typing import Self
 from widthwise.core.errors import UserError
 from widthwise.core.files import write_atomically
 from widthwise.study.fingerprint import check_same
+from widthwise.study.run_files import CONFIG, FRONT, LOG, STORAGE, STUDY, free_folder, is_run
 from widthwise.study.store import Store, StudyRecord, StudyWriter
 from widthwise.study.store.database import display_name, sqlite_path
 from widthwise.study.study import Study
-
-CONFIG, STUDY, FRONT, LOG, STORAGE = "config.toml", "study.db", "front.json", "log.txt", "storage.json"
 
 logger = logging.getLogger("widthwise")
 
@@ -55,11 +54,6 @@ class Run:
         self.close()
 
 
-def is_run(path: Path) -> bool:
-    """Whether a folder is one that `start_run` made."""
-    return (path / CONFIG).is_file() and ((path / STUDY).is_file() or (path / STORAGE).is_file())
-
-
 def start_run(
     path: str | Path, record: StudyRecord, *, storage: str | None = None, force_new: bool = False
 ) -> Run:
@@ -70,7 +64,7 @@ def start_run(
     """
     folder = Path(path).expanduser()
     if force_new:
-        folder = _free(folder)
+        folder = free_folder(folder)
     _check_new(folder)
     part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
     record = replace(record, name=folder.name)
@@ -159,13 +153,6 @@ def _check_new(folder: Path) -> None:
         )
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise UserError(f"{folder}: exists already and is no run; choose another folder (--out)")
-
-
-def _free(folder: Path) -> Path:
-    number, free = 2, folder
-    while free.exists():
-        free, number = folder.with_name(f"{folder.name}-{number}"), number + 1
-    return free
 
 
 @contextmanager

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import BinaryIO, Literal, get_args
 
 from widthwise.core.errors import UserError, unknown
-from widthwise.study.run_folder import STUDY, is_run, run_source
+from widthwise.study.run_files import STUDY, is_run
+from widthwise.study.run_folder import run_source
 from widthwise.study.store import Block, Store, StudyRecord, StudyWriter
 from widthwise.study.store.records import Shares
 from widthwise.study.study import finite, trial_as_json

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
+from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.evaluators.protocol import PRUNED
-from widthwise.metrics.goals.aim import Aim, is_hardware
-from widthwise.spaces.space import FloatArray, IntArray
+from widthwise.metrics.catalogue import is_hardware
+from widthwise.metrics.goals.aim import Aim
 from widthwise.study.store import Block, Store, StudyRecord
 
 if TYPE_CHECKING:

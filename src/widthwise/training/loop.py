@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from widthwise.core.errors import UserError
 from widthwise.core.importing import describe_error
 from widthwise.data.modules import Batches, Data
-from widthwise.network.named import check_data_fits_model
+from widthwise.metrics.quality.fits import check_data_fits_model
 from widthwise.training.history import Epoch, History, rank
 from widthwise.training.scoring import check_labels, score
 from widthwise.training.settings import OPTIMIZERS, OptimizerName, Schedule, Settings, check_device

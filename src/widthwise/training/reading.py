@@ -1,14 +1,13 @@
-"""Training settings: the lab's at the top of a file, and [search.training] for candidates of other widths."""
+"""Settings settings: the lab's at the top of a file, and [search.training] for candidates of other widths."""
 
 from __future__ import annotations
 
 from dataclasses import fields, replace
 from typing import get_args
 
-from widthwise.config.schema import Training
 from widthwise.core.table import Table
 from widthwise.training.halving import Halving
-from widthwise.training.settings import OptimizerName, Schedule
+from widthwise.training.settings import OptimizerName, Schedule, Settings
 
 OPTIMIZERS: dict[str, OptimizerName] = {name: name for name in get_args(OptimizerName)}
 SCHEDULES: dict[str, Schedule] = {name: name for name in get_args(Schedule)}
@@ -17,9 +16,9 @@ LAB_KEYS = {"epochs": "max_epochs", "steps": "max_steps", "optimizer": "training
 WITHOUT_TEACHER = ("distil",)  # means nothing at the top: only candidates have a teacher
 
 
-def read_lab_training(top: Table) -> Training:
+def read_lab_training(top: Table) -> Settings:
     """What the top of a file says; the lab's names go for epochs, steps and optimiser."""
-    base = Training()
+    base = Settings()
     epochs = top.whole("max_epochs", base.epochs)
     # -1 is what the lab writes for no limit
     steps = None if top.get("max_steps") == -1 else top.whole("max_steps", base.steps)
@@ -27,7 +26,7 @@ def read_lab_training(top: Table) -> Training:
     return _read_common(top, replace(base, epochs=epochs, steps=steps, optimizer=optimizer))
 
 
-def read_training(table: Table, base: Training) -> Training:
+def read_training(table: Table, base: Settings) -> Settings:
     """What [search.training] says; what it leaves out is as at the top of the file."""
     epochs = table.whole("epochs", base.epochs)
     steps = table.whole("steps", base.steps)
@@ -55,11 +54,11 @@ def read_halving(table: Table) -> Halving | None:
 
 def lab_keys() -> dict[str, str]:
     """The fields that the top of a file may set, with their keys there."""
-    names = [field.name for field in fields(Training) if field.name not in WITHOUT_TEACHER]
+    names = [field.name for field in fields(Settings) if field.name not in WITHOUT_TEACHER]
     return {name: LAB_KEYS.get(name, name) for name in names}
 
 
-def _read_common(table: Table, base: Training) -> Training:
+def _read_common(table: Table, base: Settings) -> Settings:
     return replace(
         base,
         learning_rate=table.number("learning_rate", base.learning_rate, above=0),

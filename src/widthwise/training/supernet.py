@@ -13,16 +13,16 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.functional import kl_div, log_softmax, softmax
 
+from widthwise.core.arrays import IntArray
 from widthwise.core.errors import UserError
 from widthwise.data.modules import Data
-from widthwise.network.named import check_data_fits_model
+from widthwise.metrics.quality.fits import check_data_fits_model
 from widthwise.network.widths.changes import Change, check_size, side_channels
 from widthwise.network.widths.channels import Channels
 from widthwise.network.widths.groups import Groups, Member
 from widthwise.network.widths.rebuild import rebuilt, resize_attributes
 from widthwise.network.widths.slicing import sliced
 from widthwise.network.widths.statistics import reestimate_norms
-from widthwise.spaces.space import IntArray
 from widthwise.training.loop import Stepper, at_work, make_optimizer, parameters_to_train, passes_of, shuffled
 from widthwise.training.settings import Settings, check_device
 

@@ -252,7 +252,7 @@ def test_pruning_leaves_the_front_as_it_is(objective: str):
         hopes = np.column_stack([sign * best[objective], -costs["average_bitwidth"]])
         return np.array([((points >= hope).all(1) & (points > hope).any(1)).any() for hope in hopes])
 
-    pruned = evaluator.evaluate(candidates, hopeless=hopeless)
+    pruned = evaluator.evaluate_pruning(candidates, hopeless=hopeless)
     front = ~np.array([((points >= p).all(1) & (points > p).any(1)).any() for p in points])
     assert len(pruned.pruned) > 50
     assert not pruned.pruned & set(np.flatnonzero(front).tolist())

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from widthwise.core.errors import UserError
-from widthwise.metrics.cost.formulas import COSTS, NodeBits, NodeCost, cost_metrics
+from widthwise.metrics.cost.formulas import COSTS, NodeBits, cost_metrics
+from widthwise.network.counting import NodeCost
 
 LINEAR = NodeCost("fc", macs=80, fan_in=16, outputs=5, other_flops=5, weight_elements=80, bias_elements=5)
 

@@ -30,7 +30,7 @@ from widthwise.metrics.goals.objective import Objective
 from widthwise.metrics.goals.pareto import hypervolume, nondominated
 from widthwise.report import comparing as words
 from widthwise.report.compare_page import charts
-from widthwise.search.comparing import Entrant, compare, task_of
+from widthwise.search.comparing import Entrant, compare, contest_of
 from widthwise.search.comparing.signed_ranks import pair_tests
 from widthwise.search.comparing.writing import as_csv, as_json, write
 from widthwise.search.problem import load_problem
@@ -467,7 +467,7 @@ def test_a_config_of_the_lab_is_a_task():
     problem = load_problem(config)
     found = compare(problem, "brute-force,random", seeds=2, budget=200)
     assert (found.size, found.budget, found.truth) == (18, 18, "space")
-    assert task_of(problem).configured.name == "brute-force"
+    assert contest_of(problem).configured.name == "brute-force"
     assert all((outcome.final == 1.0).all() for outcome in found.outcomes)
 
 

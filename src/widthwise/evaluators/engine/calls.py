@@ -36,16 +36,6 @@ IN_PLACE_OPERATORS = {"iadd", "isub", "imul", "itruediv", "ipow", "ior", "iand",
 
 
 @dataclass(frozen=True)
-class MethodCall:
-    """A tensor's method as a function of the tensor."""
-
-    __name__: str
-
-    def __call__(self, x: Any, *args: Any, **kwargs: Any) -> Any:
-        return getattr(x, self.__name__)(*args, **kwargs)
-
-
-@dataclass(frozen=True)
 class OnCopy:
     """A call that changes its first argument, kept from values that others may still read."""
 

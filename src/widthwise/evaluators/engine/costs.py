@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from torch import nn
 
+from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.formats.base import Format
-from widthwise.metrics.cost.formulas import FLOAT_BITS, NodeBits, NodeCost, cost_metrics
+from widthwise.metrics.cost.formulas import FLOAT_BITS, NodeBits, cost_metrics
+from widthwise.network.counting import NodeCost
 from widthwise.network.graph import Graph
 from widthwise.network.quantized import parameter_role
 from widthwise.network.scheme import TensorName
 from widthwise.spaces.slots import Slot
-from widthwise.spaces.space import FloatArray, IntArray
 
 CHUNK = 4096  # candidates at a time: five tables [K, N] of floats
 

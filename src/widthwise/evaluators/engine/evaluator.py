@@ -11,10 +11,11 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
+from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.core.errors import UserError
 from widthwise.core.importing import describe_error
 from widthwise.data.modules import Data
-from widthwise.evaluators.blocks import Block, first_block, input_names
+from widthwise.evaluators.blocks import DataBlock, first_block, input_names
 from widthwise.evaluators.engine.costs import Costs
 from widthwise.evaluators.engine.in_place import CannotShareError
 from widthwise.evaluators.engine.memo import Memo
@@ -34,7 +35,6 @@ from widthwise.network.graph import Graph
 from widthwise.network.passes.metadata import propagate
 from widthwise.spaces.quantisation import QuantisationSpace
 from widthwise.spaces.slots import fixed_slots, schemes, slot_choices
-from widthwise.spaces.space import FloatArray, IntArray
 
 FEW = 8  # up to here candidates are evaluated one by one with the memo
 CALIBRATION_SAMPLES = 1024
@@ -104,9 +104,9 @@ class Evaluator:
 
     def __call__(self, candidates: IntArray) -> Results:
         """The metrics of candidates [K, D], in their order; those that fail do so alone, with the reason."""
-        return self.evaluate(candidates)
+        return self.evaluate_pruning(candidates)
 
-    def evaluate(self, candidates: IntArray, *, hopeless: Hopeless | None = None) -> Results:
+    def evaluate_pruning(self, candidates: IntArray, *, hopeless: Hopeless | None = None) -> Results:
         """As a call; candidates can be stopped early.
 
         `hopeless` is asked, after each part of the data, which candidates to stop: it is given exact costs
@@ -153,7 +153,7 @@ class Evaluator:
         return np.concatenate([block.labels.cpu().numpy() for _, block in self._spread])
 
     @cached_property
-    def _spread(self) -> list[tuple[int, Block]]:
+    def _spread(self) -> list[tuple[int, DataBlock]]:
         return self.judged.spread(SAMPLES)
 
     def costs(self, candidates: IntArray) -> dict[str, FloatArray]:
@@ -183,7 +183,7 @@ class Evaluator:
     def _loader(self) -> Any:
         return getattr(self.data, f"{self.loader}_dataloader")()
 
-    def _prepare(self, slots: Sequence[Any], calibration: Block, compare_to: float) -> None:
+    def _prepare(self, slots: Sequence[Any], calibration: DataBlock, compare_to: float) -> None:
         """The plan, or else one pass per candidate; the number of classes; costs; shares of memory."""
         inputs = calibration.inputs
         self.plan: Plan | None = None
@@ -229,7 +229,7 @@ class Evaluator:
         return totals
 
     def _add_block(
-        self, totals: Totals | SampleMargins, rows: IntArray, chosen: IntArray, number: int, block: Block
+        self, totals: Totals | SampleMargins, rows: IntArray, chosen: IntArray, number: int, block: DataBlock
     ) -> None:
         """Adds what the rows [R'] get right in one block; those that can't go together go by halves."""
         done = np.zeros(len(chosen), dtype=bool)

@@ -17,10 +17,10 @@ from torch import Tensor, nn
 from torch.fx.node import map_aggregate
 from torch.utils._pytree import tree_map_only
 
+from widthwise.core.arrays import IntArray
 from widthwise.evaluators.engine.stacks import folded, gather, put, select, stacked, version
 from widthwise.formats.base import Format
 from widthwise.network.quantized import quantize_input
-from widthwise.spaces.space import IntArray
 
 
 class Kernel(Protocol):

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from widthwise.core.arrays import IntArray
 from widthwise.evaluators.engine.plan import Plan
 from widthwise.evaluators.engine.stacks import leaf_bytes
-from widthwise.spaces.space import IntArray
 
 Key = tuple[int, ...]
 ENTRY = 1024  # bytes of an entry, whatever its value

@@ -20,7 +20,7 @@ WORKSPACE = 4  # stacks that a kernel takes beside those kept: quantised copies,
 
 
 @dataclass(frozen=True)
-class Shares:
+class MemoryShares:
     """Bytes that one stack, the memo and the data may take, and the samples of a block."""
 
     stack: int
@@ -48,7 +48,7 @@ def free_memory(device: str) -> int:
     return max(min(found), LEAST_BUDGET)
 
 
-def shares(plan: Plan, budget: int, device: str) -> Shares:
+def shares(plan: Plan, budget: int, device: str) -> MemoryShares:
     """What each use may take of a budget in bytes; raises UserError for a budget under 64 MiB."""
     if budget < LEAST_BUDGET:
         raise UserError(
@@ -60,7 +60,7 @@ def shares(plan: Plan, budget: int, device: str) -> Shares:
     stack = max(min(usual, budget // 3 // (plan.live_most + WORKSPACE)), 1)
     widest = max(step.sample_bytes for step in plan.steps)
     # a few versions of the widest value fit a stack
-    return Shares(stack, memo, budget // 8, max(1, int(stack / 4 / max(widest, 1))))
+    return MemoryShares(stack, memo, budget // 8, max(1, int(stack / 4 / max(widest, 1))))
 
 
 def _lines(path: str) -> list[str]:

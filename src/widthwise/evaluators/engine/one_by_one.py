@@ -10,6 +10,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from widthwise.core.arrays import IntArray
 from widthwise.evaluators.engine.planner import calibrated
 from widthwise.formats.base import Format
 from widthwise.formats.integer import Integer
@@ -20,7 +21,6 @@ from widthwise.network.passes.watch import tensors_in
 from widthwise.network.quantized import Quantized, parameter_role
 from widthwise.network.scheme import Scheme
 from widthwise.spaces.slots import Slot, schemes
-from widthwise.spaces.space import IntArray
 
 
 class PassPerCandidate:

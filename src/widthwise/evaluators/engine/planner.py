@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.fx.node import map_aggregate
 
-from widthwise.evaluators.engine.calls import MethodCall, OnCopy, choose_kernel, in_place
+from widthwise.evaluators.engine.calls import OnCopy, choose_kernel, in_place
 from widthwise.evaluators.engine.in_place import CannotShareError, changed_along, versions_of
 from widthwise.evaluators.engine.kernels import (
     AddBias,
@@ -26,7 +26,7 @@ from widthwise.evaluators.engine.kernels import (
 from widthwise.evaluators.engine.plan import Plan, Step
 from widthwise.formats.base import Format
 from widthwise.metrics.quality.outcomes import class_count, first_output
-from widthwise.network.graph import Graph
+from widthwise.network.graph import Graph, attribute, called_function
 from widthwise.network.layers import layer_type
 from widthwise.network.passes.calibrate import fixed_for_inputs, input_values
 from widthwise.network.passes.watch import tensors_in
@@ -81,7 +81,8 @@ class _Planner:
         if node.op == "placeholder":
             self._add_placeholder(node)
         elif node.op == "get_attr":
-            value = _attribute(self.modules[""], str(node.target))
+            held = attribute(self.modules[""], str(node.target))
+            value = held.detach() if isinstance(held, Tensor) else held
             self._append(node, (), (), _Constant(value), value)
         elif node.op == "output":
             self._add_output(node)
@@ -167,10 +168,8 @@ class _Planner:
         ]
 
     def _callable(self, node: fx.Node) -> Callable[..., Any]:
-        if node.op == "call_method":
-            return MethodCall(str(node.target))
-        if node.op == "call_function":
-            return cast(Callable[..., Any], node.target)
+        if node.op != "call_module":
+            return called_function(node)
         module = self.modules[str(node.target)]
         layer = module.layer if isinstance(module, Quantized) else module
         return layer.function if isinstance(layer, FunctionLayer) else layer
@@ -272,10 +271,3 @@ def _asks_for_shape(node: fx.Node) -> bool:
     """Whether the node's value, which holds no tensor, follows from shapes and types of what it reads."""
     name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
     return name in ASKING_FOR_SHAPE
-
-
-def _attribute(root: nn.Module, path: str) -> Any:
-    value: Any = root
-    for name in path.split("."):
-        value = getattr(value, name)
-    return value.detach() if isinstance(value, Tensor) else value

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_map_only, tree_unflatten
 
-from widthwise.spaces.space import IntArray
+from widthwise.core.arrays import IntArray
 
 
 @dataclass(frozen=True)

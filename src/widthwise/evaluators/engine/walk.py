@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from widthwise.core.arrays import IntArray
 from widthwise.evaluators.engine.plan import Plan
-from widthwise.spaces.space import IntArray
 
 LARGE = 2**19  # bytes: versions of larger values go one at a time, which saves copying them together
 MOST_CODE = 2**31  # product of two such still is an int64

@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from widthwise.core.arrays import IntArray
 from widthwise.core.errors import UserError
 from widthwise.core.importing import describe_error
 from widthwise.evaluators.workers.messages import pack_candidates, unpack_error, unpack_results
@@ -16,7 +17,6 @@ from widthwise.evaluators.workers.parts import Part
 from widthwise.evaluators.workers.processes import FAILED_STARTS, THREADS
 from widthwise.evaluators.workers.worker import Build, Work
 from widthwise.evaluators.workers.workers import Answer, Died
-from widthwise.spaces.space import IntArray
 
 PATIENCE = 5.0  # seconds between two looks at what the cluster has while nothing happens
 CONNECTING = 10.0  # seconds to reach a cluster

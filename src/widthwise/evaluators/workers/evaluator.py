@@ -6,12 +6,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Self
 
+from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.core.errors import UserError
 from widthwise.evaluators.protocol import Results
 from widthwise.evaluators.workers.messages import WorkerError
 from widthwise.evaluators.workers.parts import Ledger, Part
 from widthwise.evaluators.workers.workers import Answer, Died, Workers
-from widthwise.spaces.space import FloatArray, IntArray
 
 CostsOf = Callable[[IntArray], Mapping[str, FloatArray]]
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from widthwise.core.arrays import IntArray
 from widthwise.evaluators.protocol import Results
-from widthwise.spaces.space import IntArray
 
 HEAD = 8  # bytes that say how long the JSON is
 TYPES = ("<i8", "<f8", "|u1")

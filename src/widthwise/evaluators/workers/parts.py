@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from widthwise.core.arrays import FloatArray
 from widthwise.core.errors import UserError
 from widthwise.evaluators.protocol import Results
-from widthwise.spaces.space import FloatArray
 
 DEATHS = 3  # workers that may die over one candidate before it is taken to be the cause
 

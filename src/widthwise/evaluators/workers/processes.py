@@ -12,12 +12,12 @@ import weakref
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 
+from widthwise.core.arrays import IntArray
 from widthwise.core.errors import UserError
 from widthwise.evaluators.workers.messages import pack_candidates, unpack_error, unpack_results
 from widthwise.evaluators.workers.parts import Part
 from widthwise.evaluators.workers.worker import Build
 from widthwise.evaluators.workers.workers import Answer, Died
-from widthwise.spaces.space import IntArray
 
 FAILED_STARTS = 3  # in a row
 # one thread for numpy and torch in each worker: there is a worker for each core already

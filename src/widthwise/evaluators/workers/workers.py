@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from widthwise.core.arrays import IntArray
 from widthwise.evaluators.protocol import Results
 from widthwise.evaluators.workers.messages import WorkerError
 from widthwise.evaluators.workers.parts import Part
-from widthwise.spaces.space import IntArray
 
 
 @dataclass(frozen=True)

@@ -3,37 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
+from widthwise.core.arrays import FloatArray
 from widthwise.core.errors import UserError, unknown
 from widthwise.metrics.catalogue import METRICS
-from widthwise.spaces.space import FloatArray
+from widthwise.network.counting import NodeCost
 
 FLOAT_BITS = 32  # of every number that has no format
 COSTS = tuple(name for name, metric in METRICS.items() if metric.kind == "cost")
-
-
-@dataclass(frozen=True)
-class NodeCost:
-    """What one node of a network computes for one sample, and what it stores; see `counting.node_cost`."""
-
-    name: str
-    macs: int = 0  # multiply-accumulates
-    other_flops: int = 0  # all other arithmetic: biases, norms, activations, pooling, element-wise sums
-    fan_in: int = 1  # products that are summed into one output
-    outputs: int = 0  # elements of the result
-    weight_elements: int = 0
-    bias_elements: int = 0
-    other_parameters: int = 0  # neither weight nor bias, such as those of an LSTM; stored as 32-bit floats
-    buffer_elements: int = 0  # stored but not trained, such as running means; 32-bit floats
-    averaged: bool = True  # whether average_bitwidth counts the weight; not the scale vector of a norm
-    counted: bool = True  # False: the arithmetic of this operation is not known and counts as none
-
-    def reused(self) -> NodeCost:
-        """The same work with nothing stored: for a further call of a layer that is counted already."""
-        return replace(self, weight_elements=0, bias_elements=0, other_parameters=0, buffer_elements=0)
 
 
 @dataclass(frozen=True)

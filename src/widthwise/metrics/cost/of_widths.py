@@ -11,13 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.core.errors import unknown
-from widthwise.metrics.cost.formulas import COSTS, FLOAT_BITS, NodeCost
+from widthwise.metrics.cost.formulas import COSTS, FLOAT_BITS
+from widthwise.network.counting import NodeCost
 from widthwise.network.graph import Graph
 from widthwise.network.passes.metadata import propagate
 from widthwise.network.widths.groups import Groups
 from widthwise.network.widths.resize import resized
-from widthwise.spaces.space import FloatArray, IntArray
 
 FIELDS = (
     "macs",

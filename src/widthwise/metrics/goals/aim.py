@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from widthwise.metrics.catalogue import METRICS, Direction
+from widthwise.core.arrays import FloatArray
+from widthwise.metrics.catalogue import Direction
 from widthwise.metrics.goals.combine import objective_values
 from widthwise.metrics.goals.objective import Objective
-from widthwise.spaces.space import FloatArray
 
 SUM = "scaled_sum"  # the name of the single objective where metrics are summed
 
@@ -65,9 +65,3 @@ class Aim:
         """From what `as_json` gave."""
         objectives = tuple(Objective(**objective) for objective in stored["objectives"])
         return cls(objectives, stored["summed"], stored["direction"])
-
-
-def is_hardware(metric: str) -> bool:
-    """Whether a metric is computed from the network alone: what the lab lists under hardware_metrics."""
-    known = METRICS.get(metric)
-    return known is not None and known.kind == "cost"

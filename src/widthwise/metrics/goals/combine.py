@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from widthwise.core.arrays import FloatArray
 from widthwise.core.errors import UserError, unknown
 from widthwise.metrics.catalogue import Direction
 from widthwise.metrics.goals.objective import Objective
-from widthwise.spaces.space import FloatArray
 
 
 def scaled(metrics: Mapping[str, FloatArray], scales: Mapping[str, float]) -> dict[str, FloatArray]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from widthwise.spaces.space import FloatArray
+    from widthwise.core.arrays import FloatArray
 
     BoolArray = NDArray[np.bool_]
 

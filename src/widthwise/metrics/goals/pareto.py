@@ -11,15 +11,13 @@ from typing import TYPE_CHECKING
 
 import moocore
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from widthwise.core.arrays import BoolArray, FloatArray, IntArray
 from widthwise.core.errors import UserError
-from widthwise.spaces.space import FloatArray, IntArray
 
 if TYPE_CHECKING:
     from widthwise.metrics.catalogue import Direction
-
-BoolArray = NDArray[np.bool_]
 
 
 def maximised(values: ArrayLike, directions: Sequence[Direction]) -> FloatArray:

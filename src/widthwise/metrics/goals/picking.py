@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from widthwise.core.arrays import FloatArray
 from widthwise.core.errors import UserError, unknown
 from widthwise.metrics.goals.constraints import Constraint, feasible, nearest_candidates, parse_constraint
 from widthwise.metrics.goals.pareto import as_table, maximised, nondominated
-from widthwise.spaces.space import FloatArray
 
 if TYPE_CHECKING:
     from widthwise.metrics.catalogue import Direction

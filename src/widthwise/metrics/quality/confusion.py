@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.core.errors import UserError, unknown
 from widthwise.metrics.catalogue import METRICS, class_index, per_class
-from widthwise.spaces.space import FloatArray, IntArray
 
 QUALITY = tuple(name for name, metric in METRICS.items() if metric.kind == "quality")
 

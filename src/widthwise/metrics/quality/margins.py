@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from widthwise.spaces.space import FloatArray, IntArray
+from widthwise.core.arrays import FloatArray, IntArray
 
 SAMPLES = 1024  # that margins are told of
 LEAST = 1e-6  # margin of a right answer

@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.core.importing import describe_error
 from widthwise.metrics.catalogue import find_metric
 from widthwise.metrics.quality.confusion import quality_metrics
 from widthwise.metrics.quality.outcomes import count_outcomes
 from widthwise.metrics.quality.torchmetrics import TorchmetricsAccumulator
-from widthwise.spaces.space import FloatArray, IntArray
 
 BROKEN = "the scores hold NaN"
 

@@ -11,9 +11,8 @@ import torch
 from torch import Tensor, fx, nn
 
 from widthwise.core.errors import UserError, unknown
-from widthwise.metrics.cost.formulas import NodeCost
-from widthwise.network.counting import Operation, node_cost, parameter_cost
-from widthwise.network.graph import META, Graph, Layer
+from widthwise.network.counting import NodeCost, Operation, node_cost, parameter_cost
+from widthwise.network.graph import META, Graph, Layer, attribute
 from widthwise.network.passes.watch import Example, watch
 from widthwise.network.quantized import parameter_role
 from widthwise.network.scheme import TensorName
@@ -140,7 +139,7 @@ def _metas(tensors: Sequence[Tensor]) -> tuple[TensorMeta, ...]:
 def _cost(model: nn.Module, node: fx.Node, calls: Sequence[_Call], samples: int) -> NodeCost | None:
     """What the node takes, all its calls together; None where it neither computes nor stores."""
     if node.op == "get_attr":
-        value = _attribute(model, str(node.target))
+        value = attribute(model, str(node.target))
         return parameter_cost(value, name=node.name) if isinstance(value, Tensor) else None
     if not node.op.startswith("call_") or not calls:
         return None
@@ -181,7 +180,7 @@ def _stored_once(cost: NodeCost, model: nn.Module, node: fx.Node, stored: set[in
 def _held(model: nn.Module, node: fx.Node) -> Iterator[tuple[str, Tensor]]:
     """The tensors that a node stores, each with its role: weight, bias or buffer."""
     if node.op == "get_attr":
-        value = _attribute(model, str(node.target))
+        value = attribute(model, str(node.target))
         if isinstance(value, Tensor):
             yield ("weight" if isinstance(value, nn.Parameter) else "buffer"), value
     elif node.op == "call_module":
@@ -192,8 +191,3 @@ def _held(model: nn.Module, node: fx.Node) -> Iterator[tuple[str, Tensor]]:
         for name, buffer in module.named_buffers():
             if name in persistent and buffer.is_floating_point():
                 yield "buffer", buffer
-
-
-def _attribute(model: nn.Module, target: str) -> Any:
-    parent, _, name = target.rpartition(".")
-    return getattr(model.get_submodule(parent), name)

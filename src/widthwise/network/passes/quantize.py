@@ -8,8 +8,9 @@ from typing import Any
 
 from widthwise.core.errors import UserError, unknown
 from widthwise.network.graph import Graph
-from widthwise.network.passes.rules import by_of, select
+from widthwise.network.passes.rules import select
 from widthwise.network.scheme import TENSORS, Scheme, TensorName
+from widthwise.network.selection import by_of
 
 PASS = "quantize_transform_pass"
 

@@ -2,23 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal, cast
+from collections.abc import Iterable, Sequence
+from typing import cast
 
-from widthwise.core.errors import UserError, nearest, unknown
+from widthwise.core.errors import UserError, nearest
 from widthwise.network.graph import Graph, Layer
-
-By = Literal["name", "type", "regex"]
-BY: Mapping[str, By] = {"name": "name", "type": "type", "regex": "regex", "regex_name": "regex"}
-DEFAULT = "default"
-
-
-def by_of(value: object, *, where: str = "") -> By:
-    """What rules go by; raises UserError for anything else."""
-    if not isinstance(value, str) or value not in BY:
-        raise unknown("way to select layers (by)", value, BY, where=where)
-    return BY[value]
+from widthwise.network.selection import DEFAULT, By, check_pattern, matches
 
 
 def select(graph: Graph, by: By, keys: Iterable[str], *, where: str = "") -> dict[str, str]:
@@ -34,7 +23,7 @@ def select(graph: Graph, by: By, keys: Iterable[str], *, where: str = "") -> dic
     place = f"{where}." if where else ""
     for key in rules:
         if by == "regex":
-            _check_pattern(key, place)
+            check_pattern(key, where=where or "rules")
         if not any(_matches(key, layer, by) for layer in layers):
             raise UserError(f"{place}{key}: {_why_none(key, by, graph, layers)}")
     found = {}
@@ -45,19 +34,8 @@ def select(graph: Graph, by: By, keys: Iterable[str], *, where: str = "") -> dic
     return found
 
 
-def _check_pattern(pattern: str, place: str) -> None:
-    try:
-        re.compile(pattern)
-    except re.error as error:
-        raise UserError(f"{place}{pattern}: is no regular expression: {error}") from None
-
-
 def _matches(key: str, layer: Layer, by: By) -> bool:
-    if by == "type":
-        return key == layer.type
-    if by == "regex":
-        return re.fullmatch(key, layer.name) is not None
-    return key in (layer.name, layer.node.target)
+    return matches(key, by, names=(layer.name, str(layer.node.target)), kind=layer.type)
 
 
 def _why_none(key: str, by: By, graph: Graph, layers: Sequence[Layer]) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 
 from widthwise.core.errors import UserError, unknown
 from widthwise.network.graph import Graph, Layer
+from widthwise.network.selection import By, by_of, matches
 from widthwise.network.widths.changes import Change, grown, shrunk
 from widthwise.network.widths.finding import find_groups
 from widthwise.network.widths.groups import ELSEWHERE, Group, Groups, Member, node_name
@@ -24,7 +24,6 @@ from widthwise.network.widths.unit_scores import unit_scores
 
 NAMES = ("output_only", "both", "input_only")
 MULTIPLIERS = ("channel_multiplier", "channel_multiplier_input", "channel_multiplier_output")
-BY = ("name", "type", "regex", "regex_name")
 ARGUMENTS = ("config", "weights", "seed", "dummy_in")
 SETTINGS = ("by", "default")  # of a config, beside its layers
 
@@ -93,9 +92,7 @@ def _wanted(graph: Graph, config: Any) -> dict[str, _Rule]:
         raise UserError(
             'redefine_linear_transform_pass: pass_args needs {"config": {…}} with a rule for each layer'
         )
-    by = config.get("by", "name")
-    if by not in BY:
-        raise unknown("way to select layers", by, BY, where="config.by")
+    by = by_of(config.get("by", "name"), where="config.by", what="way to select layers")
     if config.get("default") is None:
         raise UserError(
             'config.default: is missing; leave other layers alone with {"config": {"name": None}}'
@@ -113,19 +110,15 @@ def _wanted(graph: Graph, config: Any) -> dict[str, _Rule]:
     return rules
 
 
-def _check_keys(config: Mapping[str, Any], by: str, layers: list[Layer]) -> None:
+def _check_keys(config: Mapping[str, Any], by: By, layers: list[Layer]) -> None:
     for key in config:
         if key not in SETTINGS and not any(_selects(key, by, layer) for layer in layers):
             names = {layer.type if by == "type" else layer.name for layer in layers}
             raise unknown("layer" if by != "type" else "layer type", key, names, where="config")
 
 
-def _selects(key: str, by: str, layer: Layer) -> bool:
-    if by == "type":
-        return key == layer.type
-    if by == "name":
-        return key in (layer.name, layer.node.target)
-    return re.fullmatch(key, layer.name) is not None
+def _selects(key: str, by: By, layer: Layer) -> bool:
+    return matches(key, by, names=(layer.name, str(layer.node.target)), kind=layer.type)
 
 
 def _is_two_sided(layer: Layer, key: str) -> bool:

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import nn
 
+from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.core.errors import UserError
 from widthwise.network.widths.channels import FRESH, Channels
 from widthwise.network.widths.groups import Group, Groups, Layout
 from widthwise.network.widths.kinds import is_depthwise, mixes_channels
-from widthwise.spaces.space import FloatArray, IntArray
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from torch import nn
 
+from widthwise.core.arrays import IntArray
 from widthwise.core.errors import UserError, unknown
 from widthwise.network.widths.coupling import Channel, Coupling, Side
 from widthwise.network.widths.kinds import blocks, can_resize, channel_count
-from widthwise.spaces.space import IntArray
 
 ELSEWHERE = -1  # a channel that belongs to no group
 

@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor, fx, nn
 
+from widthwise.core.arrays import FloatArray
 from widthwise.core.errors import UserError, unknown
 from widthwise.core.importing import describe_error
 from widthwise.data.modules import Data
@@ -21,7 +22,6 @@ from widthwise.network.widths.groups import Group, Groups
 from widthwise.network.widths.rebuild import rebuilt, reset
 from widthwise.network.widths.statistics import reestimate_norms
 from widthwise.network.widths.unit_scores import Importance, unit_scores
-from widthwise.spaces.space import FloatArray
 
 Weights = Literal["inherit", "scratch"]
 WEIGHTS = get_args(Weights)

@@ -12,11 +12,11 @@ from torch.nn.functional import cross_entropy
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
+from widthwise.core.arrays import FloatArray
 from widthwise.core.errors import UserError, unknown
 from widthwise.data.modules import Data
 from widthwise.network.widths.groups import Group, Groups, Layout, Member
 from widthwise.network.widths.kinds import axes, blocks
-from widthwise.spaces.space import FloatArray
 
 Importance = Literal["magnitude", "batch_norm", "taylor"]
 IMPORTANCES = get_args(Importance)

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from widthwise.core.arrays import FloatArray
 from widthwise.core.errors import UserError
 from widthwise.core.importing import describe_error
+from widthwise.search.comparing.contest import Contest, contest_of, limited
 from widthwise.search.comparing.entrants import Entrant, parse_entrants
 from widthwise.search.comparing.judge import Judge
 from widthwise.search.comparing.measures import Yardstick, best_curve, carried, share_curve, yardstick
 from widthwise.search.comparing.race import Race, StrategyError, race
 from widthwise.search.comparing.result import Comparison, Outcome
 from widthwise.search.comparing.signed_ranks import pair_tests
-from widthwise.search.comparing.task import Task, limited, task_of
-from widthwise.spaces.space import FloatArray
 
 if TYPE_CHECKING:
     from widthwise.search.problem import Problem
@@ -37,7 +37,7 @@ ENUMERATED = "candidates to enumerate up to"
 
 
 def compare(
-    problem: Problem | Task,
+    problem: Problem | Contest,
     strategies: str | Sequence[str | Entrant],
     *,
     seeds: int | Sequence[int] = 10,
@@ -65,7 +65,7 @@ def compare(
     none is done it goes on as KeyboardInterrupt. Raises UserError before the first evaluation for unknown
     strategies and options and for those that can't handle the space, and where nothing remains to compare.
     """
-    task = problem if isinstance(problem, Task) else task_of(problem)
+    task = problem if isinstance(problem, Contest) else contest_of(problem)
     task = limited(
         task, batch=_least("batch", batch, 1), most_enumerated=_least(ENUMERATED, most_enumerated, 0)
     )
@@ -94,7 +94,7 @@ def compare(
 
 
 def _measured(
-    task: Task,
+    task: Contest,
     judge: Judge,
     races: Sequence[tuple[Entrant, Sequence[Race]]],
     seeds: tuple[int, ...],
@@ -128,7 +128,7 @@ def _measured(
     )
 
 
-def _rehearse(task: Task, entrant: Entrant, seed: int) -> None:
+def _rehearse(task: Contest, entrant: Entrant, seed: int) -> None:
     """Make it and ask once, so that what can't work fails now, and imports don't count as its time later."""
     try:
         task.strategy(entrant, seed).ask(1)
@@ -139,7 +139,7 @@ def _rehearse(task: Task, entrant: Entrant, seed: int) -> None:
 
 
 def _races(
-    task: Task,
+    task: Contest,
     judge: Judge,
     entrants: Sequence[Entrant],
     seeds: Sequence[int],
@@ -168,7 +168,7 @@ def _races(
     return found, failures, ()
 
 
-def _outcome(entrant: Entrant, races: Sequence[Race], task: Task, yard: Yardstick, budget: int) -> Outcome:
+def _outcome(entrant: Entrant, races: Sequence[Race], task: Contest, yard: Yardstick, budget: int) -> Outcome:
     """What the runs of one strategy come to."""
     shares, best, own = [], [], []
     signs = np.array([1.0 if way == "maximize" else -1.0 for way in task.directions.values()])

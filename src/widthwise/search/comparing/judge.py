@@ -8,11 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from widthwise.evaluators.guarded import evaluate
+from widthwise.core.arrays import BoolArray, FloatArray, IntArray
+from widthwise.evaluators.guarded import evaluate_guarded
 from widthwise.metrics.goals.constraints import feasible
-from widthwise.metrics.goals.pareto import BoolArray
-from widthwise.search.comparing.task import Task
-from widthwise.spaces.space import FloatArray, IntArray
+from widthwise.search.comparing.contest import Contest
 
 CHUNK = 32_768  # candidates evaluated at once while the space is enumerated
 
@@ -37,7 +36,7 @@ class Judge:
     The same candidate is worth the same to each strategy, also where an evaluation has noise.
     """
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: Contest) -> None:
         self.task = task
         self.seconds = 0.0
         self.evaluated = 0
@@ -95,7 +94,9 @@ class Judge:
         if not len(candidates):
             return np.empty((0, len(names)))
         began = time.perf_counter()
-        results = evaluate(self.task.evaluator, candidates, metrics=names, objectives=self.task.aim.names)
+        results = evaluate_guarded(
+            self.task.evaluator, candidates, metrics=names, objectives=self.task.aim.names
+        )
         self.seconds += time.perf_counter() - began
         self.evaluated += len(candidates)
         rows = np.stack([results.metrics[name] for name in names], axis=1)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from widthwise.core.arrays import FloatArray
 from widthwise.metrics.goals.pareto import Front, hypervolume, nondominated
-from widthwise.spaces.space import FloatArray
 
 MARGIN = 0.01  # how far beyond the worst value the reference point lies, as a share of the range
 ROUNDING = 1e-9  # volumes of the same front, added up in another order, differ by less

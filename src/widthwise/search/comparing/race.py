@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from widthwise.core.arrays import FloatArray
 from widthwise.core.errors import UserError
 from widthwise.core.importing import describe_error
+from widthwise.search.comparing.contest import Contest
 from widthwise.search.comparing.judge import Judge, Judged
-from widthwise.search.comparing.task import Task
-from widthwise.spaces.space import FloatArray
 from widthwise.strategies import Strategy
 
 MOST_OUTSIDE = 100_000  # candidates out of bounds in a row after which a run ends
@@ -38,7 +38,7 @@ class Race:
         return len(self.own_seconds)
 
 
-def race(strategy: Strategy, task: Task, judge: Judge, budget: int) -> Race:
+def race(strategy: Strategy, task: Contest, judge: Judge, budget: int) -> Race:
     """Let the strategy evaluate up to `budget` candidates; those out of bounds by their costs don't count.
 
     Raises StrategyError for what the strategy raises, and what evaluating raises as it is.

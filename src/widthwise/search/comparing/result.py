@@ -9,11 +9,11 @@ from typing import Literal
 
 import numpy as np
 
+from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.metrics.catalogue import Direction
 from widthwise.search.comparing.entrants import Entrant
 from widthwise.search.comparing.measures import evaluations_to_reach
 from widthwise.search.comparing.signed_ranks import PairTest
-from widthwise.spaces.space import FloatArray, IntArray
 
 LEVELS = (0.9, 0.95, 0.99, 1.0)  # shares of the hypervolume
 QUARTILES = (25, 50, 75)

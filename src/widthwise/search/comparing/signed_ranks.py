@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from widthwise.spaces.space import FloatArray
+from widthwise.core.arrays import FloatArray
 
 Measure = Literal["share at the end", "mean share"]
 DECIMALS = 9  # differences that are equal but for rounding must share a rank

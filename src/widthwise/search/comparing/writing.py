@@ -11,10 +11,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from widthwise.core.arrays import FloatArray
 from widthwise.core.files import write_atomically
 from widthwise.search.comparing.result import LEVELS, Comparison, Outcome, quartiles
 from widthwise.search.comparing.signed_ranks import least_p
-from widthwise.spaces.space import FloatArray
 from widthwise.study.study import finite
 
 JSON, CSV = "comparison.json", "comparison.csv"

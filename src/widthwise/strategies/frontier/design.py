@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from widthwise.spaces.space import FloatArray, IntArray, Space
+from widthwise.core.arrays import FloatArray, IntArray
+from widthwise.spaces.space import Space
 from widthwise.strategies.protocol import CostFunction
 
 TOGETHER = 2  # decisions that change in one candidate

@@ -8,7 +8,7 @@ import moocore
 import numpy as np
 from scipy.special import gamma, ndtri
 
-from widthwise.spaces.space import FloatArray
+from widthwise.core.arrays import FloatArray
 
 NODES = 12  # values at which one uncertain objective is tried
 WIDER = 1.4

@@ -13,7 +13,8 @@ from functools import cached_property
 
 import numpy as np
 
-from widthwise.spaces.space import FloatArray, IntArray, Space
+from widthwise.core.arrays import FloatArray, IntArray
+from widthwise.spaces.space import Space
 
 MOST_WEIGHT = 0.995  # tables stay positive, so that their logarithm exists
 MATTERING = 1.0  # decisions that matter, as far as is known before any trial

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from widthwise.spaces.space import FloatArray, IntArray
+from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.strategies.frontier.process import LEAST_VARIANCE, Process, Reach
 
 AT_ONCE = 512  # candidates whose samples are looked at together

@@ -5,8 +5,8 @@ from __future__ import annotations
 import moocore
 import numpy as np
 
-from widthwise.metrics.goals.pareto import BoolArray
-from widthwise.spaces.space import FloatArray, IntArray, Space
+from widthwise.core.arrays import BoolArray, FloatArray, IntArray
+from widthwise.spaces.space import Space
 from widthwise.strategies.frontier.kernel import Kernel
 from widthwise.strategies.frontier.model import Model, answer_model, value_model
 from widthwise.strategies.frontier.process import Process, fit, prior

@@ -6,7 +6,8 @@ from collections.abc import Set
 
 import numpy as np
 
-from widthwise.spaces.space import IntArray, Space
+from widthwise.core.arrays import IntArray
+from widthwise.spaces.space import Space
 from widthwise.spaces.within import Within
 
 REPAIRED = 32  # strangers that are changed until they are within bounds, where none is by chance

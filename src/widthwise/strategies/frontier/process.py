@@ -9,7 +9,7 @@ import numpy as np
 from scipy.linalg import LinAlgError, cho_solve, cholesky, solve_triangular
 from scipy.optimize import minimize
 
-from widthwise.spaces.space import FloatArray, IntArray
+from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.strategies.frontier.kernel import Kernel
 
 JITTER = 1e-8

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
-from widthwise.spaces.space import FloatArray, IntArray, Space
+from widthwise.core.arrays import FloatArray, IntArray
+from widthwise.spaces.space import Space
 from widthwise.spaces.within import Within
+from widthwise.strategies.frontier.chooser import Chooser, Outlook
 from widthwise.strategies.frontier.design import first_candidates
-from widthwise.strategies.frontier.judge import Judge, Outlook
 from widthwise.strategies.frontier.models import Models
 from widthwise.strategies.frontier.pool import Pool
 from widthwise.strategies.protocol import CostFunction, Margins
@@ -52,7 +53,7 @@ class Frontier:
         self._pending: set[int] = set()
         self._pool = Pool(space, self._taken, chosen["pool"])
         self._models = Models(space, len(objectives))
-        self._judge = Judge(self._models, len(objectives), costs)
+        self._judge = Chooser(self._models, len(objectives), costs)
         rng = np.random.default_rng([seed, 0])
         self._design = first_candidates(space, costs, rng, most=chosen["sensitivity"])
         self._threads = ThreadpoolController()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from widthwise.spaces.space import FloatArray, IntArray
+from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.study.importance.result import Effects
 
 NOTHING = 1e-12  # shares below this are rounding

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from widthwise.spaces.space import FloatArray, IntArray
+from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.study.importance.result import Effects
 
 # relative weight of pairs against main effects, and of noise against all; chosen by leave-one-out error

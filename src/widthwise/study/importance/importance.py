@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.core.errors import UserError, unknown
-from widthwise.spaces.space import FloatArray, IntArray
 from widthwise.study.importance.exact import exact_effects, exact_layers, is_complete
 from widthwise.study.importance.fitted import fitted_effects, fitted_layers
 from widthwise.study.importance.result import Effects, Importance
 from widthwise.study.importance.sensitivity import layers_of, sensitivity
 
 if TYPE_CHECKING:
-    from widthwise.metrics.goals.pareto import BoolArray
+    from widthwise.core.arrays import BoolArray
     from widthwise.study.store import Block
     from widthwise.study.study import Study
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from widthwise.spaces.space import FloatArray
+from widthwise.core.arrays import FloatArray
 from widthwise.study.study import finite
 
 Method = Literal["exact", "fitted"]
@@ -53,7 +53,7 @@ class Effects:
 
 
 @dataclass(frozen=True)
-class Change:
+class ChoiceChange:
     """One decision changed in the base candidate: what it is then, and by how much each metric differs."""
 
     decision: str
@@ -82,7 +82,7 @@ class Sensitivity:
     base: int | None
     config: Mapping[str, Any]
     metrics: Mapping[str, float]
-    changes: tuple[Change, ...]
+    changes: tuple[ChoiceChange, ...]
     missing: int
     layers: tuple[LayerChange, ...] = ()
 

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from widthwise.spaces.space import Decision, FloatArray, IntArray, Space
-from widthwise.study.importance.result import Change, LayerChange, Sensitivity
+from widthwise.core.arrays import FloatArray, IntArray
+from widthwise.spaces.space import Decision, Space
+from widthwise.study.importance.result import ChoiceChange, LayerChange, Sensitivity
 
 ROUNDING = 1e-12  # differences below this share of the values are none
 
@@ -54,7 +55,7 @@ def sensitivity(
         column = int(differing[other].argmax())
         decision, index = space.decisions[column], int(candidates[other, column])
         differences = _differences(metrics[other], metrics[row], names)
-        changes[column, index] = Change(
+        changes[column, index] = ChoiceChange(
             decision.name, decision.choices[index], int(numbers[other]), differences
         )
     layers = [

@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 
-from widthwise.spaces.space import FloatArray, IntArray
+from widthwise.core.arrays import FloatArray, IntArray
 
 FIRST = ord("0")  # the character of choice 0
 MOST_CHOICES = 0xD800 - FIRST  # characters above are halves of pairs, which no text may hold

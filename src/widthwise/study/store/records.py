@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, is_dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 
+from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.core.errors import UserError
-from widthwise.spaces.space import Decision, FloatArray, IntArray, Space
+from widthwise.core.hashing import jsonable
+from widthwise.spaces.space import Decision, Space
 from widthwise.study.store.codec import MOST_CHOICES
 
 
@@ -134,15 +136,6 @@ def from_row(row: Mapping[str, Any]) -> StudyRecord:
         holder=None if row["holder"] is None else json.loads(row["holder"]),
         id=row["id"],
     )
-
-
-def jsonable(value: Any) -> Any:
-    """A value that JSON can't hold as one that it can: dataclasses by field, the rest as text."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return asdict(value)
-    if hasattr(value, "item"):  # numbers of numpy
-        return value.item()
-    return str(value)
 
 
 def _json(value: Any) -> str:

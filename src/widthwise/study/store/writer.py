@@ -17,8 +17,8 @@ import sqlalchemy as sa
 from numpy.typing import NDArray
 from sqlalchemy.dialects.postgresql import ARRAY
 
+from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.core.errors import UserError
-from widthwise.spaces.space import FloatArray, IntArray
 from widthwise.study.store import schema
 from widthwise.study.store.codec import candidates_to_text, metrics_to_text
 from widthwise.study.store.guard import FileGuard

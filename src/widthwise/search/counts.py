@@ -8,7 +8,7 @@ from widthwise.evaluators.protocol import PRUNED
 from widthwise.study.store.records import Summary
 
 
-class Tally:
+class Counts:
     """`summary` counts over the study; `longest` failed in a row since `forgive`, the last for `reason`."""
 
     def __init__(self) -> None:

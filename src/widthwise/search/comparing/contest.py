@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from widthwise.core.arrays import BoolArray, FloatArray, IntArray
 from widthwise.evaluators.protocol import Evaluate, HasCosts
 from widthwise.metrics.catalogue import Direction, find_metric
 from widthwise.metrics.goals.aim import Aim
 from widthwise.metrics.goals.constraints import Constraint
-from widthwise.metrics.goals.pareto import BoolArray
 from widthwise.search.answers import teach_answers
 from widthwise.search.bounds import within_bounds
 from widthwise.search.comparing.entrants import Entrant
-from widthwise.spaces.space import FloatArray, IntArray, Space
+from widthwise.spaces.space import Space
 from widthwise.spaces.within import Within
 from widthwise.strategies import Strategy, strategy
 from widthwise.strategies.protocol import KeepsWithin
@@ -28,7 +28,7 @@ MOST_ENUMERATED = 200_000  # candidates that the engine evaluates in seconds to 
 
 
 @dataclass(frozen=True, eq=False)
-class Task:
+class Contest:
     """A search without its strategy.
 
     metrics: names of what the evaluator gives, the aim's and the bounds' among them.
@@ -84,13 +84,13 @@ class Task:
         return np.ones(len(candidates), dtype=bool) if self.within is None else self.within(candidates)
 
 
-def task_of(problem: Problem) -> Task:
+def contest_of(problem: Problem) -> Contest:
     """The task that a problem poses, whatever strategy its config names."""
     from widthwise.evaluators.trained import WidthEvaluator
 
     search = problem.config.search
     trains = isinstance(problem.evaluator, WidthEvaluator)
-    return Task(
+    return Contest(
         name=problem.config.source,
         space=problem.space,
         evaluator=problem.evaluator,
@@ -103,7 +103,7 @@ def task_of(problem: Problem) -> Task:
     )
 
 
-def limited(task: Task, *, batch: int | None, most_enumerated: int | None) -> Task:
+def limited(task: Contest, *, batch: int | None, most_enumerated: int | None) -> Contest:
     """The task with what the caller wants otherwise."""
     changed = replace(task, batch=task.batch if batch is None else batch)
     return changed if most_enumerated is None else replace(changed, most_enumerated=most_enumerated)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import moocore
 import numpy as np
 
-from widthwise.spaces.space import FloatArray, IntArray
+from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.strategies.frontier.gain import improvement, nondominated, normal_nodes
 from widthwise.strategies.frontier.model import Prediction
 from widthwise.strategies.frontier.models import SUCCESS, Models
@@ -52,7 +52,7 @@ class Outlook:
         )
 
 
-class Judge:
+class Chooser:
     """Gives expected gains by what models hold possible."""
 
     def __init__(self, models: Models, objectives: int, costs: CostFunction | None) -> None:

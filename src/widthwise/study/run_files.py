@@ -1,0 +1,35 @@
+"""The files of a run folder by name, and which folders are runs (imports nothing heavy)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+RUNS = Path("runs")  # where run folders are made unless another place is named
+
+CONFIG, STUDY, FRONT, LOG, STORAGE = "config.toml", "study.db", "front.json", "log.txt", "storage.json"
+WEIGHTS = "weights.safetensors"  # the network that was searched, as it was
+FILES = (CONFIG, FRONT, STUDY, STORAGE, WEIGHTS, LOG)
+
+
+def run_name(source: str, model: str | None) -> str:
+    """What the run folder of a config is called: after its file, or after its folder where that is a run.
+
+    source: the config's file, or what else it came from; model: the network, after which it is called then.
+    """
+    path = Path(source)
+    if path.name == CONFIG and is_run(path.parent):
+        return path.resolve().parent.name
+    return path.stem if path.suffix == ".toml" else (model or "search").replace(":", ".")
+
+
+def is_run(folder: Path) -> bool:
+    """Whether there is a run in the folder."""
+    return (folder / CONFIG).is_file() and ((folder / STUDY).is_file() or (folder / STORAGE).is_file())
+
+
+def free_folder(folder: Path) -> Path:
+    """The folder, or the first of NAME-2, NAME-3 … that is not there."""
+    number, free = 2, folder
+    while free.exists():
+        free, number = folder.with_name(f"{folder.name}-{number}"), number + 1
+    return free
