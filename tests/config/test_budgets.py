@@ -11,6 +11,7 @@ import pytest
 
 from helpers.places import DOCS
 from widthwise.config import load_config
+from widthwise.config.write import tables_of
 from widthwise.core.errors import UserError
 from widthwise.search.launch import config_limits
 
@@ -38,7 +39,7 @@ def test_trials_are_a_number_or_a_bound(lab: Path, written: Any, trials: int) ->
     assert config.search.trials == trials
     assert (config.search.timeout, config.search.constraints) == (None, ())
     assert config_limits(config).trials == trials
-    assert load_config(config.to_dict()) == config
+    assert load_config(tables_of(config)) == config
 
 
 @pytest.mark.parametrize(
@@ -58,7 +59,7 @@ def test_time_is_in_seconds_or_has_a_unit(lab: Path, written: Any, seconds: floa
     config = load_config(free_of_limits(lab), {CONSTRAINTS + "time": written})
     assert config.search.timeout == seconds
     assert config_limits(config).timeout == seconds
-    assert load_config(config.to_dict()) == config
+    assert load_config(tables_of(config)) == config
 
 
 def test_budgets_stand_beside_bounds(lab: Path) -> None:
@@ -107,7 +108,7 @@ def test_the_command_line_goes_before_the_file_wherever_it_says_it(lab: Path) ->
     lab.write_text(free_of_limits(lab).read_text() + "\n[search.constraints]\ntrials = 30\ntime = 60\n")
     over = load_config(lab, {SETUP + "n_trials": 5, SETUP + "timeout": 1.5}).search
     assert (over.trials, over.timeout) == (5, 1.5)
-    resolved = load_config(lab).to_dict()  # as a run folder keeps it
+    resolved = tables_of(load_config(lab))  # as a run folder keeps it
     again = load_config(resolved, {CONSTRAINTS + "trials": 99}).search
     assert (again.trials, again.timeout) == (99, 60)
     whole = load_config(resolved, {"search.constraints": {"trials": 98}}).search
@@ -136,7 +137,7 @@ def test_the_command_line_goes_before_the_file_wherever_it_says_it(lab: Path) ->
     ],
 )
 def test_what_is_no_budget_is_refused(lab: Path, key: str, written: Any, said: str) -> None:
-    tables = load_config(free_of_limits(lab)).to_dict()
+    tables = tables_of(load_config(free_of_limits(lab)))
     tables["search"]["constraints"] = {key: written}
     with pytest.raises(UserError) as caught:
         load_config(tables)

@@ -13,6 +13,7 @@ import torch
 import widthwise as ww
 from helpers.places import EXAMPLES
 from widthwise.config import load_config
+from widthwise.config.write import toml_of
 from widthwise.core.errors import UserError
 from widthwise.metrics.goals.pareto import nondominated
 from widthwise.search import problem as module
@@ -209,7 +210,7 @@ def test_batches_are_small_where_evaluating_takes_long_so_that_time_is_looked_at
 
 
 def test_runs_are_named_after_the_config(tmp_path: Path):
-    (tmp_path / "lab three.toml").write_text(load_config(LAB).to_toml())
+    (tmp_path / "lab three.toml").write_text(toml_of(load_config(LAB)))
     assert run_name(str(tmp_path / "lab three.toml"), "jsc-three-linear") == "lab three"
     assert run_name(load_config(LAB).source, "jsc-three-linear") == "jsc-three-linear"
 

@@ -9,6 +9,7 @@ import pytest
 
 import widthwise as ww
 from widthwise.config import load_config
+from widthwise.config.write import tables_of
 from widthwise.core.errors import UserError
 from widthwise.search.limits import Limits
 from widthwise.search.problem import load_problem
@@ -50,7 +51,7 @@ def test_halving_lets_part_of_each_batch_have_all_of_the_training(tmp_path: Path
     assert set(states) == {"complete", "pruned"}
     assert study.summary.failed == 0
     # who gets through is trained as if nobody had been stopped
-    del (plain := load_config(HALVED).to_dict())["search"]["training"]["halving"]
+    del (plain := tables_of(load_config(HALVED)))["search"]["training"]["halving"]
     whole = ww.search(None, None, plain, out=tmp_path / "whole")
     assert len(whole.trials) == 9
     for trial, other in zip(study.trials, whole.trials, strict=True):

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from widthwise.config import load_config
+from widthwise.config.write import tables_of, toml_of
 from widthwise.core.errors import UserError
 from widthwise.core.toml import parse_toml
 from widthwise.spaces.settings import WidthSearch
@@ -67,11 +68,11 @@ def test_every_setting_arrives_and_reads_back(training: dict[str, Any], halving:
     assert isinstance(space, WidthSearch)
     assert space.training == Settings(**training)
     assert space.halving == (None if halving is None else Halving(**halving))
-    assert load_config(parse_toml(config.to_toml(), label="again")) == config
+    assert load_config(parse_toml(toml_of(config), label="again")) == config
 
 
 def test_every_field_of_the_settings_has_a_key() -> None:
-    written = load_config(tables({})).to_dict()["search"]["training"]
+    written = tables_of(load_config(tables({})))["search"]["training"]
     unset = {name for name, value in asdict(Settings()).items() if value is None}
     assert set(written) | unset == {field.name for field in fields(Settings)} | {"repeats"}
     assert set(EACH) == {field.name for field in fields(Settings)}, "the property above covers all of them"

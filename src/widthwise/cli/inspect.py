@@ -8,6 +8,7 @@ import typer
 
 from widthwise.cli import options
 from widthwise.cli.output import Output
+from widthwise.config.write import toml_of
 from widthwise.core.errors import UserError
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def _print_config(config: SearchConfig, output: Output) -> None:
     from widthwise.report.problem import warnings_of
     from widthwise.search.problem import load_problem
 
-    output.say(config.to_toml())
+    output.say(toml_of(config))
     if config.searching is None:
         output.say("# no [search]: nothing is searched")
         return

@@ -9,6 +9,7 @@ from typing import Any
 
 from widthwise.config.read import read_config
 from widthwise.config.schema import SearchConfig
+from widthwise.config.write import tables_of
 from widthwise.core.errors import UserError
 from widthwise.core.table import Document, Table
 from widthwise.core.toml import dotted, parse_key, parse_value, read_toml, shown
@@ -42,7 +43,7 @@ def _loaded(
     label = "config"
     tables: Mapping[str, Any]
     if isinstance(config, SearchConfig):
-        tables, label = config.to_dict(), config.source
+        tables, label = tables_of(config), config.source
     elif isinstance(config, Mapping):
         tables = config
     elif isinstance(config, str | Path):

@@ -98,15 +98,3 @@ class SearchConfig:
                 "[search.strategy], or write a config with widthwise init"
             )
         return self.searching
-
-    def to_dict(self) -> dict[str, Any]:
-        """The resolved config in the lab's schema; `load_config` reads it back as an equal one."""
-        from widthwise.config.write import as_tables
-
-        return as_tables(self)
-
-    def to_toml(self) -> str:
-        """The resolved config as TOML text, always the same for equal configs."""
-        from widthwise.config.write import dumps
-
-        return dumps(self.to_dict())

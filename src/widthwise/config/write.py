@@ -11,10 +11,8 @@ from widthwise.core.toml import dumps
 from widthwise.spaces.settings import QUANTISATION, WIDTH, QuantisationSearch, SeedRule, WidthSearch
 from widthwise.training.reading import lab_keys
 
-__all__ = ["as_tables", "dumps"]
 
-
-def as_tables(config: SearchConfig) -> dict[str, Any]:
+def tables_of(config: SearchConfig) -> dict[str, Any]:
     """Nested dicts that `load_config` reads back as an equal config; what is None is left out."""
     plain = ("model", "dataset", "load_name", "load_type", "batch_size", "seed", "accelerator", "project")
     tables: dict[str, Any] = {key: getattr(config, key) for key in plain}
@@ -23,6 +21,11 @@ def as_tables(config: SearchConfig) -> dict[str, Any]:
     if config.searching is not None:
         tables["search"] = _search(config.searching)
     return _without_none(tables)
+
+
+def toml_of(config: SearchConfig) -> str:
+    """The resolved config as TOML text, always the same for equal configs."""
+    return dumps(tables_of(config))
 
 
 def _search(search: Search) -> dict[str, Any]:

@@ -37,7 +37,7 @@ class Format(ABC):
     def __repr__(self) -> str:
         return written(self)
 
-    def _written_parts(self) -> str:
+    def written_parts(self) -> str:
         """What of the tensor has a scale of its own, as `/parts@axis`."""
         axis: int | None = getattr(self, "axis", None)
         return "" if axis is None else f"@{axis}"

@@ -61,7 +61,7 @@ class BlockFormat(Format):
     def elementwise(self) -> bool:
         return False
 
-    def _written_parts(self) -> str:
+    def written_parts(self) -> str:
         sizes = self.block_size if isinstance(self.block_size, tuple) else (self.block_size,)
         listed = "x".join("all" if size == -1 else str(size) for size in sizes)
         along = "" if self.axis == -1 else f"@{self.axis}"

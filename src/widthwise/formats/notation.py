@@ -6,12 +6,9 @@ import dataclasses
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any, ClassVar, Protocol, Self, TypeVar
 
 from widthwise.core.errors import UserError, nearest
-
-if TYPE_CHECKING:
-    from widthwise.formats.base import Format
 
 PATTERN = re.compile(
     r"(?P<head>\w+)(?:<(?P<args>[^<>]*)>)?(?:/(?P<parts>\w+))?(?:@(?P<axis>-?\d+))?(?P<first>-first)?"
@@ -33,7 +30,28 @@ class Notation:
     keys: Mapping[str, str] = field(default_factory=dict)  # key -> field
 
 
-def written(fmt: Format) -> str:
+class Written(Protocol):
+    """What of a format its notation is made from: a dataclass with these."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+    names: ClassVar[tuple[str, ...]]
+    notation: ClassVar[Notation]
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]]
+
+    def written_parts(self) -> str:
+        """What of the tensor has a scale of its own, as `/parts@axis`."""
+        ...
+
+    @classmethod
+    def from_config(cls, params: Mapping[str, Any], *, where: str = "", name: str | None = None) -> Self:
+        """The format with these parameters."""
+        ...
+
+
+W = TypeVar("W", bound=Written)
+
+
+def written(fmt: Written) -> str:
     """The format in its notation. Of several scales only the number is written."""
     notation = fmt.notation
     values = {f.name: getattr(fmt, f.name) for f in dataclasses.fields(fmt)}
@@ -43,10 +61,10 @@ def written(fmt: Format) -> str:
     own = differs - set(fixed)
     args += [word for word, (name, _) in notation.words.items() if name in own]
     args += [f"{key}={_number(values[name])}" for key, name in notation.keys.items() if name in own]
-    return f"{head}<{','.join(args)}>{fmt._written_parts()}" if args else f"{head}{fmt._written_parts()}"
+    return f"{head}<{','.join(args)}>{fmt.written_parts()}" if args else f"{head}{fmt.written_parts()}"
 
 
-def preset_of(fmt: Format, name: str) -> tuple[str, Mapping[str, Any]]:
+def preset_of(fmt: Written, name: str) -> tuple[str, Mapping[str, Any]]:
     """The preset that fixes most of what this format has, and what it fixes; `name` where none fits."""
     fixed: Mapping[str, Any] = {}
     for preset, params in fmt.presets.items():
@@ -55,7 +73,7 @@ def preset_of(fmt: Format, name: str) -> tuple[str, Mapping[str, Any]]:
     return name, fixed
 
 
-def read(text: str, known: Mapping[str, type[Format]]) -> Format:
+def read(text: str, known: Mapping[str, type[W]]) -> W:
     """The format that the text stands for; raises UserError that says what cannot be read."""
     match = PATTERN.fullmatch(text.strip())
     if match is None:
@@ -77,7 +95,7 @@ def read(text: str, known: Mapping[str, type[Format]]) -> Format:
     return cls.from_config(params, where=text, name=head)
 
 
-def _arguments(cls: type[Format], head: str, args: list[str], text: str) -> dict[str, Any]:
+def _arguments(cls: type[Written], head: str, args: list[str], text: str) -> dict[str, Any]:
     """What stands between < and >, by field."""
     notation = cls.notation
     fixed = cls.presets.get(head, {})

@@ -150,7 +150,7 @@ class ScaledInteger(Format):
     def elementwise(self) -> bool:
         return isinstance(self.scale, tuple) and len(self.scale) == 1
 
-    def _written_parts(self) -> str:
+    def written_parts(self) -> str:
         if self.per == "tensor":
             return ""
         size = "" if self.per == "channel" else "all" if self.group_size == -1 else str(self.group_size)

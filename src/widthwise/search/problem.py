@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from widthwise.config import SearchConfig, load_config
+from widthwise.config.write import toml_of
 from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.core.errors import UserError
 from widthwise.core.hashing import hash_batches, hash_value, hash_weights
@@ -187,7 +188,7 @@ class Problem:
             metrics=self.stored_metrics,
             settings=settings,
             fingerprint=marks,
-            config=config.to_toml(),
+            config=toml_of(config),
         )
 
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from widthwise.config.write import toml_of
 from widthwise.core.errors import UserError
 from widthwise.core.hashing import hash_batches, hash_value, hash_weights
 from widthwise.evaluators.protocol import Evaluate
@@ -99,7 +100,7 @@ def build_of(problem: Problem, *, sharing: int | None) -> Build:
     if memory is None and sharing is not None:
         memory = default_budget(device_of(config)) // sharing
     arguments = {
-        "config": config.to_toml(),
+        "config": toml_of(config),
         "source": config.source,
         "memory": memory,
         "folder": os.getcwd(),  # noqa: PTH109

@@ -18,6 +18,7 @@ import widthwise as ww
 from helpers.configs import FORMATS, WIDTHS
 from helpers.searches import table
 from widthwise.config import load_config
+from widthwise.config.write import tables_of
 from widthwise.core.errors import UserError
 from widthwise.search.limits import Limits
 from widthwise.search.problem import load_problem
@@ -103,7 +104,7 @@ sys.exit(study.exit_status)
 
 
 def test_ctrl_c_ends_the_workers_and_the_search_goes_on_later(tmp_path: Path):
-    config = load_config(WIDTHS, {JOBS: 2, "search.training.epochs": 60}).to_dict()
+    config = tables_of(load_config(WIDTHS, {JOBS: 2, "search.training.epochs": 60}))
     with subprocess.Popen(
         [sys.executable, "-c", SEARCH, json.dumps(config), str(tmp_path / "run")],
         stdout=subprocess.PIPE,

@@ -1,0 +1,131 @@
+"""The registry: the named things of one family (formats, strategies, tasks …), ours and those of plug-ins.
+
+A plug-in is an installed package with entry points, as `widthwise.metrics` in its `pyproject.toml`; see
+CONTRIBUTING.md. Names are looked up without importing what they stand for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Generic, TypeVar
+
+from widthwise.core.errors import UserError, unknown
+from widthwise.core.importing import describe_error, load_object
+
+T = TypeVar("T")
+
+OWN = "widthwise"
+
+
+@dataclass(frozen=True)
+class Entry(Generic[T]):
+    """One named thing: where it is, and what is known of it without importing it.
+
+    target: "module:object". extra: what `pip install 'widthwise[extra]'` it needs. package: whose it is.
+    about: the family's own facts (a strategy's options, a network's data set); None for a plug-in's.
+    """
+
+    name: str
+    target: str
+    summary: str = ""
+    aliases: tuple[str, ...] = ()
+    extra: str = ""
+    package: str = OWN
+    about: T | None = None
+
+
+def plainly(name: str) -> str:
+    """A name without regard to case, "_" and "-"."""
+    return name.strip().lower().replace("_", "-")
+
+
+class Registry(Generic[T]):
+    """The entries of a family. Our own names go first: no package takes one of them."""
+
+    def __init__(
+        self,
+        kind: str,
+        own: Iterable[Entry[T]],
+        *,
+        group: str = "",
+        spelling: Callable[[str], str] = plainly,
+    ) -> None:
+        """kind: what errors call one of them; group: of entry points; spelling: in which names agree."""
+        self.kind, self.group = kind, group
+        self.own = {entry.name: entry for entry in own}
+        self._spelling = spelling
+        self._spelled = {
+            spelling(name): entry for entry in self.own.values() for name in (entry.name, *entry.aliases)
+        }
+
+    @property
+    def entries(self) -> dict[str, Entry[T]]:
+        """All by name: ours in their order, then those of plug-ins."""
+        plug_ins = {name: found[0] for name, found in self._plug_ins.items()}
+        return {**{name: _entry(point) for name, point in plug_ins.items()}, **self.own}
+
+    def get(self, name: str) -> Entry[T] | None:
+        """The entry of this name in any spelling, or None; imports nothing. UserError where two packages
+        claim it."""
+        spelled = self._spelling(name)
+        if spelled in self._spelled:
+            return self._spelled[spelled]
+        claims = self._plug_ins.get(spelled, [])
+        if len(claims) > 1:
+            packages = " and ".join(sorted({_package(point) for point in claims}))
+            raise UserError(
+                f"{self.kind} {name}: {packages} both have one of this name; uninstall one of them"
+            )
+        return _entry(claims[0]) if claims else None
+
+    def find(self, name: str, *, where: str = "", others: Iterable[str] = ()) -> Entry[T]:
+        """The entry of this name; UserError with the nearest where there is none, or a plug-in's extra is
+        missing. `others` are forms that are allowed beside names, as "module:callable"."""
+        found = self.get(name)
+        if found is None:
+            raise unknown(self.kind, name, [*self.entries, *others], where=where)
+        return found
+
+    def load(self, name: str, *, where: str = "") -> Any:
+        """What the name stands for, imported now; a plug-in that breaks is a UserError that names it."""
+        return self.loaded(self.find(name, where=where))
+
+    def loaded(self, entry: Entry[T]) -> Any:
+        """What an entry stands for, imported now."""
+        if entry.package == OWN:
+            return load_object(entry.target, what=self.kind)
+        point = EntryPoint(entry.name, entry.target, self.group)
+        try:
+            return point.load()
+        except Exception as error:  # a package may do anything when it is imported
+            raise UserError(
+                f"{self.kind} {entry.name}: the package {entry.package} is broken: {entry.target} raised "
+                f"{describe_error(error)}; mend it, or uninstall it"
+            ) from error
+
+    def is_code(self, name: str) -> bool:
+        """Whether loading this name runs code that is not part of widthwise."""
+        found = self.get(name)
+        return found is None or found.package != OWN
+
+    @cached_property
+    def _plug_ins(self) -> dict[str, list[EntryPoint]]:
+        """Entry points by their names as spelled, without those that have a name of ours."""
+        found: dict[str, list[EntryPoint]] = {}
+        for point in entry_points(group=self.group) if self.group else ():
+            spelled = self._spelling(point.name)
+            if spelled not in self._spelled:
+                found.setdefault(spelled, []).append(point)
+        return found
+
+
+def _entry(point: EntryPoint) -> Entry[Any]:
+    package = _package(point)
+    return Entry(point.name, point.value, f"of the package {package}", package=package)
+
+
+def _package(point: EntryPoint) -> str:
+    return point.dist.name if point.dist is not None else point.module
