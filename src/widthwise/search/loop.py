@@ -240,7 +240,7 @@ class _Search:
         block = Block(
             np.arange(first, first + evaluated),
             candidates[inside],
-            np.stack([results.metrics[name] for name in self.record.metrics], axis=1),
+            np.stack([results[name] for name in self.record.metrics], axis=1),
             {first + row: reason for row, reason in results.failures.items()},
         )
         front_before = self.front.block
@@ -250,7 +250,7 @@ class _Search:
         try:
             self.writer.append(
                 block.candidates,
-                results.metrics,
+                results,
                 results.failures,
                 seconds=seconds,
                 elapsed=elapsed,

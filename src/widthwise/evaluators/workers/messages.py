@@ -68,7 +68,7 @@ def unpack_candidates(message: bytes) -> IntArray:
 def pack_results(results: Results) -> bytes:
     """Results for the driver."""
     head = {"failures": list(results.failures.items()), "pruned": sorted(results.pruned)}
-    arrays = {name: np.asarray(values, dtype="<f8") for name, values in results.metrics.items()}
+    arrays = {name: np.asarray(values, dtype="<f8") for name, values in results.items()}
     return pack(json.loads(json.dumps(head, default=int)), arrays)  # rows may be numpy's integers
 
 
