@@ -99,7 +99,6 @@ def _search_lines(config: SearchConfig) -> list[str]:
 
 def _print_config(config: SearchConfig, output: Output) -> None:
     """The resolved config as TOML, and what it means for each layer."""
-    from widthwise.report.network import applied_lines
     from widthwise.report.problem import warnings_of
     from widthwise.search.problem import load_problem
 
@@ -109,7 +108,7 @@ def _print_config(config: SearchConfig, output: Output) -> None:
         return
     problem = load_problem(config)
     output.say("# what applies to each layer")
-    for line in applied_lines(problem):
+    for line in problem.kind.lines(problem.graph, problem.space):
         output.say(f"# {line}")
     for warning in warnings_of(problem):
         output.warn(warning)

@@ -1,4 +1,4 @@
-"""What the engine knows of a network before the first candidate: a plan, calibrated formats, costs, memory."""
+"""What the engine knows before the first candidate: a plan, calibrated formats, costs, shares of memory."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ class Prepared:
     """A network ready to be judged with any of its formats.
 
     slots: calibrated, what follows the data is fixed. sharing: None where each candidate takes a pass of its
-    own, `alone_because` says why. single: what evaluates one candidate. memory: bytes that evaluating may take.
-    others: accumulators of torchmetrics by the metric's name.
+        own; `alone_because` says why. single: what evaluates one candidate.
+    memory: bytes that evaluating may take. others: accumulators of torchmetrics by the metric's name.
     """
 
     graph: Graph
@@ -122,9 +122,7 @@ def prepare(graph: Graph, space: QuantisationSpace | None, data: Data, judging: 
         costs=_costs(own, slots, examples, judging.compare_to),
         memory=memory,
         inputs=names,
-        others={
-            name: torchmetrics_accumulator(name, classes, judging.options.get(name)) for name in quality
-        },
+        others={name: torchmetrics_accumulator(name, classes, judging.options.get(name)) for name in quality},
     )
 
 
