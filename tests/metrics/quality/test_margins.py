@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from helpers.engine_networks import CHOOSY_RULES, NETWORKS, choosy_graph, made
+from helpers.judged import CHOOSY_RULES, choosy_graph, made
+from helpers.networks import tagged
 from widthwise.evaluators.engine import Evaluator
 from widthwise.metrics.quality.margins import margins
 from widthwise.network.graph import Graph
@@ -101,7 +102,7 @@ def test_shuffled_data_that_is_not_kept_gives_the_same_samples_each_time():
     assert np.array_equal(evaluator.margins(candidates), first)
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", tagged("classes"))
 def test_networks_of_every_structure_are_right_where_margins_are_positive(name):
     graph, data = made(name)
     space = QuantisationSpace(graph, by="type", seed={"linear": {"config": CONFIG}})
