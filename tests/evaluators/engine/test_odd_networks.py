@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torchmetrics.classification import MulticlassCohenKappa
 
 from helpers.judged import FIXED, SAMPLES, Batches, every_layer, made
 from helpers.networks import ZOO, Layers, tagged
@@ -161,22 +162,29 @@ def test_networks_that_return_no_scores_are_refused():
         evaluate(Graph(nn.Sequential(nn.Linear(6, 3))), tokens, metrics=["accuracy"])
 
 
-def test_a_metric_that_raises_for_one_candidate_fails_it_alone(monkeypatch: pytest.MonkeyPatch):
+class Refuses(MulticlassCohenKappa):
+    """A metric that raises over scores like these."""
+
+    def __init__(self, odd: Tensor) -> None:
+        super().__init__(num_classes=odd.shape[1])
+        self.odd = odd
+
+    def update(self, scores: Tensor, labels: Tensor) -> None:
+        if len(scores) == len(self.odd) and torch.allclose(scores, self.odd):
+            raise RuntimeError("odd scores")
+        super().update(scores, labels)
+
+
+def test_a_metric_that_raises_for_one_candidate_fails_it_alone():
     graph, data = made("residual")
     space = QuantisationSpace(graph, by="type", seed={"linear": {"config": FIXED}})
     evaluator = Evaluator(graph, space, data, metrics=["accuracy", "MulticlassCohenKappa"])
     evaluator.shares = replace(evaluator.shares, block_samples=16)
     candidates = space.at(range(20))
     expected = evaluator(candidates)
-    update, calls = TorchmetricsAccumulator.update, []
-
-    def faulty(self: TorchmetricsAccumulator, logits: Tensor, labels: Tensor) -> None:
-        calls.append(self)
-        if self is calls[min(6, len(calls) - 1)] and len(calls) > 6:
-            raise RuntimeError("odd scores")
-        update(self, logits, labels)
-
-    monkeypatch.setattr(TorchmetricsAccumulator, "update", faulty)
+    odd = scores_of(evaluator, candidates[6], data.inputs)[:16]
+    kappa = TorchmetricsAccumulator("MulticlassCohenKappa", lambda: Refuses(odd), lambda scores: scores)
+    evaluator.others = {kappa.name: kappa}
     found = evaluator(candidates)
     assert found.failures == {6: "RuntimeError: odd scores"}
     for name, values in expected.metrics.items():
