@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from helpers.format_strategies import any_format, block_formats, elementwise, following, tables
+from helpers.formats.strategies import any_format, block_formats, elementwise, following, tables
 from widthwise import formats
 from widthwise.formats import Format, from_config
 from widthwise.formats.blocks import BlockFormat

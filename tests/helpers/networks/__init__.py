@@ -5,15 +5,13 @@ from __future__ import annotations
 from helpers.networks.features import Shared, Untraceable
 from helpers.networks.images import Mixed
 from helpers.networks.odd import Layers
-from helpers.networks.zoo import ZOO, Network, Tag, build, inputs, normal, tagged, trained_like
+from helpers.networks.zoo import ZOO, build, inputs, normal, tagged, trained_like
 
 __all__ = [
     "ZOO",
     "Layers",
     "Mixed",
-    "Network",
     "Shared",
-    "Tag",
     "Untraceable",
     "build",
     "inputs",
