@@ -242,7 +242,10 @@ def _test_run(
     run: Path, trial: int | None, parts: list[str], names: list[str], output: Output, device: str | None
 ) -> dict[str, dict[str, float]]:
     """The network of a run, in float or as a trial has it."""
+    import numpy as np
+
     from widthwise.evaluators.engine import evaluate
+    from widthwise.evaluators.protocol import HasNetworks
     from widthwise.search.problem import device_of, problem_of_run
     from widthwise.study.run_folder import load_run
 
@@ -257,7 +260,8 @@ def _test_run(
             found = None
         if found is None:
             raise UserError(f"--trial: {run} has no trial {trial}; it has {study.summary.trials:,}, from 0")
-        graph = problem.evaluator.network(found.candidate)
+        assert isinstance(problem.evaluator, HasNetworks)  # as those of every kind of space
+        graph = problem.evaluator.network(np.array(found.candidate))
     _introduce(problem.config, problem.network, problem.data, output)
     output.note(f"trial:    {'none, the float network' if trial is None else trial}")
     chosen = options.DEVICES.get(device or "", "")

@@ -52,11 +52,13 @@ class Pace:
     trains: each candidate takes long. affordable: candidates in a few seconds, at least 1.
     together: so many are compared with one another while they are evaluated, so they are one batch in one
         process; 1: each is judged by itself.
+    repeats: how often each is evaluated, where the metrics are means over several trainings.
     """
 
     trains: bool
     affordable: int
     together: int = 1
+    repeats: int = 1
 
 
 @runtime_checkable

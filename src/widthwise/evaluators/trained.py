@@ -117,9 +117,8 @@ class WidthEvaluator:
     def pace(self) -> Pace:
         """Each takes long; with halving as many start together as leave one for all of the training."""
         full = self.settings.steps or self.settings.epochs
-        return Pace(
-            trains=True, affordable=1, together=self.halving.together(full) if self.halving is not None else 1
-        )
+        together = self.halving.together(full) if self.halving is not None else 1
+        return Pace(trains=True, affordable=1, together=together, repeats=self.repeats)
 
     @property
     def describe(self) -> str:

@@ -16,8 +16,9 @@ import numpy as np
 
 from widthwise.core.arrays import BoolArray, FloatArray, IntArray
 from widthwise.core.errors import UserError, unknown
+from widthwise.evaluators.called import evaluator_of
 from widthwise.evaluators.guarded import evaluate_guarded
-from widthwise.evaluators.protocol import Evaluate, Prunes, Results
+from widthwise.evaluators.protocol import Evaluate, Evaluator, Prunes, Results
 from widthwise.metrics.goals.aim import Aim
 from widthwise.search.allowed import Keep, check_possible
 from widthwise.search.bounds import Bounds
@@ -49,7 +50,7 @@ class Callbacks:
 
 def run_search(
     strategy: Strategy,
-    evaluator: Evaluate,
+    evaluator: Evaluate | Evaluator,
     writer: StudyWriter,
     *,
     limits: Limits | None = None,
@@ -62,6 +63,8 @@ def run_search(
     """Search until the strategy has no more, a limit is reached or a signal arrives; a stored search goes on.
 
     strategy: fresh, made with the seed and options of the stored search where there is one.
+    evaluator: anything that is called with candidates and gives all metrics that are stored; see
+    `widthwise.evaluators.called` for what else is used of it.
     writer: holds the study; its record says which metrics are stored, what the aim is, and the constraints.
     Candidates whose costs alone break a constraint are not evaluated: a strategy that can keep within bounds
     proposes none, others are told NaN. Where none is within them, the search ends at once and says so. Trials
@@ -74,11 +77,12 @@ def run_search(
     Raises UserError where nothing more can be stored or the strategy fails at once (later that ends the
     search), and whatever the evaluator raises for a batch of several; what was stored is kept.
     """
-    check_possible(strategy, evaluator, keep=keep, prune=prune)
-    search = _Search(strategy, evaluator, writer, limits or Limits(), keep)
+    judge = evaluator_of(evaluator, writer.study.metrics)
+    check_possible(strategy, judge, keep=keep, prune=prune)
+    search = _Search(strategy, judge, writer, limits or Limits(), keep)
     if prune:
-        assert isinstance(evaluator, Prunes)  # check_possible saw to it
-        search.judge = pruning(evaluator, search.aim, search.front)
+        assert isinstance(judge, Prunes)  # check_possible saw to it
+        search.judge = pruning(judge, search.aim, search.front)
     search.batch = search.limits.batch(batch_size, strategy.batch)
     with stop_signals() as signals:
         try:
@@ -98,7 +102,7 @@ class _Search:
     def __init__(
         self,
         strategy: Strategy,
-        evaluator: Evaluate,
+        evaluator: Evaluator,
         writer: StudyWriter,
         limits: Limits,
         keep: Keep,
@@ -106,7 +110,7 @@ class _Search:
         self.strategy, self.evaluator, self.writer = strategy, evaluator, writer
         self.limits, self.keep = limits, keep
         self.batch = 1
-        self.judge = evaluator
+        self.judge: Evaluate = evaluator
         self.record = writer.study
         self.aim = Aim.from_json(self.record.settings["aim"])
         self.constraints = constraints_of(self.record)

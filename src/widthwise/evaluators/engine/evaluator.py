@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import cached_property, partial
 from typing import Any, Unpack
 
@@ -180,15 +180,18 @@ class Evaluator:
         return getattr(self.data, f"{self.judging.part}_dataloader")()
 
 
-def evaluate(graph: Graph, data: Data, *, metrics: Sequence[str], **options: Any) -> dict[str, float]:
-    """The metrics of one network as it is, its schemes included; options are those of Evaluator.
+def evaluate(
+    graph: Graph, data: Data, judging: Judging | None = None, **keywords: Unpack[JudgingKeywords]
+) -> dict[str, float]:
+    """The metrics of one network as it is, its schemes included; keywords are those of Evaluator.
 
     Raises UserError, also where the network itself fails.
     """
-    results = Evaluator(graph, None, data, metrics=metrics, **options)(np.zeros((1, 0), dtype=np.int64))
+    evaluator = Evaluator(graph, None, data, judging, **keywords)
+    results = evaluator(np.zeros((1, 0), dtype=np.int64))
     if results.failures:
         raise UserError(f"the network can't be evaluated: {results.failures[0]}")
-    return {name: float(results[name][0]) for name in metrics}
+    return {name: float(results[name][0]) for name in evaluator.judging.metrics}
 
 
 def for_space(
