@@ -8,15 +8,15 @@ from dataclasses import replace
 
 import numpy as np
 
+from helpers.metrics import metrics_of, objective
 from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.evaluators.protocol import Results
 from widthwise.metrics.goals.aim import Aim
-from widthwise.metrics.goals.objective import Objective
 from widthwise.search.comparing import Contest
 from widthwise.spaces.space import Decision, Space
 
 SPACE = Space(tuple(Decision(f"layer {i}/weight_width", (2, 4, 8)) for i in range(4)))  # 81 candidates
-AIM = Aim((Objective("accuracy", "maximize"), Objective("model_size", "minimize", 0.5)))
+AIM = Aim((objective("accuracy", "maximize"), objective("model_size", "minimize", 0.5)))
 METRICS = ("accuracy", "model_size", "loss")
 
 
@@ -39,7 +39,7 @@ class Evaluator:
 def make_task(**changes: object) -> tuple[Contest, Evaluator]:
     """The task and its evaluator, which counts."""
     evaluator = Evaluator()
-    return replace(Contest("sample", SPACE, evaluator, AIM, METRICS), **changes), evaluator
+    return replace(Contest("sample", SPACE, evaluator, AIM, metrics_of(*METRICS)), **changes), evaluator
 
 
 def everything() -> IntArray:

@@ -16,17 +16,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from helpers.metrics import metrics_of, objective
 from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.core.errors import UserError
 from widthwise.evaluators.protocol import Results
 from widthwise.metrics.goals.aim import Aim
-from widthwise.metrics.goals.objective import Objective
 from widthwise.search.loop import run_search
 from widthwise.spaces.space import Decision, Space
 from widthwise.strategies import Strategy, strategy
 from widthwise.study.run_files import is_run
 from widthwise.study.run_folder import Run, resume_run, start_run
-from widthwise.study.store import StudyRecord
+from widthwise.study.store import StudyRecord, StudySettings
 from widthwise.study.study import Study
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 SPACE = Space(tuple(Decision(f"layer {i}", (2, 4, 8)) for i in range(6)))  # 729 candidates
 METRICS = ("accuracy", "model_size")
-AIM = Aim((Objective("accuracy", "maximize"), Objective("model_size", "minimize", 0.2)))
+AIM = Aim((objective("accuracy", "maximize"), objective("model_size", "minimize", 0.2)))
 FINGERPRINT = {"weights": "abc", "seed": "0"}
 
 
@@ -57,7 +57,12 @@ class Evaluator:
 def make_record(name: str = "sample", **settings: object) -> StudyRecord:
     """What is stored of the study before its trials."""
     return StudyRecord(
-        name, SPACE, METRICS, {"aim": AIM.as_json(), **settings}, FINGERPRINT, config='task = "cls"\n'
+        name,
+        SPACE,
+        metrics_of(*METRICS),
+        StudySettings(**{"aim": AIM, **settings}),
+        FINGERPRINT,
+        config='task = "cls"\n',
     )
 
 

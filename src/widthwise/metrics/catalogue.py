@@ -1,4 +1,4 @@
-"""The metrics that a config may name: what each is, its unit and range, which way is better (imports no torch)."""
+"""The metrics that a config may name, each with all that is to know of it (imports no torch)."""
 
 from __future__ import annotations
 
@@ -132,8 +132,8 @@ def computing(metric: Metric) -> Any:
         return EntryPoint(metric.name, metric.source, GROUP).load()
     except Exception as error:  # a package may do anything when it is imported
         raise UserError(
-            f"metric {metric.name}: {metric.source} can't be loaded: {describe_error(error)}; mend the package "
-            "that it is from, or leave the metric out"
+            f"metric {metric.name}: {metric.source} can't be loaded: {describe_error(error)}; mend the "
+            "package that it is from, or leave the metric out"
         ) from error
 
 

@@ -17,7 +17,7 @@ SIGMAS = 2.0
 
 
 def spread_of(metric: Metric) -> Metric:
-    """The standard deviation of a metric over the repeats, which is a metric too: in its unit, better small."""
+    """The standard deviation of a metric over the repeats, a metric too: in its unit, better small."""
     return replace(
         metric,
         name=metric.name + SPREAD,

@@ -12,7 +12,9 @@ from widthwise.metrics.spread import SPREAD, spread_of
 
 def metric_to_json(metric: Metric) -> dict[str, Any]:
     """Its fields; an end of the range that is infinite, for which JSON has no number, is left out."""
-    return {key: value for key, value in vars(metric).items() if not (isinstance(value, float) and isinf(value))}
+    return {
+        key: value for key, value in vars(metric).items() if not (isinstance(value, float) and isinf(value))
+    }
 
 
 def metric_from_json(stored: Mapping[str, Any]) -> Metric:

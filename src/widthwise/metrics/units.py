@@ -61,7 +61,9 @@ def in_unit_of(metric: Metric, number: float, written: str, *, where: str) -> fl
     for units, kind in _KINDS:
         if measured is not None and unit in units and measured != kind:
             own = measured or "plain numbers"
-            raise UserError(f"{where}: {metric.name} is measured in {own}, not in {kind}; leave out {written}")
+            raise UserError(
+                f"{where}: {metric.name} is measured in {own}, not in {kind}; leave out {written}"
+            )
     # 70 * 0.01 would be 0.7000000000000001
     return number / 100 if unit == "%" else number * UNITS[unit]
 

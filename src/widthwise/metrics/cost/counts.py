@@ -1,4 +1,4 @@
-"""What costs are computed from: what the nodes of K candidates do and store, and the bits of their numbers."""
+"""What costs are computed from: what the nodes of candidates do and store, and the bits of their numbers."""
 
 from __future__ import annotations
 

@@ -20,10 +20,8 @@ from widthwise.metrics.cost.counts import FLOAT_BITS, NodeBits, NodeCounts
 Cost = Callable[[NodeCounts, NodeBits], FloatArray]  # gives [K], or [1] where all candidates have the same
 
 
-def cost_metrics(
-    metrics: Sequence[Metric], counts: NodeCounts, bits: NodeBits
-) -> dict[str, FloatArray]:
-    """Each of the costs of each candidate by name, [K]. Raises UserError for what is no cost, or gives none."""
+def cost_metrics(metrics: Sequence[Metric], counts: NodeCounts, bits: NodeBits) -> dict[str, FloatArray]:
+    """Each of the costs by name, [K]. Raises UserError for what is no cost, or gives none."""
     candidates = len(bits.weight) if counts.candidates == 1 else counts.candidates
     _check_shapes(bits, candidates, counts.nodes)
     return {metric.name: _spread_out(metric, cost_of(metric)(counts, bits), candidates) for metric in metrics}
@@ -51,7 +49,9 @@ def _check_shapes(bits: NodeBits, candidates: int, nodes: int) -> None:
 
 
 def _tables(bits: NodeBits) -> Mapping[str, FloatArray]:
-    return {field: getattr(bits, field) for field in ("data_in", "weight", "bias", "weight_bits", "bias_bits")}
+    return {
+        field: getattr(bits, field) for field in ("data_in", "weight", "bias", "weight_bits", "bias_bits")
+    }
 
 
 def _spread_out(metric: Metric, found: FloatArray, candidates: int) -> FloatArray:
@@ -67,9 +67,7 @@ def _spread_out(metric: Metric, found: FloatArray, candidates: int) -> FloatArra
 def parameters(counts: NodeCounts, bits: NodeBits) -> FloatArray:
     """Weights, biases and other trained numbers, each once however often it is used."""
     del bits
-    return (
-        counts.total("weight_elements") + counts.total("bias_elements") + counts.total("other_parameters")
-    )
+    return counts.total("weight_elements") + counts.total("bias_elements") + counts.total("other_parameters")
 
 
 def macs(counts: NodeCounts, bits: NodeBits) -> FloatArray:
@@ -116,11 +114,11 @@ def memory_density(counts: NodeCounts, bits: NodeBits) -> FloatArray:
 def bops(counts: NodeCounts, bits: NodeBits) -> FloatArray:
     """Bit operations of one sample: the sum over the nodes of MACs (b_a b_w + b_a + b_w + log2(fan-in)).
 
-    b_a and b_w are the bits of an input and of a weight: b_a b_w for the product, the rest is the width of the
-    accumulator that it is added to. Source: Baskin et al. 2021, UNIQ (ACM TOCS 37, arXiv 1804.10969), section
-    4.2, with m n k^2 (b_a b_w + b_a + b_w + log2(n k^2)) at each position of a k x k convolution from n to m
-    channels; for jets in Hawks et al. 2021, Ps and Qs (Frontiers in AI 4). Arithmetic other than MACs has no
-    part in it.
+    b_a and b_w are the bits of an input and of a weight: b_a b_w for the product, the rest is the width of
+    the accumulator that it is added to. Source: Baskin et al. 2021, UNIQ (ACM TOCS 37, arXiv 1804.10969),
+    section 4.2, with m n k^2 (b_a b_w + b_a + b_w + log2(n k^2)) at each position of a k x k convolution from
+    n to m channels; for jets in Hawks et al. 2021, Ps and Qs (Frontiers in AI 4). Arithmetic other than MACs
+    has no part in it.
     """
     works, sums = counts.by_node("macs"), np.log2(np.maximum(counts.by_node("fan_in"), 1))
     per_mac = bits.data_in * bits.weight
@@ -132,7 +130,9 @@ def bops(counts: NodeCounts, bits: NodeBits) -> FloatArray:
     return per_candidate
 
 
-def _summed(values: FloatArray, factors: FloatArray | np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> FloatArray:
+def _summed(
+    values: FloatArray, factors: FloatArray | np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
+) -> FloatArray:
     """The sums over the nodes of values times factors, [K or 1, N] each: [K or 1]."""
     weights = factors.astype(np.float64, copy=False)
     total: FloatArray = values @ weights[0] if len(weights) == 1 else (values * weights).sum(axis=1)

@@ -69,9 +69,7 @@ class WidthCosts:
         parts = []
         for start in range(0, max(len(sizes), 1), CHUNK):
             counts = self.counts(sizes[start : start + CHUNK])
-            parts.append(
-                cost_metrics(metrics, counts, NodeBits.unquantised(counts, compare_to=compare_to))
-            )
+            parts.append(cost_metrics(metrics, counts, NodeBits.unquantised(counts, compare_to=compare_to)))
         return {metric.name: np.concatenate([part[metric.name] for part in parts]) for metric in metrics}
 
     def counts(self, sizes: IntArray) -> NodeCounts:
@@ -84,10 +82,12 @@ class WidthCosts:
             rows = [self._counted(row) for row in sizes]
             return np.stack(rows) if rows else np.empty((0, nodes, len(FIELDS)), dtype=np.int64)
 
+        @cache
         def by_node(field: Field) -> FloatArray:
             column = FIELDS.index(field)
             if field not in self.exact:
-                return counted()[..., column].astype(np.float64)
+                table: FloatArray = counted()[..., column].astype(np.float64)
+                return table
             coefficients = self.coefficients[..., column]
             some = coefficients.any(axis=0)  # most nodes have none of most fields
             found = np.zeros((len(sizes), nodes))
@@ -97,7 +97,8 @@ class WidthCosts:
         def total(field: Field) -> FloatArray:
             column = FIELDS.index(field)
             if field not in self.exact:
-                return counted()[..., column].sum(axis=1).astype(np.float64)
+                table: FloatArray = by_node(field).sum(axis=1)
+                return table
             return _product(terms, self.coefficients[..., column].sum(axis=1))
 
         return NodeCounts(len(sizes), nodes, by_node, total)
@@ -155,9 +156,8 @@ def _differences(points: IntArray, values: Counts) -> Counts:
     return np.stack([base, *(first - base), *(second - 2 * first + base), *mixed])
 
 
-
 def _product(terms: IntArray, coefficients: Counts) -> FloatArray:
-    """Terms [K, t] times coefficients [t, ...], exactly: in floats, far faster, where these hold every sum."""
+    """Terms [K, t] times coefficients [t, ...], exactly: in floats, far faster, where they hold it."""
     most = np.abs(terms).max(axis=0, initial=0).astype(np.float64) @ np.abs(coefficients).astype(np.float64)
     if np.max(most, initial=0) < WHOLE:
         found: FloatArray = terms.astype(np.float64) @ coefficients.astype(np.float64)

@@ -81,9 +81,9 @@ def parse_constraints(
 ) -> tuple[Constraint, ...]:
     """The bounds of a table {metric = "<= 2 KiB"} or of texts "model_size <= 2 KiB", checked.
 
-    `metrics` are those that may be bounded, by name. A table's value may be a list of bounds. Units: UNITS, case does not matter; k, M,
-    G count. Raises UserError for what can't be read, unknown metrics, units that don't fit, numbers that the
-    metric can't have, and bounds that exclude one another.
+    `metrics` are those that may be bounded, by name. A table's value may be a list of bounds. Units: UNITS,
+    case does not matter; k, M, G count. Raises UserError for what can't be read, unknown metrics, units that
+    don't fit, numbers that the metric can't have, and bounds that exclude one another.
     """
     found = tuple(
         _constraint(name, bound, metrics, where=place) for name, bound, place in _bounds(given, where)

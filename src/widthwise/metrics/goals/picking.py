@@ -30,7 +30,7 @@ def pick(
 ) -> int:
     """The row of the table [n, m] that the rule chooses; its columns are the `metrics`.
 
-    Values are as measured, each better in its direction. Rules: `knee` (see `knee`); `best:METRIC` or `best METRIC`;
+    Values are in the metrics' own directions. Rules: `knee` (see `knee`); `best:METRIC` or `best METRIC`;
     both may go on `with model_size <= 2KiB and ...`. Of equally good rows the one that no other dominates in
     the remaining metrics is taken, then the first. Rows with NaN are never chosen. `numbers` [n] are the
     trials that errors name. Raises UserError where the rule can't be read, and where no row meets its bounds,
@@ -117,7 +117,9 @@ def _read(rule: str, metrics: Sequence[Metric], where: str) -> tuple[Metric | No
     if best is not None and best not in known:
         raise unknown("metric", best, known, where=where)
     texts = re.split(r"\s+and\s+|\s*,\s*", match["bounds"], flags=re.IGNORECASE) if match["bounds"] else []
-    return None if best is None else known[best], [parse_constraint(bound, metrics=known, where=where) for bound in texts]
+    return None if best is None else known[best], [
+        parse_constraint(bound, metrics=known, where=where) for bound in texts
+    ]
 
 
 def _within(
