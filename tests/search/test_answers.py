@@ -7,9 +7,9 @@ import pytest
 import torch
 from torchmetrics.functional.classification import multiclass_accuracy, multiclass_recall
 
+from helpers.metrics import objective
 from widthwise.evaluators.protocol import Results
 from widthwise.metrics.goals.aim import Aim
-from widthwise.metrics.goals.objective import Objective
 from widthwise.search.answers import shares_of, teach_answers
 from widthwise.strategies.protocol import Margins
 
@@ -57,23 +57,23 @@ def test_shares_of_right_answers_add_up_to_the_metric(predicted):
 
 
 def test_objectives_are_told_apart_with_sign_and_scale():
-    objectives = Objective("accuracy", "maximize", 2.0), Objective("loss", "minimize")
+    objectives = objective("accuracy", "maximize", 2.0), objective("loss", "minimize")
     pupil = Pupil()
     teach_answers(pupil, Aim(objectives), Judge())
     assert pupil.learned.shares[0] == pytest.approx(np.full(6, 2 / 6))
     assert np.isnan(pupil.learned.shares[1]).all()
     assert pupil.learned.of(np.zeros((2, 3))).shape == (2, 6)
     upside_down = Pupil()
-    teach_answers(upside_down, Aim((Objective("recall", "minimize"),)), Judge())
+    teach_answers(upside_down, Aim((objective("recall", "minimize"),)), Judge())
     assert upside_down.learned.shares[0].sum() == pytest.approx(-1)
 
 
 @pytest.mark.parametrize(
     ("aim", "judge"),
     [
-        (Aim((Objective("loss", "minimize"), Objective("model_size", "minimize"))), Judge()),
-        (Aim((Objective("accuracy", "maximize"),), summed=True, direction="maximize"), Judge()),
-        (Aim((Objective("accuracy", "maximize"),)), lambda candidates: Results({})),
+        (Aim((objective("loss", "minimize"), objective("model_size", "minimize"))), Judge()),
+        (Aim((objective("accuracy", "maximize"),), summed=True, direction="maximize"), Judge()),
+        (Aim((objective("accuracy", "maximize"),)), lambda candidates: Results({})),
     ],
     ids=["none counts answers", "summed", "no margins"],
 )

@@ -105,8 +105,7 @@ def evaluate_network(
     if part is not None and part not in PARTS:
         raise unknown("part of the data", part, PARTS, where="--part")
     names = [name.strip() for name in metrics.split(",")] if metrics else list(DEFAULT_METRICS)
-    for name in names:
-        find_metric(name, where="--metrics")
+    known = [find_metric(name, where="--metrics") for name in dict.fromkeys(names)]
     parts = [part] if part else list(PARTS)
     if run is not None:
         if any(value is not None for value in (config, model, dataset, load, seed)) or assign:
@@ -127,7 +126,7 @@ def evaluate_network(
     else:
         from widthwise.report.tables import metric_table
 
-        output.show(metric_table(found))
+        output.show(metric_table(found, known))
 
 
 def train_first(

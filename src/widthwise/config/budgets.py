@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from widthwise.core.errors import UserError, nearest, unknown
 from widthwise.core.table import Table, as_number
 from widthwise.core.toml import dotted, shown
-from widthwise.metrics.catalogue import METRICS, find_metric
+from widthwise.metrics.catalogue import METRICS, Metric, find_metric
 from widthwise.metrics.goals.constraints import Constraint, parse_constraints
 from widthwise.metrics.units import DURATIONS
 
@@ -41,12 +41,12 @@ def read_budgets(
 
 def _bounds(table: Table, key: str) -> tuple[Constraint, ...]:
     place = table.where(key).removesuffix(dotted([key])).removesuffix(".")  # where the key stands
-    return parse_constraints({key: table.get(key)}, metrics={key: _unit(table, key)}, where=place)
+    return parse_constraints({key: table.get(key)}, metrics={key: _metric(table, key)}, where=place)
 
 
-def _unit(table: Table, key: str) -> str:
+def _metric(table: Table, key: str) -> Metric:
     try:
-        return find_metric(key, where=table.where(key)).unit
+        return find_metric(key, where=table.where(key))
     except UserError:
         if nearest(key, [*METRICS, *BUDGETS]) in BUDGETS:
             allowed = [*METRICS, *BUDGETS]

@@ -138,7 +138,7 @@ def _objective(table: Table, name: str, limits: SetupTable) -> Objective:
                 f"is missing; allowed: maximize, minimize ({name} is good when {metric.direction}d)",
             )
         direction = metric.direction  # the sum has a direction of its own
-    return Objective(metric.name, direction, scale)
+    return Objective(metric, direction, scale)
 
 
 def _evaluation(table: Table) -> Evaluation:

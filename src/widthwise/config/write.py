@@ -59,7 +59,7 @@ def _search(search: Search) -> dict[str, Any]:
         }
     bounds: dict[str, list[str]] = {}
     for constraint in search.constraints:
-        bounds.setdefault(constraint.metric, []).append(f"{constraint.op} {constraint.bound!r}")
+        bounds.setdefault(constraint.name, []).append(f"{constraint.op} {constraint.bound!r}")
     return {**tables, "constraints": bounds or None}
 
 

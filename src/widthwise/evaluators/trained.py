@@ -80,7 +80,8 @@ class WidthEvaluator:
             raise UserError(f"repeats = {repeats!r} is no whole number from 1")
         found = {name: find_metric(name) for name in dict.fromkeys(metrics)}
         self.quality = [name for name, metric in found.items() if metric.kind == "quality"]
-        self.cost = [name for name, metric in found.items() if metric.kind == "cost"]
+        self.costed = [metric for metric in found.values() if metric.kind == "cost"]
+        self.cost = [metric.name for metric in self.costed]
         self.directions = {name: metric.direction for name, metric in found.items()}
         self.objectives = list(objectives or self.directions)
         self.graph, self.space, self.data, self.device = graph, space, data, device
@@ -127,7 +128,7 @@ class WidthEvaluator:
 
     def costs(self, candidates: IntArray) -> dict[str, FloatArray]:
         """The cost metrics of candidates [K, D], exactly and without training."""
-        return self.cost_model(self.cost, self.space.size_table(candidates), compare_to=self.compare_to)
+        return self.cost_model(self.costed, self.space.size_table(candidates), compare_to=self.compare_to)
 
     def network(self, candidate: ArrayLike, *, repeat: int = 0) -> Graph:
         """The graph of one candidate [D] with the weights that were judged: trained again from its seed."""

@@ -16,9 +16,10 @@ from widthwise.core.hashing import hash_batches, hash_value, hash_weights
 from widthwise.data.modules import Data, load_data
 from widthwise.evaluators.engine import Evaluator, evaluate
 from widthwise.evaluators.trained import WidthEvaluator
+from widthwise.metrics.catalogue import Metric, find_metric
 from widthwise.metrics.goals.aim import Aim
 from widthwise.metrics.quality.fits import check_data_fits_model
-from widthwise.metrics.spread import SPREAD
+from widthwise.metrics.spread import spread_of
 from widthwise.network.graph import Graph
 from widthwise.network.named import load_model
 from widthwise.search.answers import teach_answers
@@ -31,7 +32,7 @@ from widthwise.spaces.within import Within
 from widthwise.strategies import Strategy, strategy
 from widthwise.study.fingerprint import fingerprint
 from widthwise.study.run_files import CONFIG, WEIGHTS
-from widthwise.study.store import StudyRecord
+from widthwise.study.store import StudyRecord, StudySettings
 from widthwise.training.settings import check_device
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class Problem:
     graph: Graph
     space: QuantisationSpace | WidthSpace
     evaluator: Evaluator | WidthEvaluator
-    metrics: tuple[str, ...]
+    metrics: tuple[Metric, ...]
     aim: Aim
     memory: int | None = None  # bytes that evaluating may take
     sampler: BaseSampler | None = None  # of Optuna, in place of the config's strategy
@@ -80,11 +81,12 @@ class Problem:
         return isinstance(self.evaluator, WidthEvaluator)
 
     @property
-    def stored_metrics(self) -> tuple[str, ...]:
-        """The columns of a trial: all that the evaluator gives, spreads over several seeds included."""
-        judge = self.evaluator
+    def stored_metrics(self) -> tuple[Metric, ...]:
+        """Those of a trial: all that the evaluator gives, spreads over several seeds included."""
+        judge, known = self.evaluator, {metric.name: metric for metric in self.metrics}
         spreads = judge.quality if isinstance(judge, WidthEvaluator) and judge.repeats > 1 else ()
-        return (*judge.quality, *judge.cost, *(name + SPREAD for name in spreads))
+        columns = (known[name] for name in (*judge.quality, *judge.cost))
+        return (*columns, *(spread_of(known[name]) for name in spreads))
 
     @property
     def batch_size(self) -> int | None:
@@ -148,7 +150,7 @@ class Problem:
         return evaluate(
             self.graph,
             self.data,
-            metrics=self.metrics,
+            metrics=[metric.name for metric in self.metrics],
             loader=search.part,
             samples=search.samples,
             compare_to=search.compare_to,
@@ -162,7 +164,7 @@ class Problem:
         marks = fingerprint(
             space=self.space,
             aim=self.aim,
-            metrics=self.stored_metrics,
+            metrics=[metric.name for metric in self.stored_metrics],
             strategy=self.strategy_name,
             seed=config.seed,
             options=self._strategy_options,
@@ -172,16 +174,16 @@ class Problem:
             candidates=hash_value(asdict(search.space)),
             constraints=", ".join(map(str, search.constraints)) or "none",
         )
-        settings = {
-            "aim": self.aim.as_json(),
-            "constraints": [asdict(constraint) for constraint in search.constraints],
-            "float": self.float_metrics(),
-            "data": str(getattr(self.data, "note", "")),
-            "model": config.model or type(self.graph.model).__name__,
-            "strategy": self.strategy_name,
-            "untrained": is_untrained(config, self.network),
-            "repeats": self.evaluator.repeats if isinstance(self.evaluator, WidthEvaluator) else 1,
-        }
+        settings = StudySettings(
+            aim=self.aim,
+            constraints=search.constraints,
+            float_metrics=self.float_metrics(),
+            data=str(getattr(self.data, "note", "")),
+            model=config.model or type(self.graph.model).__name__,
+            strategy=self.strategy_name,
+            untrained=is_untrained(config, self.network),
+            repeats=self.evaluator.repeats if isinstance(self.evaluator, WidthEvaluator) else 1,
+        )
         return StudyRecord(
             name=name,
             space=self.space,
@@ -212,9 +214,9 @@ def load_problem(
     search = config.search
     aim = Aim(search.objectives, search.summed, search.direction)
     widths = not isinstance(search.space, QuantisationSearch)
-    bounded = [constraint.metric for constraint in search.constraints]
-    always = ALWAYS_OF_WIDTHS if widths else ALWAYS
-    metrics = tuple(dict.fromkeys([*aim.names, *bounded, *always]))
+    wanted = [*(objective.metric for objective in search.objectives), *(b.metric for b in search.constraints)]
+    always = map(find_metric, ALWAYS_OF_WIDTHS if widths else ALWAYS)
+    metrics = tuple({metric.name: metric for metric in (*wanted, *always)}.values())
     build = _width_parts if widths else _quantisation_parts
     space, evaluator = build(config, graph, found, metrics, memory)
     return Problem(config, found, network, graph, space, evaluator, metrics, aim, memory)
@@ -245,7 +247,7 @@ def device_of(config: SearchConfig) -> str:
 
 
 def _quantisation_parts(
-    config: SearchConfig, graph: Graph, data: Data, metrics: tuple[str, ...], memory: int | None
+    config: SearchConfig, graph: Graph, data: Data, metrics: tuple[Metric, ...], memory: int | None
 ) -> tuple[QuantisationSpace, Evaluator]:
     search = config.search
     assert isinstance(search.space, QuantisationSearch)
@@ -254,7 +256,7 @@ def _quantisation_parts(
         graph,
         space,
         data,
-        metrics=metrics,
+        metrics=[metric.name for metric in metrics],
         loader=search.evaluation.part,
         samples=search.evaluation.samples,
         compare_to=search.evaluation.compare_to,
@@ -265,7 +267,7 @@ def _quantisation_parts(
 
 
 def _width_parts(
-    config: SearchConfig, graph: Graph, data: Data, metrics: tuple[str, ...], memory: int | None
+    config: SearchConfig, graph: Graph, data: Data, metrics: tuple[Metric, ...], memory: int | None
 ) -> tuple[WidthSpace, WidthEvaluator]:
     del memory  # candidates are trained one at a time
     search = config.search
@@ -276,7 +278,7 @@ def _width_parts(
         graph,
         space,
         data,
-        metrics=metrics,
+        metrics=[metric.name for metric in metrics],
         mode=search.space.weights,
         settings=search.space.training,
         repeats=search.space.repeats,

@@ -65,7 +65,7 @@ def judge_of(
         )
     evaluator = ParallelEvaluator(
         workers,
-        metrics=problem.stored_metrics,
+        metrics=[metric.name for metric in problem.stored_metrics],
         costs=problem.evaluator.costs,
         alone=problem.trains,
         trial_timeout=trial_timeout,

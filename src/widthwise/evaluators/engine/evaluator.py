@@ -79,7 +79,8 @@ class Evaluator:
         self.data, self.device, self.loader, self.samples = data, device, loader, samples
         found = {name: find_metric(name) for name in dict.fromkeys(metrics)}
         self.quality = [name for name, metric in found.items() if metric.kind == "quality"]
-        self.cost = [name for name, metric in found.items() if metric.kind == "cost"]
+        self.costed = [metric for metric in found.values() if metric.kind == "cost"]
+        self.cost = [metric.name for metric in self.costed]
         self.class_names = tuple(getattr(data, "class_names", ()))
         self.count = Count()
         self.memory = default_budget(device) if memory is None else memory
@@ -162,7 +163,7 @@ class Evaluator:
 
     def _costs(self, chosen: IntArray) -> dict[str, FloatArray]:
         """The cost metrics for format indices [K, S]."""
-        return self.cost_model(self.cost, chosen) if self.cost else {}
+        return self.cost_model(self.costed, chosen) if self.costed else {}
 
     def affordable(self, flops: float) -> int:
         """How many candidates can be evaluated for about so many operations, from 1 to 8,192."""

@@ -6,14 +6,13 @@ import contextlib
 import inspect
 import warnings
 from collections.abc import Callable, Mapping
-from importlib import import_module
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from widthwise.core.errors import UserError, nearest
-from widthwise.metrics.catalogue import NAMESPACES, find_metric
+from widthwise.metrics.catalogue import computing, find_metric
 
 
 class TorchmetricsAccumulator:
@@ -50,29 +49,18 @@ def torchmetrics_accumulator(
     wrong options, a metric that does not take class scores, and one that gives more than one number.
     """
     place = f"{where}: " if where else ""
-    source = find_metric(name, where).source
-    if not source:
+    metric = find_metric(name, where)
+    if not metric.source:
         raise UserError(
             f"{place}{name} is a metric of widthwise itself, not of torchmetrics; it takes no options"
         )
-    made = _public_class(source)
+    made = computing(metric)
     parameters = inspect.signature(made).parameters
     given = _arguments(name, classes, dict(options or {}), parameters, place)
     adapt = _trial(name, made, given, classes, place)
     if "validate_args" in parameters:  # checked in the trial; checking each batch costs more than the metric
         given = {"validate_args": False} | given
     return TorchmetricsAccumulator(name, lambda: made(**given), adapt)
-
-
-def _public_class(source: str) -> Any:
-    """The class of this full name, which `find_metric` has found among the public names of a namespace."""
-    namespace, _, short = source.rpartition(".")
-    if namespace not in NAMESPACES:
-        raise ValueError(f"{source} is outside torchmetrics' public namespaces")
-    module = import_module(namespace)
-    if short not in module.__all__:
-        raise ValueError(f"{source} is no public name")
-    return getattr(module, short)
 
 
 def _arguments(
