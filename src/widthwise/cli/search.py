@@ -200,13 +200,14 @@ def check_rule(rule: str, config: SearchConfig) -> None:
     """Raises UserError where a rule for picking can't be read: now, not when the search is over."""
     from widthwise.metrics.catalogue import METRICS
     from widthwise.metrics.goals.picking import check_rule as check
+    from widthwise.metrics.quality.tasks import task_of
     from widthwise.search.problem import ALWAYS, ALWAYS_OF_WIDTHS
     from widthwise.spaces.settings import WidthSearch
 
     search = config.search
     named = [objective.name for objective in search.objectives] + [b.metric for b in search.constraints]
     always = ALWAYS_OF_WIDTHS if isinstance(search.space, WidthSearch) else ALWAYS
-    names = list(dict.fromkeys([*named, *always]))
+    names = list(dict.fromkeys([*named, *task_of(config.task).better, *always]))
     check(rule, names, units={name: METRICS[name].unit for name in names if name in METRICS}, where="--pick")
 
 
