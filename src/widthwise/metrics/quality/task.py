@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.data.facts import DataFacts
 from widthwise.metrics.catalogue import Metric
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from widthwise.core.arrays import FloatArray, IntArray
 
 Options = Mapping[str, Mapping[str, Any]]
 """Of metrics that take some, by the metric's name: the constructor's arguments of one of torchmetrics."""
