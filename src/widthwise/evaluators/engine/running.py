@@ -52,7 +52,7 @@ class Running:
 
     def values(self, metrics: Sequence[str]) -> dict[str, FloatArray]:
         """The figures [R], NaN for candidates that failed or were stopped."""
-        return self.tally.values(metrics, self.active)
+        return self.tally.values(metrics, self.active if self.pruned.any() else None)
 
 
 class SampleMargins:

@@ -158,14 +158,15 @@ class ClassTally:
         """The figures [R]; NaN for candidates that failed, and that are not in `rows`."""
         own = [name for name in metrics if name not in self._others]
         found = quality_metrics(own, self.confusion, self.loss_sum, class_names=self._class_names)
-        found |= self._accumulated.values([name for name in metrics if name in self._others], rows)
-        left_out = np.zeros(len(self.seen), dtype=bool)
-        if rows is not None:
-            left_out[:] = True
-            left_out[rows] = False
-        left_out[list(self.failures)] = True
-        for values in found.values():
-            values[left_out] = np.nan
+        if self._others:
+            found |= self._accumulated.values([name for name in metrics if name in self._others], rows)
+        if rows is not None or self.failures:
+            left_out = np.full(len(self.seen), rows is not None)
+            if rows is not None:
+                left_out[rows] = False
+            left_out[list(self.failures)] = True
+            for values in found.values():
+                values[left_out] = np.nan
         return {name: found[name] for name in metrics}
 
     def best_possible(self, metrics: Sequence[str], total: int) -> dict[str, FloatArray]:
