@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from helpers.failing import GivesInfinity, GivesNaN, Raises, RunsOutOfMemory, RunsOutOfMemoryInTorch, SaysSo
-from helpers.metrics import objective
+from helpers.metrics import constraint, objective
 from helpers.searches import AIM, METRICS, SPACE, Evaluator, make_record, make_strategy, start_or_resume
 from widthwise.core.errors import UserError
 from widthwise.evaluators.protocol import Results

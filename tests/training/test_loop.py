@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from widthwise.core.errors import UserError
 from widthwise.data.modules import load_data
+from widthwise.metrics.quality.classification import Classification
 from widthwise.network.named import MODELS, load_model
 from widthwise.training import SCHEDULES, Epoch, History, Settings, fit, predict, score, train
 
@@ -92,7 +93,11 @@ def test_the_weights_kept_are_those_of_the_best_epoch():
 def test_history_prefers_accuracy_then_loss_then_the_earlier():
     epochs = [(0.5, 0.1), (0.9, 0.4), (0.9, 0.3), (0.9, 0.3)]
     history = History(
-        tuple(Epoch(n, 1.0, loss, accuracy) for n, (accuracy, loss) in enumerate(epochs, start=1))
+        tuple(
+            Epoch(n, 1.0, {"accuracy": accuracy, "loss": loss})
+            for n, (accuracy, loss) in enumerate(epochs, start=1)
+        ),
+        Classification(),
     )
     assert history.best_epoch == 3
     assert history.val_loss == (0.1, 0.4, 0.3, 0.3)
@@ -117,7 +122,7 @@ def test_an_interruption_leaves_the_best_weights_so_far():
 
     with pytest.raises(KeyboardInterrupt):
         fit(model, data, progress=interrupt)
-    best = History(tuple(heard)).best
+    best = History(tuple(heard), Classification()).best
     assert score(model, data.val_dataloader()).accuracy == best.val_accuracy
     assert not model.training
 

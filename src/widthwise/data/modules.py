@@ -192,11 +192,6 @@ def data_source(name_or_path: str | Path) -> str:
     raise unknown("data set", text, [*DATA.entries, f"a {'/'.join(FILE_TYPES)} file", "module:callable"])
 
 
-def data_note(data: Data) -> str:
-    """One line for outputs: what this data is."""
-    return str(getattr(data, "note", "") or type(data).__name__)
-
-
 def _is_file(text: str) -> bool:
     return Path(text).suffix.lower() in FILE_TYPES
 

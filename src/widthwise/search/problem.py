@@ -13,12 +13,15 @@ from widthwise.config.write import toml_of
 from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.core.errors import UserError
 from widthwise.core.hashing import hash_batches, hash_value, hash_weights
+from widthwise.data.facts import facts_of, part
 from widthwise.data.modules import Data, load_data
 from widthwise.evaluators.engine import Evaluator, evaluate
 from widthwise.evaluators.trained import WidthEvaluator
-from widthwise.metrics.catalogue import Metric, find_metric
+from widthwise.metrics.catalogue import Metric
 from widthwise.metrics.goals.aim import Aim
 from widthwise.metrics.quality.fits import check_data_fits_model
+from widthwise.metrics.quality.task import Task
+from widthwise.metrics.quality.tasks import CLASSIFICATION, metric_of, task_of
 from widthwise.metrics.spread import spread_of
 from widthwise.network.graph import Graph
 from widthwise.network.named import load_model
@@ -41,8 +44,8 @@ if TYPE_CHECKING:
 
     from widthwise.spaces.width import WidthSpace
 
-ALWAYS = ("accuracy", "loss", "average_bitwidth", "memory_density", "model_size")
-ALWAYS_OF_WIDTHS = ("accuracy", "loss", "parameters", "macs")
+ALWAYS = ("average_bitwidth", "memory_density", "model_size")  # costs, beside the task's figures
+ALWAYS_OF_WIDTHS = ("parameters", "macs")
 BATCH_FLOPS = 2e11  # what evaluating one batch may take before it is stored: a few seconds
 PRUNING_BATCH = 64  # candidates, or this part of the space, where they are pruned by the batches before
 PRUNING_PART = 32
@@ -61,6 +64,7 @@ class Problem:
     evaluator: Evaluator | WidthEvaluator
     metrics: tuple[Metric, ...]
     aim: Aim
+    task: Task
     memory: int | None = None  # bytes that evaluating may take
     sampler: BaseSampler | None = None  # of Optuna, in place of the config's strategy
 
@@ -155,12 +159,13 @@ class Problem:
             samples=search.samples,
             compare_to=search.compare_to,
             device=device_of(self.config),
+            task=self.task,
         )
 
     def record(self, name: str) -> StudyRecord:
         """What the store keeps of this search beside its trials."""
         config, search = self.config, self.config.search
-        loader = getattr(self.data, f"{search.evaluation.part}_dataloader")
+        task = {} if self.task.name == CLASSIFICATION else {"task": self.task.name}
         marks = fingerprint(
             space=self.space,
             aim=self.aim,
@@ -169,16 +174,17 @@ class Problem:
             seed=config.seed,
             options=self._strategy_options,
             weights=hash_weights(self.graph.model),
-            data=hash_batches(loader()),
+            data=hash_batches(part(self.data, search.evaluation.part)),
             evaluation=asdict(search.evaluation),
             candidates=hash_value(asdict(search.space)),
             constraints=", ".join(map(str, search.constraints)) or "none",
+            **task,
         )
         settings = StudySettings(
             aim=self.aim,
             constraints=search.constraints,
             float_metrics=self.float_metrics(),
-            data=str(getattr(self.data, "note", "")),
+            data=facts_of(self.data).note,
             model=config.model or type(self.graph.model).__name__,
             strategy=self.strategy_name,
             untrained=is_untrained(config, self.network),
@@ -209,17 +215,18 @@ def load_problem(
     if model is None and config.load_name is not None:
         network = load_model(network, checkpoint=config.load_name)
     found = data if data is not None else load_dataset(config)
-    check_data_fits_model(network, found)
+    task = task_of(config.task)
+    check_data_fits_model(network, found, task)
     graph = Graph(network)
     search = config.search
     aim = Aim(search.objectives, search.summed, search.direction)
     widths = not isinstance(search.space, QuantisationSearch)
     wanted = [*(objective.metric for objective in search.objectives), *(b.metric for b in search.constraints)]
-    always = map(find_metric, ALWAYS_OF_WIDTHS if widths else ALWAYS)
+    always = [metric_of(task, name) for name in (*task.better, *(ALWAYS_OF_WIDTHS if widths else ALWAYS))]
     metrics = tuple({metric.name: metric for metric in (*wanted, *always)}.values())
     build = _width_parts if widths else _quantisation_parts
-    space, evaluator = build(config, graph, found, metrics, memory)
-    return Problem(config, found, network, graph, space, evaluator, metrics, aim, memory)
+    space, evaluator = build(config, graph, found, metrics, memory, task)
+    return Problem(config, found, network, graph, space, evaluator, metrics, aim, task, memory)
 
 
 def problem_of_run(path: str | Path, *, memory: int | None = None) -> Problem:
@@ -247,7 +254,12 @@ def device_of(config: SearchConfig) -> str:
 
 
 def _quantisation_parts(
-    config: SearchConfig, graph: Graph, data: Data, metrics: tuple[Metric, ...], memory: int | None
+    config: SearchConfig,
+    graph: Graph,
+    data: Data,
+    metrics: tuple[Metric, ...],
+    memory: int | None,
+    task: Task,
 ) -> tuple[QuantisationSpace, Evaluator]:
     search = config.search
     assert isinstance(search.space, QuantisationSearch)
@@ -262,12 +274,18 @@ def _quantisation_parts(
         compare_to=search.evaluation.compare_to,
         device=device_of(config),
         memory=memory,
+        task=task,
     )
     return space, evaluator
 
 
 def _width_parts(
-    config: SearchConfig, graph: Graph, data: Data, metrics: tuple[Metric, ...], memory: int | None
+    config: SearchConfig,
+    graph: Graph,
+    data: Data,
+    metrics: tuple[Metric, ...],
+    memory: int | None,
+    task: Task,
 ) -> tuple[WidthSpace, WidthEvaluator]:
     del memory  # candidates are trained one at a time
     search = config.search
@@ -290,6 +308,7 @@ def _width_parts(
         device=device_of(config),
         seed=config.seed,
         compare_to=search.evaluation.compare_to,
+        task=task,
     )
     return space, evaluator
 
