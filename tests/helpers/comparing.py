@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
+from helpers.metrics import metrics_of
 from helpers.searches import AIM, Evaluator, space_of
 from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.search.comparing import Contest
@@ -22,7 +23,7 @@ def toy(kind: type[Evaluator] = Evaluator) -> Evaluator:
 def make_task(**changes: object) -> tuple[Contest, Evaluator]:
     """The task and its evaluator, which counts."""
     evaluator = toy()
-    return replace(Contest("sample", SPACE, evaluator, AIM, METRICS), **changes), evaluator
+    return replace(Contest("sample", SPACE, evaluator, AIM, metrics_of(*METRICS)), **changes), evaluator
 
 
 def everything() -> IntArray:

@@ -19,6 +19,7 @@ import numpy as np
 from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.core.errors import UserError
 from widthwise.evaluators.protocol import Results
+from widthwise.metrics.catalogue import METRICS as KNOWN
 from widthwise.metrics.goals.aim import Aim
 from widthwise.metrics.goals.objective import Objective
 from widthwise.search.loop import run_search
@@ -26,7 +27,7 @@ from widthwise.spaces.space import Decision, Space
 from widthwise.strategies import Strategy, strategy
 from widthwise.study.run_files import is_run
 from widthwise.study.run_folder import Run, resume_run, start_run
-from widthwise.study.store import StudyRecord
+from widthwise.study.store import StudyRecord, StudySettings
 from widthwise.study.study import Study
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def space_of(*names: str) -> Space:
 
 SPACE = space_of(*(f"layer {i}" for i in range(6)))  # 729 candidates
 METRICS = ("accuracy", "model_size")
-AIM = Aim((Objective("accuracy", "maximize"), Objective("model_size", "minimize", 0.2)))
+AIM = Aim((Objective(KNOWN["accuracy"], "maximize"), Objective(KNOWN["model_size"], "minimize", 0.2)))
 FINGERPRINT = {"weights": "abc", "seed": "0"}
 
 
@@ -71,7 +72,12 @@ class Evaluator:
 def make_record(name: str = "sample", *, space: Space = SPACE, **settings: object) -> StudyRecord:
     """What is stored of the study before its trials."""
     return StudyRecord(
-        name, space, METRICS, {"aim": AIM.as_json(), **settings}, FINGERPRINT, config='task = "cls"\n'
+        name,
+        space,
+        tuple(KNOWN[metric] for metric in METRICS),
+        StudySettings(**{"aim": AIM, **settings}),
+        FINGERPRINT,
+        config='task = "cls"\n',
     )
 
 

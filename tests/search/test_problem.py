@@ -108,7 +108,7 @@ def test_an_optuna_sampler_takes_the_place_of_the_configs_strategy(tmp_path: Pat
         return NSGAIISampler(population_size=10, seed=named.seed)
 
     study = ww.search(trained, None, config, out=tmp_path / "run", limits=limits, sampler=sampler())
-    assert study.record.settings["strategy"] == "NSGAIISampler"
+    assert study.record.settings.strategy == "NSGAIISampler"
     by_name = ww.search(trained, None, named, out=tmp_path / "named", limits=limits)
     assert np.array_equal(study.trials.arrays().candidates, by_name.trials.arrays().candidates)
     more = {"out": tmp_path / "run", "limits": Limits(trials=40), "resume": True}

@@ -198,12 +198,10 @@ def introduce(folder: Path, problem: Problem, output: Output, *, resumed: bool) 
 
 def check_rule(rule: str, config: SearchConfig) -> None:
     """Raises UserError where a rule for picking can't be read: now, not when the search is over."""
-    from widthwise.metrics.catalogue import METRICS
     from widthwise.metrics.goals.picking import check_rule as check
     from widthwise.search.problem import judging_of
 
-    names = judging_of(config).metrics
-    check(rule, names, units={name: METRICS[name].unit for name in names if name in METRICS}, where="--pick")
+    check(rule, judging_of(config).metrics, where="--pick")
 
 
 def conclude(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,10 +17,12 @@ if TYPE_CHECKING:
 
     from widthwise.config import SearchConfig
     from widthwise.data.modules import Data
+    from widthwise.metrics.catalogue import Metric
     from widthwise.training import Epoch, History
 
 PARTS = ("val", "test")
-DEFAULT_METRICS = ("accuracy", "loss", "precision", "recall", "f1", "parameters", "model_size", "macs")
+QUALITY = ("accuracy", "loss", "precision", "recall", "f1")  # by default, where the task has some of them
+COSTS = ("parameters", "model_size", "macs")
 
 
 def register(app: typer.Typer) -> None:
@@ -99,27 +101,25 @@ def evaluate_network(
     json: options.Json = False,
 ) -> None:
     """Evaluate a network, or the network of a trial."""
-    from widthwise.metrics.catalogue import find_metric
-
     output = Output(silent=json)
     if part is not None and part not in PARTS:
         raise unknown("part of the data", part, PARTS, where="--part")
-    names = [name.strip() for name in metrics.split(",")] if metrics else list(DEFAULT_METRICS)
-    for name in names:
-        find_metric(name, where="--metrics")
     parts = [part] if part else list(PARTS)
     if run is not None:
         if any(value is not None for value in (config, model, dataset, load, seed)) or assign:
             raise UserError("--run: has its own network and data; leave CONFIG, --model, --load and such out")
-        options.announce_code(_config_of_run(run), output, untrusted=untrusted)
-        found = _test_run(run, trial, parts, names, output, device)
+        of_run = _config_of_run(run)
+        options.announce_code(of_run, output, untrusted=untrusted)
+        known = _metrics(metrics, of_run.task)
+        found = _test_run(run, trial, parts, [metric.name for metric in known], output, device)
     else:
         if trial is not None:
             raise UserError("--trial: needs --run, the run folder that it is from")
         given = {"--model": model, "--dataset": dataset, "--load": load, "--seed": seed}
         read = options.with_data_of_model(options.read_config(config, given, assign, device=device))
         options.announce_code(read, output, untrusted=untrusted)
-        found = _test_network(read, parts, names, output, device)
+        known = _metrics(metrics, read.task)
+        found = _test_network(read, parts, [metric.name for metric in known], output, device)
     if json:
         from widthwise.study.study import finite
 
@@ -127,7 +127,7 @@ def evaluate_network(
     else:
         from widthwise.report.tables import metric_table
 
-        output.show(metric_table(found))
+        output.show(metric_table(found, known))
 
 
 def train_first(
@@ -151,6 +151,18 @@ def train_first(
         history = _fit(config, network, data, Output(quiet=True))
         output.note(_best_line(history))
     return replace(config, load_name=str(kept)), network, data
+
+
+def _metrics(given: str | None, task: str) -> list[Metric]:
+    """The metrics asked for, else the usual ones; UserError for one that the task can't give."""
+    from widthwise.metrics.quality.tasks import metric_of, task_of
+
+    if given:
+        names = dict.fromkeys(name.strip() for name in given.split(","))
+    else:
+        own = task_of(task).metrics
+        names = dict.fromkeys([*([name for name in QUALITY if name in own] or own), *COSTS])
+    return [metric_of(task, name, where="--metrics") for name in names]
 
 
 def _network_and_data(config: SearchConfig) -> tuple[nn.Module, Data]:
@@ -186,20 +198,17 @@ def _fit(config: SearchConfig, network: nn.Module, data: Data, output: Output) -
     from widthwise.training import train as fit
 
     def told(epoch: Epoch) -> None:
-        output.note(
-            f"epoch {epoch.number:>4}  loss {epoch.train_loss:.4f}  validation loss {epoch.val_loss:.4f}  "
-            f"accuracy {epoch.val_accuracy:.4f}"
-        )
+        judged = "  ".join(f"{name} {value:.4f}" for name, value in reversed(list(epoch.values.items())))
+        output.note(f"epoch {epoch.number:>4}  loss {epoch.train_loss:.4f}  validation {judged}")
 
-    return fit(network, data, config.training, seed=config.seed, device=device_of(config), progress=told)
+    how: dict[str, Any] = {"seed": config.seed, "device": device_of(config), "task": config.task}
+    return fit(network, data, config.training, progress=told, **how)
 
 
 def _best_line(history: History) -> str:
     best = history.best
-    return (
-        f"Best of {len(history.epochs)} epochs: {best.number}, validation accuracy {best.val_accuracy:.4f}, "
-        f"loss {best.val_loss:.4f}"
-    )
+    judged = ", ".join(f"{name} {value:.4f}" for name, value in best.values.items())
+    return f"Best of {len(history.epochs)} epochs: {best.number}, validation {judged}"
 
 
 def _save(network: nn.Module, path: Path) -> None:
@@ -219,14 +228,13 @@ def _test_network(
 
     options.check_device(device)
     network, data = _network_and_data(config)
-    check_data_fits_model(network, data)
+    check_data_fits_model(network, data, config.task)
     _introduce(config, network, data, output)
     if is_untrained(config, network):
         output.warn(f"the weights of {config.model} are random; load trained ones with --load CHECKPOINT")
     graph = Graph(network)
-    return {
-        part: evaluate(graph, data, metrics=names, loader=part, device=device_of(config)) for part in parts
-    }
+    how: dict[str, Any] = {"metrics": names, "device": device_of(config), "task": config.task}
+    return {part: evaluate(graph, data, loader=part, **how) for part in parts}
 
 
 def _config_of_run(run: Path) -> SearchConfig:
@@ -266,7 +274,5 @@ def _test_run(
     output.note(f"trial:    {'none, the float network' if trial is None else trial}")
     chosen = options.DEVICES.get(device or "", "")
     config = problem.config if not chosen else replace(problem.config, accelerator=chosen)  # type: ignore[arg-type]
-    return {
-        part: evaluate(graph, problem.data, metrics=names, loader=part, device=device_of(config))
-        for part in parts
-    }
+    how: dict[str, Any] = {"metrics": names, "device": device_of(config), "task": problem.judging.task}
+    return {part: evaluate(graph, problem.data, loader=part, **how) for part in parts}

@@ -117,9 +117,8 @@ class HasMargins(Protocol):
         """Margins [K, S] of candidates [K, D], > 0 where the answer is right; a row of NaN for a failure."""
         ...
 
-    @property
-    def margin_labels(self) -> IntArray:
-        """The true classes [S] of these samples."""
+    def answer_shares(self, metric: str) -> FloatArray | None:
+        """What each of these samples counts in a metric if it is answered rightly, [S]; None: it isn't so."""
         ...
 
 

@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Unpack
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike
 from torch import nn
 
 from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.core.errors import UserError
 from widthwise.core.importing import describe_error
+from widthwise.data.facts import facts_of
 from widthwise.data.modules import Data
 from widthwise.evaluators.halving import Halving, successive_halving
 from widthwise.evaluators.judging import Judging, JudgingKeywords
 from widthwise.evaluators.protocol import Pace, Results
 from widthwise.metrics.cost.of_widths import WidthCosts
-from widthwise.metrics.quality.torchmetrics import torchmetrics_accumulator
-from widthwise.metrics.quality.totals import Totals
 from widthwise.metrics.spread import SPREAD, mean_and_spread
-from widthwise.network.graph import Graph
+from widthwise.network.graph import Graph, run_in_eval_mode
 from widthwise.network.widths.example import example_input
 from widthwise.network.widths.unit_scores import Importance
 from widthwise.spaces.settings import WidthSearch
 from widthwise.spaces.width import WidthSpace
 from widthwise.training import Settings, predict
+from widthwise.training.scoring import tally_one
 from widthwise.training.settings import check_device
 from widthwise.training.sources import Mode, Widths, network_source
 from widthwise.training.supernet import Sandwich
@@ -52,7 +51,7 @@ class WidthEvaluator:
             (names of metrics in `metrics`, by default all of them): they count as pruned.
         metrics: names of quality and cost metrics; `options` are those of torchmetrics' by metric name.
         loader: the part of the data to judge on; samples: only the first so many.
-        device, seed, compare_to: as `Evaluator` has them.
+        task, device, seed, compare_to: as `Evaluator` has them.
         judging: metrics and all that follow it here in one object.
 
     A candidate whose training diverges fails alone, with the epoch and the loss.
@@ -76,7 +75,6 @@ class WidthEvaluator:
         if isinstance(repeats, bool) or not isinstance(repeats, int) or repeats < 1:
             raise UserError(f"repeats = {repeats!r} is no whole number from 1")
         self.judging = judging or Judging.of(**keywords)
-        quality = {name: self.judging.found[name] for name in self.judging.quality}
         self.graph, self.space, self.data = graph, space, data
         self.mode, self.settings, self.repeats = mode, settings or Settings(), repeats
         self.halving = halving if mode != "supernet" else None
@@ -95,23 +93,21 @@ class WidthEvaluator:
             data,
             self.settings,
             Widths(space.smallest, space.largest, lambda rng: space.sizes(space.sample(1, rng)[0])),
+            task=self.judging.task,
             importance=importance,
             sandwich=sandwich,
             device=self.judging.device,
         )
-        self.classes = _classes(graph.model, data, example)
-        self.others = {
-            name: torchmetrics_accumulator(name, self.classes, self.judging.options.get(name))
-            for name, metric in quality.items()
-            if metric.source
-        }
+        task, quality = self.judging.task, self.judging.quality
+        outputs = task.outputs(run_in_eval_mode(graph.model, *example))
+        self.tally = task.tally(0, quality, facts_of(data), tuple(outputs.shape[1:]), self.judging.options)
 
     @property
     def columns(self) -> tuple[str, ...]:
         """The metrics that a call gives, and the spreads of those that the repeats differ in."""
-        quality = self.judging.quality
-        spreads = [name + SPREAD for name in quality] if self.repeats > 1 else []
-        return (*quality, *self.judging.cost, *spreads)
+        judging = self.judging
+        spreads = [name + SPREAD for name in judging.quality] if self.repeats > 1 else []
+        return (*judging.columns, *spreads)
 
     @property
     def pace(self) -> Pace:
@@ -182,17 +178,16 @@ class WidthEvaluator:
 
     def _judged(self, model: nn.Module) -> tuple[dict[str, float], str]:
         """The quality of a network, and what is wrong with it, if anything."""
-        quality = self.judging.quality
-        scores, labels = predict(model, self._batches(), device=self.judging.device)
-        totals = Totals(1, self.classes, loss="loss" in quality, others=self.others)
-        totals.add(np.zeros(1, dtype=np.int64), scores[None], np.zeros(1, dtype=np.int64), labels)
-        class_names = tuple(getattr(self.data, "class_names", ()))
-        found = totals.metrics(quality, class_names)
-        return {name: float(values[0]) for name, values in found.items()}, totals.failures.get(0, "")
+        judging = self.judging
+        outputs, targets = predict(model, self._batches(), device=judging.device, task=judging.task)
+        tally = self.tally.fresh(1)
+        tally_one(tally, outputs, targets)
+        found = tally.values(judging.quality)
+        return {name: float(values[0]) for name, values in found.items()}, tally.failures.get(0, "")
 
     def _batches(self) -> Any:
         seen, samples = 0, self.judging.samples
-        for x, y in getattr(self.data, f"{self.judging.part}_dataloader")():
+        for x, y in self.judging.loader(self.data):
             left = len(y) if samples is None else samples - seen
             if left <= 0:
                 return
@@ -207,7 +202,7 @@ class WidthEvaluator:
         failures: dict[int, str],
     ) -> frozenset[int]:
         """As `_trained`, but only the best on part of the epochs get all of them; the rows of the others."""
-        directions = {name: metric.direction for name, metric in self.judging.found.items()}
+        directions = {metric.name: metric.direction for metric in self.judging.metrics}
         objectives = self.judging.objectives or tuple(directions)
 
         def after(rows: IntArray, budget: int) -> FloatArray:
@@ -231,15 +226,6 @@ def _with_budget(settings: Settings, budget: int) -> Settings:
 
 def _maximised(values: FloatArray, direction: str) -> FloatArray:
     return values if direction == "maximize" else -values
-
-
-def _classes(model: nn.Module, data: Data, example: Sequence[Any]) -> int:
-    known = getattr(data, "classes", None)
-    if isinstance(known, int):
-        return known
-    run: Callable[..., Any] = model.eval()
-    with torch.no_grad():
-        return int(run(*example).shape[1])
 
 
 def for_space(

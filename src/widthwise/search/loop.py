@@ -19,7 +19,6 @@ from widthwise.core.errors import UserError, unknown
 from widthwise.evaluators.called import evaluator_of
 from widthwise.evaluators.guarded import evaluate_guarded
 from widthwise.evaluators.protocol import Evaluate, Evaluator, Prunes, Results
-from widthwise.metrics.goals.aim import Aim
 from widthwise.search.allowed import Keep, check_possible
 from widthwise.search.bounds import Bounds
 from widthwise.search.counts import Counts
@@ -29,7 +28,7 @@ from widthwise.search.resuming import resume
 from widthwise.search.signals import Interrupted, StopSignals, stop_signals
 from widthwise.strategies import Strategy
 from widthwise.strategies.enumerate import Enumeration
-from widthwise.study.front import FrontRows, constraints_of
+from widthwise.study.front import FrontRows
 from widthwise.study.store import Block, StudyWriter
 from widthwise.study.study import Study
 from widthwise.study.trials import make_trials
@@ -77,7 +76,7 @@ def run_search(
     Raises UserError where nothing more can be stored or the strategy fails at once (later that ends the
     search), and whatever the evaluator raises for a batch of several; what was stored is kept.
     """
-    judge = evaluator_of(evaluator, writer.study.metrics)
+    judge = evaluator_of(evaluator, writer.study.columns)
     check_possible(strategy, judge, keep=keep, prune=prune)
     search = _Search(strategy, judge, writer, limits or Limits(), keep)
     if prune:
@@ -112,12 +111,11 @@ class _Search:
         self.batch = 1
         self.judge: Evaluate = evaluator
         self.record = writer.study
-        self.aim = Aim.from_json(self.record.settings["aim"])
-        self.constraints = constraints_of(self.record)
+        self.aim, self.constraints = self.record.settings.aim, self.record.settings.constraints
         self.bounds = Bounds(self.record.space, self.constraints, evaluator)
-        for name in [*self.aim.names, *(constraint.metric for constraint in self.constraints)]:
-            if name not in self.record.metrics:
-                raise unknown("metric", name, self.record.metrics, where="objectives and constraints")
+        for name in [*self.aim.names, *(constraint.name for constraint in self.constraints)]:
+            if name not in self.record.columns:
+                raise unknown("metric", name, self.record.columns, where="objectives and constraints")
         self.enumerates = isinstance(strategy, Enumeration)
         self.front, self.counts = FrontRows(self.record), Counts()
         self.failed = False  # the strategy
@@ -227,11 +225,11 @@ class _Search:
     def judge_batch(self, candidates: IntArray) -> Results:
         """The metrics of candidates [K, D], of none too."""
         if not len(candidates):
-            return Results({name: np.empty(0) for name in self.record.metrics})
+            return Results({name: np.empty(0) for name in self.record.columns})
         return evaluate_guarded(
             self.judge,
             candidates,
-            metrics=self.record.metrics,
+            metrics=self.record.columns,
             objectives=self.aim.names,
             trial_timeout=self.limits.trial_timeout,
         )
@@ -244,7 +242,7 @@ class _Search:
         block = Block(
             np.arange(first, first + evaluated),
             candidates[inside],
-            np.stack([results[name] for name in self.record.metrics], axis=1),
+            np.stack([results[name] for name in self.record.columns], axis=1),
             {first + row: reason for row, reason in results.failures.items()},
         )
         front_before = self.front.block
@@ -302,4 +300,5 @@ class _Search:
             timeout=self.limits.timeout,
             rate=(summary.trials - self.resumed_at) / here if here > 0 else 0.0,
             best=self.aim.best(self.front.values),
+            metrics={objective.name: objective.metric for objective in self.aim.objectives},
         )

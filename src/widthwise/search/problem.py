@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,8 +16,10 @@ from widthwise.data.modules import Data, load_data
 from widthwise.evaluators.called import evaluator_of
 from widthwise.evaluators.judging import Judging
 from widthwise.evaluators.protocol import Evaluate, Evaluator
+from widthwise.metrics.catalogue import Metric
 from widthwise.metrics.goals.aim import Aim
 from widthwise.metrics.quality.fits import check_data_fits_model
+from widthwise.metrics.quality.tasks import metric_of, task_of
 from widthwise.network.graph import Graph
 from widthwise.network.named import load_model
 from widthwise.search.batches import batch_size
@@ -108,17 +111,18 @@ def load_problem(
     if model is None and config.load_name is not None:
         network = load_model(network, checkpoint=config.load_name)
     found = data if data is not None else load_dataset(config)
-    check_data_fits_model(network, found)
+    judging = judging_of(config, memory=memory)
+    check_data_fits_model(network, found, judging.task)
     graph, search = Graph(network), config.search
     aim, kind = Aim(search.objectives, search.summed, search.direction), kind_of(search.space)
-    judging = judging_of(config, memory=memory)
+    named = [metric.name for metric in named_metrics(config)]
     space = kind.space(graph, found, search.space)
     judge = (
         load_object(kind.evaluator, what="evaluator")(graph, space, found, search.space, judging)
         if evaluator is None
-        else evaluator_of(evaluator, named_metrics(config))
+        else evaluator_of(evaluator, named)
     )
-    for name in named_metrics(config):
+    for name in named:
         if name not in judge.columns:
             raise unknown("metric", name, judge.columns, where="what the evaluator gives")
     return Problem(
@@ -126,18 +130,24 @@ def load_problem(
     )
 
 
-def named_metrics(config: SearchConfig) -> tuple[str, ...]:
+def named_metrics(config: SearchConfig) -> tuple[Metric, ...]:
     """The metrics that the config names: of its objectives and its bounds."""
     search = config.search
-    named = [objective.name for objective in search.objectives]
-    return tuple(dict.fromkeys([*named, *(constraint.metric for constraint in search.constraints)]))
+    return _each_once(
+        [
+            *(objective.metric for objective in search.objectives),
+            *(constraint.metric for constraint in search.constraints),
+        ]
+    )
 
 
 def judging_of(config: SearchConfig, *, memory: int | None = None) -> Judging:
-    """How the config has candidates judged: by the metrics that it names, and those of its kind of space."""
-    search = config.search
+    """How the config has candidates judged: by the metrics that it names, its task's and its kind's."""
+    search, task = config.search, task_of(config.task)
+    always = [metric_of(task, name) for name in (*task.better, *kind_of(search.space).always)]
     return Judging(
-        metrics=tuple(dict.fromkeys([*named_metrics(config), *kind_of(search.space).always])),
+        metrics=_each_once([*named_metrics(config), *always]),
+        task=task,
         part=search.evaluation.part,
         samples=search.evaluation.samples,
         compare_to=search.evaluation.compare_to,
@@ -170,6 +180,10 @@ def load_dataset(config: SearchConfig) -> Data:
 def device_of(config: SearchConfig) -> str:
     """The device for the config's accelerator: the GPU where one is asked for and there is one."""
     return "cuda" if config.accelerator in ("gpu", "auto") and torch.cuda.is_available() else "cpu"
+
+
+def _each_once(metrics: Iterable[Metric]) -> tuple[Metric, ...]:
+    return tuple({metric.name: metric for metric in metrics}.values())
 
 
 def _named(config: SearchConfig, key: str) -> str:

@@ -36,7 +36,7 @@ class SearchTables:
 class SpaceKind(Protocol):
     """One kind of space; its settings and its space are of types that only it looks into.
 
-    name: as search_space.name has it. always: metrics that are stored of each candidate in any case.
+    name: as search_space.name has it. always: costs that are stored of each candidate in any case.
     evaluator: the function that makes the evaluator, as "module:function" of (graph, space, data, settings,
         judging); imported when a search needs it, so that spaces know nothing of evaluators.
     """

@@ -23,7 +23,7 @@ class QuantisationKind:
     """Which format and bits each tensor of each layer has; the weights stay as they are."""
 
     name: str = QUANTISATION
-    always: tuple[str, ...] = ("accuracy", "loss", "average_bitwidth", "memory_density", "model_size")
+    always: tuple[str, ...] = ("average_bitwidth", "memory_density", "model_size")
     evaluator: str = "widthwise.evaluators.engine:for_space"
 
     def read(self, tables: SearchTables) -> QuantisationSearch:

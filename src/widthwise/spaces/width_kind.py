@@ -35,7 +35,7 @@ class WidthKind:
     """How many channels each group of layers has; candidates are trained, tuned, or read off a supernet."""
 
     name: str = WIDTH
-    always: tuple[str, ...] = ("accuracy", "loss", "parameters", "macs")
+    always: tuple[str, ...] = ("parameters", "macs")
     evaluator: str = "widthwise.evaluators.trained:for_space"
 
     def read(self, tables: SearchTables) -> WidthSearch:

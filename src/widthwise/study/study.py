@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from widthwise.core.errors import UserError
-from widthwise.metrics.catalogue import METRICS, Direction, find_metric
 from widthwise.metrics.goals.aim import Aim
 from widthwise.metrics.goals.constraints import feasible
-from widthwise.metrics.spread import SPREAD, indistinct
-from widthwise.study.front import FrontRows, constraints_of
+from widthwise.metrics.spread import indistinct
+from widthwise.study.front import FrontRows
 from widthwise.study.store import Store, StudyRecord
 from widthwise.study.store.records import Summary
 from widthwise.study.trials import Trial, Trials, make_trials
@@ -62,7 +60,7 @@ class Study:
     @property
     def aim(self) -> Aim:
         """What it optimises."""
-        return Aim.from_json(self.record.settings["aim"])
+        return self.record.settings.aim
 
     @property
     def trials(self) -> Trials:
@@ -84,13 +82,13 @@ class Study:
     @property
     def repeats(self) -> int:
         """How many trainings each metric is the mean of."""
-        return int(self.record.settings.get("repeats", 1))
+        return self.record.settings.repeats
 
     @property
     def within_noise(self) -> dict[int, tuple[int, ...]]:
         """A trial of the front to the others that its objectives can't be told from, by number."""
         metrics = {
-            name: np.array([trial.metrics[name] for trial in self.front]) for name in self.record.metrics
+            name: np.array([trial.metrics[name] for trial in self.front]) for name in self.record.columns
         }
         found = indistinct(metrics, self.aim.names, self.repeats)
         numbers = [trial.number for trial in self.front]
@@ -104,23 +102,22 @@ class Study:
         """
         from widthwise.metrics.goals.picking import metrics_in, pick
 
-        units = {name: METRICS[name].unit for name in self.record.metrics if name in METRICS}
-        named = metrics_in(rule, self.record.metrics, units=units)
-        others = [name for name in named if name not in self.aim.names]
-        names = [*self.aim.names, *others]
-        given = {objective.name: objective.direction for objective in self.aim.objectives}
-        directions = [given.get(name) or _direction(name) for name in names]
-        if not others and not self.aim.summed:
+        aim = self.aim
+        others = [m for m in metrics_in(rule, self.record.metrics) if m.name not in aim.names]
+        metrics = [*(objective.metric for objective in aim.objectives), *others]
+        directions = [*(o.direction for o in aim.objectives), *(metric.direction for metric in others)]
+        names = [metric.name for metric in metrics]
+        if not others and not aim.summed:
             values = [[trial.metrics[name] for name in names] for trial in self.front]
             numbers = [trial.number for trial in self.front]
-            return self.front[pick(rule, names, directions, values, units=units, numbers=numbers)]
+            return self.front[pick(rule, metrics, directions, values, numbers=numbers)]
         block = self.trials.arrays()
-        columns = dict(zip(self.record.metrics, block.metrics.T, strict=True))
+        columns = dict(zip(self.record.columns, block.metrics.T, strict=True))
         table = np.stack([columns[name] for name in names], axis=1)
         table[np.isin(block.numbers, list(block.reasons))] = np.nan
-        if constraints := constraints_of(self.record):
+        if constraints := self.record.settings.constraints:
             table[~feasible(constraints, columns)] = np.nan
-        row = pick(rule, names, directions, table, units=units, numbers=block.numbers.tolist())
+        row = pick(rule, metrics, directions, table, numbers=block.numbers.tolist())
         return self.trials[int(block.numbers[row])]
 
     def to_pandas(self) -> pd.DataFrame:
@@ -135,7 +132,7 @@ class Study:
         content = {
             "study": self.name,
             "metrics": self.aim.directions,
-            "float": self.record.settings.get("float", {}),
+            "float": self.record.settings.float_metrics,
             "front": [trial_as_json(trial) | noise.get(trial.number, {}) for trial in self.front],
             "trials": self.summary.trials,
             "failed": self.summary.failed,
@@ -144,15 +141,6 @@ class Study:
         }
         cleaned: dict[str, Any] = finite(content)
         return cleaned
-
-
-def _direction(name: str) -> Direction:
-    if name.endswith(SPREAD):
-        return "minimize"
-    try:
-        return find_metric(name).direction
-    except UserError:  # of an evaluator of one's own
-        return "maximize"
 
 
 def trial_as_json(trial: Trial) -> dict[str, Any]:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, get_args
+from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
-from torch import nn
+from torch import Tensor, nn
 
 from widthwise.core.arrays import FloatArray
 from widthwise.core.errors import unknown
+from widthwise.data.facts import part
 from widthwise.data.modules import Data
+from widthwise.metrics.quality.task import Task
 from widthwise.network.graph import Graph
 from widthwise.network.widths.finding import find_groups
 from widthwise.network.widths.groups import Groups
@@ -57,13 +59,21 @@ class Scratch:
     graph: Graph
     groups: Groups
     data: Data
+    task: Task
     settings: Settings
     device: str = "cpu"
 
     def network(self, sizes: Sizes, seed: int, settings: Settings | None = None) -> Graph:
         """Made and trained anew each time."""
-        model = resized(self.graph.model, self.groups, sizes, weights="scratch", seed=seed)
-        train(model.to(self.device), self.data, settings or self.settings, seed=seed, device=self.device)
+        model = resized(self.graph.model, self.groups, sizes, weights="scratch", seed=seed).to(self.device)
+        train(
+            model,
+            self.data,
+            settings or self.settings,
+            seed=seed,
+            device=self.device,
+            task=self.task,
+        )
         return _holding(self.graph, model)
 
 
@@ -77,6 +87,7 @@ class Inherited:
     graph: Graph
     groups: Groups
     data: Data
+    task: Task
     settings: Settings
     scores: Mapping[str, FloatArray]
     device: str = "cpu"
@@ -86,7 +97,7 @@ class Inherited:
         model = resized(
             self.graph.model, self.groups, sizes, weights="inherit", seed=seed, scores=self.scores
         ).to(self.device)
-        reestimate_norms(model, self.data.train_dataloader(), device=self.device)
+        reestimate_norms(model, part(self.data, "train"), device=self.device)
         train(
             model,
             self.data,
@@ -94,6 +105,7 @@ class Inherited:
             seed=seed,
             device=self.device,
             teacher=self.graph.model,
+            task=self.task,
         )
         return _holding(self.graph, model)
 
@@ -105,6 +117,7 @@ class ReadOff:
     graph: Graph
     groups: Groups
     data: Data
+    task: Task
     settings: Settings
     widths: Widths
     sandwich: Sandwich | None = None
@@ -131,6 +144,7 @@ class ReadOff:
                 sandwich=self.sandwich,
                 seed=seed,
                 device=self.device,
+                task=self.task,
             )
             made.model.to(self.device)
             self.trained[seed] = made
@@ -145,6 +159,7 @@ def network_source(
     settings: Settings,
     widths: Widths,
     *,
+    task: Task,
     importance: Importance = "magnitude",
     sandwich: Sandwich | None = None,
     device: str = "cpu",
@@ -152,12 +167,16 @@ def network_source(
     """The source of this mode; UserError for another. importance: what tells which units shrinking keeps."""
     match mode:
         case "scratch":
-            return Scratch(graph, groups, data, settings, device)
+            return Scratch(graph, groups, data, task, settings, device)
         case "inherit":
-            scores = unit_scores(graph.model, groups, how=importance, data=data, device=device)
-            return Inherited(graph, groups, data, settings, scores, device)
+
+            def loss(result: Any, targets: Tensor) -> Tensor:
+                return task.loss(task.outputs(result), targets, Settings())
+
+            scores = unit_scores(graph.model, groups, how=importance, data=data, device=device, loss=loss)
+            return Inherited(graph, groups, data, task, settings, scores, device)
         case "supernet":
-            return ReadOff(graph, groups, data, settings, widths, sandwich, device)
+            return ReadOff(graph, groups, data, task, settings, widths, sandwich, device)
     raise unknown("way to train candidates", mode, MODES)
 
 

@@ -16,6 +16,7 @@ from helpers.networks import ZOO, Layers, tagged
 from helpers.one_by_one import scores_of
 from widthwise.core.errors import UserError
 from widthwise.evaluators.engine import Evaluator, evaluate
+from widthwise.metrics.quality.classification import ClassTally
 from widthwise.metrics.quality.torchmetrics import TorchmetricsAccumulator
 from widthwise.network.graph import Graph
 from widthwise.spaces.quantisation import QuantisationSpace
@@ -184,7 +185,8 @@ def test_a_metric_that_raises_for_one_candidate_fails_it_alone():
     expected = evaluator(candidates)
     odd = scores_of(evaluator, candidates[6], data.inputs)[:16]
     kappa = TorchmetricsAccumulator("MulticlassCohenKappa", lambda: Refuses(odd), lambda scores: scores)
-    evaluator.prepared = replace(evaluator.prepared, others={kappa.name: kappa})
+    tally = ClassTally(0, classes=3, loss=False, others={kappa.name: kappa}, class_names=data.class_names)
+    evaluator.prepared = replace(evaluator.prepared, tally=tally)
     found = evaluator(candidates)
     assert found.failures == {6: "RuntimeError: odd scores"}
     for name, values in expected.items():

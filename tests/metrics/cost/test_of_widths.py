@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from helpers.metrics import COSTS, metrics_of
 from helpers.networks import build, inputs, tagged
 from widthwise.core.errors import UserError
-from widthwise.metrics.cost.formulas import COSTS, NodeBits, cost_metrics
-from widthwise.metrics.cost.of_widths import FIELDS, WidthCosts
+from widthwise.metrics.cost.counts import FIELDS, NodeBits, NodeCounts
+from widthwise.metrics.cost.formulas import cost_metrics
+from widthwise.metrics.cost.of_widths import WidthCosts
 from widthwise.network.graph import Graph
 from widthwise.network.widths.resize import resize
 from widthwise.spaces.width import WidthSpace
@@ -26,9 +28,10 @@ def test_costs_equal_those_of_each_network(name: str):
     found = costs(COSTS, space.size_table(candidates))
     for row, candidate in enumerate(candidates):
         nodes = costs.nodes(space.size_table(candidates)[row])
-        counted = cost_metrics(COSTS, nodes, NodeBits.unquantised(nodes))
-        for metric in COSTS:
-            assert found[metric][row] == pytest.approx(counted[metric][0], rel=1e-12), metric
+        counts = NodeCounts.of(nodes)
+        counted = cost_metrics(COSTS, counts, NodeBits.unquantised(counts))
+        for metric, values in counted.items():
+            assert found[metric][row] == pytest.approx(values[0], rel=1e-12), metric
         network = resize(graph, space.sizes(candidate), weights="scratch", groups=space.groups, example=(x,))
         assert found["parameters"][row] == sum(p.numel() for p in network.model.parameters())
 
@@ -51,5 +54,5 @@ def test_other_metrics_are_refused():
     space = WidthSpace(graph, by="all", multipliers=[1, 2], example=x)
     varying = [choice.group for choice in space.choices]
     costs = WidthCosts(graph, space.groups, (x,), varying=varying, largest=space.largest)
-    with pytest.raises(UserError, match=r"no cost metric named 'mac'; did you mean macs\?"):
-        costs(["mac"], space.size_table(next(space.enumerate())))
+    with pytest.raises(UserError, match="accuracy is a quality metric"):
+        costs(metrics_of("accuracy"), space.size_table(next(space.enumerate())))

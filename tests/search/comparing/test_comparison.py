@@ -13,12 +13,11 @@ import optuna
 import pytest
 
 from helpers.comparing import METRICS, SPACE, Backwards, everything, make_task, toy, values_of
+from helpers.metrics import constraint, metrics_of, objective
 from helpers.searches import AIM, Evaluator
 from widthwise.config import example_text, load_config
 from widthwise.core.errors import UserError
 from widthwise.evaluators.protocol import Results
-from widthwise.metrics.goals.constraints import Constraint
-from widthwise.metrics.goals.objective import Objective
 from widthwise.metrics.goals.pareto import hypervolume, nondominated
 from widthwise.report import comparing as words
 from widthwise.report.compare_page import charts
@@ -90,7 +89,7 @@ def test_a_space_beyond_all_integers_is_compared_by_what_was_found():
     def judged(candidates):
         return Results({"accuracy": candidates.mean(axis=1), "model_size": (candidates**2).sum(axis=1) / 1})
 
-    task, _ = make_task(space=space, evaluator=judged, metrics=("accuracy", "model_size"))
+    task, _ = make_task(space=space, evaluator=judged, metrics=metrics_of("accuracy", "model_size"))
     found = _compare("random,nsga2,tpe", task=task)
     assert (found.truth, found.size, found.budget) == ("union", 3**50, 20)
     assert all((outcome.final > 0).all() for outcome in found.outcomes)
@@ -161,7 +160,7 @@ def test_own_time_is_that_of_asking_and_telling_and_of_nothing_else():
 
 @pytest.mark.parametrize("op", [">=", "<="])
 def test_candidates_out_of_bounds_by_cost_are_never_evaluated_and_the_rest_is_on_no_front(op):
-    bounds = (Constraint("model_size", "<=", 16.0), Constraint("accuracy", op, 0.5))
+    bounds = (constraint("model_size", "<=", 16.0), constraint("accuracy", op, 0.5))
     task, evaluator = make_task(constraints=bounds)
     found = _compare("brute-force,random", task=task, budget=81)
     candidates = everything()
@@ -190,7 +189,7 @@ def test_samplers_of_optuna_compete_as_they_are_made():
 
 
 def test_the_budget_is_what_bounds_of_cost_leave_of_the_space():
-    task, _ = make_task(constraints=(Constraint("model_size", "<=", 16.0),))
+    task, _ = make_task(constraints=(constraint("model_size", "<=", 16.0),))
     found = _compare("brute-force,random", task=task, budget=1000)
     left = int((toy().costs(everything())["model_size"] <= 16).sum())
     assert (found.budget, found.asked_budget, found.size) == (left, 1000, 81)
@@ -214,7 +213,7 @@ def test_strategies_are_told_of_bounds_as_a_search_tells_them(project):
         "        return rows\n"
         "    def tell(self, candidates, values): assert np.isfinite(values).all()\n"
     )
-    task, _ = make_task(constraints=(Constraint("model_size", "<=", 16.0),), most_enumerated=0)
+    task, _ = make_task(constraints=(constraint("model_size", "<=", 16.0),), most_enumerated=0)
     found = _compare("asks:Asks,random,frontier", task=task, budget=30)
     assert found.failures == {}
     assert (found.outcomes[0].evaluations == found.budget).all()
@@ -321,14 +320,14 @@ def test_every_metric_has_a_curve_and_a_column_on_the_page():
 
 
 def test_bounds_that_nothing_meets_are_one_line():
-    task, _ = make_task(constraints=(Constraint("accuracy", ">=", 2.0),))
+    task, _ = make_task(constraints=(constraint("accuracy", ">=", 2.0),))
     with pytest.raises(UserError, match="no candidate is within accuracy >= 2; loosen a bound"):
         _compare(task=task)
 
 
 @pytest.mark.parametrize("limit", [0, 81])
 def test_bounds_of_cost_that_nothing_meets_end_it_before_the_first_evaluation(limit):
-    task, evaluator = make_task(constraints=(Constraint("model_size", "<=", 1.0),), most_enumerated=limit)
+    task, evaluator = make_task(constraints=(constraint("model_size", "<=", 1.0),), most_enumerated=limit)
     with pytest.raises(UserError, match=r"out of bounds by their costs alone \(model_size <= 1"):
         _compare(task=task)
     assert evaluator.asked == []
@@ -367,7 +366,7 @@ def test_where_every_candidate_fails_the_reason_is_said(limit):
 
 
 def test_one_objective_is_measured_by_how_near_its_best_comes():
-    aim = AIM.__class__((Objective("accuracy", "maximize"),))
+    aim = AIM.__class__((objective("accuracy", "maximize"),))
     task, _ = make_task(aim=aim)
     found = _compare("brute-force,cmaes", task=task, seeds=1)
     accuracy = toy()(everything())["accuracy"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from typing import Protocol
 
 import numpy as np
 from torch import Tensor
@@ -12,22 +11,13 @@ from widthwise.core.arrays import IntArray
 from widthwise.core.importing import describe_error
 from widthwise.evaluators.blocks import DataBlock
 from widthwise.evaluators.engine.prepared import Prepared
+from widthwise.evaluators.engine.running import Adds
 from widthwise.evaluators.engine.threads import threads_for
 from widthwise.evaluators.engine.walk import Count, walk
 
 FEW = 8  # up to here candidates are evaluated one by one with the memo
 
 logger = logging.getLogger(__name__)
-
-
-class Adds(Protocol):
-    """What takes in the outputs of candidates, block by block."""
-
-    failures: dict[int, str]
-
-    def add(self, rows: IntArray, scores: Tensor, versions: IntArray, labels: Tensor) -> None:
-        """Scores [V, n, C] for labels [n]: those of the rows [R'], each with its version."""
-        ...
 
 
 def add_block(
@@ -49,8 +39,8 @@ def add_block(
         return
     done = np.zeros(len(chosen), dtype=bool)
 
-    def consume(part: IntArray, scores: Tensor, versions: IntArray) -> None:
-        into.add(rows[part], scores, versions, block.labels)
+    def consume(part: IntArray, outputs: Tensor, versions: IntArray) -> None:
+        into.add(rows[part], outputs, versions, block.targets)
         done[rows[part]] = True
 
     plan, stack = prepared.sharing.plan, prepared.sharing.shares.stack
@@ -69,7 +59,7 @@ def _one_by_one(
     with threads_for(prepared.widest * len(block)):
         for row in rows:
             try:
-                scores = prepared.single.scores(number, block.inputs, chosen[row])
-                into.add(np.array([row]), scores, np.zeros(1, dtype=np.int64), block.labels)
+                outputs = prepared.single.outputs(number, block.inputs, chosen[row])
+                into.add(np.array([row]), outputs, np.zeros(1, dtype=np.int64), block.targets)
             except Exception as error:
                 into.failures[int(row)] = describe_error(error)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import cached_property, partial
-from typing import Any, Unpack
+from typing import Unpack
 
 import numpy as np
 import torch
@@ -17,12 +17,11 @@ from widthwise.evaluators.blocks import DataBlock
 from widthwise.evaluators.engine.adding import add_block
 from widthwise.evaluators.engine.memo import Memo
 from widthwise.evaluators.engine.prepared import prepare
+from widthwise.evaluators.engine.running import SAMPLES, Running, SampleMargins
 from widthwise.evaluators.engine.walk import Count
 from widthwise.evaluators.judged import JudgedData
 from widthwise.evaluators.judging import Judging, JudgingKeywords
 from widthwise.evaluators.protocol import Hopeless, Pace, Results
-from widthwise.metrics.quality.margins import SAMPLES, SampleMargins
-from widthwise.metrics.quality.totals import Totals
 from widthwise.network.graph import Graph
 from widthwise.spaces.quantisation import QuantisationSpace
 from widthwise.spaces.slots import Slot, schemes, slot_choices
@@ -41,6 +40,7 @@ class Evaluator:
         data: a data module; `loader` ("val") names the part to judge on, of which `samples` takes only the
             first.
         metrics: names of quality and cost metrics; `options` are those of torchmetrics' by metric name.
+        task: what the outputs are worth, or its name; by default classification.
         device: cpu, cuda …; memory: bytes that evaluating may take, by default a quarter of what is free.
         compare_to: bits that memory_density compares with.
         judging: all of these but graph, space and data, in one object.
@@ -64,7 +64,7 @@ class Evaluator:
     @property
     def columns(self) -> tuple[str, ...]:
         """The metrics that a call gives."""
-        return (*self.judging.quality, *self.judging.cost)
+        return self.judging.columns
 
     @property
     def pace(self) -> Pace:
@@ -113,34 +113,38 @@ class Evaluator:
         quality = self.judging.quality
         if not quality:
             return Results(found)
-        totals = self._totals(chosen, hopeless and partial(hopeless, found))
-        values = totals.metrics(quality, tuple(getattr(self.data, "class_names", ())))
-        return Results(found | values, totals.failures, frozenset(np.flatnonzero(totals.pruned).tolist()))
+        running = self._run(chosen, hopeless and partial(hopeless, found))
+        values, failures = running.values(quality), running.tally.failures
+        return Results(found | values, failures, frozenset(np.flatnonzero(running.pruned).tolist()))
 
-    def _totals(self, chosen: IntArray, stop: Stop | None) -> Totals:
-        """Outcomes of formats [R, S] over all the data: blocks outside, candidates inside."""
+    def _run(self, chosen: IntArray, stop: Stop | None) -> Running:
+        """Formats [R, S] over all the data: blocks outside, candidates inside."""
         ready, quality = self.prepared, self.judging.quality
-        totals = Totals(len(chosen), ready.classes, loss="loss" in quality, others=ready.others)
+        running = Running(ready.tally.fresh(len(chosen)), len(chosen))
         if isinstance(ready.single, Memo) and not self.judged.is_kept:
             ready.single.forget()  # read anew, a loader may give its samples in another order
         with torch.no_grad():
             for number, block in self.judged.numbered(parts=stop is not None):
-                rows = totals.active
+                rows = running.active
                 if not len(rows):
                     break
-                add_block(ready, totals, rows, chosen, number, block, count=self.count)
-                totals.samples += len(block)
-                if stop is not None and totals.samples < self.judged.total:
-                    totals.prune(stop(totals.best_possible(quality, self.judged.total)))
-        return totals
+                add_block(ready, running.tally, rows, chosen, number, block, count=self.count)
+                running.samples += len(block)
+                if stop is not None and running.samples < self.judged.total:
+                    running.prune(stop(running.tally.best_possible(quality, self.judged.total)))
+        return running
 
     def margins(self, candidates: IntArray) -> FloatArray:
         """By how much candidates [K, D] are right about each of up to SAMPLES samples, [K, samples] float32.
 
-        The samples are those of `margin_labels`; rows of candidates that fail are NaN.
+        The samples are those of `margin_labels`; rows of candidates that fail are NaN. Raises UserError in a
+        task whose answers are not right or wrong.
         """
+        task = self.judging.task
+        if task.answers is None:
+            raise UserError(f"{task.name}: its answers are not right or wrong, so there are no margins")
         chosen, size = slot_choices(self.slots, candidates), self.prepared.rows_at_once
-        found = [SampleMargins(len(candidates), len(block)) for _, block in self._spread]
+        found = [SampleMargins(len(candidates), len(block), task.answers) for _, block in self._spread]
         with torch.no_grad():
             for part, (number, block) in zip(found, self._spread, strict=True):
                 for start in range(0, len(candidates), size):
@@ -148,10 +152,20 @@ class Evaluator:
                     add_block(self.prepared, part, rows, chosen, number, block, count=self.count)
         return np.concatenate([part.margins for part in found], axis=1)
 
+    def answer_shares(self, metric: str) -> FloatArray | None:
+        """What each of the samples of margins counts in a metric if it is answered rightly, [samples].
+
+        None where the metric is no weighted count of right answers.
+        """
+        answers = self.judging.task.answers
+        if answers is None or metric not in answers.metrics:
+            return None
+        return answers.shares(metric, torch.from_numpy(self.margin_labels))
+
     @property
     def margin_labels(self) -> IntArray:
-        """The true classes [samples] of the samples that margins are for."""
-        return np.concatenate([block.labels.cpu().numpy() for _, block in self._spread])
+        """The targets [samples] of the samples that margins are for."""
+        return np.concatenate([block.targets.cpu().numpy() for _, block in self._spread])
 
     @cached_property
     def _spread(self) -> list[tuple[int, DataBlock]]:
@@ -174,10 +188,7 @@ class Evaluator:
     @cached_property
     def judged(self) -> JudgedData:
         """The data to judge on."""
-        return self.prepared.judged(self._loader, self.judging)
-
-    def _loader(self) -> Any:
-        return getattr(self.data, f"{self.judging.part}_dataloader")()
+        return self.prepared.judged(lambda: self.judging.loader(self.data), self.judging)
 
 
 def evaluate(
@@ -191,7 +202,7 @@ def evaluate(
     results = evaluator(np.zeros((1, 0), dtype=np.int64))
     if results.failures:
         raise UserError(f"the network can't be evaluated: {results.failures[0]}")
-    return {name: float(results[name][0]) for name in evaluator.judging.metrics}
+    return {metric.name: float(results[metric.name][0]) for metric in evaluator.judging.metrics}
 
 
 def for_space(

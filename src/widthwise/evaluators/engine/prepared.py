@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
 
 from widthwise.core.errors import UserError
+from widthwise.data.facts import DataFacts, facts_of, part
 from widthwise.data.modules import Data
-from widthwise.evaluators.blocks import first_block, input_names
+from widthwise.evaluators.blocks import DataBlock, first_block, input_names
 from widthwise.evaluators.engine.costs import Costs
 from widthwise.evaluators.engine.in_place import CannotShareError
 from widthwise.evaluators.engine.memo import Memo
@@ -20,14 +21,13 @@ from widthwise.evaluators.engine.plan import Plan
 from widthwise.evaluators.engine.planner import make_plan
 from widthwise.evaluators.judged import JudgedData
 from widthwise.evaluators.judging import Judging
-from widthwise.metrics.quality.torchmetrics import TorchmetricsAccumulator, torchmetrics_accumulator
+from widthwise.metrics.quality.task import Tally, Task
 from widthwise.network.graph import Graph
 from widthwise.network.passes.metadata import propagate
 from widthwise.spaces.quantisation import QuantisationSpace
 from widthwise.spaces.slots import Slot, fixed_slots
 
 CALIBRATION_SAMPLES = 1024
-AT_ONCE_WITH_OTHERS = 64  # candidates, where each has accumulators of its own
 MOST_ROWS = 2**17  # candidates
 
 
@@ -45,27 +45,29 @@ class Prepared:
 
     slots: calibrated, what follows the data is fixed. sharing: None where each candidate takes a pass of its
         own; `alone_because` says why. single: what evaluates one candidate.
-    memory: bytes that evaluating may take. others: accumulators of torchmetrics by the metric's name.
+    memory: bytes that evaluating may take. about: what is known of the data; outputs: the shape of what the
+        network gives for one sample. tally: of no candidates, from which those of batches are made.
     """
 
     graph: Graph
     slots: tuple[Slot, ...]
-    classes: int
     sharing: Sharing | None
     alone_because: str
     single: Memo | PassPerCandidate
     costs: Costs
     memory: int
     inputs: tuple[str, ...]
-    others: Mapping[str, TorchmetricsAccumulator]
+    task: Task
+    about: DataFacts
+    outputs: tuple[int, ...]
+    tally: Tally
 
     @property
     def rows_at_once(self) -> int:
-        """Candidates whose totals, formats and versions fit an eighth of the memory."""
+        """Candidates whose figures, formats and versions fit an eighth of the memory."""
         steps = len(self.sharing.plan.steps) if self.sharing is not None else 0
-        each = 16 * self.classes**2 + 8 * (4 * len(self.slots) + 2 * steps + 8)
-        fitting = self.memory // 8 // each
-        return int(min(max(fitting, 1), AT_ONCE_WITH_OTHERS if self.others else MOST_ROWS))
+        each = self.tally.row_bytes + 8 * (4 * len(self.slots) + 2 * steps + 8)
+        return int(min(max(self.memory // 8 // each, 1), MOST_ROWS))
 
     @property
     def widest(self) -> float:
@@ -81,10 +83,14 @@ class Prepared:
             size=self.sharing.shares.block_samples if self.sharing is not None else CALIBRATION_SAMPLES,
             most=judging.samples,
             room=self.memory // 8,
-            classes=self.classes,
+            check=self.check,
             device=judging.device,
             names=self.inputs,
         )
+
+    def check(self, block: DataBlock) -> None:
+        """Raises UserError for targets that the network can't be judged by."""
+        self.task.check(block.targets, self.outputs, self.about)
 
 
 def prepare(graph: Graph, space: QuantisationSpace | None, data: Data, judging: Judging) -> Prepared:
@@ -94,7 +100,7 @@ def prepare(graph: Graph, space: QuantisationSpace | None, data: Data, judging: 
     """
     own = graph.copy()
     own.model.to(judging.device).eval()
-    quality = [name for name in judging.quality if judging.found[name].source]
+    task = judging.task
     memory = default_budget(judging.device) if judging.memory is None else judging.memory
     names = input_names(own)
     examples = first_block(
@@ -102,36 +108,46 @@ def prepare(graph: Graph, space: QuantisationSpace | None, data: Data, judging: 
         samples=CALIBRATION_SAMPLES,
         device=judging.device,
         names=names,
-    ).inputs
+    )
     slots = fixed_slots(own) if space is None else space.slots
-    plan, alone_because = _plan(own, slots, examples)
-    if plan is not None:
+    found, alone_because = _planned(own, slots, examples.inputs, task)
+    sharing = None
+    if found is not None:
+        plan, outputs = found
         sharing = Sharing(plan, shares(plan, memory, judging.device))
         single: Memo | PassPerCandidate = Memo(plan, sharing.shares.memo)
-        slots, classes = plan.slots, plan.classes
+        slots = plan.slots
     else:
-        sharing, single = None, PassPerCandidate(own, slots, examples)
-        slots, classes = single.slots, single.classes
+        single = PassPerCandidate(own, slots, examples.inputs, task.outputs)
+        slots, outputs = single.slots, single.example
+    costs = _costs(own, slots, examples.inputs, judging.compare_to)
+    shape, about = _shape_of_one(outputs, examples), facts_of(data)
+    about = about.seen(examples.inputs[0], examples.targets)
+    task.check(examples.targets, shape, about)
     return Prepared(
         graph=own,
         slots=slots,
-        classes=classes,
         sharing=sharing,
         alone_because=alone_because,
         single=single,
-        costs=_costs(own, slots, examples, judging.compare_to),
+        costs=costs,
         memory=memory,
         inputs=names,
-        others={name: torchmetrics_accumulator(name, classes, judging.options.get(name)) for name in quality},
+        task=task,
+        about=about,
+        outputs=shape,
+        tally=task.tally(0, judging.quality, about, shape, judging.options),
     )
 
 
-def _plan(graph: Graph, slots: Sequence[Slot], examples: Sequence[Tensor]) -> tuple[Plan | None, str]:
-    """How candidates share values, or None and why they can't."""
+def _planned(
+    graph: Graph, slots: Sequence[Slot], examples: Sequence[Tensor], task: Task
+) -> tuple[tuple[Plan, Tensor] | None, str]:
+    """How candidates share values, with what the float network gives; or None and why they can't."""
     if graph.capture != "fx":
         return None, str(graph.capture_error)
     try:
-        return make_plan(graph, slots, examples), ""
+        return make_plan(graph, slots, examples, task.outputs), ""
     except CannotShareError as reason:
         return None, str(reason)
 
@@ -144,6 +160,16 @@ def _costs(graph: Graph, slots: Sequence[Slot], examples: Sequence[Tensor], comp
 
 def _calibration_loader(data: Data, judging: Judging) -> Any:
     try:
-        return data.train_dataloader()
+        return part(data, "train")
     except UserError:  # no training split: a network trained elsewhere
-        return getattr(data, f"{judging.part}_dataloader")()
+        return judging.loader(data)
+
+
+def _shape_of_one(outputs: Tensor, block: DataBlock) -> tuple[int, ...]:
+    """The shape of the outputs for one sample; raises UserError where they are not one row for each."""
+    if outputs.ndim == 0 or len(outputs) != len(block):
+        raise UserError(
+            f"the network returns outputs of shape {list(outputs.shape)} for {len(block)} samples; they must "
+            "be one row for each sample"
+        )
+    return tuple(outputs.shape[1:])

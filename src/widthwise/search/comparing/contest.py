@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from widthwise.core.arrays import BoolArray, IntArray
 from widthwise.evaluators.called import evaluator_of
 from widthwise.evaluators.protocol import Evaluator
-from widthwise.metrics.catalogue import Direction, find_metric
+from widthwise.metrics.catalogue import Direction, Metric
 from widthwise.metrics.goals.aim import Aim
 from widthwise.metrics.goals.constraints import Constraint
 from widthwise.search.bounds import Bounds
@@ -40,20 +40,25 @@ class Contest:
     space: Space
     evaluator: Evaluator
     aim: Aim
-    metrics: tuple[str, ...]
+    metrics: tuple[Metric, ...]
     constraints: tuple[Constraint, ...] = ()
     configured: Entrant | None = None
     batch: int | None = None
     most_enumerated: int | None = MOST_ENUMERATED
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "evaluator", evaluator_of(self.evaluator, self.metrics))
+        object.__setattr__(self, "evaluator", evaluator_of(self.evaluator, self.columns))
 
     @property
     def directions(self) -> dict[str, Direction]:
         """Which way each metric is better: as the aim says, or else its natural one."""
         wanted = {objective.name: objective.direction for objective in self.aim.objectives}
-        return {name: wanted.get(name) or _natural(name) for name in self.metrics}
+        return {metric.name: wanted.get(metric.name) or metric.direction for metric in self.metrics}
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of the metrics."""
+        return tuple(metric.name for metric in self.metrics)
 
     def strategy(self, entrant: Entrant, seed: int) -> Strategy:
         """The entrant, fresh, as a search would have it; UserError where it can't handle the space."""
@@ -86,7 +91,7 @@ def contest_of(problem: Problem) -> Contest:
         space=problem.space,
         evaluator=problem.evaluator,
         aim=problem.aim,
-        metrics=tuple(name for name in problem.judging.metrics if name in problem.evaluator.columns),
+        metrics=tuple(m for m in problem.judging.metrics if m.name in problem.evaluator.columns),
         constraints=search.constraints,
         configured=Entrant(search.strategy.name, search.strategy.options),
         batch=1 if trains else None,
@@ -98,7 +103,3 @@ def limited(task: Contest, *, batch: int | None, most_enumerated: int | None) ->
     """The task with what the caller wants otherwise."""
     changed = replace(task, batch=task.batch if batch is None else batch)
     return changed if most_enumerated is None else replace(changed, most_enumerated=most_enumerated)
-
-
-def _natural(name: str) -> Direction:
-    return find_metric(name).direction
