@@ -304,7 +304,7 @@ def sampler(quick: bool) -> None:
 
     def judge(candidates: IntArray) -> np.ndarray:
         found = evaluator(candidates)
-        costs = evaluator.prepared.costs(["average_bitwidth"], slot_choices(evaluator.slots, candidates))
+        costs = evaluator.costs(candidates)
         return np.column_stack([found["accuracy"], -costs["average_bitwidth"]])
 
     proposing, judging = search(judge)
