@@ -67,6 +67,7 @@ def judge_of(
         workers,
         metrics=problem.stored_metrics,
         costs=problem.evaluator.costs,
+        own=problem.evaluator,
         alone=problem.trains,
         trial_timeout=trial_timeout,
     )
