@@ -10,7 +10,6 @@ import pytest
 from helpers.searches import SPACE, Evaluator, make_record, make_strategy
 from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.metrics.goals.constraints import Constraint
-from widthwise.search import bounds
 from widthwise.search.bounds import within_bounds
 from widthwise.search.limits import Limits
 from widthwise.search.loop import run_search
@@ -91,8 +90,8 @@ def test_a_search_whose_strategy_finds_nothing_within_bounds_still_ends_with_som
     assert study.finished == "nothing comes to mind"
 
 
-def test_a_strategy_that_never_gets_within_bounds_is_stopped(tmp_path, monkeypatch):
-    monkeypatch.setattr(bounds, "CUT_AT_MOST", 100)
-    study = search(tmp_path / "run", Silent(EVERYTHING[::-1]), size("<=", 12))
-    assert study.finished == "112 candidates in a row were out of bounds (model_size <= 12)"
+def test_a_strategy_that_never_gets_within_bounds_is_stopped(tmp_path):
+    outside = np.tile(EVERYTHING[::-1][:700], (20, 1))
+    study = search(tmp_path / "run", Silent(outside), size("<=", 12))
+    assert study.finished == "10,008 candidates in a row were out of bounds (model_size <= 12)"
     assert [trial.metrics["model_size"] for trial in study.front] == [12]

@@ -26,9 +26,10 @@ BARREN = 10  # blocks in a row with nothing new within bounds, after which what 
 class Random:
     """Uniform candidates without repeats, from spaces of any size.
 
-    Small spaces are shuffled once. In larger ones candidates are drawn and repeats thrown away, until half
-    the space is taken; then what is left is shuffled. With bounds candidates are uniform over those within
-    them, except where fewer than one in thousands is: then random ones are changed until they are within.
+    Spaces of up to `permuted` candidates are shuffled once. In larger ones candidates are drawn and repeats
+    thrown away, until half the space is taken; then what is left is shuffled. With bounds candidates are
+    uniform over those within them, except where fewer than one in thousands is: then random ones are changed
+    until they are within.
     """
 
     def __init__(
@@ -39,10 +40,12 @@ class Random:
         seed: int = 0,
         options: Mapping[str, Any] | None = None,
         costs: CostFunction | None = None,
+        permuted: int = PERMUTED,
     ) -> None:
         del objectives, costs
         STRATEGIES["random"].checked(options or {})
         self.batch = BLOCK
+        self._permuted = permuted
         self._space = space
         self._rng = np.random.default_rng(seed)
         self._seen = Seen(space)
@@ -85,7 +88,7 @@ class Random:
         size = self._space.size
         if self._within is not None:
             self._draw_within(self._within)
-        elif size <= PERMUTED:
+        elif size <= self._permuted:
             self._drawn.extend(self._rng.permutation(size).tolist())
         elif len(self._seen) <= size // 2:
             self._drawn.extend(self._space.positions(self._space.sample(BLOCK, self._rng)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from helpers.width_networks import CASES
+from helpers.networks import build, inputs, tagged
 from widthwise.core.errors import UserError
 from widthwise.metrics.cost.formulas import COSTS, NodeBits, cost_metrics
 from widthwise.metrics.cost.of_widths import FIELDS, WidthCosts
@@ -14,10 +14,9 @@ from widthwise.network.widths.resize import resize
 from widthwise.spaces.width import WidthSpace
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", tagged("groups"))
 def test_costs_equal_those_of_each_network(name: str):
-    build, x = CASES[name]
-    graph = Graph(build())
+    graph, x = Graph(build(name)), inputs(name)
     multipliers = [1, 2, 3] if name == "transposed" else [0.5, 1, 2, 3]  # two blocks of three channels
     space = WidthSpace(graph, multipliers=multipliers, example=x)
     varying = [choice.group for choice in space.choices]
@@ -35,8 +34,7 @@ def test_costs_equal_those_of_each_network(name: str):
 
 
 def test_where_polynomials_do_not_hold_every_network_is_counted():
-    build, x = CASES["mlp"]
-    graph = Graph(build())
+    graph, x = Graph(build("mlp")), inputs("mlp")
     space = WidthSpace(graph, multipliers=[0.5, 1], example=x)
     varying = [choice.group for choice in space.choices]
     costs = WidthCosts(graph, space.groups, (x,), varying=varying, largest=space.largest)
@@ -49,8 +47,7 @@ def test_where_polynomials_do_not_hold_every_network_is_counted():
 
 
 def test_other_metrics_are_refused():
-    build, x = CASES["three linear"]
-    graph = Graph(build())
+    graph, x = Graph(build("three linear")), inputs("three linear")
     space = WidthSpace(graph, by="all", multipliers=[1, 2], example=x)
     varying = [choice.group for choice in space.choices]
     costs = WidthCosts(graph, space.groups, (x,), varying=varying, largest=space.largest)
