@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -48,6 +48,7 @@ class Realised:
     marks: "weights", a hash of the float network's tensors; "outputs", of what the network gives for the
     first samples that it was judged on; "quality", of its metrics there, where it was trained.
     inputs: what the network takes. model: its name in the config; None: it was given from Python.
+    network: the network that was searched itself, where it is at hand (see `complete`); never written.
     """
 
     candidate: tuple[int, ...]
@@ -58,13 +59,24 @@ class Realised:
     marks: Mapping[str, str] = field(default_factory=dict)
     inputs: tuple[Input, ...] = ()
     model: str | None = None
+    network: nn.Module | None = None
 
-    def graph(self, network: nn.Module) -> Graph:
+    def complete(self, network: nn.Module) -> Realised:
+        """The same with the network that was searched and, where it has no weights of its own, with its."""
+        weights = self.weights
+        if weights is None:
+            weights = {name: x.detach().clone() for name, x in Graph(network).model.state_dict().items()}
+        return replace(self, weights=weights, network=network)
+
+    def graph(self, network: nn.Module | None = None) -> Graph:
         """The network again: `network` captured, resized, with these weights and schemes, in eval mode.
 
-        network: as it was searched; it stays as it is. Raises UserError where the weights don't fit it, or
-        are other ones than the mark says.
+        network: as it was searched, by default that of `complete`; it stays as it is. Raises UserError where
+        the weights don't fit it, or are other ones than the mark says.
         """
+        network = self.network if network is None else network
+        if network is None:
+            raise UserError("a realised network is made of the one that was searched; give that")
         captured = Graph(network)
         made = self._resized(captured) if self.sizes else captured.copy()
         if self.weights is not None:

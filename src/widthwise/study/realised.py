@@ -14,7 +14,15 @@ import numpy as np
 from widthwise.core.errors import UserError
 from widthwise.core.toml import parse_toml
 from widthwise.formats import from_config
-from widthwise.study.run_files import CONFIG, REALISED, SLOTS, TRIAL_WEIGHTS, WEIGHTS, trial_weights
+from widthwise.study.run_files import (
+    CONFIG,
+    REALISED,
+    SLOTS,
+    TRIAL_WEIGHTS,
+    WEIGHTS,
+    NotKeptError,
+    trial_weights,
+)
 
 if TYPE_CHECKING:
     from torch import nn
@@ -178,12 +186,12 @@ def _read_json(path: Path) -> dict[str, Any] | None:
     return found
 
 
-def _not_kept(folder: Path, number: int, kept: Mapping[str, Any]) -> UserError:
+def _not_kept(folder: Path, number: int, kept: Mapping[str, Any]) -> NotKeptError:
     if not (folder / REALISED).is_file():
-        return UserError(f"{folder}: keeps no networks of its trials; {HOW}")
+        return NotKeptError(f"{folder}: keeps no networks of its trials; {HOW}")
     numbers = sorted(map(int, kept))
     more = f" and {len(numbers) - LISTED} more" if len(numbers) > LISTED else ""
     listed = ", ".join(map(str, numbers[:LISTED])) + more if numbers else "none"
-    return UserError(
+    return NotKeptError(
         f"{folder}: keeps no network of trial {number}; kept are those of the front: {listed}; {HOW}"
     )

@@ -141,7 +141,9 @@ class Study:
                 return self.trials[number]
         except IndexError:
             pass
-        raise UserError(f"{self.name} has no trial {number}; it has {self.summary.trials:,}, from 0")
+        raise UserError(
+            f"{self.folder or self.name} has no trial {number}; it has {self.summary.trials:,}, from 0"
+        )
 
     def network(self, trial: Trial | int | None = None, *, model: nn.Module | None = None) -> Graph:
         """The network that a trial was judged by, in eval mode, from what the run kept: no data, no training.
