@@ -193,5 +193,6 @@ def _not_kept(folder: Path, number: int, kept: Mapping[str, Any]) -> NotKeptErro
     more = f" and {len(numbers) - LISTED} more" if len(numbers) > LISTED else ""
     listed = ", ".join(map(str, numbers[:LISTED])) + more if numbers else "none"
     return NotKeptError(
-        f"{folder}: keeps no network of trial {number}; kept are those of the front: {listed}; {HOW}"
+        f"{folder}: keeps no network of trial {number}; kept are those of the front: {listed}; take one of "
+        "these, resume a run that was stopped, or use `widthwise test --run`, which makes it again"
     )
