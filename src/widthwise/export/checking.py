@@ -30,7 +30,7 @@ Run = Callable[..., Any]
 
 @dataclass(frozen=True)
 class Check:
-    """Of how many samples the outputs are equal, bit for bit, and by how much they differ at most.
+    """Of how many samples all outputs are equal numbers (or NaN both), and by how much they differ at most.
 
     on: what the samples are. as_judged: whether the network gives the outputs that it gave when it was
     judged; None where that is not known.

@@ -68,7 +68,7 @@ class Export:
 def export(
     study: Study | str | Path,
     trial: Trial | int | str,
-    form: str,
+    form: str | Exporter,
     out: str | Path,
     *,
     model: nn.Module | None = None,
@@ -79,8 +79,8 @@ def export(
 
     Args:
         study: a study, or its run folder. trial: a trial, its number, or a rule that picks one ("knee").
-        form: the name of an exporter, as "torch". out: the folder, which is new or empty; `force` replaces
-            an earlier export.
+        form: the name of an exporter, as "torch", or one of one's own. out: the folder, which is new or
+            empty; `force` replaces an earlier export.
         model: the network that was searched, where it was given from Python and in another process.
         data: where it was given from Python; else that of the run's config. What was written is run on the
             samples that the trial was judged on, and compared; on an example where there are none.
@@ -90,7 +90,7 @@ def export(
     from widthwise.study.run_folder import load_run
 
     found = study if isinstance(study, Study) else load_run(study)
-    made = exporter(form)
+    made = exporter(form) if isinstance(form, str) else form
     folder = Path(out).expanduser()
     _check_place(folder, force=force)
     chosen = _chosen(found, trial)
