@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,10 +44,6 @@ class Export:
 
     def as_json(self) -> dict[str, Any]:
         """What EXPORT holds: plain JSON values, null for NaN and infinity."""
-        import torch
-
-        import widthwise
-
         content = {
             "form": self.form,
             "trial": self.trial.number,
@@ -56,8 +53,7 @@ class Export:
             "check": asdict(self.check),
             "files": [str(path.relative_to(self.folder)) for path in self.exported.files],
             "versions": {
-                "widthwise": widthwise.__version__,
-                "torch": torch.__version__,
+                **{name: version(name) for name in ("widthwise", "torch")},
                 "python": platform.python_version(),
             },
         }
