@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from widthwise.core.errors import UserError
 from widthwise.data.modules import load_data
-from widthwise.network.named import BUILT_IN_MODELS, load_model
+from widthwise.network.named import MODELS, load_model
 from widthwise.training import SCHEDULES, Epoch, History, Settings, fit, predict, score, train
 
 
@@ -51,14 +51,14 @@ LEAST_ACCURACY = {  # on the test split, below what four seeds reached
 
 @pytest.mark.parametrize(("name", "least"), LEAST_ACCURACY.items())
 def test_built_in_networks_learn_with_the_defaults(name: str, least: float):
-    data = load_data(BUILT_IN_MODELS[name].data)
+    data = load_data(MODELS.own[name].about)
     model = load_model(name)
     fit(model, data)
     assert score(model, data.test_dataloader()).accuracy > least
 
 
 def test_every_built_in_network_with_data_is_trained_here():
-    with_data = {name for name, source in BUILT_IN_MODELS.items() if source.data != "cifar10"}
+    with_data = {name for name, entry in MODELS.own.items() if entry.about != "cifar10"}
     assert set(LEAST_ACCURACY) == with_data
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from widthwise.core.errors import UserError, unknown
 from widthwise.data.modules import Data, load_data
 from widthwise.network.checkpoints import load_checkpoint
-from widthwise.network.named import BUILT_IN_MODELS, model_source
+from widthwise.network.named import MODELS, model_source
 from widthwise.network.named import load_model as _load_model
 
 LOAD_TYPES = ("pl", "pt")
@@ -158,10 +158,8 @@ def get_dataset_info(name: str) -> DatasetInfo:
 def get_model_info(name: str) -> ModelInfo:
     """What a built-in network is; raises UserError where there is none."""
     source = model_source(name)
-    if source not in BUILT_IN_MODELS:
-        return ModelInfo(source, "", "")
-    found = BUILT_IN_MODELS[source]
-    return ModelInfo(source, found.description, found.data)
+    found = MODELS.own.get(source)
+    return ModelInfo(source, found.summary if found else "", (found and found.about) or "")
 
 
 def get_model(
