@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any, Literal, cast, get_args
 
 import numpy as np
@@ -16,12 +17,15 @@ from widthwise.core.importing import describe_error
 from widthwise.data.facts import facts_of, part
 from widthwise.data.modules import Data
 from widthwise.evaluators.halving import Halving, successive_halving
+from widthwise.evaluators.latest import Latest
 from widthwise.evaluators.protocol import Results
+from widthwise.evaluators.realising import Realiser
 from widthwise.metrics.cost.of_widths import WidthCosts
 from widthwise.metrics.quality.task import Task
 from widthwise.metrics.quality.tasks import CLASSIFICATION, metric_of, task_of
 from widthwise.metrics.spread import SPREAD, mean_and_spread
 from widthwise.network.graph import Graph, run_in_eval_mode
+from widthwise.network.realised import Realised
 from widthwise.network.widths.example import example_input
 from widthwise.network.widths.finding import find_groups
 from widthwise.network.widths.resize import resized
@@ -106,15 +110,19 @@ class WidthEvaluator:
         outputs = self.task.outputs(run_in_eval_mode(graph.model, *example))
         self.tally = self.task.tally(0, self.quality, facts_of(data), tuple(outputs.shape[1:]), options)
         self._supernets: dict[int, Supernet] = {}
+        self.latest = Latest()
 
     def __call__(self, candidates: IntArray) -> Results:
         """The metrics of candidates [K, D], in their order; those that fail do so alone, with the reason."""
+        self.latest.begin()
         costs = self.costs(candidates)
         failures: dict[int, str] = {}
         stopped: frozenset[int] = frozenset()
         quality = {name: np.full((len(candidates), self.repeats), np.nan) for name in self.quality}
         if self.quality and self.halving is not None and self.mode != "supernet":
             stopped = self._halved(candidates, costs, quality, failures)
+            for row in stopped:
+                self.latest.drop(candidates[row])
         elif self.quality:
             self._trained(candidates, np.arange(len(candidates)), self.settings, quality, failures)
         metrics: dict[str, FloatArray] = dict(costs)
@@ -139,6 +147,29 @@ class WidthEvaluator:
         """What training the network as it is would minimise."""
         return self.task.loss(self.task.outputs(result), targets, Settings())
 
+    def at_hand(self, candidate: IntArray) -> Realised | None:
+        """The network of a candidate [D] as it was trained first, where that was of late."""
+        return self.latest.get(candidate)
+
+    def realise(self, candidate: IntArray) -> Realised:
+        """The same, trained again from its seed where it is not at hand; UserError where that fails."""
+        if (found := self.at_hand(candidate)) is not None:
+            return found
+        model = self._model(self.space.sizes(candidate), self.settings, self.seed)
+        judged, reason = self._judged(model)
+        if reason:
+            raise UserError(f"the network was trained again, and failed: {reason}")
+        return self._realised(candidate, model, judged)
+
+    def _realised(self, candidate: IntArray, model: nn.Module, judged: Mapping[str, float]) -> Realised:
+        return self._realiser.of_training(candidate, self.space.sizes(candidate), model, judged)
+
+    @cached_property
+    def _realiser(self) -> Realiser:
+        return Realiser(
+            self.graph, lambda: part(self.data, self.loader), most=self.samples, device=self.device
+        )
+
     def _trained(
         self,
         candidates: IntArray,
@@ -161,6 +192,8 @@ class WidthEvaluator:
                 if reason:
                     failures[row] = reason
                     break
+                if repeat == 0:
+                    self.latest.put(self._realised(candidates[row], model, judged))
                 for name, value in judged.items():
                     quality[name][row, repeat] = value
 

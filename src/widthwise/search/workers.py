@@ -68,6 +68,7 @@ def judge_of(
         workers,
         metrics=[metric.name for metric in problem.stored_metrics],
         costs=problem.evaluator.costs,
+        own=problem.evaluator,
         alone=problem.trains,
         trial_timeout=trial_timeout,
     )

@@ -29,10 +29,12 @@ from widthwise.evaluators.engine.threads import threads_for
 from widthwise.evaluators.engine.walk import Count, walk
 from widthwise.evaluators.judged import JudgedData
 from widthwise.evaluators.protocol import Hopeless, Results
+from widthwise.evaluators.realising import Realiser
 from widthwise.metrics.quality.task import Task
 from widthwise.metrics.quality.tasks import CLASSIFICATION, metric_of, task_of
 from widthwise.network.graph import Graph
 from widthwise.network.passes.metadata import propagate
+from widthwise.network.realised import Realised
 from widthwise.spaces.quantisation import QuantisationSpace
 from widthwise.spaces.slots import fixed_slots, schemes, slot_choices
 
@@ -187,6 +189,17 @@ class Evaluator:
         """The graph of one candidate [D]: exactly what was evaluated."""
         chosen = slot_choices(self.slots, np.asarray(candidate, dtype=np.int64)[None])[0]
         return self.graph.quantized(schemes(self.slots, chosen))
+
+    def realise(self, candidate: IntArray) -> Realised:
+        """All that makes the network of one candidate [D] again."""
+        chosen = slot_choices(self.slots, np.asarray(candidate, dtype=np.int64)[None])[0]
+        return self._realiser.of_formats(candidate, schemes(self.slots, chosen))
+
+    at_hand = realise
+
+    @cached_property
+    def _realiser(self) -> Realiser:
+        return Realiser(self.graph, self._loader, most=self.samples, device=self.device)
 
     def _calibration_loader(self) -> Any:
         try:
