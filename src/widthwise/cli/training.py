@@ -11,6 +11,7 @@ import typer
 from widthwise.cli import options
 from widthwise.cli.output import Output, check_new_file, print_json
 from widthwise.core.errors import UserError, unknown
+from widthwise.study.run_files import NotKeptError
 
 if TYPE_CHECKING:
     from torch import nn
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from widthwise.config import SearchConfig
     from widthwise.data.modules import Data
     from widthwise.metrics.catalogue import Metric
+    from widthwise.network.graph import Graph
+    from widthwise.study.study import Study
+    from widthwise.study.trials import Trial
     from widthwise.training import Epoch, History
 
 PARTS = ("val", "test")
@@ -249,30 +253,47 @@ def _config_of_run(run: Path) -> SearchConfig:
 def _test_run(
     run: Path, trial: int | None, parts: list[str], names: list[str], output: Output, device: str | None
 ) -> dict[str, dict[str, float]]:
-    """The network of a run, in float or as a trial has it."""
-    import numpy as np
-
+    """The network of a run, in float or as a trial has it: from what the run kept, else made again."""
     from widthwise.evaluators.engine import evaluate
-    from widthwise.evaluators.protocol import HasNetworks
-    from widthwise.search.problem import device_of, problem_of_run
+    from widthwise.metrics.quality.fits import check_data_fits_model
+    from widthwise.search.problem import device_of, load_dataset
     from widthwise.study.run_folder import load_run
 
     options.check_device(device)
-    study = load_run(run)
-    problem = problem_of_run(run)
-    graph = problem.graph
-    if trial is not None:
-        try:
-            found = study.trials[trial] if trial >= 0 else None
-        except IndexError:
-            found = None
-        if found is None:
-            raise UserError(f"--trial: {run} has no trial {trial}; it has {study.summary.trials:,}, from 0")
-        assert isinstance(problem.evaluator, HasNetworks)  # as those of every kind of space
-        graph = problem.evaluator.network(np.array(found.candidate))
-    _introduce(problem.config, problem.network, problem.data, output)
-    output.note(f"trial:    {'none, the float network' if trial is None else trial}")
+    study, config = load_run(run), _config_of_run(run)
+    found = _trial_of(study, trial)
+    network, data = study.searched_network(), load_dataset(config)
+    check_data_fits_model(network, data, config.task)
+    _introduce(config, network, data, output)
+    said = "none, the float network" if found is None else f"{found.number}{_which_training(study)}"
+    output.note(f"trial:    {said}")
+    graph = study.network() if found is None else _network_of_trial(study, found, run, output)
     chosen = options.DEVICES.get(device or "", "")
-    config = problem.config if not chosen else replace(problem.config, accelerator=chosen)  # type: ignore[arg-type]
-    how: dict[str, Any] = {"metrics": names, "device": device_of(config), "task": problem.judging.task}
-    return {part: evaluate(graph, problem.data, loader=part, **how) for part in parts}
+    config = config if not chosen else replace(config, accelerator=chosen)  # type: ignore[arg-type]
+    how: dict[str, Any] = {"metrics": names, "device": device_of(config), "task": config.task}
+    return {part: evaluate(graph, data, loader=part, **how) for part in parts}
+
+
+def _trial_of(study: Study, number: int | None) -> Trial | None:
+    """The trial of this number; UserError where the run has none."""
+    if number is None:
+        return None
+    try:
+        return study.trial(number)
+    except UserError as error:
+        raise UserError(f"--trial: {error}") from None
+
+
+def _network_of_trial(study: Study, trial: Trial, run: Path, output: Output) -> Graph:
+    """The network that the run kept; where it kept none, it is made again as it was then."""
+    from widthwise.search.problem import problem_of_run
+
+    try:
+        return study.network(trial)
+    except NotKeptError:
+        output.note("network:  not kept by the run, so it is made again from the data, as in the search")
+    return problem_of_run(run).network_of(trial.candidate)
+
+
+def _which_training(study: Study) -> str:
+    return f", the first of its {study.repeats} trainings" if study.repeats > 1 else ""

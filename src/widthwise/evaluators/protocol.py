@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from widthwise.network.graph import Graph
+    from widthwise.evaluators.latest import Latest
+    from widthwise.network.realised import Realised
+    from widthwise.spaces.slots import Slot
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +68,8 @@ class Evaluator(Protocol):
     """Scores batches of candidates of one space.
 
     What goes wrong with one candidate (an exception, no memory, NaN) belongs into `Results.failures`; what a
-    call raises ends the search, except where it is called with a single candidate: that one then failed.
+    call raises ends the search, except where it is called with a single candidate: that one then failed. What
+    only some can do is in protocols of their own: `Realises`, `Prunes`, `HasMargins`.
     """
 
     @property
@@ -123,9 +126,33 @@ class HasMargins(Protocol):
 
 
 @runtime_checkable
-class HasNetworks(Protocol):
-    """An evaluator that can give the network of a candidate."""
+class Realises(Protocol):
+    """An evaluator whose candidates' networks can be had again."""
 
-    def network(self, candidate: IntArray, /) -> Graph:
-        """The graph of one candidate [D]: exactly what was evaluated."""
+    def at_hand(self, candidate: IntArray, /) -> Realised | None:
+        """All that makes the network of a candidate [D] again, where that takes no training; else None."""
         ...
+
+    def realise(self, candidate: IntArray, /) -> Realised:
+        """The same whatever it takes: trained again from the same seed where it is not at hand.
+
+        Of several trainings it is the first (`repeat` 0). Raises UserError where the training fails.
+        """
+        ...
+
+
+@runtime_checkable
+class HasSlots(Protocol):
+    """An evaluator of formats in one network: the formats that each tensor may have, calibrated."""
+
+    @property
+    def slots(self) -> Sequence[Slot]:
+        """In the order of execution; for a candidate see `widthwise.spaces.slots`."""
+        ...
+
+
+@runtime_checkable
+class KeepsLatest(Protocol):
+    """An evaluator that trains: what it trained of late is at hand."""
+
+    latest: Latest

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cached_property
 from typing import Any, Unpack
 
 import numpy as np
@@ -17,10 +18,13 @@ from widthwise.data.facts import facts_of
 from widthwise.data.modules import Data
 from widthwise.evaluators.halving import Halving, successive_halving
 from widthwise.evaluators.judging import Judging, JudgingKeywords
+from widthwise.evaluators.latest import Latest
 from widthwise.evaluators.protocol import Pace, Results
+from widthwise.evaluators.realising import Realiser
 from widthwise.metrics.cost.of_widths import WidthCosts
 from widthwise.metrics.spread import SPREAD, mean_and_spread
 from widthwise.network.graph import Graph, run_in_eval_mode
+from widthwise.network.realised import Realised
 from widthwise.network.widths.example import example_input
 from widthwise.network.widths.unit_scores import Importance
 from widthwise.spaces.settings import WidthSearch
@@ -101,6 +105,7 @@ class WidthEvaluator:
         task, quality = self.judging.task, self.judging.quality
         outputs = task.outputs(run_in_eval_mode(graph.model, *example))
         self.tally = task.tally(0, quality, facts_of(data), tuple(outputs.shape[1:]), self.judging.options)
+        self.latest = Latest()
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -126,12 +131,15 @@ class WidthEvaluator:
 
     def __call__(self, candidates: IntArray) -> Results:
         """The metrics of candidates [K, D], in their order; those that fail do so alone, with the reason."""
+        self.latest.begin()
         costs = self.costs(candidates)
         failures: dict[int, str] = {}
         stopped: frozenset[int] = frozenset()
         quality = {name: np.full((len(candidates), self.repeats), np.nan) for name in self.judging.quality}
         if quality and self.halving is not None:
             stopped = self._halved(candidates, costs, quality, failures)
+            for row in stopped:
+                self.latest.drop(candidates[row])
         elif quality:
             self._trained(candidates, np.arange(len(candidates)), self.settings, quality, failures)
         metrics: dict[str, FloatArray] = dict(costs)
@@ -150,6 +158,31 @@ class WidthEvaluator:
     def network(self, candidate: ArrayLike, *, repeat: int = 0) -> Graph:
         """The graph of one candidate [D] with the weights that were judged: trained again from its seed."""
         return self.source.network(self.space.sizes(candidate), self.judging.seed + repeat)
+
+    def at_hand(self, candidate: IntArray) -> Realised | None:
+        """The network of a candidate [D] as it was trained first, where that was of late."""
+        return self.latest.get(candidate)
+
+    def realise(self, candidate: IntArray) -> Realised:
+        """The same, trained again from its seed where it is not at hand; UserError where that fails."""
+        if (found := self.at_hand(candidate)) is not None:
+            return found
+        made = self.network(candidate)
+        judged, reason = self._judged(made.model)
+        if reason:
+            raise UserError(f"the network was trained again, and failed: {reason}")
+        return self._realised(candidate, made.model, judged)
+
+    def _realised(self, candidate: IntArray, model: nn.Module, judged: Mapping[str, float]) -> Realised:
+        return self._realiser.of_training(candidate, self.space.sizes(candidate), model, judged)
+
+    @cached_property
+    def _realiser(self) -> Realiser:
+        judging = self.judging
+        return Realiser(self.graph, self._loader, most=judging.samples, device=judging.device)
+
+    def _loader(self) -> Any:
+        return self.judging.loader(self.data)
 
     def _trained(
         self,
@@ -173,6 +206,8 @@ class WidthEvaluator:
                 if reason:
                     failures[row] = reason
                     break
+                if repeat == 0:
+                    self.latest.put(self._realised(candidates[row], made.model, judged))
                 for name, value in judged.items():
                     quality[name][row, repeat] = value
 
@@ -187,7 +222,7 @@ class WidthEvaluator:
 
     def _batches(self) -> Any:
         seen, samples = 0, self.judging.samples
-        for x, y in self.judging.loader(self.data):
+        for x, y in self._loader():
             left = len(y) if samples is None else samples - seen
             if left <= 0:
                 return

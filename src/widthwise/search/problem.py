@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from widthwise.config import SearchConfig, load_config
@@ -15,7 +16,7 @@ from widthwise.core.importing import load_object
 from widthwise.data.modules import Data, load_data
 from widthwise.evaluators.called import evaluator_of
 from widthwise.evaluators.judging import Judging
-from widthwise.evaluators.protocol import Evaluate, Evaluator
+from widthwise.evaluators.protocol import Evaluate, Evaluator, Realises
 from widthwise.metrics.catalogue import Metric
 from widthwise.metrics.goals.aim import Aim
 from widthwise.metrics.quality.fits import check_data_fits_model
@@ -32,6 +33,7 @@ from widthwise.strategies import Strategy
 from widthwise.study.run_files import CONFIG, WEIGHTS
 
 if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
     from optuna.samplers import BaseSampler
     from torch import nn
 
@@ -93,6 +95,13 @@ class Problem:
     def within(self) -> Within | None:
         """The candidates that break no constraint by their costs alone; None where no cost is bounded."""
         return within_bounds(self.space, self.config.search.constraints, self.evaluator)
+
+    def network_of(self, candidate: ArrayLike) -> Graph:
+        """The network of a candidate [D] as it was judged; UserError where the evaluator can't give it."""
+        if not isinstance(self.evaluator, Realises):
+            raise UserError("the evaluator was given from Python and gives no networks of its candidates")
+        realised = self.evaluator.realise(np.asarray(candidate, dtype=np.int64))
+        return realised.graph(self.network)
 
 
 def load_problem(

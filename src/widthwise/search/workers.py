@@ -12,7 +12,7 @@ from widthwise.config.write import toml_of
 from widthwise.core.errors import UserError
 from widthwise.core.hashing import hash_batches, hash_value, hash_weights
 from widthwise.data import facts
-from widthwise.evaluators.protocol import Evaluate, Evaluator
+from widthwise.evaluators.protocol import Evaluate, Evaluator, Realises
 from widthwise.evaluators.workers.evaluator import ParallelEvaluator
 from widthwise.evaluators.workers.processes import ProcessWorkers
 from widthwise.evaluators.workers.worker import Build
@@ -68,6 +68,7 @@ def judge_of(
         workers,
         metrics=problem.evaluator.columns,
         costs=problem.evaluator.costs,
+        own=problem.evaluator if isinstance(problem.evaluator, Realises) else None,
         pace=problem.evaluator.pace,
         trial_timeout=trial_timeout,
     )

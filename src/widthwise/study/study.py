@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from widthwise.core.errors import UserError
 from widthwise.metrics.goals.aim import Aim
 from widthwise.metrics.goals.constraints import feasible
 from widthwise.metrics.spread import indistinct
@@ -20,6 +21,10 @@ from widthwise.study.trials import Trial, Trials, make_trials
 
 if TYPE_CHECKING:
     import pandas as pd
+    from torch import nn
+
+    from widthwise.network.graph import Graph
+    from widthwise.network.realised import Realised
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,8 @@ class Study:
     finished: why the search ended, None where it may go on (interrupted, or killed).
     interrupted: the signal that stopped it in this session.
     failing: whether it stopped because too many trials failed in a row, or because its strategy did.
+    folder: of the run, which keeps the networks of the front; None: there is none.
+    searched: the network that was searched, where that was in this process.
     """
 
     record: StudyRecord
@@ -39,6 +46,8 @@ class Study:
     finished: str | None = None
     interrupted: int | None = None
     failing: bool = False
+    folder: Path | None = field(default=None, compare=False)
+    searched: nn.Module | None = field(default=None, compare=False, repr=False)
 
     @classmethod
     def load(cls, source: str | Path, name: str | None = None) -> Study:
@@ -119,6 +128,50 @@ class Study:
             table[~feasible(constraints, columns)] = np.nan
         row = pick(rule, metrics, directions, table, numbers=block.numbers.tolist())
         return self.trials[int(block.numbers[row])]
+
+    def trial(self, number: int) -> Trial:
+        """The trial of this number; UserError where there is none."""
+        on_front = [trial for trial in self.front if trial.number == number]
+        if on_front:
+            return on_front[0]
+        try:
+            if number >= 0:
+                return self.trials[number]
+        except IndexError:
+            pass
+        raise UserError(
+            f"{self.folder or self.name} has no trial {number}; it has {self.summary.trials:,}, from 0"
+        )
+
+    def network(self, trial: Trial | int | None = None, *, model: nn.Module | None = None) -> Graph:
+        """The network that a trial was judged by, in eval mode, from what the run kept: no data, no training.
+
+        trial: a trial, or its number; None: the network that was searched, in float. model: the network that
+        was searched, where it was given from Python and in another process; it stays as it is. With several
+        trainings of each candidate it is that of the first one (`realised(trial).repeat`). Raises UserError
+        where the run does not keep it, and where its weights are not those that were judged.
+        """
+        from widthwise.study.realised import realised_float
+
+        found = realised_float(self.record) if trial is None else self.realised(trial)
+        return found.graph(self.searched_network(model))
+
+    def realised(self, trial: Trial | int) -> Realised:
+        """All that makes a trial's network again, as the run keeps it; raises UserError where it doesn't."""
+        from widthwise.study.realised import model_name, realised_trial
+
+        chosen = self.trial(trial) if isinstance(trial, int) else trial
+        if self.folder is None:
+            raise UserError(f"{self.name}: has no run folder here; open it with load_run(FOLDER)")
+        found = realised_trial(self.folder, self.record, chosen.number, chosen.candidate)
+        return replace(found, model=model_name(self.record))
+
+    def searched_network(self, model: nn.Module | None = None) -> nn.Module:
+        """The network that was searched, a copy in float with the run's weights; `model` as for `network`."""
+        from widthwise.study.realised import searched_network
+
+        given = model if model is not None else self.searched
+        return searched_network(self.folder, self.record, given=given)
 
     def to_pandas(self) -> pd.DataFrame:
         """All stored trials, a row each."""

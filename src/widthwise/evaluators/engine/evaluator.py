@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import cached_property, partial
-from typing import Unpack
+from typing import Any, Unpack
 
 import numpy as np
 import torch
@@ -22,7 +22,9 @@ from widthwise.evaluators.engine.walk import Count
 from widthwise.evaluators.judged import JudgedData
 from widthwise.evaluators.judging import Judging, JudgingKeywords
 from widthwise.evaluators.protocol import Hopeless, Pace, Results
+from widthwise.evaluators.realising import Realiser
 from widthwise.network.graph import Graph
+from widthwise.network.realised import Realised
 from widthwise.spaces.quantisation import QuantisationSpace
 from widthwise.spaces.slots import Slot, schemes, slot_choices
 
@@ -185,10 +187,25 @@ class Evaluator:
         chosen = slot_choices(self.slots, np.asarray(candidate, dtype=np.int64)[None])[0]
         return self.prepared.graph.quantized(schemes(self.slots, chosen))
 
+    def realise(self, candidate: IntArray) -> Realised:
+        """All that makes the network of one candidate [D] again."""
+        chosen = slot_choices(self.slots, np.asarray(candidate, dtype=np.int64)[None])[0]
+        return self._realiser.of_formats(candidate, schemes(self.slots, chosen))
+
+    at_hand = realise
+
+    @cached_property
+    def _realiser(self) -> Realiser:
+        judging = self.judging
+        return Realiser(self.prepared.graph, self._loader, most=judging.samples, device=judging.device)
+
     @cached_property
     def judged(self) -> JudgedData:
         """The data to judge on."""
-        return self.prepared.judged(lambda: self.judging.loader(self.data), self.judging)
+        return self.prepared.judged(self._loader, self.judging)
+
+    def _loader(self) -> Any:
+        return self.judging.loader(self.data)
 
 
 def evaluate(
