@@ -8,12 +8,19 @@ from widthwise.core.errors import UserError
 from widthwise.data.modules import DATA, FILE_TYPES, data_source
 from widthwise.metrics.quality.tasks import TASKS
 from widthwise.network.named import MODELS, model_source
+from widthwise.spaces.kinds import KINDS
 from widthwise.strategies.registry import STRATEGIES
 
 if TYPE_CHECKING:
     from widthwise.config import SearchConfig
 
-KEYS = {"model": "model", "dataset": "dataset", "task": "task", "strategy": "search.strategy.name"}
+KEYS = {
+    "model": "model",
+    "dataset": "dataset",
+    "task": "task",
+    "space": "search.search_space.name",
+    "strategy": "search.strategy.name",
+}
 
 
 def code_in(config: SearchConfig) -> tuple[str, ...]:
@@ -29,6 +36,8 @@ def code_in(config: SearchConfig) -> tuple[str, ...]:
         found["dataset"] = config.dataset
     if TASKS.is_code(config.task):
         found["task"] = config.task
+    if config.searching is not None and KINDS.is_code(config.searching.space.kind):
+        found["space"] = config.searching.space.kind
     if config.searching is not None and config.searching.strategy.name not in STRATEGIES:
         found["strategy"] = config.searching.strategy.name
     return tuple(f"{kind} {name}" for kind, name in found.items())

@@ -26,7 +26,8 @@ from widthwise.network.named import load_model
 from widthwise.search.batches import batch_size
 from widthwise.search.bounds import within_bounds
 from widthwise.search.proposing import proposer
-from widthwise.spaces.kinds import SpaceKind, kind_of
+from widthwise.spaces.kinds import SpaceKind, kind_of, settings_of
+from widthwise.spaces.settings import SpaceSettings
 from widthwise.spaces.space import Space
 from widthwise.spaces.within import Within
 from widthwise.strategies import Strategy
@@ -42,8 +43,9 @@ if TYPE_CHECKING:
 class Problem:
     """All that a search needs: the network, its data, what may be chosen, and how candidates are judged.
 
-    network: in float, with the weights that are searched. own_evaluator: whether the evaluator was given, and
-    not made from the config. sampler: one of Optuna's, in place of the config's strategy.
+    network: in float, with the weights that are searched. settings: what the config says of the space.
+    own_evaluator: whether the evaluator was given, and not made from the config. sampler: one of Optuna's, in
+    place of the config's strategy.
     """
 
     config: SearchConfig
@@ -51,6 +53,7 @@ class Problem:
     network: nn.Module
     graph: Graph
     kind: SpaceKind
+    settings: SpaceSettings
     space: Space
     judging: Judging
     evaluator: Evaluator
@@ -125,9 +128,10 @@ def load_problem(
     graph, search = Graph(network), config.search
     aim, kind = Aim(search.objectives, search.summed, search.direction), kind_of(search.space)
     named = [metric.name for metric in named_metrics(config)]
-    space = kind.space(graph, found, search.space)
+    settings = settings_of(search.space)
+    space = kind.space(graph, found, settings)
     judge = (
-        load_object(kind.evaluator, what="evaluator")(graph, space, found, search.space, judging)
+        load_object(kind.evaluator, what="evaluator")(graph, space, found, settings, judging)
         if evaluator is None
         else evaluator_of(evaluator, named)
     )
@@ -135,7 +139,17 @@ def load_problem(
         if name not in judge.columns:
             raise unknown("metric", name, judge.columns, where="what the evaluator gives")
     return Problem(
-        config, found, network, graph, kind, space, judging, judge, aim, own_evaluator=evaluator is not None
+        config,
+        found,
+        network,
+        graph,
+        kind,
+        settings,
+        space,
+        judging,
+        judge,
+        aim,
+        own_evaluator=evaluator is not None,
     )
 
 

@@ -23,8 +23,11 @@ class SpaceSettings(Protocol):
     """
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
-    kind: ClassVar[str]
-    """The name of the kind, which reads and writes it (`widthwise.spaces.kinds`)."""
+
+    @property
+    def kind(self) -> str:
+        """The name of the kind, which reads and writes them (`widthwise.spaces.kinds`)."""
+        ...
 
 
 @dataclass(frozen=True)
