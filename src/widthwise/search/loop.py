@@ -27,7 +27,6 @@ from widthwise.search.pruning import pruning
 from widthwise.search.resuming import resume
 from widthwise.search.signals import Interrupted, StopSignals, stop_signals
 from widthwise.strategies import Strategy
-from widthwise.strategies.enumerate import Enumeration
 from widthwise.study.front import FrontRows, constraints_of
 from widthwise.study.store import Block, StudyWriter
 from widthwise.study.study import Study
@@ -114,7 +113,7 @@ class _Search:
         for name in [*self.aim.names, *(constraint.metric for constraint in self.constraints)]:
             if name not in self.record.metrics:
                 raise unknown("metric", name, self.record.metrics, where="objectives and constraints")
-        self.enumerates = isinstance(strategy, Enumeration)
+        self.enumerates = not strategy.learns
         self.front, self.counts = FrontRows(self.record), Counts()
         self.failed = False  # the strategy
         self.began = time.monotonic()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from widthwise.core.errors import UserError
-from widthwise.strategies.protocol import CostFunction, Strategy, replay
+from widthwise.strategies.protocol import CostFunction, Setting, Strategy
 from widthwise.strategies.registry import STRATEGIES, Option, StrategySource, strategy_source
 
 if TYPE_CHECKING:
@@ -19,9 +20,9 @@ __all__ = [
     "STRATEGIES",
     "CostFunction",
     "Option",
+    "Setting",
     "Strategy",
     "StrategySource",
-    "replay",
     "strategy",
     "strategy_source",
 ]
@@ -44,25 +45,24 @@ def strategy(
     and where the strategy can't handle the space.
     """
     _check_space(space, objectives)
-    arguments: dict[str, Any] = {"objectives": objectives, "seed": seed, "costs": costs}
-    given = dict(options or {})
+    setting = Setting(space, objectives, seed, dict(options or {}), costs)
     if not isinstance(name, str):
         from widthwise.strategies.optuna import OptunaStrategy
 
-        return OptunaStrategy(space, sampler=name, options=given, **arguments)
+        return OptunaStrategy(setting, sampler=name)
     source = strategy_source(name)
-    checked = source.checked(given)
+    setting = replace(setting, options=source.checked(setting.options))
     if source.target.endswith(":OptunaStrategy"):
         from widthwise.strategies.optuna import OptunaStrategy
 
-        return OptunaStrategy(space, sampler=source.name, options=checked, **arguments)
+        return OptunaStrategy(setting, sampler=source.name)
     if source.name not in STRATEGIES:
         from widthwise.strategies.own import own_strategy
 
-        return own_strategy(source.target, space, options=checked, **arguments)
+        return own_strategy(source.target, setting)
     from widthwise.core.importing import load_object
 
-    made: Strategy = load_object(source.target, what="strategy")(space, options=checked, **arguments)
+    made: Strategy = load_object(source.target, what="strategy")(setting)
     return made
 
 

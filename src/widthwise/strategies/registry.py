@@ -72,6 +72,8 @@ class StrategySource:
     aliases: tuple[str, ...] = ()
     options: Mapping[str, Option] | None = field(default_factory=dict)
     """None: the class itself says which options it takes."""
+    learns: bool = True
+    """Whether it learns, as far as that is known without making it (see `Strategy.learns`)."""
 
     def checked(self, options: Mapping[str, Any], *, where: str = "") -> dict[str, Any]:
         """The options, where this strategy takes them all; UserError with what it takes otherwise."""
@@ -166,6 +168,7 @@ STRATEGIES: dict[str, StrategySource] = {
             "every candidate, in the order of the space",
             "widthwise.strategies.enumerate:BruteForce",
             ("exhaustive", "enumerate"),
+            learns=False,
         ),
         StrategySource(
             "grid",
@@ -173,6 +176,7 @@ STRATEGIES: dict[str, StrategySource] = {
             "widthwise.strategies.enumerate:Grid",
             ("grid-search",),
             {"points": _POINTS},
+            learns=False,
         ),
         StrategySource(
             "random",
