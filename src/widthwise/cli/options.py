@@ -115,10 +115,8 @@ def read_config(
         changes["accelerator"] = DEVICES[device]
     changes |= _assigned(assignments or ())
     source: str | dict[str, Any] = {} if config is None else config
-    try:
-        return load_config(source, changes)
-    except UserError as error:
-        raise UserError(_with_options_named(str(error), options)) from None
+    named = {KEYS[name]: name for name, value in options.items() if value is not None}
+    return load_config(source, changes, options=named)
 
 
 def with_data_of_model(config: SearchConfig, *, elsewhere: bool = True) -> SearchConfig:
@@ -180,11 +178,3 @@ def _assigned(assignments: Sequence[str]) -> dict[str, str]:
             raise UserError(f"--set {assignment}: is no KEY=VALUE, as in search.strategy.setup.n_trials=50")
         found[key.strip()] = value.strip()
     return found
-
-
-def _with_options_named(text: str, options: Mapping[str, Any]) -> str:
-    """An error about a key that an option set names the option."""
-    for name, value in options.items():
-        if value is not None:
-            text = text.replace(f"--set {KEYS[name]}:", f"{name}:")
-    return text

@@ -80,9 +80,8 @@ def read(text: str, known: Mapping[str, type[W]]) -> W:
         raise UserError(f"{text!r} is no format; written like {EXAMPLES}")
     head = match["head"]
     if head not in known:
-        close = nearest(head, known)
-        hint = f"did you mean {close}? " if close else ""
-        raise UserError(f"{text}: no format named {head}; {hint}allowed: {', '.join(sorted(known))}")
+        found, close = f"no format named {head}", nearest(head, known)
+        raise UserError(found, where=text, near=close, allowed=sorted(known))
     cls = known[head]
     params = _arguments(cls, head, [arg.strip() for arg in (match["args"] or "").split(",")], text)
     fields = {f.name for f in dataclasses.fields(cls)}
