@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import copy
 from dataclasses import replace
 
 import numpy as np
@@ -29,6 +32,16 @@ class FrontRows:
         self._aim = Aim.from_json(record.settings["aim"])
         self._constraints = constraints_of(record)
         self._front = Front(len(self._aim.directions))
+
+    @contextmanager
+    def adding(self, block: Block) -> Iterator[tuple[FloatArray, BoolArray]]:
+        """As `add`, but taken back if what is done inside fails: what can't be stored was not found."""
+        before = self.block, self.values, copy(self._front)
+        try:
+            yield self.add(block)
+        except BaseException:
+            self.block, self.values, self._front = before
+            raise
 
     def add(self, block: Block) -> tuple[FloatArray, BoolArray]:
         """Take in a block of k: the values [k, objectives] of its trials, and which are on the front now."""
