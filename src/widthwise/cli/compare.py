@@ -114,11 +114,11 @@ def _entrants(
 ) -> tuple[Entrant, ...]:
     """The strategies to compare, checked before anything is loaded; those that are code are announced."""
     from widthwise.search.comparing import Entrant, parse_entrants
-    from widthwise.strategies import STRATEGIES
+    from widthwise.strategies.registry import REGISTRY
 
     own = config.search.strategy
     entrants = parse_entrants(strategies, configured=Entrant(own.name, own.options), where="--strategies")
-    code = ", ".join(dict.fromkeys(entrant.name for entrant in entrants if entrant.name not in STRATEGIES))
+    code = ", ".join(dict.fromkeys(entrant.name for entrant in entrants if REGISTRY.is_code(entrant.name)))
     if code and untrusted:
         raise UserError(
             f"--strategies: {code}: names code that would run, which --untrusted refuses; name built-in ones"

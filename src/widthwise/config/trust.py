@@ -8,7 +8,7 @@ from widthwise.core.errors import UserError
 from widthwise.data.modules import DATA, FILE_TYPES, data_source
 from widthwise.metrics.quality.tasks import TASKS
 from widthwise.network.named import MODELS, model_source
-from widthwise.strategies.registry import STRATEGIES
+from widthwise.strategies.registry import REGISTRY
 
 if TYPE_CHECKING:
     from widthwise.config import SearchConfig
@@ -29,7 +29,7 @@ def code_in(config: SearchConfig) -> tuple[str, ...]:
         found["dataset"] = config.dataset
     if TASKS.is_code(config.task):
         found["task"] = config.task
-    if config.searching is not None and config.searching.strategy.name not in STRATEGIES:
+    if config.searching is not None and REGISTRY.is_code(config.searching.strategy.name):
         found["strategy"] = config.searching.strategy.name
     return tuple(f"{kind} {name}" for kind, name in found.items())
 

@@ -32,7 +32,7 @@ from widthwise.spaces.quantisation import QuantisationSpace
 from widthwise.spaces.settings import QuantisationSearch
 from widthwise.spaces.width_rules import width_space
 from widthwise.spaces.within import Within
-from widthwise.strategies import Strategy, strategy
+from widthwise.strategies import Strategy, strategy, strategy_source
 from widthwise.study.fingerprint import fingerprint
 from widthwise.study.run_files import CONFIG, WEIGHTS
 from widthwise.study.store import StudyRecord, StudySettings
@@ -125,7 +125,7 @@ class Problem:
 
     @property
     def _is_enumerated(self) -> bool:
-        return self.strategy_name in ("brute-force", "grid")
+        return self.sampler is None and not strategy_source(self.strategy_name).learns
 
     def strategy(self) -> Strategy:
         """The strategy of the config, fresh; or the sampler as it is."""
