@@ -69,7 +69,7 @@ def compare(
         raise UserError("--json and --csv contradict one another; leave one out (--out writes both)")
     output = Output(quiet=quiet, silent=json or csv)
     given = {"--model": model, "--dataset": dataset, "--load": load}
-    read = options.read_config(config, given, assign, device=device)
+    read = options.read_config(config, given, assign, device=device, untrusted=untrusted)
     options.announce_code(read, output, untrusted=untrusted)
     entrants = _entrants(strategies, read, output, untrusted=untrusted)
     options.warn_of_ignored_keys(read, output)

@@ -97,10 +97,11 @@ def read_config(
     *,
     strategy: str | None = None,
     device: str | None = None,
+    untrusted: bool = False,
 ) -> SearchConfig:
     """The config of a file (None: of options alone) with what the command line sets; imports no torch.
 
-    options: by the names in KEYS, None where not given.
+    options: by the names in KEYS, None where not given. untrusted: it may name no code.
     """
     from widthwise.config import load_config
     from widthwise.strategies import strategy_source
@@ -116,7 +117,7 @@ def read_config(
     changes |= _assigned(assignments or ())
     source: str | dict[str, Any] = {} if config is None else config
     named = {KEYS[name]: name for name, value in options.items() if value is not None}
-    return load_config(source, changes, options=named)
+    return load_config(source, changes, options=named, untrusted=untrusted)
 
 
 def with_data_of_model(config: SearchConfig, *, elsewhere: bool = True) -> SearchConfig:
