@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ from widthwise.metrics.goals.combine import Objective
 from widthwise.search.counts import Counts
 from widthwise.search.resuming import resume as bring_back
 from widthwise.spaces.space import Decision, Space
+from widthwise.strategies.protocol import ask_and_tell
 from widthwise.study.front import FrontRows
 from widthwise.study.store import Store, StudyRecord, StudyWriter
 
@@ -92,7 +94,7 @@ def write(target: str | Path, name: str, count: int, batch: int) -> float:
 class Listener:
     """A strategy that is told everything and makes nothing of it."""
 
-    batch = 4096
+    batch, learns = 4096, True
     finished = None
 
     def ask(self, n: int) -> IntArray:
@@ -102,6 +104,10 @@ class Listener:
 
     def tell(self, candidates: IntArray, values: FloatArray) -> None:
         """Listen."""
+
+    def replay(self, batches: Iterable[tuple[IntArray, FloatArray]]) -> None:
+        """Listen to all."""
+        ask_and_tell(self, batches)
 
 
 def resume(target: str) -> None:

@@ -65,7 +65,7 @@ def test_bounds_that_nothing_meets_end_it_before_anything_is_proposed(tmp_path, 
 class Silent:
     """Proposes what it is given, as a strategy that hits no bounds would, and then nothing."""
 
-    batch = 4
+    batch, learns = 4, True
     finished = "nothing comes to mind"
 
     def __init__(self, proposals: IntArray) -> None:

@@ -187,7 +187,7 @@ def test_too_many_failures_in_a_row_stop_the_search_and_all_is_kept(tmp_path):
 @pytest.mark.parametrize("part", ["ask", "tell"])
 def test_a_strategy_that_fails_later_ends_the_search_with_what_it_has(tmp_path, part):
     class Failing:
-        batch = 10
+        batch, learns = 10, True
 
         def __init__(self):
             self.inner, self.calls = make_strategy("random"), 0
@@ -220,7 +220,7 @@ def test_a_strategy_that_fails_later_ends_the_search_with_what_it_has(tmp_path, 
 
 def test_a_strategy_that_fails_at_once_is_an_error(tmp_path):
     class Failing:
-        batch, finished = 1, None
+        batch, learns, finished = 1, True, None
 
         def ask(self, n):
             raise UserError("strategy mine: ask raised ValueError: never")
@@ -341,7 +341,7 @@ def test_the_strategy_is_told_signs_turned_so_that_more_is_better(tmp_path):
     told = []
 
     class Watched:
-        batch = 4
+        batch, learns = 4, True
         finished = "enough"
 
         def ask(self, n):

@@ -1,4 +1,4 @@
-"""Kinds of spaces are found by name; a plug-in's is searched as ours are, and read only when it is used."""
+"""Kinds of spaces are found by name; a plug-in's is searched as ours are."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from widthwise.core.errors import UserError
 from widthwise.core.importing import load_object
 from widthwise.core.toml import dumps
 from widthwise.metrics.catalogue import METRICS
-from widthwise.spaces.kinds import KINDS, kind_of, settings_of
+from widthwise.spaces.kinds import KINDS, kind_of
 
 FILES = sorted(EXAMPLES.glob("*.toml"))
 
@@ -40,7 +40,6 @@ def test_what_a_kind_writes_it_reads_back(path: Path):
         return
     space = config.search.space
     assert kind_of(space).name == space.kind
-    assert settings_of(space) is space
     assert "kind" not in asdict(space)  # by which stored searches are known
     assert load_config(tables_of(config)).search.space == space
 
@@ -60,7 +59,6 @@ from widthwise.config.trust import code_in
 from widthwise.config.write import tables_of
 config = ww.load_config(json.loads(sys.argv[1]))
 told = {"code": code_in(config), "same": ww.load_config(tables_of(config)) == config}
-told["imported"] = "helpers.choices" in sys.modules
 study = ww.search(None, None, config, out="run")
 told["accuracy"] = study.to_pandas()["accuracy"].tolist()
 told["metrics"] = list(study.record.columns)
@@ -87,13 +85,12 @@ def run(environment: dict[str, str], folder: Path, *arguments: str) -> subproces
     )
 
 
-def test_a_kind_of_a_plug_in_is_searched_and_only_then_imported(installed, tmp_path):
+def test_a_kind_of_a_plug_in_is_searched(installed, tmp_path):
     done = run(installed, tmp_path, "-c", SCRIPT, json.dumps(SEARCH))
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == {
-        "code": ["space test/choices"],
+        "code": ["space test/choices (package choices)"],
         "same": True,
-        "imported": False,
         "accuracy": pytest.approx([1.0, 0.9, 0.8, 0.7]),
         "metrics": ["accuracy", "parameters"],
         "again": 4,
@@ -108,7 +105,10 @@ def test_the_command_line_shows_it_and_refuses_it_untrusted(installed, tmp_path)
     assert "halves are coarse" in shown.stderr
     refused = run(installed, tmp_path, "-m", "widthwise", "search", "choices.toml", "--untrusted")
     assert refused.returncode != 0
-    assert "search.search_space.name = test/choices: names code that would run" in refused.stderr
+    assert (
+        "search.search_space.name = test/choices (package choices): names code that would run"
+        in refused.stderr
+    )
     wrong = {**SEARCH, "search": {**SEARCH["search"]}}
     wrong["search"]["search_space"] = {"name": "test/choices", "seed": {"mots": 3}}
     (tmp_path / "wrong.toml").write_text(dumps(wrong))

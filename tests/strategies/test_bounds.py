@@ -9,7 +9,7 @@ import pytest
 
 from widthwise.spaces.space import Decision, Space
 from widthwise.spaces.within import Within
-from widthwise.strategies import STRATEGIES, Strategy, replay, strategy
+from widthwise.strategies import STRATEGIES, Strategy, strategy
 from widthwise.strategies.protocol import KeepsWithin
 
 NAMES = [name for name in STRATEGIES if name not in ("brute-force", "grid")]  # these are cut, in order
@@ -106,7 +106,7 @@ def test_restarted_from_stored_batches_it_goes_on_as_if_uninterrupted(name):
         straight = run(make(name, space, within), space, name, batches)
         first = run(make(name, space, within), space, name, batches[:2])
         again = make(name, space, within)
-        replay(again, first)
+        again.replay(first)
         rest = run(again, space, name, batches[2:])
         assert rows_of([*first, *rest]).tolist() == rows_of(straight).tolist()
 

@@ -7,7 +7,7 @@ import pytest
 
 from widthwise.core.errors import UserError
 from widthwise.spaces.space import Decision, Space
-from widthwise.strategies import replay, strategy
+from widthwise.strategies import strategy
 
 SPACE = Space((Decision("a", (1, 2, 3)), Decision("b", ("x", "y"))))
 OBJECTIVES = {"accuracy": "maximize"}
@@ -37,6 +37,12 @@ class Everything(Upwards):
         super().__init__(space)
         self.given = (dict(objectives), seed, options, costs)
     finished = None
+
+class Counts(Upwards):
+    """Knows a shorter way to where it stood, and reads one batch less than there are."""
+    learns = False
+    def replay(self, batches):
+        self.next = 2 * len(next(iter(batches))[0])
 
 class Nothing(Upwards):
     batch = 0
@@ -145,8 +151,18 @@ def test_it_is_replayed_by_asking_and_telling():
         batches.append((candidates, np.zeros((len(candidates), 1))))
         first.tell(*batches[-1])
     again = make("Upwards")
-    replay(again, batches)
+    again.replay(batches)
     assert again.ask(2).tolist() == first.ask(2).tolist()
+
+
+@pytest.mark.usefixtures("mine")
+def test_what_it_lacks_of_the_protocol_is_added_and_what_it_has_is_used():
+    plain, made = make("Upwards"), make("Counts")
+    assert (plain.learns, made.learns) == (True, False)
+    batches = [(SPACE.at([0, 1]), np.zeros((2, 1))), (SPACE.at([2]), np.zeros((1, 1)))]
+    made.replay(batches)  # is at the third candidate, which is known from the batch that it did not read
+    assert everything(made, 2) == [3, 4, 5]
+    assert made.finished == "all 6 candidates proposed"
 
 
 @pytest.mark.usefixtures("mine")

@@ -8,6 +8,7 @@ from scipy.stats import chisquare
 
 from widthwise.spaces.space import Decision, Space
 from widthwise.strategies import strategy
+from widthwise.strategies.protocol import Setting
 from widthwise.strategies.random import Random
 
 OBJECTIVES = {"accuracy": "maximize"}
@@ -20,7 +21,7 @@ def space_of(*counts):
 @pytest.mark.parametrize("permuted", [2**20, 0], ids=["shuffled as a whole", "drawn, then the rest shuffled"])
 def test_a_space_is_used_up_without_repeats(permuted):
     space = space_of(20, 20, 15)
-    made = Random(space, objectives=OBJECTIVES, permuted=permuted)
+    made = Random(Setting(space, OBJECTIVES), permuted=permuted)
     positions = []
     while len(candidates := made.ask(777)):
         positions += space.positions(candidates)
@@ -31,7 +32,7 @@ def test_a_space_is_used_up_without_repeats(permuted):
 @pytest.mark.parametrize("permuted", [2**20, 0])
 def test_how_many_are_asked_for_does_not_change_what_comes(permuted):
     space = space_of(20, 20, 15)
-    one, other = (Random(space, objectives=OBJECTIVES, seed=5, permuted=permuted) for _ in range(2))
+    one, other = (Random(Setting(space, OBJECTIVES, seed=5), permuted=permuted) for _ in range(2))
     singly = np.concatenate([one.ask(1) for _ in range(2000)])
     assert (singly == other.ask(2000)).all()
 

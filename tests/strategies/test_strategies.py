@@ -7,7 +7,7 @@ import pytest
 
 from widthwise.spaces.space import Decision, Space
 from widthwise.spaces.within import Within
-from widthwise.strategies import STRATEGIES, Strategy, replay, strategy
+from widthwise.strategies import STRATEGIES, Strategy, strategy
 from widthwise.strategies.protocol import KeepsWithin
 
 # a Gaussian process is fitted for every proposal, and gets slower with each trial
@@ -134,7 +134,7 @@ def test_restarted_from_stored_batches_it_goes_on_as_if_uninterrupted(name, obje
     straight = run(make(name, space, objectives), space, batches, objectives, failing=True)
     first = run(make(name, space, objectives), space, batches[:middle], objectives, failing=True)
     again = make(name, space, objectives)
-    replay(again, first)
+    again.replay(first)
     rest = run(again, space, batches[middle:], objectives, failing=True)
     assert proposals(first) + proposals(rest) == proposals(straight)
 
@@ -261,4 +261,5 @@ def test_spaces_beyond_64_bits_are_no_trouble(name):
 def test_it_is_a_strategy(name):
     made = make(name, space_for(name, 3, 4))
     assert isinstance(made, Strategy)
+    assert made.learns == STRATEGIES[name].learns == (name not in ("brute-force", "grid"))
     assert made.batch >= 1

@@ -40,7 +40,9 @@ def inspect(
     """Show a network's layers, and what can be searched."""
     output = Output()
     given = {"--model": model, "--dataset": dataset, "--load": load, "--seed": seed}
-    read = options.with_data_of_model(options.read_config(config, given, assign), elsewhere=False)
+    read = options.with_data_of_model(
+        options.read_config(config, given, assign, untrusted=untrusted), elsewhere=False
+    )
     options.announce_code(read, output, untrusted=untrusted)
     options.warn_of_ignored_keys(read, output)
     if read.model is None:

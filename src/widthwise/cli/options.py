@@ -44,9 +44,9 @@ def _data_sets(incomplete: str) -> list[str]:
 
 
 def _strategies(incomplete: str) -> list[str]:
-    from widthwise.strategies import STRATEGIES
+    from widthwise.strategies.registry import REGISTRY
 
-    return [name for name in STRATEGIES if name.startswith(incomplete)]
+    return [name for name in REGISTRY.entries if name.startswith(incomplete)]
 
 
 Config = Annotated[str, typer.Argument(metavar="CONFIG", help="TOML file; widthwise init writes one.")]
@@ -97,10 +97,11 @@ def read_config(
     *,
     strategy: str | None = None,
     device: str | None = None,
+    untrusted: bool = False,
 ) -> SearchConfig:
     """The config of a file (None: of options alone) with what the command line sets; imports no torch.
 
-    options: by the names in KEYS, None where not given.
+    options: by the names in KEYS, None where not given. untrusted: it may name no code.
     """
     from widthwise.config import load_config
     from widthwise.strategies import strategy_source
@@ -115,10 +116,8 @@ def read_config(
         changes["accelerator"] = DEVICES[device]
     changes |= _assigned(assignments or ())
     source: str | dict[str, Any] = {} if config is None else config
-    try:
-        return load_config(source, changes)
-    except UserError as error:
-        raise UserError(_with_options_named(str(error), options)) from None
+    named = {KEYS[name]: name for name, value in options.items() if value is not None}
+    return load_config(source, changes, options=named, untrusted=untrusted)
 
 
 def with_data_of_model(config: SearchConfig, *, elsewhere: bool = True) -> SearchConfig:
@@ -181,11 +180,3 @@ def _assigned(assignments: Sequence[str]) -> dict[str, str]:
             raise UserError(f"--set {assignment}: is no KEY=VALUE, as in search.strategy.setup.n_trials=50")
         found[key.strip()] = value.strip()
     return found
-
-
-def _with_options_named(text: str, options: Mapping[str, Any]) -> str:
-    """An error about a key that an option set names the option."""
-    for name, value in options.items():
-        if value is not None:
-            text = text.replace(f"--set {KEYS[name]}:", f"{name}:")
-    return text

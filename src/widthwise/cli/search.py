@@ -110,7 +110,7 @@ def search(
         "--seed": seed,
         "--jobs": jobs,
     }
-    read = options.read_config(config, given, assign, strategy=strategy, device=device)
+    read = options.read_config(config, given, assign, strategy=strategy, device=device, untrusted=untrusted)
     if not isinstance(keep, str) or keep not in KEEP:
         raise unknown("way to keep trials", keep, KEEP, where="--keep")
     how: dict[str, Any] = {

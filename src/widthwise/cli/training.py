@@ -64,7 +64,9 @@ def train(
         "--batch-size": batch_size,
         "--seed": seed,
     }
-    read = options.with_data_of_model(options.read_config(config, given, assign, device=device))
+    read = options.with_data_of_model(
+        options.read_config(config, given, assign, device=device, untrusted=untrusted)
+    )
     _check_named(read)
     options.announce_code(read, output, untrusted=untrusted)
     path = out or Path(f"{_file_name(read)}.safetensors")
@@ -112,7 +114,7 @@ def evaluate_network(
     if run is not None:
         if any(value is not None for value in (config, model, dataset, load, seed)) or assign:
             raise UserError("--run: has its own network and data; leave CONFIG, --model, --load and such out")
-        of_run = _config_of_run(run)
+        of_run = _config_of_run(run, untrusted=untrusted)
         options.announce_code(of_run, output, untrusted=untrusted)
         known = _metrics(metrics, of_run.task)
         found = _test_run(run, trial, parts, [metric.name for metric in known], output, device)
@@ -120,7 +122,9 @@ def evaluate_network(
         if trial is not None:
             raise UserError("--trial: needs --run, the run folder that it is from")
         given = {"--model": model, "--dataset": dataset, "--load": load, "--seed": seed}
-        read = options.with_data_of_model(options.read_config(config, given, assign, device=device))
+        read = options.with_data_of_model(
+            options.read_config(config, given, assign, device=device, untrusted=untrusted)
+        )
         options.announce_code(read, output, untrusted=untrusted)
         known = _metrics(metrics, read.task)
         found = _test_network(read, parts, [metric.name for metric in known], output, device)
@@ -241,13 +245,13 @@ def _test_network(
     return {part: evaluate(graph, data, loader=part, **how) for part in parts}
 
 
-def _config_of_run(run: Path) -> SearchConfig:
+def _config_of_run(run: Path, *, untrusted: bool = False) -> SearchConfig:
     from widthwise.config import load_config
     from widthwise.study.run_files import CONFIG
     from widthwise.study.run_folder import run_source
 
     run_source(run)  # raises where it is no run folder
-    return load_config(run.expanduser() / CONFIG)
+    return load_config(run.expanduser() / CONFIG, untrusted=untrusted)
 
 
 def _test_run(

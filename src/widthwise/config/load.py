@@ -9,6 +9,7 @@ from typing import Any
 
 from widthwise.config.read import read_config
 from widthwise.config.schema import SearchConfig
+from widthwise.config.trust import refuse_code
 from widthwise.config.write import tables_of
 from widthwise.core.errors import UserError
 from widthwise.core.table import Document, Table
@@ -21,25 +22,19 @@ Keys = tuple[str, ...]
 
 
 def load_config(
-    config: str | Path | Mapping[str, Any] | SearchConfig, overrides: Mapping[str, Any] | None = None
+    config: str | Path | Mapping[str, Any] | SearchConfig,
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    options: Mapping[str, str] | None = None,
+    untrusted: bool = False,
 ) -> SearchConfig:
     """The config of a TOML file, of nested mappings or of another config, checked.
 
     `overrides` maps dotted keys ("search.strategy.setup.n_trials") to values; text is read as a TOML value
-    ("[2, 4]", "true") where it is one; None leaves a key as it is. Raises UserError, one line that names file
-    and key, says what was found and what is allowed.
+    ("[2, 4]", "true") where it is one; None leaves a key as it is. `options` maps keys to what errors call
+    them in place of `--set KEY`. `untrusted`: a config that names code is refused, and none of it imported.
+    Raises UserError, one line that names file and key, says what was found and what is allowed.
     """
-    try:
-        return _loaded(config, overrides or {})
-    except UserError as error:
-        if str(error).isprintable():
-            raise
-        raise UserError("".join(c if c.isprintable() else " " for c in str(error))) from None
-
-
-def _loaded(
-    config: str | Path | Mapping[str, Any] | SearchConfig, overrides: Mapping[str, Any]
-) -> SearchConfig:
     label = "config"
     tables: Mapping[str, Any]
     if isinstance(config, SearchConfig):
@@ -52,12 +47,15 @@ def _loaded(
         raise UserError(f"config: is a {type(config).__name__}; give a path or a mapping")
     tables = _plain(tables, Document(label), ())
     given = {}
-    for key, value in overrides.items():
+    for key, value in (overrides or {}).items():
         path = parse_key(str(key))
         if value is not None:
             given[path] = _override(path, value)
             tables = _with(tables, path, given[path])
-    return read_config(Table(tables, (), Document(label, tuple(given))))
+    if untrusted:
+        refuse_code(tables, label)
+    names = {parse_key(key): name for key, name in (options or {}).items()}
+    return read_config(Table(tables, (), Document(label, tuple(given), names)))
 
 
 def _override(path: Keys, value: Any) -> Any:

@@ -10,7 +10,7 @@ from widthwise.config.schema import Accelerator, DataOptions, Search, SearchConf
 from widthwise.config.specs import check_spec
 from widthwise.config.strategy import read_strategy
 from widthwise.core.errors import UserError
-from widthwise.core.table import Table, as_number, rephrased
+from widthwise.core.table import Table, as_number
 from widthwise.core.toml import dotted, shown
 from widthwise.data.modules import FILE_TYPES, data_source
 from widthwise.metrics.quality.tasks import CLASSIFICATION, TASKS
@@ -77,7 +77,7 @@ def _source(top: Table, key: str, find: Callable[[str], str], *, files: tuple[st
     try:
         found = find(name)
     except UserError as error:
-        raise rephrased(error, top.where(key)) from None
+        raise error.at(top.where(key)) from None
     if not found.lower().endswith(files or ("\0",)):
         check_spec(found, what=key, where=top.where(key))
     return found

@@ -9,7 +9,7 @@ from typing import Any
 from widthwise.config.schema import Search, SearchConfig
 from widthwise.core.toml import dumps
 from widthwise.metrics.quality.tasks import CLASSIFICATION
-from widthwise.spaces.kinds import written
+from widthwise.spaces.kinds import kind_of
 from widthwise.training.reading import lab_keys
 
 
@@ -52,7 +52,7 @@ def _search(search: Search) -> dict[str, Any]:
         "options": dict(search.strategy.options) or None,
         "metrics": {o.name: {"scale": o.scale, "direction": o.direction} for o in search.objectives},
     }
-    space = written(search.space)
+    space = kind_of(search.space).write(search.space)
     tables = {"search_space": space.pop("search_space"), "strategy": strategy, **space}
     bounds: dict[str, list[str]] = {}
     for constraint in search.constraints:

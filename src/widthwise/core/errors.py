@@ -2,12 +2,48 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 from collections.abc import Iterable
+from typing import Self
 
 
 class UserError(ValueError):
-    """Something that the user can mend; its text is one line and the command line prints nothing else."""
+    """Something that the user can mend; its text is one line and the command line prints nothing else.
+
+    found: what is wrong. where: the place that it stands in, as `lab3.toml: search.seed`.
+    key: the parameter that is to blame, for whoever knows where that was written; not part of the text.
+    near: what was probably meant. allowed: all that could stand there. advice: what to do.
+    """
+
+    def __init__(
+        self,
+        found: str,
+        *,
+        where: str = "",
+        key: str = "",
+        near: str | None = None,
+        allowed: Iterable[object] = (),
+        advice: str = "",
+    ) -> None:
+        super().__init__(found)
+        self.found, self.key, self.near, self.advice = found, key, near, advice
+        self.where = (where,) if where else ()  # the outermost place first
+        self.allowed = tuple(allowed)
+
+    def at(self, place: str) -> Self:
+        """The same error with a place around it; an empty one changes nothing."""
+        made = copy.copy(self)
+        made.where = (place, *self.where) if place else self.where
+        return made
+
+    def __str__(self) -> str:
+        allowed = f"allowed: {', '.join(map(str, self.allowed))}" if self.allowed else ""
+        mend = "; ".join(filter(None, (allowed, self.advice)))
+        if self.near:
+            mend = f"did you mean {self.near}? {mend}".rstrip()
+        text = ": ".join((*self.where, f"{self.found}; {mend}" if mend else self.found))
+        return text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
 
 
 def nearest(name: str, allowed: Iterable[str]) -> str | None:
@@ -19,7 +55,6 @@ def nearest(name: str, allowed: Iterable[str]) -> str | None:
 def unknown(kind: str, name: object, allowed: Iterable[str], *, where: str = "") -> UserError:
     """`name` is no known `kind`: the error says where it stood, the nearest right name and all allowed."""
     allowed = sorted(allowed)
-    close = nearest(str(name), allowed)
-    hint = f"did you mean {close}? " if close else ""
-    place = f"{where}: " if where else ""
-    return UserError(f"{place}no {kind} named {name!r}; {hint}allowed: {', '.join(allowed)}")
+    return UserError(
+        f"no {kind} named {name!r}", where=where, near=nearest(str(name), allowed), allowed=allowed or [""]
+    )

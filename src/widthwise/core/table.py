@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any, NoReturn, TypeVar
 
-from widthwise.core.errors import UserError
+from widthwise.core.errors import UserError, nearest
 from widthwise.core.toml import dotted, shown
 
 T = TypeVar("T")
@@ -17,14 +17,20 @@ Path = tuple[str, ...]
 
 @dataclass
 class Document:
-    """What all tables of a config share: its name in errors, what --set gave, what has no meaning here."""
+    """What all tables of a config share: its name in errors, what --set gave, what has no meaning here.
+
+    options: keys that another option of the command line gave, and its name.
+    """
 
     label: str
     overridden: tuple[Path, ...] = ()
+    options: Mapping[Path, str] = field(default_factory=dict)
     ignored: list[Path] = field(default_factory=list)
 
     def where(self, path: Path) -> str:
-        """How errors name a place: file and dotted key, or --set where the value came from there."""
+        """How errors name a place: file and dotted key, or the option that the value came from."""
+        if path in self.options:
+            return self.options[path]
         label = "--set" if any(path[: len(given)] == given for given in self.overridden) else f"{self.label}:"
         return f"{label} {dotted(path)}"
 
@@ -49,9 +55,11 @@ class Table:
         """How errors name this table, or a key in it."""
         return self.document.where(self.path if key is None else (*self.path, key))
 
-    def fail(self, key: str, found: str) -> NoReturn:
+    def fail(
+        self, key: str, found: str, *, near: str | None = None, allowed: Iterable[object] = ()
+    ) -> NoReturn:
         """Raises UserError about a key."""
-        raise UserError(f"{self.where(key)}: {found}")
+        raise UserError(found, where=self.where(key), near=near, allowed=allowed)
 
     def ignore(self, key: str) -> None:
         """Notes a key that has no meaning here."""
@@ -113,9 +121,7 @@ class Table:
             return default
         plain = value.strip().lower() if isinstance(value, str) else ""
         if plain not in allowed:
-            close = get_close_matches(plain, list(allowed), n=1, cutoff=0.5)
-            hint = f"did you mean {close[0]}? " if close else ""
-            self.fail(key, f"{shown(value)} is unknown; {hint}allowed: {', '.join(allowed)}")
+            self.fail(key, f"{shown(value)} is unknown", near=nearest(plain, allowed), allowed=allowed)
         return allowed[plain]
 
     def table(self, key: str) -> Table:
@@ -141,13 +147,11 @@ class Table:
     def _check_unknown(self, key: str, *, strict: bool) -> None:
         close = get_close_matches(key.lower(), self.known, n=1, cutoff=0.8)
         if close:
-            self.fail(key, f"no such key; did you mean {close[0]}?")
+            self.fail(key, "no such key", near=close[0])
         path = (*self.path, key)
         given = any(path == override[: len(path)] for override in self.document.overridden)
         if strict or given:
-            near = get_close_matches(key.lower(), self.known, n=1, cutoff=0.5)
-            hint = f"did you mean {near[0]}? " if near else ""
-            self.fail(key, f"no such key; {hint}allowed: {', '.join(self.known) or 'none'}")
+            self.fail(key, "no such key", near=nearest(key, self.known), allowed=self.known or ("none",))
 
 
 def as_number(value: object) -> float | None:
@@ -159,8 +163,3 @@ def as_number(value: object) -> float | None:
     except OverflowError:
         return None
     return found if math.isfinite(found) else None
-
-
-def rephrased(error: UserError, where: str) -> UserError:
-    """What another part of the package found wrong with a value, with the place in the config before it."""
-    return UserError(f"{where}: {' '.join(str(error).split())}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
@@ -99,40 +99,39 @@ class Format(ABC):
         `name` is what the config calls the format: it may be a preset, which fixes some of the parameters.
         """
         name = name or cls.names[0]
-        place = f"{where}: " if where else ""
         fixed = cls.presets.get(name, {})
-        given = cls._known(params, name, place)
+        given = cls._known(params, name, where)
         for key, value in fixed.items():
             if given.setdefault(key, value) != value:
-                raise UserError(f"{place}{name} has {key} = {value!r}, not {given[key]!r}; leave {key} out")
+                found = f"{name} has {key} = {value!r}, not {given[key]!r}"
+                raise UserError(found, where=where, key=key, advice=f"leave {key} out")
         missing = [
             f.name
             for f in dataclasses.fields(cls)
             if f.default is dataclasses.MISSING and f.name not in given
         ]
         if missing:
-            raise UserError(f"{place}{name} needs {', '.join(missing)}")
+            raise UserError(f"{name} needs {', '.join(missing)}", where=where, key=missing[0])
         try:
             return cls(**{key: tuple(v) if isinstance(v, list) else v for key, v in given.items()})
         except UserError as error:
-            raise UserError(f"{place}{error}") from None
+            raise error.at(where) from None
 
     @classmethod
-    def _known(cls, params: Mapping[str, Any], name: str, place: str) -> dict[str, Any]:
+    def _known(cls, params: Mapping[str, Any], name: str, where: str) -> dict[str, Any]:
         """What the config gives, by field; raises UserError for an unknown key and for one given twice."""
         fields = {field.name: field.type for field in dataclasses.fields(cls)}
         given: dict[str, Any] = {}
         for key, value in params.items():
             field = cls.aliases.get(key, key)
             if field not in fields:
-                close = nearest(key, fields)
-                hint = f"did you mean {close}? " if close else ""
-                allowed = ", ".join(sorted(fields)) or "none"
-                raise UserError(f"{place}{name} has no parameter {key}; {hint}allowed: {allowed}")
+                found, allowed = f"{name} has no parameter {key}", sorted(fields) or ("none",)
+                raise UserError(found, where=where, near=nearest(key, fields), allowed=allowed)
             if _is_unset(value):
                 continue
             if field in given:
-                raise UserError(f"{place}{name} is given {field} twice, once as {key}; leave one out")
+                found = f"{name} is given {field} twice, once as {key}"
+                raise UserError(found, where=where, advice="leave one out")
             # the lab's system writes flags as 0 and 1 where all values of a table must be numbers
             given[field] = bool(value) if fields[field] == "bool" and value in (0, 1) else value
         return given
@@ -143,25 +142,38 @@ def parameter(meaning: str, default: Any = dataclasses.MISSING, *, kw_only: bool
     return dataclasses.field(default=default, kw_only=kw_only, metadata={"meaning": meaning})
 
 
+def wrong(
+    format_name: str,
+    key: str,
+    value: object,
+    why: str = "",
+    *,
+    near: str | None = None,
+    allowed: Iterable[object] = (),
+    advice: str = "",
+) -> UserError:
+    """The error about one parameter of a format: what it is, what is wrong with that, what is allowed."""
+    found = f"{key} = {value!r}{why and ' '}{why}"
+    return UserError(found, where=format_name, key=key, near=near, allowed=allowed, advice=advice)
+
+
 def check_integer(format_name: str, key: str, value: object, low: int, high: int) -> None:
     """Raises UserError unless value is a whole number in [low, high]."""
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise UserError(f"{format_name}: {key} = {value!r} is no whole number from {low} to {high}")
+        raise wrong(format_name, key, value, f"is no whole number from {low} to {high}")
 
 
 def check_flag(format_name: str, key: str, value: object) -> None:
     """Raises UserError unless value is true or false."""
     if not isinstance(value, bool):
-        raise UserError(f"{format_name}: {key} = {value!r} is neither true nor false")
+        raise wrong(format_name, key, value, "is neither true nor false")
 
 
 def check_choice(format_name: str, key: str, value: object, allowed: Sequence[object]) -> None:
     """Raises UserError unless value is one of those allowed."""
     if value not in allowed:
-        listed = ", ".join(str(choice) for choice in allowed)
         close = nearest(str(value), [str(choice) for choice in allowed])
-        hint = f"did you mean {close}? " if close else ""
-        raise UserError(f"{format_name}: {key} = {value!r}; {hint}allowed: {listed}")
+        raise wrong(format_name, key, value, near=close, allowed=allowed)
 
 
 def check_number(format_name: str, key: str, value: object, allowed: Sign) -> None:
@@ -170,7 +182,7 @@ def check_number(format_name: str, key: str, value: object, allowed: Sign) -> No
     number = not isinstance(value, bool) and isinstance(value, int | float)
     if not number or not math.isfinite(value) or value < least:  # type: ignore[arg-type, operator]
         signs = "" if allowed == "any" else f" {allowed}"
-        raise UserError(f"{format_name}: {key} = {value!r} is no finite number{signs}")
+        raise wrong(format_name, key, value, f"is no finite number{signs}")
 
 
 def _is_unset(value: object) -> bool:

@@ -8,8 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from widthwise.core.errors import UserError
-from widthwise.formats.base import Format, check_flag, check_integer, parameter
+from widthwise.formats.base import Format, check_flag, check_integer, parameter, wrong
 from widthwise.formats.exact import exceeds, nan_or_zero, narrowed_, working
 from widthwise.formats.notation import Notation
 from widthwise.formats.scales import SCALE_BITS, as_scales, as_table, as_values, fixed
@@ -51,7 +50,8 @@ class Binary(Format):
         check_flag("binary", "scaling_factor", self.scaling_factor)
         check_flag("binary", "stochastic", self.stochastic)
         if self.stochastic:
-            raise UserError("binary: stochastic = True would give another result at each run; allowed: False")
+            why = "would give another result at each run"
+            raise wrong("binary", "stochastic", self.stochastic, why, allowed=(False,))
         if self.axis is not None:
             check_integer("binary", "axis", self.axis, -8, 7)
         object.__setattr__(self, "scale", as_scales("binary", "scale", self.scale))

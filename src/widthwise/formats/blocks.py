@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from widthwise.core.errors import UserError
-from widthwise.formats.base import Format, check_flag, check_integer, parameter
+from widthwise.formats.base import Format, check_flag, check_integer, parameter, wrong
 from widthwise.formats.exact import nan_or_zero, power_below, working
 from widthwise.formats.tiling import Tiling, tiling
 
@@ -47,14 +47,12 @@ class BlockFormat(Format):
             )
         for size in sizes:
             if isinstance(size, bool) or not isinstance(size, int) or (size != -1 and not 1 <= size <= 2**31):
-                raise UserError(
-                    f"{name}: block_size = {self.block_size!r}; allowed: whole numbers from 1, or -1 (all)"
-                )
+                allowed = ("whole numbers from 1", "or -1 (all)")
+                raise wrong(name, "block_size", self.block_size, allowed=allowed)
         check_integer(name, "axis", self.axis, -8, 7)
         if isinstance(self.block_size, tuple) and self.axis != -1:
-            raise UserError(
-                f"{name}: axis = {self.axis} goes with a single block_size; a list names the axes itself"
-            )
+            why, advice = "goes with a single block_size", "a list names the axes itself"
+            raise wrong(name, "axis", self.axis, why, advice=advice)
         check_flag(name, "skip_first_dim", self.skip_first_dim)
 
     @property

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from widthwise.core.errors import UserError
-from widthwise.formats.base import Format, check_flag, check_integer, parameter
+from widthwise.formats.base import Format, check_flag, check_integer, parameter, wrong
 from widthwise.formats.exact import held, working
 from widthwise.formats.notation import Notation
 
@@ -48,9 +48,8 @@ class Integer(Format):
         check_flag("integer", "signed", self.signed)
         if isinstance(self.frac_width, str):
             if self.frac_width not in AUTO:
-                raise UserError(
-                    f"integer: frac_width = {self.frac_width!r}; allowed: a whole number, {', '.join(AUTO)}"
-                )
+                allowed = ("a whole number", *AUTO)
+                raise wrong("integer", "frac_width", self.frac_width, allowed=allowed)
         elif self.frac_width is None:
             object.__setattr__(self, "frac_width", self.width // 2)
         else:

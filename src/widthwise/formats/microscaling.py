@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from widthwise.core.errors import UserError
-from widthwise.formats.base import check_integer, parameter
+from widthwise.formats.base import check_integer, parameter, wrong
 from widthwise.formats.blocks import BLOCK_SIZE, BlockFormat
 from widthwise.formats.exact import shortened
 from widthwise.formats.minifloat import Grid
@@ -111,13 +110,13 @@ class MXFloat(BlockFormat):
     def __post_init__(self) -> None:
         self._check_blocks()
         if isinstance(self.width, bool) or self.width not in ELEMENTS:
-            raise UserError(f"mxfp: width = {self.width!r}; allowed: {', '.join(map(str, ELEMENTS))}")
+            raise wrong("mxfp", "width", self.width, allowed=ELEMENTS)
         allowed = [int(kind[1]) for kind in ELEMENTS[self.width]]
         if self.exponent_width is None:
             object.__setattr__(self, "exponent_width", allowed[0])
         if isinstance(self.exponent_width, bool) or self.exponent_width not in allowed:
-            listed = ", ".join(f"{kind[1]} ({kind})" for kind in ELEMENTS[self.width])
-            raise UserError(f"mxfp{self.width}: exponent_width = {self.exponent_width!r}; allowed: {listed}")
+            kinds = [f"{kind[1]} ({kind})" for kind in ELEMENTS[self.width]]
+            raise wrong(f"mxfp{self.width}", "exponent_width", self.exponent_width, allowed=kinds)
 
     @property
     def element(self) -> str:

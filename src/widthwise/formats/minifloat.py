@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from widthwise.core.errors import UserError
-from widthwise.formats.base import Format, check_flag, check_integer, parameter
+from widthwise.formats.base import Format, check_flag, check_integer, parameter, wrong
 from widthwise.formats.bias import bias_or_usual, checked_bias
 from widthwise.formats.exact import exceeds, float_grid_, held, needs_double, working
 from widthwise.formats.notation import Notation
@@ -106,9 +106,8 @@ class MinifloatIEEE(Format):
         check_flag("minifloat_ieee", "saturating", self.saturating)
         check_flag("minifloat_ieee", "infinities", self.infinities)
         if not (self.saturating or self.infinities):
-            raise UserError(
-                "minifloat_ieee: saturating = False needs infinities = True; allowed: saturating = True"
-            )
+            why, allowed = "needs infinities = True", ("saturating = True",)
+            raise wrong("minifloat_ieee", "saturating", self.saturating, why, allowed=allowed)
         if self.infinities and self.width - self.exponent_width < 2:
             raise UserError("minifloat_ieee: infinities need a mantissa; exponent_width is at most width - 2")
 

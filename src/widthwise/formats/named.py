@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from widthwise.core.errors import UserError
-from widthwise.formats.base import Format, check_choice, check_flag, parameter
+from widthwise.formats.base import Format, check_choice, check_flag, parameter, wrong
 from widthwise.formats.minifloat import Grid
 from widthwise.formats.notation import Notation
 
@@ -67,9 +66,8 @@ class NamedFloat(Format):
         check_choice("named_float", "kind", self.kind, tuple(KINDS))
         check_flag(self.kind, "saturating", self.saturating)
         if not self.saturating and KINDS[self.kind][4] is None:
-            raise UserError(
-                f"{self.kind}: saturating = False; it has no infinities and no NaN, allowed: True"
-            )
+            advice = "it has no infinities and no NaN, allowed: True"
+            raise wrong(self.kind, "saturating", self.saturating, advice=advice)
 
     @property
     def grid(self) -> Grid:

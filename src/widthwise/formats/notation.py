@@ -84,9 +84,7 @@ def read(text: str, find: Callable[[str], type[W] | None], names: Callable[[], I
     head = match["head"]
     if (cls := find(head)) is None:
         known = sorted(names())
-        close = nearest(head, known)
-        hint = f"did you mean {close}? " if close else ""
-        raise UserError(f"{text}: no format named {head}; {hint}allowed: {', '.join(known)}")
+        raise UserError(f"no format named {head}", where=text, near=nearest(head, known), allowed=known)
     params = _arguments(cls, head, [arg.strip() for arg in (match["args"] or "").split(",")], text)
     fields = {f.name for f in dataclasses.fields(cls)}
     if match["parts"]:

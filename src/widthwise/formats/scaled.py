@@ -80,12 +80,14 @@ class ScaledInteger(Format):
         if self.axis is not None:
             check_integer("scaled_integer", "axis", self.axis, -8, 7)
             if self.per == "tensor":
-                raise UserError('scaled_integer: axis goes with per = "channel" or "group"; leave it out')
+                found = 'axis goes with per = "channel" or "group"'
+                raise UserError(found, where="scaled_integer", key="per", advice="leave it out")
         elif self.per != "tensor":
             object.__setattr__(self, "axis", AXES[self.per])
         if self.per != "group":
             if self.group_size is not None:
-                raise UserError('scaled_integer: group_size goes with per = "group"; leave it out')
+                found = 'group_size goes with per = "group"'
+                raise UserError(found, where="scaled_integer", key="per", advice="leave it out")
         elif self.group_size is None:
             object.__setattr__(self, "group_size", 32)
         elif self.group_size != -1:
@@ -95,9 +97,8 @@ class ScaledInteger(Format):
         if self.zero_point is None:
             return
         if self.symmetric or self.scale is None:
-            raise UserError(
-                "scaled_integer: zero_point goes with a fixed scale and symmetric = False; leave it out"
-            )
+            found = "zero_point goes with a fixed scale and symmetric = False"
+            raise UserError(found, where="scaled_integer", key="symmetric", advice="leave it out")
         points = tuple(self.zero_point) if isinstance(self.zero_point, list | tuple) else (self.zero_point,)
         for point in points:
             check_integer("scaled_integer", "zero_point", point, *self.codes)

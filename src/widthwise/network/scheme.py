@@ -71,14 +71,9 @@ def tensor_fields(config: Mapping[str, Any], *, where: str = "") -> dict[TensorN
     known = {"name", *(key for keys in own.values() for key in keys)}
     for key in config:
         if key not in known:
-            place = f"{where}: " if where else ""
-            close = nearest(
-                key, [f"{tensor}_{rest}" for tensor in TENSORS for rest in ("width", "frac_width")]
-            )
-            hint = f"did you mean {close}? " if close else ""
-            raise UserError(
-                f"{place}{key}: no such key; {hint}keys start with {', '.join(TENSORS)}, or are name"
-            )
+            usual = [f"{tensor}_{rest}" for tensor in TENSORS for rest in ("width", "frac_width")]
+            advice = f"keys start with {', '.join(TENSORS)}, or are name"
+            raise UserError("no such key", where=key, near=nearest(key, usual), advice=advice).at(where)
     mentioned = [tensor for tensor in TENSORS if own[tensor]]
     return {
         tensor: (("name",) if "name" in config and (tensor in mentioned or not mentioned) else ())

@@ -57,7 +57,7 @@ def warnings_of(problem: Problem, *, mend: str = TRAIN) -> list[str]:
     """Untrained weights and how to `mend` that, sums that pull the wrong way, rules that apply to nothing."""
     found = []
     config, search = problem.config, problem.config.search
-    if problem.kind.needs_weights(problem.settings) and is_untrained(config, problem.network):
+    if problem.kind.needs_weights(search.space) and is_untrained(config, problem.network):
         found.append(f"the weights of {config.model} are random, so its accuracy says little; {mend}")
     if search.summed:
         found += sum_conflicts(search.objectives, search.direction)

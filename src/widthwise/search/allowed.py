@@ -7,14 +7,13 @@ from typing import Literal
 from widthwise.core.errors import UserError
 from widthwise.evaluators.protocol import Prunes
 from widthwise.strategies import Strategy
-from widthwise.strategies.enumerate import Enumeration
 
 Keep = Literal["all", "front"]
 
 
 def check_possible(strategy: Strategy, evaluator: object, *, keep: Keep = "all", prune: bool = False) -> None:
     """Raises UserError where this strategy or evaluator can't be searched with in this way."""
-    if keep == "front" and not isinstance(strategy, Enumeration):
+    if keep == "front" and strategy.learns:
         raise UserError(
             "keep = front needs brute-force or grid: a strategy that learns is brought back from all its "
             "trials; use keep = all"

@@ -1,4 +1,4 @@
-"""The loop of a search: ask, evaluate_guarded, store, tell; and how it goes on where a stored one stopped.
+"""The loop of a search: ask, evaluate, store, tell; and how it goes on where a stored one stopped.
 
 A batch is stored before the strategy is told of it. So a search that dies at any moment loses at most the
 batch that it was evaluating, and a resumed one tells its strategy what the dead one had told or would have.
@@ -10,41 +10,29 @@ import logging
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
-from widthwise.core.arrays import BoolArray, FloatArray, IntArray
-from widthwise.core.errors import UserError, unknown
+from widthwise.core.arrays import BoolArray, IntArray
+from widthwise.core.errors import UserError
 from widthwise.evaluators.called import evaluator_of
 from widthwise.evaluators.guarded import evaluate_guarded
 from widthwise.evaluators.protocol import Evaluate, Evaluator, Prunes, Results
 from widthwise.search.allowed import Keep, check_possible
 from widthwise.search.bounds import Bounds
-from widthwise.search.counts import Counts
+from widthwise.search.ledger import Batch, Ending, Ledger
 from widthwise.search.limits import Limits, Progress
 from widthwise.search.pruning import pruning
-from widthwise.search.resuming import resume
 from widthwise.search.signals import Interrupted, StopSignals, stop_signals
 from widthwise.strategies import Strategy
-from widthwise.strategies.enumerate import Enumeration
-from widthwise.study.front import FrontRows
-from widthwise.study.store import Block, StudyWriter
+from widthwise.study.store import StudyWriter
 from widthwise.study.study import Study
-from widthwise.study.trials import make_trials
 
 PROGRESS_SECONDS = 0.1  # between two reports of progress
 SAVE_SECONDS = 10.0  # between two calls of `saved` while the search runs
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Callbacks:
-    """Who is told while a search runs."""
-
-    progress: Callable[[Progress], None] | None = None
-    saved: Callable[[Study], None] | None = None
 
 
 def run_search(
@@ -76,229 +64,144 @@ def run_search(
     Raises UserError where nothing more can be stored or the strategy fails at once (later that ends the
     search), and whatever the evaluator raises for a batch of several; what was stored is kept.
     """
-    judge = evaluator_of(evaluator, writer.study.columns)
-    check_possible(strategy, judge, keep=keep, prune=prune)
-    search = _Search(strategy, judge, writer, limits or Limits(), keep)
-    if prune:
-        assert isinstance(judge, Prunes)  # check_possible saw to it
-        search.judge = pruning(judge, search.aim, search.front)
-    search.batch = search.limits.batch(batch_size, strategy.batch)
+    judging = evaluator_of(evaluator, writer.study.columns)
+    check_possible(strategy, judging, keep=keep, prune=prune)
+    limits = limits or Limits()
+    ledger = Ledger(writer, limits, keep)
+    bounds = Bounds(ledger.record.space, ledger.constraints, judging)
+    judge: Evaluate = judging  # check_possible has refused to prune by one that can't
+    if prune and isinstance(judging, Prunes):
+        judge = pruning(judging, ledger.aim, ledger.front)
+    search = _Search(strategy, judge, ledger, bounds, limits.batch(batch_size, strategy.batch))
+    reports = _Reports(ledger, progress, saved)
     with stop_signals() as signals:
         try:
-            study = search.run(signals, Callbacks(progress, saved))
+            study = search.run(signals, reports)
         except BaseException:
-            if saved is not None:
-                saved(search.study())
+            reports.save(ledger.study())
             raise
-        if saved is not None:
-            saved(study)
+        reports.save(study)
     return study
 
 
-class _Search:
-    """One session: its parts, the front so far, the counts, and the clock."""
+class _Reports:
+    """Tells whoever wants to know how far a search is, and what it has so far, but not too often."""
 
     def __init__(
         self,
-        strategy: Strategy,
-        evaluator: Evaluator,
-        writer: StudyWriter,
-        limits: Limits,
-        keep: Keep,
+        ledger: Ledger,
+        progress: Callable[[Progress], None] | None,
+        saved: Callable[[Study], None] | None,
     ) -> None:
-        self.strategy, self.evaluator, self.writer = strategy, evaluator, writer
-        self.limits, self.keep = limits, keep
-        self.batch = 1
-        self.judge: Evaluate = evaluator
-        self.record = writer.study
-        self.aim, self.constraints = self.record.settings.aim, self.record.settings.constraints
-        self.bounds = Bounds(self.record.space, self.constraints, evaluator)
-        for name in [*self.aim.names, *(constraint.name for constraint in self.constraints)]:
-            if name not in self.record.columns:
-                raise unknown("metric", name, self.record.columns, where="objectives and constraints")
-        self.enumerates = isinstance(strategy, Enumeration)
-        self.front, self.counts = FrontRows(self.record), Counts()
-        self.failed = False  # the strategy
-        self.began = time.monotonic()
-        self.before = 0.0  # seconds of earlier sessions
-        self.resumed_at = 0  # trials of earlier sessions
-        self.asked_before = 0  # candidates asked for in earlier sessions
+        self._ledger, self._progress, self._saved = ledger, progress, saved
+        self._reported, self._kept = -math.inf, time.monotonic()
 
-    @property
-    def seconds(self) -> float:
-        """Spent on the study, earlier sessions included."""
-        return self.before + time.monotonic() - self.began
+    def now_and_then(self) -> None:
+        """Progress and the study so far, where it is time."""
+        now = time.monotonic()
+        if now - self._reported >= PROGRESS_SECONDS:
+            self.progress()
+            self._reported = now
+        if self._saved is not None and now - self._kept >= SAVE_SECONDS:
+            self._saved(self._ledger.study())
+            self._kept = now
 
-    def run(self, signals: StopSignals, callbacks: Callbacks) -> Study:
+    def progress(self) -> None:
+        """How far it is."""
+        if self._progress is not None:
+            self._progress(self._ledger.progress())
+
+    def save(self, study: Study) -> None:
+        """What it has now."""
+        if self._saved is not None:
+            self._saved(study)
+
+
+@dataclass(frozen=True, eq=False)
+class _Search:
+    """One session. batch: how many candidates are asked for at once."""
+
+    strategy: Strategy
+    judge: Evaluate
+    ledger: Ledger
+    bounds: Bounds
+    batch: int
+
+    def run(self, signals: StopSignals, reports: _Reports) -> Study:
         """Until the end, whatever it is."""
-        reason = None
-        reported, kept = -math.inf, time.monotonic()
+        ending = self._until_its_end(signals, reports)
+        reports.progress()
+        why = ending.reason or f"stopped by signal {ending.signal}"
+        logger.info("%s; %d trials", why, self.ledger.summary.trials)
+        return self.ledger.study(ending)
+
+    def _until_its_end(self, signals: StopSignals, reports: _Reports) -> Ending:
         try:
             with signals.interruptible():
-                reason = self.bounds.keep(self.strategy)
-                self.resume()
-            while reason is None and (reason := self.over() or self.step(signals)) is None:
-                now = time.monotonic()
-                if callbacks.progress is not None and now - reported >= PROGRESS_SECONDS:
-                    callbacks.progress(self.progress())
-                    reported = now
-                if callbacks.saved is not None and now - kept >= SAVE_SECONDS:
-                    callbacks.saved(self.study())
-                    kept = now
-            self.writer.finish(reason)
+                nothing = self.bounds.keep(self.strategy)
+                self.ledger.resume(self.strategy)
+            ending = Ending(nothing) if nothing is not None else self._step(signals)
+            while ending is None:
+                reports.now_and_then()
+                ending = self._step(signals)
+            self.ledger.writer.finish(ending.reason)
+            return ending
         except Interrupted:
-            reason = None
-        if callbacks.progress is not None:
-            callbacks.progress(self.progress())
-        ended = reason or f"stopped by signal {signals.received}"
-        logger.info("%s; %d trials", ended, self.counts.summary.trials)
-        return self.study(reason, signals.received if reason is None else None)
+            return Ending(signal=signals.received)
 
-    def resume(self) -> None:
-        """Go to where the stored batches end."""
-        if self.writer.batches:
-            resume(self.strategy, self.writer, self.front, self.counts)
-            self.counts.forgive()
-            self.before, self.began = self.counts.summary.seconds, time.monotonic()
-            self.resumed_at = self.counts.summary.trials
-            self.asked_before = self.resumed_at + self.counts.summary.cut
-            logger.info("resumed after %d trials", self.resumed_at)
-        self.writer.finish(None)
-
-    def over(self) -> str | None:
-        """Why no further batch may begin, or None."""
-        done, streak, why = self.counts.summary.trials, self.counts.longest, self.counts.reason
-        return self.limits.over(trials=done, seconds=self.seconds, failed_in_a_row=streak, last_reason=why)
-
-    def step(self, signals: StopSignals) -> str | None:
+    def _step(self, signals: StopSignals) -> Ending | None:
         """One batch; returns why there is none."""
-        wanted = self.wanted()
+        if (over := self.ledger.over()) is not None:
+            return Ending(over)
+        wanted = self.ledger.wanted(self.batch)
         with signals.interruptible():
             try:
-                candidates = self.ask(wanted)
+                candidates = self._asked(wanted)
             except UserError as error:
-                return self.fail(error)
+                return self._failed(error)
             if not len(candidates):
-                return self.strategy.finished or "the strategy proposes nothing more"
+                return Ending(self.strategy.finished or "the strategy proposes nothing more")
             inside = self.bounds.inside(candidates)
-            if not self.enumerates and (reason := self.bounds.out_of_reach(inside)):
-                if self.counts.summary.trials:
-                    return reason
+            if self.strategy.learns and (reason := self.bounds.out_of_reach(inside)):
+                if self.ledger.summary.trials:
+                    return Ending(reason)
                 candidates = self.bounds.starts()[:wanted]
                 inside = self.bounds.inside(candidates)
-            began = time.monotonic()
-            results = self.judge_batch(candidates[inside])
-            seconds = time.monotonic() - began
-        values = np.full((len(candidates), len(self.aim.directions)), np.nan)
-        values[inside] = self.keep_batch(candidates, inside, results, seconds)
+            batch = self._judged(candidates, inside)
+        # an enumeration that is asked again proposes what was out of bounds again
+        values = self.ledger.keep(batch, with_cut=self.strategy.learns)
         try:
             with signals.interruptible():
                 self.strategy.tell(candidates, values)
         except UserError as error:
-            return self.fail(error)
+            return self._failed(error)
         return None
 
-    def fail(self, error: UserError) -> str:
-        """Why the search ends with what it has; raises the strategy's error where it has nothing."""
-        if not self.counts.summary.trials:
+    def _failed(self, error: UserError) -> Ending:
+        """The end of a search whose strategy fails; raises its error where there is nothing yet."""
+        if not self.ledger.summary.trials:
             raise error
-        self.failed = True
-        return str(error)
+        return Ending(str(error), failing=True)
 
-    def wanted(self) -> int:
-        """Candidates to ask for: a batch, but no more than trials are left and than the time left allows."""
-        summary, limits, wanted = self.counts.summary, self.limits, self.batch
-        if limits.trials is not None:
-            wanted = min(wanted, limits.trials - summary.trials)
-        here, asked = time.monotonic() - self.began, summary.trials + summary.cut - self.asked_before
-        if limits.timeout is not None and asked and here > 0:
-            wanted = min(wanted, max(1, int((limits.timeout - self.seconds) * asked / here)))
-        return wanted
-
-    def ask(self, wanted: int) -> IntArray:
+    def _asked(self, wanted: int) -> IntArray:
         """What the strategy proposes; where it ends without a trial, a few candidates within the bounds."""
-        candidates = self.strategy.ask(wanted)
-        if len(candidates) or self.enumerates or self.counts.summary.trials or self.strategy.finished is None:
-            return candidates
-        return self.bounds.starts()[:wanted]
+        strategy = self.strategy
+        candidates = strategy.ask(wanted)
+        ended = not len(candidates) and strategy.learns and not self.ledger.summary.trials
+        if ended and strategy.finished is not None:
+            return self.bounds.starts()[:wanted]
+        return candidates
 
-    def judge_batch(self, candidates: IntArray) -> Results:
-        """The metrics of candidates [K, D], of none too."""
-        if not len(candidates):
-            return Results({name: np.empty(0) for name in self.record.columns})
-        return evaluate_guarded(
-            self.judge,
-            candidates,
-            metrics=self.record.columns,
-            objectives=self.aim.names,
-            trial_timeout=self.limits.trial_timeout,
-        )
-
-    def keep_batch(
-        self, candidates: IntArray, inside: BoolArray, results: Results, seconds: float
-    ) -> FloatArray:
-        """Store a batch and count it; the values [evaluated, objectives] of its trials."""
-        first, evaluated = self.counts.summary.trials, int(inside.sum())
-        block = Block(
-            np.arange(first, first + evaluated),
-            candidates[inside],
-            np.stack([results[name] for name in self.record.columns], axis=1),
-            {first + row: reason for row, reason in results.failures.items()},
-        )
-        front_before = self.front.block
-        values, on_front = self.front.add(block)
-        out = [] if self.enumerates else np.flatnonzero(~inside).tolist()
-        elapsed = self.seconds
-        try:
-            self.writer.append(
-                block.candidates,
-                results,
-                results.failures,
-                seconds=seconds,
-                elapsed=elapsed,
-                written=on_front if self.keep == "front" else None,
-                asked=len(candidates),
-                cut={row: candidates[row] for row in out},
+    def _judged(self, candidates: IntArray, inside: BoolArray) -> Batch:
+        """The batch with the metrics of those candidates [K, D] that are inside; they may be none."""
+        record, began = self.ledger.record, time.monotonic()
+        results = Results({name: np.empty(0) for name in record.columns})
+        if inside.any():
+            results = evaluate_guarded(
+                self.judge,
+                candidates[inside],
+                metrics=record.columns,
+                objectives=self.ledger.aim.names,
+                trial_timeout=self.ledger.limits.trial_timeout,
             )
-        except BaseException:
-            self.front.block = front_before  # what isn't stored was not found
-            raise
-        self.counts.add(
-            asked=len(candidates), evaluated=evaluated, failures=results.failures, seconds=elapsed
-        )
-        return values
-
-    def study(self, reason: str | None = None, interrupted: int | None = None) -> Study:
-        """What was found so far."""
-        block = self.front.block
-        try:
-            seconds = self.writer.store.seconds(self.record).of(block.numbers)
-        except UserError:  # the store is what failed; the front is worth having all the same
-            seconds = np.full(len(block.numbers), np.nan)
-        allowed = self.limits.max_failures
-        return Study(
-            record=replace(self.record, finished=reason),
-            source=self.writer.store.source,
-            front=tuple(make_trials(self.record, block, seconds)),
-            summary=replace(self.counts.summary, seconds=self.seconds),
-            finished=reason,
-            interrupted=interrupted,
-            failing=self.failed or (allowed is not None and self.counts.longest > allowed),
-        )
-
-    def progress(self) -> Progress:
-        """How far it is."""
-        summary = self.counts.summary
-        here, left = time.monotonic() - self.began, self.record.space.size - summary.cut
-        return Progress(
-            trials=summary.trials,
-            total=left if self.limits.trials is None else min(self.limits.trials, left),
-            failed=summary.failed,
-            cut=summary.cut,
-            front=len(self.front.block.numbers),
-            seconds=self.seconds,
-            timeout=self.limits.timeout,
-            rate=(summary.trials - self.resumed_at) / here if here > 0 else 0.0,
-            best=self.aim.best(self.front.values),
-            metrics={objective.name: objective.metric for objective in self.aim.objectives},
-        )
+        return Batch(candidates, inside, results, time.monotonic() - began)

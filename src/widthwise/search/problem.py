@@ -26,11 +26,10 @@ from widthwise.network.named import load_model
 from widthwise.search.batches import batch_size
 from widthwise.search.bounds import within_bounds
 from widthwise.search.proposing import proposer
-from widthwise.spaces.kinds import SpaceKind, kind_of, settings_of
-from widthwise.spaces.settings import SpaceSettings
+from widthwise.spaces.kinds import SpaceKind, kind_of
 from widthwise.spaces.space import Space
 from widthwise.spaces.within import Within
-from widthwise.strategies import Strategy
+from widthwise.strategies import Strategy, strategy_source
 from widthwise.study.run_files import CONFIG, WEIGHTS
 
 if TYPE_CHECKING:
@@ -43,9 +42,8 @@ if TYPE_CHECKING:
 class Problem:
     """All that a search needs: the network, its data, what may be chosen, and how candidates are judged.
 
-    network: in float, with the weights that are searched. settings: what the config says of the space.
-    own_evaluator: whether the evaluator was given, and not made from the config. sampler: one of Optuna's, in
-    place of the config's strategy.
+    network: in float, with the weights that are searched. own_evaluator: whether the evaluator was given, and
+    not made from the config. sampler: one of Optuna's, in place of the config's strategy.
     """
 
     config: SearchConfig
@@ -53,7 +51,6 @@ class Problem:
     network: nn.Module
     graph: Graph
     kind: SpaceKind
-    settings: SpaceSettings
     space: Space
     judging: Judging
     evaluator: Evaluator
@@ -75,7 +72,7 @@ class Problem:
 
     @property
     def _is_enumerated(self) -> bool:
-        return self.strategy_name in ("brute-force", "grid")
+        return self.sampler is None and not strategy_source(self.strategy_name).learns
 
     def strategy(self) -> Strategy:
         """The strategy of the config, fresh; or the sampler as it is."""
@@ -128,10 +125,9 @@ def load_problem(
     graph, search = Graph(network), config.search
     aim, kind = Aim(search.objectives, search.summed, search.direction), kind_of(search.space)
     named = [metric.name for metric in named_metrics(config)]
-    settings = settings_of(search.space)
-    space = kind.space(graph, found, settings)
+    space = kind.space(graph, found, search.space)
     judge = (
-        load_object(kind.evaluator, what="evaluator")(graph, space, found, settings, judging)
+        load_object(kind.evaluator, what="evaluator")(graph, space, found, search.space, judging)
         if evaluator is None
         else evaluator_of(evaluator, named)
     )
@@ -144,7 +140,6 @@ def load_problem(
         network,
         graph,
         kind,
-        settings,
         space,
         judging,
         judge,

@@ -68,7 +68,7 @@ def fingerprint_of(problem: Problem) -> dict[str, str]:
         weights=hash_weights(problem.graph.model),
         data=hash_batches(problem.judging.loader(problem.data)),
         evaluation=asdict(search.evaluation),
-        candidates=hash_value(asdict(problem.settings)),
+        candidates=hash_value(asdict(search.space)),
         constraints=", ".join(map(str, search.constraints)) or "none",
         **others,
     )

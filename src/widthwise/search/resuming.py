@@ -9,8 +9,7 @@ import numpy as np
 from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.core.errors import UserError
 from widthwise.search.counts import Counts
-from widthwise.strategies import Strategy, replay
-from widthwise.strategies.enumerate import Enumeration
+from widthwise.strategies import Strategy
 from widthwise.study.front import FrontRows
 from widthwise.study.store import StoredBatch, StudyWriter
 
@@ -21,11 +20,11 @@ def resume(strategy: Strategy, writer: StudyWriter, front: FrontRows, counts: Co
     Raises UserError where an enumeration does not propose again what is stored.
     """
     stored = _stored(writer, front, counts)
-    if isinstance(strategy, Enumeration):
+    if strategy.learns:
+        strategy.replay((candidates, values) for _, candidates, values in stored)
+    else:
         for batch, _, _ in stored:
             _ask_again(strategy, batch)
-    else:
-        replay(strategy, ((candidates, values) for _, candidates, values in stored))
     for _ in stored:  # a strategy need not read to the end
         pass
 
@@ -53,7 +52,7 @@ def _told(batch: StoredBatch, values: FloatArray) -> tuple[IntArray, FloatArray]
     return candidates, told
 
 
-def _ask_again(strategy: Enumeration, batch: StoredBatch) -> None:
+def _ask_again(strategy: Strategy, batch: StoredBatch) -> None:
     """Enumerations learn nothing, so they are only asked; what is stored must be among what they propose."""
     asked = strategy.ask(batch.asked)
     stored = batch.trials.candidates

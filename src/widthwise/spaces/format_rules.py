@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Iterator, Mapping
 from itertools import islice, product
 from typing import Any
 
 from widthwise.core.errors import UserError, nearest
-from widthwise.core.table import Table, rephrased
+from widthwise.core.table import Table
 from widthwise.core.toml import dotted, shown
 from widthwise.formats import BY_NAME, REGISTRY, from_config, parameters
 from widthwise.formats.base import UNSET
@@ -36,7 +35,7 @@ def _rules_under(table: Table, key: tuple[str, ...]) -> Iterator[tuple[str, Tabl
         if inner == "config":
             continue
         if not isinstance(value, Mapping):
-            table.fail(inner, f"no such key; did you mean {dotted((*table.path, 'config', inner))}?")
+            table.fail(inner, "no such key", near=dotted((*table.path, "config", inner)))
         yield from _rules_under(table.table(inner), (*key, inner))
     if not table.values:
         raise UserError(f"{table.where()}: is empty; give it a config table with the choices")
@@ -127,8 +126,7 @@ def _checked_names(table: Table, key: str) -> Choices:
             )
         if not isinstance(name, str) or not (name in BY_NAME or _is_of_plug_in(name)):
             close = nearest(str(name), BY_NAME)
-            hint = f"did you mean {close}? " if close else ""
-            table.fail(key, f"no format named {shown(name)}; {hint}allowed: {', '.join(BY_NAME)}, NA")
+            table.fail(key, f"no format named {shown(name)}", near=close, allowed=(*BY_NAME, "NA"))
     return found
 
 
@@ -171,8 +169,6 @@ def _check_format(table: Table, tensor: str, name: str, params: Mapping[str, Any
     try:
         from_config({"name": name, **params})
     except UserError as error:
-        keys = re.findall(r"\b(\w+) = |needs (\w+)", str(error))
-        fields = {parameters(name)[param]: param for param in params}
-        blamed = [key or needed for key, needed in keys if (key or needed) in {*params, *fields}]
-        key = f"{tensor}_{fields.get(blamed[0], blamed[0])}" if blamed else None
-        raise rephrased(error, table.where(key)) from None
+        given = {param: param for param in params} | {parameters(name)[param]: param for param in params}
+        blamed = f"{tensor}_{given[error.key]}" if error.key in given else None
+        raise error.at(table.where(blamed)) from None

@@ -5,13 +5,12 @@ Imports nothing heavy, nor do the kinds themselves until they make a space.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from widthwise.core.errors import UserError
 from widthwise.core.registry import Entry, Registry
-from widthwise.core.table import Document, Table
+from widthwise.core.table import Table
 from widthwise.spaces.settings import QUANTISATION, WIDTH, SpaceSettings
 from widthwise.training.settings import Settings
 
@@ -82,21 +81,6 @@ KINDS: Registry[None] = Registry(
 )
 
 
-@dataclass(frozen=True)
-class UnreadSettings:
-    """What a config says of a plug-in's kind of space, as it stands: reading it runs the plug-in's code.
-
-    setup, seed, training, base: as SearchTables has them. label: how errors name the config.
-    """
-
-    kind: str
-    setup: Mapping[str, Any]
-    seed: Mapping[str, Any]
-    training: Mapping[str, Any]
-    base: Settings
-    label: str = field(compare=False)
-
-
 def kind_of(settings: SpaceSettings) -> SpaceKind:
     """The kind of space that settings are of."""
     kind: SpaceKind = KINDS.load(settings.kind)
@@ -112,31 +96,5 @@ def read_space(table: Table, training: Table, base: Settings) -> SpaceSettings:
     table.close()
     if not seed.values:
         raise UserError(f"{seed.where()}: is missing; add [search.search_space.seed.linear.config]")
-    entry = KINDS.find(name, where=table.where("name"))
-    if KINDS.is_code(entry.name):
-        label = table.document.label
-        return UnreadSettings(entry.name, setup.values, seed.values, training.values, base, label)
-    kind: SpaceKind = KINDS.loaded(entry)
+    kind: SpaceKind = KINDS.load(name, where=table.where("name"))
     return kind.read(SearchTables(setup, seed, training, base))
-
-
-def settings_of(space: SpaceSettings) -> SpaceSettings:
-    """The settings as their kind has them: read now, where that was put off."""
-    if not isinstance(space, UnreadSettings):
-        return space
-    document, place = Document(space.label), ("search", "search_space")
-    tables = SearchTables(
-        Table(space.setup, (*place, "setup"), document),
-        Table(space.seed, (*place, "seed"), document),
-        Table(space.training, ("search", "training"), document),
-        space.base,
-    )
-    return kind_of(space).read(tables)
-
-
-def written(space: SpaceSettings) -> dict[str, Any]:
-    """The tables under [search] that `read_space` reads the settings from; runs no plug-in's code."""
-    if not isinstance(space, UnreadSettings):
-        return kind_of(space).write(space)
-    own = {"name": space.kind, "setup": dict(space.setup), "seed": dict(space.seed)}
-    return {"search_space": own, "training": dict(space.training) or None}

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from widthwise.core.errors import UserError
-from widthwise.strategies.protocol import CostFunction, Strategy, replay
-from widthwise.strategies.registry import STRATEGIES, Option, StrategySource, strategy_source
+from widthwise.strategies.protocol import CostFunction, Setting, Strategy
+from widthwise.strategies.registry import REGISTRY, STRATEGIES, Option, StrategySource, strategy_source
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
@@ -19,9 +20,9 @@ __all__ = [
     "STRATEGIES",
     "CostFunction",
     "Option",
+    "Setting",
     "Strategy",
     "StrategySource",
-    "replay",
     "strategy",
     "strategy_source",
 ]
@@ -44,25 +45,26 @@ def strategy(
     and where the strategy can't handle the space.
     """
     _check_space(space, objectives)
-    arguments: dict[str, Any] = {"objectives": objectives, "seed": seed, "costs": costs}
-    given = dict(options or {})
+    setting = Setting(space, objectives, seed, dict(options or {}), costs)
     if not isinstance(name, str):
         from widthwise.strategies.optuna import OptunaStrategy
 
-        return OptunaStrategy(space, sampler=name, options=given, **arguments)
+        return OptunaStrategy(setting, sampler=name)
     source = strategy_source(name)
-    checked = source.checked(given)
+    setting = replace(setting, options=source.checked(setting.options))
     if source.target.endswith(":OptunaStrategy"):
         from widthwise.strategies.optuna import OptunaStrategy
 
-        return OptunaStrategy(space, sampler=source.name, options=checked, **arguments)
+        return OptunaStrategy(setting, sampler=source.name)
+    entry = REGISTRY.get(source.name)
     if source.name not in STRATEGIES:
+        from widthwise.core.importing import load_object
         from widthwise.strategies.own import own_strategy
 
-        return own_strategy(source.target, space, options=checked, **arguments)
-    from widthwise.core.importing import load_object
-
-    made: Strategy = load_object(source.target, what="strategy")(space, options=checked, **arguments)
+        made_by = load_object(source.target, what="strategy") if entry is None else REGISTRY.loaded(entry)
+        return own_strategy(made_by, source.name, setting)
+    assert entry is not None
+    made: Strategy = REGISTRY.loaded(entry)(setting)
     return made
 
 

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 
 from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.core.errors import UserError, unknown
 from widthwise.spaces.space import Decision, Space
-from widthwise.strategies.protocol import CostFunction
-from widthwise.strategies.registry import STRATEGIES
-
-if TYPE_CHECKING:
-    from widthwise.metrics.catalogue import Direction
+from widthwise.strategies.protocol import Setting, ask_and_tell
 
 BATCH = 8192
 
@@ -25,6 +21,8 @@ class Enumeration:
     `kept` holds for each decision the choice indices to go through. Memory does not grow with the space: the
     state is one position, and the candidates told of without having been proposed.
     """
+
+    learns = False
 
     def __init__(self, space: Space, kept: list[IntArray], *, what: str) -> None:
         self.batch = BATCH
@@ -71,6 +69,10 @@ class Enumeration:
         positions = self._grid.positions(indices[inside])
         self._foreign.update(position for position in positions if position >= self._next)
 
+    def replay(self, batches: Iterable[tuple[IntArray, FloatArray]]) -> None:
+        """Go to where the one told these stood: asked and told again."""
+        ask_and_tell(self, batches)
+
     def _candidates(self, positions: list[int]) -> IntArray:
         rows = self._grid.at(positions)
         for column, indices in enumerate(self._kept):
@@ -91,17 +93,8 @@ class Enumeration:
 class BruteForce(Enumeration):
     """Every candidate of the space; the last decision changes fastest."""
 
-    def __init__(
-        self,
-        space: Space,
-        *,
-        objectives: Mapping[str, Direction],
-        seed: int = 0,
-        options: Mapping[str, Any] | None = None,
-        costs: CostFunction | None = None,
-    ) -> None:
-        del objectives, seed, costs
-        STRATEGIES["brute-force"].checked(options or {})
+    def __init__(self, setting: Setting) -> None:
+        space = setting.space
         super().__init__(space, _all_choices(space), what="candidates")
 
 
@@ -113,17 +106,8 @@ class Grid(Enumeration):
     that the table leaves out keep all their choices. Without `points` this is brute force.
     """
 
-    def __init__(
-        self,
-        space: Space,
-        *,
-        objectives: Mapping[str, Direction],
-        seed: int = 0,
-        options: Mapping[str, Any] | None = None,
-        costs: CostFunction | None = None,
-    ) -> None:
-        del objectives, seed, costs
-        points = STRATEGIES["grid"].checked(options or {}).get("points")
+    def __init__(self, setting: Setting) -> None:
+        space, points = setting.space, setting.options.get("points")
         if points is None:
             super().__init__(space, _all_choices(space), what="candidates")
             return

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
 from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.metrics.goals.pareto import Front
-from widthwise.spaces.space import Space
 from widthwise.spaces.within import Within
-from widthwise.strategies.protocol import CostFunction
-from widthwise.strategies.registry import STRATEGIES
+from widthwise.strategies.protocol import Setting, ask_and_tell
 from widthwise.strategies.seen import Seen
-
-if TYPE_CHECKING:
-    from widthwise.metrics.catalogue import Direction
 
 CERTIFICATE = "no single change improves any point of the front"
 BATCH = 64
@@ -33,24 +27,16 @@ class Local:
     certifies it.
     """
 
-    def __init__(
-        self,
-        space: Space,
-        *,
-        objectives: Mapping[str, Direction],
-        seed: int = 0,
-        options: Mapping[str, Any] | None = None,
-        costs: CostFunction | None = None,
-    ) -> None:
-        del costs
-        checked = STRATEGIES["local"].checked(options or {})
+    learns = True
+
+    def __init__(self, setting: Setting) -> None:
         self.batch = BATCH
-        self._space = space
-        self._seed = seed
-        self._rng = np.random.default_rng(seed)
-        self._starts: int = checked.get("starts", DEFAULT_STARTS)
-        self._seen = Seen(space)
-        self._front = Front(len(objectives))
+        self._space = setting.space
+        self._seed = setting.seed
+        self._rng = np.random.default_rng(setting.seed)
+        self._starts: int = setting.options.get("starts", DEFAULT_STARTS)
+        self._seen = Seen(setting.space)
+        self._front = Front(len(setting.objectives))
         self._told: list[list[int]] = []  # candidates with results, by their number in the front
         self._turns: deque[tuple[int, Iterator[list[int]]]] = deque()  # front points with moves left
         self._pending: set[int] = set()
@@ -101,6 +87,10 @@ class Local:
         self._turns.extend(
             (first + int(row), self._moves(first + int(row))) for row in np.flatnonzero(entered)
         )
+
+    def replay(self, batches: Iterable[tuple[IntArray, FloatArray]]) -> None:
+        """Go to where the one told these stood: asked and told again."""
+        ask_and_tell(self, batches)
 
     def _next(self, starts: deque[list[int]]) -> list[int] | None:
         if starts:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import optuna
@@ -16,17 +15,13 @@ from optuna.trial import Trial, TrialState, create_trial
 from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.core.errors import UserError
 from widthwise.core.threads import one_torch_thread
-from widthwise.spaces.space import Space
 from widthwise.spaces.within import Within
 from widthwise.strategies.hub import hub_sampler
-from widthwise.strategies.protocol import CostFunction
+from widthwise.strategies.protocol import Setting, ask_and_tell
 from widthwise.strategies.registry import HUB_PREFIX
 from widthwise.strategies.samplers import make_sampler, natural_batch
 from widthwise.strategies.seen import Seen
 from widthwise.strategies.unrepeated import Unrepeated
-
-if TYPE_CHECKING:
-    from widthwise.metrics.catalogue import Direction
 
 _NEIGHBOUR_STREAM = 1  # keeps the choice of neighbours apart from the sampler's own random numbers
 
@@ -38,30 +33,24 @@ class OptunaStrategy:
     Failures (NaN) are told as failed trials, which Optuna's samplers pass over.
     """
 
-    def __init__(
-        self,
-        space: Space,
-        *,
-        objectives: Mapping[str, Direction],
-        sampler: str | BaseSampler = "tpe",
-        seed: int = 0,
-        options: Mapping[str, Any] | None = None,
-        costs: CostFunction | None = None,
-    ) -> None:
-        del costs
+    learns = True
+
+    def __init__(self, setting: Setting, *, sampler: str | BaseSampler) -> None:
         _quiet()
-        given = dict(options or {})
-        made = _sampler(sampler, space, seed=seed, options=given, objectives=len(objectives))
+        made = _sampler(sampler, setting)
         name = sampler if isinstance(sampler, str) else ""
-        self.batch = natural_batch(name, space, given)
+        space = setting.space
+        self.batch = natural_batch(name, space, setting.options)
         self._space = space
         self._seen = Seen(space)
-        rng = np.random.default_rng([seed, _NEIGHBOUR_STREAM])
+        rng = np.random.default_rng([setting.seed, _NEIGHBOUR_STREAM])
         self._sampler = Unrepeated(made, space, self._seen, rng)
         # a Gaussian process of some hundred trials: 20 times as fast in one thread on 2 busy cores
         self._threads = one_torch_thread if isinstance(made, optuna.samplers.GPSampler) else nullcontext
         # what is told is to be maximised already, whatever the direction of the metric
-        self._study = optuna.create_study(sampler=self._sampler, directions=["maximize"] * len(objectives))
+        self._study = optuna.create_study(
+            sampler=self._sampler, directions=["maximize"] * len(setting.objectives)
+        )
         self._pending: dict[int, Trial] = {}
 
     def keep_within(self, within: Within) -> None:
@@ -104,6 +93,10 @@ class OptunaStrategy:
             elif self._seen.take(position) and not failed:
                 self._add(candidate, row)
 
+    def replay(self, batches: Iterable[tuple[IntArray, FloatArray]]) -> None:
+        """Go to where the one told these stood: asked and told again."""
+        ask_and_tell(self, batches)
+
     def _add(self, candidate: list[int], values: list[float]) -> None:
         """A result from elsewhere: the sampler learns from it as from its own."""
         names = [decision.name for decision in self._space.decisions]
@@ -112,18 +105,16 @@ class OptunaStrategy:
         self._study.add_trial(create_trial(params=chosen, distributions=distributions, values=values))
 
 
-def _sampler(
-    sampler: str | BaseSampler, space: Space, *, seed: int, options: dict[str, Any], objectives: int
-) -> BaseSampler:
+def _sampler(sampler: str | BaseSampler, setting: Setting) -> BaseSampler:
     if not isinstance(sampler, str):
         if not isinstance(sampler, BaseSampler):
             raise UserError(f"strategy: is a {type(sampler).__name__}; give a name or an Optuna sampler")
-        if options:
+        if setting.options:
             raise UserError("strategy: an Optuna sampler takes its options when it is made; give none here")
         return sampler
     if sampler.lower().startswith(HUB_PREFIX):
-        return hub_sampler(sampler, seed=seed, options=options)
-    return make_sampler(sampler, space, seed=seed, options=options, objectives=objectives)
+        return hub_sampler(sampler, seed=setting.seed, options=setting.options)
+    return make_sampler(sampler, setting)
 
 
 def _quiet() -> None:

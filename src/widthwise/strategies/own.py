@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from traceback import extract_tb
@@ -13,39 +13,29 @@ import numpy as np
 
 from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.core.errors import UserError, unknown
-from widthwise.core.importing import describe_error, load_object
+from widthwise.core.importing import describe_error
 from widthwise.spaces.space import Space
-from widthwise.strategies.protocol import CostFunction, Strategy
+from widthwise.strategies.protocol import Setting, Strategy, ask_and_tell
 from widthwise.strategies.seen import Seen
 
 if TYPE_CHECKING:
-    from widthwise.metrics.catalogue import Direction
     from widthwise.spaces.within import Within
 
 ROUNDS = 100  # calls in a row that bring nothing new before the strategy is taken to have ended
 
 
-def own_strategy(
-    target: str,
-    space: Space,
-    *,
-    objectives: Mapping[str, Direction],
-    seed: int,
-    options: Mapping[str, Any],
-    costs: CostFunction | None,
-) -> Strategy:
+def own_strategy(made_by: Any, target: str, setting: Setting) -> Strategy:
     """The user's class, made with the space and with those of objectives, seed, options, costs that it takes.
 
-    A class without a parameter `options` gets each option as a keyword. Raises UserError where the class
-    can't be made, lacks ask or tell, or takes no such option.
+    target: how errors name it. A class without a parameter `options` gets each option as a keyword. Raises
+    UserError where the class can't be made, lacks ask or tell, or takes no such option.
     """
-    made_by = load_object(target, what="strategy")
     if not callable(made_by):
         raise UserError(f"strategy {target}: is a {type(made_by).__name__}; name a class with ask and tell")
-    offered = {"objectives": objectives, "seed": seed, "costs": costs}
-    arguments = _arguments(made_by, target, offered, options)
+    offered = {"objectives": setting.objectives, "seed": setting.seed, "costs": setting.costs}
+    arguments = _arguments(made_by, target, offered, setting.options)
     try:
-        made = made_by(space, **arguments)
+        made = made_by(setting.space, **arguments)
     except UserError:
         raise
     except Exception as error:
@@ -60,7 +50,7 @@ def own_strategy(
         batch = getattr(made, "batch", 1)
     if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
         raise UserError(f"strategy {target}: its batch is {batch!r}; give a whole number from 1, or none")
-    return OwnStrategy(made, target, space)
+    return OwnStrategy(made, target, setting.space)
 
 
 def _arguments(
@@ -98,11 +88,13 @@ def _blamed(name: str, part: str) -> Iterator[None]:
 class OwnStrategy:
     """The user's strategy, held to the protocol: what it proposes is checked, and nothing is evaluated twice.
 
-    A candidate that it proposes again is not passed on; it is told at once what is known of it.
+    A candidate that it proposes again is not passed on; it is told at once what is known of it. `learns` and
+    `replay` are the user's where the class has them.
     """
 
     def __init__(self, inner: Any, name: str, space: Space) -> None:
         self.batch = int(getattr(inner, "batch", 1))
+        self.learns = getattr(inner, "learns", True) is not False
         self._inner = inner
         self._name = name
         self._space = space
@@ -149,10 +141,31 @@ class OwnStrategy:
 
     def tell(self, candidates: IntArray, values: FloatArray) -> None:
         """Results [k, objectives] of candidates [k, D], passed on."""
+        self._note(candidates, values)
+        self._tell(candidates, values)
+
+    def replay(self, batches: Iterable[tuple[IntArray, FloatArray]]) -> None:
+        """Goes to where the one told these stood: in the class's own way, else asked and told again."""
+        own = getattr(self._inner, "replay", None)
+        if not callable(own):
+            ask_and_tell(self, batches)
+            return
+        noted = self._noted(batches)
+        with _blamed(self._name, "replay"):
+            own(noted)
+        for _ in noted:  # it need not read to the end
+            pass
+
+    def _noted(self, batches: Iterable[tuple[IntArray, FloatArray]]) -> Iterator[tuple[IntArray, FloatArray]]:
+        for candidates, values in batches:
+            self._note(candidates, values)
+            yield candidates, values
+
+    def _note(self, candidates: IntArray, values: FloatArray) -> None:
+        """What is known of candidates from now on."""
         for position, row in zip(self._space.positions(candidates), values.tolist(), strict=True):
             self._seen.take(position)
             self._known[position] = row
-        self._tell(candidates, values)
 
     def _tell(self, candidates: IntArray, values: FloatArray) -> None:
         with _blamed(self._name, "tell"):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from widthwise.core.arrays import FloatArray, IntArray
+    from widthwise.metrics.catalogue import Direction
+    from widthwise.spaces.space import Space
     from widthwise.spaces.within import Within
 
 CostFunction = Callable[["IntArray"], "FloatArray"]
@@ -15,15 +17,36 @@ CostFunction = Callable[["IntArray"], "FloatArray"]
 that need an evaluation."""
 
 
+@dataclass(frozen=True, eq=False)
+class Setting:
+    """What a strategy is made for: all that it is told before it is asked.
+
+    objectives: names of metrics with their direction, in the order of the values that are told.
+    options: by name, those that the strategy takes; the others have their defaults.
+    costs: what is known of candidates without evaluating them; None: nothing.
+    """
+
+    space: Space
+    objectives: Mapping[str, Direction]
+    seed: int = 0
+    options: Mapping[str, Any] = field(default_factory=dict)
+    costs: CostFunction | None = None
+
+
 @runtime_checkable
 class Strategy(Protocol):
     """Proposes candidates and learns from results; knows nothing of evaluators or storage.
 
-    A class of one's own takes `(space, *, objectives, seed, options, costs)` and is named `module:Class`.
+    The classes here take a Setting. One's own, named `module:Class`, takes the space and those of
+    `objectives`, `seed`, `options` and `costs` that it has parameters for; what it lacks of this protocol
+    beside ask and tell is added.
     """
 
     batch: int
     """How many candidates a call should ask for where the caller is free to choose."""
+
+    learns: bool
+    """False for an enumeration: asked again it proposes the same, so a search need not keep its trials."""
 
     def ask(self, n: int) -> IntArray:
         """Up to n candidates [k, D] that were neither proposed nor told before.
@@ -36,6 +59,14 @@ class Strategy(Protocol):
         """Results [k, objectives] of candidates [k, D], in the order of the objectives, all to be maximised.
 
         A row with NaN is a failure. Candidates that the strategy never proposed are welcome too.
+        """
+
+    def replay(self, batches: Iterable[tuple[IntArray, FloatArray]]) -> None:
+        """Go from a fresh start, with the same setting, to where the strategy told these stood.
+
+        `batches` are the stored trials in their order, [k, D] and [k, objectives] for each batch that was
+        asked. From then on the strategy proposes what the uninterrupted one would have. Where nothing better
+        is known, `ask_and_tell` does it.
         """
 
     @property
@@ -75,17 +106,8 @@ class KeepsWithin(Protocol):
         ...
 
 
-def replay(strategy: Strategy, batches: Iterable[tuple[IntArray, FloatArray]]) -> None:
-    """Bring a fresh strategy, made with the same seed and options, to where the one told these stood.
-
-    `batches` are the stored trials in their order, [k, D] and [k, objectives] for each batch that was asked.
-    From then on the strategy proposes what the uninterrupted one would have. A strategy may have a method
-    `replay(batches)` of its own; the others are asked and told again.
-    """
-    own = getattr(strategy, "replay", None)
-    if own is not None:
-        own(batches)
-        return
+def ask_and_tell(strategy: Strategy, batches: Iterable[tuple[IntArray, FloatArray]]) -> None:
+    """The replay of a strategy whose state follows from how it was asked and what it was told."""
     for candidates, values in batches:
         strategy.ask(len(candidates))
         strategy.tell(candidates, values)

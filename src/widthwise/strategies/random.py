@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
 
 import numpy as np
 
 from widthwise.core.arrays import FloatArray, IntArray
-from widthwise.spaces.space import Space
 from widthwise.spaces.within import Within
-from widthwise.strategies.protocol import CostFunction
-from widthwise.strategies.registry import STRATEGIES
+from widthwise.strategies.protocol import Setting, ask_and_tell
 from widthwise.strategies.seen import Seen
-
-if TYPE_CHECKING:
-    from widthwise.metrics.catalogue import Direction
 
 PERMUTED = 2**20  # spaces up to this size are shuffled as a whole
 BLOCK = 1024  # candidates drawn at once: what is proposed does not depend on how many are asked for
@@ -32,23 +26,14 @@ class Random:
     until they are within.
     """
 
-    def __init__(
-        self,
-        space: Space,
-        *,
-        objectives: Mapping[str, Direction],
-        seed: int = 0,
-        options: Mapping[str, Any] | None = None,
-        costs: CostFunction | None = None,
-        permuted: int = PERMUTED,
-    ) -> None:
-        del objectives, costs
-        STRATEGIES["random"].checked(options or {})
+    learns = True  # nothing but what is taken; still, what is drawn is no enumeration to be asked again
+
+    def __init__(self, setting: Setting, *, permuted: int = PERMUTED) -> None:
         self.batch = BLOCK
         self._permuted = permuted
-        self._space = space
-        self._rng = np.random.default_rng(seed)
-        self._seen = Seen(space)
+        self._space = setting.space
+        self._rng = np.random.default_rng(setting.seed)
+        self._seen = Seen(setting.space)
         self._drawn: deque[int] = deque()
         self._last: IntArray | None = None
         self._within: Within | None = None
@@ -83,6 +68,10 @@ class Random:
         if self._last is None or not np.array_equal(candidates, self._last):
             for position in self._space.positions(candidates):
                 self._seen.take(position)
+
+    def replay(self, batches: Iterable[tuple[IntArray, FloatArray]]) -> None:
+        """Go to where the one told these stood: asked and told again."""
+        ask_and_tell(self, batches)
 
     def _draw(self) -> None:
         size = self._space.size

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from widthwise.core.errors import UserError, unknown
+from widthwise.core.registry import Entry, Registry
 
 HUB_PREFIX = "optunahub/"
 
@@ -72,6 +73,8 @@ class StrategySource:
     aliases: tuple[str, ...] = ()
     options: Mapping[str, Option] | None = field(default_factory=dict)
     """None: the class itself says which options it takes."""
+    learns: bool = True
+    """Whether it learns, as far as that is known without making it (see `Strategy.learns`)."""
 
     def checked(self, options: Mapping[str, Any], *, where: str = "") -> dict[str, Any]:
         """The options, where this strategy takes them all; UserError with what it takes otherwise."""
@@ -166,6 +169,7 @@ STRATEGIES: dict[str, StrategySource] = {
             "every candidate, in the order of the space",
             "widthwise.strategies.enumerate:BruteForce",
             ("exhaustive", "enumerate"),
+            learns=False,
         ),
         StrategySource(
             "grid",
@@ -173,6 +177,7 @@ STRATEGIES: dict[str, StrategySource] = {
             "widthwise.strategies.enumerate:Grid",
             ("grid-search",),
             {"points": _POINTS},
+            learns=False,
         ),
         StrategySource(
             "random",
@@ -214,11 +219,8 @@ def strategy_source(name: str, *, where: str = "") -> StrategySource:
         )
     if ":" in name:
         return StrategySource(name, "one's own", name, options=None)
-    found = _SPELLINGS.get(_plain(name))
-    if found is None:
-        allowed = [*STRATEGIES, "module:Class", f"{HUB_PREFIX}package"]
-        raise unknown("strategy", name, allowed, where=where)
-    return STRATEGIES[found]
+    entry = REGISTRY.find(name, where=where, others=("module:Class", f"{HUB_PREFIX}package"))
+    return entry.about or StrategySource(entry.name, entry.summary, entry.target, options=None)
 
 
 def _plain(name: str) -> str:
@@ -227,8 +229,13 @@ def _plain(name: str) -> str:
     return letters.removesuffix("sampler") or letters
 
 
-_SPELLINGS = {
-    _plain(spelling): source.name
-    for source in STRATEGIES.values()
-    for spelling in (source.name, *source.aliases)
-}
+# a plug-in's entry point names a class, which says itself which options it takes
+REGISTRY: Registry[StrategySource] = Registry(
+    "strategy",
+    [
+        Entry(source.name, source.target, source.summary, source.aliases, about=source)
+        for source in STRATEGIES.values()
+    ],
+    group="widthwise.strategies",
+    spelling=_plain,
+)

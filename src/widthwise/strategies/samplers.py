@@ -16,6 +16,7 @@ from optuna.samplers import BaseSampler
 from widthwise.core.errors import UserError, unknown
 from widthwise.core.importing import describe_error
 from widthwise.spaces.space import Decision, Space
+from widthwise.strategies.protocol import Setting
 
 
 @dataclass(frozen=True)
@@ -59,16 +60,14 @@ SAMPLERS: dict[str, SamplerSource] = {
 }
 
 
-def make_sampler(
-    name: str, space: Space, *, seed: int, options: Mapping[str, Any], objectives: int
-) -> BaseSampler:
-    """Optuna's sampler of this name for this space, or UserError with what would work."""
+def make_sampler(name: str, setting: Setting) -> BaseSampler:
+    """Optuna's sampler of this name for this setting, or UserError with what would work."""
     source = SAMPLERS[name]
-    refuse(name, source.abilities, space, objectives=objectives)
+    refuse(name, source.abilities, setting.space, objectives=len(setting.objectives))
     if name == "cmaes" and find_spec("cmaes") is None:
         raise UserError("strategy cmaes: needs the package cmaes; install it: pip install cmaes")
     sampler_class = getattr(optuna.samplers, source.class_name)
-    return build(sampler_class, name, seed=seed, options={**source.defaults, **options})
+    return build(sampler_class, name, seed=setting.seed, options={**source.defaults, **setting.options})
 
 
 def natural_batch(name: str, space: Space, options: Mapping[str, Any]) -> int:

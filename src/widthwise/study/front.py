@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import copy
 from dataclasses import replace
 
 import numpy as np
@@ -22,6 +25,16 @@ class FrontRows:
         self._record = record
         self._aim, self._constraints = record.settings.aim, record.settings.constraints
         self._front = Front(len(self._aim.directions))
+
+    @contextmanager
+    def adding(self, block: Block) -> Iterator[tuple[FloatArray, BoolArray]]:
+        """As `add`, but taken back if what is done inside fails: what can't be stored was not found."""
+        before = self.block, self.values, copy(self._front)
+        try:
+            yield self.add(block)
+        except BaseException:
+            self.block, self.values, self._front = before
+            raise
 
     def add(self, block: Block) -> tuple[FloatArray, BoolArray]:
         """Take in a block of k: the values [k, objectives] of its trials, and which are on the front now."""

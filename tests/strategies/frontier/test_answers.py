@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 
 from widthwise.spaces.space import Decision, Space
-from widthwise.strategies import replay
 from widthwise.strategies.frontier import Frontier
 from widthwise.strategies.frontier.models import MOST_ROWS
-from widthwise.strategies.protocol import Margins
+from widthwise.strategies.protocol import Margins, Setting
 
 WIDTHS = (2, 3, 4, 6, 8)
 SAMPLES = 60
@@ -44,13 +43,8 @@ class Answers:
         return values
 
     def frontier(self) -> Frontier:
-        made = Frontier(
-            self.space,
-            objectives={"accuracy": "maximize", "model_size": "minimize"},
-            seed=3,
-            options={},
-            costs=self.costs,
-        )
+        objectives = {"accuracy": "maximize", "model_size": "minimize"}
+        made = Frontier(Setting(self.space, objectives, seed=3, costs=self.costs))
         shares = np.array([np.full(SAMPLES, 1 / SAMPLES), np.full(SAMPLES, np.nan)])
         made.learn_margins(Margins(self.margins, shares))
         return made
@@ -108,7 +102,7 @@ def test_told_again_it_asks_for_the_same_margins_and_proposes_the_same(kept, fai
     batches = told(straight, straight.frontier(), 14, failing=failing)
     again = Answers()
     resumed = again.frontier()
-    replay(resumed, batches[:kept])
+    resumed.replay(batches[:kept])
     for rows, values in batches[kept:]:
         assert np.array_equal(resumed.ask(4), rows)
         resumed.tell(rows, values)

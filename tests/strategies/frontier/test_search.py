@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from widthwise.core.errors import UserError
 from widthwise.spaces.space import Decision, Space
-from widthwise.strategies import replay, strategy
+from widthwise.strategies import Setting, strategy
 from widthwise.strategies.frontier import Frontier
 from widthwise.strategies.frontier.design import first_candidates
 from widthwise.strategies.frontier.gain import improvement, nondominated, normal_nodes
@@ -74,7 +74,7 @@ def search(made, values_of, trials: int, batch: int | None = None):
 
 
 def frontier(space: Space, *, costs=None, seed: int = 0, objectives=TWO, **options) -> Frontier:
-    return Frontier(space, objectives=objectives, seed=seed, options=options, costs=costs)
+    return Frontier(Setting(space, objectives, seed, options, costs))
 
 
 @pytest.mark.parametrize(("noise", "least"), [(0.0, 0.985), (0.02, 0.97)])
@@ -209,7 +209,7 @@ def test_told_again_it_goes_on_as_if_uninterrupted(costs):
         straight.tell(*batches[-1])
     for kept in (2, 5, 7):
         again = fresh()
-        replay(again, batches[:kept])
+        again.replay(batches[:kept])
         for rows, values in batches[kept:]:
             assert np.array_equal(again.ask(len(rows)), rows)
             again.tell(rows, values)

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
 
 import numpy as np
 from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
 from widthwise.core.arrays import FloatArray, IntArray
-from widthwise.spaces.space import Space
 from widthwise.spaces.within import Within
 from widthwise.strategies.frontier.chooser import Chooser, Outlook
 from widthwise.strategies.frontier.design import first_candidates
 from widthwise.strategies.frontier.models import Models
 from widthwise.strategies.frontier.pool import Pool
-from widthwise.strategies.protocol import CostFunction, Margins
+from widthwise.strategies.protocol import Margins, Setting
 from widthwise.strategies.registry import STRATEGIES
-
-if TYPE_CHECKING:
-    from widthwise.metrics.catalogue import Direction
 
 CLIMBS = 2  # times that the neighbours of the best candidates are judged too
 CLIMBERS = 12
@@ -36,25 +31,20 @@ class Frontier:
     Source of expected hypervolume improvement: Emmerich et al. 2006.
     """
 
-    def __init__(
-        self,
-        space: Space,
-        *,
-        objectives: Mapping[str, Direction],
-        seed: int = 0,
-        options: Mapping[str, Any] | None = None,
-        costs: CostFunction | None = None,
-    ) -> None:
-        chosen = STRATEGIES["frontier"].resolved(options or {})
+    learns = True
+
+    def __init__(self, setting: Setting) -> None:
+        chosen = STRATEGIES["frontier"].resolved(setting.options)
+        space, objectives, costs = setting.space, len(setting.objectives), setting.costs
         self.batch: int = chosen["batch"]
         self._tolerance: float = chosen["tolerance"]
-        self._space, self._seed = space, seed
+        self._space, self._seed = space, setting.seed
         self._taken: set[int] = set()
         self._pending: set[int] = set()
         self._pool = Pool(space, self._taken, chosen["pool"])
-        self._models = Models(space, len(objectives))
-        self._judge = Chooser(self._models, len(objectives), costs)
-        rng = np.random.default_rng([seed, 0])
+        self._models = Models(space, objectives)
+        self._judge = Chooser(self._models, objectives, costs)
+        rng = np.random.default_rng([setting.seed, 0])
         self._design = first_candidates(space, costs, rng, most=chosen["sensitivity"])
         self._threads = ThreadpoolController()
         self._hopeless = False
