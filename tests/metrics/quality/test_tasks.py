@@ -403,7 +403,7 @@ def test_a_task_of_a_plug_in_is_fitted_evaluated_and_searched_by_its_name(instal
     assert (told["trials"], told["again"]) == (9, 9)
     assert told["metrics"] == ["mse", "mae", "model_size", "average_bitwidth", "memory_density"]
     assert told["best"]["mse"] == told["least"]
-    assert told["code"] == ["task regression"]
+    assert told["code"] == ["task regression (package waves)"]
     assert told["kept"] == "regression"
 
 
