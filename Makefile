@@ -7,15 +7,18 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow lint format types debs clean
+.PHONY: help demo test test-slow lint format types docs hooks debs clean
 
 help:
 	@echo "make demo       install, search the bit widths of a small network on real data, show the results"
 	@echo "make test       install, run the tests"
 	@echo "make test-slow  the tests that take longer"
-	@echo "make lint       formatting and lint          make types  the type checker"
+	@echo "make lint       formatting, lint and the order of the rooms; make format mends the first two"
+	@echo "make types      the type checker"
+	@echo "make docs       the documentation with its API pages, into site/"
+	@echo "make hooks      git checks each commit as make lint and make types do"
 	@echo "make debs       PostgreSQL and Chromium for the tests that need them (Debian, as root)"
-	@echo "make clean      remove $(VENV) and caches"
+	@echo "make clean      remove $(VENV), site/ and caches"
 	@echo "Another Python: make test PYTHON=python3.12"
 
 $(VENV)/.made:
@@ -32,7 +35,7 @@ $(VENV)/.installed: $(VENV)/.made pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(PIP) install -c constraints.txt --no-build-isolation -e ".[dev,postgres,ray]"
+	$(PIP) install -c constraints.txt --no-build-isolation -e ".[dev,docs,postgres,ray]"
 	@touch $@
 
 demo: $(VENV)/.installed
@@ -48,6 +51,7 @@ test-slow: $(VENV)/.installed-dev
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/lint-imports
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff format .
@@ -55,6 +59,12 @@ format: $(VENV)/.installed-dev
 
 types: $(VENV)/.installed-dev
 	$(BIN)/mypy
+
+docs: $(VENV)/.installed-dev
+	$(BIN)/mkdocs build --strict --quiet
+
+hooks: $(VENV)/.installed-dev
+	$(BIN)/pre-commit install
 
 # tests that need these skip, with the reason, where they are missing
 debs:
@@ -69,4 +79,4 @@ debs:
 	fi
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist site

@@ -196,7 +196,7 @@ def rebuilt(evaluator: Evaluator, candidate: IntArray) -> float:
     """What a trial was before the engine: a quantised copy of the graph, run over the data."""
     model = evaluator.network(candidate).model.eval()
     with torch.no_grad():
-        return sum(float((model(*b.inputs).argmax(1) == b.labels).sum()) for b in evaluator.judged.blocks())
+        return sum(float((model(*b.inputs).argmax(1) == b.targets).sum()) for b in evaluator.judged.blocks())
 
 
 def three_linear(quick: bool) -> None:
@@ -239,7 +239,7 @@ def one_by_one(evaluator: Evaluator, chosen: IntArray) -> tuple[float, int]:
                 if isinstance(wrapped.get(name), Quantized):
                     wrapped[name].scheme = scheme
             for block in blocks:
-                confusion10(model(*block.inputs), block.labels)
+                confusion10(model(*block.inputs), block.targets)
     return time.perf_counter() - start, nodes * len(chosen) * len(blocks)
 
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from widthwise.data.modules import load_data
     from widthwise.evaluators.engine import Evaluator, evaluate
     from widthwise.evaluators.trained import WidthEvaluator
+    from widthwise.export.torch import load
+    from widthwise.export.write import export
     from widthwise.metrics.goals.pareto import hypervolume
     from widthwise.network.graph import Graph
     from widthwise.network.named import load_checkpoint, load_model, save_checkpoint
@@ -45,8 +47,10 @@ _HOME = {  # where each public name lives; imported on first use, so that import
     "WidthSpace": "spaces.width",
     "compare": "search.comparing",
     "evaluate": "evaluators.engine",
+    "export": "export.write",
     "fit": "training",
     "hypervolume": "metrics.goals.pareto",
+    "load": "export.torch",
     "load_checkpoint": "network.named",
     "load_config": "config",
     "load_data": "data.modules",
@@ -72,9 +76,11 @@ __all__ = [
     "WidthSpace",
     "compare",
     "evaluate",
+    "export",
     "fit",
     "formats",
     "hypervolume",
+    "load",
     "load_checkpoint",
     "load_config",
     "load_data",
@@ -88,7 +94,7 @@ __all__ = [
 
 
 class _Package(ModuleType):
-    """This package: a room that has the name of a function (search) doesn't take its place when imported."""
+    """This package: rooms that have the name of a function (search, export) don't take its place."""
 
     def __setattr__(self, name: str, value: Any) -> None:
         if not (name in _HOME and isinstance(value, ModuleType)):

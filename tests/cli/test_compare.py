@@ -22,7 +22,6 @@ from helpers import searches
 from helpers.places import DOCS
 from widthwise.cli import main
 from widthwise.config import example_text
-from widthwise.spaces.space import Decision, Space
 
 
 @pytest.fixture
@@ -227,11 +226,10 @@ def test_importance_prints_shares_and_single_changes(tmp_path, capsys):
     assert err == ""
 
 
-def test_importance_tells_of_layers_in_tables_json_and_page(tmp_path, monkeypatch, capsys):
+def test_importance_tells_of_layers_in_tables_json_and_page(tmp_path, capsys):
     keys = ("data_in_width", "weight_width", "bias_width")
     names = [f"{layer}/{key}" for layer in ("first", "second") for key in keys]
-    monkeypatch.setattr(searches, "SPACE", Space(tuple(Decision(name, (2, 4, 8)) for name in names)))
-    searches.search(tmp_path / "run")
+    searches.search(tmp_path / "run", space=searches.space_of(*names))
     capsys.readouterr()
     html = tmp_path / "page.html"
     assert main(["importance", str(tmp_path / "run"), "--html", str(html)]) == 0

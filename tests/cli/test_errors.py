@@ -11,7 +11,6 @@ import pytest
 
 import widthwise as ww
 from helpers.running import Run, files_in
-from widthwise.search import launch
 
 Prepare = Callable[[Path], None]
 
@@ -343,12 +342,16 @@ def test_other_commands_complain_alike(arguments: list[str], begins: str, run: R
     assert files_in(place) == {}
 
 
-def test_what_nobody_expected_is_raised_with_its_traceback(
-    run: Run, demo: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def broken(*_: object, **__: object) -> None:
-        raise ZeroDivisionError
-
-    monkeypatch.setattr(launch, "load_problem", broken)
+def test_what_nobody_expected_is_raised_with_its_traceback(run: Run, demo: Path, place: Path) -> None:
+    (place / "own.py").write_text(
+        "from widthwise.data.modules import load_data\n"
+        "class Fading:\n"
+        "    def __init__(self):\n"
+        "        self.jets = load_data('jsc')\n"
+        "        self.train_dataloader = self.test_dataloader = self.jets.train_dataloader\n"
+        "    def val_dataloader(self):\n"
+        "        yield next(iter(self.jets.val_dataloader()))\n"
+        "        raise ZeroDivisionError\n"
+    )
     with pytest.raises(ZeroDivisionError):
-        run("search", demo)
+        run("search", demo, "--dataset", "own:Fading")

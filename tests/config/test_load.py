@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from helpers.metrics import objective
 from helpers.places import EXAMPLES
 from widthwise.config import StrategySettings, default_config_text, example_names, example_text, load_config
 from widthwise.core.errors import UserError
 from widthwise.core.toml import parse_toml
-from widthwise.metrics.goals.objective import Objective
 from widthwise.spaces.settings import QuantisationSearch, SeedRule, WidthSearch
 
 Make = Callable[..., dict[str, Any]]
@@ -31,8 +31,8 @@ def test_file_of_the_lab_is_read_as_it_is(lab: Path) -> None:
     assert search.strategy == StrategySettings("nsga2")
     assert (search.trials, search.timeout, search.jobs, search.summed) == (20, 20000, 1, False)
     assert search.objectives == (
-        Objective("accuracy", "maximize", 1.0),
-        Objective("average_bitwidth", "minimize", 0.2),
+        objective("accuracy", "maximize", 1.0),
+        objective("average_bitwidth", "minimize", 0.2),
     )
     assert (search.evaluation.part, search.evaluation.samples, search.evaluation.compare_to) == (
         "val",
@@ -129,7 +129,7 @@ def test_sum_takes_its_own_direction_and_the_metrics_natural_ones(quantisation: 
     tables["search"]["strategy"]["metrics"] = {"accuracy": {"scale": -1}, "loss": {"scale": 2}}
     search = load_config(tables).search
     assert (search.summed, search.direction) == (True, "minimize")
-    assert search.objectives == (Objective("accuracy", "maximize", -1), Objective("loss", "minimize", 2))
+    assert search.objectives == (objective("accuracy", "maximize", -1), objective("loss", "minimize", 2))
 
 
 def test_candidates_are_trained_as_the_top_says_unless_told_otherwise() -> None:

@@ -14,8 +14,8 @@ from widthwise.config import example_text, load_config
 from widthwise.config.trust import check, code_in
 from widthwise.core.errors import UserError
 from widthwise.core.toml import parse_toml
-from widthwise.data.modules import BUILT_IN_DATA, FILE_TYPES
-from widthwise.network.named import BUILT_IN_MODELS
+from widthwise.data.modules import DATA, FILE_TYPES
+from widthwise.network.named import MODELS
 from widthwise.strategies import STRATEGIES
 
 EXAMPLE = parse_toml(example_text("jsc-tiny"), label="example")
@@ -51,8 +51,8 @@ def test_downloaded_samplers_are_code():
 
 
 @given(
-    st.sampled_from(sorted(BUILT_IN_MODELS)),
-    st.sampled_from([*BUILT_IN_DATA, *(f"a:b{ending}" for ending in FILE_TYPES), "DATA.CSV", "JSC"]),
+    st.sampled_from(sorted(MODELS.own)),
+    st.sampled_from([*DATA.own, *(f"a:b{ending}" for ending in FILE_TYPES), "DATA.CSV", "JSC"]),
     st.sampled_from(sorted({"tpe", "brute-force", "random"} & set(STRATEGIES))),
 )
 def test_built_ins_and_files_are_no_code(model: str, dataset: str, strategy: str):

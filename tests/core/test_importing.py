@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from widthwise.core.errors import UserError
-from widthwise.core.importing import call_object, canonical_name, load_object
+from widthwise.core.importing import call_object, load_object
 
 
 def test_module_in_the_working_directory_is_found(project: Path):
@@ -85,16 +85,3 @@ def test_callable_that_raises_keeps_its_cause():
 def test_what_cannot_be_called_is_refused():
     with pytest.raises(UserError, match="is a int; name something that can be called"):
         call_object(3, "nets:WIDTH", what="model")  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("spelling", ["jsc-full", "jsc_full", "JSC-Full", " jsc-full "])
-def test_names_are_found_in_either_spelling(spelling: str):
-    assert canonical_name(spelling, ["jsc", "jsc-full"]) == "jsc-full"
-
-
-def test_canonical_spelling_of_the_table_is_kept():
-    assert canonical_name("toy-tiny", ["toy_tiny"]) == "toy_tiny"
-
-
-def test_unknown_name_is_none():
-    assert canonical_name("jscfull", ["jsc-full"]) is None

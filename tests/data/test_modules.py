@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from widthwise.core.errors import UserError
 from widthwise.data.built_in import Request, jsc
-from widthwise.data.modules import BUILT_IN_DATA, Batches, DataModule, data_source, load_data
+from widthwise.data.modules import DATA, Batches, DataModule, data_source, load_data
 from widthwise.data.samples import Scaler
 from widthwise.data.split import stratified_split
 
@@ -261,4 +261,4 @@ def test_sources_are_checked_by_name_alone():
     assert data_source("TOY-tiny") == "toy_tiny"
     assert data_source("not/there.csv") == "not/there.csv"
     assert data_source("own:build") == "own:build"
-    assert set(BUILT_IN_DATA) == {"jsc", "jsc-full", "digits", "cifar10", "toy_tiny"}
+    assert set(DATA.own) == {"jsc", "jsc-full", "digits", "cifar10", "toy_tiny"}

@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from widthwise.core.errors import UserError
-from widthwise.data.modules import Data, DataModule, data_note, load_data
+from widthwise.data.facts import facts_of
+from widthwise.data.modules import Data, DataModule, load_data
 
 
 def load(*args, **options) -> DataModule:
@@ -97,7 +98,7 @@ def test_callable_may_return_a_pair(project: Path):
     )
     data = load("own_pair:build")
     assert data.input_shape == (3,)
-    assert data_note(data) == "own_pair:build: the user's own data"
+    assert facts_of(data).title == "own_pair:build: the user's own data"
 
 
 OWN_MODULE = """
@@ -122,7 +123,7 @@ def test_callable_may_return_a_data_module_which_is_set_up(project: Path):
     assert isinstance(data, Data)
     assert data.stages == ["fit", "test"]  # type: ignore[attr-defined]
     assert load_data(data) is data
-    assert data_note(data) == "Module"
+    assert facts_of(data).title == "Module"
 
 
 # ---- what is refused

@@ -12,7 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from helpers.formats import Floats, Values, assert_same, ieee, nearest_power, of_codes, powers, random_float32
+from helpers.formats.oracles import (
+    Floats,
+    Values,
+    assert_same,
+    ieee,
+    nearest_power,
+    of_codes,
+    powers,
+    random_float32,
+)
 from widthwise.formats import BlockFP, BlockLog, BlockMinifloat, Format, MXFloat, MXInt, from_config
 from widthwise.formats.blocks import BlockFormat
 

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from torch import Tensor
 
-from helpers.format_strategies import any_format, tables
+from helpers.formats.strategies import any_format, tables
 from widthwise.formats import Format, Integer, MXInt, NamedFloat, ScaledInteger
 from widthwise.formats.gradient import straight_through
 from widthwise.formats.statistics import statistics

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from helpers.formats import assert_same
+from helpers.formats.oracles import assert_same
 from widthwise.formats import Integer, ScaledInteger
 
 

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers.formats import Values, assert_same, ieee, integers, of_codes, random_float32
+from helpers.formats.oracles import Values, assert_same, ieee, integers, of_codes, random_float32
 from widthwise.formats import Format, MXFloat, MXInt, from_config
 
 CODES = integers(8, 6, signed=True)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from helpers.formats import assert_same, every_float16, random_float32
+from helpers.formats.oracles import assert_same, every_float16, random_float32
 from widthwise.formats import Format, MinifloatIEEE, NamedFloat
 
 # our format, and the type of ml_dtypes or numpy whose casts are the same, overflow included

@@ -4,60 +4,44 @@ from __future__ import annotations
 
 import pytest
 
+from widthwise import formats
 from widthwise.core.errors import UserError
-from widthwise.formats import (
-    BY_NAME,
-    Binary,
-    BlockFP,
-    BlockLog,
-    Format,
-    Integer,
-    Log,
-    MinifloatDenorm,
-    MinifloatIEEE,
-    MXFloat,
-    MXInt,
-    NamedFloat,
-    ScaledInteger,
-    Ternary,
-    catalogue,
-    parse,
-)
+from widthwise.formats import BY_NAME, Format, catalogue, parse
 
 WRITTEN: list[tuple[str, Format]] = [
-    ("fixed<8,4>", Integer(8, 4)),
-    ("ufixed<6,-2>", Integer(6, -2, signed=False)),
-    ("fixed<8,auto>", Integer(8, "auto")),
-    ("int<8>", ScaledInteger(8)),
-    ("uint<8>/channel", ScaledInteger(8, signed=False, per="channel")),
-    ("affine<4>/group64@0", ScaledInteger(4, symmetric=False, per="group", group_size=64, axis=0)),
-    ("affine<8,scale=0.1,zero=-3>", ScaledInteger(8, symmetric=False, scale=0.1, zero_point=-3)),
-    ("binary", Binary()),
-    ("binary<01,scaled>@0", Binary(bipolar=False, scaling_factor=True, axis=0)),
-    ("ternary<t=0.5,a=2>", Ternary(threshold=0.5, scale=2)),
-    ("log<8,zero,bias=3>", Log(8, exponent_bias=3, zero=True)),
-    ("minifloat<8,4>", MinifloatIEEE(8, 4)),
-    ("minifloat<8,4,inf,overflowing>", MinifloatIEEE(8, 4, infinities=True, saturating=False)),
-    ("minifloat_denorm<8,4,bias=9>", MinifloatDenorm(8, 4, exponent_bias=9)),
-    ("e4m3", NamedFloat("e4m3")),
-    ("e5m2<overflowing>", NamedFloat("e5m2", saturating=False)),
-    ("block_fp<12,8>/16", BlockFP()),
-    ("block_log<4,8>/allx4-first", BlockLog(block_size=(-1, 4), skip_first_dim=True)),
-    ("mxint8/32", MXInt()),
-    ("mxint<5,exponent=4>/16@0", MXInt(width=5, exponent_width=4, block_size=16, axis=0)),
-    ("mxfp6_e3m2/32", MXFloat(width=6, exponent_width=3)),
+    ("fixed<8,4>", formats.Integer(8, 4)),
+    ("ufixed<6,-2>", formats.Integer(6, -2, signed=False)),
+    ("fixed<8,auto>", formats.Integer(8, "auto")),
+    ("int<8>", formats.ScaledInteger(8)),
+    ("uint<8>/channel", formats.ScaledInteger(8, signed=False, per="channel")),
+    ("affine<4>/group64@0", formats.ScaledInteger(4, symmetric=False, per="group", group_size=64, axis=0)),
+    ("affine<8,scale=0.1,zero=-3>", formats.ScaledInteger(8, symmetric=False, scale=0.1, zero_point=-3)),
+    ("binary", formats.Binary()),
+    ("binary<01,scaled>@0", formats.Binary(bipolar=False, scaling_factor=True, axis=0)),
+    ("ternary<t=0.5,a=2>", formats.Ternary(threshold=0.5, scale=2)),
+    ("log<8,zero,bias=3>", formats.Log(8, exponent_bias=3, zero=True)),
+    ("minifloat<8,4>", formats.MinifloatIEEE(8, 4)),
+    ("minifloat<8,4,inf,overflowing>", formats.MinifloatIEEE(8, 4, infinities=True, saturating=False)),
+    ("minifloat_denorm<8,4,bias=9>", formats.MinifloatDenorm(8, 4, exponent_bias=9)),
+    ("e4m3", formats.NamedFloat("e4m3")),
+    ("e5m2<overflowing>", formats.NamedFloat("e5m2", saturating=False)),
+    ("block_fp<12,8>/16", formats.BlockFP()),
+    ("block_log<4,8>/allx4-first", formats.BlockLog(block_size=(-1, 4), skip_first_dim=True)),
+    ("mxint8/32", formats.MXInt()),
+    ("mxint<5,exponent=4>/16@0", formats.MXInt(width=5, exponent_width=4, block_size=16, axis=0)),
+    ("mxfp6_e3m2/32", formats.MXFloat(width=6, exponent_width=3)),
 ]
 ALSO_READ: list[tuple[str, Format]] = [
-    (" integer<8, 4> ", Integer(8, 4)),
-    ("integer<8>", Integer(8, 4)),
-    ("minifloat_ieee<8,4>", MinifloatIEEE(8, 4)),
-    ("fp8_e4m3", NamedFloat("e4m3")),
-    ("named_float<e4m3>", NamedFloat("e4m3")),
-    ("block_fp", BlockFP()),
-    ("mxint8", MXInt()),
-    ("mxfp4/16", MXFloat(width=4, block_size=16)),
-    ("fixed<frac_width=3,width=8>", Integer(8, 3)),
-    ("int<8>/group", ScaledInteger(8, per="group")),
+    (" integer<8, 4> ", formats.Integer(8, 4)),
+    ("integer<8>", formats.Integer(8, 4)),
+    ("minifloat_ieee<8,4>", formats.MinifloatIEEE(8, 4)),
+    ("fp8_e4m3", formats.NamedFloat("e4m3")),
+    ("named_float<e4m3>", formats.NamedFloat("e4m3")),
+    ("block_fp", formats.BlockFP()),
+    ("mxint8", formats.MXInt()),
+    ("mxfp4/16", formats.MXFloat(width=4, block_size=16)),
+    ("fixed<frac_width=3,width=8>", formats.Integer(8, 3)),
+    ("int<8>/group", formats.ScaledInteger(8, per="group")),
 ]
 
 
@@ -119,7 +103,7 @@ def test_what_cannot_be_read_is_named_in_one_line(text: str) -> None:
 
 
 def test_several_scales_are_only_counted() -> None:
-    fmt = ScaledInteger(8, per="channel", scale=(0.5, 0.25, 1.0))
+    fmt = formats.ScaledInteger(8, per="channel", scale=(0.5, 0.25, 1.0))
     assert repr(fmt) == "int<8,scale=[3]>/channel"
     with pytest.raises(UserError, match="scale"):
         parse(repr(fmt))

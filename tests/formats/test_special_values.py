@@ -10,24 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from helpers.format_strategies import any_format, block_formats, elementwise, following, tables
-from widthwise.formats import (
-    Binary,
-    BlockFP,
-    BlockLog,
-    BlockMinifloat,
-    Format,
-    Integer,
-    Log,
-    MinifloatDenorm,
-    MinifloatIEEE,
-    MXFloat,
-    MXInt,
-    NamedFloat,
-    ScaledInteger,
-    Ternary,
-    from_config,
-)
+from helpers.formats.strategies import any_format, block_formats, elementwise, following, tables
+from widthwise import formats
+from widthwise.formats import Format, from_config
 from widthwise.formats.blocks import BlockFormat
 
 DTYPES = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
@@ -51,7 +36,7 @@ def test_nan_stays_nan_and_infinities_saturate(fmt: Format) -> None:
 @pytest.mark.parametrize("kind", ["bf16", "fp16", "tf32", "e5m2", "e4m3"])
 def test_overflow_gives_infinity_or_nan_where_asked_for(kind: str, dtype: torch.dtype) -> None:
     x = torch.tensor([math.inf, -math.inf], dtype=dtype)
-    found = NamedFloat(kind, saturating=False).quantize(x)
+    found = formats.NamedFloat(kind, saturating=False).quantize(x)
     assert found.isnan().all() if kind == "e4m3" else torch.equal(found, x)
 
 
@@ -88,13 +73,21 @@ def test_zeros_keep_their_sign_where_the_format_has_two() -> None:
         fmt = from_config({"name": name})
         assert fmt is not None
         assert fmt.quantize(zeros).signbit().tolist() == [False, True], name
-    for fmt in (MinifloatIEEE(8, 4), MinifloatDenorm(8, 4)):
+    for fmt in (formats.MinifloatIEEE(8, 4), formats.MinifloatDenorm(8, 4)):
         assert fmt.quantize(zeros).signbit().tolist() == [False, True]
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(
-    "fmt", [Integer(8), Integer(24, 4), Integer(32), Integer(8, signed=False), Ternary(threshold=1)], ids=repr
+    "fmt",
+    [
+        formats.Integer(8),
+        formats.Integer(24, 4),
+        formats.Integer(32),
+        formats.Integer(8, signed=False),
+        formats.Ternary(threshold=1),
+    ],
+    ids=repr,
 )
 def test_fixed_point_and_ternary_have_one_zero(fmt: Format, dtype: torch.dtype) -> None:
     x = torch.tensor([0.0, -0.0, -(2.0**-24)], dtype=dtype)
@@ -106,17 +99,17 @@ def test_zero_becomes_the_least_power_that_format_and_dtype_have(dtype: torch.dt
     info = torch.finfo(dtype)
     least = info.smallest_normal * info.eps
     zeros = torch.tensor([0.0, -0.0], dtype=dtype)
-    for fmt in (Log(8), Log(4), Log(8, exponent_bias=140)):
+    for fmt in (formats.Log(8), formats.Log(4), formats.Log(8, exponent_bias=140)):
         assert fmt.quantize(zeros).tolist() == [max(2.0 ** fmt.exponents[0], least)] * 2
-    assert Log(8, zero=True).quantize(zeros).tolist() == [0.0, 0.0]
-    assert (BlockLog(width=8).quantize(zeros) > 0).all()
-    assert BlockLog(width=8, zero=True).quantize(zeros).tolist() == [0.0, 0.0]
+    assert formats.Log(8, zero=True).quantize(zeros).tolist() == [0.0, 0.0]
+    assert (formats.BlockLog(width=8).quantize(zeros) > 0).all()
+    assert formats.BlockLog(width=8, zero=True).quantize(zeros).tolist() == [0.0, 0.0]
 
 
 def test_binary_takes_zero_for_positive_or_for_off() -> None:
     zeros = torch.tensor([0.0, -0.0, -1e-30, 1e-30])
-    assert Binary().quantize(zeros).tolist() == [1, 1, -1, 1]
-    assert Binary(bipolar=False).quantize(zeros).tolist() == [0, 0, 0, 1]
+    assert formats.Binary().quantize(zeros).tolist() == [1, 1, -1, 1]
+    assert formats.Binary(bipolar=False).quantize(zeros).tolist() == [0, 0, 0, 1]
 
 
 @given(st.one_of(any_format))
@@ -135,12 +128,12 @@ def test_the_ends_of_each_dtype_stay_finite(fmt: Format) -> None:
 @pytest.mark.parametrize(
     "fmt",
     [
-        MXInt(width=16, exponent_width=2, block_size=2),
-        BlockFP(width=24, exponent_width=3, block_size=2),
-        BlockMinifloat(width=20, exponent_width=2, exponent_bias_width=1, block_size=2),
-        Integer(16, 14),
-        MinifloatIEEE(20, 3),
-        MXFloat(width=8),
+        formats.MXInt(width=16, exponent_width=2, block_size=2),
+        formats.BlockFP(width=24, exponent_width=3, block_size=2),
+        formats.BlockMinifloat(width=20, exponent_width=2, exponent_bias_width=1, block_size=2),
+        formats.Integer(16, 14),
+        formats.MinifloatIEEE(20, 3),
+        formats.MXFloat(width=8),
     ],
     ids=repr,
 )
@@ -149,7 +142,7 @@ def test_saturation_ends_at_the_greatest_value_that_format_and_dtype_share(
 ) -> None:
     found = fmt.quantize(torch.tensor([60000.0, -60000.0], dtype=dtype))
     assert fmt.quantize(found.double()).tolist() == found.tolist()  # a value of the format
-    assert found[0] == -found[1] or isinstance(fmt, Integer)
+    assert found[0] == -found[1] or isinstance(fmt, formats.Integer)
     above = torch.nextafter(found[0], torch.tensor(math.inf, dtype=dtype)).double()
     assert fmt.quantize(torch.tensor([60000.0, above.item()], dtype=torch.float64))[1] <= above
     assert found[0] >= 0.95 * min(fmt.range[1], 60000)
@@ -161,16 +154,18 @@ def test_scales_reach_the_ends_of_each_dtype(symmetric: bool, dtype: torch.dtype
     top = torch.finfo(dtype).max
     for low in (-top, -top / 600, 0.0, top / 2):
         x = torch.tensor([low, top], dtype=dtype)
-        found = ScaledInteger(8, symmetric=symmetric).quantize(x)
+        found = formats.ScaledInteger(8, symmetric=symmetric).quantize(x)
         assert found.isfinite().all()
         assert (found.double() - x.double()).abs().max() <= top / 120
 
 
 def test_subnormals_are_not_flushed() -> None:
     tiny = torch.tensor([2.0**-149, 3 * 2.0**-149, -(2.0**-140)])
-    assert torch.equal(BlockFP(width=12, block_size=-1, exponent_bias=255).quantize(tiny), tiny)
-    assert torch.equal(BlockMinifloat(width=12, block_size=-1).quantize(tiny), tiny)
+    assert torch.equal(formats.BlockFP(width=12, block_size=-1, exponent_bias=255).quantize(tiny), tiny)
+    assert torch.equal(formats.BlockMinifloat(width=12, block_size=-1).quantize(tiny), tiny)
     assert torch.equal(
-        NamedFloat("bf16").quantize(tiny.double()), torch.zeros(3, dtype=torch.float64) * tiny.sign()
+        formats.NamedFloat("bf16").quantize(tiny.double()), torch.zeros(3, dtype=torch.float64) * tiny.sign()
     )
-    assert torch.equal(NamedFloat("bf16").quantize(torch.tensor([2.0**-133])), torch.tensor([2.0**-133]))
+    assert torch.equal(
+        formats.NamedFloat("bf16").quantize(torch.tensor([2.0**-133])), torch.tensor([2.0**-133])
+    )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from helpers.formats import (
+from helpers.formats.oracles import (
     Floats,
     Values,
     assert_same,

@@ -1,45 +1,29 @@
-"""Tasks in small to compare strategies on, every evaluation counted; and strategies that fail."""
+"""A task in small to compare strategies on, every evaluation counted; and strategies that fail."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from dataclasses import replace
 
-import numpy as np
-
+from helpers.metrics import metrics_of
+from helpers.searches import AIM, Evaluator, space_of
 from widthwise.core.arrays import FloatArray, IntArray
-from widthwise.evaluators.protocol import Results
-from widthwise.metrics.goals.aim import Aim
-from widthwise.metrics.goals.objective import Objective
 from widthwise.search.comparing import Contest
-from widthwise.spaces.space import Decision, Space
+from widthwise.spaces.space import Space
 
-SPACE = Space(tuple(Decision(f"layer {i}/weight_width", (2, 4, 8)) for i in range(4)))  # 81 candidates
-AIM = Aim((Objective("accuracy", "maximize"), Objective("model_size", "minimize", 0.5)))
+SPACE = space_of(*(f"layer {i}/weight_width" for i in range(4)))  # 81 candidates
 METRICS = ("accuracy", "model_size", "loss")
 
 
-class Evaluator:
-    """accuracy grows unevenly with the widths, loss is what it lacks, model_size the sum of the widths."""
-
-    def __init__(self) -> None:
-        self.asked: list[tuple[int, ...]] = []
-
-    def __call__(self, candidates: IntArray) -> Results:
-        self.asked += [tuple(row) for row in candidates.tolist()]
-        accuracy = 1 - np.exp(-(candidates @ np.array([1, 5, 2, 9])) / 12)
-        return Results({"accuracy": accuracy, "loss": 1 - accuracy, **self.costs(candidates)})
-
-    def costs(self, candidates: IntArray) -> Mapping[str, FloatArray]:
-        """Bytes."""
-        return {"model_size": (2.0 ** (candidates + 1)).sum(axis=1)}
+def toy(kind: type[Evaluator] = Evaluator) -> Evaluator:
+    """The evaluator, or one of its kind, for the four layers."""
+    return kind(weights=(1, 5, 2, 9), metrics=METRICS)
 
 
 def make_task(**changes: object) -> tuple[Contest, Evaluator]:
     """The task and its evaluator, which counts."""
-    evaluator = Evaluator()
-    return replace(Contest("sample", SPACE, evaluator, AIM, METRICS), **changes), evaluator
+    evaluator = toy()
+    return replace(Contest("sample", SPACE, evaluator, AIM, metrics_of(*METRICS)), **changes), evaluator
 
 
 def everything() -> IntArray:
@@ -49,7 +33,7 @@ def everything() -> IntArray:
 
 def values_of(candidates: IntArray) -> FloatArray:
     """What strategies are told."""
-    return AIM.values(Evaluator()(candidates).metrics)
+    return AIM.values(toy()(candidates).metrics)
 
 
 class Backwards:

@@ -10,7 +10,7 @@ import argparse
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ import numpy as np
 from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.core.errors import UserError
 from widthwise.evaluators.protocol import Results
+from widthwise.metrics.catalogue import METRICS as KNOWN
 from widthwise.metrics.goals.aim import Aim
 from widthwise.metrics.goals.objective import Objective
 from widthwise.search.loop import run_search
@@ -26,57 +27,80 @@ from widthwise.spaces.space import Decision, Space
 from widthwise.strategies import Strategy, strategy
 from widthwise.study.run_files import is_run
 from widthwise.study.run_folder import Run, resume_run, start_run
-from widthwise.study.store import StudyRecord
+from widthwise.study.store import StudyRecord, StudySettings
 from widthwise.study.study import Study
 
 if TYPE_CHECKING:
     import pandas as pd
 
-SPACE = Space(tuple(Decision(f"layer {i}", (2, 4, 8)) for i in range(6)))  # 729 candidates
+
+def space_of(*names: str) -> Space:
+    """Each of the names takes one of three widths."""
+    return Space(tuple(Decision(name, (2, 4, 8)) for name in names))
+
+
+SPACE = space_of(*(f"layer {i}" for i in range(6)))  # 729 candidates
 METRICS = ("accuracy", "model_size")
-AIM = Aim((Objective("accuracy", "maximize"), Objective("model_size", "minimize", 0.2)))
+AIM = Aim((Objective(KNOWN["accuracy"], "maximize"), Objective(KNOWN["model_size"], "minimize", 0.2)))
 FINGERPRINT = {"weights": "abc", "seed": "0"}
 
 
 @dataclass(frozen=True)
 class Evaluator:
-    """accuracy grows with the widths but not evenly, model_size is their sum; pauses once a batch."""
+    """accuracy grows with the widths but not evenly, loss is what it lacks, model_size is their sum.
+
+    Pauses once a batch, and keeps what it was asked for.
+    """
 
     pause: float = 0.0
+    weights: tuple[int, ...] = (3, 1, 4, 1, 5, 9)  # how much each width counts for accuracy
+    metrics: tuple[str, ...] = METRICS
+    asked: list[tuple[int, ...]] = field(default_factory=list, compare=False)
 
     def __call__(self, candidates: IntArray) -> Results:
         time.sleep(self.pause)
-        weights = np.array([3, 1, 4, 1, 5, 9])
-        return Results({"accuracy": 1 - np.exp(-(candidates @ weights) / 15), **self.costs(candidates)})
+        self.asked.extend(map(tuple, candidates.tolist()))
+        accuracy = 1 - np.exp(-(candidates @ np.array(self.weights)) / 15)
+        found = {"accuracy": accuracy, "loss": 1 - accuracy, **self.costs(candidates)}
+        return Results({name: found[name] for name in self.metrics})
 
     def costs(self, candidates: IntArray) -> Mapping[str, FloatArray]:
         """Bytes."""
         return {"model_size": (2.0 ** (candidates + 1)).sum(axis=1)}
 
 
-def make_record(name: str = "sample", **settings: object) -> StudyRecord:
+def make_record(name: str = "sample", *, space: Space = SPACE, **settings: object) -> StudyRecord:
     """What is stored of the study before its trials."""
     return StudyRecord(
-        name, SPACE, METRICS, {"aim": AIM.as_json(), **settings}, FINGERPRINT, config='task = "cls"\n'
+        name,
+        space,
+        tuple(KNOWN[metric] for metric in METRICS),
+        StudySettings(**{"aim": AIM, **settings}),
+        FINGERPRINT,
+        config='task = "cls"\n',
     )
 
 
-def make_strategy(name: str = "brute-force", seed: int = 0) -> Strategy:
+def make_strategy(name: str = "brute-force", seed: int = 0, *, space: Space = SPACE) -> Strategy:
     """A fresh strategy over the space."""
-    return strategy(name, SPACE, objectives=AIM.directions, seed=seed)
+    return strategy(name, space, objectives=AIM.directions, seed=seed)
 
 
-def start_or_resume(folder: Path, storage: str | None = None) -> Run:
+def start_or_resume(folder: Path, storage: str | None = None, *, space: Space = SPACE) -> Run:
     """The run in this folder."""
     if is_run(folder):
         return resume_run(folder, FINGERPRINT, storage=storage)
-    return start_run(folder, make_record(), storage=storage)
+    return start_run(folder, make_record(space=space), storage=storage)
 
 
-def search(folder: Path, name: str = "brute-force", *, pause: float = 0.0, **options: object) -> Study:
+def search(
+    folder: Path, name: str = "brute-force", *, space: Space = SPACE, pause: float = 0.0, **options: object
+) -> Study:
     """Search in this folder until the end."""
-    with start_or_resume(folder) as run:
-        return run_search(make_strategy(name), Evaluator(pause), run.writer, saved=run.save, **options)
+    with start_or_resume(folder, space=space) as run:
+        return run_search(
+            make_strategy(name, space=space), Evaluator(pause), run.writer, saved=run.save, **options
+        )
 
 
 def table(study: Study) -> pd.DataFrame:

@@ -14,12 +14,12 @@ from widthwise.metrics.catalogue import METRICS, class_index, find_metric, torch
 @pytest.mark.parametrize(
     ("name", "source"),
     [
-        ("MulticlassCohenKappa", "torchmetrics.classification.MulticlassCohenKappa"),
-        ("torchmetrics.classification.MulticlassAUROC", "torchmetrics.classification.MulticlassAUROC"),
-        ("torchmetrics.AUROC", "torchmetrics.classification.AUROC"),
-        ("cohen_kappa", "torchmetrics.classification.MulticlassCohenKappa"),
-        ("f1_score", "torchmetrics.classification.MulticlassF1Score"),
-        ("multiclass_matthews_corrcoef", "torchmetrics.classification.MulticlassMatthewsCorrCoef"),
+        ("MulticlassCohenKappa", "torchmetrics.classification:MulticlassCohenKappa"),
+        ("torchmetrics.classification.MulticlassAUROC", "torchmetrics.classification:MulticlassAUROC"),
+        ("torchmetrics.AUROC", "torchmetrics.classification:AUROC"),
+        ("cohen_kappa", "torchmetrics.classification:MulticlassCohenKappa"),
+        ("f1_score", "torchmetrics.classification:MulticlassF1Score"),
+        ("multiclass_matthews_corrcoef", "torchmetrics.classification:MulticlassMatthewsCorrCoef"),
     ],
 )
 def test_torchmetrics_names_stand_for_public_classes(name: str, source: str) -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, fx, nn
 
-from helpers.networks import ARCHITECTURES, Shared, Untraceable, build, inputs, normal
+from helpers.networks import ZOO, Shared, Untraceable, build, inputs, normal, tagged
 from widthwise.core.errors import UserError
 from widthwise.formats import Integer
 from widthwise.network.graph import Graph, run_in_eval_mode
@@ -31,14 +31,14 @@ def state(graph: Graph) -> dict[str, Tensor]:
     return {name: value.clone() for name, value in graph.model.state_dict().items()}
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("name", tagged("layers"))
 def test_a_captured_network_computes_what_it_did(name: str) -> None:
     model, x = build(name), inputs(name)
     with torch.no_grad():
         torch.testing.assert_close(Graph(model).model(x), model(x), rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("name", tagged("layers"))
 def test_quantising_every_layer_changes_the_copy_alone(name: str) -> None:
     graph, x = Graph(build(name)), inputs(name)
     before, nodes = state(graph), [(n.name, n.op, n.target) for n in graph.fx_graph.nodes]
@@ -53,7 +53,7 @@ def test_quantising_every_layer_changes_the_copy_alone(name: str) -> None:
     assert not any(graph.schemes.values())
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("name", tagged("layers"))
 def test_an_empty_scheme_makes_every_layer_float_again(name: str) -> None:
     graph, x = Graph(build(name)), inputs(name)
     coarse = graph.quantized(all_layers(graph, whole(COARSE)))
@@ -63,7 +63,7 @@ def test_an_empty_scheme_makes_every_layer_float_again(name: str) -> None:
     assert not any(back.schemes.values())
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("name", tagged("layers"))
 def test_quantising_again_replaces_the_scheme(name: str) -> None:
     graph, x = Graph(build(name)), inputs(name)
     twice = graph.quantized(all_layers(graph, whole(COARSE))).quantized(all_layers(graph, whole(FINE)))
@@ -76,7 +76,7 @@ def test_quantising_again_replaces_the_scheme(name: str) -> None:
     assert not any(isinstance(module.layer, Quantized) for module in wrapped)
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("name", tagged("layers"))
 def test_a_copy_shares_no_weights(name: str) -> None:
     graph, x = Graph(build(name)), inputs(name)
     made = graph.copy()
@@ -86,6 +86,11 @@ def test_a_copy_shares_no_weights(name: str) -> None:
             parameter.add_(1.0)
         assert torch.equal(graph.model(x), was)
         assert not torch.equal(made.model(x), was)
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_networks_that_fx_follows_are_captured_by_it(name: str) -> None:
+    assert (Graph(build(name)).capture == "fx") == ("traceable" in ZOO[name].tags)
 
 
 def test_names_and_modules_are_those_that_the_lab_relies_on() -> None:
@@ -103,7 +108,7 @@ def test_names_and_modules_are_those_that_the_lab_relies_on() -> None:
 
 
 def test_layers_say_their_type_and_what_can_be_quantised() -> None:
-    graph = Graph(build("attention"))
+    graph = Graph(build("token attention"))
     found = {layer.name: (layer.type, layer.tensors) for layer in graph.layers}
     assert found["embed"] == ("embedding", ("weight",))
     assert found["attend"] == ("multihead_attention", ("data_in", "weight", "bias"))
@@ -123,20 +128,21 @@ def test_a_network_that_cannot_be_traced_is_captured_at_its_modules() -> None:
 
 
 def test_torchs_own_transformer_is_opened_so_that_its_layers_can_be_quantised() -> None:
-    graph = Graph(nn.Sequential(build("transformer"), nn.Linear(8, 2)))
+    graph = Graph(nn.Sequential(build("encoder layer"), nn.Linear(8, 2)))
     assert {"linear", "multihead_attention", "layer_norm"} <= {layer.type for layer in graph.layers}
 
 
 def test_a_shared_module_takes_a_scheme_for_each_of_its_uses() -> None:
     graph, x = Graph(build("shared")), inputs("shared")
-    second = [layer.name for layer in graph.layers if layer.type == "linear"][1]
+    second = [layer.name for layer in graph.layers if layer.type == "linear"][2]
     made = graph.quantized({second: whole(COARSE)})
-    layer, gain = graph.model.layer, graph.model.gain
+    twice = graph.model.twice
     with torch.no_grad():
-        hidden = torch.relu(layer(x))
-        expected = Quantized(copy.deepcopy(layer), whole(COARSE))(hidden) * gain
+        hidden = torch.relu(twice(torch.relu(graph.model.first(x))))
+        hidden = torch.relu(Quantized(copy.deepcopy(twice), whole(COARSE))(hidden))
+        expected = graph.model.last(hidden) * graph.model.gain
         torch.testing.assert_close(made.model(x), expected, rtol=0, atol=0)
-    assert made.schemes["layer"] == Scheme()
+    assert made.schemes["twice"] == Scheme()
     assert made.schemes[second] == whole(COARSE)
     assert sum(p.numel() for p in made.model.parameters()) == sum(p.numel() for p in graph.model.parameters())
 

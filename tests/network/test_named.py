@@ -13,7 +13,7 @@ from torch import nn
 from widthwise.core.errors import UserError
 from widthwise.data.modules import load_data
 from widthwise.metrics.quality.fits import check_data_fits_model
-from widthwise.network.named import BUILT_IN_MODELS, load_model, model_source
+from widthwise.network.named import MODELS, load_model, model_source
 
 
 def state(model: nn.Module) -> dict[str, torch.Tensor]:
@@ -28,13 +28,13 @@ def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> boo
 
 
 # those for the user's own CIFAR-10 are tested with it
-WITH_DATA = [name for name, source in BUILT_IN_MODELS.items() if source.data != "cifar10"]
+WITH_DATA = [name for name, entry in MODELS.own.items() if entry.about != "cifar10"]
 
 
 @pytest.mark.parametrize("name", WITH_DATA)
 def test_built_in_network_fits_its_data_and_can_be_traced(name: str):
     model = load_model(name)
-    data = load_data(BUILT_IN_MODELS[name].data)
+    data = load_data(MODELS.own[name].about)
     check_data_fits_model(model, data)
     traced = torch.fx.symbolic_trace(model)
     x, _ = next(iter(data.val_dataloader()))

@@ -7,13 +7,18 @@ import pytest
 import torch
 from torchmetrics.functional.classification import multiclass_accuracy, multiclass_recall
 
+from helpers.metrics import objective
 from widthwise.evaluators.protocol import Results
 from widthwise.metrics.goals.aim import Aim
-from widthwise.metrics.goals.objective import Objective
-from widthwise.search.answers import shares_of, teach_answers
+from widthwise.metrics.quality.margins import ClassAnswers
+from widthwise.search.answers import teach_answers
 from widthwise.strategies.protocol import Margins
 
 LABELS = np.array([0, 0, 0, 1, 3, 3])
+
+
+def shares_of(metric: str) -> np.ndarray:
+    return ClassAnswers().shares(metric, torch.from_numpy(LABELS))
 
 
 class Judge:
@@ -25,9 +30,8 @@ class Judge:
     def margins(self, candidates: np.ndarray) -> np.ndarray:
         return np.ones((len(candidates), len(LABELS)), dtype=np.float32)
 
-    @property
-    def margin_labels(self) -> np.ndarray:
-        return LABELS
+    def answer_shares(self, metric: str) -> np.ndarray | None:
+        return shares_of(metric) if metric in ClassAnswers().metrics else None
 
 
 class Pupil:
@@ -48,32 +52,32 @@ class Pupil:
 def test_shares_of_right_answers_add_up_to_the_metric(predicted):
     right = np.array(predicted) == LABELS
     given = torch.tensor(predicted), torch.tensor(LABELS)
-    assert right @ shares_of("accuracy", LABELS) == pytest.approx(
+    assert right @ shares_of("accuracy") == pytest.approx(
         float(multiclass_accuracy(*given, 4, average="micro"))
     )
     macro = float(multiclass_recall(*given, 4, average="none")[[0, 1, 3]].mean())
-    assert right @ shares_of("recall", LABELS) == pytest.approx(macro)
-    assert right @ shares_of("accuracy_macro", LABELS) == pytest.approx(macro)
+    assert right @ shares_of("recall") == pytest.approx(macro)
+    assert right @ shares_of("accuracy_macro") == pytest.approx(macro)
 
 
 def test_objectives_are_told_apart_with_sign_and_scale():
-    objectives = Objective("accuracy", "maximize", 2.0), Objective("loss", "minimize")
+    objectives = objective("accuracy", "maximize", 2.0), objective("loss", "minimize")
     pupil = Pupil()
     teach_answers(pupil, Aim(objectives), Judge())
     assert pupil.learned.shares[0] == pytest.approx(np.full(6, 2 / 6))
     assert np.isnan(pupil.learned.shares[1]).all()
     assert pupil.learned.of(np.zeros((2, 3))).shape == (2, 6)
     upside_down = Pupil()
-    teach_answers(upside_down, Aim((Objective("recall", "minimize"),)), Judge())
+    teach_answers(upside_down, Aim((objective("recall", "minimize"),)), Judge())
     assert upside_down.learned.shares[0].sum() == pytest.approx(-1)
 
 
 @pytest.mark.parametrize(
     ("aim", "judge"),
     [
-        (Aim((Objective("loss", "minimize"), Objective("model_size", "minimize"))), Judge()),
-        (Aim((Objective("accuracy", "maximize"),), summed=True, direction="maximize"), Judge()),
-        (Aim((Objective("accuracy", "maximize"),)), lambda candidates: Results({})),
+        (Aim((objective("loss", "minimize"), objective("model_size", "minimize"))), Judge()),
+        (Aim((objective("accuracy", "maximize"),), summed=True, direction="maximize"), Judge()),
+        (Aim((objective("accuracy", "maximize"),)), lambda candidates: Results({})),
     ],
     ids=["none counts answers", "summed", "no margins"],
 )

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 import numpy as np
 import pytest
 
+from helpers.metrics import constraint
 from helpers.searches import SPACE, Evaluator, make_record, make_strategy
 from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.metrics.goals.constraints import Constraint
-from widthwise.search import bounds
 from widthwise.search.bounds import within_bounds
 from widthwise.search.limits import Limits
 from widthwise.search.loop import run_search
@@ -22,18 +20,18 @@ SIZES = Evaluator().costs(EVERYTHING)["model_size"]
 
 
 def size(op: str, bound: float) -> Constraint:
-    return Constraint("model_size", op, bound)
+    return constraint("model_size", op, bound)
 
 
 def search(folder, strategy: Strategy | str, *bounds: Constraint, **limits):
-    record = make_record(constraints=[asdict(bound) for bound in bounds])
+    record = make_record(constraints=bounds)
     made = make_strategy(strategy) if isinstance(strategy, str) else strategy
     with start_run(folder, record) as run:
         return run_search(made, Evaluator(), run.writer, limits=Limits(**limits), batch_size=8)
 
 
 def test_only_what_is_known_without_evaluating_bounds_the_space():
-    accuracy = Constraint("accuracy", ">=", 0.9)
+    accuracy = constraint("accuracy", ">=", 0.9)
     within = within_bounds(SPACE, [size("<=", 24), size(">", 12), accuracy], Evaluator())
     assert within.listed.tolist() == np.flatnonzero((SIZES <= 24) & (SIZES > 12)).tolist()
     assert within.bounds == "model_size <= 24, model_size > 12"
@@ -91,8 +89,8 @@ def test_a_search_whose_strategy_finds_nothing_within_bounds_still_ends_with_som
     assert study.finished == "nothing comes to mind"
 
 
-def test_a_strategy_that_never_gets_within_bounds_is_stopped(tmp_path, monkeypatch):
-    monkeypatch.setattr(bounds, "CUT_AT_MOST", 100)
-    study = search(tmp_path / "run", Silent(EVERYTHING[::-1]), size("<=", 12))
-    assert study.finished == "112 candidates in a row were out of bounds (model_size <= 12)"
+def test_a_strategy_that_never_gets_within_bounds_is_stopped(tmp_path):
+    outside = np.tile(EVERYTHING[::-1][:700], (20, 1))
+    study = search(tmp_path / "run", Silent(outside), size("<=", 12))
+    assert study.finished == "10,008 candidates in a row were out of bounds (model_size <= 12)"
     assert [trial.metrics["model_size"] for trial in study.front] == [12]

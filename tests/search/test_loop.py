@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from helpers.failing import GivesInfinity, GivesNaN, Raises, RunsOutOfMemory, RunsOutOfMemoryInTorch, SaysSo
+from helpers.metrics import constraint, objective
 from helpers.searches import AIM, METRICS, SPACE, Evaluator, make_record, make_strategy, start_or_resume
 from widthwise.core.errors import UserError
 from widthwise.evaluators.protocol import Results
 from widthwise.metrics.goals.aim import Aim
-from widthwise.metrics.goals.objective import Objective
 from widthwise.search.limits import Limits
 from widthwise.search.loop import run_search
 from widthwise.study.run_folder import load_run, resume_run, start_run
@@ -68,8 +68,8 @@ def test_a_search_in_three_sessions_is_the_one_in_one(tmp_path, name, batch_size
 @pytest.mark.parametrize("name", ["brute-force", "random", "tpe"])
 def test_constraints_cut_by_cost_before_evaluation_and_keep_the_rest_off_the_front(tmp_path, name):
     bounds = [
-        {"metric": "model_size", "op": "<=", "bound": 24.0},
-        {"metric": "accuracy", "op": ">=", "bound": 0.3},
+        constraint("model_size", "<=", 24.0),
+        constraint("accuracy", ">=", 0.3),
     ]
     seen = []
 
@@ -78,7 +78,7 @@ def test_constraints_cut_by_cost_before_evaluation_and_keep_the_rest_off_the_fro
             seen.append(candidates)
             return super().__call__(candidates)
 
-    record = make_record(constraints=bounds)
+    record = make_record(constraints=tuple(bounds))
     limits = Limits(trials=None if name == "brute-force" else 40)
     study = _with_record(tmp_path / "a", record, Watched(), name, limits=limits, batch_size=8)
     assert (Evaluator().costs(np.concatenate(seen))["model_size"] <= 24).all()
@@ -119,9 +119,9 @@ def test_keeping_the_front_alone_is_refused_where_the_strategy_learns(tmp_path):
 
 def test_a_scaled_sum_has_the_best_sum_as_its_front(tmp_path):
     aim = Aim(
-        (Objective("accuracy", "maximize", 1.0), Objective("model_size", "minimize", -0.01)), True, "maximize"
+        (objective("accuracy", "maximize", 1.0), objective("model_size", "minimize", -0.01)), True, "maximize"
     )
-    study = _with_record(tmp_path / "run", make_record(aim=aim.as_json()))
+    study = _with_record(tmp_path / "run", make_record(aim=aim))
     metrics = Evaluator()(EVERYTHING).metrics
     total = metrics["accuracy"] - 0.01 * metrics["model_size"]
     assert [trial.number for trial in study.front] == np.flatnonzero(total == total.max()).tolist()

@@ -9,16 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 import widthwise as ww
 from helpers.places import EXAMPLES
 from widthwise.config import load_config
 from widthwise.config.write import toml_of
 from widthwise.core.errors import UserError
+from widthwise.data.modules import load_data
 from widthwise.metrics.goals.pareto import nondominated
-from widthwise.search import problem as module
 from widthwise.search.limits import Limits
-from widthwise.search.problem import load_problem
+from widthwise.search.problem import BATCH_FLOPS, load_problem
 from widthwise.study.run_files import run_name
 
 LAB = {
@@ -105,7 +106,7 @@ def test_an_optuna_sampler_takes_the_place_of_the_configs_strategy(tmp_path: Pat
         return NSGAIISampler(population_size=10, seed=named.seed)
 
     study = ww.search(trained, None, config, out=tmp_path / "run", limits=limits, sampler=sampler())
-    assert study.record.settings["strategy"] == "NSGAIISampler"
+    assert study.record.settings.strategy == "NSGAIISampler"
     by_name = ww.search(trained, None, named, out=tmp_path / "named", limits=limits)
     assert np.array_equal(study.trials.arrays().candidates, by_name.trials.arrays().candidates)
     more = {"out": tmp_path / "run", "limits": Limits(trials=40), "resume": True}
@@ -198,15 +199,17 @@ def test_widths_are_searched_from_the_same_config_schema(tmp_path: Path):
 
 
 @pytest.mark.parametrize("workers", [0, 3])
-def test_batches_are_small_where_evaluating_takes_long_so_that_time_is_looked_at(
-    monkeypatch: pytest.MonkeyPatch, workers: int
-):
-    problem = load_problem(load_config(LAB, {"search.strategy.name": "random"}))
+def test_batches_are_small_where_evaluating_takes_long_so_that_time_is_looked_at(workers: int):
+    config = load_config(LAB, {"search.strategy.name": "random"})
+    problem = load_problem(config)
     natural = problem.strategy().batch
     assert problem.batch_size_with(natural=natural, workers=workers) == natural == 1024
-    each = 2 * sum(node.macs for node in problem.evaluator.cost_model.nodes) * 205  # samples to judge on
-    monkeypatch.setattr(module, "BATCH_FLOPS", 20.5 * each)
-    assert problem.batch_size_with(natural=natural, workers=workers) == 20 * max(workers, 1)
+    units = 2**17
+    large = load_problem(config, model=nn.Sequential(nn.Linear(16, units), nn.ReLU(), nn.Linear(units, 5)))
+    each = 2 * 21 * units * 205  # samples to judge on
+    affordable = int(BATCH_FLOPS / each)
+    assert 100 < affordable < 200
+    assert large.batch_size_with(natural=natural, workers=workers) == affordable * max(workers, 1)
 
 
 def test_runs_are_named_after_the_config(tmp_path: Path):
@@ -220,18 +223,28 @@ def test_a_config_without_a_model_says_so():
         load_problem(load_config({**LAB, "model": None}))
 
 
-def test_a_strategy_that_cannot_handle_the_space_is_refused_before_anything_is_evaluated(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    def evaluated(*_: object, **__: object) -> None:
-        raise AssertionError("something was evaluated")
+class Watched:
+    """Jets; keeps how often they were read to the end, as who judges on them does."""
 
-    monkeypatch.setattr(module, "evaluate", evaluated)
+    def __init__(self) -> None:
+        self.jets, self.judged = load_data("jsc"), 0
+        self.train_dataloader, self.test_dataloader = self.jets.train_dataloader, self.jets.test_dataloader
+
+    def val_dataloader(self):
+        yield from self.jets.val_dataloader()
+        self.judged += 1
+
+
+def test_a_strategy_that_cannot_handle_the_space_is_refused_before_anything_is_evaluated(tmp_path: Path):
     widths = EXAMPLES / "three-linear-widths.toml"
     many = {
         "search.strategy.name": "gp",
         "search.search_space.seed.seq_blocks_2.config": {"channels": list(range(600, 0, -1))},
     }
+    data = Watched()
     with pytest.raises(UserError, match=r"gp: takes up to 500 choices without .* 600"):
-        ww.search(None, None, load_config(widths, many), out=tmp_path / "run")
+        ww.search(None, data, load_config(widths, many), out=tmp_path / "run")
+    assert data.judged == 0
     assert not any(tmp_path.iterdir())
+    load_problem(load_config(widths), data=data).float_metrics()
+    assert data.judged > 0

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from widthwise.spaces import within as module
 from widthwise.spaces.space import Decision, Space
 from widthwise.spaces.within import Within
 from widthwise.strategies.seen import Seen
@@ -32,10 +31,8 @@ def average(rows: np.ndarray) -> np.ndarray:
 
 
 def within(space: Space, excess, listed: bool = True) -> Within:
-    made = Within(space, excess, bounds="size <= 3")
-    if not listed:
-        made.__dict__["_amounts"] = None  # as if the space were too large
-    return made
+    limit = {} if listed else {"most_listed": 0}
+    return Within(space, excess, bounds="size <= 3", **limit)
 
 
 @given(st.integers(-1, 18))
@@ -107,9 +104,8 @@ def test_the_nearest_unseen_is_the_fewest_moves_away_of_those_within(positions, 
     assert (found != EVERY[start]).sum() == (EVERY[free] != EVERY[start]).sum(axis=1).min()
 
 
-def test_in_a_large_space_unseen_ones_within_bounds_are_found_to_the_last(monkeypatch):
-    monkeypatch.setattr(module, "LISTED", 0)
-    made = within(SPACE, at_most(4))
+def test_in_a_large_space_unseen_ones_within_bounds_are_found_to_the_last():
+    made = within(SPACE, at_most(4), listed=False)
     count = int(made(EVERY).sum())
     seen, rng = Seen(SPACE), np.random.default_rng(0)
     seen.keep_within(made)

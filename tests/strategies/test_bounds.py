@@ -37,10 +37,10 @@ def results(space: Space, candidates: np.ndarray, name: str) -> np.ndarray:
     return np.stack([quality, -candidates.sum(axis=1)], axis=1)[:, : len(objectives_of(name))]
 
 
-def below(space: Space, share: float) -> Within:
+def below(space: Space, share: float, **limit: int) -> Within:
     """The sum of the choices is at most a share of the greatest sum."""
     bound = share * (space.cardinalities - 1).sum()
-    return Within(space, lambda rows: np.maximum(rows.sum(axis=1) - bound, 0.0), bounds="sum <= 3")
+    return Within(space, lambda rows: np.maximum(rows.sum(axis=1) - bound, 0.0), bounds="sum <= 3", **limit)
 
 
 def make(name: str, space: Space, within: Within | None, seed: int = 0) -> Strategy:
@@ -134,9 +134,8 @@ def test_local_certifies_that_no_move_within_the_bounds_improves():
     assert all(tuple(row) in proposed for row in near[within(near)].tolist())
 
 
-def test_random_is_uniform_over_what_is_within_bounds(monkeypatch):
-    monkeypatch.setattr("widthwise.spaces.within.LISTED", 0)  # as in a space too large to be listed
-    within = below(SMALL, 0.6)
+def test_random_is_uniform_over_what_is_within_bounds():
+    within = below(SMALL, 0.6, most_listed=0)  # as in a space too large to be listed
     firsts = [int(SMALL.positions(make("random", SMALL, within, seed).ask(1))[0]) for seed in range(600)]
     allowed = [p for p in range(SMALL.size) if within(SMALL.at([p]))[0]]
     counts = np.bincount(firsts, minlength=SMALL.size)

@@ -7,8 +7,8 @@ import pytest
 from scipy.stats import chisquare
 
 from widthwise.spaces.space import Decision, Space
-from widthwise.strategies import random as module
-from widthwise.strategies import strategy
+from widthwise.strategies import Setting, strategy
+from widthwise.strategies.random import Random
 
 OBJECTIVES = {"accuracy": "maximize"}
 
@@ -18,10 +18,9 @@ def space_of(*counts):
 
 
 @pytest.mark.parametrize("permuted", [2**20, 0], ids=["shuffled as a whole", "drawn, then the rest shuffled"])
-def test_a_space_is_used_up_without_repeats(monkeypatch, permuted):
-    monkeypatch.setattr(module, "PERMUTED", permuted)
+def test_a_space_is_used_up_without_repeats(permuted):
     space = space_of(20, 20, 15)
-    made = strategy("random", space, objectives=OBJECTIVES)
+    made = Random(Setting(space, OBJECTIVES), permuted=permuted)
     positions = []
     while len(candidates := made.ask(777)):
         positions += space.positions(candidates)
@@ -30,11 +29,9 @@ def test_a_space_is_used_up_without_repeats(monkeypatch, permuted):
 
 
 @pytest.mark.parametrize("permuted", [2**20, 0])
-def test_how_many_are_asked_for_does_not_change_what_comes(monkeypatch, permuted):
-    monkeypatch.setattr(module, "PERMUTED", permuted)
+def test_how_many_are_asked_for_does_not_change_what_comes(permuted):
     space = space_of(20, 20, 15)
-    one = strategy("random", space, objectives=OBJECTIVES, seed=5)
-    other = strategy("random", space, objectives=OBJECTIVES, seed=5)
+    one, other = (Random(Setting(space, OBJECTIVES, seed=5), permuted=permuted) for _ in range(2))
     singly = np.concatenate([one.ask(1) for _ in range(2000)])
     assert (singly == other.ask(2000)).all()
 

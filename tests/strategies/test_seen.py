@@ -7,14 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from widthwise.spaces.space import Decision, Space
-from widthwise.strategies import seen as module
 from widthwise.strategies.seen import Seen
 
 SPACE = Space((Decision("a", (1, 2, 3, 4)), Decision("b", ("x", "y", "z")), Decision("c", (0, 1))))
 
 
-def taken(space, positions):
-    seen = Seen(space)
+def taken(space, positions, **limit):
+    seen = Seen(space, **limit)
     for position in positions:
         seen.take(position)
     return seen
@@ -49,8 +48,7 @@ def test_ties_are_drawn_by_the_seed():
     assert found == {(1, 0, 0), (0, 1, 0), (0, 2, 0), (0, 0, 1)}
 
 
-def test_beyond_one_move_in_a_space_too_large_to_list(monkeypatch):
-    monkeypatch.setattr(module, "FEW", 0)
+def test_beyond_one_move_in_a_space_too_large_to_list():
     space = Space(tuple(Decision(f"d{i}", (1, 2, 3)) for i in range(30)))
     seen = Seen(space)
     centre = [0] * 30
@@ -62,7 +60,6 @@ def test_beyond_one_move_in_a_space_too_large_to_list(monkeypatch):
     assert sum(choice != 0 for choice in found) == 2
 
 
-def test_the_last_candidate_is_found_by_drawing(monkeypatch):
-    monkeypatch.setattr(module, "FEW", 0)
-    seen = taken(SPACE, set(range(24)) - {23})
+def test_the_last_candidate_is_found_by_drawing():
+    seen = taken(SPACE, set(range(24)) - {23}, few=0)
     assert seen.nearest_unseen([0, 0, 0], np.random.default_rng(0)) == [3, 2, 1]

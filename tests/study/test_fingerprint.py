@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import nn
 
+from helpers.metrics import objective
 from helpers.searches import AIM, SPACE
 from widthwise.core.errors import UserError
 from widthwise.core.hashing import hash_arrays, hash_batches, hash_weights
 from widthwise.metrics.goals.aim import Aim
-from widthwise.metrics.goals.objective import Objective
 from widthwise.spaces.space import Decision, Space
 from widthwise.study.fingerprint import check_same, differences, fingerprint
 
@@ -32,7 +32,7 @@ GIVEN = {
     ("changed", "name"),
     [
         ({"space": Space((*SPACE.decisions[:-1], Decision("layer 5", (2, 4, 6))))}, "space"),
-        ({"aim": Aim((Objective("accuracy", "maximize", 2.0), AIM.objectives[1]))}, "objectives"),
+        ({"aim": Aim((objective("accuracy", "maximize", 2.0), AIM.objectives[1]))}, "objectives"),
         ({"metrics": ("accuracy", "model_size", "loss")}, "metrics"),
         ({"strategy": "random"}, "strategy"),
         ({"seed": 1}, "seed"),

@@ -55,3 +55,17 @@ def test_a_run_of_the_version_before_goes_on(before: Path, counts: tuple[int, in
     assert study.summary.failed == 0
     again = study.to_pandas()[: counts[0]]
     assert again.drop(columns="seconds").equals(stored.drop(columns="seconds"))
+
+
+@pytest.mark.parametrize("before", ["brute-force", "frontier", "tpe"], indirect=True)
+def test_a_run_of_the_version_before_has_its_networks_once_it_is_resumed(before: Path) -> None:
+    with pytest.raises(ww.UserError, match="keeps no networks of its trials; resume the run") as caught:
+        ww.load_run(before).network(0)
+    assert "\n" not in str(caught.value)
+    config, trials = load_config(before / "config.toml"), ww.load_run(before).summary.trials
+    ww.search(None, None, config, out=before, resume=True, limits=Limits(trials=trials))
+    study = ww.load_run(before)
+    assert study.front
+    for trial in study.front:
+        found = ww.evaluate(study.network(trial), ww.load_data(config.dataset), metrics=["accuracy", "loss"])
+        assert found == pytest.approx({name: trial.metrics[name] for name in found}, rel=1e-6)

@@ -7,16 +7,16 @@ import json
 import numpy as np
 import pytest
 
+from helpers.metrics import constraint, metrics_of, objective
 from helpers.searches import METRICS, SPACE, Evaluator, make_record, make_strategy, search
 from widthwise.core.errors import UserError
 from widthwise.metrics.goals.aim import Aim
-from widthwise.metrics.goals.objective import Objective
 from widthwise.search.limits import Limits
 from widthwise.search.loop import run_search
 from widthwise.spaces.space import Decision, Space
 from widthwise.strategies import strategy
 from widthwise.study.run_folder import start_run
-from widthwise.study.store import StudyRecord
+from widthwise.study.store import StudyRecord, StudySettings
 from widthwise.study.study import Study
 
 
@@ -80,7 +80,7 @@ def test_pick_by_a_metric_that_is_no_objective_looks_at_all_trials(tmp_path):
             return type(results)({**results.metrics, "loss": np.abs(candidates.sum(axis=1) - 7.0)})
 
     record = make_record()
-    record = StudyRecord("x", SPACE, (*METRICS, "loss"), record.settings)
+    record = StudyRecord("x", SPACE, metrics_of(*METRICS, "loss"), record.settings)
     with start_run(tmp_path / "run", record) as run:
         study = run_search(make_strategy(), Evaluating(), run.writer)
     chosen = study.pick("best loss")
@@ -98,9 +98,8 @@ def test_pick_among_all_trials_keeps_to_the_bounds_of_the_search(tmp_path):
             results = super().__call__(candidates)
             return type(results)({**results.metrics, "loss": -candidates.sum(axis=1).astype(float)})
 
-    record = make_record()
-    bound = {"metric": "accuracy", "op": "<=", "bound": 0.5}
-    record = StudyRecord("x", SPACE, (*METRICS, "loss"), {**record.settings, "constraints": [bound]})
+    record = make_record(constraints=(constraint("accuracy", "<=", 0.5),))
+    record = StudyRecord("x", SPACE, metrics_of(*METRICS, "loss"), record.settings)
     with start_run(tmp_path / "run", record) as run:
         study = run_search(make_strategy(), Evaluating(), run.writer)
     assert study.pick("best loss").metrics["accuracy"] <= 0.5
@@ -113,8 +112,8 @@ def test_pick_takes_names_as_they_are_written_not_parts_of_them(tmp_path):
             fewest = {"recall": -candidates.sum(axis=1).astype(float)}
             return type(results)({**results.metrics, "recall[1]": results.metrics["accuracy"], **fewest})
 
-    aim = Aim((Objective("recall[1]", "maximize"), Objective("model_size", "minimize")))
-    record = StudyRecord("x", SPACE, (*METRICS, "recall[1]", "recall"), {"aim": aim.as_json()})
+    aim = Aim((objective("recall[1]", "maximize"), objective("model_size", "minimize")))
+    record = StudyRecord("x", SPACE, metrics_of(*METRICS, "recall[1]", "recall"), StudySettings(aim))
     with start_run(tmp_path / "run", record) as run:
         study = run_search(make_strategy(), Evaluating(), run.writer)
     knees = {study.pick("knee with recall[1] >= 0").number, study.pick("knee").number}
@@ -159,7 +158,7 @@ def test_json_of_a_study_has_what_the_command_line_prints(study):
 
 def test_decisions_named_like_columns_and_choices_of_all_kinds_have_their_place(tmp_path):
     space = Space((Decision("number", (2, "NA")), Decision("<b>x</b>", (None, 1.5, True))))
-    record = StudyRecord("", space, METRICS, make_record().settings)
+    record = StudyRecord("", space, metrics_of(*METRICS), make_record().settings)
 
     def evaluate(candidates):
         values = candidates.sum(axis=1).astype(float)

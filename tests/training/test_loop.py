@@ -10,7 +10,8 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from widthwise.core.errors import UserError
 from widthwise.data.modules import load_data
-from widthwise.network.named import BUILT_IN_MODELS, load_model
+from widthwise.metrics.quality.classification import Classification
+from widthwise.network.named import MODELS, load_model
 from widthwise.training import SCHEDULES, Epoch, History, Settings, fit, predict, score, train
 
 
@@ -51,14 +52,14 @@ LEAST_ACCURACY = {  # on the test split, below what four seeds reached
 
 @pytest.mark.parametrize(("name", "least"), LEAST_ACCURACY.items())
 def test_built_in_networks_learn_with_the_defaults(name: str, least: float):
-    data = load_data(BUILT_IN_MODELS[name].data)
+    data = load_data(MODELS.own[name].about)
     model = load_model(name)
     fit(model, data)
     assert score(model, data.test_dataloader()).accuracy > least
 
 
 def test_every_built_in_network_with_data_is_trained_here():
-    with_data = {name for name, source in BUILT_IN_MODELS.items() if source.data != "cifar10"}
+    with_data = {name for name, entry in MODELS.own.items() if entry.about != "cifar10"}
     assert set(LEAST_ACCURACY) == with_data
 
 
@@ -92,7 +93,11 @@ def test_the_weights_kept_are_those_of_the_best_epoch():
 def test_history_prefers_accuracy_then_loss_then_the_earlier():
     epochs = [(0.5, 0.1), (0.9, 0.4), (0.9, 0.3), (0.9, 0.3)]
     history = History(
-        tuple(Epoch(n, 1.0, loss, accuracy) for n, (accuracy, loss) in enumerate(epochs, start=1))
+        tuple(
+            Epoch(n, 1.0, {"accuracy": accuracy, "loss": loss})
+            for n, (accuracy, loss) in enumerate(epochs, start=1)
+        ),
+        Classification(),
     )
     assert history.best_epoch == 3
     assert history.val_loss == (0.1, 0.4, 0.3, 0.3)
@@ -117,7 +122,7 @@ def test_an_interruption_leaves_the_best_weights_so_far():
 
     with pytest.raises(KeyboardInterrupt):
         fit(model, data, progress=interrupt)
-    best = History(tuple(heard)).best
+    best = History(tuple(heard), Classification()).best
     assert score(model, data.val_dataloader()).accuracy == best.val_accuracy
     assert not model.training
 

@@ -32,13 +32,13 @@ def init(
     from widthwise.config import default_config_text
     from widthwise.core.files import write_atomically
     from widthwise.data.modules import data_source
-    from widthwise.network.named import BUILT_IN_MODELS, model_source
+    from widthwise.network.named import MODELS, model_source
 
     output = Output()
     name = model_source(model)
     path = out or Path(f"{name.replace(':', '.')}.toml")
     check_new_file(path, force=force, ending=".toml")
-    made_for = BUILT_IN_MODELS[name].data if name in BUILT_IN_MODELS else None
+    made_for = MODELS.own[name].about if name in MODELS.own else None
     data = data_source(dataset) if dataset is not None else made_for
     layers = _layers(name)
     if not layers:

@@ -64,7 +64,7 @@ def _captured(config: SearchConfig) -> tuple[Graph, Data | None]:
     network = load_model(str(config.model), checkpoint=config.load_name, seed=config.seed)
     data = load_dataset(config) if config.dataset is not None else None
     if data is not None:
-        check_data_fits_model(network, data)
+        check_data_fits_model(network, data, config.task)
     return Graph(network), data
 
 

@@ -32,15 +32,15 @@ DEVICES = {"cpu": "cpu", "cuda": "gpu", "gpu": "gpu", "auto": "auto"}
 
 
 def _models(incomplete: str) -> list[str]:
-    from widthwise.network.named import BUILT_IN_MODELS
+    from widthwise.network.named import MODELS
 
-    return [name for name in BUILT_IN_MODELS if name.startswith(incomplete)]
+    return [name for name in MODELS.entries if name.startswith(incomplete)]
 
 
 def _data_sets(incomplete: str) -> list[str]:
-    from widthwise.data.modules import BUILT_IN_DATA
+    from widthwise.data.modules import DATA
 
-    return [name for name in BUILT_IN_DATA if name.startswith(incomplete)]
+    return [name for name in DATA.entries if name.startswith(incomplete)]
 
 
 def _strategies(incomplete: str) -> list[str]:
@@ -125,11 +125,12 @@ def with_data_of_model(config: SearchConfig, *, elsewhere: bool = True) -> Searc
     elsewhere: also one that is not part of the package.
     """
     from widthwise.data.modules import FROM_ELSEWHERE
-    from widthwise.network.named import BUILT_IN_MODELS
+    from widthwise.network.named import MODELS
 
-    if config.dataset is not None or config.model not in BUILT_IN_MODELS:
+    made_for = MODELS.own.get(config.model or "")
+    if config.dataset is not None or made_for is None:
         return config
-    name = BUILT_IN_MODELS[config.model].data
+    name = made_for.about
     return replace(config, dataset=name) if elsewhere or name not in FROM_ELSEWHERE else config
 
 

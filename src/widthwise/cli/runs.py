@@ -66,9 +66,10 @@ def report(
     if pick is not None:
         picked(study, pick)  # a rule that can't be read or met is said before anything is printed
     output = Output()
-    output.say(f"{run}: {study.record.settings.get('model')}, {study.record.settings.get('strategy')}")
-    if note := study.record.settings.get("data"):
-        output.say(f"{note}\n")
+    settings = study.record.settings
+    output.say(f"{run}: {settings.model}, {settings.strategy}")
+    if settings.data:
+        output.say(f"{settings.data}\n")
     print_best(study, output, most=len(study.front) if everything else None)
     for line in ending_lines(study):
         output.say(line)

@@ -198,16 +198,17 @@ def introduce(folder: Path, problem: Problem, output: Output, *, resumed: bool) 
 
 def check_rule(rule: str, config: SearchConfig) -> None:
     """Raises UserError where a rule for picking can't be read: now, not when the search is over."""
-    from widthwise.metrics.catalogue import METRICS
     from widthwise.metrics.goals.picking import check_rule as check
+    from widthwise.metrics.quality.tasks import metric_of, task_of
     from widthwise.search.problem import ALWAYS, ALWAYS_OF_WIDTHS
     from widthwise.spaces.settings import WidthSearch
 
     search = config.search
-    named = [objective.name for objective in search.objectives] + [b.metric for b in search.constraints]
     always = ALWAYS_OF_WIDTHS if isinstance(search.space, WidthSearch) else ALWAYS
-    names = list(dict.fromkeys([*named, *always]))
-    check(rule, names, units={name: METRICS[name].unit for name in names if name in METRICS}, where="--pick")
+    wanted = [*(o.metric for o in search.objectives), *(b.metric for b in search.constraints)]
+    task = task_of(config.task)
+    stored = [metric_of(task, name) for name in (*task.better, *always)]
+    check(rule, [*wanted, *stored], where="--pick")
 
 
 def conclude(

@@ -4,23 +4,29 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from widthwise.cli import options
 from widthwise.cli.output import Output, check_new_file, print_json
 from widthwise.core.errors import UserError, unknown
+from widthwise.study.run_files import NotKeptError
 
 if TYPE_CHECKING:
     from torch import nn
 
     from widthwise.config import SearchConfig
     from widthwise.data.modules import Data
+    from widthwise.metrics.catalogue import Metric
+    from widthwise.network.graph import Graph
+    from widthwise.study.study import Study
+    from widthwise.study.trials import Trial
     from widthwise.training import Epoch, History
 
 PARTS = ("val", "test")
-DEFAULT_METRICS = ("accuracy", "loss", "precision", "recall", "f1", "parameters", "model_size", "macs")
+QUALITY = ("accuracy", "loss", "precision", "recall", "f1")  # by default, where the task has some of them
+COSTS = ("parameters", "model_size", "macs")
 
 
 def register(app: typer.Typer) -> None:
@@ -99,27 +105,25 @@ def evaluate_network(
     json: options.Json = False,
 ) -> None:
     """Evaluate a network, or the network of a trial."""
-    from widthwise.metrics.catalogue import find_metric
-
     output = Output(silent=json)
     if part is not None and part not in PARTS:
         raise unknown("part of the data", part, PARTS, where="--part")
-    names = [name.strip() for name in metrics.split(",")] if metrics else list(DEFAULT_METRICS)
-    for name in names:
-        find_metric(name, where="--metrics")
     parts = [part] if part else list(PARTS)
     if run is not None:
         if any(value is not None for value in (config, model, dataset, load, seed)) or assign:
             raise UserError("--run: has its own network and data; leave CONFIG, --model, --load and such out")
-        options.announce_code(_config_of_run(run), output, untrusted=untrusted)
-        found = _test_run(run, trial, parts, names, output, device)
+        of_run = _config_of_run(run)
+        options.announce_code(of_run, output, untrusted=untrusted)
+        known = _metrics(metrics, of_run.task)
+        found = _test_run(run, trial, parts, [metric.name for metric in known], output, device)
     else:
         if trial is not None:
             raise UserError("--trial: needs --run, the run folder that it is from")
         given = {"--model": model, "--dataset": dataset, "--load": load, "--seed": seed}
         read = options.with_data_of_model(options.read_config(config, given, assign, device=device))
         options.announce_code(read, output, untrusted=untrusted)
-        found = _test_network(read, parts, names, output, device)
+        known = _metrics(metrics, read.task)
+        found = _test_network(read, parts, [metric.name for metric in known], output, device)
     if json:
         from widthwise.study.study import finite
 
@@ -127,7 +131,7 @@ def evaluate_network(
     else:
         from widthwise.report.tables import metric_table
 
-        output.show(metric_table(found))
+        output.show(metric_table(found, known))
 
 
 def train_first(
@@ -151,6 +155,18 @@ def train_first(
         history = _fit(config, network, data, Output(quiet=True))
         output.note(_best_line(history))
     return replace(config, load_name=str(kept)), network, data
+
+
+def _metrics(given: str | None, task: str) -> list[Metric]:
+    """The metrics asked for, else the usual ones; UserError for one that the task can't give."""
+    from widthwise.metrics.quality.tasks import metric_of, task_of
+
+    if given:
+        names = dict.fromkeys(name.strip() for name in given.split(","))
+    else:
+        own = task_of(task).metrics
+        names = dict.fromkeys([*([name for name in QUALITY if name in own] or own), *COSTS])
+    return [metric_of(task, name, where="--metrics") for name in names]
 
 
 def _network_and_data(config: SearchConfig) -> tuple[nn.Module, Data]:
@@ -186,20 +202,17 @@ def _fit(config: SearchConfig, network: nn.Module, data: Data, output: Output) -
     from widthwise.training import train as fit
 
     def told(epoch: Epoch) -> None:
-        output.note(
-            f"epoch {epoch.number:>4}  loss {epoch.train_loss:.4f}  validation loss {epoch.val_loss:.4f}  "
-            f"accuracy {epoch.val_accuracy:.4f}"
-        )
+        judged = "  ".join(f"{name} {value:.4f}" for name, value in reversed(list(epoch.values.items())))
+        output.note(f"epoch {epoch.number:>4}  loss {epoch.train_loss:.4f}  validation {judged}")
 
-    return fit(network, data, config.training, seed=config.seed, device=device_of(config), progress=told)
+    how: dict[str, Any] = {"seed": config.seed, "device": device_of(config), "task": config.task}
+    return fit(network, data, config.training, progress=told, **how)
 
 
 def _best_line(history: History) -> str:
     best = history.best
-    return (
-        f"Best of {len(history.epochs)} epochs: {best.number}, validation accuracy {best.val_accuracy:.4f}, "
-        f"loss {best.val_loss:.4f}"
-    )
+    judged = ", ".join(f"{name} {value:.4f}" for name, value in best.values.items())
+    return f"Best of {len(history.epochs)} epochs: {best.number}, validation {judged}"
 
 
 def _save(network: nn.Module, path: Path) -> None:
@@ -219,14 +232,13 @@ def _test_network(
 
     options.check_device(device)
     network, data = _network_and_data(config)
-    check_data_fits_model(network, data)
+    check_data_fits_model(network, data, config.task)
     _introduce(config, network, data, output)
     if is_untrained(config, network):
         output.warn(f"the weights of {config.model} are random; load trained ones with --load CHECKPOINT")
     graph = Graph(network)
-    return {
-        part: evaluate(graph, data, metrics=names, loader=part, device=device_of(config)) for part in parts
-    }
+    how: dict[str, Any] = {"metrics": names, "device": device_of(config), "task": config.task}
+    return {part: evaluate(graph, data, loader=part, **how) for part in parts}
 
 
 def _config_of_run(run: Path) -> SearchConfig:
@@ -241,28 +253,47 @@ def _config_of_run(run: Path) -> SearchConfig:
 def _test_run(
     run: Path, trial: int | None, parts: list[str], names: list[str], output: Output, device: str | None
 ) -> dict[str, dict[str, float]]:
-    """The network of a run, in float or as a trial has it."""
+    """The network of a run, in float or as a trial has it: from what the run kept, else made again."""
     from widthwise.evaluators.engine import evaluate
-    from widthwise.search.problem import device_of, problem_of_run
+    from widthwise.metrics.quality.fits import check_data_fits_model
+    from widthwise.search.problem import device_of, load_dataset
     from widthwise.study.run_folder import load_run
 
     options.check_device(device)
-    study = load_run(run)
-    problem = problem_of_run(run)
-    graph = problem.graph
-    if trial is not None:
-        try:
-            found = study.trials[trial] if trial >= 0 else None
-        except IndexError:
-            found = None
-        if found is None:
-            raise UserError(f"--trial: {run} has no trial {trial}; it has {study.summary.trials:,}, from 0")
-        graph = problem.evaluator.network(found.candidate)
-    _introduce(problem.config, problem.network, problem.data, output)
-    output.note(f"trial:    {'none, the float network' if trial is None else trial}")
+    study, config = load_run(run), _config_of_run(run)
+    found = _trial_of(study, trial)
+    network, data = study.searched_network(), load_dataset(config)
+    check_data_fits_model(network, data, config.task)
+    _introduce(config, network, data, output)
+    said = "none, the float network" if found is None else f"{found.number}{_which_training(study)}"
+    output.note(f"trial:    {said}")
+    graph = study.network() if found is None else _network_of_trial(study, found, run, output)
     chosen = options.DEVICES.get(device or "", "")
-    config = problem.config if not chosen else replace(problem.config, accelerator=chosen)  # type: ignore[arg-type]
-    return {
-        part: evaluate(graph, problem.data, metrics=names, loader=part, device=device_of(config))
-        for part in parts
-    }
+    config = config if not chosen else replace(config, accelerator=chosen)  # type: ignore[arg-type]
+    how: dict[str, Any] = {"metrics": names, "device": device_of(config), "task": config.task}
+    return {part: evaluate(graph, data, loader=part, **how) for part in parts}
+
+
+def _trial_of(study: Study, number: int | None) -> Trial | None:
+    """The trial of this number; UserError where the run has none."""
+    if number is None:
+        return None
+    try:
+        return study.trial(number)
+    except UserError as error:
+        raise UserError(f"--trial: {error}") from None
+
+
+def _network_of_trial(study: Study, trial: Trial, run: Path, output: Output) -> Graph:
+    """The network that the run kept; where it kept none, it is made again as it was then."""
+    from widthwise.search.problem import problem_of_run
+
+    try:
+        return study.network(trial)
+    except NotKeptError:
+        output.note("network:  not kept by the run, so it is made again from the data, as in the search")
+    return problem_of_run(run).evaluator.network(trial.candidate)
+
+
+def _which_training(study: Study) -> str:
+    return f", the first of its {study.repeats} trainings" if study.repeats > 1 else ""

@@ -9,8 +9,9 @@ from typing import Any, TypeVar
 from widthwise.core.errors import UserError, nearest, unknown
 from widthwise.core.table import Table, as_number
 from widthwise.core.toml import dotted, shown
-from widthwise.metrics.catalogue import METRICS, find_metric
+from widthwise.metrics.catalogue import METRICS, Metric
 from widthwise.metrics.goals.constraints import Constraint, parse_constraints
+from widthwise.metrics.quality.tasks import CLASSIFICATION, metric_of
 from widthwise.metrics.units import DURATIONS
 
 T = TypeVar("T", int, float)
@@ -20,9 +21,9 @@ _BUDGET = re.compile(r"\s*(?:<=)?\s*(\d[\d_]*\.?\d*(?:[eE]\d+)?)\s*([A-Za-z]*)\s
 _THOUSANDS = {"": 1.0, "k": 1e3, "m": 1e6}
 
 
-def read_bounds(table: Table) -> tuple[Constraint, ...]:
-    """The bounds on metrics; budgets are read apart. Raises UserError for what makes no sense."""
-    return tuple(bound for key in table if key not in BUDGETS for bound in _bounds(table, key))
+def read_bounds(table: Table, task: str = CLASSIFICATION) -> tuple[Constraint, ...]:
+    """The bounds on metrics of a task; budgets are read apart. Raises UserError for what makes no sense."""
+    return tuple(bound for key in table if key not in BUDGETS for bound in _bounds(table, key, task))
 
 
 def read_budgets(
@@ -39,14 +40,14 @@ def read_budgets(
     )
 
 
-def _bounds(table: Table, key: str) -> tuple[Constraint, ...]:
+def _bounds(table: Table, key: str, task: str) -> tuple[Constraint, ...]:
     place = table.where(key).removesuffix(dotted([key])).removesuffix(".")  # where the key stands
-    return parse_constraints({key: table.get(key)}, metrics={key: _unit(table, key)}, where=place)
+    return parse_constraints({key: table.get(key)}, metrics={key: _metric(table, key, task)}, where=place)
 
 
-def _unit(table: Table, key: str) -> str:
+def _metric(table: Table, key: str, task: str) -> Metric:
     try:
-        return find_metric(key, where=table.where(key)).unit
+        return metric_of(task, key, where=table.where(key))
     except UserError:
         if nearest(key, [*METRICS, *BUDGETS]) in BUDGETS:
             allowed = [*METRICS, *BUDGETS]

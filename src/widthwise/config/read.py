@@ -13,6 +13,7 @@ from widthwise.core.errors import UserError
 from widthwise.core.table import Table, as_number
 from widthwise.core.toml import dotted, shown
 from widthwise.data.modules import FILE_TYPES, data_source
+from widthwise.metrics.quality.tasks import CLASSIFICATION, TASKS
 from widthwise.network.named import model_source
 from widthwise.spaces.reading import read_space
 from widthwise.training.reading import read_lab_training
@@ -26,7 +27,6 @@ ACCELERATORS: dict[str, Accelerator] = {
     "mps": "auto",
 }
 STANDARDISATIONS: dict[str, Standardise] = {"train": "train", "reference": "reference", "none": "none"}
-TASKS = {"cls": "cls", "classification": "cls"}
 LOAD_TYPES = {"pt": "pt", "pl": "pl", "safetensors": "safetensors"}
 # fmt: off
 LAB_TOP = (
@@ -40,7 +40,7 @@ LAB_TOP = (
 
 def read_config(top: Table) -> SearchConfig:
     """The config of these tables, checked; raises UserError at the first thing that is wrong."""
-    top.choice("task", TASKS, "cls")
+    task = _task(top)
     training = read_lab_training(top)
     load_name, load_type = _checkpoint(top)
     config = SearchConfig(
@@ -52,13 +52,21 @@ def read_config(top: Table) -> SearchConfig:
         seed=top.whole("seed", 0, least=0, most=2**32 - 1),
         accelerator=top.choice("accelerator", ACCELERATORS, "cpu"),
         project=top.text("project"),
+        task=task,
         data=_data(top.table("data")),
         training=training,
-        searching=_search(top.table("search"), training) if "search" in top else None,
+        searching=_search(top.table("search"), training, task) if "search" in top else None,
         source=top.document.label,
     )
     top.close(lab=LAB_TOP)
     return replace(config, ignored=tuple(dict.fromkeys(map(dotted, top.document.ignored))))
+
+
+def _task(top: Table) -> str:
+    """The canonical name of the task; nothing is imported."""
+    entries = TASKS.entries.values()
+    names = {name.lower(): entry.name for entry in entries for name in (*entry.aliases, entry.name)}
+    return top.choice("task", names, CLASSIFICATION)
 
 
 def _source(top: Table, key: str, find: Callable[[str], str], *, files: tuple[str, ...]) -> str | None:
@@ -119,9 +127,9 @@ def _splits(table: Table) -> tuple[float, float, float]:
     return found[0], found[1], found[2]
 
 
-def _search(table: Table, training: Settings) -> Search:
+def _search(table: Table, training: Settings, task: str) -> Search:
     space = read_space(table.table("search_space"), table.table("training"), training)
-    strategy = read_strategy(table.table("strategy"))
+    strategy = read_strategy(table.table("strategy"), task)
     constraints, limits = table.table("constraints"), strategy.limits
     setup = table.table("strategy").table("setup")
     trials, timeout = read_budgets(constraints, setup, limits.trials, limits.timeout)
@@ -132,7 +140,7 @@ def _search(table: Table, training: Settings) -> Search:
         objectives=strategy.objectives,
         summed=limits.summed,
         direction=limits.direction,
-        constraints=read_bounds(constraints),
+        constraints=read_bounds(constraints, task),
         evaluation=strategy.evaluation,
         trials=trials,
         timeout=timeout,

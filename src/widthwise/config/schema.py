@@ -9,6 +9,7 @@ from widthwise.core.errors import UserError
 from widthwise.metrics.catalogue import Direction
 from widthwise.metrics.goals.constraints import Constraint
 from widthwise.metrics.goals.objective import Objective
+from widthwise.metrics.quality.tasks import CLASSIFICATION
 from widthwise.spaces.settings import QuantisationSearch, WidthSearch
 from widthwise.training.settings import Settings
 
@@ -70,6 +71,7 @@ class SearchConfig:
     """A whole config, checked.
 
     model, dataset: canonical names, files or module:callable; None where the file leaves them to the caller.
+    task: the canonical name of what the network's outputs are worth.
     accelerator: "gpu" means the GPU where there is one, since a file for the lab's system always says so.
     ignored: dotted keys that have no meaning here, for one warning; not part of what makes two configs equal.
     source: how errors name this config: the file as it was given.
@@ -83,6 +85,7 @@ class SearchConfig:
     seed: int = 0
     accelerator: Accelerator = "cpu"
     project: str | None = None
+    task: str = CLASSIFICATION
     data: DataOptions = field(default_factory=DataOptions)
     training: Settings = field(default_factory=Settings)
     searching: Search | None = None  # for files that only train; ask for `search`

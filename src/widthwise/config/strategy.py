@@ -10,8 +10,9 @@ from widthwise.config.specs import check_spec
 from widthwise.core.errors import UserError
 from widthwise.core.table import Table, as_number
 from widthwise.core.toml import shown
-from widthwise.metrics.catalogue import Direction, find_metric
+from widthwise.metrics.catalogue import Direction
 from widthwise.metrics.goals.objective import Objective
+from widthwise.metrics.quality.tasks import CLASSIFICATION, metric_of
 from widthwise.strategies import strategy_source
 
 DIRECTIONS: dict[str, Direction] = {"maximize": "maximize", "minimize": "minimize"}
@@ -45,14 +46,14 @@ class StrategyTable:
     limits: SetupTable
 
 
-def read_strategy(table: Table) -> StrategyTable:
-    """[search.strategy]; raises UserError for what is unknown, missing or contradicts itself."""
+def read_strategy(table: Table, task: str = CLASSIFICATION) -> StrategyTable:
+    """[search.strategy] of a task; raises UserError for what is unknown, missing or contradicts itself."""
     setup = table.table("setup")
     strategy = _strategy(table, setup)
     limits = _limits(setup)
     _check_no_options(setup, strategy.name)
     setup.close(lab=LAB_SETUP)
-    objectives = _objectives(table.table("metrics"), limits)
+    objectives = _objectives(table.table("metrics"), limits, task)
     evaluation = _evaluation(table)
     if table.get("eval_mode") is not None and not table.flag("eval_mode", True):
         table.ignore("eval_mode")  # quality is always judged in eval mode
@@ -116,8 +117,8 @@ def _jobs(setup: Table) -> int:
     return int(number)
 
 
-def _objectives(table: Table, limits: SetupTable) -> tuple[Objective, ...]:
-    found = tuple(_objective(table.table(name), name, limits) for name in table)
+def _objectives(table: Table, limits: SetupTable, task: str) -> tuple[Objective, ...]:
+    found = tuple(_objective(table.table(name), name, limits, task) for name in table)
     if not found:
         raise UserError(
             f'{table.where()}: names no metric; add accuracy.direction = "maximize" and one of cost, as '
@@ -126,8 +127,8 @@ def _objectives(table: Table, limits: SetupTable) -> tuple[Objective, ...]:
     return found
 
 
-def _objective(table: Table, name: str, limits: SetupTable) -> Objective:
-    metric = find_metric(name, where=table.where())
+def _objective(table: Table, name: str, limits: SetupTable, task: str) -> Objective:
+    metric = metric_of(task, name, where=table.where())
     scale = table.number("scale", 1.0)
     direction = table.choice("direction", DIRECTIONS, None)
     table.close(lab=("lower_bound", "upper_bound"), strict=True)
@@ -138,7 +139,7 @@ def _objective(table: Table, name: str, limits: SetupTable) -> Objective:
                 f"is missing; allowed: maximize, minimize ({name} is good when {metric.direction}d)",
             )
         direction = metric.direction  # the sum has a direction of its own
-    return Objective(metric.name, direction, scale)
+    return Objective(metric, direction, scale)
 
 
 def _evaluation(table: Table) -> Evaluation:

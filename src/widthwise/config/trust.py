@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from widthwise.core.errors import UserError
-from widthwise.data.modules import data_source
-from widthwise.network.named import BUILT_IN_MODELS, model_source
+from widthwise.data.modules import DATA, FILE_TYPES, data_source
+from widthwise.metrics.quality.tasks import TASKS
+from widthwise.network.named import MODELS, model_source
 from widthwise.strategies.registry import STRATEGIES
 
 if TYPE_CHECKING:
     from widthwise.config import SearchConfig
 
-KEYS = {"model": "model", "dataset": "dataset", "strategy": "search.strategy.name"}
+KEYS = {"model": "model", "dataset": "dataset", "task": "task", "strategy": "search.strategy.name"}
 
 
 def code_in(config: SearchConfig) -> tuple[str, ...]:
@@ -22,10 +23,12 @@ def code_in(config: SearchConfig) -> tuple[str, ...]:
     tables, files are read as data. `optunahub/package` is code too, which is downloaded. Imports nothing.
     """
     found = {}
-    if config.model is not None and model_source(config.model) not in BUILT_IN_MODELS:
+    if config.model is not None and MODELS.is_code(model_source(config.model)):
         found["model"] = config.model
     if config.dataset is not None and is_callable(data_source(config.dataset)):
         found["dataset"] = config.dataset
+    if TASKS.is_code(config.task):
+        found["task"] = config.task
     if config.searching is not None and config.searching.strategy.name not in STRATEGIES:
         found["strategy"] = config.searching.strategy.name
     return tuple(f"{kind} {name}" for kind, name in found.items())
@@ -33,9 +36,7 @@ def code_in(config: SearchConfig) -> tuple[str, ...]:
 
 def is_callable(source: str) -> bool:
     """Whether a data source is a module:callable, and no built-in data set and no file."""
-    from widthwise.data.modules import BUILT_IN_DATA, FILE_TYPES
-
-    return source not in BUILT_IN_DATA and not source.lower().endswith(FILE_TYPES)
+    return not source.lower().endswith(FILE_TYPES) and DATA.is_code(source)
 
 
 def check(config: SearchConfig, *, untrusted: bool = True) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from widthwise.config.schema import Search, SearchConfig
 from widthwise.core.toml import dumps
+from widthwise.metrics.quality.tasks import CLASSIFICATION
 from widthwise.spaces.settings import QUANTISATION, WIDTH, QuantisationSearch, SeedRule, WidthSearch
 from widthwise.training.reading import lab_keys
 
@@ -16,6 +17,8 @@ def tables_of(config: SearchConfig) -> dict[str, Any]:
     """Nested dicts that `load_config` reads back as an equal config; what is None is left out."""
     plain = ("model", "dataset", "load_name", "load_type", "batch_size", "seed", "accelerator", "project")
     tables: dict[str, Any] = {key: getattr(config, key) for key in plain}
+    if config.task != CLASSIFICATION:
+        tables["task"] = config.task
     tables |= {key: getattr(config.training, name) for name, key in lab_keys().items()}
     tables["data"] = _fields(config.data)
     if config.searching is not None:
@@ -59,7 +62,7 @@ def _search(search: Search) -> dict[str, Any]:
         }
     bounds: dict[str, list[str]] = {}
     for constraint in search.constraints:
-        bounds.setdefault(constraint.metric, []).append(f"{constraint.op} {constraint.bound!r}")
+        bounds.setdefault(constraint.name, []).append(f"{constraint.op} {constraint.bound!r}")
     return {**tables, "constraints": bounds or None}
 
 

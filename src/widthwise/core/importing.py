@@ -1,20 +1,14 @@
-"""What a config names as text: a built-in name in either spelling, or an object as module:callable."""
+"""What a config names as text: an object as module:callable."""
 
 from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from widthwise.core.errors import UserError, unknown
-
-
-def canonical_name(name: str, table: Iterable[str]) -> str | None:
-    """The entry of the table that is this name but for case, "_" and "-"; None where there is none."""
-    plain = {entry.lower().replace("_", "-"): entry for entry in table}
-    return plain.get(name.strip().lower().replace("_", "-"))
 
 
 def load_object(spec: str, *, what: str) -> Any:

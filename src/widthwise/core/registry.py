@@ -13,7 +13,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar
 
 from widthwise.core.errors import UserError, unknown
-from widthwise.core.importing import describe_error, load_object
+from widthwise.core.importing import describe_error
 
 T = TypeVar("T")
 
@@ -64,12 +64,13 @@ class Registry(Generic[T]):
     @property
     def entries(self) -> dict[str, Entry[T]]:
         """All by name: ours in their order, then those of plug-ins."""
-        plug_ins = {name: found[0] for name, found in self._plug_ins.items()}
-        return {**{name: _entry(point) for name, point in plug_ins.items()}, **self.own}
+        return self.own | {points[0].name: _entry(points[0]) for points in self._plug_ins.values()}
 
     def get(self, name: str) -> Entry[T] | None:
-        """The entry of this name in any spelling, or None; imports nothing. UserError where two packages
-        claim it."""
+        """The entry of this name in any spelling, or None; imports nothing.
+
+        Raises UserError where two packages claim it.
+        """
         spelled = self._spelling(name)
         if spelled in self._spelled:
             return self._spelled[spelled]
@@ -82,8 +83,10 @@ class Registry(Generic[T]):
         return _entry(claims[0]) if claims else None
 
     def find(self, name: str, *, where: str = "", others: Iterable[str] = ()) -> Entry[T]:
-        """The entry of this name; UserError with the nearest where there is none, or a plug-in's extra is
-        missing. `others` are forms that are allowed beside names, as "module:callable"."""
+        """The entry of this name; UserError with the nearest where there is none.
+
+        `others` are forms that are allowed beside names, as "module:callable".
+        """
         found = self.get(name)
         if found is None:
             raise unknown(self.kind, name, [*self.entries, *others], where=where)
@@ -95,15 +98,26 @@ class Registry(Generic[T]):
 
     def loaded(self, entry: Entry[T]) -> Any:
         """What an entry stands for, imported now."""
-        if entry.package == OWN:
-            return load_object(entry.target, what=self.kind)
         point = EntryPoint(entry.name, entry.target, self.group)
+        if entry.package == OWN:
+            return self._own(entry, point)
         try:
             return point.load()
-        except Exception as error:  # a package may do anything when it is imported
+        except (Exception, SystemExit) as error:  # a package may do anything when it is imported
             raise UserError(
                 f"{self.kind} {entry.name}: the package {entry.package} is broken: {entry.target} raised "
                 f"{describe_error(error)}; mend it, or uninstall it"
+            ) from error
+
+    def _own(self, entry: Entry[T], point: EntryPoint) -> Any:
+        """What one of our own entries stands for; UserError where the extra that it needs is missing."""
+        try:
+            return point.load()
+        except ImportError as error:
+            if not entry.extra or (error.name or OWN).split(".")[0] == OWN:
+                raise
+            raise UserError(
+                f"{self.kind} {entry.name}: needs {error.name}; pip install '{OWN}[{entry.extra}]'"
             ) from error
 
     def is_code(self, name: str) -> bool:

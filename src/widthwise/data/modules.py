@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from widthwise.core.errors import UserError, unknown
-from widthwise.core.importing import call_object, canonical_name, load_object
+from widthwise.core.importing import call_object, load_object
+from widthwise.core.registry import Entry, Registry
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,21 +24,42 @@ FROM_ELSEWHERE = ("jsc-full", "cifar10")  # not part of the package
 DEFAULT_SPLITS = (0.6, 0.2, 0.2)
 
 
-@dataclass(frozen=True)
-class DataSource:
-    """A built-in data set: the function in widthwise.data.built_in that reads it, and what it is."""
-
-    loader: str
-    description: str
+def _own(name: str, read_by: str, summary: str) -> Entry[None]:
+    return Entry(name, f"widthwise.data.built_in:{read_by}", summary)
 
 
-BUILT_IN_DATA = {
-    "jsc": DataSource("jsc", "jets at the LHC, 16 features, 5 classes: the embedded 1,024-jet sample"),
-    "jsc-full": DataSource("jsc_full", "the same jets, all 830,000: from a file, or downloaded from OpenML"),
-    "digits": DataSource("digits", "scikit-learn's 1,797 handwritten digits, [1, 8, 8], 10 classes"),
-    "cifar10": DataSource("cifar10", "60,000 photographs, [3, 32, 32], 10 classes: from the user's folder"),
-    "toy_tiny": DataSource("toy_tiny", "four uniform numbers, is their sum positive: only to try things"),
-}
+DATA: Registry[None] = Registry(
+    "data set",
+    [
+        Entry(
+            "jsc",
+            "widthwise.data.built_in:jsc",
+            "jets at the LHC, 16 features, 5 classes: the embedded 1,024-jet sample",
+        ),
+        Entry(
+            "jsc-full",
+            "widthwise.data.built_in:jsc_full",
+            "the same jets, all 830,000: from a file, or downloaded from OpenML",
+        ),
+        Entry(
+            "digits",
+            "widthwise.data.built_in:digits",
+            "scikit-learn's 1,797 handwritten digits, [1, 8, 8], 10 classes",
+        ),
+        Entry(
+            "cifar10",
+            "widthwise.data.built_in:cifar10",
+            "60,000 photographs, [3, 32, 32], 10 classes: from the user's folder",
+        ),
+        Entry(
+            "toy_tiny",
+            "widthwise.data.built_in:toy_tiny",
+            "four uniform numbers, is their sum positive: only to try things",
+        ),
+    ],
+    group="widthwise.data",
+)
+"""The data sets by name; what reads ours takes a Request, what a plug-in gives takes nothing."""
 
 
 @runtime_checkable
@@ -128,7 +150,7 @@ def load_data(
     """A data set, split by class with the seed and standardised with statistics of the training split alone.
 
     Args:
-        name_or_path: a name in BUILT_IN_DATA, a .npz, .csv or .parquet file, or "module:callable" returning a
+        name_or_path: a name in DATA, a .npz, .csv or .parquet file, or "module:callable" returning a
             data module or a pair (X, y). A data module is handed back as it is; a callable's is set up first.
         path, download: where jsc-full comes from: the user's file, or OpenML;
             path is also cifar10's folder.
@@ -161,18 +183,13 @@ def data_source(name_or_path: str | Path) -> str:
     Raises UserError for anything else. Imports nothing heavy, so a config can be checked with it.
     """
     text = str(name_or_path)
-    if (name := canonical_name(text, BUILT_IN_DATA)) is not None:
-        return name
     if _is_file(text) or ":" in text:
         return text
+    if (entry := DATA.get(text)) is not None:
+        return entry.name
     if Path(text).suffix or "/" in text:
         raise UserError(f"{text}: is no data file; allowed: {', '.join(FILE_TYPES)}")
-    raise unknown("data set", text, [*BUILT_IN_DATA, f"a {'/'.join(FILE_TYPES)} file", "module:callable"])
-
-
-def data_note(data: Data) -> str:
-    """One line for outputs: what this data is."""
-    return str(getattr(data, "note", "") or type(data).__name__)
+    raise unknown("data set", text, [*DATA.entries, f"a {'/'.join(FILE_TYPES)} file", "module:callable"])
 
 
 def _is_file(text: str) -> bool:
@@ -193,13 +210,14 @@ def _check_options(batch_size: int, splits: Sequence[float], standardise: str | 
 def _samples(source: str, *, seed: int, path: str | Path | None, download: bool) -> Samples | Data:
     from widthwise.data import built_in, own
 
-    if source in BUILT_IN_DATA:
-        loader = getattr(built_in, BUILT_IN_DATA[source].loader)
-        samples: Samples = loader(built_in.Request(seed=seed, path=path, download=download))
-        return samples
     if _is_file(source):
         return own.read_samples(source)
-    made = call_object(load_object(source, what="data"), source, what="data")
+    entry = DATA.get(source) if ":" not in source else None
+    found = load_object(source, what="data") if entry is None else DATA.loaded(entry)
+    if entry is not None and source in DATA.own:
+        samples: Samples = found(built_in.Request(seed=seed, path=path, download=download))
+        return samples
+    made = call_object(found, source, what="data")
     if not isinstance(made, Data):
         return own.samples_of_pair(made, name=source)
     _set_up(made, source)

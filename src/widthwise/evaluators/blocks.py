@@ -18,27 +18,27 @@ from widthwise.network.passes.inputs import LABELS
 
 @dataclass(frozen=True, eq=False)
 class DataBlock:
-    """Some samples: the network's inputs [n, ...] and labels [n]."""
+    """Some samples: the network's inputs [n, ...] and targets [n, ...]."""
 
     inputs: tuple[Tensor, ...]
-    labels: Tensor
+    targets: Tensor
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.targets)
 
     def part(self, start: int, stop: int) -> DataBlock:
         """The samples from `start` up to `stop`."""
-        return DataBlock(tuple(x[start:stop] for x in self.inputs), self.labels[start:stop])
+        return DataBlock(tuple(x[start:stop] for x in self.inputs), self.targets[start:stop])
 
     def chosen(self, rows: Tensor) -> DataBlock:
         """The samples with these numbers [m]."""
-        rows = rows.to(self.labels.device)
-        return DataBlock(tuple(x[rows] for x in self.inputs), self.labels[rows])
+        rows = rows.to(self.targets.device)
+        return DataBlock(tuple(x[rows] for x in self.inputs), self.targets[rows])
 
     @property
     def nbytes(self) -> int:
-        """Memory of inputs and labels."""
-        return sum(x.nbytes for x in (*self.inputs, self.labels))
+        """Memory of inputs and targets."""
+        return sum(x.nbytes for x in (*self.inputs, self.targets))
 
 
 def read_blocks(
@@ -103,13 +103,9 @@ def _as_block(batch: Any, device: str, names: Sequence[str]) -> DataBlock:
             inputs = list(inputs[0])
     if not isinstance(labels, Tensor) or not all(isinstance(x, Tensor) for x in inputs) or not inputs:
         raise UserError("the data's batches are no tensors (x, y); give loaders of batches x [n, ...], y [n]")
-    if labels.ndim != 1 or labels.is_floating_point():
-        kind = str(labels.dtype).removeprefix("torch.")
-        raise UserError(
-            f"the data's labels are {kind} of shape {list(labels.shape)}; give whole numbers [n], the class "
-            "of each sample"
-        )
-    return DataBlock(tuple(x.to(device) for x in inputs), labels.to(device, torch.int64))
+    whole = not (labels.is_floating_point() or labels.is_complex())
+    targets = labels.to(device, torch.int64 if whole else labels.dtype)
+    return DataBlock(tuple(x.to(device) for x in inputs), targets)
 
 
 def _in_order(given: Mapping[str, Any], names: Sequence[str]) -> list[Any]:
@@ -129,5 +125,5 @@ def joined(blocks: Sequence[DataBlock]) -> DataBlock:
         return blocks[0]
     inputs = zip(*(block.inputs for block in blocks), strict=True)
     return DataBlock(
-        tuple(torch.cat(parts) for parts in inputs), torch.cat([block.labels for block in blocks])
+        tuple(torch.cat(parts) for parts in inputs), torch.cat([block.targets for block in blocks])
     )

@@ -18,7 +18,10 @@ SPREAD = 2**31  # from here on blocks of samples from all over are numbered
 
 
 class JudgedData:
-    """What a loader gives, at most `most` samples, in blocks of `size`; kept where it fits `room` bytes."""
+    """What a loader gives, at most `most` samples, in blocks of `size`; kept where it fits `room` bytes.
+
+    `check` is called with each block as it is read, and raises UserError for one that can't be judged by.
+    """
 
     def __init__(
         self,
@@ -27,12 +30,12 @@ class JudgedData:
         size: int,
         most: int | None,
         room: int,
-        classes: int,
+        check: Callable[[DataBlock], None],
         device: str,
         names: Sequence[str],
     ) -> None:
         self._loader, self.size, self._most, self._room = loader, size, most, room
-        self._classes, self._device, self._names = classes, device, names
+        self._check, self._device, self._names = check, device, names
         self._kept: list[DataBlock] | None = None
 
     @property
@@ -84,16 +87,8 @@ class JudgedData:
         ):
             room -= block.nbytes
             kept = [*kept, block] if kept is not None and room >= 0 else None
-            self._check_labels(block)
+            self._check(block)
             yield block
         if kept == []:
             raise UserError("the data has no samples to judge networks on; give the split a share")
         self._kept = kept
-
-    def _check_labels(self, block: DataBlock) -> None:
-        low, high = int(block.labels.min()), int(block.labels.max())
-        if low < 0 or high >= self._classes:
-            raise UserError(
-                f"label {low if low < 0 else high} is out of range; the network has {self._classes} outputs, "
-                f"so labels run from 0 to {self._classes - 1}"
-            )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -11,6 +11,10 @@ from widthwise.core.arrays import FloatArray, IntArray
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from widthwise.evaluators.latest import Latest
+    from widthwise.network.realised import Realised
+    from widthwise.spaces.slots import Slot
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,39 @@ class HasMargins(Protocol):
         """Margins [K, S] of candidates [K, D], > 0 where the answer is right; a row of NaN for a failure."""
         ...
 
-    @property
-    def margin_labels(self) -> IntArray:
-        """The true classes [S] of these samples."""
+    def answer_shares(self, metric: str) -> FloatArray | None:
+        """What each of these samples counts in a metric if it is answered rightly, [S]; None: it isn't so."""
         ...
+
+
+@runtime_checkable
+class Realises(Protocol):
+    """An evaluator whose candidates' networks can be had again."""
+
+    def at_hand(self, candidate: IntArray, /) -> Realised | None:
+        """All that makes the network of a candidate [D] again, where that takes no training; else None."""
+        ...
+
+    def realise(self, candidate: IntArray, /) -> Realised:
+        """The same whatever it takes: trained again from the same seed where it is not at hand.
+
+        Of several trainings it is the first (`repeat` 0). Raises UserError where the training fails.
+        """
+        ...
+
+
+@runtime_checkable
+class HasSlots(Protocol):
+    """An evaluator of formats in one network: the formats that each tensor may have, calibrated."""
+
+    @property
+    def slots(self) -> Sequence[Slot]:
+        """In the order of execution; for a candidate see `widthwise.spaces.slots`."""
+        ...
+
+
+@runtime_checkable
+class KeepsLatest(Protocol):
+    """An evaluator that trains: what it trained of late is at hand."""
+
+    latest: Latest

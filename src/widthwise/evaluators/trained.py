@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any, Literal, cast, get_args
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike
-from torch import nn
+from torch import Tensor, nn
 
 from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.core.errors import UserError, unknown
 from widthwise.core.importing import describe_error
+from widthwise.data.facts import facts_of, part
 from widthwise.data.modules import Data
 from widthwise.evaluators.halving import Halving, successive_halving
+from widthwise.evaluators.latest import Latest
 from widthwise.evaluators.protocol import Results
-from widthwise.metrics.catalogue import find_metric
+from widthwise.evaluators.realising import Realiser
 from widthwise.metrics.cost.of_widths import WidthCosts
-from widthwise.metrics.quality.torchmetrics import torchmetrics_accumulator
-from widthwise.metrics.quality.totals import Totals
+from widthwise.metrics.quality.task import Task
+from widthwise.metrics.quality.tasks import CLASSIFICATION, metric_of, task_of
 from widthwise.metrics.spread import SPREAD, mean_and_spread
-from widthwise.network.graph import Graph
+from widthwise.network.graph import Graph, run_in_eval_mode
+from widthwise.network.realised import Realised
 from widthwise.network.widths.example import example_input
 from widthwise.network.widths.finding import find_groups
 from widthwise.network.widths.resize import resized
@@ -30,6 +33,7 @@ from widthwise.network.widths.statistics import reestimate_norms
 from widthwise.network.widths.unit_scores import Importance, unit_scores
 from widthwise.spaces.width import WidthSpace
 from widthwise.training import Settings, predict, train
+from widthwise.training.scoring import tally_one
 from widthwise.training.supernet import Sandwich, Supernet, train_supernet
 
 Mode = Literal["scratch", "inherit", "supernet"]
@@ -49,6 +53,7 @@ class WidthEvaluator:
         importance: what shrinking keeps. halving: stops candidates of a batch early, by all `objectives`
             (names of metrics in `metrics`, by default all of them): they count as pruned.
         loader: the part of the data to judge on; samples: only the first so many.
+        task: what the outputs are worth, or its name.
 
     A candidate whose training diverges fails alone, with the epoch and the loss.
     """
@@ -73,14 +78,17 @@ class WidthEvaluator:
         device: str = "cpu",
         seed: int = 0,
         compare_to: float = 32,
+        task: Task | str = CLASSIFICATION,
     ) -> None:
         if mode not in MODES:
             raise unknown("way to train candidates", mode, MODES)
         if isinstance(repeats, bool) or not isinstance(repeats, int) or repeats < 1:
             raise UserError(f"repeats = {repeats!r} is no whole number from 1")
-        found = {name: find_metric(name) for name in dict.fromkeys(metrics)}
+        self.task = task_of(task)
+        found = {name: metric_of(self.task, name) for name in dict.fromkeys(metrics)}
         self.quality = [name for name, metric in found.items() if metric.kind == "quality"]
-        self.cost = [name for name, metric in found.items() if metric.kind == "cost"]
+        self.costed = [metric for metric in found.values() if metric.kind == "cost"]
+        self.cost = [metric.name for metric in self.costed]
         self.directions = {name: metric.direction for name, metric in found.items()}
         self.objectives = list(objectives or self.directions)
         self.graph, self.space, self.data, self.device = graph, space, data, device
@@ -97,24 +105,24 @@ class WidthEvaluator:
         )
         self.scores: Mapping[str, FloatArray] | None = None
         if mode == "inherit":
-            options_of = {"how": importance, "data": data, "device": device}
+            options_of = {"how": importance, "data": data, "device": device, "loss": self._loss}
             self.scores = unit_scores(graph.model, space.groups, **cast(Any, options_of))
-        self.classes = _classes(graph.model, data, example)
-        self.others = {
-            name: torchmetrics_accumulator(name, self.classes, (options or {}).get(name))
-            for name in self.quality
-            if found[name].source
-        }
+        outputs = self.task.outputs(run_in_eval_mode(graph.model, *example))
+        self.tally = self.task.tally(0, self.quality, facts_of(data), tuple(outputs.shape[1:]), options)
         self._supernets: dict[int, Supernet] = {}
+        self.latest = Latest()
 
     def __call__(self, candidates: IntArray) -> Results:
         """The metrics of candidates [K, D], in their order; those that fail do so alone, with the reason."""
+        self.latest.begin()
         costs = self.costs(candidates)
         failures: dict[int, str] = {}
         stopped: frozenset[int] = frozenset()
         quality = {name: np.full((len(candidates), self.repeats), np.nan) for name in self.quality}
         if self.quality and self.halving is not None and self.mode != "supernet":
             stopped = self._halved(candidates, costs, quality, failures)
+            for row in stopped:
+                self.latest.drop(candidates[row])
         elif self.quality:
             self._trained(candidates, np.arange(len(candidates)), self.settings, quality, failures)
         metrics: dict[str, FloatArray] = dict(costs)
@@ -127,13 +135,40 @@ class WidthEvaluator:
 
     def costs(self, candidates: IntArray) -> dict[str, FloatArray]:
         """The cost metrics of candidates [K, D], exactly and without training."""
-        return self.cost_model(self.cost, self.space.size_table(candidates), compare_to=self.compare_to)
+        return self.cost_model(self.costed, self.space.size_table(candidates), compare_to=self.compare_to)
 
     def network(self, candidate: ArrayLike, *, repeat: int = 0) -> Graph:
         """The graph of one candidate [D] with the weights that were judged: trained again from its seed."""
         made = copy.copy(self.graph)
         made.model = self._model(self.space.sizes(candidate), self.settings, self.seed + repeat)
         return made
+
+    def _loss(self, result: Any, targets: Tensor) -> Tensor:
+        """What training the network as it is would minimise."""
+        return self.task.loss(self.task.outputs(result), targets, Settings())
+
+    def at_hand(self, candidate: IntArray) -> Realised | None:
+        """The network of a candidate [D] as it was trained first, where that was of late."""
+        return self.latest.get(candidate)
+
+    def realise(self, candidate: IntArray) -> Realised:
+        """The same, trained again from its seed where it is not at hand; UserError where that fails."""
+        if (found := self.at_hand(candidate)) is not None:
+            return found
+        model = self._model(self.space.sizes(candidate), self.settings, self.seed)
+        judged, reason = self._judged(model)
+        if reason:
+            raise UserError(f"the network was trained again, and failed: {reason}")
+        return self._realised(candidate, model, judged)
+
+    def _realised(self, candidate: IntArray, model: nn.Module, judged: Mapping[str, float]) -> Realised:
+        return self._realiser.of_training(candidate, self.space.sizes(candidate), model, judged)
+
+    @cached_property
+    def _realiser(self) -> Realiser:
+        return Realiser(
+            self.graph, lambda: part(self.data, self.loader), most=self.samples, device=self.device
+        )
 
     def _trained(
         self,
@@ -157,6 +192,8 @@ class WidthEvaluator:
                 if reason:
                     failures[row] = reason
                     break
+                if repeat == 0:
+                    self.latest.put(self._realised(candidates[row], model, judged))
                 for name, value in judged.items():
                     quality[name][row, repeat] = value
 
@@ -173,9 +210,10 @@ class WidthEvaluator:
             scores=self.scores,
         )
         if self.mode == "inherit":
-            reestimate_norms(model.to(self.device), self.data.train_dataloader(), device=self.device)
+            reestimate_norms(model.to(self.device), part(self.data, "train"), device=self.device)
         teacher = self.graph.model if self.mode == "inherit" else None
-        train(model.to(self.device), self.data, settings, seed=seed, device=self.device, teacher=teacher)
+        how: dict[str, Any] = {"seed": seed, "device": self.device, "teacher": teacher, "task": self.task}
+        train(model.to(self.device), self.data, settings, **how)
         return model
 
     def _supernet(self, seed: int) -> Supernet:
@@ -194,6 +232,7 @@ class WidthEvaluator:
                 sandwich=self.sandwich,
                 seed=seed,
                 device=self.device,
+                task=self.task,
             )
             supernet.model.to(self.device)
             self._supernets[seed] = supernet
@@ -201,16 +240,15 @@ class WidthEvaluator:
 
     def _judged(self, model: nn.Module) -> tuple[dict[str, float], str]:
         """The quality of a network, and what is wrong with it, if anything."""
-        scores, labels = predict(model, self._batches(), device=self.device)
-        totals = Totals(1, self.classes, loss="loss" in self.quality, others=self.others)
-        totals.add(np.zeros(1, dtype=np.int64), scores[None], np.zeros(1, dtype=np.int64), labels)
-        class_names = tuple(getattr(self.data, "class_names", ()))
-        found = totals.metrics(self.quality, class_names)
-        return {name: float(values[0]) for name, values in found.items()}, totals.failures.get(0, "")
+        outputs, targets = predict(model, self._batches(), device=self.device, task=self.task)
+        tally = self.tally.fresh(1)
+        tally_one(tally, outputs, targets)
+        found = tally.values(self.quality)
+        return {name: float(values[0]) for name, values in found.items()}, tally.failures.get(0, "")
 
     def _batches(self) -> Any:
         seen = 0
-        for x, y in getattr(self.data, f"{self.loader}_dataloader")():
+        for x, y in part(self.data, self.loader):
             left = len(y) if self.samples is None else self.samples - seen
             if left <= 0:
                 return
@@ -249,12 +287,3 @@ def _with_budget(settings: Settings, budget: int) -> Settings:
 
 def _maximised(values: FloatArray, direction: str) -> FloatArray:
     return values if direction == "maximize" else -values
-
-
-def _classes(model: nn.Module, data: Data, example: Sequence[Any]) -> int:
-    known = getattr(data, "classes", None)
-    if isinstance(known, int):
-        return known
-    run: Callable[..., Any] = model.eval()
-    with torch.no_grad():
-        return int(run(*example).shape[1])

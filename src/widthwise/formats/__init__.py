@@ -6,7 +6,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from widthwise.core.errors import unknown
+from widthwise.core.errors import UserError, unknown
+from widthwise.core.registry import OWN, Entry, Registry
 from widthwise.formats.base import UNSET, Format
 from widthwise.formats.binary import Binary
 from widthwise.formats.block import BlockFP, BlockLog, BlockMinifloat
@@ -37,9 +38,18 @@ FORMATS: tuple[type[Format], ...] = (
 )
 BY_NAME: dict[str, type[Format]] = {name: fmt for fmt in FORMATS for name in (*fmt.names, *fmt.presets)}
 
+# a plug-in's entry point names a Format; names are taken as they are written
+REGISTRY: Registry[None] = Registry(
+    "format",
+    [Entry(name, f"{fmt.__module__}:{fmt.__qualname__}") for name, fmt in BY_NAME.items()],
+    group="widthwise.formats",
+    spelling=str,
+)
+
 __all__ = [
     "BY_NAME",
     "FORMATS",
+    "REGISTRY",
     "Binary",
     "BlockFP",
     "BlockLog",
@@ -57,7 +67,9 @@ __all__ = [
     "ScaledInteger",
     "Ternary",
     "catalogue",
+    "find_format",
     "from_config",
+    "parameters",
     "parse",
 ]
 
@@ -72,9 +84,26 @@ def from_config(config: Mapping[str, Any], *, where: str = "") -> Format | None:
     name = params.pop("name", None)
     if name in UNSET:
         return None
-    if not isinstance(name, str) or name not in BY_NAME:
-        raise unknown("format", name, BY_NAME, where=where)
-    return BY_NAME[name].from_config(params, where=where, name=name)
+    return find_format(name, where=where).from_config(params, where=where, name=str(name))
+
+
+def find_format(name: object, *, where: str = "") -> type[Format]:
+    """The format of this name, a plug-in's too, whose package is then imported. Raises UserError."""
+    cls = _found(name) if isinstance(name, str) else None
+    if cls is None:
+        raise unknown("format", name, REGISTRY.entries, where=where)
+    return cls
+
+
+def _found(name: str) -> type[Format] | None:
+    if name in BY_NAME:
+        return BY_NAME[name]
+    if REGISTRY.get(name) is None:
+        return None
+    found = REGISTRY.load(name)
+    if not (isinstance(found, type) and issubclass(found, Format)):
+        raise UserError(f"format {name}: its package gives a {type(found).__name__}; it must give a Format")
+    return found
 
 
 def parse(text: str) -> Format:
@@ -82,19 +111,20 @@ def parse(text: str) -> Format:
 
     Raises UserError that names what cannot be read and what comes nearest.
     """
-    return read(text, BY_NAME)
+    return read(text, _found, lambda: REGISTRY.entries)
 
 
 def catalogue() -> list[Row]:
-    """One row for each format of the package, in the order of `FORMATS`."""
+    """One row for each format: ours in the order of `FORMATS`, then those of plug-ins."""
     from widthwise.formats.catalogue import row
 
-    return [row(fmt) for fmt in FORMATS]
+    others = [find_format(name) for name, entry in REGISTRY.entries.items() if entry.package != OWN]
+    return [row(fmt) for fmt in (*FORMATS, *dict.fromkeys(others))]
 
 
 def parameters(name: str) -> Mapping[str, str]:
     """The keys that a format takes after a tensor's prefix, each with the field it sets; none for "NA"."""
-    cls = BY_NAME.get(name)
+    cls = _found(name)
     if cls is None:
         return {}
     fields = [field.name for field in dataclasses.fields(cls) if field.init]

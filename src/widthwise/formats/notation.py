@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, Self, TypeVar
 
@@ -73,16 +73,18 @@ def preset_of(fmt: Written, name: str) -> tuple[str, Mapping[str, Any]]:
     return name, fixed
 
 
-def read(text: str, known: Mapping[str, type[W]]) -> W:
-    """The format that the text stands for; raises UserError that says what cannot be read."""
+def read(text: str, find: Callable[[str], type[W] | None], names: Callable[[], Iterable[str]]) -> W:
+    """The format that the text stands for; `find` gives the one of a name, if it is among `names`.
+
+    Raises UserError that says what cannot be read.
+    """
     match = PATTERN.fullmatch(text.strip())
     if match is None:
         raise UserError(f"{text!r} is no format; written like {EXAMPLES}")
     head = match["head"]
-    if head not in known:
-        found, close = f"no format named {head}", nearest(head, known)
-        raise UserError(found, where=text, near=close, allowed=sorted(known))
-    cls = known[head]
+    if (cls := find(head)) is None:
+        found, known = f"no format named {head}", sorted(names())
+        raise UserError(found, where=text, near=nearest(head, known), allowed=known)
     params = _arguments(cls, head, [arg.strip() for arg in (match["args"] or "").split(",")], text)
     fields = {f.name for f in dataclasses.fields(cls)}
     if match["parts"]:

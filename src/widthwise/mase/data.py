@@ -11,14 +11,14 @@ from typing import Any
 from torch import Tensor, nn
 
 from widthwise.core.errors import UserError, unknown
+from widthwise.data.facts import PARTS, facts_of, part
 from widthwise.data.modules import Data, load_data
+from widthwise.metrics.quality.tasks import TASKS
 from widthwise.network.checkpoints import load_checkpoint
-from widthwise.network.named import BUILT_IN_MODELS, model_source
+from widthwise.network.named import MODELS, model_source
 from widthwise.network.named import load_model as _load_model
 
 LOAD_TYPES = ("pl", "pt")
-PARTS = ("train", "val", "test")
-TASKS = ("cls", "classification")
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class MaseDataModule:
     def dataset_info(self) -> DatasetInfo:
         """Name, classes and features of the data."""
         shape = tuple(int(n) for n in next(iter(self.data.val_dataloader()))[0].shape[1:])
-        classes = int(getattr(self.data, "classes", 0))
+        classes = facts_of(self.data).classes or 0
         return DatasetInfo(self.name, classes, math.prod(shape), shape)
 
     def train_dataloader(self) -> Any:
@@ -128,7 +128,7 @@ class InputGenerator:
         found = data_module if data_module is not None else datamodule
         if found is None:
             raise UserError("InputGenerator: has no data; give it a data_module")
-        self._loader = getattr(found, f"{which_dataloader}_dataloader")()
+        self._loader = part(found, which_dataloader)
         self._max_batches = max_batches
         self._batches = self._endless()
 
@@ -158,10 +158,8 @@ def get_dataset_info(name: str) -> DatasetInfo:
 def get_model_info(name: str) -> ModelInfo:
     """What a built-in network is; raises UserError where there is none."""
     source = model_source(name)
-    if source not in BUILT_IN_MODELS:
-        return ModelInfo(source, "", "")
-    found = BUILT_IN_MODELS[source]
-    return ModelInfo(source, found.description, found.data)
+    found = MODELS.own.get(source)
+    return ModelInfo(source, found.summary if found else "", (found and found.about) or "")
 
 
 def get_model(
@@ -175,10 +173,9 @@ def get_model(
 ) -> nn.Module:
     """A network by name, as `widthwise.load_model` gives it, with a checkpoint's weights where one is named.
 
-    Raises UserError for other tasks than classification, and for pretrained weights: we have none.
+    Raises UserError for an unknown task, and for pretrained weights: we have none.
     """
-    if task not in TASKS:
-        raise unknown("task", task, TASKS, where="get_model")
+    TASKS.find(task, where="get_model")
     if pretrained:
         raise UserError(f"get_model: has no pretrained weights for {name}; train it or load a checkpoint")
     return _load_model(name, checkpoint=checkpoint, seed=seed)

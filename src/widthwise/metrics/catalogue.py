@@ -1,74 +1,150 @@
-"""The metrics that a config may name: what each is, its unit, and which way is better (imports no torch)."""
+"""The metrics that a config may name, each with all that is to know of it (imports no torch)."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
+from importlib.metadata import EntryPoint
+from math import inf
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from widthwise.core.errors import UserError, unknown
+from widthwise.core.importing import describe_error
+from widthwise.core.registry import Entry, Registry
 
 Direction = Literal["maximize", "minimize"]
-Kind = Literal["quality", "cost"]
+Kind = Literal["quality", "cost", "measured"]
 
+GROUP = "widthwise.metrics"  # of entry points
 NAMESPACES = ("torchmetrics.classification", "torchmetrics", "torchmetrics.nominal")
 PER_CLASS = ("precision", "recall", "f1")  # may be asked of one class: f1[2], f1[t]
 
 
 @dataclass(frozen=True)
 class Metric:
-    """One figure per candidate; `direction` says which way is better where the config does not."""
+    """One figure of a candidate, with all that is to know of it; the object travels, not its name.
+
+    kind: "quality" is judged from outputs; "cost" is exact and known without running; "measured" is of the
+        network alone too, but something has to run for it (a latency, a synthesis).
+    direction: which way is better where the config does not say. unit: "" for plain numbers; None: not known,
+        so bounds may be written in any. low, high: no value lies below or above.
+    source: "module:object" that computes it, imported when it is first used: for a cost a function (see
+        `widthwise.metrics.cost.formulas.Cost`), for a quality a class like torchmetrics' ("": ours).
+    """
 
     name: str
     kind: Kind
     direction: Direction
-    unit: str
+    unit: str | None
     description: str
-    source: str = (
-        ""  # the class that computes it, "torchmetrics.classification.MulticlassCohenKappa"; "": ours
-    )
+    low: float = -inf
+    high: float = inf
+    source: str = ""
+
+    @property
+    def is_hardware(self) -> bool:
+        """Whether it is a figure of the network alone: what the lab lists under hardware_metrics."""
+        return self.kind != "quality"
+
+
+_FORMULAS = "widthwise.metrics.cost.formulas"
+
+
+def _quality(name: str, direction: Direction, unit: str, description: str, high: float = 1.0) -> Metric:
+    return Metric(name, "quality", direction, unit, description, 0.0, high)
+
+
+def _cost(name: str, direction: Direction, unit: str, description: str) -> Metric:
+    return Metric(name, "cost", direction, unit, description, 0.0, inf, f"{_FORMULAS}:{name}")
 
 
 _QUALITY = (
-    Metric("accuracy", "quality", "maximize", "share", "share of correct answers (micro average)"),
-    Metric("accuracy_macro", "quality", "maximize", "share", "mean over the classes of their share correct"),
-    Metric("loss", "quality", "minimize", "nats", "mean cross entropy of a sample"),
-    Metric("precision", "quality", "maximize", "share", "TP / (TP + FP), mean over the classes"),
-    Metric("recall", "quality", "maximize", "share", "TP / (TP + FN), mean over the classes"),
-    Metric("f1", "quality", "maximize", "share", "2 TP / (2 TP + FP + FN), mean over the classes"),
+    _quality("accuracy", "maximize", "share", "share of correct answers (micro average)"),
+    _quality("accuracy_macro", "maximize", "share", "mean over the classes of their share correct"),
+    _quality("loss", "minimize", "nats", "mean cross entropy of a sample", inf),
+    _quality("precision", "maximize", "share", "TP / (TP + FP), mean over the classes"),
+    _quality("recall", "maximize", "share", "TP / (TP + FN), mean over the classes"),
+    _quality("f1", "maximize", "share", "2 TP / (2 TP + FP + FN), mean over the classes"),
 )
 _COST = (
-    Metric("parameters", "cost", "minimize", "", "numbers that training sets: weights, biases, norms"),
-    Metric("model_size", "cost", "minimize", "bytes", "bytes that the exported network must store"),
-    Metric("average_bitwidth", "cost", "minimize", "bits", "bits of a weight, mean over all weights"),
-    Metric("memory_density", "cost", "maximize", "x", "compare_to (32 bits) / average_bitwidth"),
-    Metric("macs", "cost", "minimize", "MAC", "multiply-accumulates of one sample"),
-    Metric("flops", "cost", "minimize", "FLOP", "2 macs + all other arithmetic of one sample"),
-    Metric("bops", "cost", "minimize", "bit operations", "sum of MACs (b_a b_w + b_a + b_w + log2 fan-in)"),
+    _cost("parameters", "minimize", "", "numbers that training sets: weights, biases, norms"),
+    _cost("model_size", "minimize", "bytes", "bytes that the exported network must store"),
+    _cost("average_bitwidth", "minimize", "bits", "bits of a weight, mean over all weights"),
+    _cost("memory_density", "maximize", "x", "compare_to (32 bits) / average_bitwidth"),
+    _cost("macs", "minimize", "MAC", "multiply-accumulates of one sample"),
+    _cost("flops", "minimize", "FLOP", "2 macs + all other arithmetic of one sample"),
+    _cost("bops", "minimize", "bit operations", "sum of MACs (b_a b_w + b_a + b_w + log2 fan-in)"),
 )
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _QUALITY + _COST}
 
+# a plug-in's entry point names a Metric; names are taken as they are written
+REGISTRY: Registry[Metric] = Registry(
+    "metric",
+    [Entry(metric.name, metric.source, metric.description, about=metric) for metric in METRICS.values()],
+    group=GROUP,
+    spelling=str,
+)
 
-def find_metric(name: str, where: str = "") -> Metric:
+
+def find_metric(name: str, where: str = "", *, among: Registry[Metric] = REGISTRY) -> Metric:
     """The metric of this name; its `.name` is the name as written, so that results are found under it.
 
     Allowed are the names in METRICS; precision, recall and f1 of one class, by index or name (`f1[2]`,
-    `f1[t]`); and torchmetrics classes: `MulticlassCohenKappa`, `torchmetrics.classification.MulticlassAUROC`,
-    or the functional name `cohen_kappa`, which stands for the Multiclass class where there is one. Raises
-    UserError.
+    `f1[t]`); torchmetrics classes: `MulticlassCohenKappa`, `torchmetrics.classification.MulticlassAUROC`, or
+    the functional name `cohen_kappa`, which stands for the Multiclass class where there is one; and what
+    plug-ins add to these, for which their packages are imported. Raises UserError.
     """
+    if (known := known_metric(name)) is not None:
+        return known
+    entry = among.get(name)
+    if entry is None:
+        raise _no_metric(name, where, among)
+    return entry.about if entry.about is not None else _of_plug_in(entry, among)
+
+
+def known_metric(name: str) -> Metric | None:
+    """One of ours, of one class, or of torchmetrics, without looking for plug-ins; None for other names."""
     if name in METRICS:
         return METRICS[name]
     if (asked := per_class(name)) is not None:
         base = METRICS[asked[0]]
-        return Metric(name, "quality", base.direction, base.unit, f"{base.name} of class {asked[1]}")
-    source = _torchmetrics_class(name)
-    if source is None:
-        raise _no_metric(name, where)
-    return Metric(name, "quality", _torchmetrics_direction(source), "", f"as {source} has it", source)
+        return replace(base, name=name, description=f"{base.name} of class {asked[1]}")
+    full = _torchmetrics_class(name)
+    if full is None:
+        return None
+    namespace, _, short = full.rpartition(".")
+    return Metric(
+        name, "quality", _torchmetrics_direction(full), "", f"as {full} has it", source=f"{namespace}:{short}"
+    )
+
+
+def is_code(name: str) -> bool:
+    """Whether finding and computing a metric of this name runs code of another package; imports nothing."""
+    return known_metric(name) is None and REGISTRY.is_code(name)
+
+
+def computing(metric: Metric) -> Any:
+    """What computes a metric that has a source, imported now; UserError where that can't be."""
+    try:
+        return EntryPoint(metric.name, metric.source, GROUP).load()
+    except Exception as error:  # a package may do anything when it is imported
+        raise UserError(
+            f"metric {metric.name}: {metric.source} can't be loaded: {describe_error(error)}; mend the "
+            "package that it is from, or leave the metric out"
+        ) from error
+
+
+def _of_plug_in(entry: Entry[Metric], among: Registry[Metric]) -> Metric:
+    found = among.loaded(entry)
+    if isinstance(found, Metric) and found.name == entry.name:
+        return found
+    raise UserError(
+        f"metric {entry.name}: the package {entry.package} is broken: {entry.target} is no "
+        f"{__name__}.Metric of this name; mend it, or uninstall it"
+    )
 
 
 def per_class(name: str) -> tuple[str, str] | None:
@@ -141,20 +217,15 @@ def _torchmetrics_direction(source: str) -> Direction:
     return "minimize" if small else "maximize"
 
 
-def _no_metric(name: str, where: str) -> UserError:
-    """An error that offers the nearest name, of a torchmetrics class too, but lists only our own."""
+def _no_metric(name: str, where: str, among: Registry[Metric]) -> UserError:
+    """An error that offers the nearest name, of a torchmetrics class too, but lists only the others."""
     from difflib import get_close_matches
 
-    lower = {known.lower(): known for known in [*_torchmetrics_classes(), *METRICS]}
+    listed = among.entries
+    lower = {known.lower(): known for known in [*_torchmetrics_classes(), *listed]}
     close = get_close_matches(name.lower(), lower, n=1, cutoff=0.5)
-    if not close or lower[close[0]] in METRICS:
-        return unknown("metric", name, METRICS, where=where)
+    if not close or lower[close[0]] in listed:
+        return unknown("metric", name, listed, where=where)
     place = f"{where}: " if where else ""
-    allowed = f"{', '.join(sorted(METRICS))}, f1[class], or a torchmetrics class"
+    allowed = f"{', '.join(sorted(listed))}, f1[class], or a torchmetrics class"
     return UserError(f"{place}no metric named {name!r}; did you mean {lower[close[0]]}? allowed: {allowed}")
-
-
-def is_hardware(metric: str) -> bool:
-    """Whether a metric is computed from the network alone: what the lab lists under hardware_metrics."""
-    known = METRICS.get(metric)
-    return known is not None and known.kind == "cost"

@@ -3,14 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from math import inf
 
 import numpy as np
 from numpy.typing import NDArray
 
 from widthwise.core.arrays import FloatArray
+from widthwise.metrics.catalogue import Metric
 
 SPREAD = "_spread"  # what the name of a metric's standard deviation over the repeats ends in
 SIGMAS = 2.0
+
+
+def spread_of(metric: Metric) -> Metric:
+    """The standard deviation of a metric over the repeats, a metric too: in its unit, better small."""
+    return replace(
+        metric,
+        name=metric.name + SPREAD,
+        direction="minimize",
+        description=f"standard deviation of {metric.name} over repeated trainings",
+        low=0.0,
+        high=inf,
+        source="",
+    )
 
 
 def mean_and_spread(values: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from widthwise.core.errors import UserError
-from widthwise.metrics.catalogue import METRICS, per_class
+from widthwise.metrics.catalogue import Metric
 
 UNITS: dict[str, float] = {
     "": 1,
@@ -48,12 +48,12 @@ _TIMES = {"ns", "us", "ms", "s"}
 _KINDS = ((_BYTES, "bytes"), (_TIMES, "seconds"), ({"%"}, "share"), ({"bit", "bits"}, "bits"))
 
 
-def in_unit_of(metric: str, number: float, written: str, measured: str | None, *, where: str) -> float:
+def in_unit_of(metric: Metric, number: float, written: str, *, where: str) -> float:
     """A number with its unit as written, in the unit that the metric is measured in (None: any).
 
     Raises UserError for an unknown unit, and for bytes of an accuracy.
     """
-    unit = written.lower().replace("µ", "u")
+    unit, measured = written.lower().replace("µ", "u"), metric.unit
     if unit not in UNITS:
         raise UserError(f"{where}: no unit {written!r}; allowed: {SPELLED_UNITS}")
     if unit in _TIMES and measured in _TIMES:
@@ -61,23 +61,16 @@ def in_unit_of(metric: str, number: float, written: str, measured: str | None, *
     for units, kind in _KINDS:
         if measured is not None and unit in units and measured != kind:
             own = measured or "plain numbers"
-            raise UserError(f"{where}: {metric} is measured in {own}, not in {kind}; leave out {written}")
+            raise UserError(
+                f"{where}: {metric.name} is measured in {own}, not in {kind}; leave out {written}"
+            )
     # 70 * 0.01 would be 0.7000000000000001
     return number / 100 if unit == "%" else number * UNITS[unit]
 
 
-def metric_range(name: str) -> tuple[float, float]:
-    """The least and the greatest value that a metric can have; infinite where nothing is known."""
-    base = per_class(name)
-    metric = METRICS.get(base[0] if base else name)
-    if metric is None:
-        return -math.inf, math.inf
-    return 0.0, 1.0 if metric.unit == "share" else math.inf
-
-
-def spelled_range(name: str) -> str:
-    """That range in words: "accuracy is from 0 to 1"."""
-    low, high = metric_range(name)
+def spelled_range(metric: Metric) -> str:
+    """The range of a metric in words: "accuracy is from 0 to 1"."""
+    name, low, high = metric.name, metric.low, metric.high
     return f"{name} is at least {low:g}" if math.isinf(high) else f"{name} is from {low:g} to {high:g}"
 
 
@@ -87,8 +80,7 @@ def spelled_number(value: float) -> str:
     return f"{value:.0f}" if whole else f"{value:.6g}"
 
 
-def spelled(metric: str, value: float) -> str:
+def spelled(metric: Metric, value: float) -> str:
     """A value with its unit, where the metric has one that people write: 1126.4 bytes, 5 bits, 0.72."""
-    known = METRICS.get(metric)
-    unit = f" {known.unit}" if known is not None and known.unit in ("bytes", "bits") else ""
+    unit = f" {metric.unit}" if metric.unit in ("bytes", "bits") else ""
     return spelled_number(value) + unit

@@ -34,31 +34,36 @@ def load_checkpoint(model: nn.Module, path: str | Path) -> None:
             f"{path}: checkpoints of type {path.suffix or '(none)'} aren't known; allowed: "
             f"{', '.join(READERS)}"
         )
-    own = model.state_dict()
-    tensors = _without_wrapper(reader(path), own)
-    if problems := "; ".join(_disagreements(tensors, own)):
-        raise UserError(
-            f"{path}: does not fit {type(model).__name__}: {problems}; load it into its own network"
-        )
+    tensors = _without_wrapper(reader(path), model.state_dict())
+    _check_fits(tensors, model, str(path))
     _check_finite(tensors, path)
     model.load_state_dict(tensors)
 
 
+def load_tensors(model: nn.Module, tensors: Mapping[str, Tensor], *, source: str) -> None:
+    """Weights and buffers of the model, in place, whatever their values; UserError where they don't fit."""
+    _check_fits(tensors, model, source)
+    model.load_state_dict(dict(tensors))
+
+
 def save_checkpoint(model: nn.Module, path: str | Path) -> None:
     """Weights and buffers as a .safetensors file, complete or not at all; UserError where that fails."""
-    from safetensors.torch import save
-
     path = Path(path)
     if path.suffix.lower() != ".safetensors":
         raise UserError(f"{path}: checkpoints are written as .safetensors; give it that ending")
+    write_atomically(path, as_safetensors(model.state_dict()))
+
+
+def as_safetensors(tensors: Mapping[str, Tensor]) -> bytes:
+    """Tensors by name as the content of a .safetensors file."""
+    from safetensors.torch import save
+
     # clones: safetensors refuses tensors that share memory, as tied weights do
-    tensors = {
-        name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.state_dict().items()
-    }
-    write_atomically(path, save(tensors))
+    return save({name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()})
 
 
-def _read_safetensors(path: Path) -> dict[str, Tensor]:
+def read_safetensors(path: Path) -> dict[str, Tensor]:
+    """Tensors by name of a .safetensors file; UserError where it is broken."""
     from safetensors import SafetensorError
     from safetensors.torch import load
 
@@ -99,7 +104,7 @@ def _read_torch(path: Path) -> dict[str, Tensor]:
 
 
 READERS: dict[str, Callable[[Path], dict[str, Tensor]]] = {
-    ".safetensors": _read_safetensors,
+    ".safetensors": read_safetensors,
     ".npz": _read_npz_tensors,
     ".pt": _read_torch,
     ".pth": _read_torch,
@@ -128,6 +133,13 @@ def _without_wrapper(tensors: dict[str, Tensor], own: Mapping[str, Tensor]) -> d
         if wrapped and not any(name.startswith(prefix) for name in own):
             tensors = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
     return tensors
+
+
+def _check_fits(tensors: Mapping[str, Tensor], model: nn.Module, source: str) -> None:
+    if problems := "; ".join(_disagreements(tensors, model.state_dict())):
+        raise UserError(
+            f"{source}: does not fit {type(model).__name__}: {problems}; load it into its own network"
+        )
 
 
 def _disagreements(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> list[str]:

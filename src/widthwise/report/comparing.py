@@ -13,6 +13,7 @@ from widthwise.search.comparing.signed_ranks import least_p
 
 if TYPE_CHECKING:
     from widthwise.core.arrays import FloatArray
+    from widthwise.metrics.catalogue import Metric
     from widthwise.search.comparing.signed_ranks import PairTest
 
 SIGNIFICANT = 0.05
@@ -100,7 +101,7 @@ def best_sheet(comparison: Comparison, names: Sequence[str] = ()) -> Sheet:
     """A row a strategy: the best of each metric, by itself, when the budget is spent; else of objectives."""
     names = names or objectives_among(comparison)
     rows = tuple(
-        (outcome.label, *(_best_band(name, outcome.best[name][:, -1]) for name in names))
+        (outcome.label, *(_best_band(comparison.metrics[name], outcome.best[name][:, -1]) for name in names))
         for outcome in comparison.outcomes
     )
     return Sheet(
@@ -223,8 +224,8 @@ def _whole(value: float, budget: int) -> str:
     return f">{budget:,}" if math.isnan(value) else f"{math.ceil(value):,}"
 
 
-def _best_band(name: str, values: FloatArray) -> str:
-    low, middle, high = (shown_number(name, float(value)) for value in quartiles(values))
+def _best_band(metric: Metric, values: FloatArray) -> str:
+    low, middle, high = (shown_number(metric, float(value)) for value in quartiles(values))
     return middle if low == middle == high else f"{middle} ({low}-{high})"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from widthwise.metrics.catalogue import Metric
 from widthwise.report.sheets import Sheet, big_count, plural
 from widthwise.report.terminal import shown_choice, shown_number
 from widthwise.study.importance.result import Effects, Importance, LayerChange
@@ -45,7 +46,11 @@ def layer_sheets(found: Importance, effects: Effects, top: int | None = None) ->
             found.layers[i],
             _share(effects.layer_alone[i]),
             _share(effects.layer_total[i]),
-            *([_layer_change(changes.get(found.layers[i]), effects.metric)] if changes else []),
+            *(
+                [_layer_change(changes.get(found.layers[i]), found.metrics[effects.metric])]
+                if changes
+                else []
+            ),
         )
         for i in found.ranked_layers(effects)[:top]
     )
@@ -54,19 +59,20 @@ def layer_sheets(found: Importance, effects: Effects, top: int | None = None) ->
     return [Sheet(title, ("layer", "alone", "with others", *last), rows)]
 
 
-def _layer_change(change: LayerChange | None, metric: str) -> str:
-    return "-" if change is None else _difference(metric, change.differences[metric])
+def _layer_change(change: LayerChange | None, metric: Metric) -> str:
+    return "-" if change is None else _difference(metric, change.differences[metric.name])
 
 
 def decision_sheet(found: Importance, effects: Effects, top: int | None = None) -> Sheet:
     """A row a decision, the greatest total share first, with what each choice does to the metric."""
+    metric = found.metrics[effects.metric]
     rows = tuple(
         (
             found.decisions[i],
             _share(effects.main[i]),
             _share(effects.total[i]),
             ", ".join(
-                f"{shown_choice(choice)}: {_difference(effects.metric, effect)}"
+                f"{shown_choice(choice)}: {_difference(metric, effect)}"
                 for choice, effect in zip(found.choices[i], effects.by_choice[i].tolist(), strict=True)
             ),
         )
@@ -76,7 +82,7 @@ def decision_sheet(found: Importance, effects: Effects, top: int | None = None) 
     more = effects.method == "exact" and len(found.decisions) > 2
     rest = f", interactions of more than two {_share(effects.rest)}" if more else ""
     return Sheet(
-        f"{effects.metric}: mean {shown_number(effects.metric, effects.mean)}, share of its variance by "
+        f"{effects.metric}: mean {shown_number(metric, effects.mean)}, share of its variance by "
         f"decision{rest}{fit}",
         ("decision", "alone", "with others", "what each choice adds to the mean"),
         rows,
@@ -107,11 +113,12 @@ def sensitivity_sheets(found: Importance, top: int | None = None) -> list[Sheet]
             change.decision,
             f"{shown_choice(sensitivity.config[change.decision])} to {shown_choice(change.choice)}",
             str(change.trial),
-            *(_difference(name, change.differences[name]) for name in names),
+            *(_difference(found.metrics[name], change.differences[name]) for name in names),
         )
         for change in ordered[:top]
     )
-    base = ", ".join(f"{name} {shown_number(name, sensitivity.metrics[name])}" for name in names)
+    own = sensitivity.metrics
+    base = ", ".join(f"{name} {shown_number(found.metrics[name], own[name])}" for name in names)
     return [
         Sheet(
             f"One change at a time from the largest candidate (trial {sensitivity.base}: {base})",
@@ -155,7 +162,7 @@ def _share(share: float) -> str:
     return f"{share:.1%}" if share else "0%"
 
 
-def _difference(metric: str, value: float) -> str:
+def _difference(metric: Metric, value: float) -> str:
     """+0.012 or -3.5, in the metric's unit."""
     shown = shown_number(metric, abs(value))
     return shown if float(shown.replace(",", "")) == 0 else f"{'-' if value < 0 else '+'}{shown}"

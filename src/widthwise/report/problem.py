@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from widthwise.data.modules import Data, data_note
+from widthwise.data.facts import facts_of
+from widthwise.data.modules import Data
 from widthwise.metrics.goals.combine import sum_conflicts
 from widthwise.search.untrained import is_untrained
 from widthwise.spaces.quantisation import QuantisationSpace
@@ -34,11 +35,9 @@ def problem_lines(problem: Problem) -> list[str]:
 
 def data_line(data: Data) -> str:
     """What the data is, and how many samples its parts have."""
-    parts = getattr(data, "parts", None)
-    if not isinstance(parts, dict):
-        return data_note(data)
-    counts = ", ".join(f"{len(y):,} {part}" for part, (_, y) in parts.items())
-    return f"{data_note(data)} ({counts})"
+    about = facts_of(data)
+    counts = ", ".join(f"{count:,} {part}" for part, count in about.sizes.items())
+    return f"{about.title} ({counts})" if counts else about.title
 
 
 def network_line(config: SearchConfig, network: nn.Module) -> str:

@@ -93,7 +93,9 @@ def _counts(progress: Progress, seconds: float) -> str:
 
 def _best(progress: Progress) -> str:
     """best accuracy 0.728, average_bitwidth 0.4 · 6 on the front; nothing so far is nothing."""
-    best = ", ".join(f"{name} {shown_number(name, value)}" for name, value in progress.best.items())
+    best = ", ".join(
+        f"{name} {shown_number(progress.metrics.get(name), value)}" for name, value in progress.best.items()
+    )
     return f"best {best} · {progress.front} on the front" if best else ""
 
 

@@ -10,6 +10,7 @@ from widthwise.report.terminal import shown_number, shown_seconds
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from widthwise.metrics.catalogue import Metric
     from widthwise.study.runs import RunSummary
 
 
@@ -27,11 +28,10 @@ def plain_table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, right:
     return table
 
 
-def metric_table(found: Mapping[str, Mapping[str, float]]) -> Table:
+def metric_table(found: Mapping[str, Mapping[str, float]], metrics: Sequence[Metric]) -> Table:
     """A row a metric, a column a part of the data."""
     parts = list(found)
-    names = list(next(iter(found.values())))
-    rows = [[name, *(shown_number(name, found[part][name]) for part in parts)] for name in names]
+    rows = [[m.name, *(shown_number(m, found[part][m.name]) for part in parts)] for m in metrics]
     return plain_table(["metric", *parts], rows, right=parts)
 
 

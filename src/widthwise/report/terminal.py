@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from widthwise.metrics.catalogue import METRICS, is_hardware
+from widthwise.metrics.catalogue import Metric
 from widthwise.metrics.spread import SIGMAS, SPREAD
 from widthwise.study.run_files import FILES
 
@@ -27,27 +27,26 @@ COLUMNS = ("number", "software_metrics", "hardware_metrics", "scaled_metrics")
 Row = tuple[str, Mapping[str, float], Mapping[str, float], Mapping[str, float]]
 
 
-def shown_number(name: str, value: float) -> str:
-    """A metric's value as people read it: shares and losses to three places, counts in full."""
+def shown_number(metric: Metric | None, value: float) -> str:
+    """A metric's value as people read it: shares, losses and sums (None) to three places, counts in full."""
     if not math.isfinite(value):
         return "NaN" if math.isnan(value) else "infinite"
-    known = METRICS.get(name)
-    if known is None or known.kind == "quality":
+    if metric is None or not metric.is_hardware:
         return f"{value:.3f}"
     if value == round(value) or abs(value) >= 1e5:
         return f"{value:,.0f}"
     return f"{value:,.2f}" if abs(value) >= 1e3 else f"{value:.4g}"
 
 
-def shown_metrics(metrics: Mapping[str, float]) -> list[str]:
+def shown_metrics(metrics: Mapping[str, float], known: Mapping[str, Metric]) -> list[str]:
     """`accuracy 0.728` for each; with its spread where it has one: `accuracy 0.728 ± 0.004`."""
     found = []
     for name, value in metrics.items():
         if name.endswith(SPREAD) and name.removesuffix(SPREAD) in metrics:
             continue
         spread = metrics.get(name + SPREAD)
-        more = "" if spread is None else f" ± {shown_number(name, spread)}"
-        found.append(f"{name} {shown_number(name, value)}{more}")
+        more = "" if spread is None else f" ± {shown_number(known.get(name), spread)}"
+        found.append(f"{name} {shown_number(known.get(name), value)}{more}")
     return found
 
 
@@ -55,17 +54,17 @@ def best_table(study: Study, width: int, *, most: int = MOST_ROWS) -> Renderable
     """The trials of the front, and the float network to compare with, for a terminal of `width` columns."""
     noisy = study.within_noise
     rows = [_trial_row(trial, mark=NOISY if trial.number in noisy else "") for trial in study.front[:most]]
-    if study.record.settings.get("float"):
+    if study.record.settings.float_metrics:
         rows.append(_float_row(study))
-    return _table(rows, width)
+    return _table(rows, width, {metric.name: metric for metric in study.record.metrics})
 
 
 def trial_table(study: Study, trial: Trial, width: int) -> RenderableType:
     """One trial beside the float network."""
     rows = [_trial_row(trial)]
-    if study.record.settings.get("float"):
+    if study.record.settings.float_metrics:
         rows.append(_float_row(study))
-    return _table(rows, width)
+    return _table(rows, width, {metric.name: metric for metric in study.record.metrics})
 
 
 def best_lines(study: Study, *, most: int = MOST_ROWS) -> list[str]:
@@ -91,7 +90,7 @@ def noise_lines(study: Study) -> list[str]:
     """What the mark of rows means that can't be told from others; none where there is no such row."""
     if not study.within_noise:
         return []
-    names = [name for name in study.aim.names if name + SPREAD in study.record.metrics]
+    names = [name for name in study.aim.names if name + SPREAD in study.record.columns]
     return [
         f"{NOISY.strip()} by {' and '.join(names)} no different from another row: within {SIGMAS:g} standard "
         f"errors over {study.repeats} seeds (front.json says of which)"
@@ -174,9 +173,7 @@ def shown_seconds(seconds: float) -> str:
 
 
 def _bounds(study: Study) -> list[str]:
-    from widthwise.study.front import constraints_of
-
-    return [str(constraint) for constraint in constraints_of(study.record)]
+    return [str(constraint) for constraint in study.record.settings.constraints]
 
 
 def _trial_row(trial: Trial, *, mark: str = "") -> Row:
@@ -184,16 +181,18 @@ def _trial_row(trial: Trial, *, mark: str = "") -> Row:
 
 
 def _float_row(study: Study) -> Row:
-    known = {name: math.nan if v is None else v for name, v in study.record.settings["float"].items()}
-    software = {name: value for name, value in known.items() if not is_hardware(name)}
-    hardware = {name: value for name, value in known.items() if is_hardware(name)}
-    label = "untrained" if study.record.settings.get("untrained") else "float"
+    settings = study.record.settings
+    known = settings.float_metrics
+    of_network = {metric.name for metric in study.record.metrics if metric.is_hardware}
+    software = {name: value for name, value in known.items() if name not in of_network}
+    hardware = {name: value for name, value in known.items() if name in of_network}
+    label = "untrained" if settings.untrained else "float"
     return label, software, hardware, study.aim.scaled(known)
 
 
-def _table(rows: Sequence[Row], width: int) -> RenderableType:
+def _table(rows: Sequence[Row], width: int, known: Mapping[str, Metric]) -> RenderableType:
     """A line a row where the terminal is wide enough, else a metric a line, else a block a row."""
-    cells = [(number, *map(shown_metrics, metrics)) for number, *metrics in rows]
+    cells = [(number, *(shown_metrics(column, known) for column in columns)) for number, *columns in rows]
     numbers = max(len(str(row[0])) for row in cells)
     for separator in (", ", "\n"):
         columns = [[separator.join(row[column]) for row in cells] for column in (1, 2, 3)]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.evaluators.protocol import HasMargins
 from widthwise.metrics.goals.aim import Aim
 from widthwise.strategies import Strategy
@@ -15,28 +14,13 @@ def teach_answers(strategy: Strategy, aim: Aim, evaluator: object) -> None:
     """Give a fresh strategy the answers that an evaluator knows, where it can use them for an objective."""
     if not isinstance(strategy, LearnsMargins) or not isinstance(evaluator, HasMargins) or aim.summed:
         return
-    if not any(counts_answers(name) for name in aim.names):
+    shares = [evaluator.answer_shares(objective.name) for objective in aim.objectives]
+    known = next((found for found in shares if found is not None), None)
+    if known is None:
         return
-    labels = evaluator.margin_labels
     signs = [1 if objective.direction == "maximize" else -1 for objective in aim.objectives]
     rows = [
-        sign * objective.scale * shares_of(objective.name, labels)
-        for sign, objective in zip(signs, aim.objectives, strict=True)
+        sign * objective.scale * (np.full(len(known), np.nan) if found is None else found)
+        for sign, objective, found in zip(signs, aim.objectives, shares, strict=True)
     ]
     strategy.learn_margins(Margins(evaluator.margins, np.array(rows)))
-
-
-def counts_answers(metric: str) -> bool:
-    """Whether a metric is a weighted count of right answers."""
-    return metric in ("accuracy", "accuracy_macro", "recall")
-
-
-def shares_of(metric: str, labels: IntArray) -> FloatArray:
-    """What each sample counts in a metric if it is answered rightly, [S] for labels [S]; NaN for others."""
-    if not counts_answers(metric):
-        return np.full(len(labels), np.nan)
-    if metric == "accuracy":
-        return np.full(len(labels), 1 / len(labels))
-    classes, numbers, counts = np.unique(labels, return_inverse=True, return_counts=True)
-    shares: FloatArray = 1 / (len(classes) * counts[numbers])
-    return shares

@@ -19,12 +19,15 @@ OFFERED = 8  # candidates within bounds, to a strategy that finds none
 
 
 def within_bounds(space: Space, constraints: Sequence[Constraint], evaluator: object) -> Within | None:
-    """The candidates that break no constraint by their costs alone; None where no cost is bounded."""
+    """The candidates that break no constraint by their costs alone; None where no cost is bounded.
+
+    What has to be measured is never known before it is, whatever the evaluator says of it.
+    """
     if not isinstance(evaluator, HasCosts):
         return None
     costs = evaluator.costs
     known = costs(space.at([0]))
-    bounding = [constraint for constraint in constraints if constraint.metric in known]
+    bounding = [bound for bound in constraints if bound.name in known and bound.metric.kind != "measured"]
     if not bounding:
         return None
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from widthwise.config import SearchConfig, load_config
 from widthwise.core.errors import UserError
 from widthwise.data.modules import Data
+from widthwise.evaluators.protocol import Realises
 from widthwise.evaluators.trained import WidthEvaluator
 from widthwise.network.named import save_checkpoint
 from widthwise.search.allowed import Keep, check_possible
@@ -97,7 +98,8 @@ def search(
             _keep_weights(problem, run.path / WEIGHTS)
             if started is not None:
                 started(run, problem)
-            return run_search(
+            keeping = run.keeping(judge) if isinstance(judge, Realises) else run
+            study = run_search(
                 proposer,
                 judge,
                 run.writer,
@@ -106,8 +108,9 @@ def search(
                 prune=prune,
                 batch_size=size if stops.trial_timeout is None else None,
                 progress=progress,
-                saved=run.save,
+                saved=keeping.save,
             )
+            return replace(study, folder=run.path, searched=problem.network)
 
 
 def check_search(

@@ -11,13 +11,12 @@ import numpy as np
 from widthwise.core.arrays import BoolArray, FloatArray, IntArray
 from widthwise.core.errors import UserError, unknown
 from widthwise.evaluators.protocol import Results
-from widthwise.metrics.goals.aim import Aim
 from widthwise.search.allowed import Keep
 from widthwise.search.counts import Counts
 from widthwise.search.limits import Limits, Progress
 from widthwise.search.resuming import resume
 from widthwise.strategies import Strategy
-from widthwise.study.front import FrontRows, constraints_of
+from widthwise.study.front import FrontRows
 from widthwise.study.store import Block, StudyWriter
 from widthwise.study.store.records import Summary
 from widthwise.study.study import Study
@@ -58,10 +57,10 @@ class Ledger:
         """keep: "front" writes only trials that were on the front when they came, and counts the others."""
         self.writer, self.limits, self.record = writer, limits, writer.study
         self._keep = keep
-        self.aim, self.constraints = Aim.from_json(self.record.settings["aim"]), constraints_of(self.record)
-        for name in [*self.aim.names, *(constraint.metric for constraint in self.constraints)]:
-            if name not in self.record.metrics:
-                raise unknown("metric", name, self.record.metrics, where="objectives and constraints")
+        self.aim, self.constraints = self.record.settings.aim, self.record.settings.constraints
+        for name in [*self.aim.names, *(constraint.name for constraint in self.constraints)]:
+            if name not in self.record.columns:
+                raise unknown("metric", name, self.record.columns, where="objectives and constraints")
         self.front, self.counts = FrontRows(self.record), Counts()
         self._start, self._began = Summary(), time.monotonic()  # of this session
 
@@ -113,7 +112,7 @@ class Ledger:
         block = Block(
             np.arange(first, first + evaluated),
             batch.candidates[batch.inside],
-            np.stack([results.metrics[name] for name in self.record.metrics], axis=1),
+            np.stack([results.metrics[name] for name in self.record.columns], axis=1),
             {first + row: reason for row, reason in results.failures.items()},
         )
         cut = np.flatnonzero(~batch.inside).tolist() if with_cut else []
@@ -168,4 +167,5 @@ class Ledger:
             timeout=self.limits.timeout,
             rate=(summary.trials - self._start.trials) / here if here > 0 else 0.0,
             best=self.aim.best(self.front.values),
+            metrics={objective.name: objective.metric for objective in self.aim.objectives},
         )

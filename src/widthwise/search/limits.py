@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from widthwise.core.errors import UserError
+from widthwise.metrics.catalogue import Metric
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class Progress:
     total: trials to be expected at most, None where nobody knows.
     rate: trials a second in this session; seconds: over all sessions; timeout as in Limits.
     cut: candidates that were out of bounds and never evaluated.
-    best: the best of each objective so far, scaled.
+    best: the best of each objective so far, scaled; metrics: what they are, where they are no sum.
     """
 
     trials: int
@@ -77,3 +78,4 @@ class Progress:
     timeout: float | None
     rate: float
     best: Mapping[str, float] = field(default_factory=dict)
+    metrics: Mapping[str, Metric] = field(default_factory=dict)

@@ -191,12 +191,12 @@ class _Search:
     def _judged(self, candidates: IntArray, inside: BoolArray) -> Batch:
         """The batch with the metrics of those candidates [K, D] that are inside; they may be none."""
         record, began = self.ledger.record, time.monotonic()
-        results = Results({name: np.empty(0) for name in record.metrics})
+        results = Results({name: np.empty(0) for name in record.columns})
         if inside.any():
             results = evaluate_guarded(
                 self.judge,
                 candidates[inside],
-                metrics=record.metrics,
+                metrics=record.columns,
                 objectives=self.ledger.aim.names,
                 trial_timeout=self.ledger.limits.trial_timeout,
             )

@@ -18,7 +18,7 @@ def nearest_by_cost(problem: Problem) -> list[Near]:
         return []
     closest = within.closest(NEAREST)
     costs = problem.evaluator.costs(closest)
-    bounds = [bound for bound in problem.config.search.constraints if bound.metric in costs]
+    bounds = [bound for bound in problem.config.search.constraints if bound.name in costs]
     return [
         Near(None, found.misses, problem.space.chosen(closest[found.row]))
         for found in nearest_candidates(bounds, costs, count=NEAREST)

@@ -13,12 +13,16 @@ from widthwise.config.write import toml_of
 from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.core.errors import UserError
 from widthwise.core.hashing import hash_batches, hash_value, hash_weights
+from widthwise.data.facts import facts_of, part
 from widthwise.data.modules import Data, load_data
 from widthwise.evaluators.engine import Evaluator, evaluate
 from widthwise.evaluators.trained import WidthEvaluator
+from widthwise.metrics.catalogue import Metric
 from widthwise.metrics.goals.aim import Aim
 from widthwise.metrics.quality.fits import check_data_fits_model
-from widthwise.metrics.spread import SPREAD
+from widthwise.metrics.quality.task import Task
+from widthwise.metrics.quality.tasks import CLASSIFICATION, metric_of, task_of
+from widthwise.metrics.spread import spread_of
 from widthwise.network.graph import Graph
 from widthwise.network.named import load_model
 from widthwise.search.answers import teach_answers
@@ -31,7 +35,7 @@ from widthwise.spaces.within import Within
 from widthwise.strategies import Strategy, strategy, strategy_source
 from widthwise.study.fingerprint import fingerprint
 from widthwise.study.run_files import CONFIG, WEIGHTS
-from widthwise.study.store import StudyRecord
+from widthwise.study.store import StudyRecord, StudySettings
 from widthwise.training.settings import check_device
 
 if TYPE_CHECKING:
@@ -40,8 +44,8 @@ if TYPE_CHECKING:
 
     from widthwise.spaces.width import WidthSpace
 
-ALWAYS = ("accuracy", "loss", "average_bitwidth", "memory_density", "model_size")
-ALWAYS_OF_WIDTHS = ("accuracy", "loss", "parameters", "macs")
+ALWAYS = ("average_bitwidth", "memory_density", "model_size")  # costs, beside the task's figures
+ALWAYS_OF_WIDTHS = ("parameters", "macs")
 BATCH_FLOPS = 2e11  # what evaluating one batch may take before it is stored: a few seconds
 PRUNING_BATCH = 64  # candidates, or this part of the space, where they are pruned by the batches before
 PRUNING_PART = 32
@@ -58,8 +62,9 @@ class Problem:
     graph: Graph
     space: QuantisationSpace | WidthSpace
     evaluator: Evaluator | WidthEvaluator
-    metrics: tuple[str, ...]
+    metrics: tuple[Metric, ...]
     aim: Aim
+    task: Task
     memory: int | None = None  # bytes that evaluating may take
     sampler: BaseSampler | None = None  # of Optuna, in place of the config's strategy
 
@@ -80,11 +85,12 @@ class Problem:
         return isinstance(self.evaluator, WidthEvaluator)
 
     @property
-    def stored_metrics(self) -> tuple[str, ...]:
-        """The columns of a trial: all that the evaluator gives, spreads over several seeds included."""
-        judge = self.evaluator
+    def stored_metrics(self) -> tuple[Metric, ...]:
+        """Those of a trial: all that the evaluator gives, spreads over several seeds included."""
+        judge, known = self.evaluator, {metric.name: metric for metric in self.metrics}
         spreads = judge.quality if isinstance(judge, WidthEvaluator) and judge.repeats > 1 else ()
-        return (*judge.quality, *judge.cost, *(name + SPREAD for name in spreads))
+        columns = (known[name] for name in (*judge.quality, *judge.cost))
+        return (*columns, *(spread_of(known[name]) for name in spreads))
 
     @property
     def batch_size(self) -> int | None:
@@ -148,40 +154,42 @@ class Problem:
         return evaluate(
             self.graph,
             self.data,
-            metrics=self.metrics,
+            metrics=[metric.name for metric in self.metrics],
             loader=search.part,
             samples=search.samples,
             compare_to=search.compare_to,
             device=device_of(self.config),
+            task=self.task,
         )
 
     def record(self, name: str) -> StudyRecord:
         """What the store keeps of this search beside its trials."""
         config, search = self.config, self.config.search
-        loader = getattr(self.data, f"{search.evaluation.part}_dataloader")
+        task = {} if self.task.name == CLASSIFICATION else {"task": self.task.name}
         marks = fingerprint(
             space=self.space,
             aim=self.aim,
-            metrics=self.stored_metrics,
+            metrics=[metric.name for metric in self.stored_metrics],
             strategy=self.strategy_name,
             seed=config.seed,
             options=self._strategy_options,
             weights=hash_weights(self.graph.model),
-            data=hash_batches(loader()),
+            data=hash_batches(part(self.data, search.evaluation.part)),
             evaluation=asdict(search.evaluation),
             candidates=hash_value(asdict(search.space)),
             constraints=", ".join(map(str, search.constraints)) or "none",
+            **task,
         )
-        settings = {
-            "aim": self.aim.as_json(),
-            "constraints": [asdict(constraint) for constraint in search.constraints],
-            "float": self.float_metrics(),
-            "data": str(getattr(self.data, "note", "")),
-            "model": config.model or type(self.graph.model).__name__,
-            "strategy": self.strategy_name,
-            "untrained": is_untrained(config, self.network),
-            "repeats": self.evaluator.repeats if isinstance(self.evaluator, WidthEvaluator) else 1,
-        }
+        settings = StudySettings(
+            aim=self.aim,
+            constraints=search.constraints,
+            float_metrics=self.float_metrics(),
+            data=facts_of(self.data).note,
+            model=config.model or type(self.graph.model).__name__,
+            strategy=self.strategy_name,
+            untrained=is_untrained(config, self.network),
+            repeats=self.evaluator.repeats if isinstance(self.evaluator, WidthEvaluator) else 1,
+        )
         return StudyRecord(
             name=name,
             space=self.space,
@@ -207,17 +215,18 @@ def load_problem(
     if model is None and config.load_name is not None:
         network = load_model(network, checkpoint=config.load_name)
     found = data if data is not None else load_dataset(config)
-    check_data_fits_model(network, found)
+    task = task_of(config.task)
+    check_data_fits_model(network, found, task)
     graph = Graph(network)
     search = config.search
     aim = Aim(search.objectives, search.summed, search.direction)
     widths = not isinstance(search.space, QuantisationSearch)
-    bounded = [constraint.metric for constraint in search.constraints]
-    always = ALWAYS_OF_WIDTHS if widths else ALWAYS
-    metrics = tuple(dict.fromkeys([*aim.names, *bounded, *always]))
+    wanted = [*(objective.metric for objective in search.objectives), *(b.metric for b in search.constraints)]
+    always = [metric_of(task, name) for name in (*task.better, *(ALWAYS_OF_WIDTHS if widths else ALWAYS))]
+    metrics = tuple({metric.name: metric for metric in (*wanted, *always)}.values())
     build = _width_parts if widths else _quantisation_parts
-    space, evaluator = build(config, graph, found, metrics, memory)
-    return Problem(config, found, network, graph, space, evaluator, metrics, aim, memory)
+    space, evaluator = build(config, graph, found, metrics, memory, task)
+    return Problem(config, found, network, graph, space, evaluator, metrics, aim, task, memory)
 
 
 def problem_of_run(path: str | Path, *, memory: int | None = None) -> Problem:
@@ -245,7 +254,12 @@ def device_of(config: SearchConfig) -> str:
 
 
 def _quantisation_parts(
-    config: SearchConfig, graph: Graph, data: Data, metrics: tuple[str, ...], memory: int | None
+    config: SearchConfig,
+    graph: Graph,
+    data: Data,
+    metrics: tuple[Metric, ...],
+    memory: int | None,
+    task: Task,
 ) -> tuple[QuantisationSpace, Evaluator]:
     search = config.search
     assert isinstance(search.space, QuantisationSearch)
@@ -254,18 +268,24 @@ def _quantisation_parts(
         graph,
         space,
         data,
-        metrics=metrics,
+        metrics=[metric.name for metric in metrics],
         loader=search.evaluation.part,
         samples=search.evaluation.samples,
         compare_to=search.evaluation.compare_to,
         device=device_of(config),
         memory=memory,
+        task=task,
     )
     return space, evaluator
 
 
 def _width_parts(
-    config: SearchConfig, graph: Graph, data: Data, metrics: tuple[str, ...], memory: int | None
+    config: SearchConfig,
+    graph: Graph,
+    data: Data,
+    metrics: tuple[Metric, ...],
+    memory: int | None,
+    task: Task,
 ) -> tuple[WidthSpace, WidthEvaluator]:
     del memory  # candidates are trained one at a time
     search = config.search
@@ -276,7 +296,7 @@ def _width_parts(
         graph,
         space,
         data,
-        metrics=metrics,
+        metrics=[metric.name for metric in metrics],
         mode=search.space.weights,
         settings=search.space.training,
         repeats=search.space.repeats,
@@ -288,6 +308,7 @@ def _width_parts(
         device=device_of(config),
         seed=config.seed,
         compare_to=search.evaluation.compare_to,
+        task=task,
     )
     return space, evaluator
 

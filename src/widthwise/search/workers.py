@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from widthwise.config.write import toml_of
 from widthwise.core.errors import UserError
 from widthwise.core.hashing import hash_batches, hash_value, hash_weights
+from widthwise.data import facts
 from widthwise.evaluators.protocol import Evaluate
 from widthwise.evaluators.workers.evaluator import ParallelEvaluator
 from widthwise.evaluators.workers.processes import ProcessWorkers
@@ -65,8 +66,9 @@ def judge_of(
         )
     evaluator = ParallelEvaluator(
         workers,
-        metrics=problem.stored_metrics,
+        metrics=[metric.name for metric in problem.stored_metrics],
         costs=problem.evaluator.costs,
+        own=problem.evaluator,
         alone=problem.trains,
         trial_timeout=trial_timeout,
     )
@@ -138,7 +140,7 @@ def marks(problem: Problem) -> dict[str, str]:
     part = problem.config.search.evaluation.part
     return {
         "weights": hash_weights(problem.network),
-        "data": hash_batches(getattr(problem.data, f"{part}_dataloader")()),
+        "data": hash_batches(facts.part(problem.data, part)),
         "space": hash_value([asdict(decision) for decision in problem.space.decisions]),
     }
 

@@ -10,7 +10,7 @@ from typing import Any
 from widthwise.core.errors import UserError, nearest
 from widthwise.core.table import Table
 from widthwise.core.toml import dotted, shown
-from widthwise.formats import BY_NAME, from_config, parameters
+from widthwise.formats import BY_NAME, REGISTRY, from_config, parameters
 from widthwise.formats.base import UNSET
 from widthwise.network.scheme import TENSORS
 from widthwise.spaces.settings import SeedRule
@@ -70,8 +70,12 @@ def quantisation_rule(key: str, table: Table) -> SeedRule:
     """The rule with the choices of formats and parameters; raises UserError for what makes no format."""
     names = _format_names(table)
     for tensor in TENSORS:
-        known = [param for name in names[tensor] for param in parameters(name)]
+        known = [param for name in names[tensor] if name in BY_NAME for param in parameters(name)]
         table.known.update(dict.fromkeys(f"{tensor}_{param}" for param in known))
+        if any(
+            map(_is_of_plug_in, names[tensor])
+        ):  # what it takes is seen when it is made: no code runs here
+            table.known.update(dict.fromkeys(key for key in table if key.startswith(f"{tensor}_")))
     _ignore_meaningless(table, names)
     table.close(lab=LAB_KEYS, strict=True)
     ignored = {path[-1] for path in table.document.ignored if path[:-1] == table.path}
@@ -84,6 +88,10 @@ def quantisation_rule(key: str, table: Table) -> SeedRule:
 def is_unset(value: object) -> bool:
     """Whether a choice says "NA" or "none"."""
     return isinstance(value, str) and value in UNSET
+
+
+def _is_of_plug_in(name: str) -> bool:
+    return name not in BY_NAME and not is_unset(name) and REGISTRY.get(name) is not None
 
 
 def _format_names(table: Table) -> dict[str, Choices]:
@@ -116,7 +124,7 @@ def _checked_names(table: Table, key: str) -> Choices:
             table.fail(
                 key, f'{name} is no number format; channel widths are searched by name = "graph/width"'
             )
-        if not isinstance(name, str) or name not in BY_NAME:
+        if not isinstance(name, str) or not (name in BY_NAME or _is_of_plug_in(name)):
             close = nearest(str(name), BY_NAME)
             table.fail(key, f"no format named {shown(name)}", near=close, allowed=(*BY_NAME, "NA"))
     return found
@@ -140,7 +148,7 @@ def _check_tensor(table: Table, tensor: str, names: Choices, fields: Mapping[str
     if mentioned and not given:
         return  # a name with parameters of other tensors formats those alone
     for name in names:
-        if is_unset(name):
+        if is_unset(name) or _is_of_plug_in(name):
             continue
         known = parameters(name)
         own = {param: found for param, found in given.items() if param in known}

@@ -27,10 +27,11 @@ class Within:
     """Which candidates of a space are within bounds; called with candidates [K, D] it says which are, [K].
 
     excess: candidates [K, D] to how far out of bounds each is, [K], 0 within. bounds: how messages call them.
+    most_listed: the greatest space that is gone through once.
     """
 
-    def __init__(self, space: Space, excess: Excess, *, bounds: str = "") -> None:
-        self.space, self.excess, self.bounds = space, excess, bounds
+    def __init__(self, space: Space, excess: Excess, *, bounds: str = "", most_listed: int = LISTED) -> None:
+        self.space, self.excess, self.bounds, self.most_listed = space, excess, bounds, most_listed
 
     def __call__(self, candidates: IntArray) -> BoolArray:
         inside: BoolArray = self.excess(candidates) == 0
@@ -124,6 +125,6 @@ class Within:
     @cached_property
     def _amounts(self) -> FloatArray | None:
         """The excess of every candidate, [size]; None for spaces that are not listed."""
-        if self.space.size > LISTED:
+        if self.space.size > self.most_listed:
             return None
         return np.concatenate([self.excess(chunk) for chunk in self.space.enumerate()])

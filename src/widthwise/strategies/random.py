@@ -20,17 +20,17 @@ BARREN = 10  # blocks in a row with nothing new within bounds, after which what 
 class Random:
     """Uniform candidates without repeats, from spaces of any size.
 
-    Small spaces are shuffled once. In larger ones candidates are drawn and repeats thrown away, until half
-    the space is taken; then what is left is shuffled. With bounds candidates are uniform over those within
-    them, except where fewer than one in thousands is: then random ones are changed until they are within.
+    Spaces of up to `permuted` candidates are shuffled once. In larger ones candidates are drawn and repeats
+    thrown away, until half the space is taken; then what is left is shuffled. With bounds candidates are
+    uniform over those within them, except where fewer than one in thousands is: then random ones are changed
+    until they are within.
     """
 
-    learns = (
-        True  # of nothing but what is taken; but what is drawn is no enumeration that could be asked again
-    )
+    learns = True  # of nothing but what is taken; but what it draws is no enumeration to be asked for again
 
-    def __init__(self, setting: Setting) -> None:
+    def __init__(self, setting: Setting, *, permuted: int = PERMUTED) -> None:
         self.batch = BLOCK
+        self._permuted = permuted
         self._space = setting.space
         self._rng = np.random.default_rng(setting.seed)
         self._seen = Seen(setting.space)
@@ -77,7 +77,7 @@ class Random:
         size = self._space.size
         if self._within is not None:
             self._draw_within(self._within)
-        elif size <= PERMUTED:
+        elif size <= self._permuted:
             self._drawn.extend(self._rng.permutation(size).tolist())
         elif len(self._seen) <= size // 2:
             self._drawn.extend(self._space.positions(self._space.sample(BLOCK, self._rng)))

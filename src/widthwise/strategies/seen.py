@@ -17,11 +17,12 @@ WALKS, STEPS = 20, 50  # how long a free candidate within bounds is looked for i
 class Seen:
     """A growing set of candidates of one space, by their positions: the space may have more than 2^63.
 
-    Where it is told of bounds, `left` and `nearest_unseen` are about the candidates within them.
+    Where it is told of bounds, `left` and `nearest_unseen` are about the candidates within them. few: up to
+    so many candidates left, the nearest is exact at any distance.
     """
 
-    def __init__(self, space: Space) -> None:
-        self.space = space
+    def __init__(self, space: Space, *, few: int = FEW) -> None:
+        self.space, self.few = space, few
         self._taken: set[int] = set()
         counts = [int(count) for count in space.cardinalities]
         self._strides = [1] * len(counts)
@@ -98,7 +99,7 @@ class Seen:
             return candidate
         if (move := self._single_move(candidate, rng)) is not None:
             return move
-        if self.left <= FEW and self.space.size <= LISTED:
+        if self.left <= self.few and self.space.size <= LISTED:
             return self._nearest_of_few(candidate, rng)
         return self._random_moves(candidate, rng)
 

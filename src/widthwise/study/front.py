@@ -10,16 +10,10 @@ from dataclasses import replace
 import numpy as np
 
 from widthwise.core.arrays import BoolArray, FloatArray
-from widthwise.metrics.goals.aim import Aim
-from widthwise.metrics.goals.constraints import Constraint, feasible
+from widthwise.metrics.goals.constraints import feasible
 from widthwise.metrics.goals.pareto import Front
 from widthwise.study.store import Block, StudyRecord
 from widthwise.study.trials import join_blocks
-
-
-def constraints_of(record: StudyRecord) -> tuple[Constraint, ...]:
-    """The bounds of a study, as its settings hold them."""
-    return tuple(Constraint(**stored) for stored in record.settings.get("constraints", ()))
 
 
 class FrontRows:
@@ -29,8 +23,7 @@ class FrontRows:
         self.block = join_blocks([], record)
         self.values = np.empty((0, 0))
         self._record = record
-        self._aim = Aim.from_json(record.settings["aim"])
-        self._constraints = constraints_of(record)
+        self._aim, self._constraints = record.settings.aim, record.settings.constraints
         self._front = Front(len(self._aim.directions))
 
     @contextmanager
@@ -45,7 +38,7 @@ class FrontRows:
 
     def add(self, block: Block) -> tuple[FloatArray, BoolArray]:
         """Take in a block of k: the values [k, objectives] of its trials, and which are on the front now."""
-        metrics = {name: block.metrics[:, column] for column, name in enumerate(self._record.metrics)}
+        metrics = {name: block.metrics[:, column] for column, name in enumerate(self._record.columns)}
         values = self._aim.values(metrics)
         failed = np.isin(block.numbers, list(block.reasons))
         values[failed] = np.nan

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from widthwise.metrics.goals.constraints import Miss, nearest_candidates
-from widthwise.study.front import constraints_of
 
 if TYPE_CHECKING:
     from widthwise.study.study import Study
@@ -29,17 +28,17 @@ class Near:
 
     def as_json(self) -> dict[str, Any]:
         """Plain values."""
-        misses = [{**asdict(miss.constraint), "value": miss.value} for miss in self.misses]
+        misses = [{**miss.constraint.as_json(), "value": miss.value} for miss in self.misses]
         return {"number": self.number, "misses": misses, "config": dict(self.config)}
 
 
 def nearest_trials(study: Study) -> list[Near]:
     """The trials nearest to the bounds, nearest first; none where some trial is on the front."""
-    constraints = constraints_of(study.record)
+    constraints = study.record.settings.constraints
     if study.front or not constraints:
         return []
     block = study.trials.arrays()
-    metrics = {name: block.metrics[:, column] for column, name in enumerate(study.record.metrics)}
+    metrics = {name: block.metrics[:, column] for column, name in enumerate(study.record.columns)}
     return [
         Near(
             int(block.numbers[found.row]),

@@ -4,11 +4,25 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from widthwise.core.errors import UserError
+
 RUNS = Path("runs")  # where run folders are made unless another place is named
 
 CONFIG, STUDY, FRONT, LOG, STORAGE = "config.toml", "study.db", "front.json", "log.txt", "storage.json"
 WEIGHTS = "weights.safetensors"  # the network that was searched, as it was
+REALISED = "realised.json"  # what makes the networks of the front again, but for their weights
+SLOTS = "slots.json"  # the calibrated formats that each tensor may have, where formats were searched
+TRIAL_WEIGHTS = "weights"  # the folder with the trained weights of the front, a file a trial
 FILES = (CONFIG, FRONT, STUDY, STORAGE, WEIGHTS, LOG)
+
+
+class NotKeptError(UserError):
+    """The run does not keep what was asked for."""
+
+
+def trial_weights(number: int) -> str:
+    """The name, in TRIAL_WEIGHTS, of the file with a trial's weights."""
+    return f"trial-{number}.safetensors"
 
 
 def run_name(source: str, model: str | None) -> str:

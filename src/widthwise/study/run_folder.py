@@ -15,7 +15,9 @@ from typing import Self
 
 from widthwise.core.errors import UserError
 from widthwise.core.files import write_atomically
+from widthwise.evaluators.protocol import Realises
 from widthwise.study.fingerprint import check_same
+from widthwise.study.keeper import Keeper
 from widthwise.study.run_files import CONFIG, FRONT, LOG, STORAGE, STUDY, free_folder, is_run
 from widthwise.study.store import Store, StudyRecord, StudyWriter
 from widthwise.study.store.database import display_name, sqlite_path
@@ -31,14 +33,22 @@ class Run:
     path: Path
     writer: StudyWriter
     log: logging.Handler
+    keeper: Keeper | None = None
+
+    def keeping(self, evaluator: Realises) -> Run:
+        """The same run, which also keeps the networks of its front, as the evaluator has them."""
+        keeper = Keeper(self.path, evaluator, self.writer.study.settings.repeats)
+        return replace(self, keeper=keeper)
 
     def save(self, study: Study) -> None:
-        """Put the front so far into front.json; to be given to `run_search` as `saved`."""
+        """Put the front so far into front.json, and keep its networks; for `run_search` as `saved`."""
         text = json.dumps(study.as_json(), indent=2, ensure_ascii=False, allow_nan=False)
         try:
             write_atomically(self.path / FRONT, text.encode() + b"\n")
         except UserError as error:  # the trials are in the store, from which the front can be had again
             logger.warning("%s", error)
+        if self.keeper is not None:
+            self.keeper.keep(study.front, final=study.finished is not None)
 
     def close(self) -> None:
         """Give up the study and close the store and the log."""
@@ -102,7 +112,7 @@ def resume_run(
 
 def load_run(path: str | Path) -> Study:
     """The study of a run, finished or not."""
-    return Study.load(*run_source(path))
+    return replace(Study.load(*run_source(path)), folder=_run(path))
 
 
 def run_source(path: str | Path) -> tuple[str | Path, str | None]:

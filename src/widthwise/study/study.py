@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from widthwise.core.errors import UserError
-from widthwise.metrics.catalogue import METRICS, Direction, find_metric
 from widthwise.metrics.goals.aim import Aim
 from widthwise.metrics.goals.constraints import feasible
-from widthwise.metrics.spread import SPREAD, indistinct
-from widthwise.study.front import FrontRows, constraints_of
+from widthwise.metrics.spread import indistinct
+from widthwise.study.front import FrontRows
 from widthwise.study.store import Store, StudyRecord
 from widthwise.study.store.records import Summary
 from widthwise.study.trials import Trial, Trials, make_trials
 
 if TYPE_CHECKING:
     import pandas as pd
+    from torch import nn
+
+    from widthwise.network.graph import Graph
+    from widthwise.network.realised import Realised
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,8 @@ class Study:
     finished: why the search ended, None where it may go on (interrupted, or killed).
     interrupted: the signal that stopped it in this session.
     failing: whether it stopped because too many trials failed in a row, or because its strategy did.
+    folder: of the run, which keeps the networks of the front; None: there is none.
+    searched: the network that was searched, where that was in this process.
     """
 
     record: StudyRecord
@@ -41,6 +46,8 @@ class Study:
     finished: str | None = None
     interrupted: int | None = None
     failing: bool = False
+    folder: Path | None = field(default=None, compare=False)
+    searched: nn.Module | None = field(default=None, compare=False, repr=False)
 
     @classmethod
     def load(cls, source: str | Path, name: str | None = None) -> Study:
@@ -62,7 +69,7 @@ class Study:
     @property
     def aim(self) -> Aim:
         """What it optimises."""
-        return Aim.from_json(self.record.settings["aim"])
+        return self.record.settings.aim
 
     @property
     def trials(self) -> Trials:
@@ -84,13 +91,13 @@ class Study:
     @property
     def repeats(self) -> int:
         """How many trainings each metric is the mean of."""
-        return int(self.record.settings.get("repeats", 1))
+        return self.record.settings.repeats
 
     @property
     def within_noise(self) -> dict[int, tuple[int, ...]]:
         """A trial of the front to the others that its objectives can't be told from, by number."""
         metrics = {
-            name: np.array([trial.metrics[name] for trial in self.front]) for name in self.record.metrics
+            name: np.array([trial.metrics[name] for trial in self.front]) for name in self.record.columns
         }
         found = indistinct(metrics, self.aim.names, self.repeats)
         numbers = [trial.number for trial in self.front]
@@ -104,24 +111,67 @@ class Study:
         """
         from widthwise.metrics.goals.picking import metrics_in, pick
 
-        units = {name: METRICS[name].unit for name in self.record.metrics if name in METRICS}
-        named = metrics_in(rule, self.record.metrics, units=units)
-        others = [name for name in named if name not in self.aim.names]
-        names = [*self.aim.names, *others]
-        given = {objective.name: objective.direction for objective in self.aim.objectives}
-        directions = [given.get(name) or _direction(name) for name in names]
-        if not others and not self.aim.summed:
+        aim = self.aim
+        others = [m for m in metrics_in(rule, self.record.metrics) if m.name not in aim.names]
+        metrics = [*(objective.metric for objective in aim.objectives), *others]
+        directions = [*(o.direction for o in aim.objectives), *(metric.direction for metric in others)]
+        names = [metric.name for metric in metrics]
+        if not others and not aim.summed:
             values = [[trial.metrics[name] for name in names] for trial in self.front]
             numbers = [trial.number for trial in self.front]
-            return self.front[pick(rule, names, directions, values, units=units, numbers=numbers)]
+            return self.front[pick(rule, metrics, directions, values, numbers=numbers)]
         block = self.trials.arrays()
-        columns = dict(zip(self.record.metrics, block.metrics.T, strict=True))
+        columns = dict(zip(self.record.columns, block.metrics.T, strict=True))
         table = np.stack([columns[name] for name in names], axis=1)
         table[np.isin(block.numbers, list(block.reasons))] = np.nan
-        if constraints := constraints_of(self.record):
+        if constraints := self.record.settings.constraints:
             table[~feasible(constraints, columns)] = np.nan
-        row = pick(rule, names, directions, table, units=units, numbers=block.numbers.tolist())
+        row = pick(rule, metrics, directions, table, numbers=block.numbers.tolist())
         return self.trials[int(block.numbers[row])]
+
+    def trial(self, number: int) -> Trial:
+        """The trial of this number; UserError where there is none."""
+        on_front = [trial for trial in self.front if trial.number == number]
+        if on_front:
+            return on_front[0]
+        try:
+            if number >= 0:
+                return self.trials[number]
+        except IndexError:
+            pass
+        raise UserError(
+            f"{self.folder or self.name} has no trial {number}; it has {self.summary.trials:,}, from 0"
+        )
+
+    def network(self, trial: Trial | int | None = None, *, model: nn.Module | None = None) -> Graph:
+        """The network that a trial was judged by, in eval mode, from what the run kept: no data, no training.
+
+        trial: a trial, or its number; None: the network that was searched, in float. model: the network that
+        was searched, where it was given from Python and in another process; it stays as it is. With several
+        trainings of each candidate it is that of the first one (`realised(trial).repeat`). Raises UserError
+        where the run does not keep it, and where its weights are not those that were judged.
+        """
+        from widthwise.study.realised import realised_float
+
+        found = realised_float(self.record) if trial is None else self.realised(trial)
+        return found.graph(self.searched_network(model))
+
+    def realised(self, trial: Trial | int) -> Realised:
+        """All that makes a trial's network again, as the run keeps it; raises UserError where it doesn't."""
+        from widthwise.study.realised import model_name, realised_trial
+
+        chosen = self.trial(trial) if isinstance(trial, int) else trial
+        if self.folder is None:
+            raise UserError(f"{self.name}: has no run folder here; open it with load_run(FOLDER)")
+        found = realised_trial(self.folder, self.record, chosen.number, chosen.candidate)
+        return replace(found, model=model_name(self.record))
+
+    def searched_network(self, model: nn.Module | None = None) -> nn.Module:
+        """The network that was searched, a copy in float with the run's weights; `model` as for `network`."""
+        from widthwise.study.realised import searched_network
+
+        given = model if model is not None else self.searched
+        return searched_network(self.folder, self.record, given=given)
 
     def to_pandas(self) -> pd.DataFrame:
         """All stored trials, a row each."""
@@ -135,7 +185,7 @@ class Study:
         content = {
             "study": self.name,
             "metrics": self.aim.directions,
-            "float": self.record.settings.get("float", {}),
+            "float": self.record.settings.float_metrics,
             "front": [trial_as_json(trial) | noise.get(trial.number, {}) for trial in self.front],
             "trials": self.summary.trials,
             "failed": self.summary.failed,
@@ -144,15 +194,6 @@ class Study:
         }
         cleaned: dict[str, Any] = finite(content)
         return cleaned
-
-
-def _direction(name: str) -> Direction:
-    if name.endswith(SPREAD):
-        return "minimize"
-    try:
-        return find_metric(name).direction
-    except UserError:  # of an evaluator of one's own
-        return "maximize"
 
 
 def trial_as_json(trial: Trial) -> dict[str, Any]:

@@ -11,8 +11,6 @@ import numpy as np
 
 from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.evaluators.protocol import PRUNED
-from widthwise.metrics.catalogue import is_hardware
-from widthwise.metrics.goals.aim import Aim
 from widthwise.study.store import Block, Store, StudyRecord
 
 if TYPE_CHECKING:
@@ -55,14 +53,13 @@ def _state(reason: str | None) -> State:
 
 def make_trials(record: StudyRecord, block: Block, seconds: FloatArray) -> list[Trial]:
     """The trials of a block, each of which took seconds [k]."""
-    aim = Aim.from_json(record.settings["aim"])
-    hardware = [is_hardware(name) for name in record.metrics]
+    hardware = [metric.is_hardware for metric in record.metrics]
     made = []
     rows = zip(
         block.numbers.tolist(), block.candidates, block.metrics.tolist(), seconds.tolist(), strict=True
     )
     for number, candidate, values, took in rows:
-        metrics = dict(zip(record.metrics, values, strict=True))
+        metrics = dict(zip(record.columns, values, strict=True))
         reason = block.reasons.get(number)
         made.append(
             Trial(
@@ -75,7 +72,7 @@ def make_trials(record: StudyRecord, block: Block, seconds: FloatArray) -> list[
                 hardware_metrics={
                     n: v for (n, v), hard in zip(metrics.items(), hardware, strict=True) if hard
                 },
-                scaled_metrics=aim.scaled(metrics),
+                scaled_metrics=record.settings.aim.scaled(metrics),
                 state=_state(reason),
                 reason=reason,
                 seconds=took,
@@ -168,7 +165,7 @@ def table(record: StudyRecord, block: Block, seconds: FloatArray) -> dict[str, A
         "number": block.numbers,
         "state": [_state(reason) for reason in reasons],
     }
-    columns.update({name: block.metrics[:, column] for column, name in enumerate(record.metrics)})
+    columns.update({name: block.metrics[:, column] for column, name in enumerate(record.columns)})
     taken = {*columns, "reason", "seconds"}
     for column, decision in enumerate(record.space.decisions):
         name = f"config.{decision.name}" if decision.name in taken else decision.name

@@ -2,17 +2,37 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from widthwise.metrics.quality.task import ranked
+
+if TYPE_CHECKING:
+    from widthwise.metrics.quality.task import Task
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one pass over the training data led to; `number` counts from 1."""
+    """What one pass over the training data led to; `number` counts from 1.
+
+    values: the figures on the validation data by which the task tells the better epoch, in its order.
+    """
 
     number: int
     train_loss: float
-    val_loss: float
-    val_accuracy: float
+    values: Mapping[str, float]
+
+    @property
+    def val_loss(self) -> float:
+        """Validation loss; NaN where the task has none."""
+        return self.values.get("loss", math.nan)
+
+    @property
+    def val_accuracy(self) -> float:
+        """Validation accuracy; NaN where the task has none."""
+        return self.values.get("accuracy", math.nan)
 
 
 @dataclass(frozen=True)
@@ -20,11 +40,12 @@ class History:
     """All epochs of a training in order; the weights kept are those of the best one."""
 
     epochs: tuple[Epoch, ...]
+    task: Task
 
     @property
     def best(self) -> Epoch:
-        """The epoch with the highest validation accuracy; among equals that with the lowest loss."""
-        return max(self.epochs, key=rank)
+        """The epoch that is best by the task: of classes by accuracy, and among equals by loss."""
+        return best_of(self.epochs, self.task)
 
     @property
     def best_epoch(self) -> int:
@@ -47,6 +68,6 @@ class History:
         return tuple(epoch.val_accuracy for epoch in self.epochs)
 
 
-def rank(epoch: Epoch) -> tuple[float, float]:
-    """What makes an epoch better: higher accuracy, then lower loss."""
-    return epoch.val_accuracy, -epoch.val_loss
+def best_of(epochs: Sequence[Epoch], task: Task) -> Epoch:
+    """The first of the best of some epochs."""
+    return max(epochs, key=lambda epoch: ranked(task, epoch.values))

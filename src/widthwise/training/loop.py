@@ -11,15 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 from widthwise.core.errors import UserError
 from widthwise.core.importing import describe_error
+from widthwise.data.facts import DataFacts, facts_of, part
 from widthwise.data.modules import Batches, Data
 from widthwise.metrics.quality.fits import check_data_fits_model
-from widthwise.training.history import Epoch, History, rank
-from widthwise.training.scoring import check_labels, score
+from widthwise.metrics.quality.tasks import CLASSIFICATION, task_of
+from widthwise.training.history import Epoch, History, best_of
+from widthwise.training.scoring import score
 from widthwise.training.settings import OPTIMIZERS, OptimizerName, Schedule, Settings, check_device
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
+
+    from widthwise.metrics.quality.task import Task
 
 
 TEMPERATURE = 2.0  # of distillation: softened outputs tell more about the classes that are alike
@@ -41,15 +45,16 @@ def fit(
     label_smoothing: float = 0.0,
     patience: int | None = None,
     mixed_precision: bool = False,
+    task: Task | str = CLASSIFICATION,
     progress: Callable[[Epoch], None] | None = None,
 ) -> History:
-    """Trains the model in place by cross-entropy; the options are those of `Settings`.
+    """Trains the model in place by the task's loss (cross-entropy); the options are those of `Settings`.
 
-    Afterwards the model holds the weights of the best epoch by validation accuracy, is in eval mode and on
-    the device it came from; the global random state is as before. The same seed, model and data give the same
-    weights. `progress` is called after each epoch. An interruption leaves the best weights so far, as does
-    the UserError raised when a loss is no finite number. Also raises UserError for settings out of range and
-    data that doesn't fit the model.
+    Afterwards the model holds the weights of the epoch that is best by the task's figures on validation data
+    (accuracy), is in eval mode and on the device it came from; the global random state is as before. The same
+    seed, model and data give the same weights. `progress` is called after each epoch. An interruption leaves
+    the best weights so far, as does the UserError raised when a loss is no finite number. Also raises
+    UserError for settings out of range and data that doesn't fit the model.
     """
     settings = Settings(
         epochs=epochs,
@@ -63,7 +68,7 @@ def fit(
         patience=patience,
         mixed_precision=mixed_precision,
     )
-    return train(model, data, settings, seed=seed, device=device, progress=progress)
+    return train(model, data, settings, seed=seed, device=device, task=task, progress=progress)
 
 
 def train(
@@ -74,28 +79,29 @@ def train(
     seed: int = 0,
     device: str = "cpu",
     teacher: nn.Module | None = None,
+    task: Task | str = CLASSIFICATION,
     progress: Callable[[Epoch], None] | None = None,
 ) -> History:
     """As `fit`, with settings that are checked already; `teacher` is the network that `distil` is about."""
     check_device(device, settings)
-    trained = parameters_to_train(model)
+    trained, judged, about = parameters_to_train(model), task_of(task), facts_of(data)
     done: list[Epoch] = []
     with at_work(model, device, seed) as best:
-        check_data_fits_model(model, data)
-        batches, val = shuffled(data.train_dataloader(), seed), data.val_dataloader()
+        check_data_fits_model(model, data, judged)
+        batches, val = shuffled(part(data, "train"), seed), part(data, "val")
         optimizer = make_optimizer(trained, settings)
-        stepper = Stepper(optimizer, settings, device, passes_of(batches), teacher=teacher)
+        stepper = Stepper(optimizer, settings, device, passes_of(batches), judged, about, teacher=teacher)
         while not stepper.finished(done):
             train_loss = _train_once(model, batches, stepper)
-            result = score(model, val, device=device)
-            epoch = Epoch(len(done) + 1, train_loss, result.loss, result.accuracy)
+            found = score(model, val, device=device, task=judged, about=about)
+            epoch = Epoch(len(done) + 1, train_loss, found.values)
             _check_losses(epoch, settings.learning_rate)
             done.append(epoch)
-            if max(done, key=rank) is done[-1]:
+            if best_of(done, judged) is done[-1]:
                 best.update(_copy(model))
             if progress is not None:
                 progress(done[-1])
-    return History(tuple(done))
+    return History(tuple(done), judged)
 
 
 @dataclass
@@ -106,6 +112,8 @@ class Stepper:
     settings: Settings
     device: str
     per_pass: int | None  # batches of a pass, where the loader knows
+    task: Task
+    about: DataFacts
     taken: int = 0
     teacher: nn.Module | None = None  # whose outputs the loss is about too; on the device, in eval mode
 
@@ -126,36 +134,27 @@ class Stepper:
     def finished(self, done: list[Epoch]) -> bool:
         """Whether the training is at its end after these epochs."""
         patience = self.settings.patience
-        if patience is not None and done and len(done) - max(done, key=rank).number >= patience:
+        if patience is not None and done and len(done) - best_of(done, self.task).number >= patience:
             return True
         if self.settings.steps is not None:
             return self.taken >= self.settings.steps
         return len(done) >= self.settings.epochs
 
-    def loss(self, model: Callable[[Tensor], Tensor], x: Tensor, y: Tensor) -> Tensor:
-        """Cross-entropy of a batch, by which the step will go."""
+    def loss(self, model: Callable[[Tensor], Any], x: Tensor, y: Tensor) -> Tensor:
+        """The loss of a batch, by which the step will go."""
         import torch
-        from torch.nn.functional import cross_entropy
 
         kind = torch.device(self.device).type
         with torch.autocast(kind, self.mixed_type, enabled=self.settings.mixed_precision):
-            scores = _forward(model, x.to(self.device))
-            check_labels(y, scores)
-            loss = cross_entropy(scores, y.to(self.device), label_smoothing=self.settings.label_smoothing)
+            outputs = self.task.outputs(_forward(model, x.to(self.device)))
+            self.task.check(y, tuple(outputs.shape[1:]), self.about)
+            loss = self.task.loss(outputs, y.to(self.device), self.settings)
             if self.teacher is None:
                 return loss
-            share = self.settings.distil
-            return (1 - share) * loss + share * self._distance(self.teacher, scores, x)
-
-    def _distance(self, teacher: nn.Module, scores: Tensor, x: Tensor) -> Tensor:
-        """Kullback-Leibler divergence of a batch's scores from the teacher's, both softened."""
-        import torch
-        from torch.nn.functional import kl_div, log_softmax
-
-        with torch.no_grad():
-            wanted = log_softmax(teacher(x.to(self.device)) / TEMPERATURE, dim=1)
-        found = log_softmax(scores / TEMPERATURE, dim=1)
-        return TEMPERATURE**2 * kl_div(found, wanted, reduction="batchmean", log_target=True)
+            with torch.no_grad():
+                wanted = self.task.outputs(self.teacher(x.to(self.device)))
+            share, distance = self.settings.distil, self.task.distance
+            return (1 - share) * loss + share * distance(outputs, wanted, temperature=TEMPERATURE)
 
     def backward(self, loss: Tensor) -> None:
         """Adds the gradient of the loss to what gradients there are."""
@@ -240,14 +239,13 @@ def parameters_to_train(model: nn.Module) -> list[nn.Parameter]:
     return trained
 
 
-def _forward(model: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+def _forward(model: Callable[[Tensor], Any], x: Tensor) -> Any:
     try:
-        scores = model(x)
+        return model(x)
     except ValueError as error:  # from normalisation, where the batch size is 1
         raise UserError(
             f"training on a batch of {len(x)} failed: {describe_error(error)}; take a larger batch_size"
         ) from error
-    return scores
 
 
 @contextmanager
@@ -276,8 +274,10 @@ def _copy(model: nn.Module) -> dict[str, Tensor]:
 
 
 def _check_losses(epoch: Epoch, learning_rate: float) -> None:
-    if not math.isfinite(epoch.train_loss + epoch.val_loss):
+    if not all(map(math.isfinite, (epoch.train_loss, *epoch.values.values()))):
+        values = dict(epoch.values)
+        judged = values.get("loss", next(iter(values.values())))
         raise UserError(
             f"training diverged in epoch {epoch.number}: the loss is {epoch.train_loss:g} in training and "
-            f"{epoch.val_loss:g} in validation; lower learning_rate (now {learning_rate:g})"
+            f"{judged:g} in validation; lower learning_rate (now {learning_rate:g})"
         )

@@ -2,59 +2,106 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from widthwise.core.errors import UserError
+from widthwise.data.facts import DataFacts
+from widthwise.metrics.quality.tasks import CLASSIFICATION, task_of
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from widthwise.metrics.quality.task import Tally, Task
+
 
 @dataclass(frozen=True)
 class Score:
-    """Mean cross-entropy and share of correct answers over all samples of a loader."""
+    """The figures by which a task tells the better network, over all samples of a loader."""
 
-    loss: float
-    accuracy: float
+    values: Mapping[str, float]
     samples: int
+
+    @property
+    def loss(self) -> float:
+        """Mean loss; NaN where the task has none."""
+        return self.values.get("loss", math.nan)
+
+    @property
+    def accuracy(self) -> float:
+        """Share of right answers; NaN where the task has none."""
+        return self.values.get("accuracy", math.nan)
 
 
 def predict(
-    model: nn.Module, loader: Iterable[tuple[Tensor, Tensor]], *, device: str = "cpu"
+    model: nn.Module,
+    loader: Iterable[tuple[Tensor, Tensor]],
+    *,
+    device: str = "cpu",
+    task: Task | str = CLASSIFICATION,
 ) -> tuple[Tensor, Tensor]:
-    """Scores [samples, classes] in eval mode and labels [samples] over the whole loader, on the CPU."""
+    """Outputs [samples, ...] in eval mode and targets [samples, ...] over the whole loader, on the CPU."""
+    import torch
+
+    judged = task_of(task)
+    with _judging(model):
+        batches = [(judged.outputs(model(x.to(device))).cpu(), y.cpu()) for x, y in loader]
+    if not batches:
+        raise _nothing()
+    outputs, targets = (torch.cat(each) for each in zip(*batches, strict=True))
+    return outputs, targets
+
+
+def score(
+    model: nn.Module,
+    loader: Iterable[tuple[Tensor, Tensor]],
+    *,
+    device: str = "cpu",
+    task: Task | str = CLASSIFICATION,
+    about: DataFacts | None = None,
+) -> Score:
+    """The task's figures over the whole loader; raises UserError for targets that they can't be had for."""
+    judged, facts = task_of(task), about or DataFacts()
+    tally: Tally | None = None
+    samples = 0
+    with _judging(model):
+        for x, y in loader:
+            outputs = judged.outputs(model(x.to(device)))
+            shape = tuple(outputs.shape[1:])
+            judged.check(y, shape, facts)
+            if tally is None:
+                tally = judged.tally(1, judged.better, facts.seen(x, y), shape)
+            tally_one(tally, outputs, y.to(device))
+            samples += len(y)
+    if tally is None:
+        raise _nothing()
+    return Score({name: float(values[0]) for name, values in tally.values(judged.better).items()}, samples)
+
+
+def tally_one(tally: Tally, outputs: Tensor, targets: Tensor) -> None:
+    """Adds the outputs [n, ...] of the only candidate of a tally."""
+    import numpy as np
+
+    first = np.zeros(1, dtype=np.int64)
+    tally.add(first, outputs[None], first, targets)
+
+
+@contextmanager
+def _judging(model: nn.Module) -> Iterator[None]:
+    """Inside, the model is in eval mode and no gradients are kept."""
     import torch
 
     was_training = model.training
     model.eval()
     try:
         with torch.no_grad():
-            batches = [(model(x.to(device)).cpu(), y.cpu()) for x, y in loader]
+            yield
     finally:
         model.train(was_training)
-    if not batches:
-        raise UserError("no samples to judge the network on; give the split a share of the data")
-    scores, labels = (torch.cat(part) for part in zip(*batches, strict=True))
-    return scores, labels
 
 
-def score(model: nn.Module, loader: Iterable[tuple[Tensor, Tensor]], *, device: str = "cpu") -> Score:
-    """Loss and accuracy over the whole loader; raises UserError for labels beyond the network's outputs."""
-    from torch.nn.functional import cross_entropy
-
-    scores, labels = predict(model, loader, device=device)
-    check_labels(labels, scores)
-    correct = (scores.argmax(dim=1) == labels).double().mean()
-    return Score(float(cross_entropy(scores, labels)), float(correct), len(labels))
-
-
-def check_labels(labels: Tensor, scores: Tensor) -> None:
-    """Raises UserError for labels beyond the network's outputs."""
-    low, high = int(labels.min()), int(labels.max())
-    if low < 0 or high >= scores.shape[1]:
-        raise UserError(
-            f"label {low if low < 0 else high} is out of range; the network has {scores.shape[1]} outputs, "
-            f"so labels run from 0 to {scores.shape[1] - 1}"
-        )
+def _nothing() -> UserError:
+    return UserError("no samples to judge the network on; give the split a share of the data")

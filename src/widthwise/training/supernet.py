@@ -6,17 +6,20 @@ import copy
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
-from torch.nn.functional import kl_div, log_softmax, softmax
 
 from widthwise.core.arrays import IntArray
 from widthwise.core.errors import UserError
+from widthwise.data.facts import facts_of, part
 from widthwise.data.modules import Data
 from widthwise.metrics.quality.fits import check_data_fits_model
+from widthwise.metrics.quality.task import Task
+from widthwise.metrics.quality.tasks import CLASSIFICATION, task_of
 from widthwise.network.widths.changes import Change, check_size, side_channels
 from widthwise.network.widths.channels import Channels
 from widthwise.network.widths.groups import Groups, Member
@@ -60,8 +63,8 @@ class Supernet:
         }
         self._owners = dict.fromkeys(member.owner for member in self._members)
 
-    def __call__(self, x: Tensor, sizes: Sizes) -> Tensor:
-        """Scores of the slice of these sizes; gradients go to the shared weights.
+    def __call__(self, x: Tensor, sizes: Sizes) -> Any:
+        """What the slice of these sizes returns; gradients go to the shared weights.
 
         In training mode batch norms use the batch's own statistics and keep none.
         """
@@ -78,15 +81,14 @@ class Supernet:
             elif outputs is not None:
                 tensors[owner] = outputs.take(tensors[owner], self.groups.parameter_axes[owner])
         self._shell.train(self.model.training)
-        scores: Tensor = functional_call(self._shell, tensors, (x,))
-        return scores
+        return functional_call(self._shell, tensors, (x,))
 
     def network(self, sizes: Sizes, data: Data | None = None, *, device: str = "cpu") -> nn.Module:
         """A network of its own of these sizes, batch norms measured anew on training data; in eval mode."""
         changes = {name: leading(self.groups, name, size) for name, size in sizes.items()}
         made = rebuilt(self.model, self.groups, changes).to(device)
         if data is not None:
-            reestimate_norms(made, data.train_dataloader(), device=device)
+            reestimate_norms(made, part(data, "train"), device=device)
         return made.eval()
 
     def _side(self, member: Member, numbers: tuple[int, ...]) -> Channels | None:
@@ -124,6 +126,7 @@ def train_supernet(
     sandwich: Sandwich | None = None,
     seed: int = 0,
     device: str = "cpu",
+    task: Task | str = CLASSIFICATION,
     progress: Callable[[int, float], None] | None = None,
 ) -> list[float]:
     """Trains the shared weights in place; the mean loss of the largest width, epoch by epoch.
@@ -133,15 +136,15 @@ def train_supernet(
     `progress` hears each epoch's number and loss. Raises UserError where the loss is no finite number.
     """
     check_device(device, settings)
-    rule = sandwich or Sandwich()
+    rule, judged = sandwich or Sandwich(), task_of(task)
     rng = np.random.default_rng(seed)
     losses: list[float] = []
     with at_work(supernet.model, device, seed) as kept:
         supernet._shell.to(device)
-        check_data_fits_model(supernet.model, data)
-        batches = shuffled(data.train_dataloader(), seed)
+        check_data_fits_model(supernet.model, data, judged)
+        batches = shuffled(part(data, "train"), seed)
         optimizer = make_optimizer(parameters_to_train(supernet.model), settings)
-        stepper = Stepper(optimizer, settings, device, passes_of(batches))
+        stepper = Stepper(optimizer, settings, device, passes_of(batches), judged, facts_of(data))
         while not _finished(stepper, len(losses)):
             losses.append(_epoch(supernet, batches, stepper, rule, smallest, draw, rng))
             if not math.isfinite(losses[-1]):
@@ -192,19 +195,19 @@ def _sandwich_gradients(
 ) -> float:
     """Adds up the gradients of the largest and these widths; the loss of the largest."""
     x = x.to(stepper.device)
-    scores: list[Tensor] = []
+    results: list[Any] = []
 
-    def run(batch: Tensor) -> Tensor:
-        scores.append(supernet(batch, {}))
-        return scores[-1]
+    def run(batch: Tensor) -> Any:
+        results.append(supernet(batch, {}))
+        return results[-1]
 
     loss = stepper.loss(run, x, y)
     stepper.backward(loss)
-    target = softmax(scores[0].detach(), dim=1)
+    task = stepper.task
+    teacher = task.outputs(results[0]).detach()
     for sizes in widths:
         if distil:
-            found = supernet(x, sizes)
-            stepper.backward(kl_div(log_softmax(found, dim=1), target, reduction="batchmean"))
+            stepper.backward(task.distance(task.outputs(supernet(x, sizes)), teacher))
         else:
             stepper.backward(stepper.loss(lambda batch, at=sizes: supernet(batch, at), x, y))  # type: ignore[misc]
     return float(loss.detach())

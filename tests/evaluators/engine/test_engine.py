@@ -11,16 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from helpers.engine_networks import (
-    CHOOSY_RULES,
-    FIXED,
-    NETWORKS,
-    SAMPLES,
-    Batches,
-    choosy_graph,
-    every_layer,
-    made,
-)
+from helpers.judged import CHOOSY_RULES, FIXED, SAMPLES, Batches, choosy_graph, every_layer, made
+from helpers.networks import tagged
 from helpers.one_by_one import outcomes, scores_of
 from widthwise.core.errors import UserError
 from widthwise.data.modules import load_data
@@ -47,7 +39,7 @@ def assert_exact(evaluator: Evaluator, candidates: np.ndarray, data: Batches) ->
         np.testing.assert_allclose(results.metrics[name], expected[name], rtol=tolerance, err_msg=name)
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", tagged("classes"))
 @pytest.mark.parametrize("batch", [1, 5, 40])
 def test_every_structure_equals_one_network_per_candidate(name: str, batch: int):
     graph, data = made(name)
@@ -56,7 +48,7 @@ def test_every_structure_equals_one_network_per_candidate(name: str, batch: int)
     assert_exact(evaluator, space.sample(batch, np.random.default_rng(batch)), data)
 
 
-@pytest.mark.parametrize("name", [name for name in NETWORKS if name != "attention"])
+@pytest.mark.parametrize("name", [name for name in tagged("classes") if name != "attention"])
 def test_layers_that_stay_in_float_share_values_rightly(name: str):
     graph, data = made(name)
     weighted = {layer.name for layer in graph.layers if "weight" in layer.tensors}
@@ -101,7 +93,7 @@ def configs(draw: st.DrawFn) -> dict:
 
 
 @given(
-    name=st.sampled_from([name for name in NETWORKS if name != "attention"]),
+    name=st.sampled_from([name for name in tagged("classes") if name != "attention"]),
     config=configs(),
     batch=st.integers(1, 30),
     stack=st.integers(1, 20_000),
@@ -353,7 +345,7 @@ def test_a_graph_is_evaluated_as_it_is(shared_data: Path):
 
 
 def test_networks_that_fx_cannot_follow_say_how_they_are_evaluated():
-    graph, data = made("untraceable")
+    graph, data = made("deciding")
     evaluator = Evaluator(graph, None, data, metrics=["accuracy"])
     assert evaluator.mode.startswith("one pass per candidate with cached weights: TypeError")
     graph, data = made("residual")

@@ -2,142 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torchmetrics.classification import MulticlassCohenKappa
 
-from helpers.engine_networks import FIXED, SAMPLES, Batches, every_layer, made
+from helpers.judged import FIXED, SAMPLES, Batches, every_layer, made
+from helpers.networks import ZOO, Layers, tagged
 from helpers.one_by_one import scores_of
 from widthwise.core.errors import UserError
 from widthwise.evaluators.engine import Evaluator, evaluate
+from widthwise.metrics.quality.classification import ClassTally
 from widthwise.metrics.quality.torchmetrics import TorchmetricsAccumulator
 from widthwise.network.graph import Graph
 from widthwise.spaces.quantisation import QuantisationSpace
 
 
-class Layers(nn.Module):
-    """What the networks below are made of."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.first, self.second, self.last = nn.Linear(6, 8), nn.Linear(8, 8), nn.Linear(8, 3)
-        self.tail = nn.Linear(4, 3)
-        self.act, self.drop = nn.ReLU(inplace=True), nn.Dropout(0.5)
-
-
-class PartOfASplit(Layers):
-    def forward(self, x: Tensor) -> Tensor:
-        y = self.first(x)
-        left, right = y.split(4, 1)
-        left.add_(right)
-        return self.last(y)
-
-
-class View(Layers):
-    def forward(self, x: Tensor) -> Tensor:
-        y = self.first(x)
-        y.view(-1, 2, 4).relu_()
-        return self.last(y)
-
-
-class ViewOfWhatChanges(Layers):
-    def forward(self, x: Tensor) -> Tensor:
-        y = self.first(x)
-        z = y.view(-1, 8)
-        y.relu_()
-        return self.last(z)
-
-
-class SameTensorTwice(Layers):
-    def forward(self, x: Tensor) -> Tensor:
-        y = self.first(x)
-        z = self.act(self.drop(y))  # dropout gives y itself in eval mode
-        return self.last(z + y)
-
-
-class Out(Layers):
-    def forward(self, x: Tensor) -> Tensor:
-        y = self.first(x)
-        z = self.second(y)
-        torch.add(y, z, out=z)
-        return self.last(z)
-
-
-class OwnInput(Layers):
-    def forward(self, x: Tensor) -> Tensor:
-        x[:, 0] = x[:, 0] * 0.5  # captured at module level
-        return self.last(self.first(x))
-
-
-class NumberReadOut(Layers):
-    def forward(self, x: Tensor) -> Tensor:
-        y = self.first(x)
-        half = y.abs().mean().item() / 2
-        return self.last(y / (half + y.abs().max().item()))
-
-
-class Shapes(Layers):
-    def forward(self, x: Tensor) -> Tensor:
-        y = self.first(x)
-        return self.last(y.reshape(y.shape[0], y.size(1) // 2, 2).transpose(1, 2).reshape(len(x), -1))
-
-
-class TupleIntoEinsum(Layers):
-    def forward(self, x: Tensor) -> Tensor:
-        return self.tail(torch.einsum("bi,bi->bi", self.first(x).chunk(2, 1)))
-
-
-class LastLayerGivesATuple(Layers):
-    def __init__(self) -> None:
-        super().__init__()
-        self.attention = nn.MultiheadAttention(3, 1)
-
-    def forward(self, x: Tensor) -> Any:
-        y = self.last(self.first(x))
-        return self.attention(y, y, y)
-
-
-class NormOfTheBatch(nn.Module):
-    """A batch norm without statistics of its own."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv, self.norm = nn.Conv1d(1, 4, 3), nn.BatchNorm1d(4, track_running_stats=False)
-        self.last = nn.Linear(16, 3)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.last(torch.relu(self.norm(self.conv(x.unsqueeze(1)))).flatten(1))
-
-
-ODD = [
-    PartOfASplit,
-    View,
-    ViewOfWhatChanges,
-    SameTensorTwice,
-    Out,
-    OwnInput,
-    NumberReadOut,
-    Shapes,
-    TupleIntoEinsum,
-    LastLayerGivesATuple,
-    NormOfTheBatch,
-]
-
-
-def odd(network: type[nn.Module]) -> tuple[Graph, Batches]:
+def odd(make: Callable[[], nn.Module]) -> tuple[Graph, Batches]:
     torch.manual_seed(1)
     data = Batches((torch.randn(SAMPLES, 6),), torch.randint(0, 3, (SAMPLES,)), size=SAMPLES)
-    return Graph(network().eval()), data
+    return Graph(make().eval()), data
 
 
-@pytest.mark.parametrize("network", ODD)
+@pytest.mark.parametrize("name", tagged("odd"))
 @pytest.mark.parametrize("layers", ["all", "with weights"])
-def test_odd_networks_equal_one_network_per_candidate(network: type[nn.Module], layers: str):
-    graph, data = odd(network)
+def test_odd_networks_equal_one_network_per_candidate(name: str, layers: str):
+    graph, data = odd(ZOO[name].make)
     space = every_layer(graph, FIXED)
     if layers == "with weights":
         names = {layer.name for layer in graph.layers if "weight" in layer.tensors}
@@ -157,7 +51,7 @@ def test_odd_networks_equal_one_network_per_candidate(network: type[nn.Module], 
 
 
 def test_in_place_for_some_candidates_only_is_no_harm():
-    graph, data = odd(SameTensorTwice)
+    graph, data = odd(ZOO["SameTensorTwice"].make)
     choices = {"name": ["integer", "none"], "data_in_width": [3, 5]}
     space = QuantisationSpace(graph, by="name", seed={"act": {"config": choices}, "last": {"config": FIXED}})
     evaluator = Evaluator(graph, space, data, metrics=["accuracy", "loss"])
@@ -174,7 +68,7 @@ def assert_exact_scores(evaluator: Evaluator, candidates: np.ndarray, data: Batc
 
 
 def test_views_are_told_as_the_reason_for_single_passes():
-    graph, data = odd(View)
+    graph, data = odd(ZOO["View"].make)
     mode = Evaluator(graph, None, data, metrics=["accuracy"]).mode
     assert mode.endswith("cached weights: relu_ changes in place what first is a view of")
 
@@ -269,22 +163,31 @@ def test_networks_that_return_no_scores_are_refused():
         evaluate(Graph(nn.Sequential(nn.Linear(6, 3))), tokens, metrics=["accuracy"])
 
 
-def test_a_metric_that_raises_for_one_candidate_fails_it_alone(monkeypatch: pytest.MonkeyPatch):
+class Refuses(MulticlassCohenKappa):
+    """A metric that raises over scores like these."""
+
+    def __init__(self, odd: Tensor) -> None:
+        super().__init__(num_classes=odd.shape[1])
+        self.odd = odd
+
+    def update(self, scores: Tensor, labels: Tensor) -> None:
+        if len(scores) == len(self.odd) and torch.allclose(scores, self.odd):
+            raise RuntimeError("odd scores")
+        super().update(scores, labels)
+
+
+def test_a_metric_that_raises_for_one_candidate_fails_it_alone():
     graph, data = made("residual")
     space = QuantisationSpace(graph, by="type", seed={"linear": {"config": FIXED}})
     evaluator = Evaluator(graph, space, data, metrics=["accuracy", "MulticlassCohenKappa"])
     evaluator.shares = replace(evaluator.shares, block_samples=16)
     candidates = space.at(range(20))
     expected = evaluator(candidates)
-    update, calls = TorchmetricsAccumulator.update, []
-
-    def faulty(self: TorchmetricsAccumulator, logits: Tensor, labels: Tensor) -> None:
-        calls.append(self)
-        if self is calls[min(6, len(calls) - 1)] and len(calls) > 6:
-            raise RuntimeError("odd scores")
-        update(self, logits, labels)
-
-    monkeypatch.setattr(TorchmetricsAccumulator, "update", faulty)
+    odd = scores_of(evaluator, candidates[6], data.inputs)[:16]
+    kappa = TorchmetricsAccumulator("MulticlassCohenKappa", lambda: Refuses(odd), lambda scores: scores)
+    evaluator.tally = ClassTally(
+        0, classes=3, loss=False, others={kappa.name: kappa}, class_names=data.class_names
+    )
     found = evaluator(candidates)
     assert found.failures == {6: "RuntimeError: odd scores"}
     for name, values in expected.metrics.items():

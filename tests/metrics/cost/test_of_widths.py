@@ -5,19 +5,20 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from helpers.width_networks import CASES
+from helpers.metrics import COSTS, metrics_of
+from helpers.networks import build, inputs, tagged
 from widthwise.core.errors import UserError
-from widthwise.metrics.cost.formulas import COSTS, NodeBits, cost_metrics
-from widthwise.metrics.cost.of_widths import FIELDS, WidthCosts
+from widthwise.metrics.cost.counts import FIELDS, NodeBits, NodeCounts
+from widthwise.metrics.cost.formulas import cost_metrics
+from widthwise.metrics.cost.of_widths import WidthCosts
 from widthwise.network.graph import Graph
 from widthwise.network.widths.resize import resize
 from widthwise.spaces.width import WidthSpace
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", tagged("groups"))
 def test_costs_equal_those_of_each_network(name: str):
-    build, x = CASES[name]
-    graph = Graph(build())
+    graph, x = Graph(build(name)), inputs(name)
     multipliers = [1, 2, 3] if name == "transposed" else [0.5, 1, 2, 3]  # two blocks of three channels
     space = WidthSpace(graph, multipliers=multipliers, example=x)
     varying = [choice.group for choice in space.choices]
@@ -27,16 +28,16 @@ def test_costs_equal_those_of_each_network(name: str):
     found = costs(COSTS, space.size_table(candidates))
     for row, candidate in enumerate(candidates):
         nodes = costs.nodes(space.size_table(candidates)[row])
-        counted = cost_metrics(COSTS, nodes, NodeBits.unquantised(nodes))
-        for metric in COSTS:
-            assert found[metric][row] == pytest.approx(counted[metric][0], rel=1e-12), metric
+        counts = NodeCounts.of(nodes)
+        counted = cost_metrics(COSTS, counts, NodeBits.unquantised(counts))
+        for metric, values in counted.items():
+            assert found[metric][row] == pytest.approx(values[0], rel=1e-12), metric
         network = resize(graph, space.sizes(candidate), weights="scratch", groups=space.groups, example=(x,))
         assert found["parameters"][row] == sum(p.numel() for p in network.model.parameters())
 
 
 def test_where_polynomials_do_not_hold_every_network_is_counted():
-    build, x = CASES["mlp"]
-    graph = Graph(build())
+    graph, x = Graph(build("mlp")), inputs("mlp")
     space = WidthSpace(graph, multipliers=[0.5, 1], example=x)
     varying = [choice.group for choice in space.choices]
     costs = WidthCosts(graph, space.groups, (x,), varying=varying, largest=space.largest)
@@ -49,10 +50,9 @@ def test_where_polynomials_do_not_hold_every_network_is_counted():
 
 
 def test_other_metrics_are_refused():
-    build, x = CASES["three linear"]
-    graph = Graph(build())
+    graph, x = Graph(build("three linear")), inputs("three linear")
     space = WidthSpace(graph, by="all", multipliers=[1, 2], example=x)
     varying = [choice.group for choice in space.choices]
     costs = WidthCosts(graph, space.groups, (x,), varying=varying, largest=space.largest)
-    with pytest.raises(UserError, match=r"no cost metric named 'mac'; did you mean macs\?"):
-        costs(["mac"], space.size_table(next(space.enumerate())))
+    with pytest.raises(UserError, match="accuracy is a quality metric"):
+        costs(metrics_of("accuracy"), space.size_table(next(space.enumerate())))

@@ -8,17 +8,17 @@ import numpy as np
 import optuna
 import pytest
 
+from helpers.metrics import objective
 from widthwise.core.errors import UserError
 from widthwise.metrics.catalogue import Direction
 from widthwise.metrics.goals.combine import objective_values, scaled, sum_conflicts
-from widthwise.metrics.goals.objective import Objective
 
 METRICS = {
     "accuracy": np.array([0.528, 0.519, 0.524, np.nan]),
     "average_bitwidth": np.array([4.0, 2.0, 8.0, 8.0]),
     "loss": np.array([1.273, 1.291, 1.309, 1.3]),
 }
-LAB = (Objective("accuracy", "maximize", 1.0), Objective("average_bitwidth", "minimize", 0.2))
+LAB = (objective("accuracy", "maximize", 1.0), objective("average_bitwidth", "minimize", 0.2))
 
 
 def test_scaled_metrics_are_those_of_the_lab_report() -> None:
@@ -58,7 +58,7 @@ def test_scales_that_pull_a_sum_the_wrong_way_are_named_with_what_to_write() -> 
     (line,) = sum_conflicts(LAB, "maximize")
     assert line.startswith("average_bitwidth should be minimized")
     assert line.endswith("set average_bitwidth.scale = -0.2")
-    mended = (LAB[0], Objective("average_bitwidth", "minimize", -0.2), Objective("loss", "minimize", 0.0))
+    mended = (LAB[0], objective("average_bitwidth", "minimize", -0.2), objective("loss", "minimize", 0.0))
     assert sum_conflicts(mended, "maximize") == []
     assert len(sum_conflicts(mended, "minimize")) == 2
 
@@ -71,7 +71,7 @@ def test_a_sum_needs_a_direction(direction: Direction | None) -> None:
 
 def test_a_metric_that_was_not_computed_is_named() -> None:
     with pytest.raises(UserError, match="did you mean loss"):
-        objective_values(METRICS, [Objective("los", "minimize")])
+        objective_values(METRICS, [objective("los", "minimize")])
 
 
 def test_no_objective_is_an_error() -> None:
@@ -82,9 +82,9 @@ def test_no_objective_is_an_error() -> None:
 @pytest.mark.parametrize("scale", [math.nan, math.inf, True])
 def test_a_scale_is_a_finite_number(scale: float) -> None:
     with pytest.raises(UserError, match=r"accuracy\.scale = .* is no finite number"):
-        Objective("accuracy", "maximize", scale)
+        objective("accuracy", "maximize", scale)
 
 
 def test_a_direction_is_one_of_two() -> None:
     with pytest.raises(UserError, match="allowed: maximize, minimize"):
-        Objective("accuracy", "up")  # type: ignore[arg-type]
+        objective("accuracy", "up")  # type: ignore[arg-type]

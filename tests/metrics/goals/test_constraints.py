@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from helpers.metrics import by_name, constraint
 from widthwise.core.errors import UserError
-from widthwise.metrics.catalogue import METRICS
+from widthwise.metrics.catalogue import METRICS, Metric
 from widthwise.metrics.goals.constraints import (
-    Constraint,
     feasible,
     nearest_candidates,
     parse_constraint,
@@ -18,52 +18,48 @@ from widthwise.metrics.goals.constraints import (
     violations,
 )
 
-UNITS = {name: metric.unit for name, metric in METRICS.items()} | {
-    "MulticlassCohenKappa": "",
-    "f1[2]": "share",
-}
+ALLOWED = {**METRICS, **by_name("MulticlassCohenKappa", "f1[2]")}
+LATENCY = Metric("latency", "measured", "minimize", "us", "of one sample", low=0.0)
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("model_size <= 2 KiB", Constraint("model_size", "<=", 2048)),
-        ("model_size<=2KiB", Constraint("model_size", "<=", 2048)),
-        ("model_size < 1.5 MiB", Constraint("model_size", "<", 1.5 * 2**20)),
-        ("model_size <= 2kB", Constraint("model_size", "<=", 2000)),
-        ("model_size <= 3 MB", Constraint("model_size", "<=", 3e6)),
-        ("model_size <= 512 B", Constraint("model_size", "<=", 512)),
-        ("average_bitwidth <= 5", Constraint("average_bitwidth", "<=", 5)),
-        ("average_bitwidth <= 5 bits", Constraint("average_bitwidth", "<=", 5)),
-        ("accuracy >= 0.72", Constraint("accuracy", ">=", 0.72)),
-        ("accuracy >= 72 %", Constraint("accuracy", ">=", 0.72)),
-        ("parameters <= 10k", Constraint("parameters", "<=", 10_000)),
-        ("macs <= 1_000", Constraint("macs", "<=", 1000)),
-        ("bops <= 2.5M", Constraint("bops", "<=", 2.5e6)),
-        ("bops <= 1e9", Constraint("bops", "<=", 1e9)),
-        ("loss > 0", Constraint("loss", ">", 0)),
-        ("MulticlassCohenKappa > -0.5", Constraint("MulticlassCohenKappa", ">", -0.5)),
-        ("parameters = 12", Constraint("parameters", "==", 12)),
+        ("model_size <= 2 KiB", constraint("model_size", "<=", 2048)),
+        ("model_size<=2KiB", constraint("model_size", "<=", 2048)),
+        ("model_size < 1.5 MiB", constraint("model_size", "<", 1.5 * 2**20)),
+        ("model_size <= 2kB", constraint("model_size", "<=", 2000)),
+        ("model_size <= 3 MB", constraint("model_size", "<=", 3e6)),
+        ("model_size <= 512 B", constraint("model_size", "<=", 512)),
+        ("average_bitwidth <= 5", constraint("average_bitwidth", "<=", 5)),
+        ("average_bitwidth <= 5 bits", constraint("average_bitwidth", "<=", 5)),
+        ("accuracy >= 0.72", constraint("accuracy", ">=", 0.72)),
+        ("accuracy >= 72 %", constraint("accuracy", ">=", 0.72)),
+        ("parameters <= 10k", constraint("parameters", "<=", 10_000)),
+        ("macs <= 1_000", constraint("macs", "<=", 1000)),
+        ("bops <= 2.5M", constraint("bops", "<=", 2.5e6)),
+        ("bops <= 1e9", constraint("bops", "<=", 1e9)),
+        ("loss > 0", constraint("loss", ">", 0)),
+        ("MulticlassCohenKappa > -0.5", constraint("MulticlassCohenKappa", ">", -0.5)),
+        ("parameters = 12", constraint("parameters", "==", 12)),
     ],
 )
 def test_bounds_are_read_with_their_units(text, expected):
-    found = parse_constraint(text, metrics=UNITS)
+    found = parse_constraint(text, metrics=ALLOWED)
     assert (found.metric, found.op) == (expected.metric, expected.op)
     assert found.bound == pytest.approx(expected.bound, rel=1e-12)
 
 
 def test_a_table_and_a_list_say_the_same():
-    table = parse_constraints({"model_size": "<= 2 KiB", "accuracy": [">= 0.5", "<= 0.9"]}, metrics=UNITS)
-    texts = parse_constraints(
-        ["model_size <= 2 KiB", "accuracy >= 0.5", "accuracy <= 0.9"], metrics=list(UNITS)
-    )
+    table = parse_constraints({"model_size": "<= 2 KiB", "accuracy": [">= 0.5", "<= 0.9"]}, metrics=ALLOWED)
+    texts = parse_constraints(["model_size <= 2 KiB", "accuracy >= 0.5", "accuracy <= 0.9"], metrics=ALLOWED)
     assert table == texts
-    assert parse_constraints({}, metrics=UNITS) == ()
+    assert parse_constraints({}, metrics=ALLOWED) == ()
 
 
 def test_a_time_is_turned_into_what_the_metric_is_measured_in():
-    assert parse_constraint("latency <= 2 ms", metrics={"latency": "us"}).bound == pytest.approx(2000)
-    assert parse_constraint("latency <= 2 ms", metrics=["latency"]).bound == pytest.approx(0.002)
+    assert parse_constraint("latency <= 2 ms", metrics={"latency": LATENCY}).bound == pytest.approx(2000)
+    assert parse_constraint("latency <= 2 ms", metrics=by_name("latency")).bound == pytest.approx(0.002)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +97,7 @@ def test_a_time_is_turned_into_what_the_metric_is_measured_in():
 )
 def test_what_makes_no_sense_is_refused_with_its_place(given, said):
     with pytest.raises(UserError) as caught:
-        parse_constraints(given, metrics=UNITS, where="lab.toml: search.constraints")
+        parse_constraints(given, metrics=ALLOWED, where="lab.toml: search.constraints")
     assert said in str(caught.value)
     assert str(caught.value).startswith("lab.toml: search.constraints")
     assert "\n" not in str(caught.value)
@@ -112,15 +108,15 @@ bounds = st.tuples(st.sampled_from(["<=", ">=", "<", ">", "=="]), st.integers(1,
 
 @given(bounds, bounds)
 def test_bounds_are_contradictory_where_no_number_meets_both(one, other):
-    constraints = [Constraint("loss", op, bound) for op, bound in (one, other)]
+    constraints = [constraint("loss", op, bound) for op, bound in (one, other)]
     numbers = np.arange(0, 7.25, 0.25)  # between and on all bounds
     possible = bool(feasible(constraints, {"loss": numbers}).any())
     texts = [f"loss {op} {bound}" for op, bound in (one, other)]
     if possible:
-        assert parse_constraints(texts, metrics=["loss"]) == tuple(constraints)
+        assert parse_constraints(texts, metrics=by_name("loss")) == tuple(constraints)
     else:
         with pytest.raises(UserError, match="exclude"):
-            parse_constraints(texts, metrics=["loss"])
+            parse_constraints(texts, metrics=by_name("loss"))
 
 
 OPERATIONS = {
@@ -136,12 +132,12 @@ OPERATIONS = {
 def test_feasible_is_what_the_operator_says(bound, values):
     op, number = bound
     column = np.array(values)
-    met = feasible([Constraint("loss", op, number)], {"loss": column})
+    met = feasible([constraint("loss", op, number)], {"loss": column})
     assert (met == OPERATIONS[op](column, number)).all()
 
 
 def test_violations_add_up_as_shares_of_the_bounds():
-    constraints = parse_constraints(["model_size <= 1000", "accuracy >= 0.8"], metrics=UNITS)
+    constraints = parse_constraints(["model_size <= 1000", "accuracy >= 0.8"], metrics=ALLOWED)
     metrics = {
         "model_size": np.array([900.0, 1100.0, 2000.0, np.nan]),
         "accuracy": np.array([0.9, 0.9, 0.6, 0.9]),
@@ -151,7 +147,7 @@ def test_violations_add_up_as_shares_of_the_bounds():
 
 
 def test_what_is_not_known_yet_breaks_no_bound():
-    constraints = parse_constraints(["model_size <= 1000", "accuracy >= 0.8"], metrics=UNITS)
+    constraints = parse_constraints(["model_size <= 1000", "accuracy >= 0.8"], metrics=ALLOWED)
     sizes = np.array([900.0, 1100.0, np.nan])
     possible = violations(constraints, {"model_size": sizes}, unknown=0.0) == 0
     assert possible.tolist() == [True, False, True]
@@ -159,7 +155,7 @@ def test_what_is_not_known_yet_breaks_no_bound():
 
 
 def test_the_nearest_say_which_bound_was_missed_by_how_much():
-    constraints = parse_constraints(["model_size <= 1 KiB", "accuracy >= 0.8"], metrics=UNITS)
+    constraints = parse_constraints(["model_size <= 1 KiB", "accuracy >= 0.8"], metrics=ALLOWED)
     metrics = {
         "model_size": np.array([2048.0, 1126.4, 1000.0, np.nan]),
         "accuracy": np.array([0.9, 0.9, 0.6, 0.9]),
@@ -168,12 +164,12 @@ def test_the_nearest_say_which_bound_was_missed_by_how_much():
     assert [candidate.row for candidate in near] == [1, 2, 0]
     assert str(near[0]) == "model_size 1126.4 bytes misses model_size <= 1024 by 102.4 bytes"
     assert str(near[1]) == "accuracy 0.6 misses accuracy >= 0.8 by 0.2"
-    assert near[1].misses[0].constraint.metric == "accuracy"
+    assert near[1].misses[0].constraint.name == "accuracy"
     assert near[1].violation == pytest.approx(0.25)
 
 
 def test_large_numbers_are_written_out_and_a_strict_bound_is_just_missed():
-    (bound,) = parse_constraints(["model_size < 1.268 MB"], metrics=UNITS)
+    (bound,) = parse_constraints(["model_size < 1.268 MB"], metrics=ALLOWED)
     assert str(bound) == "model_size < 1268000"
     near = nearest_candidates([bound], {"model_size": np.array([1268000.0, 3e6])})
     assert [str(one) for one in near] == [
@@ -184,7 +180,7 @@ def test_large_numbers_are_written_out_and_a_strict_bound_is_just_missed():
 
 @pytest.mark.parametrize("bound", [1e-9, 1.0, 1e18])
 def test_a_strict_bound_that_is_just_reached_is_missed_whatever_its_size(bound):
-    constraints = [Constraint("bops", "<", bound)]
+    constraints = [constraint("bops", "<", bound)]
     values = {"bops": np.array([bound, bound / 2])}
     assert feasible(constraints, values).tolist() == [False, True]
     assert (violations(constraints, values, unknown=0.0) == 0).tolist() == [False, True]

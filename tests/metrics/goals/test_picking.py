@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from helpers.metrics import metrics_of
 from widthwise.core.errors import UserError
 from widthwise.metrics.goals.pareto import nondominated
 from widthwise.metrics.goals.picking import knee, pick
@@ -21,7 +22,7 @@ TABLE = [
     [0.76, 9000.0],
     [np.nan, 100.0],
 ]
-UNITS = {"accuracy": "share", "model_size": "bytes"}
+METRICS = metrics_of(*NAMES)
 
 
 @pytest.mark.parametrize(
@@ -40,7 +41,7 @@ UNITS = {"accuracy": "share", "model_size": "bytes"}
     ],
 )
 def test_a_rule_picks_its_row(rule, row):
-    assert pick(rule, NAMES, DIRECTIONS, TABLE, units=UNITS) == row
+    assert pick(rule, METRICS, DIRECTIONS, TABLE) == row
 
 
 @pytest.mark.parametrize(
@@ -62,7 +63,7 @@ def test_a_rule_picks_its_row(rule, row):
 )
 def test_what_cannot_be_picked_is_an_error(rule, said):
     with pytest.raises(UserError) as caught:
-        pick(rule, NAMES, DIRECTIONS, TABLE, units=UNITS)
+        pick(rule, METRICS, DIRECTIONS, TABLE)
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -70,7 +71,7 @@ def test_what_cannot_be_picked_is_an_error(rule, said):
 def test_nothing_to_pick_from_is_an_error():
     for table in ([], [[np.nan, 1.0]]):
         with pytest.raises(UserError, match="nothing to pick from"):
-            pick("knee", NAMES, DIRECTIONS, table)
+            pick("knee", METRICS, DIRECTIONS, table)
 
 
 def test_the_knee_is_furthest_from_the_line_through_the_ends():

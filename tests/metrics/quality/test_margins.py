@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from helpers.engine_networks import CHOOSY_RULES, NETWORKS, choosy_graph, made
+from helpers.judged import CHOOSY_RULES, choosy_graph, made
+from helpers.networks import tagged
 from widthwise.evaluators.engine import Evaluator
+from widthwise.evaluators.engine.running import SAMPLES
 from widthwise.metrics.quality.margins import margins
 from widthwise.network.graph import Graph
 from widthwise.spaces.quantisation import QuantisationSpace
@@ -79,13 +81,12 @@ def test_they_are_those_of_one_network_per_candidate(count):
 
 
 @pytest.mark.parametrize("block_samples", [4096, 300, 16])
-def test_of_much_data_samples_from_all_over_are_taken(block_samples, monkeypatch):
-    monkeypatch.setattr("widthwise.evaluators.engine.evaluator.SAMPLES", 100)
-    data = Samples(1000, batch=37)
+def test_of_much_data_samples_from_all_over_are_taken(block_samples):
+    data = Samples(5000, batch=37)
     space, evaluator = searched(network(), data)
     evaluator.shares = replace(evaluator.shares, block_samples=block_samples)
     candidates = space.sample(12, np.random.default_rng(0))
-    taken = np.linspace(0, 999, 100).astype(int)
+    taken = np.linspace(0, 4999, SAMPLES).astype(int)
     assert np.array_equal(evaluator.margin_labels, data.y.numpy()[taken])
     right = [(scores_of(evaluator, row, data.x).argmax(-1) == data.y).numpy()[taken] for row in candidates]
     assert np.array_equal(evaluator.margins(candidates) > 0, right)
@@ -101,7 +102,7 @@ def test_shuffled_data_that_is_not_kept_gives_the_same_samples_each_time():
     assert np.array_equal(evaluator.margins(candidates), first)
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", tagged("classes"))
 def test_networks_of_every_structure_are_right_where_margins_are_positive(name):
     graph, data = made(name)
     space = QuantisationSpace(graph, by="type", seed={"linear": {"config": CONFIG}})

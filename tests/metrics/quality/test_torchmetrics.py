@@ -14,7 +14,8 @@ from torchmetrics import classification
 
 from widthwise.core.errors import UserError
 from widthwise.metrics.catalogue import torchmetrics_classes
-from widthwise.metrics.quality.torchmetrics import torchmetrics_accumulator
+from widthwise.metrics.quality.class_scores import class_feed
+from widthwise.metrics.quality.torchmetrics import accumulator
 
 
 def jets(classes: int = 5, *, scale: float = 3.0, samples: int = 200) -> tuple[Tensor, Tensor]:
@@ -26,10 +27,10 @@ def jets(classes: int = 5, *, scale: float = 3.0, samples: int = 200) -> tuple[T
 
 
 def in_batches(name: str, logits: Tensor, labels: Tensor, **options: Any) -> float:
-    accumulator = torchmetrics_accumulator(name, logits.shape[1], options)
+    found = accumulator(name, class_feed(logits.shape[1]), options)
     for x, y in zip(logits.split(64), labels.split(64), strict=True):
-        accumulator.update(x, y)
-    return accumulator.compute()
+        found.update(x, y)
+    return found.compute()
 
 
 SCALAR = [
@@ -104,7 +105,7 @@ def test_binary_scores_between_0_and_1_are_not_taken_for_probabilities() -> None
 
 def test_each_candidate_has_an_accumulator_of_its_own() -> None:
     logits, labels = jets()
-    first = torchmetrics_accumulator("MulticlassCohenKappa", 5)
+    first = accumulator("MulticlassCohenKappa", class_feed(5))
     second = first.fresh()
     first.update(logits, labels)
     second.update(-logits, labels)
@@ -140,7 +141,7 @@ def test_other_float_types_are_taken(dtype: torch.dtype) -> None:
 )
 def test_what_can_not_be_a_metric_is_refused_at_once(name: str, options: dict[str, Any], says: str) -> None:
     with pytest.raises(UserError) as error:
-        torchmetrics_accumulator(name, 5, options, where="lab3.toml: metrics")
+        accumulator(name, class_feed(5), options, where="lab3.toml: metrics")
     assert str(error.value).startswith("lab3.toml: metrics: ")
     assert says in str(error.value)
     assert "\n" not in str(error.value)
@@ -148,7 +149,7 @@ def test_what_can_not_be_a_metric_is_refused_at_once(name: str, options: dict[st
 
 def refusal(full: str) -> str | None:
     try:
-        torchmetrics_accumulator(full, 5)
+        accumulator(full, class_feed(5))
     except UserError as error:
         return str(error)
     return None

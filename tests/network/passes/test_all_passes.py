@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from helpers.networks import ARCHITECTURES, build, inputs
+from helpers.networks import build, inputs, tagged
 from widthwise.formats import Integer
 from widthwise.network import passes
 from widthwise.network.graph import Graph
@@ -32,7 +32,7 @@ def arguments(name: str, x: torch.Tensor) -> dict[str, Any]:
     }.get(name, {})
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("architecture", tagged("layers"))
 @pytest.mark.parametrize("name", passes.PASSES)
 def test_a_pass_leaves_graph_and_arguments_as_they_are(name: str, architecture: str) -> None:
     x = inputs(architecture)

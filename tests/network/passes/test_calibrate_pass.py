@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from helpers.networks import ARCHITECTURES, Untraceable, build, inputs, normal
+from helpers.networks import Untraceable, build, inputs, normal, tagged
 from widthwise.core.errors import UserError
 from widthwise.data.modules import load_data
 from widthwise.evaluators.engine import Evaluator
@@ -49,7 +49,7 @@ def test_formats_are_fixed_from_the_float_networks_values() -> None:
     assert rough.scheme("_2") == Scheme(Integer(2, "auto"), AUTO, AUTO)
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("name", tagged("layers"))
 def test_a_calibrated_network_no_longer_follows_the_samples_at_hand(name: str) -> None:
     x = inputs(name, 16)
     graph = quantised(Graph(build(name)), Scheme(AUTO, ScaledInteger(6, per="channel"), ScaledInteger(6)))

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.fx.passes.shape_prop import ShapeProp
 from torch.utils.flop_counter import FlopCounterMode
 
-from helpers.networks import ARCHITECTURES, build, inputs, normal
+from helpers.networks import build, inputs, normal, tagged
 from widthwise.core.errors import UserError
 from widthwise.formats import Integer
 from widthwise.network.graph import META, Graph
@@ -25,8 +25,6 @@ from widthwise.network.passes.metadata import (
 )
 from widthwise.network.scheme import Scheme
 
-TRACED = [name for name in ARCHITECTURES if Graph(build(name)).capture == "fx"]
-
 
 def stored(metas: dict[str, NodeMeta]) -> tuple[int, int]:
     """Parameters and buffer elements of all nodes."""
@@ -35,7 +33,7 @@ def stored(metas: dict[str, NodeMeta]) -> tuple[int, int]:
     return parameters, sum(c.buffer_elements for c in costs)
 
 
-@pytest.mark.parametrize("name", TRACED)
+@pytest.mark.parametrize("name", tagged("layers", "traceable"))
 def test_shapes_and_dtypes_are_those_of_torchs_own_propagation(name: str) -> None:
     graph, x = Graph(build(name)), inputs(name)
     metas = propagate(graph, x)
@@ -47,7 +45,7 @@ def test_shapes_and_dtypes_are_those_of_torchs_own_propagation(name: str) -> Non
             assert metas[node.name].outputs[0] == TensorMeta(tuple(expected.shape), expected.dtype)
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("name", tagged("layers"))
 def test_every_parameter_of_the_network_is_stored_by_exactly_one_node(name: str) -> None:
     graph = Graph(build(name))
     parameters, buffers = stored(propagate(graph, inputs(name)))
@@ -56,7 +54,9 @@ def test_every_parameter_of_the_network_is_stored_by_exactly_one_node(name: str)
     assert buffers == sum(b.numel() for b in graph.model.buffers() if b.is_floating_point())
 
 
-@pytest.mark.parametrize("name", ["residual", "concat", "shared", "hand_made", "untraceable"])
+@pytest.mark.parametrize(
+    "name", ["residual", "residual image", "concat", "shared", "hand_made", "untraceable"]
+)
 def test_macs_are_half_of_torchs_flop_count(name: str) -> None:
     graph, x = Graph(build(name)), inputs(name, 1)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
@@ -65,14 +65,14 @@ def test_macs_are_half_of_torchs_flop_count(name: str) -> None:
     assert 2 * macs == counter.get_total_flops()
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("name", tagged("layers"))
 def test_costs_are_per_sample(name: str) -> None:
     graph = Graph(build(name))
     one, many = (propagate(graph, inputs(name, samples)) for samples in (1, 6))
     assert {key: meta.cost for key, meta in one.items()} == {key: meta.cost for key, meta in many.items()}
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("name", tagged("layers"))
 def test_a_quantised_network_costs_what_the_float_one_does(name: str) -> None:
     graph, x = Graph(build(name)), inputs(name)
     fmt = Integer(8, 4)
@@ -146,9 +146,9 @@ def test_a_network_captured_at_its_modules_says_what_it_was_given() -> None:
 
 
 def test_the_passes_fill_in_metadata_step_by_step_on_copies() -> None:
-    graph = Graph(build("residual"))
+    graph = Graph(build("residual image"))
     begun, types = init_metadata_analysis_pass(graph, None)
-    done, metas = add_common_metadata_analysis_pass(begun, {"dummy_in": {"x": inputs("residual")}})
+    done, metas = add_common_metadata_analysis_pass(begun, {"dummy_in": {"x": inputs("residual image")}})
     same, costs = add_software_metadata_analysis_pass(done, None)
     assert not any(META in node.meta for node in graph.fx_graph.nodes)
     for node in begun.fx_graph.nodes:

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helpers.networks import ARCHITECTURES, build, inputs
+from helpers.networks import build, inputs, tagged
 from widthwise.core.errors import UserError
 from widthwise.formats import Integer
 from widthwise.network.built_in import JSC_Three_Linear_Layers
@@ -106,7 +106,7 @@ def test_a_loop_over_configs_means_what_it_says(widths: list[tuple[int, int, int
         assert torch.equal(float_again.model(x), first.model(x))
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("name", tagged("layers"))
 def test_graph_and_config_stay_as_they_are(name: str) -> None:
     graph, x = Graph(build(name)), inputs(name)
     config = {"by": "type", "default": integer(4, 4, 4)}
@@ -170,4 +170,4 @@ def test_a_wrong_config_is_one_line_that_says_what_to_do(config: Any, message: s
 
 def test_a_layer_that_cannot_be_quantised_is_named_as_such() -> None:
     with pytest.raises(UserError, match="flatten: can't be quantised; names that can be: "):
-        quantize_transform_pass(Graph(build("residual")), {"by": "name", "flatten": integer()})
+        quantize_transform_pass(Graph(build("residual image")), {"by": "name", "flatten": integer()})

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers.networks import ARCHITECTURES, build, inputs
+from helpers.networks import build, inputs, tagged
 from widthwise.core.errors import UserError
 from widthwise.formats import Integer
 from widthwise.network.graph import Graph
@@ -32,7 +32,7 @@ def test_nodes_are_counted_by_operation_and_layers_by_type() -> None:
     assert report.text == str(graph.fx_graph)
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("name", tagged("layers"))
 def test_every_kind_of_graph_can_be_reported(name: str) -> None:
     graph = Graph(build(name))
     graph, report = report_graph_analysis_pass(graph)
@@ -51,8 +51,8 @@ def test_the_report_is_written_where_asked(tmp_path: Path) -> None:
 
 
 def test_the_table_of_metadata_has_schemes_shapes_and_costs() -> None:
-    graph = Graph(build("residual")).quantized({"conv": Scheme(Integer(8, 4))})
-    graph, _ = add_common_metadata_analysis_pass(graph, {"dummy_in": inputs("residual", 2)})
+    graph = Graph(build("residual image")).quantized({"conv": Scheme(Integer(8, 4))})
+    graph, _ = add_common_metadata_analysis_pass(graph, {"dummy_in": inputs("residual image", 2)})
     _, table = report_node_meta_param_analysis_pass(graph)
     row = next(line for line in table.splitlines() if line.strip().startswith("conv"))
     for text in ("conv2d", "data_in fixed<8,4>", "[2, 3, 6, 6]", "84", str(36 * 3 * 27)):

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from helpers.networks import ARCHITECTURES, build, inputs, normal
+from helpers.networks import build, inputs, normal, tagged
 from widthwise.core.errors import UserError
 from widthwise.data.modules import load_data
 from widthwise.formats import Integer
@@ -97,7 +97,7 @@ def test_a_layers_inputs_are_taken_together() -> None:
     assert (row.statistics.minimum, row.statistics.elements) == (float(both.min()), 40)
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("name", tagged("layers"))
 def test_every_quantised_tensor_has_a_row(name: str) -> None:
     graph = Graph(build(name))
     fmt = Integer(8, 4)

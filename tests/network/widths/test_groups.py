@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from helpers.width_networks import CASES, Mixed, trained_like
+from helpers.networks import Mixed, build, inputs, tagged, trained_like
 from widthwise.core.errors import UserError
 from widthwise.data.modules import load_data
 from widthwise.network.graph import Graph
@@ -40,18 +40,16 @@ SIZES = {  # name: (size, blocks)
 }
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", tagged("groups"))
 def test_groups_have_their_sizes_and_outputs_are_fixed(name: str):
-    build, x = CASES[name]
-    groups = find_groups(build(), x)
+    groups = find_groups(build(name), inputs(name))
     assert {group.name: (group.size, group.blocks) for group in groups.groups} == SIZES[name]
     assert [fixed.reason for fixed in groups.fixed] == ["they are outputs of the network"]
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", tagged("groups"))
 def test_another_order_of_units_leaves_the_function(name: str):
-    build, x = CASES[name]
-    model = trained_like(build())
+    model, x = trained_like(build(name)), inputs(name)
     groups = find_groups(model, x)
     rng = np.random.default_rng(3)
     for group in groups.groups:
@@ -62,7 +60,7 @@ def test_another_order_of_units_leaves_the_function(name: str):
 
 
 def test_members_of_a_residual_block_are_one_group():
-    groups = find_groups(Mixed(), CASES["mixed"][1])
+    groups = find_groups(Mixed(), inputs("mixed"))
     members = {(member.owner, member.side) for member in groups["stem"].members}
     assert members == {
         ("stem", "out"),

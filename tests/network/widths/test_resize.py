@@ -13,7 +13,7 @@ from torch import nn
 from torch_pruning import DependencyGraph
 from torch_pruning.pruner.function import prune_conv_out_channels, prune_linear_out_channels
 
-from helpers.width_networks import CASES, trained_like
+from helpers.networks import build, inputs, tagged, trained_like
 from widthwise.core.errors import UserError
 from widthwise.data.modules import load_data
 from widthwise.network.built_in import RELU_OUTPUT_START
@@ -27,7 +27,7 @@ from widthwise.network.widths.statistics import reestimate_norms
 from widthwise.network.widths.unit_scores import unit_scores
 from widthwise.training import fit, score
 
-NETWORKS = {name: (trained_like(build()), x) for name, (build, x) in CASES.items()}
+NETWORKS = {name: (trained_like(build(name)), inputs(name)) for name in tagged("groups")}
 GROUPS = {name: find_groups(model, x) for name, (model, x) in NETWORKS.items()}
 MIXES = {"mixed", "transformer"}  # norms over channels: only multiples keep the function
 
@@ -37,7 +37,7 @@ def difference(first: nn.Module, second: nn.Module, x: torch.Tensor) -> float:
         return float((first.eval()(x) - second.eval()(x)).abs().max())
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", tagged("groups"))
 @settings(max_examples=6)
 @given(factors=st.lists(st.floats(1, 3), min_size=6, max_size=6), seed=st.integers(0, 9))
 def test_growing_keeps_the_function(name: str, factors: list[float], seed: int):
@@ -94,7 +94,7 @@ def test_shrinking_equals_torch_pruning(name: str):
     }
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", tagged("groups"))
 @settings(max_examples=6)
 @given(share=st.floats(0.01, 2.0), seed=st.integers(0, 3))
 def test_any_allowed_size_runs_with_its_shapes(name: str, share: float, seed: int):

@@ -12,21 +12,12 @@ import numpy as np
 import optuna
 import pytest
 
-from helpers.comparing import (
-    AIM,
-    METRICS,
-    SPACE,
-    Backwards,
-    Evaluator,
-    everything,
-    make_task,
-    values_of,
-)
+from helpers.comparing import METRICS, SPACE, Backwards, everything, make_task, toy, values_of
+from helpers.metrics import constraint, metrics_of, objective
+from helpers.searches import AIM, Evaluator
 from widthwise.config import example_text, load_config
 from widthwise.core.errors import UserError
 from widthwise.evaluators.protocol import Results
-from widthwise.metrics.goals.constraints import Constraint
-from widthwise.metrics.goals.objective import Objective
 from widthwise.metrics.goals.pareto import hypervolume, nondominated
 from widthwise.report import comparing as words
 from widthwise.report.compare_page import charts
@@ -61,7 +52,7 @@ def test_shares_are_those_of_the_strategy_asked_by_hand():
     assert found.front == nondominated(values).sum()
     assert list(found.reference.values()) == pytest.approx((reference * [1, -1]).tolist())
     best = found.outcomes[0].best
-    metrics = Evaluator()(chosen).metrics
+    metrics = toy()(chosen).metrics
     assert np.array_equal(best["accuracy"][0], np.maximum.accumulate(metrics["accuracy"]))
     assert np.array_equal(best["model_size"][0], np.minimum.accumulate(metrics["model_size"]))
     assert np.array_equal(best["loss"][0], np.minimum.accumulate(metrics["loss"]))
@@ -98,7 +89,7 @@ def test_a_space_beyond_all_integers_is_compared_by_what_was_found():
     def judged(candidates):
         return Results({"accuracy": candidates.mean(axis=1), "model_size": (candidates**2).sum(axis=1) / 1})
 
-    task, _ = make_task(space=space, evaluator=judged, metrics=("accuracy", "model_size"))
+    task, _ = make_task(space=space, evaluator=judged, metrics=metrics_of("accuracy", "model_size"))
     found = _compare("random,nsga2,tpe", task=task)
     assert (found.truth, found.size, found.budget) == ("union", 3**50, 20)
     assert all((outcome.final > 0).all() for outcome in found.outcomes)
@@ -156,7 +147,7 @@ def test_own_time_is_that_of_asking_and_telling_and_of_nothing_else():
             time.sleep(0.3)
             return super().__call__(candidates)
 
-    task, _ = make_task(evaluator=Slow(), most_enumerated=0)
+    task, _ = make_task(evaluator=toy(Slow), most_enumerated=0)
     found = _compare("helpers.comparing:Slow", task=task, seeds=1, budget=6, batch=3)
     own = found.outcomes[0].own_seconds[0]
     assert (own[:3] == own[0]).all()
@@ -169,13 +160,13 @@ def test_own_time_is_that_of_asking_and_telling_and_of_nothing_else():
 
 @pytest.mark.parametrize("op", [">=", "<="])
 def test_candidates_out_of_bounds_by_cost_are_never_evaluated_and_the_rest_is_on_no_front(op):
-    bounds = (Constraint("model_size", "<=", 16.0), Constraint("accuracy", op, 0.5))
+    bounds = (constraint("model_size", "<=", 16.0), constraint("accuracy", op, 0.5))
     task, evaluator = make_task(constraints=bounds)
     found = _compare("brute-force,random", task=task, budget=81)
     candidates = everything()
-    size = Evaluator().costs(candidates)["model_size"]
+    size = toy().costs(candidates)["model_size"]
     assert len(evaluator.asked) == (size <= 16).sum() < 81
-    accuracy = Evaluator()(candidates).metrics["accuracy"]
+    accuracy = toy()(candidates).metrics["accuracy"]
     good = accuracy >= 0.5 if op == ">=" else accuracy <= 0.5
     inside = values_of(candidates)[(size <= 16) & good]
     assert found.front == nondominated(inside).sum()
@@ -198,9 +189,9 @@ def test_samplers_of_optuna_compete_as_they_are_made():
 
 
 def test_the_budget_is_what_bounds_of_cost_leave_of_the_space():
-    task, _ = make_task(constraints=(Constraint("model_size", "<=", 16.0),))
+    task, _ = make_task(constraints=(constraint("model_size", "<=", 16.0),))
     found = _compare("brute-force,random", task=task, budget=1000)
-    left = int((Evaluator().costs(everything())["model_size"] <= 16).sum())
+    left = int((toy().costs(everything())["model_size"] <= 16).sum())
     assert (found.budget, found.asked_budget, found.size) == (left, 1000, 81)
     assert all(outcome.share.shape[1] == left for outcome in found.outcomes)
     assert words.caution_lines(found)[1:] == []  # none ended before the budget
@@ -222,7 +213,7 @@ def test_strategies_are_told_of_bounds_as_a_search_tells_them(project):
         "        return rows\n"
         "    def tell(self, candidates, values): assert np.isfinite(values).all()\n"
     )
-    task, _ = make_task(constraints=(Constraint("model_size", "<=", 16.0),), most_enumerated=0)
+    task, _ = make_task(constraints=(constraint("model_size", "<=", 16.0),), most_enumerated=0)
     found = _compare("asks:Asks,random,frontier", task=task, budget=30)
     assert found.failures == {}
     assert (found.outcomes[0].evaluations == found.budget).all()
@@ -244,7 +235,7 @@ def test_a_space_of_one_candidate_has_one_evaluation():
                 {name: np.full(len(candidates), 0.5) for name in ("accuracy", "model_size", "loss")}
             )
 
-    task, _ = make_task(space=space, evaluator=One())
+    task, _ = make_task(space=space, evaluator=toy(One))
     found = _compare("brute-force,random,tpe,local", task=task, seeds=1)
     assert [outcome.final.tolist() for outcome in found.outcomes] == [[1.0]] * 4
     assert words.heading_lines(found)[0].startswith("sample: 1 candidate, 1 evaluation (of ")
@@ -257,7 +248,7 @@ def test_points_of_the_front_that_several_candidates_have_are_one():
             results = super().__call__(candidates)
             return Results({name: np.ones_like(values) for name, values in results.metrics.items()})
 
-    task, _ = make_task(evaluator=Same())
+    task, _ = make_task(evaluator=toy(Same))
     assert _compare("random", task=task).front == 1
 
 
@@ -268,7 +259,7 @@ def test_what_is_done_when_somebody_stops_it_is_kept():
                 raise KeyboardInterrupt
             return super().__call__(candidates)
 
-    task, _ = make_task(evaluator=Stopped(), most_enumerated=0)
+    task, _ = make_task(evaluator=toy(Stopped), most_enumerated=0)
     found = _compare("brute-force,random,frontier", task=task, seeds=2, budget=10, batch=1)
     whole = _compare("brute-force", seeds=2, budget=10)
     assert found.interrupted == ("random", "frontier")
@@ -329,14 +320,14 @@ def test_every_metric_has_a_curve_and_a_column_on_the_page():
 
 
 def test_bounds_that_nothing_meets_are_one_line():
-    task, _ = make_task(constraints=(Constraint("accuracy", ">=", 2.0),))
+    task, _ = make_task(constraints=(constraint("accuracy", ">=", 2.0),))
     with pytest.raises(UserError, match="no candidate is within accuracy >= 2; loosen a bound"):
         _compare(task=task)
 
 
 @pytest.mark.parametrize("limit", [0, 81])
 def test_bounds_of_cost_that_nothing_meets_end_it_before_the_first_evaluation(limit):
-    task, evaluator = make_task(constraints=(Constraint("model_size", "<=", 1.0),), most_enumerated=limit)
+    task, evaluator = make_task(constraints=(constraint("model_size", "<=", 1.0),), most_enumerated=limit)
     with pytest.raises(UserError, match=r"out of bounds by their costs alone \(model_size <= 1"):
         _compare(task=task)
     assert evaluator.asked == []
@@ -349,7 +340,7 @@ def test_failed_candidates_cost_an_evaluation_and_are_worth_nothing():
             rows = np.flatnonzero(candidates[:, 3] == 2).tolist()
             return Results(good.metrics, dict.fromkeys(rows, "broken"))
 
-    task, _ = make_task(evaluator=Failing())
+    task, _ = make_task(evaluator=toy(Failing))
     found = _compare("brute-force", task=task, budget=81, seeds=1)
     kept = everything()[everything()[:, 3] != 2]
     assert found.front == nondominated(values_of(kept)).sum()
@@ -369,16 +360,16 @@ def test_where_every_candidate_fails_the_reason_is_said(limit):
             nothing = {name: np.full(len(candidates), np.nan) for name in METRICS}
             return Results(nothing, dict.fromkeys(range(len(candidates)), "no memory"))
 
-    task, _ = make_task(evaluator=Broken(), most_enumerated=limit)
+    task, _ = make_task(evaluator=toy(Broken), most_enumerated=limit)
     with pytest.raises(UserError, match="no candidate could be evaluated; the first failed: no memory"):
         _compare("random", task=task)
 
 
 def test_one_objective_is_measured_by_how_near_its_best_comes():
-    aim = AIM.__class__((Objective("accuracy", "maximize"),))
+    aim = AIM.__class__((objective("accuracy", "maximize"),))
     task, _ = make_task(aim=aim)
     found = _compare("brute-force,cmaes", task=task, seeds=1)
-    accuracy = Evaluator()(everything()).metrics["accuracy"]
+    accuracy = toy()(everything()).metrics["accuracy"]
     best = np.maximum.accumulate(accuracy[:20])
     worst, span = accuracy.min(), np.ptp(accuracy)
     expected = (best - worst + 0.01 * span) / (1.01 * span)
@@ -422,7 +413,7 @@ def test_what_the_evaluator_raises_is_no_fault_of_a_strategy():
         def __call__(self, candidates):
             raise OSError("disk gone")
 
-    task, _ = make_task(evaluator=Broken(), most_enumerated=0)
+    task, _ = make_task(evaluator=toy(Broken), most_enumerated=0)
     with pytest.raises(OSError, match="disk gone"):
         _compare("brute-force", task=task, batch=5)
 

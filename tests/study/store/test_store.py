@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 
+from helpers.metrics import metrics_of
 from helpers.searches import METRICS, SPACE, make_record
 from widthwise.core.errors import UserError
 from widthwise.spaces.space import Decision, Space
@@ -102,7 +103,9 @@ def test_studies_of_one_database_are_independent(target):
 
 def test_a_study_comes_back_with_its_space_and_settings(target):
     space = Space((Decision("w", (2, "NA", None, 1.5)), Decision("<script>", tuple(range(3000)))))
-    record = StudyRecord("x", space, ("a",), {"aim": {"é": [1, None]}}, {"seed": "0"}, 'x = "ü"\n')
+    record = StudyRecord(
+        "x", space, metrics_of("a"), make_record(data="é").settings, {"seed": "0"}, 'x = "ü"\n'
+    )
     with Store.create(target) as store:
         made = store.create_study(record)
         found = store.find("x")

@@ -9,7 +9,9 @@ from torch import nn
 
 from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.formats.base import Format
-from widthwise.metrics.cost.formulas import FLOAT_BITS, NodeBits, cost_metrics
+from widthwise.metrics.catalogue import Metric
+from widthwise.metrics.cost.counts import FLOAT_BITS, NodeBits, NodeCounts
+from widthwise.metrics.cost.formulas import cost_metrics
 from widthwise.network.counting import NodeCost
 from widthwise.network.graph import Graph
 from widthwise.network.quantized import parameter_role
@@ -25,7 +27,7 @@ class Costs:
     def __init__(
         self, graph: Graph, slots: Sequence[Slot], nodes: Sequence[NodeCost], compare_to: float
     ) -> None:
-        self.nodes = list(nodes)
+        self.nodes, self.counts = list(nodes), NodeCounts.of(nodes)
         self.compare_to = compare_to
         layers = {layer.name: layer.module for layer in graph.layers}
         position = {node.name: index for index, node in enumerate(nodes)}
@@ -36,18 +38,16 @@ class Costs:
             if slot.layer in position
         ]
 
-    def __call__(self, names: Sequence[str], chosen: IntArray) -> dict[str, FloatArray]:
-        """The named metrics [K] for format indices [K, S]."""
+    def __call__(self, metrics: Sequence[Metric], chosen: IntArray) -> dict[str, FloatArray]:
+        """The costs [K] by name for format indices [K, S]."""
         parts = [
-            cost_metrics(
-                names, self.nodes, self._node_bits(chosen[start : start + CHUNK]), compare_to=self.compare_to
-            )
+            cost_metrics(metrics, self.counts, self._node_bits(chosen[start : start + CHUNK]))
             for start in range(0, max(len(chosen), 1), CHUNK)
         ]
-        return {name: np.concatenate([part[name] for part in parts]) for name in names}
+        return {metric.name: np.concatenate([part[metric.name] for part in parts]) for metric in metrics}
 
     def _node_bits(self, chosen: IntArray) -> NodeBits:
-        floats = NodeBits.unquantised(self.nodes, len(chosen))
+        floats = NodeBits.unquantised(self.counts, len(chosen))
         each = {tensor: getattr(floats, tensor).copy() for tensor in ("data_in", "weight", "bias")}
         totals: Mapping[TensorName, FloatArray] = {
             "weight": floats.weight_bits.copy(),
@@ -60,7 +60,9 @@ class Costs:
                 totals[tensor][:, node] = tensor_bits[choice]
             elif not self.nodes[node].weight_elements:
                 each["weight"][:, node] = element_bits[choice]  # a product of two results
-        return NodeBits(**each, weight_bits=totals["weight"], bias_bits=totals["bias"])
+        return NodeBits(
+            **each, weight_bits=totals["weight"], bias_bits=totals["bias"], compare_to=self.compare_to
+        )
 
 
 def _bits(slot: Slot, layer: nn.Module | None) -> tuple[FloatArray, FloatArray]:

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.core.errors import UserError
 from widthwise.core.importing import describe_error
+from widthwise.data.facts import facts_of, part
 from widthwise.data.modules import Data
 from widthwise.evaluators.blocks import DataBlock, first_block, input_names
 from widthwise.evaluators.engine.costs import Costs
@@ -23,22 +24,22 @@ from widthwise.evaluators.engine.memory import default_budget, shares
 from widthwise.evaluators.engine.one_by_one import PassPerCandidate
 from widthwise.evaluators.engine.plan import Plan
 from widthwise.evaluators.engine.planner import make_plan
+from widthwise.evaluators.engine.running import SAMPLES, Adds, Running, SampleMargins
 from widthwise.evaluators.engine.threads import threads_for
 from widthwise.evaluators.engine.walk import Count, walk
 from widthwise.evaluators.judged import JudgedData
 from widthwise.evaluators.protocol import Hopeless, Results
-from widthwise.metrics.catalogue import find_metric
-from widthwise.metrics.quality.margins import SAMPLES, SampleMargins
-from widthwise.metrics.quality.torchmetrics import torchmetrics_accumulator
-from widthwise.metrics.quality.totals import Totals
+from widthwise.evaluators.realising import Realiser
+from widthwise.metrics.quality.task import Task
+from widthwise.metrics.quality.tasks import CLASSIFICATION, metric_of, task_of
 from widthwise.network.graph import Graph
 from widthwise.network.passes.metadata import propagate
+from widthwise.network.realised import Realised
 from widthwise.spaces.quantisation import QuantisationSpace
 from widthwise.spaces.slots import fixed_slots, schemes, slot_choices
 
 FEW = 8  # up to here candidates are evaluated one by one with the memo
 CALIBRATION_SAMPLES = 1024
-AT_ONCE_WITH_OTHERS = 64  # candidates, where each has accumulators of its own
 MOST_ROWS = 2**17  # candidates
 
 Stop = Callable[[Mapping[str, FloatArray]], NDArray[np.bool_]]
@@ -53,6 +54,7 @@ class Evaluator:
         graph, space: the network and what may be chosen in it; without a space the graph as it is.
         data: a data module; `loader` names the part to judge on, of which `samples` takes only the first.
         metrics: names of quality and cost metrics; `options` are those of torchmetrics' by metric name.
+        task: what the outputs are worth, or its name.
         device: cpu, cuda …; memory: bytes that evaluating may take, by default a quarter of what is free.
         compare_to: bits that memory_density compares with.
 
@@ -73,14 +75,16 @@ class Evaluator:
         device: str = "cpu",
         memory: int | None = None,
         compare_to: float = 32,
+        task: Task | str = CLASSIFICATION,
     ) -> None:
         self.graph = graph.copy()
         self.graph.model.to(device).eval()
         self.data, self.device, self.loader, self.samples = data, device, loader, samples
-        found = {name: find_metric(name) for name in dict.fromkeys(metrics)}
+        self.task, self.about = task_of(task), facts_of(data)
+        found = {name: metric_of(self.task, name) for name in dict.fromkeys(metrics)}
         self.quality = [name for name, metric in found.items() if metric.kind == "quality"]
-        self.cost = [name for name, metric in found.items() if metric.kind == "cost"]
-        self.class_names = tuple(getattr(data, "class_names", ()))
+        self.costed = [metric for metric in found.values() if metric.kind == "cost"]
+        self.cost = [metric.name for metric in self.costed]
         self.count = Count()
         self.memory = default_budget(device) if memory is None else memory
         slots = fixed_slots(self.graph) if space is None else space.slots
@@ -88,12 +92,11 @@ class Evaluator:
         calibration = first_block(
             self._calibration_loader(), samples=CALIBRATION_SAMPLES, device=device, names=self.inputs
         )
-        self._prepare(slots, calibration, compare_to)
-        self.others = {
-            name: torchmetrics_accumulator(name, self.classes, (options or {}).get(name))
-            for name in self.quality
-            if found[name].source
-        }
+        outputs = self._prepare(slots, calibration, compare_to)
+        self.outputs = _shape_of_one(outputs, calibration)
+        self.about = self.about.seen(calibration.inputs[0], calibration.targets)
+        self._check(calibration)
+        self.tally = self.task.tally(0, self.quality, self.about, self.outputs, options)
 
     @property
     def mode(self) -> str:
@@ -129,17 +132,21 @@ class Evaluator:
         found = self._costs(chosen)
         if not self.quality:
             return Results(found)
-        totals = self._totals(chosen, hopeless and partial(hopeless, found))
-        quality = totals.metrics(self.quality, self.class_names)
-        return Results(found | quality, totals.failures, frozenset(np.flatnonzero(totals.pruned).tolist()))
+        running = self._run(chosen, hopeless and partial(hopeless, found))
+        quality, failures = running.values(self.quality), running.tally.failures
+        return Results(found | quality, failures, frozenset(np.flatnonzero(running.pruned).tolist()))
 
     def margins(self, candidates: IntArray) -> FloatArray:
         """By how much candidates [K, D] are right about each of up to SAMPLES samples, [K, samples] float32.
 
-        The samples are those of `margin_labels`; rows of candidates that fail are NaN.
+        The samples are those of `margin_labels`; rows of candidates that fail are NaN. Raises UserError in a
+        task whose answers are not right or wrong.
         """
+        if self.task.answers is None:
+            raise UserError(f"{self.task.name}: its answers are not right or wrong, so there are no margins")
         chosen = slot_choices(self.slots, candidates)
-        found = [SampleMargins(len(candidates), len(block)) for _, block in self._spread]
+        answers = self.task.answers
+        found = [SampleMargins(len(candidates), len(block), answers) for _, block in self._spread]
         with torch.no_grad():
             for part, (number, block) in zip(found, self._spread, strict=True):
                 for start in range(0, len(candidates), self.rows_at_once):
@@ -147,10 +154,19 @@ class Evaluator:
                     self._add_block(part, rows, chosen, number, block)
         return np.concatenate([part.margins for part in found], axis=1)
 
+    def answer_shares(self, metric: str) -> FloatArray | None:
+        """What each of the samples of margins counts in a metric if it is answered rightly, [samples].
+
+        None where the metric is no weighted count of right answers.
+        """
+        if self.task.answers is None or metric not in self.task.answers.metrics:
+            return None
+        return self.task.answers.shares(metric, torch.from_numpy(self.margin_labels))
+
     @property
     def margin_labels(self) -> IntArray:
-        """The true classes [samples] of the samples that margins are for."""
-        return np.concatenate([block.labels.cpu().numpy() for _, block in self._spread])
+        """The targets [samples] of the samples that margins are for."""
+        return np.concatenate([block.targets.cpu().numpy() for _, block in self._spread])
 
     @cached_property
     def _spread(self) -> list[tuple[int, DataBlock]]:
@@ -162,7 +178,7 @@ class Evaluator:
 
     def _costs(self, chosen: IntArray) -> dict[str, FloatArray]:
         """The cost metrics for format indices [K, S]."""
-        return self.cost_model(self.cost, chosen) if self.cost else {}
+        return self.cost_model(self.costed, chosen) if self.costed else {}
 
     def affordable(self, flops: float) -> int:
         """How many candidates can be evaluated for about so many operations, from 1 to 8,192."""
@@ -174,68 +190,81 @@ class Evaluator:
         chosen = slot_choices(self.slots, np.asarray(candidate, dtype=np.int64)[None])[0]
         return self.graph.quantized(schemes(self.slots, chosen))
 
+    def realise(self, candidate: IntArray) -> Realised:
+        """All that makes the network of one candidate [D] again."""
+        chosen = slot_choices(self.slots, np.asarray(candidate, dtype=np.int64)[None])[0]
+        return self._realiser.of_formats(candidate, schemes(self.slots, chosen))
+
+    at_hand = realise
+
+    @cached_property
+    def _realiser(self) -> Realiser:
+        return Realiser(self.graph, self._loader, most=self.samples, device=self.device)
+
     def _calibration_loader(self) -> Any:
         try:
-            return self.data.train_dataloader()
+            return part(self.data, "train")
         except UserError:  # no training split: a network trained elsewhere
             return self._loader()
 
     def _loader(self) -> Any:
-        return getattr(self.data, f"{self.loader}_dataloader")()
+        return part(self.data, self.loader)
 
-    def _prepare(self, slots: Sequence[Any], calibration: DataBlock, compare_to: float) -> None:
-        """The plan, or else one pass per candidate; the number of classes; costs; shares of memory."""
+    def _prepare(self, slots: Sequence[Any], calibration: DataBlock, compare_to: float) -> torch.Tensor:
+        """The plan, or else one pass per candidate; costs; shares of memory; what the float network gives."""
         inputs = calibration.inputs
         self.plan: Plan | None = None
         self.alone_because = self.graph.capture_error
         if self.graph.capture == "fx":
             try:
-                self.plan = make_plan(self.graph, slots, inputs)
+                self.plan, outputs = make_plan(self.graph, slots, inputs, self.task.outputs)
             except CannotShareError as reason:
                 self.alone_because = str(reason)
         if self.plan is not None:
-            self.slots, self.classes = self.plan.slots, self.plan.classes
+            self.slots = self.plan.slots
             self.shares = shares(self.plan, self.memory, self.device)
             self.single: Memo | PassPerCandidate = Memo(self.plan, self.shares.memo)
         else:
-            self.single = PassPerCandidate(self.graph, slots, inputs)
-            self.slots, self.classes = self.single.slots, self.single.classes
+            self.single = PassPerCandidate(self.graph, slots, inputs, self.task.outputs)
+            self.slots, outputs = self.single.slots, self.single.example
         one = tuple(x[:1].clone() for x in inputs)  # the network may change its inputs
         nodes = [meta.cost for meta in propagate(self.graph, one).values() if meta.cost is not None]
         self.cost_model = Costs(self.graph, self.slots, nodes, compare_to)
+        return outputs
+
+    def _check(self, block: DataBlock) -> None:
+        """Raises UserError for targets that the network can't be judged by."""
+        self.task.check(block.targets, self.outputs, self.about)
 
     @property
     def rows_at_once(self) -> int:
-        """Candidates whose totals, formats and versions fit an eighth of the memory."""
+        """Candidates whose figures, formats and versions fit an eighth of the memory."""
         steps = len(self.plan.steps) if self.plan is not None else 0
-        each = 16 * self.classes**2 + 8 * (4 * len(self.slots) + 2 * steps + 8)
-        fitting = self.memory // 8 // each
-        return int(min(max(fitting, 1), AT_ONCE_WITH_OTHERS if self.others else MOST_ROWS))
+        each = self.tally.row_bytes + 8 * (4 * len(self.slots) + 2 * steps + 8)
+        return int(min(max(self.memory // 8 // each, 1), MOST_ROWS))
 
-    def _totals(self, chosen: IntArray, stop: Stop | None) -> Totals:
-        """Outcomes of formats [R, S] over all the data: blocks outside, candidates inside."""
-        totals = Totals(len(chosen), self.classes, loss="loss" in self.quality, others=self.others)
+    def _run(self, chosen: IntArray, stop: Stop | None) -> Running:
+        """Formats [R, S] over all the data: blocks outside, candidates inside."""
+        running = Running(self.tally.fresh(len(chosen)), len(chosen))
         if isinstance(self.single, Memo) and not self.judged.is_kept:
             self.single.forget()  # read anew, a loader may give its samples in another order
         with torch.no_grad():
             for number, block in self.judged.numbered(parts=stop is not None):
-                rows = totals.active
+                rows = running.active
                 if not len(rows):
                     break
-                self._add_block(totals, rows, chosen, number, block)
-                totals.samples += len(block)
-                if stop is not None and totals.samples < self.judged.total:
-                    totals.prune(stop(totals.best_possible(self.quality, self.judged.total)))
-        return totals
+                self._add_block(running.tally, rows, chosen, number, block)
+                running.samples += len(block)
+                if stop is not None and running.samples < self.judged.total:
+                    running.prune(stop(running.tally.best_possible(self.quality, self.judged.total)))
+        return running
 
-    def _add_block(
-        self, totals: Totals | SampleMargins, rows: IntArray, chosen: IntArray, number: int, block: DataBlock
-    ) -> None:
-        """Adds what the rows [R'] get right in one block; those that can't go together go by halves."""
+    def _add_block(self, sums: Adds, rows: IntArray, chosen: IntArray, number: int, block: DataBlock) -> None:
+        """Adds what the rows [R'] give for one block; those that can't go together go by halves."""
         done = np.zeros(len(chosen), dtype=bool)
 
-        def consume(part: IntArray, scores: torch.Tensor, versions: IntArray) -> None:
-            totals.add(rows[part], scores, versions, block.labels)
+        def consume(part: IntArray, outputs: torch.Tensor, versions: IntArray) -> None:
+            sums.add(rows[part], outputs, versions, block.targets)
             done[rows[part]] = True
 
         if self.plan is not None and len(rows) > FEW:
@@ -246,16 +275,16 @@ class Evaluator:
                 logger.info("%d candidates can't be evaluated together: %s", len(rows), describe_error(error))
                 left = rows[~done[rows]]
                 for half in (left[: len(left) // 2], left[len(left) // 2 :]):
-                    self._add_block(totals, half, chosen, number, block)
+                    self._add_block(sums, half, chosen, number, block)
             return
         widest = max(step.sample_bytes for step in self.plan.steps) if self.plan is not None else np.inf
         with threads_for(widest * len(block)):
             for row in rows:
                 try:
-                    scores = self.single.scores(number, block.inputs, chosen[row])
-                    totals.add(np.array([row]), scores, np.zeros(1, dtype=np.int64), block.labels)
+                    outputs = self.single.outputs(number, block.inputs, chosen[row])
+                    sums.add(np.array([row]), outputs, np.zeros(1, dtype=np.int64), block.targets)
                 except Exception as error:
-                    totals.failures[int(row)] = describe_error(error)
+                    sums.failures[int(row)] = describe_error(error)
 
     @cached_property
     def judged(self) -> JudgedData:
@@ -265,10 +294,20 @@ class Evaluator:
             size=self.shares.block_samples if self.plan is not None else CALIBRATION_SAMPLES,
             most=self.samples,
             room=self.memory // 8,
-            classes=self.classes,
+            check=self._check,
             device=self.device,
             names=self.inputs,
         )
+
+
+def _shape_of_one(outputs: torch.Tensor, block: DataBlock) -> tuple[int, ...]:
+    """The shape of the outputs for one sample; raises UserError where they are not one row for each."""
+    if outputs.ndim == 0 or len(outputs) != len(block):
+        raise UserError(
+            f"the network returns outputs of shape {list(outputs.shape)} for {len(block)} samples; they must "
+            "be one row for each sample"
+        )
+    return tuple(outputs.shape[1:])
 
 
 def evaluate(graph: Graph, data: Data, *, metrics: Sequence[str], **options: Any) -> dict[str, float]:

@@ -29,10 +29,10 @@ class Memo:
         self.depends = [list(step.depends) for step in plan.steps]
         self.slots = [list(step.slots) for step in plan.steps]
 
-    def scores(self, block: int, inputs: Sequence[Tensor], chosen: IntArray) -> Tensor:
-        """Scores [1, samples, classes] of one candidate's formats [S]; `block` identifies the inputs."""
-        scores: Tensor = self._value(len(self.plan.steps) - 1, block, inputs, chosen)
-        return scores
+    def outputs(self, block: int, inputs: Sequence[Tensor], chosen: IntArray) -> Tensor:
+        """Outputs [1, samples, ...] of one candidate's formats [S]; `block` identifies the inputs."""
+        outputs: Tensor = self._value(len(self.plan.steps) - 1, block, inputs, chosen)
+        return outputs
 
     def forget(self) -> None:
         """Starts anew: the blocks that follow are not those that the numbers meant before."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from widthwise.core.arrays import IntArray
 from widthwise.formats.integer import Integer
-from widthwise.metrics.quality.outcomes import class_count, first_output
 from widthwise.network.calibration import Readings, fixed_by_parameter
 from widthwise.network.graph import Graph
 from widthwise.network.passes.watch import tensors_in
@@ -21,29 +20,42 @@ from widthwise.spaces.slots import Slot, schemes
 
 
 class PassPerCandidate:
-    """Runs the whole network for each candidate; quantised weights are kept, one for each format."""
+    """Runs the whole network for each candidate; quantised weights are kept, one for each format.
 
-    def __init__(self, graph: Graph, slots: Sequence[Slot], examples: Sequence[Tensor]) -> None:
+    `outputs` finds the outputs [samples, ...] in what the network returns; `example` is what the float
+    network gives for the examples.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        slots: Sequence[Slot],
+        examples: Sequence[Tensor],
+        outputs: Callable[[Any], Tensor],
+    ) -> None:
+        self._outputs = outputs
         names = {slot.layer for slot in slots}
         # functions are wrapped only where they have a scheme; each candidate sets its own
         self.graph = graph.quantized(dict.fromkeys(names, Scheme(data_in=Integer(8))))
         self.model = self.graph.model.eval()
         self.wrapped = {name: self._wrapper(name) for name in names}
-        self.slots = self._calibrated(slots, examples)
+        self.slots, self.example = self._calibrated(slots, examples)
 
-    def scores(self, block: int, inputs: Sequence[Tensor], chosen: IntArray) -> Tensor:
-        """Scores [1, samples, classes] of one candidate's formats [S]."""
+    def outputs(self, block: int, inputs: Sequence[Tensor], chosen: IntArray) -> Tensor:
+        """Outputs [1, samples, ...] of one candidate's formats [S]."""
         for name, scheme in schemes(self.slots, chosen).items():
             self.wrapped[name].scheme = scheme
         return self._run(inputs).unsqueeze(0)
 
     def _run(self, inputs: Sequence[Tensor]) -> Tensor:
-        return first_output(self.model(*(x.clone() for x in inputs)))  # the network may change its inputs
+        return self._outputs(self.model(*(x.clone() for x in inputs)))  # the network may change its inputs
 
     def _wrapper(self, name: str) -> Quantized:
         return cast(Quantized, self.model.get_submodule(str(self.graph.node(name).target)))
 
-    def _calibrated(self, slots: Sequence[Slot], examples: Sequence[Tensor]) -> tuple[Slot, ...]:
+    def _calibrated(
+        self, slots: Sequence[Slot], examples: Sequence[Tensor]
+    ) -> tuple[tuple[Slot, ...], Tensor]:
         """What follows the data fixed: by the parameters' values, and by what the float network computes."""
         types = {layer.name: layer.type for layer in self.graph.layers}
         readings = Readings({slot.layer: slot.formats for slot in slots if slot.tensor == "data_in"}, types)
@@ -53,10 +65,10 @@ class PassPerCandidate:
             hook = _recorder(readings, name)
             handles.append(wrapped.register_forward_pre_hook(hook, with_kwargs=True))
         with torch.no_grad():
-            self.classes = class_count(self._run(examples))
+            example = self._run(examples)
         for handle in handles:
             handle.remove()
-        return tuple(self._calibrated_slot(slot, readings) for slot in slots)
+        return tuple(self._calibrated_slot(slot, readings) for slot in slots), example
 
     def _calibrated_slot(self, slot: Slot, readings: Readings) -> Slot:
         if slot.tensor == "data_in":

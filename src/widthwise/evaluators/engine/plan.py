@@ -29,7 +29,6 @@ class Plan:
     placeholders: int
     slots: tuple[Slot, ...]  # calibrated: what follows the data is fixed
     last_use: tuple[int, ...]  # for each step, the last one that reads it
-    classes: int
 
     @property
     def live_most(self) -> int:

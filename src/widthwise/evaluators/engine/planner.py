@@ -24,7 +24,6 @@ from widthwise.evaluators.engine.kernels import (
     filled,
 )
 from widthwise.evaluators.engine.plan import Plan, Step
-from widthwise.metrics.quality.outcomes import class_count, first_output
 from widthwise.network.calibration import fixed_by_inputs, fixed_by_parameter, input_values
 from widthwise.network.graph import Graph, attribute, called_function
 from widthwise.network.layers import layer_type
@@ -39,14 +38,17 @@ ASKING_FOR_SHAPE = {
 }
 
 
-def make_plan(graph: Graph, slots: Sequence[Slot], examples: Sequence[Tensor]) -> Plan:
-    """The plan of a graph that fx captured, with calibrated slots.
+def make_plan(
+    graph: Graph, slots: Sequence[Slot], examples: Sequence[Tensor], outputs: Callable[[Any], Tensor]
+) -> tuple[Plan, Tensor]:
+    """The plan of a graph that fx captured, with calibrated slots; and what the float network gives.
 
     `examples` are the network's inputs, [samples, ...] each: the float network runs on them once, for the
-    shapes and for the ranges of what follows the data. Raises CannotShareError for a network that changes
-    values in place in ways that can't be followed.
+    shapes and for the ranges of what follows the data. `outputs` finds the outputs [samples, ...] in what the
+    network returns. Raises CannotShareError for a network that changes values in place in ways that can't be
+    followed.
     """
-    planner = _Planner(graph, slots, examples)
+    planner = _Planner(graph, slots, examples, outputs)
     with torch.no_grad():
         for node in graph.fx_graph.nodes:
             planner.add(node)
@@ -56,15 +58,21 @@ def make_plan(graph: Graph, slots: Sequence[Slot], examples: Sequence[Tensor]) -
     for index, step in enumerate(steps):
         for read in step.inputs:
             last[read] = index
-    classes = class_count(planner.values[node])
-    return Plan(steps, len(examples), tuple(planner.slots), tuple(last), classes)
+    return Plan(steps, len(examples), tuple(planner.slots), tuple(last)), planner.values[node]
 
 
 class _Planner:
     """Adds the steps of one node after the other, and runs the float network along the way."""
 
-    def __init__(self, graph: Graph, slots: Sequence[Slot], examples: Sequence[Tensor]) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        slots: Sequence[Slot],
+        examples: Sequence[Tensor],
+        outputs: Callable[[Any], Tensor],
+    ) -> None:
         self.modules = graph.modules
+        self.outputs = outputs
         self.slots = list(slots)
         self.columns: dict[tuple[str, TensorName], int] = {
             (slot.layer, slot.tensor): index for index, slot in enumerate(slots)
@@ -105,16 +113,22 @@ class _Planner:
         self._append(node, (), (), _Constant(value), value)
 
     def _add_output(self, node: fx.Node) -> None:
-        result = node.args[0]
-        if isinstance(result, tuple | list) and result:
-            result = result[0]  # of several outputs the first holds the scores
-        if not isinstance(result, fx.Node):
-            first_output(result)  # says what is wrong
-        read = cast(fx.Node, result)
-        value = self.values[read]
-        alone = isinstance(value, Tensor)
-        kernel = Pointwise(first_output) if alone else EachVersion(first_output, (Read(0),), {})
-        self._append(node, (self.step_of[read],), (), kernel, first_output(value))
+        """The outputs: one of the values that the network returns, or what a task makes of them."""
+        returned = cast(Any, node.args[0])
+        reads = list(dict.fromkeys(node.all_input_nodes))
+        # a tensor of its own for each, as some calls return what they were given
+        own = {read: x.detach() if isinstance(x := self.values[read], Tensor) else x for read in reads}
+        outputs = self.outputs(map_aggregate(returned, lambda x: own[x] if isinstance(x, fx.Node) else x))
+        same = next((read for read in reads if own[read] is outputs), None)
+        if same is not None:
+            self._append(node, (self.step_of[same],), (), Pointwise(_itself), outputs)
+            return
+        position = {read: Read(index) for index, read in enumerate(reads)}
+        template = map_aggregate(
+            returned, lambda x: cast(Any, position.get(x, x) if isinstance(x, fx.Node) else x)
+        )
+        kernel = EachVersion(self.outputs, (template,), {})
+        self._append(node, tuple(self.step_of[read] for read in reads), (), kernel, outputs)
 
     def _add_call(self, node: fx.Node) -> None:
         plain = self._callable(node)
@@ -258,6 +272,10 @@ class _Constant:
 
     def __call__(self, stacks: Any, picks: Any, choices: Any) -> Any:
         return self.value.unsqueeze(0) if isinstance(self.value, Tensor) else self.value
+
+
+def _itself(value: Tensor) -> Tensor:
+    return value
 
 
 def _asks_for_shape(node: fx.Node) -> bool:

@@ -21,7 +21,7 @@ LARGE = 2**19  # bytes: versions of larger values go one at a time, which saves 
 MOST_CODE = 2**31  # product of two such still is an int64
 
 Consumer = Callable[[IntArray, Tensor, IntArray], None]
-"""Called with rows [R] of the batch, scores [versions, samples, classes], and the version of each row [R]."""
+"""Called with rows [R] of the batch, outputs [versions, samples, ...], and the version of each row [R]."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +49,7 @@ def walk(
     stack_bytes: int,
     count: Count | None = None,
 ) -> None:
-    """Scores of all candidates, given to `consume` in parts.
+    """Outputs of all candidates, given to `consume` in parts.
 
     inputs: the network's inputs, [samples, ...] each; chosen: format indices [K, S]; stack_bytes: what one
     stack may take, though never less than one version.

@@ -12,7 +12,12 @@ from typing import Any
 from widthwise.core.arrays import IntArray
 from widthwise.core.errors import UserError
 from widthwise.core.importing import describe_error
-from widthwise.evaluators.workers.messages import pack_candidates, unpack_error, unpack_results
+from widthwise.evaluators.workers.messages import (
+    pack_candidates,
+    unpack_error,
+    unpack_realised,
+    unpack_results,
+)
 from widthwise.evaluators.workers.parts import Part
 from widthwise.evaluators.workers.processes import FAILED_STARTS, THREADS
 from widthwise.evaluators.workers.worker import Build, Work
@@ -166,7 +171,7 @@ class RayWorkers:
             self._lose(actor, error)
             return Answer(part, Died(f"was lost ({type(error).__name__})")) if part is not None else None
         if part is not None:
-            return Answer(part, unpack_results(message))
+            return Answer(part, unpack_results(message), unpack_realised(message))
         if (failed := unpack_error(message)) is not None:
             raise UserError(f"a worker of Ray can't start: {failed.text}")
         actor.ready, self._failed_starts = True, 0

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.core.errors import UserError
-from widthwise.evaluators.protocol import Results
+from widthwise.evaluators.latest import Latest
+from widthwise.evaluators.protocol import HasSlots, Realises, Results
 from widthwise.evaluators.workers.messages import WorkerError
 from widthwise.evaluators.workers.parts import Ledger, Part
 from widthwise.evaluators.workers.workers import Answer, Died, Workers
+
+if TYPE_CHECKING:
+    from widthwise.network.realised import Realised
+    from widthwise.spaces.slots import Slot
 
 CostsOf = Callable[[IntArray], Mapping[str, FloatArray]]
 
@@ -22,6 +27,7 @@ class ParallelEvaluator:
     Args:
         workers: who evaluates. metrics: names of what they give.
         costs: what is known of candidates without evaluating; nothing by default.
+        own: this process's evaluator of the same problem, for networks that the workers did not give back.
         alone: each candidate is a part of its own, where each takes long; else a part for each worker.
         trial_timeout: seconds for one candidate, whose worker is killed when they are over.
 
@@ -35,15 +41,18 @@ class ParallelEvaluator:
         *,
         metrics: Sequence[str],
         costs: CostsOf | None = None,
+        own: Realises | None = None,
         alone: bool = False,
         trial_timeout: float | None = None,
     ) -> None:
-        self.workers, self.metrics, self._costs = workers, tuple(metrics), costs
+        self.workers, self.metrics, self._costs, self.own = workers, tuple(metrics), costs, own
+        self.latest = Latest()
         self.alone, self.trial_timeout = alone or trial_timeout is not None, trial_timeout
 
     def __call__(self, candidates: IntArray) -> Results:
         """The metrics of candidates [K, D], in their order."""
         self.workers.refresh()
+        self.latest.begin()
         size = 1 if self.alone else -(-len(candidates) // self.workers.count)
         ledger = Ledger(len(candidates), size=max(size, 1), metrics=self.metrics)
         began: dict[Part, float] = {}
@@ -56,6 +65,8 @@ class ParallelEvaluator:
                 for answer in self.workers.wait(self._patience(began)):
                     del began[answer.part]
                     _enter(answer, ledger)
+                    for realised in answer.realised:
+                        self.latest.put(realised)
                 self._end_late(began, ledger)
         except BaseException:
             for part in began:
@@ -66,6 +77,24 @@ class ParallelEvaluator:
     def costs(self, candidates: IntArray) -> Mapping[str, FloatArray]:
         """The cost metrics of candidates [K, D], exactly and without evaluating."""
         return self._costs(candidates) if self._costs is not None else {}
+
+    @property
+    def slots(self) -> Sequence[Slot]:
+        """The formats that tensors may have, where this process's evaluator has such; else none."""
+        return self.own.slots if isinstance(self.own, HasSlots) else ()
+
+    def at_hand(self, candidate: IntArray) -> Realised | None:
+        """The network of a candidate [D] as a worker trained it, or as it is had without training."""
+        found = self.latest.get(candidate)
+        return found if found is not None or self.own is None else self.own.at_hand(candidate)
+
+    def realise(self, candidate: IntArray) -> Realised:
+        """The same; trained again in this process where no worker did so of late. May raise UserError."""
+        if (found := self.at_hand(candidate)) is not None:
+            return found
+        if self.own is None:
+            raise UserError("the workers keep no networks; evaluate in one process to have them")
+        return self.own.realise(candidate)
 
     def close(self) -> None:
         """End the workers."""

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from widthwise.core.arrays import IntArray
 from widthwise.evaluators.protocol import Results
+from widthwise.network.checkpoints import as_safetensors
+
+if TYPE_CHECKING:
+    from widthwise.network.realised import Realised
 
 HEAD = 8  # bytes that say how long the JSON is
+WEIGHTS = "weights of "  # what arrays of weights are called, before their number
 TYPES = ("<i8", "<f8", "|u1")
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -65,10 +70,17 @@ def unpack_candidates(message: bytes) -> IntArray:
     return unpack(message)[1]["candidates"]
 
 
-def pack_results(results: Results) -> bytes:
-    """Results for the driver."""
-    head = {"failures": list(results.failures.items()), "pruned": sorted(results.pruned)}
+def pack_results(results: Results, realised: Sequence[Realised] = ()) -> bytes:
+    """Results for the driver, and the networks that were trained for them."""
+    head = {
+        "failures": list(results.failures.items()),
+        "pruned": sorted(results.pruned),
+        "realised": [network.as_json() for network in realised],
+    }
     arrays = {name: np.asarray(values, dtype="<f8") for name, values in results.metrics.items()}
+    for place, network in enumerate(realised):
+        content = as_safetensors(network.weights or {})
+        arrays[f"{WEIGHTS}{place}"] = np.frombuffer(content, dtype=np.uint8)
     return pack(json.loads(json.dumps(head, default=int)), arrays)  # rows may be numpy's integers
 
 
@@ -78,7 +90,23 @@ def unpack_results(message: bytes) -> Results | WorkerError:
         return error
     head, arrays = unpack(message)
     failures = {int(row): str(reason) for row, reason in head["failures"]}
-    return Results(arrays, failures, frozenset(head["pruned"]))
+    metrics = {name: values for name, values in arrays.items() if not name.startswith(WEIGHTS)}
+    return Results(metrics, failures, frozenset(head["pruned"]))
+
+
+def unpack_realised(message: bytes) -> tuple[Realised, ...]:
+    """The networks that a worker trained for the results of a message; none where it raised."""
+    head, arrays = unpack(message)
+    stored = head.get("realised", ())
+    if not stored:
+        return ()
+    from safetensors.torch import load
+
+    from widthwise.network.realised import Realised
+
+    weights = [load(arrays[f"{WEIGHTS}{place}"].tobytes()) for place in range(len(stored))]
+    networks = zip(stored, weights, strict=True)
+    return tuple(Realised.from_json(network, own, where="a worker's network") for network, own in networks)
 
 
 def pack_error(text: str, *, by_user: bool) -> bytes:

@@ -14,7 +14,12 @@ from multiprocessing.connection import Connection, wait
 
 from widthwise.core.arrays import IntArray
 from widthwise.core.errors import UserError
-from widthwise.evaluators.workers.messages import pack_candidates, unpack_error, unpack_results
+from widthwise.evaluators.workers.messages import (
+    pack_candidates,
+    unpack_error,
+    unpack_realised,
+    unpack_results,
+)
 from widthwise.evaluators.workers.parts import Part
 from widthwise.evaluators.workers.worker import Build
 from widthwise.evaluators.workers.workers import Answer, Died
@@ -110,7 +115,7 @@ class ProcessWorkers:
                 self._replace(worker, reason)
                 continue
             if worker.part is not None:
-                answers.append(Answer(worker.part, unpack_results(message)))
+                answers.append(Answer(worker.part, unpack_results(message), unpack_realised(message)))
                 worker.part = None
             else:
                 self._started(worker, message)

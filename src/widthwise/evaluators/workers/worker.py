@@ -5,13 +5,14 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from widthwise.core.arrays import IntArray
 from widthwise.core.errors import UserError
 from widthwise.core.importing import describe_error
-from widthwise.evaluators.protocol import Evaluate
+from widthwise.evaluators.protocol import Evaluate, KeepsLatest
 from widthwise.evaluators.workers.messages import (
     pack,
     pack_error,
@@ -19,6 +20,9 @@ from widthwise.evaluators.workers.messages import (
     unpack,
     unpack_candidates,
 )
+
+if TYPE_CHECKING:
+    from widthwise.network.realised import Realised
 
 
 @dataclass(frozen=True)
@@ -72,9 +76,18 @@ class Work:
         """The results of a message of candidates, or what went wrong."""
         assert self._evaluator is not None
         try:
-            return pack_results(self._evaluator(unpack_candidates(message)))
+            candidates = unpack_candidates(message)
+            return pack_results(self._evaluator(candidates), _trained(self._evaluator, candidates))
         except Exception as error:
             return _error(error)
+
+
+def _trained(evaluator: Evaluate, candidates: IntArray) -> list[Realised]:
+    """The networks that were trained for these candidates [k, D]."""
+    if not isinstance(evaluator, KeepsLatest):
+        return []
+    found = [evaluator.latest.get(candidate) for candidate in candidates]
+    return [network for network in found if network is not None]
 
 
 def _error(error: Exception) -> bytes:

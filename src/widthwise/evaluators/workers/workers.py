@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from widthwise.core.arrays import IntArray
 from widthwise.evaluators.protocol import Results
 from widthwise.evaluators.workers.messages import WorkerError
 from widthwise.evaluators.workers.parts import Part
+
+if TYPE_CHECKING:
+    from widthwise.network.realised import Realised
 
 
 @dataclass(frozen=True)
@@ -20,10 +23,11 @@ class Died:
 
 @dataclass(frozen=True)
 class Answer:
-    """What became of a part."""
+    """What became of a part, and the networks that were trained for it."""
 
     part: Part
     outcome: Results | WorkerError | Died
+    realised: tuple[Realised, ...] = ()
 
 
 class Workers(Protocol):

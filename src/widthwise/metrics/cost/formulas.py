@@ -1,131 +1,139 @@
-"""Cost of many candidates at once, from what each node does and how many bits its numbers have."""
+"""The costs of many candidates at once, a function each, found by what a metric names as its source.
+
+A cost is a function of what the network's N nodes do and store, and of the bits of their numbers; either may
+differ between K candidates. A metric of kind "cost" names it: `source="my_package.my_module:my_cost"`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from typing import cast
 
 import numpy as np
 
 from widthwise.core.arrays import FloatArray
-from widthwise.core.errors import UserError, unknown
-from widthwise.metrics.catalogue import METRICS
-from widthwise.network.counting import NodeCost
+from widthwise.core.errors import UserError
+from widthwise.metrics.catalogue import Metric, computing
+from widthwise.metrics.cost.counts import FLOAT_BITS, NodeBits, NodeCounts
 
-FLOAT_BITS = 32  # of every number that has no format
-COSTS = tuple(name for name, metric in METRICS.items() if metric.kind == "cost")
+Cost = Callable[[NodeCounts, NodeBits], FloatArray]  # gives [K], or [1] where all candidates have the same
 
 
-@dataclass(frozen=True)
-class NodeBits:
-    """Bits of K candidates' N nodes, float arrays [K, N]; 32 (32 * elements for totals) where float.
+def cost_metrics(metrics: Sequence[Metric], counts: NodeCounts, bits: NodeBits) -> dict[str, FloatArray]:
+    """Each of the costs by name, [K]. Raises UserError for what is no cost, or gives none."""
+    candidates = len(bits.weight) if counts.candidates == 1 else counts.candidates
+    _check_shapes(bits, candidates, counts.nodes)
+    return {metric.name: _spread_out(metric, cost_of(metric)(counts, bits), candidates) for metric in metrics}
 
-    Where a node multiplies two results (matmul), `weight` holds the bits of the second. Totals of tensors
-    that a node does not have, or that another node stores already, are not looked at.
+
+def cost_of(metric: Metric) -> Cost:
+    """The function that computes a cost, imported when it is first asked for; UserError for other metrics."""
+    if metric.kind == "quality":
+        raise UserError(f"{metric.name} is a quality metric: it needs predictions")
+    if metric.kind == "measured" or not metric.source:
+        raise UserError(f"{metric.name} can't be computed from the network alone; leave it out")
+    return _imported(metric)
+
+
+@cache
+def _imported(metric: Metric) -> Cost:
+    return cast(Cost, computing(metric))
+
+
+def _check_shapes(bits: NodeBits, candidates: int, nodes: int) -> None:
+    shape = (candidates, nodes)
+    for field, found in _tables(bits).items():
+        if found.shape not in (shape, (1, nodes)):
+            raise ValueError(f"bits.{field} is {found.shape}; it must be [K, N] = {shape}")
+
+
+def _tables(bits: NodeBits) -> Mapping[str, FloatArray]:
+    return {
+        field: getattr(bits, field) for field in ("data_in", "weight", "bias", "weight_bits", "bias_bits")
+    }
+
+
+def _spread_out(metric: Metric, found: FloatArray, candidates: int) -> FloatArray:
+    """[K] of what a cost gave."""
+    if np.shape(found) not in ((candidates,), (1,)):
+        raise UserError(
+            f"metric {metric.name}: {metric.source} gave {np.shape(found)} for {candidates} candidates; "
+            f"it must give ({candidates},), or (1,) where all have the same"
+        )
+    return np.array(np.broadcast_to(found, candidates), dtype=np.float64)
+
+
+def parameters(counts: NodeCounts, bits: NodeBits) -> FloatArray:
+    """Weights, biases and other trained numbers, each once however often it is used."""
+    del bits
+    return counts.total("weight_elements") + counts.total("bias_elements") + counts.total("other_parameters")
+
+
+def macs(counts: NodeCounts, bits: NodeBits) -> FloatArray:
+    """Multiply-accumulates of one sample."""
+    del bits
+    return counts.total("macs")
+
+
+def flops(counts: NodeCounts, bits: NodeBits) -> FloatArray:
+    """Of one sample: 2 macs + all other arithmetic (see counting.py)."""
+    del bits
+    return 2 * counts.total("macs") + counts.total("other_flops")
+
+
+def model_size(counts: NodeCounts, bits: NodeBits) -> FloatArray:
+    """Bytes that the exported network must store.
+
+    Weights and biases in their formats (scales and shared exponents included); as 32-bit floats the other
+    parameters, and the buffers that inference needs (a norm's running mean and variance, not its step
+    counter). Bits are packed; what a file format adds is not counted.
     """
-
-    data_in: FloatArray  # of an element of the input
-    weight: FloatArray  # of an element
-    bias: FloatArray  # of an element
-    weight_bits: FloatArray  # of the whole tensor as stored, scales and shared exponents included
-    bias_bits: FloatArray  # of the whole tensor as stored
-
-    @classmethod
-    def unquantised(cls, nodes: Sequence[NodeCost], candidates: int = 1) -> NodeBits:
-        """Everything in 32-bit floats."""
-        each = np.full((candidates, len(nodes)), float(FLOAT_BITS))
-        weights, biases = _column(nodes, "weight_elements"), _column(nodes, "bias_elements")
-        return cls(each, each, each, each * weights, each * biases)
-
-
-def cost_metrics(
-    names: Sequence[str], nodes: Sequence[NodeCost], bits: NodeBits, *, compare_to: float = FLOAT_BITS
-) -> dict[str, FloatArray]:
-    """Each named metric of each candidate, [K]. Raises UserError for a name that is no cost metric.
-
-    parameters        weights, biases and other trained numbers, each once however often it is used.
-    model_size        bytes that the exported network must store: weights and biases in their formats (scales
-                      and shared exponents included); as 32-bit floats the other parameters, and the buffers
-                      that inference needs (a norm's running mean and variance, not its step counter). Bits
-                      are packed; what a file format adds is not counted.
-    average_bitwidth  bits of a weight, averaged over all weights of linear, convolution, embedding and
-                      attention layers, 32 for float ones. As the lab has it, except that its own mean skips a
-                      layer that is left unquantised (and is 32 if all are): equal where every such layer is
-                      quantised.
-    memory_density    `compare_to` bits / average_bitwidth.
-    macs, flops       of one sample; flops = 2 macs + all other arithmetic (see counting.py).
-    bops              sum over the nodes of MACs (b_a b_w + b_a + b_w + log2(fan-in)) for one sample, b_a and
-                      b_w the bits of an input and of a weight: b_a b_w for the product, the rest is the width
-                      of the accumulator that it is added to. Source: Baskin et al. 2021, UNIQ (ACM TOCS 37,
-                      arXiv 1804.10969), section 4.2, with m n k^2 (b_a b_w + b_a + b_w + log2(n k^2)) at each
-                      position of a k x k convolution from n to m channels; for jets in Hawks et al. 2021, Ps
-                      and Qs (Frontiers in AI 4). Arithmetic other than MACs has no part in it.
-    """
-    shape = (len(bits.weight), len(nodes))
-    for field in ("data_in", "weight", "bias", "weight_bits", "bias_bits"):
-        if getattr(bits, field).shape != shape:
-            raise ValueError(f"bits.{field} is {getattr(bits, field).shape}; it must be [K, N] = {shape}")
-    return {name: _cost(name, nodes, bits, compare_to) for name in names}
-
-
-def _cost(name: str, nodes: Sequence[NodeCost], bits: NodeBits, compare_to: float) -> FloatArray:
-    match name:
-        case "model_size":
-            return _model_size(nodes, bits)
-        case "average_bitwidth":
-            return _average_bitwidth(nodes, bits)
-        case "memory_density":
-            return compare_to / _average_bitwidth(nodes, bits)
-        case "bops":
-            return _bops(nodes, bits)
-    return _constant(bits, _bitless(name, nodes))
-
-
-def _bitless(name: str, nodes: Sequence[NodeCost]) -> int:
-    """A cost that is the same in every format."""
-    match name:
-        case "parameters":
-            return sum(n.weight_elements + n.bias_elements + n.other_parameters for n in nodes)
-        case "macs":
-            return sum(n.macs for n in nodes)
-        case "flops":
-            return sum(2 * n.macs + n.other_flops for n in nodes)
-    if name in METRICS:
-        raise UserError(f"{name} is a quality metric: it needs predictions")
-    raise unknown("cost metric", name, COSTS)
-
-
-def _model_size(nodes: Sequence[NodeCost], bits: NodeBits) -> FloatArray:
-    floats = sum(node.other_parameters + node.buffer_elements for node in nodes)
-    has_weight, has_bias = _column(nodes, "weight_elements") > 0, _column(nodes, "bias_elements") > 0
-    total = bits.weight_bits @ has_weight.astype(np.float64) + bits.bias_bits @ has_bias.astype(np.float64)
+    has_weight, has_bias = counts.by_node("weight_elements") > 0, counts.by_node("bias_elements") > 0
+    total = _summed(bits.weight_bits, has_weight) + _summed(bits.bias_bits, has_bias)
+    floats = counts.total("other_parameters") + counts.total("buffer_elements")
     return (total + FLOAT_BITS * floats) / 8
 
 
-def _average_bitwidth(nodes: Sequence[NodeCost], bits: NodeBits) -> FloatArray:
-    elements = _column(nodes, "weight_elements") * _column(nodes, "averaged")
-    if not elements.any():
-        return _constant(bits, FLOAT_BITS)
-    average: FloatArray = bits.weight @ elements / elements.sum()
-    return average
+def average_bitwidth(counts: NodeCounts, bits: NodeBits) -> FloatArray:
+    """Bits of a weight, averaged over all weights of linear, convolution, embedding and attention layers.
+
+    32 for float ones. As the lab has it, except that its own mean skips a layer that is left unquantised (and
+    is 32 if all are): equal where every such layer is quantised.
+    """
+    elements = counts.by_node("weight_elements") * counts.by_node("averaged")  # [K or 1, N]
+    total = elements.sum(axis=1)
+    return np.where(total > 0, _summed(bits.weight, elements) / np.maximum(total, 1), float(FLOAT_BITS))
 
 
-def _bops(nodes: Sequence[NodeCost], bits: NodeBits) -> FloatArray:
-    macs = _column(nodes, "macs")
-    accumulating = float(macs @ np.log2(np.maximum(_column(nodes, "fan_in"), 1)))
-    per_mac = (
-        bits.data_in * bits.weight
-    )  # in place from here on: at 10^5 candidates memory traffic is the cost
-    per_mac += bits.data_in
+def memory_density(counts: NodeCounts, bits: NodeBits) -> FloatArray:
+    """`compare_to` bits / average_bitwidth."""
+    return bits.compare_to / average_bitwidth(counts, bits)
+
+
+def bops(counts: NodeCounts, bits: NodeBits) -> FloatArray:
+    """Bit operations of one sample: the sum over the nodes of MACs (b_a b_w + b_a + b_w + log2(fan-in)).
+
+    b_a and b_w are the bits of an input and of a weight: b_a b_w for the product, the rest is the width of
+    the accumulator that it is added to. Source: Baskin et al. 2021, UNIQ (ACM TOCS 37, arXiv 1804.10969),
+    section 4.2, with m n k^2 (b_a b_w + b_a + b_w + log2(n k^2)) at each position of a k x k convolution from
+    n to m channels; for jets in Hawks et al. 2021, Ps and Qs (Frontiers in AI 4). Arithmetic other than MACs
+    has no part in it.
+    """
+    works, sums = counts.by_node("macs"), np.log2(np.maximum(counts.by_node("fan_in"), 1))
+    per_mac = bits.data_in * bits.weight
+    per_mac += bits.data_in  # in place: at 10^5 candidates memory traffic is the cost
     per_mac += bits.weight
-    total: FloatArray = per_mac @ macs + accumulating
+    if len(works) == 1:  # one product of a matrix, in place of a table [K, N] more
+        return _summed(per_mac, works) + float(works[0] @ sums[0])
+    per_candidate: FloatArray = (works * (per_mac + sums)).sum(axis=1)
+    return per_candidate
+
+
+def _summed(
+    values: FloatArray, factors: FloatArray | np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
+) -> FloatArray:
+    """The sums over the nodes of values times factors, [K or 1, N] each: [K or 1]."""
+    weights = factors.astype(np.float64, copy=False)
+    total: FloatArray = values @ weights[0] if len(weights) == 1 else (values * weights).sum(axis=1)
     return total
-
-
-def _constant(bits: NodeBits, value: float) -> FloatArray:
-    return np.full(len(bits.weight), float(value))
-
-
-def _column(nodes: Sequence[NodeCost], field: str) -> FloatArray:
-    """One field of every node, [N]."""
-    return np.array([getattr(node, field) for node in nodes], dtype=np.float64)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
+from functools import cache
 from itertools import combinations
 from typing import Any
 
@@ -12,25 +13,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from widthwise.core.arrays import FloatArray, IntArray
-from widthwise.core.errors import unknown
-from widthwise.metrics.cost.formulas import COSTS, FLOAT_BITS
+from widthwise.metrics.catalogue import Metric
+from widthwise.metrics.cost.counts import FIELDS, FLOAT_BITS, Field, NodeBits, NodeCounts
+from widthwise.metrics.cost.formulas import cost_metrics
 from widthwise.network.counting import NodeCost
 from widthwise.network.graph import Graph
 from widthwise.network.passes.metadata import propagate
 from widthwise.network.widths.groups import Groups
 from widthwise.network.widths.resize import resized
 
-FIELDS = (
-    "macs",
-    "other_flops",
-    "fan_in",
-    "weight_elements",
-    "bias_elements",
-    "other_parameters",
-    "buffer_elements",
-)
 Counts = NDArray[np.int64]
 CHUNK = 16384  # candidates at a time
+WHOLE = 2.0**53  # up to here floats are whole numbers
 
 
 class WidthCosts:
@@ -66,14 +60,48 @@ class WidthCosts:
         self.exact = self._agreeing(largest)
 
     def __call__(
-        self, names: Sequence[str], sizes: IntArray, *, compare_to: float = FLOAT_BITS
+        self, metrics: Sequence[Metric], sizes: IntArray, *, compare_to: float = FLOAT_BITS
     ) -> dict[str, FloatArray]:
-        """Each named cost [K] for sizes [K, groups] in the order of `varying`; UserError for other names."""
-        parts = [
-            self._costs(names, sizes[start : start + CHUNK], compare_to)
-            for start in range(0, max(len(sizes), 1), CHUNK)
-        ]
-        return {name: np.concatenate([part[name] for part in parts]) for name in names}
+        """Each of the costs [K] by name, in floats, for sizes [K, groups] in the order of `varying`.
+
+        Raises UserError for metrics that are no costs.
+        """
+        parts = []
+        for start in range(0, max(len(sizes), 1), CHUNK):
+            counts = self.counts(sizes[start : start + CHUNK])
+            parts.append(cost_metrics(metrics, counts, NodeBits.unquantised(counts, compare_to=compare_to)))
+        return {metric.name: np.concatenate([part[metric.name] for part in parts]) for metric in metrics}
+
+    def counts(self, sizes: IntArray) -> NodeCounts:
+        """What the nodes of the networks of sizes [K, groups] do and store, a field at a time."""
+        terms = _terms(sizes // self.steps - 1)  # [K, coefficients]
+        nodes = self.coefficients.shape[1]
+
+        @cache
+        def counted() -> Counts:
+            rows = [self._counted(row) for row in sizes]
+            return np.stack(rows) if rows else np.empty((0, nodes, len(FIELDS)), dtype=np.int64)
+
+        @cache
+        def by_node(field: Field) -> FloatArray:
+            column = FIELDS.index(field)
+            if field not in self.exact:
+                table: FloatArray = counted()[..., column].astype(np.float64)
+                return table
+            coefficients = self.coefficients[..., column]
+            some = coefficients.any(axis=0)  # most nodes have none of most fields
+            found = np.zeros((len(sizes), nodes))
+            found[:, some] = _product(terms, coefficients[:, some])
+            return found
+
+        def total(field: Field) -> FloatArray:
+            column = FIELDS.index(field)
+            if field not in self.exact:
+                table: FloatArray = by_node(field).sum(axis=1)
+                return table
+            return _product(terms, self.coefficients[..., column].sum(axis=1))
+
+        return NodeCounts(len(sizes), nodes, by_node, total)
 
     def _agreeing(self, largest: Mapping[str, int]) -> frozenset[str]:
         """The fields that the polynomials have right at two further networks."""
@@ -83,18 +111,6 @@ class WidthCosts:
             differs = (self._evaluated(sizes[None])[0] != self._counted(sizes)).any(axis=0)
             wrong |= {field for field, differs_here in zip(FIELDS, differs, strict=True) if differs_here}
         return frozenset(FIELDS) - wrong
-
-    def _costs(self, names: Sequence[str], sizes: IntArray, compare_to: float) -> dict[str, FloatArray]:
-        # a transposed convolution's fan-in is a rounded mean, which only bops looks at
-        needed = set(FIELDS) if "bops" in names else set(FIELDS) - {"fan_in"}
-        if needed <= self.exact or not len(sizes):
-            terms = _terms(sizes // self.steps - 1)  # [K, coefficients]
-            totals = terms @ self.coefficients.sum(axis=1)
-            by_node = self._evaluated(sizes) if "bops" in names else None
-        else:
-            by_node = np.stack([self._counted(row) for row in sizes])
-            totals = by_node.sum(axis=1)
-        return {name: _cost(name, totals, by_node, compare_to) for name in names}
 
     def nodes(self, sizes: IntArray) -> list[NodeCost]:
         """What each node of one network does, for sizes [groups], counted on the network itself."""
@@ -140,26 +156,10 @@ def _differences(points: IntArray, values: Counts) -> Counts:
     return np.stack([base, *(first - base), *(second - 2 * first + base), *mixed])
 
 
-def _cost(name: str, totals: Counts, by_node: Counts | None, compare_to: float) -> FloatArray:
-    """One cost [K] of float networks from their counts, as metrics.cost has it.
-
-    totals: sums over the nodes, [K, fields]; by_node: [K, nodes, fields], where the cost needs it.
-    """
-    columns: FloatArray = totals.astype(np.float64).T
-    macs, flops, _, weights, biases, others, buffers = columns
-    parameters = weights + biases + others
-    simple: dict[str, FloatArray] = {
-        "parameters": parameters,
-        "macs": macs,
-        "flops": 2 * macs + flops,
-        "model_size": (parameters + buffers) * FLOAT_BITS / 8,
-        "average_bitwidth": np.full(len(totals), float(FLOAT_BITS)),
-        "memory_density": np.full(len(totals), compare_to / FLOAT_BITS),
-    }
-    if name in simple:
-        return simple[name]
-    if name != "bops" or by_node is None:
-        raise unknown("cost metric", name, COSTS)
-    per_mac = FLOAT_BITS**2 + 2 * FLOAT_BITS + np.log2(np.maximum(by_node[..., FIELDS.index("fan_in")], 1))
-    total: FloatArray = (by_node[..., FIELDS.index("macs")] * per_mac).sum(axis=1)
-    return total
+def _product(terms: IntArray, coefficients: Counts) -> FloatArray:
+    """Terms [K, t] times coefficients [t, ...], exactly: in floats, far faster, where they hold it."""
+    most = np.abs(terms).max(axis=0, initial=0).astype(np.float64) @ np.abs(coefficients).astype(np.float64)
+    if np.max(most, initial=0) < WHOLE:
+        found: FloatArray = terms.astype(np.float64) @ coefficients.astype(np.float64)
+        return found
+    return (terms @ coefficients).astype(np.float64)

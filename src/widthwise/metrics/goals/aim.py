@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from widthwise.core.arrays import FloatArray
-from widthwise.metrics.catalogue import Direction
+from widthwise.metrics.catalogue import Direction, Metric
 from widthwise.metrics.goals.combine import objective_values
 from widthwise.metrics.goals.objective import Objective
 
@@ -41,8 +41,13 @@ class Aim:
         return objective_values(metrics, self.objectives, summed=self.summed, direction=self.direction)
 
     def known(self, metrics: Mapping[str, FloatArray], count: int) -> FloatArray:
-        """As `values` of `count` candidates, from some of the metrics alone: NaN where others are needed."""
-        return self.values({**{name: np.full(count, np.nan) for name in self.names}, **metrics})
+        """As `values` of `count` candidates, from some of the metrics alone: NaN where others are needed.
+
+        What has to be measured is never known before it is, whatever `metrics` say.
+        """
+        nothing = np.full(count, np.nan)
+        measured = {o.name: nothing for o in self.objectives if o.metric.kind == "measured"}
+        return self.values({**dict.fromkeys(self.names, nothing), **metrics, **measured})
 
     def best(self, values: FloatArray) -> dict[str, float]:
         """The best of each objective among values [K, objectives], in its own direction and scaled."""
@@ -57,11 +62,15 @@ class Aim:
         return {objective.name: objective.scale * metrics[objective.name] for objective in self.objectives}
 
     def as_json(self) -> dict[str, Any]:
-        """As it is stored."""
-        return asdict(self)
+        """As it is stored, and as fingerprints have it: metrics by name."""
+        objectives = [{"name": o.name, "direction": o.direction, "scale": o.scale} for o in self.objectives]
+        return {"objectives": objectives, "summed": self.summed, "direction": self.direction}
 
     @classmethod
-    def from_json(cls, stored: Mapping[str, Any]) -> Aim:
-        """From what `as_json` gave."""
-        objectives = tuple(Objective(**objective) for objective in stored["objectives"])
+    def from_json(cls, stored: Mapping[str, Any], metric: Callable[[str], Metric]) -> Aim:
+        """From what `as_json` gave; `metric` is asked for each of the metrics by name."""
+        objectives = tuple(
+            Objective(metric(given["name"]), given["direction"], given["scale"])
+            for given in stored["objectives"]
+        )
         return cls(objectives, stored["summed"], stored["direction"])

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from widthwise.core.errors import UserError, unknown
-from widthwise.metrics.units import in_unit_of, metric_range, spelled, spelled_number, spelled_range
+from widthwise.metrics.catalogue import Metric
+from widthwise.metrics.units import in_unit_of, spelled, spelled_number, spelled_range
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
     BoolArray = NDArray[np.bool_]
 
-Allowed = Mapping[str, str | None] | Collection[str]
 Operator = Literal["<=", ">=", "<", ">", "=="]
 
 OPERATORS: tuple[Operator, ...] = ("<=", ">=", "==", "<", ">")  # the longer ones are tried first
@@ -32,12 +32,26 @@ _TEXT = re.compile(r"\s*([^<>=]+?)\s*([<>=].*)")
 class Constraint:
     """`metric op bound`, the bound in the metric's own unit: bytes, bits, seconds, a share."""
 
-    metric: str
+    metric: Metric
     op: Operator
     bound: float
 
+    @property
+    def name(self) -> str:
+        """The metric's."""
+        return self.metric.name
+
     def __str__(self) -> str:
-        return f"{self.metric} {self.op} {spelled_number(self.bound)}"
+        return f"{self.name} {self.op} {spelled_number(self.bound)}"
+
+    def as_json(self) -> dict[str, Any]:
+        """As it is stored: the metric by name."""
+        return {"metric": self.name, "op": self.op, "bound": self.bound}
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any], metric: Callable[[str], Metric]) -> Constraint:
+        """From what `as_json` gave; `metric` is asked for the metric by name."""
+        return cls(metric(stored["metric"]), stored["op"], stored["bound"])
 
     def excess(self, values: FloatArray) -> FloatArray:
         """By how much each of the values [K] misses the bound, in the metric's unit; 0 if met, NaN for NaN.
@@ -62,15 +76,14 @@ class Constraint:
 def parse_constraints(
     given: Mapping[str, Any] | Sequence[str] | str,
     *,
-    metrics: Allowed,
+    metrics: Mapping[str, Metric],
     where: str = "search.constraints",
 ) -> tuple[Constraint, ...]:
     """The bounds of a table {metric = "<= 2 KiB"} or of texts "model_size <= 2 KiB", checked.
 
-    `metrics` are the names that may be bounded; as a mapping it gives their units, so that bytes are not
-    asked of an accuracy. A table's value may be a list of bounds. Units: UNITS, case does not matter; k, M,
-    G count. Raises UserError for what can't be read, unknown metrics, units that don't fit, numbers that the
-    metric can't have, and bounds that exclude one another.
+    `metrics` are those that may be bounded, by name. A table's value may be a list of bounds. Units: UNITS,
+    case does not matter; k, M, G count. Raises UserError for what can't be read, unknown metrics, units that
+    don't fit, numbers that the metric can't have, and bounds that exclude one another.
     """
     found = tuple(
         _constraint(name, bound, metrics, where=place) for name, bound, place in _bounds(given, where)
@@ -79,7 +92,7 @@ def parse_constraints(
     return found
 
 
-def parse_constraint(text: str, *, metrics: Allowed, where: str = "constraint") -> Constraint:
+def parse_constraint(text: str, *, metrics: Mapping[str, Metric], where: str = "constraint") -> Constraint:
     """The bound that one text "model_size <= 2 KiB" says; UserError where it says none."""
     ((name, bound, place),) = _bounds(text, where)
     return _constraint(name, bound, metrics, where=place)
@@ -98,7 +111,7 @@ def violations(
     rows = len(next(iter(metrics.values()))) if metrics else 0
     total = np.zeros(rows)
     for constraint in constraints:
-        values = metrics.get(constraint.metric)
+        values = metrics.get(constraint.name)
         share = np.full(rows, np.nan) if values is None else constraint.excess(values) / constraint.scale
         total += np.where(np.isnan(share), unknown, share)
     return total
@@ -119,12 +132,12 @@ class Miss:
 
     def __str__(self) -> str:
         if math.isnan(self.value):
-            return f"{self.constraint.metric} is not known ({self.constraint})"
+            return f"{self.constraint.name} is not known ({self.constraint})"
         metric = self.constraint.metric
         by = spelled(metric, abs(self.value - self.constraint.bound))
         if self.value == self.constraint.bound:
-            return f"{metric} {spelled(metric, self.value)} just misses {self.constraint}"
-        return f"{metric} {spelled(metric, self.value)} misses {self.constraint} by {by}"
+            return f"{metric.name} {spelled(metric, self.value)} just misses {self.constraint}"
+        return f"{metric.name} {spelled(metric, self.value)} misses {self.constraint} by {by}"
 
 
 @dataclass(frozen=True)
@@ -158,9 +171,9 @@ def nearest_candidates(
 def _misses(constraints: Sequence[Constraint], metrics: Mapping[str, FloatArray], row: int) -> list[Miss]:
     found = []
     for constraint in constraints:
-        excess = float(constraint.excess(metrics[constraint.metric][row : row + 1])[0])
-        if excess > 0:
-            found.append(Miss(constraint, float(metrics[constraint.metric][row])))
+        values = metrics[constraint.name]
+        if float(constraint.excess(values[row : row + 1])[0]) > 0:
+            found.append(Miss(constraint, float(values[row])))
     return found
 
 
@@ -181,7 +194,7 @@ def _bounds(given: Any, where: str) -> list[tuple[str, Any, str]]:
     return found
 
 
-def _constraint(name: str, bound: Any, metrics: Allowed, *, where: str) -> Constraint:
+def _constraint(name: str, bound: Any, metrics: Mapping[str, Metric], *, where: str) -> Constraint:
     if name not in metrics:
         raise unknown("metric", name, metrics, where=where)
     match = _BOUND.fullmatch(bound) if isinstance(bound, str) else None
@@ -192,16 +205,16 @@ def _constraint(name: str, bound: Any, metrics: Allowed, *, where: str) -> Const
     except ValueError:
         raise UserError(f"{where}: {match[2]!r} is no number") from None
     if not math.isfinite(number):
-        raise UserError(f"{where}: {match[2]} is no finite number; {spelled_range(name)}")
-    measured = metrics.get(name) if isinstance(metrics, Mapping) else None
+        raise UserError(f"{where}: {match[2]} is no finite number; {spelled_range(metrics[name])}")
+    metric = metrics[name]
     op: Operator = "==" if match[1] == "=" else match[1]  # type: ignore[assignment]
-    constraint = Constraint(name, op, in_unit_of(name, number, match[3], measured, where=where))
+    constraint = Constraint(metric, op, in_unit_of(metric, number, match[3], where=where))
     _check_in_range(constraint, where)
     return constraint
 
 
 def _check_in_range(constraint: Constraint, where: str) -> None:
-    low, high = metric_range(constraint.metric)
+    low, high = constraint.metric.low, constraint.metric.high
     op, bound = constraint.op, constraint.bound
     if not low <= bound <= high or (op == "<" and bound == low) or (op == ">" and bound == high):
         raise UserError(
@@ -212,9 +225,9 @@ def _check_in_range(constraint: Constraint, where: str) -> None:
 def _check_consistent(constraints: Sequence[Constraint], where: str) -> None:
     for index, one in enumerate(constraints):
         for other in constraints[:index]:
-            if one.metric == other.metric and _exclude(one, other):
+            if one.name == other.name and _exclude(one, other):
                 raise UserError(
-                    f"{where}.{one.metric}: {other} and {one} exclude one another; change one of them"
+                    f"{where}.{one.name}: {other} and {one} exclude one another; change one of them"
                 )
 
 

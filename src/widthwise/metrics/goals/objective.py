@@ -6,16 +6,21 @@ import math
 from dataclasses import dataclass
 
 from widthwise.core.errors import UserError
-from widthwise.metrics.catalogue import Direction
+from widthwise.metrics.catalogue import Direction, Metric
 
 
 @dataclass(frozen=True)
 class Objective:
     """A metric with its direction and scale, as `[search.strategy.metrics]` gives them."""
 
-    name: str
+    metric: Metric
     direction: Direction
     scale: float = 1.0
+
+    @property
+    def name(self) -> str:
+        """The metric's."""
+        return self.metric.name
 
     def __post_init__(self) -> None:
         if self.direction not in ("maximize", "minimize"):

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from widthwise.core.arrays import FloatArray
 from widthwise.core.errors import UserError, unknown
+from widthwise.metrics.catalogue import Direction, Metric
 from widthwise.metrics.goals.constraints import Constraint, feasible, nearest_candidates, parse_constraint
 from widthwise.metrics.goals.pareto import as_table, maximised, nondominated
-
-if TYPE_CHECKING:
-    from widthwise.metrics.catalogue import Direction
 
 FORMS = '"knee", "best:METRIC" or "best METRIC with METRIC <= BOUND and ..."'
 _BEST = re.compile(r"best\s*(?::|\s)\s*(?P<metric>.+?)(?:\s+with\s+(?P<bounds>.+))?", re.IGNORECASE)
@@ -24,25 +21,25 @@ _KNEE = re.compile(r"knee(?:\s+with\s+(?P<bounds>.+))?", re.IGNORECASE)
 
 def pick(
     rule: str,
-    names: Sequence[str],
+    metrics: Sequence[Metric],
     directions: Sequence[Direction],
     values: ArrayLike,
     *,
-    units: Mapping[str, str] | None = None,
     numbers: Sequence[int] | None = None,
     where: str = "pick",
 ) -> int:
-    """The row of the table [n, m] that the rule chooses; its columns are the metrics `names`.
+    """The row of the table [n, m] that the rule chooses; its columns are the `metrics`.
 
     Values are in the metrics' own directions. Rules: `knee` (see `knee`); `best:METRIC` or `best METRIC`;
     both may go on `with model_size <= 2KiB and ...`. Of equally good rows the one that no other dominates in
-    the remaining metrics is taken, then the first. Rows with NaN are never chosen. `units` lets bounds be
-    checked against what the metrics are measured in; `numbers` [n] are the trials that errors name. Raises
-    UserError where the rule can't be read, and where no row meets its bounds, with the nearest.
+    the remaining metrics is taken, then the first. Rows with NaN are never chosen. `numbers` [n] are the
+    trials that errors name. Raises UserError where the rule can't be read, and where no row meets its bounds,
+    with the nearest.
     """
+    names = [metric.name for metric in metrics]
     table = as_table(values, columns=len(names))
     better = maximised(table, directions)
-    best, bounds = _read(rule, names, units, where)
+    best, bounds = _read(rule, metrics, where)
     rows = np.flatnonzero(~np.isnan(better).any(axis=1))
     if not len(rows):
         raise UserError(f"{where}: there is nothing to pick from: no candidate has all metrics")
@@ -51,23 +48,19 @@ def pick(
         rows = rows[_within(bounds, names, table[rows], called, where)]
     if best is None:
         return int(rows[knee(better[rows])])
-    column = better[rows, list(names).index(best)]
+    column = better[rows, names.index(best.name)]
     ties = rows[column == column.max()]
     return int(ties[np.flatnonzero(nondominated(better[ties]))[0]])
 
 
-def check_rule(
-    rule: str, names: Sequence[str], *, units: Mapping[str, str] | None = None, where: str = "pick"
-) -> None:
+def check_rule(rule: str, metrics: Sequence[Metric], *, where: str = "pick") -> None:
     """Raises UserError where `pick` could not read the rule for these metrics."""
-    _read(rule, names, units, where)
+    _read(rule, metrics, where)
 
 
-def metrics_in(
-    rule: str, names: Sequence[str], *, units: Mapping[str, str] | None = None, where: str = "pick"
-) -> list[str]:
-    """Those of the metrics `names` that a rule names, each once; UserError where it can't be read."""
-    best, bounds = _read(rule, names, units, where)
+def metrics_in(rule: str, metrics: Sequence[Metric], *, where: str = "pick") -> list[Metric]:
+    """Those of the metrics that a rule names, each once; UserError where it can't be read."""
+    best, bounds = _read(rule, metrics, where)
     found = [*([] if best is None else [best]), *(bound.metric for bound in bounds)]
     return list(dict.fromkeys(found))
 
@@ -111,9 +104,7 @@ def _normal(scaled: FloatArray) -> FloatArray:
     return unit
 
 
-def _read(
-    rule: str, names: Sequence[str], units: Mapping[str, str] | None, where: str
-) -> tuple[str | None, list[Constraint]]:
+def _read(rule: str, metrics: Sequence[Metric], where: str) -> tuple[Metric | None, list[Constraint]]:
     """(the metric to be best in, None for the knee; the bounds)."""
     text = rule.strip()
     if text.lower().endswith(" with"):
@@ -121,12 +112,14 @@ def _read(
     match = _KNEE.fullmatch(text) or _BEST.fullmatch(text)
     if match is None:
         raise UserError(f"{where}: can't read {rule!r}; allowed: {FORMS}")
-    metric = match.groupdict().get("metric")
-    if metric is not None and metric not in names:
-        raise unknown("metric", metric, names, where=where)
-    known = names if units is None else {name: units.get(name) for name in names}
+    known = {metric.name: metric for metric in metrics}
+    best = match.groupdict().get("metric")
+    if best is not None and best not in known:
+        raise unknown("metric", best, known, where=where)
     texts = re.split(r"\s+and\s+|\s*,\s*", match["bounds"], flags=re.IGNORECASE) if match["bounds"] else []
-    return metric, [parse_constraint(bound, metrics=known, where=where) for bound in texts]
+    return None if best is None else known[best], [
+        parse_constraint(bound, metrics=known, where=where) for bound in texts
+    ]
 
 
 def _within(

@@ -1,27 +1,37 @@
-"""Margins: for each sample, by how much a candidate is right or wrong about it."""
+"""Margins of classes: for each sample, by how much a candidate is right or wrong about it."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from widthwise.core.arrays import FloatArray, IntArray
+from widthwise.core.arrays import FloatArray
 
-SAMPLES = 1024  # that margins are told of
 LEAST = 1e-6  # margin of a right answer
 
 
-class SampleMargins:
-    """Margins [R, n] float32 of R candidates on the n samples of one block; NaN rows where they failed."""
+@dataclass(frozen=True)
+class ClassAnswers:
+    """Answers that are classes: right where the true class has the highest score."""
 
-    def __init__(self, rows: int, samples: int) -> None:
-        self.margins: FloatArray = np.full((rows, samples), np.nan, dtype=np.float32)
-        self.failures: dict[int, str] = {}
+    metrics: Sequence[str] = ("accuracy", "accuracy_macro", "recall")
 
-    def add(self, rows: IntArray, scores: Tensor, versions: IntArray, labels: Tensor) -> None:
-        """From scores [V, n, C] for labels [n]: those of the rows [R'], each with its version."""
-        self.margins[rows] = margins(scores, labels).cpu().numpy()[versions]
+    def margins(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """As the function `margins`."""
+        return margins(outputs, targets)
+
+    def shares(self, metric: str, targets: Tensor) -> FloatArray:
+        """What each sample counts in one of `metrics` if it is answered rightly, [S] for labels [S]."""
+        labels = targets.cpu().numpy()
+        if metric == "accuracy":
+            return np.full(len(labels), 1 / len(labels))
+        classes, numbers, counts = np.unique(labels, return_inverse=True, return_counts=True)
+        shares: FloatArray = 1 / (len(classes) * counts[numbers])
+        return shares
 
 
 def margins(scores: Tensor, labels: Tensor) -> Tensor:

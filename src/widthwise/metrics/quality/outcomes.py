@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, one_hot
-
-from widthwise.core.errors import UserError
 
 MANY_CLASSES = 32  # above, one pass for the greatest beats a pass for each class
 
@@ -21,27 +18,6 @@ class Counts:
     confusion: Tensor
     loss_sum: Tensor
     broken: Tensor  # some score is NaN
-
-
-def first_output(result: Any) -> Tensor:
-    """The scores: of several outputs the first; raises UserError where that is no tensor."""
-    scores = result[0] if isinstance(result, tuple | list) and result else result
-    if not isinstance(scores, Tensor):
-        kind = type(scores).__name__.removeprefix("immutable_")  # as fx has them
-        raise UserError(
-            f"the network returns a {kind}; let it return scores [n, classes], or a tuple that has them first"
-        )
-    return scores
-
-
-def class_count(scores: Tensor) -> int:
-    """How many classes scores are for; raises UserError where they are not [n, classes]."""
-    if scores.ndim != 2:
-        raise UserError(
-            f"the network returns scores of shape {list(scores.shape)}; they must be [n, classes], one row "
-            "for each sample"
-        )
-    return scores.shape[1]
 
 
 def count_outcomes(scores: Tensor, labels: Tensor, *, loss: bool) -> Counts:

@@ -1,19 +1,43 @@
-"""Any torchmetrics metric by name, fed with logits batch after batch, one accumulator a candidate."""
+"""Any torchmetrics metric by name, fed with a task's outputs batch by batch, one accumulator a candidate."""
 
 from __future__ import annotations
 
 import contextlib
 import inspect
 import warnings
-from collections.abc import Callable, Mapping
-from importlib import import_module
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
-import torch
+import numpy as np
 from torch import Tensor
 
+from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.core.errors import UserError, nearest
-from widthwise.metrics.catalogue import NAMESPACES, find_metric
+from widthwise.core.importing import describe_error
+from widthwise.metrics.catalogue import computing, find_metric
+
+ROW_BYTES = 2**20  # about what an accumulator takes: some keep all the outputs
+Adapt = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class Feed:
+    """How a task feeds a metric of torchmetrics.
+
+    outputs, targets: made-up samples that a metric is tried on. fixed, filled: the constructor's arguments
+    that follow from the data, and those that an option may replace, where the class takes them. adapt: how
+    outputs become what a metric takes, by its name, the metric, and where errors say that it stood. said:
+    what the outputs are, for errors: "the scores of 5 classes".
+    """
+
+    outputs: Tensor
+    targets: Tensor
+    said: str
+    fixed: Mapping[str, Any]
+    filled: Mapping[str, Any]
+    adapt: Callable[[str, Any, str], Adapt]
 
 
 class TorchmetricsAccumulator:
@@ -29,54 +53,97 @@ class TorchmetricsAccumulator:
         """An empty one of the same metric, without checking its options anew: for the next candidate."""
         return TorchmetricsAccumulator(self.name, self._make, self._adapt)
 
-    def update(self, logits: Tensor, labels: Tensor) -> None:
-        """Take in a batch: logits [n, C] (scores before softmax), labels [n] int64, both on one device."""
-        if self._metric.device != logits.device:
-            self._metric.to(logits.device)
-        _quietly(lambda: self._metric.update(self._adapt(logits.detach()), labels))
+    def update(self, outputs: Tensor, targets: Tensor) -> None:
+        """Take in a batch: outputs [n, ...] (scores before softmax), targets [n, ...], both on one device."""
+        if self._metric.device != outputs.device:
+            self._metric.to(outputs.device)
+        _quietly(lambda: self._metric.update(self._adapt(outputs.detach()), targets))
 
     def compute(self) -> float:
         """The metric over all batches so far; its warnings (no positive samples …) are not shown."""
         return float(_quietly(self._metric.compute))
 
 
-def torchmetrics_accumulator(
-    name: str, classes: int, options: Mapping[str, Any] | None = None, *, where: str = ""
+class Accumulated:
+    """Metrics of torchmetrics of R candidates: a tally by itself, or the part of one that adds up its own."""
+
+    def __init__(
+        self, rows: int, made: Mapping[str, TorchmetricsAccumulator], failures: dict[int, str] | None = None
+    ) -> None:
+        self.failures: dict[int, str] = {} if failures is None else failures
+        self._made, self._rows = made, rows
+        self._each = {name: [one.fresh() for _ in range(rows)] for name, one in made.items()}
+
+    @property
+    def row_bytes(self) -> int:
+        """About how much memory a candidate takes."""
+        return ROW_BYTES * len(self._made)
+
+    def fresh(self, rows: int) -> Accumulated:
+        """An empty one of the same metrics."""
+        return Accumulated(rows, self._made)
+
+    def add(self, rows: IntArray, outputs: Tensor, versions: IntArray, targets: Tensor) -> None:
+        """Takes in outputs [V, n, ...] for targets [n, ...]: those of rows [R'], each with its version."""
+        for accumulators in self._each.values():
+            for row, version in zip(rows.tolist(), versions.tolist(), strict=True):
+                if row not in self.failures:
+                    with self._failing(row):
+                        accumulators[row].update(outputs[version], targets)
+
+    def values(self, metrics: Sequence[str], rows: IntArray | None = None) -> dict[str, FloatArray]:
+        """The metrics [R]; NaN for candidates that failed, and that are not in `rows`."""
+        wanted = np.arange(self._rows) if rows is None else rows
+        found = {name: np.full(self._rows, np.nan) for name in metrics}
+        for name, values in found.items():
+            for row in wanted.tolist():
+                if row not in self.failures:
+                    with self._failing(row):
+                        values[row] = self._each[name][row].compute()
+        for values in found.values():
+            values[list(self.failures)] = np.nan
+        return found
+
+    def best_possible(self, metrics: Sequence[str], total: int) -> dict[str, FloatArray]:
+        """The best value that there is: of what is still to come nothing is known."""
+        best = {"maximize": np.inf, "minimize": -np.inf}
+        return {name: np.full(self._rows, best[find_metric(name).direction]) for name in metrics}
+
+    @contextmanager
+    def _failing(self, row: int) -> Iterator[None]:
+        """What is raised inside is the failure of this candidate alone."""
+        try:
+            yield
+        except Exception as error:
+            self.failures[row] = describe_error(error)
+
+
+def accumulator(
+    name: str, feed: Feed, options: Mapping[str, Any] | None = None, *, where: str = ""
 ) -> TorchmetricsAccumulator:
     """An empty accumulator of the metric that `find_metric` knows under this name.
 
-    `options` are the class's constructor arguments; `num_classes` and `task` ("multiclass") are filled in
-    where the class takes them. The metric is tried on made-up data at once: a UserError tells of unknown or
-    wrong options, a metric that does not take class scores, and one that gives more than one number.
+    `options` are the class's constructor arguments; what follows from the data is filled in where the class
+    takes it. The metric is tried on the feed's samples at once: a UserError tells of unknown or wrong
+    options, a metric that does not take such outputs, and one that gives more than one number.
     """
     place = f"{where}: " if where else ""
-    source = find_metric(name, where).source
-    if not source:
+    metric = find_metric(name, where)
+    if not metric.source:
         raise UserError(
             f"{place}{name} is a metric of widthwise itself, not of torchmetrics; it takes no options"
         )
-    made = _public_class(source)
+    made = computing(metric)
     parameters = inspect.signature(made).parameters
-    given = _arguments(name, classes, dict(options or {}), parameters, place)
-    adapt = _trial(name, made, given, classes, place)
+    given = _arguments(name, feed, dict(options or {}), parameters, place)
+    adapt = _trial(name, made, given, feed, place)
     if "validate_args" in parameters:  # checked in the trial; checking each batch costs more than the metric
         given = {"validate_args": False} | given
     return TorchmetricsAccumulator(name, lambda: made(**given), adapt)
 
 
-def _public_class(source: str) -> Any:
-    """The class of this full name, which `find_metric` has found among the public names of a namespace."""
-    namespace, _, short = source.rpartition(".")
-    if namespace not in NAMESPACES:
-        raise ValueError(f"{source} is outside torchmetrics' public namespaces")
-    module = import_module(namespace)
-    if short not in module.__all__:
-        raise ValueError(f"{source} is no public name")
-    return getattr(module, short)
-
-
 def _arguments(
-    name: str, classes: int, options: dict[str, Any], parameters: Mapping[str, inspect.Parameter], place: str
+    name: str, feed: Feed, options: dict[str, Any], parameters: Mapping[str, inspect.Parameter], place: str
 ) -> dict[str, Any]:
     """The constructor's arguments: the options, with what follows from the data filled in."""
     allowed = [key for key, p in parameters.items() if p.kind is not p.VAR_KEYWORD]
@@ -85,13 +152,11 @@ def _arguments(
             close = nearest(key, allowed)
             hint = f"did you mean {close}? " if close else ""
             raise UserError(f"{place}{name} has no option {key}; {hint}allowed: {', '.join(sorted(allowed))}")
-    if options.get("num_classes", classes) != classes:
-        found = options["num_classes"]
-        raise UserError(f"{place}{name}: num_classes = {found!r}, the data have {classes}; leave it out")
-    filled = {
-        key: value for key, value in (("task", "multiclass"), ("num_classes", classes)) if key in allowed
-    }
-    given = filled | options
+    for key, value in feed.fixed.items():
+        if (found := options.get(key, value)) != value:
+            raise UserError(f"{place}{name}: {key} = {found!r}, the data have {value}; leave it out")
+    follows = {**feed.filled, **feed.fixed}
+    given = {key: value for key, value in follows.items() if key in allowed} | options
     missing = [
         key for key in allowed if parameters[key].default is inspect.Parameter.empty and key not in given
     ]
@@ -102,37 +167,29 @@ def _arguments(
     return given
 
 
-def _trial(
-    name: str, made: Any, given: Mapping[str, Any], classes: int, place: str
-) -> Callable[[Tensor], Tensor]:
-    """How logits become what the metric takes; UserError where it takes none or gives no single number."""
+def _trial(name: str, made: Any, given: Mapping[str, Any], feed: Feed, place: str) -> Adapt:
+    """How outputs become what the metric takes; UserError where it takes none or gives no single number."""
     try:
-        adapt, result = _tried(name, made, given, classes, place)
+        adapt, result = _tried(name, made, given, feed, place)
     except UserError:
         raise
     except Exception as error:  # torchmetrics raises many kinds for options and for shapes
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(
-            f"{place}{name} does not work on the scores of {classes} classes: {reason}"
-        ) from error
+        raise UserError(f"{place}{name} does not work on {feed.said}: {reason}") from error
     if _is_number(result):
         return adapt
     remedy = "choose"
     with contextlib.suppress(Exception):  # the metric may have no average, or none that helps
-        if _is_number(_tried(name, made, {**given, "average": "macro"}, classes, place)[1]):
+        if _is_number(_tried(name, made, {**given, "average": "macro"}, feed, place)[1]):
             remedy = 'set average = "macro", or choose'
     raise UserError(f"{place}{name} gives {_what(result)}; {remedy} a metric that gives one number")
 
 
-def _tried(
-    name: str, made: Any, given: Mapping[str, Any], classes: int, place: str
-) -> tuple[Callable[[Tensor], Tensor], object]:
-    """How logits become what the metric takes, and what it gives for two samples of each class."""
-    labels = torch.arange(classes).repeat(2)
-    scores = 4.0 * torch.eye(classes).repeat(2, 1) + 0.5 * torch.arange(classes)
+def _tried(name: str, made: Any, given: Mapping[str, Any], feed: Feed, place: str) -> tuple[Adapt, object]:
+    """How outputs become what the metric takes, and what it gives for the feed's samples."""
     metric = _quietly(lambda: made(**given))
-    adapt = _adapter(name, metric, classes, place)
-    _quietly(lambda: metric.update(adapt(scores), labels))
+    adapt = feed.adapt(name, metric, place)
+    _quietly(lambda: metric.update(adapt(feed.outputs), feed.targets))
     return adapt, _quietly(metric.compute)
 
 
@@ -144,28 +201,6 @@ def _what(result: object) -> str:
     if isinstance(result, Tensor):
         return f"{result.numel()} numbers"
     return f"{len(result)} results" if isinstance(result, list | tuple | dict) else type(result).__name__
-
-
-def _adapter(name: str, metric: Any, classes: int, place: str) -> Callable[[Tensor], Tensor]:
-    """A binary metric takes one score a sample: the difference of the logits (its sigmoid: softmax)."""
-    if not type(metric).__name__.startswith("Binary"):
-        return _as_logits
-    if classes != 2:
-        raise UserError(f"{place}{name} is for two classes, the data have {classes}; use the Multiclass one")
-    return lambda logits: _as_logits(logits[:, 1] - logits[:, 0])
-
-
-def _as_logits(scores: Tensor) -> Tensor:
-    """The scores such that torchmetrics reads them as logits.
-
-    It takes a batch for probabilities if all its values lie in [0, 1], which logits may do by chance. Those
-    are moved above 1: for scores [n, C] that changes neither order nor softmax, in float64 without rounding.
-    Single scores [n], where a shift would matter, are turned into the probabilities that they stand for.
-    """
-    scores = scores if scores.dtype in (torch.float32, torch.float64) else scores.float()
-    if scores.numel() == 0 or not bool(((scores >= 0) & (scores <= 1)).all()):
-        return scores
-    return scores.sigmoid() if scores.ndim == 1 else scores.double() + 2
 
 
 def _quietly(call: Callable[[], Any]) -> Any:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from widthwise.core.errors import UserError
+from widthwise.data import facts
 from widthwise.network.passes.watch import Example
 
 LABELS = ("label", "labels", "target", "targets")
@@ -22,7 +23,7 @@ def some_inputs(data: Any, *, samples: int, part: str = "train", where: str = ""
     and where there are no samples.
     """
     if hasattr(data, f"{part}_dataloader"):
-        data = getattr(data, f"{part}_dataloader")()
+        data = facts.part(data, part)
     if isinstance(data, Tensor | Mapping):
         return _first(_without_labels(data), samples)
     if isinstance(data, tuple):

@@ -12,6 +12,7 @@ from torch import Tensor, fx, nn
 from widthwise.core.arrays import FloatArray
 from widthwise.core.errors import UserError, unknown
 from widthwise.core.importing import describe_error
+from widthwise.data.facts import part
 from widthwise.data.modules import Data
 from widthwise.network.built_in import RELU_OUTPUT_START
 from widthwise.network.graph import Graph, run_in_eval_mode
@@ -53,7 +54,7 @@ def resize(
         graph.model, found, sizes, weights=weights, importance=importance, data=data, seed=seed
     )
     if weights == "inherit" and data is not None and _shrinks(found, sizes):
-        reestimate_norms(made.model, data.train_dataloader())
+        reestimate_norms(made.model, part(data, "train"))
     _check_runs(made.model, example_input(graph.model, example if example is not None else data), sizes)
     return made
 

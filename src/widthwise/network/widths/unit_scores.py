@@ -14,6 +14,7 @@ from torch.nn.modules.conv import _ConvNd
 
 from widthwise.core.arrays import FloatArray
 from widthwise.core.errors import UserError, unknown
+from widthwise.data.facts import part
 from widthwise.data.modules import Data
 from widthwise.network.widths.groups import Group, Groups, Layout, Member
 from widthwise.network.widths.kinds import axes, blocks
@@ -22,6 +23,7 @@ Importance = Literal["magnitude", "batch_norm", "taylor"]
 IMPORTANCES = get_args(Importance)
 TAYLOR_BATCHES = 4
 
+Loss = Callable[[Tensor, Tensor], Tensor]  # of what a network returns for a batch, and its targets
 PerParameter = Callable[[Tensor], Tensor]  # a parameter to the importance of each of its elements
 
 
@@ -32,6 +34,7 @@ def unit_scores(
     how: Importance = "magnitude",
     data: Data | None = None,
     device: str = "cpu",
+    loss: Loss = cross_entropy,
 ) -> dict[str, FloatArray]:
     """Each group's name to the importance of its units, [size]; higher matters more.
 
@@ -39,12 +42,12 @@ def unit_scores(
     2017, over the group as in Fang et al. 2023). batch_norm: the squared scale of its batch norms (Liu et al.
     2017), or magnitude in groups without one. taylor: |sum of weight times gradient|, the change of the loss
     if the unit went, to first order, on training batches of `data` (Molchanov et al. 2019). Raises UserError
-    where taylor has no data.
+    where taylor has no data. `loss` is that of a task; by default that of class scores.
     """
     if how not in IMPORTANCES:
         raise unknown("importance", how, IMPORTANCES)
     if how == "taylor":
-        gradients = _gradients(model, data, device)
+        gradients = _gradients(model, data, device, loss)
         return _scores(model, groups, lambda p: p.detach().cpu() * gradients[id(p)], signed=True)
     scores = _scores(model, groups, lambda p: p.detach().cpu() ** 2)
     if how == "batch_norm":
@@ -113,7 +116,7 @@ def _norm_scores(model: nn.Module, groups: Groups) -> dict[str, FloatArray]:
     return found
 
 
-def _gradients(model: nn.Module, data: Data | None, device: str) -> Mapping[int, Tensor]:
+def _gradients(model: nn.Module, data: Data | None, device: str, loss: Loss) -> Mapping[int, Tensor]:
     """Gradients of the loss over a few training batches, by identity of the parameter; no trace is left."""
     if data is None:
         raise UserError("importance taylor needs data to take gradients on; give data, or take magnitude")
@@ -123,9 +126,9 @@ def _gradients(model: nn.Module, data: Data | None, device: str) -> Mapping[int,
     model.eval().to(device).requires_grad_(True)
     try:
         sums = [torch.zeros_like(p) for p in parameters]
-        for x, y in _first(data.train_dataloader(), TAYLOR_BATCHES):
-            loss = cross_entropy(model(x.to(device)), y.to(device))
-            found = torch.autograd.grad(loss, parameters, allow_unused=True)
+        for x, y in _first(part(data, "train"), TAYLOR_BATCHES):
+            lost = loss(model(x.to(device)), y.to(device))
+            found = torch.autograd.grad(lost, parameters, allow_unused=True)
             sums = [total if g is None else total + g for total, g in zip(sums, found, strict=True)]
     finally:
         model.train(was_training).to(home)

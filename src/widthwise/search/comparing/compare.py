@@ -114,6 +114,7 @@ def _measured(
         size=task.space.size,
         truth="space" if judge.knows_all else "union",
         front=yard.front,
+        metrics={metric.name: metric for metric in task.metrics},
         directions=task.directions,
         objectives=task.aim.directions,
         reference=dict(zip(task.aim.directions, (yard.reference * signs).tolist(), strict=True)),
@@ -181,7 +182,7 @@ def _outcome(entrant: Entrant, races: Sequence[Race], task: Contest, yard: Yards
     return Outcome(
         entrant,
         np.stack(shares),
-        {name: table[:, :, column] for column, name in enumerate(task.metrics)},
+        {name: table[:, :, column] for column, name in enumerate(task.columns)},
         np.stack(own),
         np.array([len(run) for run in races], dtype=np.int64),
         tuple(run.ended for run in races),

@@ -10,7 +10,7 @@ import numpy as np
 
 from widthwise.core.arrays import BoolArray, FloatArray, IntArray
 from widthwise.evaluators.protocol import Evaluate, HasCosts
-from widthwise.metrics.catalogue import Direction, find_metric
+from widthwise.metrics.catalogue import Direction, Metric
 from widthwise.metrics.goals.aim import Aim
 from widthwise.metrics.goals.constraints import Constraint
 from widthwise.search.answers import teach_answers
@@ -42,7 +42,7 @@ class Contest:
     space: Space
     evaluator: Evaluate
     aim: Aim
-    metrics: tuple[str, ...]
+    metrics: tuple[Metric, ...]
     constraints: tuple[Constraint, ...] = ()
     configured: Entrant | None = None
     batch: int | None = None
@@ -52,7 +52,12 @@ class Contest:
     def directions(self) -> dict[str, Direction]:
         """Which way each metric is better: as the aim says, or else its natural one."""
         wanted = {objective.name: objective.direction for objective in self.aim.objectives}
-        return {name: wanted.get(name) or _natural(name) for name in self.metrics}
+        return {metric.name: wanted.get(metric.name) or metric.direction for metric in self.metrics}
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of the metrics."""
+        return tuple(metric.name for metric in self.metrics)
 
     def strategy(self, entrant: Entrant, seed: int) -> Strategy:
         """The entrant, fresh; UserError where it can't handle the space."""
@@ -107,7 +112,3 @@ def limited(task: Contest, *, batch: int | None, most_enumerated: int | None) ->
     """The task with what the caller wants otherwise."""
     changed = replace(task, batch=task.batch if batch is None else batch)
     return changed if most_enumerated is None else replace(changed, most_enumerated=most_enumerated)
-
-
-def _natural(name: str) -> Direction:
-    return find_metric(name).direction

@@ -81,7 +81,7 @@ class Judge:
 
     def judged(self, rows: FloatArray) -> Judged:
         """What the metrics [K, M] are worth."""
-        metrics = {name: rows[:, column] for column, name in enumerate(self.task.metrics)}
+        metrics = {name: rows[:, column] for column, name in enumerate(self.task.columns)}
         values = self.task.aim.values(metrics)
         finite: BoolArray = np.asarray(np.isfinite(values).all(axis=1), dtype=bool)
         if not self.task.constraints or not len(rows):
@@ -90,7 +90,7 @@ class Judge:
 
     def _evaluate(self, candidates: IntArray) -> FloatArray:
         """The metrics [K, M] of candidates [K, D]; all NaN for those that fail."""
-        names = self.task.metrics
+        names = self.task.columns
         if not len(candidates):
             return np.empty((0, len(names)))
         began = time.perf_counter()

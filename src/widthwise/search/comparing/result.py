@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from widthwise.core.arrays import FloatArray, IntArray
-from widthwise.metrics.catalogue import Direction
+from widthwise.metrics.catalogue import Direction, Metric
 from widthwise.search.comparing.entrants import Entrant
 from widthwise.search.comparing.measures import evaluations_to_reach
 from widthwise.search.comparing.signed_ranks import PairTest
@@ -67,8 +67,8 @@ class Comparison:
 
     truth: "space" where the whole space was evaluated and its front is the yardstick, otherwise "union", of
         all that any run found. front: points of that front.
-    directions: of each metric. objectives: what was optimised. reference: the point that hypervolumes are
-        measured from, in the objectives' own directions and scales.
+    metrics: all by name; directions: of each. objectives: what was optimised. reference: the point that
+        hypervolumes are measured from, in the objectives' own directions and scales.
     size: candidates of the space. evaluated: distinct candidates that were evaluated, in `seconds`. failed:
         those of them that failed, the first `failed_because` of this.
     failures: strategies that raised on the way, and are left out, with what they raised.
@@ -84,6 +84,7 @@ class Comparison:
     size: int
     truth: Literal["space", "union"]
     front: int
+    metrics: Mapping[str, Metric]
     directions: Mapping[str, Direction]
     objectives: Mapping[str, Direction]
     reference: Mapping[str, float]

@@ -33,7 +33,7 @@ def importance(study: Study, *, metrics: Sequence[str] | Literal["all"] | None =
     """
     space, block = study.record.space, study.trials.arrays()
     names = _names(study, block, metrics)
-    values = block.metrics[:, [study.record.metrics.index(name) for name in names]]
+    values = block.metrics[:, [study.record.columns.index(name) for name in names]]
     good = np.isfinite(values).all(axis=1) & _succeeded(block)
     if int(good.sum()) < min(FEWEST, space.size):
         raise UserError(
@@ -66,12 +66,13 @@ def importance(study: Study, *, metrics: Sequence[str] | Literal["all"] | None =
         sensitivity=sensitivity(space, numbers, candidates, values, names),
         layers=tuple(layers),
         not_kept=study.summary.trials - len(block.numbers),
+        metrics={metric.name: metric for metric in study.record.metrics},
     )
 
 
 def _names(study: Study, block: Block, metrics: Sequence[str] | Literal["all"] | None) -> list[str]:
     """The metrics that are wanted, each once; of all of them those that any trial has."""
-    stored = study.record.metrics
+    stored = study.record.columns
     if metrics in ("all", ["all"]):
         known = np.isfinite(block.metrics[_succeeded(block)])
         return [name for i, name in enumerate(stored) if known[:, i].any()] or list(study.aim.names)

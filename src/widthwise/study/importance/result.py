@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from widthwise.core.arrays import FloatArray
+from widthwise.metrics.catalogue import Metric
 from widthwise.study.study import finite
 
 Method = Literal["exact", "fitted"]
@@ -94,7 +95,7 @@ class Importance:
     decisions: those that vary among the trials; choices: the ones that occur, of each. fixed: the others.
     layers: the layers that decisions belong to, in their order.
     trials: how many were used; left_out: failed ones, and those beyond what a model is fitted to. not_kept:
-        those that were evaluated but not stored, as they are on no front.
+        those that were evaluated but not stored, as they are on no front. metrics: the study's, by name.
     """
 
     study: str
@@ -108,6 +109,7 @@ class Importance:
     sensitivity: Sensitivity
     layers: tuple[str, ...] = ()
     not_kept: int = 0
+    metrics: Mapping[str, Metric] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """All of it in plain JSON values; pairs by name, greatest first, none of share 0."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -13,30 +13,39 @@ import numpy as np
 from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.core.errors import UserError
 from widthwise.core.hashing import jsonable
+from widthwise.metrics.catalogue import Metric
+from widthwise.metrics.stored import metric_from_json, metric_of_name, metric_to_json
 from widthwise.spaces.space import Decision, Space
 from widthwise.study.store.codec import MOST_CHOICES
+from widthwise.study.store.settings import StudySettings
+
+DESCRIBED = "metrics"  # where in the settings the metrics stand as objects, by name
 
 
 @dataclass(frozen=True)
 class StudyRecord:
     """A study as stored, without its trials.
 
-    metrics: the names of the columns of a trial's metrics.
-    settings: what else a reader of the trials must know, as JSON values (aim, float metrics, what is kept).
+    metrics: those of a trial, in the order of its columns; settings: what else a reader must know.
     fingerprint: everything that changes results: its name to its value or hash.
     finished: why the search ended, None while it may go on.
     """
 
     name: str
     space: Space
-    metrics: tuple[str, ...]
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    metrics: tuple[Metric, ...]
+    settings: StudySettings
     fingerprint: Mapping[str, str] = field(default_factory=dict)
     config: str = ""
     created: str = ""
     finished: str | None = None
     holder: Mapping[str, Any] | None = None
     id: int = 0
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of the metrics."""
+        return tuple(metric.name for metric in self.metrics)
 
 
 @dataclass(frozen=True)
@@ -112,8 +121,8 @@ def to_row(record: StudyRecord) -> dict[str, Any]:
         "name": record.name,
         "created": record.created or datetime.now(UTC).isoformat(timespec="seconds"),
         "decisions": _json(decisions),
-        "metrics": _json(list(record.metrics)),
-        "settings": _json(dict(record.settings)),
+        "metrics": _json(record.columns),
+        "settings": _json(record.settings.as_json() | {DESCRIBED: _described(record.metrics)}),
         "fingerprint": _json(dict(record.fingerprint)),
         "config": record.config,
         "finished": record.finished,
@@ -124,17 +133,34 @@ def to_row(record: StudyRecord) -> dict[str, Any]:
 def from_row(row: Mapping[str, Any]) -> StudyRecord:
     """The study of a row; its choices are JSON values."""
     decisions = tuple(Decision(d["name"], tuple(d["choices"])) for d in json.loads(row["decisions"]))
+    settings = json.loads(row["settings"])
+    metrics = _metrics(json.loads(row["metrics"]), settings.get(DESCRIBED, {}))
     return StudyRecord(
         name=row["name"],
         space=Space(decisions),
-        metrics=tuple(json.loads(row["metrics"])),
-        settings=json.loads(row["settings"]),
+        metrics=metrics,
+        settings=StudySettings.from_json(settings, metrics),
         fingerprint=json.loads(row["fingerprint"]),
         config=row["config"],
         created=row["created"],
         finished=row["finished"],
         holder=None if row["holder"] is None else json.loads(row["holder"]),
         id=row["id"],
+    )
+
+
+def _described(metrics: Sequence[Metric]) -> dict[str, Any]:
+    return {metric.name: metric_to_json(metric) for metric in metrics}
+
+
+def _metrics(names: Sequence[str], described: Mapping[str, Any]) -> tuple[Metric, ...]:
+    """The metrics of columns with these names, as they were described where they were.
+
+    No migration: the column `metrics` is a list of names as before, and what is new stands beside it, so a
+    database that may only be read needs no change, and an older widthwise that shares it still reads it.
+    """
+    return tuple(
+        metric_from_json(described[name]) if name in described else metric_of_name(name) for name in names
     )
 
 

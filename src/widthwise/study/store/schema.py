@@ -27,7 +27,7 @@ studies = sa.Table(
     sa.Column("created", sa.Text, nullable=False),  # UTC, ISO 8601
     sa.Column("decisions", sa.Text, nullable=False),  # JSON [{"name", "choices"}]
     sa.Column("metrics", sa.Text, nullable=False),  # JSON [name]
-    sa.Column("settings", sa.Text, nullable=False),  # JSON {"aim", "float", "keep", …}
+    sa.Column("settings", sa.Text, nullable=False),  # JSON {"aim", "float", "metrics" as objects, …}
     sa.Column("fingerprint", sa.Text, nullable=False),  # JSON {what changes results: value or hash}
     sa.Column("config", sa.Text, nullable=False),  # TOML
     sa.Column("finished", sa.Text),  # why the search ended; NULL while it may go on

@@ -75,7 +75,7 @@ class StudyWriter:
         """
         first, count = self.trials, len(candidates)
         rows = np.arange(count) if written is None else np.flatnonzero(written)
-        values = np.stack([metrics[name] for name in self.study.metrics], axis=1) if self.study.metrics else (
+        values = np.stack([metrics[name] for name in self.study.columns], axis=1) if self.study.metrics else (
             np.empty((count, 0))
         )  # fmt: skip
         out = {str(row): [int(choice) for choice in candidate] for row, candidate in (cut or {}).items()}

@@ -6,35 +6,23 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
-from widthwise.formats import (
-    Binary,
-    BlockFP,
-    BlockLog,
-    BlockMinifloat,
-    Format,
-    Integer,
-    Log,
-    MinifloatDenorm,
-    MinifloatIEEE,
-    MXFloat,
-    MXInt,
-    NamedFloat,
-    ScaledInteger,
-    Ternary,
-)
+from widthwise import formats
+from widthwise.formats import Format
 from widthwise.formats.named import KINDS
 
 FLAGS = st.booleans()
 BIASES = st.one_of(st.none(), st.integers(0, 30))
 SCALES = st.floats(1e-4, 1e4).map(lambda scale: float(torch.tensor(scale)))  # numbers that float32 has
 
-integers = st.builds(Integer, st.integers(1, 32), st.one_of(st.none(), st.integers(-10, 40)), FLAGS)
-auto_integers = st.builds(Integer, st.integers(1, 32), st.sampled_from(["auto", "auto-mse"]), FLAGS)
-logs = st.builds(Log, st.integers(2, 8), exponent_bias=BIASES, zero=FLAGS)
+integers = st.builds(formats.Integer, st.integers(1, 32), st.one_of(st.none(), st.integers(-10, 40)), FLAGS)
+auto_integers = st.builds(formats.Integer, st.integers(1, 32), st.sampled_from(["auto", "auto-mse"]), FLAGS)
+logs = st.builds(formats.Log, st.integers(2, 8), exponent_bias=BIASES, zero=FLAGS)
 named = st.one_of(
-    st.builds(NamedFloat, st.sampled_from(sorted(KINDS))),
+    st.builds(formats.NamedFloat, st.sampled_from(sorted(KINDS))),
     st.builds(
-        NamedFloat, st.sampled_from(["bf16", "fp16", "tf32", "e4m3", "e5m2"]), saturating=st.just(False)
+        formats.NamedFloat,
+        st.sampled_from(["bf16", "fp16", "tf32", "e4m3", "e5m2"]),
+        saturating=st.just(False),
     ),
 )
 
@@ -45,7 +33,7 @@ def ieee_minifloats(draw: st.DrawFn) -> Format:
     width = draw(st.integers(exponent_width + 1, min(32, exponent_width + 24)))
     infinities = width - exponent_width > 1 and draw(FLAGS)
     saturating = not (infinities and draw(FLAGS))
-    return MinifloatIEEE(
+    return formats.MinifloatIEEE(
         width, exponent_width, exponent_bias=draw(BIASES), saturating=saturating, infinities=infinities
     )
 
@@ -54,16 +42,18 @@ def ieee_minifloats(draw: st.DrawFn) -> Format:
 def denormal_minifloats(draw: st.DrawFn) -> Format:
     exponent_width = draw(st.integers(1, 8))
     width = draw(st.integers(exponent_width + 2, min(32, exponent_width + 24)))
-    return MinifloatDenorm(width, exponent_width, exponent_bias=draw(BIASES))
+    return formats.MinifloatDenorm(width, exponent_width, exponent_bias=draw(BIASES))
 
 
 @st.composite
 def fixed_scales(draw: st.DrawFn) -> Format:
     """Scaled integers with one fixed scale."""
     width, symmetric, signed = draw(st.integers(2, 16)), draw(FLAGS), draw(FLAGS)
-    codes = ScaledInteger(width, symmetric=symmetric, signed=signed).codes
+    codes = formats.ScaledInteger(width, symmetric=symmetric, signed=signed).codes
     zero = None if symmetric else draw(st.one_of(st.none(), st.integers(*codes)))
-    return ScaledInteger(width, symmetric=symmetric, signed=signed, scale=draw(SCALES), zero_point=zero)
+    return formats.ScaledInteger(
+        width, symmetric=symmetric, signed=signed, scale=draw(SCALES), zero_point=zero
+    )
 
 
 @st.composite
@@ -82,41 +72,48 @@ def block_formats(draw: st.DrawFn, *, whole: bool = False) -> Format:
         )
     kind = draw(st.sampled_from(["fp", "minifloat", "log", "mxint", "mxfp"]))
     if kind == "fp":
-        return BlockFP(draw(st.integers(2, 24)), draw(st.integers(1, 8)), draw(BIASES), **blocks)
+        return formats.BlockFP(draw(st.integers(2, 24)), draw(st.integers(1, 8)), draw(BIASES), **blocks)
     if kind == "minifloat":
         exponent_width = draw(st.integers(1, 8))
         width = draw(st.integers(exponent_width + 1, min(32, exponent_width + 24)))
-        return BlockMinifloat(width, exponent_width, draw(st.integers(1, 8)), **blocks)
+        return formats.BlockMinifloat(width, exponent_width, draw(st.integers(1, 8)), **blocks)
     if kind == "log":
-        return BlockLog(draw(st.integers(2, 8)), draw(st.integers(1, 8)), draw(FLAGS), **blocks)
+        return formats.BlockLog(draw(st.integers(2, 8)), draw(st.integers(1, 8)), draw(FLAGS), **blocks)
     if kind == "mxint":
-        return MXInt(width=draw(st.integers(2, 16)), exponent_width=draw(st.integers(2, 8)), **blocks)
+        return formats.MXInt(width=draw(st.integers(2, 16)), exponent_width=draw(st.integers(2, 8)), **blocks)
     width, exponent_width = draw(st.sampled_from([(8, 4), (8, 5), (6, 2), (6, 3), (4, 2)]))
-    return MXFloat(width=width, exponent_width=exponent_width, **blocks)
+    return formats.MXFloat(width=width, exponent_width=exponent_width, **blocks)
 
 
 following = st.one_of(  # scales and thresholds that follow the data
     auto_integers,
-    st.builds(ScaledInteger, st.integers(2, 16), symmetric=FLAGS, signed=FLAGS),
+    st.builds(formats.ScaledInteger, st.integers(2, 16), symmetric=FLAGS, signed=FLAGS),
     st.builds(
-        ScaledInteger, st.integers(2, 16), symmetric=FLAGS, per=st.just("channel"), axis=st.integers(-2, 1)
+        formats.ScaledInteger,
+        st.integers(2, 16),
+        symmetric=FLAGS,
+        per=st.just("channel"),
+        axis=st.integers(-2, 1),
     ),
     st.builds(
-        ScaledInteger,
+        formats.ScaledInteger,
         st.integers(2, 16),
         symmetric=FLAGS,
         per=st.just("group"),
         group_size=st.sampled_from([-1, 3, 32]),
     ),
     st.builds(
-        Binary, bipolar=FLAGS, scaling_factor=st.just(True), axis=st.one_of(st.none(), st.integers(-2, 1))
+        formats.Binary,
+        bipolar=FLAGS,
+        scaling_factor=st.just(True),
+        axis=st.one_of(st.none(), st.integers(-2, 1)),
     ),
-    st.builds(Ternary, scaling_factor=FLAGS, axis=st.one_of(st.none(), st.integers(-2, 1))),
-    st.builds(Ternary, scaling_factor=st.just(True), threshold=SCALES),
+    st.builds(formats.Ternary, scaling_factor=FLAGS, axis=st.one_of(st.none(), st.integers(-2, 1))),
+    st.builds(formats.Ternary, scaling_factor=st.just(True), threshold=SCALES),
 )
 thresholds = st.one_of(
-    st.builds(Binary, bipolar=FLAGS, scale=st.one_of(st.none(), SCALES)),
-    st.builds(Ternary, threshold=SCALES, scale=st.one_of(st.none(), SCALES)),
+    st.builds(formats.Binary, bipolar=FLAGS, scale=st.one_of(st.none(), SCALES)),
+    st.builds(formats.Ternary, threshold=SCALES, scale=st.one_of(st.none(), SCALES)),
 )
 nearest = st.one_of(
     integers, ieee_minifloats(), denormal_minifloats(), named, fixed_scales()

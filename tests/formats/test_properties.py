@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from helpers.format_strategies import (
+from helpers.formats.strategies import (
     any_format,
     auto_integers,
     block_formats,

@@ -6,62 +6,47 @@ from typing import Any
 
 import pytest
 
+from widthwise import formats
 from widthwise.core.errors import UserError
-from widthwise.formats import (
-    BY_NAME,
-    FORMATS,
-    Binary,
-    BlockFP,
-    BlockLog,
-    BlockMinifloat,
-    Format,
-    Integer,
-    Log,
-    MinifloatDenorm,
-    MinifloatIEEE,
-    MXFloat,
-    MXInt,
-    NamedFloat,
-    ScaledInteger,
-    Ternary,
-    catalogue,
-    from_config,
-)
+from widthwise.formats import BY_NAME, FORMATS, Format, catalogue, from_config
 
 # name and keys, without data_in_, weight_ and bias_, of the lab's system's quant_parsers and test configs
 LAB = [
-    ({"name": "integer", "width": 8, "frac_width": 4}, Integer(8, 4)),
-    ({"name": "integer", "width": 8, "frac_width": "NA"}, Integer(8, 4)),
-    ({"name": "integer", "width": 4, "frac_width": 7}, Integer(4, 7)),
-    ({"name": "fixed", "width": 8, "frac_width": 3, "is_signed": False}, Integer(8, 3, signed=False)),
-    ({"name": "scale_integer", "width": 8, "is_signed": True}, ScaledInteger(8)),
-    ({"name": "binary", "width": 1, "stochastic": 0, "bipolar": 1}, Binary()),
-    ({"name": "binary", "width": 1, "stochastic": False, "bipolar": False}, Binary(bipolar=False)),
+    ({"name": "integer", "width": 8, "frac_width": 4}, formats.Integer(8, 4)),
+    ({"name": "integer", "width": 8, "frac_width": "NA"}, formats.Integer(8, 4)),
+    ({"name": "integer", "width": 4, "frac_width": 7}, formats.Integer(4, 7)),
+    ({"name": "fixed", "width": 8, "frac_width": 3, "is_signed": False}, formats.Integer(8, 3, signed=False)),
+    ({"name": "scale_integer", "width": 8, "is_signed": True}, formats.ScaledInteger(8)),
+    ({"name": "binary", "width": 1, "stochastic": 0, "bipolar": 1}, formats.Binary()),
+    ({"name": "binary", "width": 1, "stochastic": False, "bipolar": False}, formats.Binary(bipolar=False)),
     (
         {"name": "ternary", "width": 2, "scaling_factor": True, "mean": "NA", "median": "NA", "max": "NA"},
-        Ternary(scaling_factor=True),
+        formats.Ternary(scaling_factor=True),
     ),
     (
         {"name": "ternary", "width": 2, "scaling_factor": 0, "mean": "NA", "median": -0.0097, "max": 6.0},
-        Ternary(threshold=0.05 * 6.0),
+        formats.Ternary(threshold=0.05 * 6.0),
     ),
-    ({"name": "ternary", "mean": 2.0, "max": 6.0}, Ternary(threshold=1.5)),
-    ({"name": "ternary", "median": 2.0}, Ternary(threshold=1.5)),
-    ({"name": "minifloat_ieee", "width": 8, "exponent_width": 4, "exponent_bias": 7}, MinifloatIEEE(8, 4)),
+    ({"name": "ternary", "mean": 2.0, "max": 6.0}, formats.Ternary(threshold=1.5)),
+    ({"name": "ternary", "median": 2.0}, formats.Ternary(threshold=1.5)),
+    (
+        {"name": "minifloat_ieee", "width": 8, "exponent_width": 4, "exponent_bias": 7},
+        formats.MinifloatIEEE(8, 4),
+    ),
     (
         {"name": "minifloat_ieee", "width": 8, "exponent_width": 4, "exponent_bias": "None"},
-        MinifloatIEEE(8, 4),
+        formats.MinifloatIEEE(8, 4),
     ),
     (
         {"name": "minifloat_denorm", "width": 8, "exponent_width": 4, "exponent_bias": 15},
-        MinifloatDenorm(8, 4, exponent_bias=15),
+        formats.MinifloatDenorm(8, 4, exponent_bias=15),
     ),
-    ({"name": "log", "width": 8, "exponent_bias": "none"}, Log(8)),
+    ({"name": "log", "width": 8, "exponent_bias": "none"}, formats.Log(8)),
     (
         {"name": "block_fp", "width": 8, "exponent_width": 8, "exponent_bias": 127, "block_size": [1, 16]},
-        BlockFP(8, 8, block_size=(1, 16)),
+        formats.BlockFP(8, 8, block_size=(1, 16)),
     ),
-    ({"name": "block_fp", "block_size": [16]}, BlockFP(12, 8, block_size=16)),
+    ({"name": "block_fp", "block_size": [16]}, formats.BlockFP(12, 8, block_size=16)),
     (
         {
             "name": "block_minifloat",
@@ -70,16 +55,16 @@ LAB = [
             "exponent_bias_width": 6,
             "block_size": [1, 16],
         },
-        BlockMinifloat(8, 4, 6, block_size=(1, 16)),
+        formats.BlockMinifloat(8, 4, 6, block_size=(1, 16)),
     ),
-    ({"name": "block_log", "width": 8, "exponent_bias_width": 4, "block_size": 16}, BlockLog(8, 4)),
+    ({"name": "block_log", "width": 8, "exponent_bias_width": 4, "block_size": 16}, formats.BlockLog(8, 4)),
     (
         {"name": "mxint_hardware", "width": 8, "exponent_width": 6, "parallelism": [1, 4]},
-        MXInt(width=8, exponent_width=6, block_size=(1, 4)),
+        formats.MXInt(width=8, exponent_width=6, block_size=(1, 4)),
     ),
-    ({"name": "mxint", "width": 6, "block_size": [1, 32]}, MXInt(width=6, block_size=(1, 32))),
-    ({"name": "mxfp", "width": 6, "exponent_width": 3}, MXFloat(width=6, exponent_width=3)),
-    ({"name": "fp8_e4m3"}, NamedFloat("e4m3")),
+    ({"name": "mxint", "width": 6, "block_size": [1, 32]}, formats.MXInt(width=6, block_size=(1, 32))),
+    ({"name": "mxfp", "width": 6, "exponent_width": 3}, formats.MXFloat(width=6, exponent_width=3)),
+    ({"name": "fp8_e4m3"}, formats.NamedFloat("e4m3")),
 ]
 
 
@@ -96,15 +81,17 @@ def test_no_name_keeps_float(name: str | None) -> None:
 
 def test_equal_formats_are_equal_however_they_are_given() -> None:
     """Caches hold a tensor once for each format."""
-    assert Integer(8) == Integer(8, 4)
-    assert MinifloatIEEE(8, 4, exponent_bias=7) == MinifloatIEEE(8, 4)
-    assert BlockFP(exponent_bias=127) == BlockFP()
-    assert ScaledInteger(8, per="channel") == ScaledInteger(8, per="channel", axis=0)
-    assert ScaledInteger(8, per="group") == ScaledInteger(8, per="group", axis=-1, group_size=32)
-    assert MXFloat() == MXFloat(width=8, exponent_width=4)
-    assert Binary(scaling_factor=True, scale=2) == Binary(scale=(2.0,))
-    assert MXInt(block_size=(16,)) == MXInt(block_size=16)
-    assert len({Integer(8), Integer(8, 4), Integer(8, 5)}) == 2
+    assert formats.Integer(8) == formats.Integer(8, 4)
+    assert formats.MinifloatIEEE(8, 4, exponent_bias=7) == formats.MinifloatIEEE(8, 4)
+    assert formats.BlockFP(exponent_bias=127) == formats.BlockFP()
+    assert formats.ScaledInteger(8, per="channel") == formats.ScaledInteger(8, per="channel", axis=0)
+    assert formats.ScaledInteger(8, per="group") == formats.ScaledInteger(
+        8, per="group", axis=-1, group_size=32
+    )
+    assert formats.MXFloat() == formats.MXFloat(width=8, exponent_width=4)
+    assert formats.Binary(scaling_factor=True, scale=2) == formats.Binary(scale=(2.0,))
+    assert formats.MXInt(block_size=(16,)) == formats.MXInt(block_size=16)
+    assert len({formats.Integer(8), formats.Integer(8, 4), formats.Integer(8, 5)}) == 2
 
 
 # config -> what its error must name: the value found and the range allowed
@@ -198,11 +185,15 @@ def test_what_is_wrong_is_named_in_one_line(config: dict[str, Any], found: str, 
 def test_an_axis_that_a_tensor_lacks_is_named_with_its_shape() -> None:
     import torch
 
-    for fmt in (MXInt(axis=2), ScaledInteger(8, per="channel", axis=2), Binary(scaling_factor=True, axis=-3)):
+    for fmt in (
+        formats.MXInt(axis=2),
+        formats.ScaledInteger(8, per="channel", axis=2),
+        formats.Binary(scaling_factor=True, axis=-3),
+    ):
         with pytest.raises(UserError, match=r"axis = -?\d of a tensor with shape \[2, 3\]; allowed: -2 to 1"):
             fmt.quantize(torch.ones(2, 3))
     with pytest.raises(UserError, match=r"fixed for 2 parts, but a tensor of shape \[3, 3\] has 3"):
-        ScaledInteger(8, per="channel", scale=(1.0, 2.0)).quantize(torch.ones(3, 3))
+        formats.ScaledInteger(8, per="channel", scale=(1.0, 2.0)).quantize(torch.ones(3, 3))
 
 
 def test_the_catalogue_lists_every_format_with_what_it_takes() -> None:

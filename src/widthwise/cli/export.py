@@ -1,0 +1,80 @@
+"""widthwise export: the network of a trial in a form that other tools read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from widthwise.cli import options
+from widthwise.cli.output import Output, print_json
+from widthwise.core.errors import UserError
+
+if TYPE_CHECKING:
+    from widthwise.export.write import Export
+
+
+def _forms(incomplete: str) -> list[str]:
+    from widthwise.export.exporter import EXPORTERS
+
+    return [name for name in EXPORTERS.entries if name.startswith(incomplete)]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command()(export)
+
+
+def export(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+    trial: Annotated[int | None, typer.Option("--trial", help="The network of this trial.")] = None,
+    pick: Annotated[
+        str | None, typer.Option("--pick", metavar="RULE", help="Of the trial that this rule picks.")
+    ] = None,
+    to: Annotated[
+        str, typer.Option("--to", metavar="FORM", help="What is written.", autocompletion=_forms)
+    ] = "torch",
+    out: Annotated[Path | None, typer.Option("--out", metavar="FOLDER", help="Where it is written.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the export that is there.")] = False,
+    untrusted: options.Untrusted = False,
+    json: options.Json = False,
+) -> None:
+    """Write the network of a trial in a form that other tools read."""
+    from widthwise.config import load_config
+    from widthwise.export.exporter import EXPORTERS
+    from widthwise.study.run_files import CONFIG
+    from widthwise.study.run_folder import run_source
+
+    output = Output(silent=json)
+    if (trial is None) == (pick is None):
+        raise UserError("say which trial: --trial N, or --pick RULE, as in --pick knee")
+    if out is None:
+        raise UserError("--out: is missing; name the folder to write")
+    EXPORTERS.find(to, where="--to")
+    run_source(run)  # raises where it is no run folder
+    options.announce_code(load_config(run.expanduser() / CONFIG), output, untrusted=untrusted)
+    from widthwise.export.write import export as write
+
+    chosen: int | str = trial if trial is not None else str(pick)
+    done = write(run, chosen, to, out, force=force)
+    if done.check.as_judged is False:
+        output.warn(
+            "the network's outputs are not, bit for bit, those that were judged: another processor or "
+            "version of torch rounds otherwise"
+        )
+    if json:
+        print_json(done.as_json())
+        return
+    for line in _lines(done, run):
+        output.say(line)
+
+
+def _lines(done: Export, run: Path) -> list[str]:
+    check = done.check
+    of = f"trial {done.trial.number} of {run}"
+    return [
+        f"Wrote {done.folder}: {of} as {done.form} ({', '.join(path.name for path in done.exported.files)})",
+        f"Run on {check.on}: {check.equal:,} of {check.samples:,} outputs equal, largest difference "
+        f"{check.largest_difference:.3g}",
+    ]

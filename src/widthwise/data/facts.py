@@ -1,0 +1,77 @@
+"""What data is, asked of any data module once: ours, one of Lightning, or any class with three loaders."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from numbers import Integral
+from typing import TYPE_CHECKING, Any
+
+from widthwise.core.errors import unknown
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from widthwise.data.modules import Data
+
+PARTS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class DataFacts:
+    """What a data module says of itself; a foreign one may say nothing.
+
+    sample, target: shapes of one sample's x and of its target, () for a class or a number; None until a batch
+    has been seen. classes, class_names: of targets that are classes. note: one line for outputs. sizes:
+    samples by part, where they are known without reading. kind: the name of the module's type.
+    """
+
+    sample: tuple[int, ...] | None = None
+    target: tuple[int, ...] | None = None
+    classes: int | None = None
+    class_names: tuple[str, ...] = ()
+    note: str = ""
+    sizes: Mapping[str, int] = field(default_factory=dict)
+    kind: str = "data"
+
+    @property
+    def title(self) -> str:
+        """One line that is never empty: the note, or else the type of the module."""
+        return self.note or self.kind
+
+    def seen(self, x: Tensor, targets: Tensor) -> DataFacts:
+        """The same, with the shapes that a batch x [n, ...], targets [n, ...] shows."""
+        return replace(self, sample=tuple(x.shape[1:]), target=tuple(targets.shape[1:]))
+
+
+def facts_of(data: Data) -> DataFacts:
+    """What a data module says of itself, without reading a batch."""
+    parts = _held_parts(data)
+    classes = getattr(data, "classes", None)  # some modules hold a list of names there
+    return DataFacts(
+        sample=next((tuple(x.shape[1:]) for x, _ in parts.values()), None),
+        target=next((tuple(y.shape[1:]) for _, y in parts.values()), None),
+        classes=int(classes) if isinstance(classes, Integral) else None,
+        class_names=tuple(getattr(data, "class_names", ())),
+        note=str(getattr(data, "note", "") or ""),
+        sizes={name: len(y) for name, (_, y) in parts.items()},
+        kind=type(data).__name__,
+    )
+
+
+def part(data: Data, name: str) -> Iterable[Any]:
+    """A fresh loader of "train", "val" or "test"; raises UserError for another name."""
+    if name not in PARTS:
+        raise unknown("part of the data", name, PARTS)
+    loader: Iterable[Any] = getattr(data, f"{name}_dataloader")()
+    return loader
+
+
+def _held_parts(data: Data) -> Mapping[str, tuple[Tensor, Tensor]]:
+    """The arrays of a module that holds all of them by part, as ours does."""
+    held = getattr(data, "parts", None)
+    pairs = held if isinstance(held, dict) else {}
+    whole = all(
+        isinstance(pair, tuple) and len(pair) == 2 and hasattr(pair[1], "shape") for pair in pairs.values()
+    )
+    return pairs if whole else {}

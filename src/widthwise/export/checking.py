@@ -1,0 +1,97 @@
+"""Whether what was exported is the network that was judged: both run on the same samples and compared."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from widthwise.core.errors import UserError
+from widthwise.core.importing import describe_error
+from widthwise.data.facts import part as loader_of
+from widthwise.evaluators.blocks import input_names, read_blocks
+from widthwise.evaluators.realising import first_tensor, marked_samples, outputs_mark
+from widthwise.network.graph import run_in_eval_mode
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from widthwise.data.modules import Data
+    from widthwise.network.graph import Graph
+
+AT_ONCE = 256  # samples
+TOLERANCE = 1e-4  # of the greatest output, for forms that are not exact
+
+Run = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Check:
+    """Of how many samples all outputs are equal numbers (or NaN both), and by how much they differ at most.
+
+    on: what the samples are. as_judged: whether the network gives the outputs that it gave when it was
+    judged; None where that is not known.
+    """
+
+    samples: int
+    equal: int
+    largest_difference: float
+    scale: float  # the greatest magnitude among the network's outputs
+    on: str
+    as_judged: bool | None = None
+
+    def passes(self, *, exact: bool) -> bool:
+        """Whether they are equal, or else to the precision of floats."""
+        if exact:
+            return self.equal == self.samples
+        return self.largest_difference <= TOLERANCE * max(self.scale, 1e-6)
+
+
+def compare(graph: Graph, run: Run, batches: Iterable[tuple[Tensor, ...]], *, on: str) -> Check:
+    """The network's outputs against those of `run` for batches of inputs [n, …].
+
+    Raises UserError where `run` fails, or gives outputs of another shape.
+    """
+    samples = equal = 0
+    largest = scale = 0.0
+    for inputs in batches:
+        wanted = first_tensor(run_in_eval_mode(graph.model, *(x.clone() for x in inputs)))
+        found = _outputs(run, inputs)
+        if found.shape != wanted.shape:
+            shapes = f"{list(found.shape)}, the network {list(wanted.shape)}"
+            raise UserError(f"what was exported gives outputs of shape {shapes}")
+        both = (found.double().flatten(1), wanted.double().flatten(1))
+        same = (both[0] == both[1]) | (both[0].isnan() & both[1].isnan())
+        samples += len(wanted)
+        equal += int(same.all(dim=1).sum())
+        difference = torch.where(same, 0.0, (both[0] - both[1]).abs()).nan_to_num(nan=math.inf)
+        largest = max(largest, float(difference.max()))
+        scale = max(scale, float(both[1].abs().nan_to_num(0.0, 0.0, 0.0).max()))
+    return Check(samples, equal, largest, scale, on)
+
+
+def batches_of(graph: Graph, data: Data, part: str, most: int | None) -> Iterable[tuple[Tensor, ...]]:
+    """The inputs that candidates were judged on, in batches."""
+    for block in read_blocks(loader_of(data, part), samples=AT_ONCE, most=most, names=input_names(graph)):
+        yield block.inputs
+
+
+def gives_marked(graph: Graph, data: Data, part: str, most: int | None, mark: str | None) -> bool | None:
+    """Whether the network gives the outputs that it was marked by; None where it has no such mark."""
+    if mark is None:
+        return None
+    samples = marked_samples(graph, loader_of(data, part), most=most)
+    return outputs_mark(graph.model, samples) == mark
+
+
+def _outputs(run: Run, inputs: tuple[Tensor, ...]) -> Tensor:
+    try:
+        with torch.no_grad():
+            return first_tensor(run(*(x.clone() for x in inputs))).cpu()
+    except UserError:
+        raise
+    except Exception as error:  # the other tool's runtime may raise anything
+        raise UserError(f"what was exported does not run: {describe_error(error)}") from error

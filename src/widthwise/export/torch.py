@@ -1,0 +1,103 @@
+"""The form "torch": a folder of weights (safetensors) and JSON, which `load` reads back bit for bit."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from widthwise.core.errors import UserError
+from widthwise.core.files import existing_file, write_atomically
+from widthwise.export.exporter import Exported
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from widthwise.network.graph import Graph
+    from widthwise.network.realised import Realised
+
+NETWORK, WEIGHTS = "network.json", "weights.safetensors"
+VERSION = 1  # of what NETWORK holds
+
+
+@dataclass(frozen=True)
+class TorchExporter:
+    """Everything that makes the network again with torch and widthwise; takes every network and format."""
+
+    name: str = "torch"
+    extra: str = ""
+    exact: bool = True
+
+    def refusals(self, realised: Realised, graph: Graph) -> list[str]:
+        """None: what was searched can be written."""
+        del realised, graph
+        return []
+
+    def write(self, realised: Realised, graph: Graph, folder: Path, example: tuple[Tensor, ...]) -> Exported:
+        """NETWORK and WEIGHTS; what runs is the folder read back."""
+        from widthwise.network.checkpoints import as_safetensors
+
+        del graph, example
+        name = _name_that_works(realised)
+        content = {"version": VERSION, **realised.as_json(), "model": name}
+        text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+        write_atomically(folder / NETWORK, text.encode() + b"\n")
+        write_atomically(folder / WEIGHTS, as_safetensors(realised.weights or {}))
+        again = load(folder, model=realised.network if name is None else None)
+        return Exported((folder / NETWORK, folder / WEIGHTS), again.model)
+
+
+def load(path: str | Path, *, model: nn.Module | None = None) -> Graph:
+    """The network that was exported as "torch" into this folder, in eval mode: `.model` runs it.
+
+    model: the network that was searched, in place of the one that NETWORK names (which is made by its name,
+    code of one's own included); needed where it was given from Python. It stays as it is. Raises UserError
+    for a folder of another kind, a broken one, and weights that are not those that were exported.
+    """
+    folder = Path(path).expanduser()
+    realised = read_realised(folder)
+    if model is None:
+        model = _named(realised, folder)
+    return realised.graph(model)
+
+
+def read_realised(folder: Path) -> Realised:
+    """What an exported folder says of its network, weights included."""
+    from widthwise.network.checkpoints import read_safetensors
+    from widthwise.network.realised import Realised
+
+    if not (folder / NETWORK).is_file():
+        raise UserError(f"{folder}: is no network exported as torch: it has no {NETWORK}")
+    place = folder / NETWORK
+    try:
+        stored: Any = json.loads(existing_file(place).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{place}: can't be read as JSON; export the network again") from error
+    version = stored.get("version") if isinstance(stored, dict) else None
+    if version != VERSION:
+        raise UserError(f"{place}: is of version {version}; this widthwise reads {VERSION}")
+    weights = read_safetensors(existing_file(folder / WEIGHTS))
+    return Realised.from_json(stored, weights, where=str(place))
+
+
+def _name_that_works(realised: Realised) -> str | None:
+    """The network's name where it gives this network; None where another one was given from Python."""
+    if realised.model is None or realised.network is None:
+        return realised.model
+    try:
+        realised.graph(_named(realised, Path()))
+    except UserError:
+        return None
+    return realised.model
+
+
+def _named(realised: Realised, folder: Path) -> nn.Module:
+    from widthwise.network.named import load_model
+
+    if realised.model is None:
+        raise UserError(
+            f"{folder}: its network was given from Python, so it has no name; give it again, as in "
+            "load(path, model=network)"
+        )
+    return load_model(realised.model)

@@ -1,0 +1,185 @@
+"""Exporting a trial: refused before anything is written, or written, run, compared and put in its place."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from widthwise.core.errors import UserError
+from widthwise.core.files import write_atomically
+from widthwise.export.exporter import Exported, Exporter, exporter
+from widthwise.study.study import Study, finite
+from widthwise.study.trials import Trial
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from widthwise.data.modules import Data
+    from widthwise.export.checking import Check
+    from widthwise.network.graph import Graph
+    from widthwise.network.realised import Realised
+
+EXPORT = "export.json"  # what was exported, and how it was checked
+EXAMPLE_SAMPLES = 64
+
+
+@dataclass(frozen=True)
+class Export:
+    """A trial's network in a folder; `exported.run` runs it, `check` compares it with what was judged."""
+
+    folder: Path
+    form: str
+    trial: Trial
+    repeat: int
+    exported: Exported
+    check: Check
+
+    def as_json(self) -> dict[str, Any]:
+        """What EXPORT holds: plain JSON values, null for NaN and infinity."""
+        content = {
+            "form": self.form,
+            "trial": self.trial.number,
+            "repeat": self.repeat,
+            "metrics": self.trial.metrics,
+            "config": dict(self.trial.config),
+            "check": asdict(self.check),
+            "files": [str(path.relative_to(self.folder)) for path in self.exported.files],
+            "versions": {
+                **{name: version(name) for name in ("widthwise", "torch")},
+                "python": platform.python_version(),
+            },
+        }
+        cleaned: dict[str, Any] = finite(content)
+        return cleaned
+
+
+def export(
+    study: Study | str | Path,
+    trial: Trial | int | str,
+    form: str | Exporter,
+    out: str | Path,
+    *,
+    model: nn.Module | None = None,
+    data: Data | None = None,
+    force: bool = False,
+) -> Export:
+    """Writes the network that a trial was judged by in a form that other tools read, and proves it.
+
+    Args:
+        study: a study, or its run folder. trial: a trial, its number, or a rule that picks one ("knee").
+        form: the name of an exporter, as "torch", or one of one's own. out: the folder, which is new or
+            empty; `force` replaces an earlier export.
+        model: the network that was searched, where it was given from Python and in another process.
+        data: where it was given from Python; else that of the run's config. What was written is run on the
+            samples that the trial was judged on, and compared; on an example where there are none.
+
+    Raises UserError, and then nothing was written: for what the form can't say, and where the outputs differ.
+    """
+    from widthwise.study.run_folder import load_run
+
+    found = study if isinstance(study, Study) else load_run(study)
+    made = exporter(form) if isinstance(form, str) else form
+    folder = Path(out).expanduser()
+    _check_place(folder, force=force)
+    chosen = _chosen(found, trial)
+    realised = found.realised(chosen).complete(found.searched_network(model))
+    graph = realised.graph()
+    if reasons := made.refusals(realised, graph):
+        raise UserError(f"trial {chosen.number} can't be exported as {made.name}: {'; '.join(reasons)}")
+    with _beside(folder) as part:
+        exported = made.write(realised, graph, part, realised.example(1))
+        check = _checked(exported, made, realised, graph, found, data)
+        done = Export(part, made.name, chosen, realised.repeat, exported, check)
+        text = json.dumps(done.as_json(), indent=2, ensure_ascii=False, allow_nan=False)
+        write_atomically(part / EXPORT, text.encode() + b"\n")
+        _put(part, folder)
+    files = tuple(folder / path.relative_to(part) for path in exported.files)
+    return replace(done, folder=folder, exported=replace(exported, files=files))
+
+
+def _chosen(study: Study, trial: Trial | int | str) -> Trial:
+    if isinstance(trial, Trial):
+        return trial
+    if isinstance(trial, int):
+        return study.trial(trial)
+    if not study.front:
+        raise UserError(f"{trial}: there is nothing to pick from; no trial succeeded within the bounds")
+    return study.pick(trial)
+
+
+def _checked(
+    exported: Exported, made: Exporter, realised: Realised, graph: Graph, study: Study, data: Data | None
+) -> Check:
+    """How what was written compares with the network; UserError where it is another one."""
+    from widthwise.export.checking import batches_of, compare, gives_marked
+    from widthwise.export.judged_data import judged_data
+
+    if exported.run is None:
+        raise UserError(f"{made.name}: what was written can't be run here, so nothing shows that it is right")
+    judged = judged_data(study.record, data)
+    if judged.data is None:
+        example = realised.example(EXAMPLE_SAMPLES)
+        if not example:
+            raise UserError(f"{judged.on}, and the run says not what its network takes; give data")
+        check = compare(graph, exported.run, [example], on=judged.on)
+    else:
+        where = (judged.data, judged.part, judged.samples)
+        check = compare(graph, exported.run, batches_of(graph, *where), on=judged.on)
+        check = replace(check, as_judged=gives_marked(graph, *where, realised.marks.get("outputs")))
+    if not check.passes(exact=made.exact):
+        raise UserError(
+            f"{made.name}: what was written is another network: {check.equal:,} of {check.samples:,} outputs "
+            f"are equal, the largest difference is {check.largest_difference:.3g}; nothing was kept"
+        )
+    return check
+
+
+def _check_place(folder: Path, *, force: bool) -> None:
+    """Raises UserError where the folder may not be written."""
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise UserError(f"{folder}: is a file; choose another folder (--out)")
+    if not any(folder.iterdir()):
+        return
+    if not (folder / EXPORT).is_file():
+        raise UserError(f"{folder}: holds other things than an export; choose another folder (--out)")
+    if not force:
+        raise UserError(f"{folder}: holds an export already; --force replaces it, or choose another folder")
+
+
+@contextmanager
+def _beside(folder: Path) -> Iterator[Path]:
+    """A new folder beside, in which the export is made; it is gone afterwards unless it was renamed."""
+    part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+    try:
+        part.mkdir(parents=True)
+        yield part
+    except OSError as error:
+        raise UserError(
+            f"{folder}: can't be written: {error.strerror}; choose another folder (--out)"
+        ) from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _put(part: Path, folder: Path) -> None:
+    """The folder `part` in its place; what was there goes once the new one is there."""
+    old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
+    if folder.exists():
+        folder.rename(old)
+    try:
+        part.rename(folder)
+    except OSError:
+        if old.exists():
+            old.rename(folder)
+        raise
+    shutil.rmtree(old, ignore_errors=True)

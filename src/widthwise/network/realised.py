@@ -1,0 +1,152 @@
+"""Realised networks: all that makes the network of one candidate again, without data and without training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from widthwise.core.errors import UserError
+from widthwise.core.hashing import hash_weights
+from widthwise.network.checkpoints import load_tensors
+from widthwise.network.graph import Graph
+from widthwise.network.scheme import Scheme
+from widthwise.network.widths.resize import resize
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+EXAMPLE_SAMPLES = 2
+
+
+@dataclass(frozen=True)
+class Input:
+    """One input of a network: its name, the shape of a sample, its type as torch writes it ("float32")."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+
+    def example(self, samples: int, generator: torch.Generator) -> Tensor:
+        """Values [samples, *shape] that a network takes: from 0 to 1, or 0 where they are no floats."""
+        dtype: torch.dtype = getattr(torch, self.dtype)
+        if dtype.is_floating_point:
+            return torch.rand(samples, *self.shape, generator=generator).to(dtype)
+        return torch.zeros(samples, *self.shape, dtype=dtype)
+
+
+@dataclass(frozen=True, eq=False)
+class Realised:
+    """All that makes a candidate's network again, on any machine, without data and without training.
+
+    candidate: choice indices [D]. sizes: the groups that were resized, by name, with their channels.
+    schemes: of each layer that has one, calibrated: nothing follows the data any more but scales of blocks.
+    weights: the float network's tensors by name; None: those of the network that was searched, as they are.
+    repeat: which of several trainings these weights are from, 0 the first.
+    marks: "weights", a hash of the float network's tensors; "outputs", of what the network gives for the
+    first samples that it was judged on; "quality", of its metrics there, where it was trained.
+    inputs: what the network takes. model: its name in the config; None: it was given from Python.
+    network: the network that was searched itself, where it is at hand (see `complete`); never written.
+    """
+
+    candidate: tuple[int, ...]
+    sizes: Mapping[str, int]
+    schemes: Mapping[str, Scheme]
+    weights: Mapping[str, Tensor] | None = None
+    repeat: int = 0
+    marks: Mapping[str, str] = field(default_factory=dict)
+    inputs: tuple[Input, ...] = ()
+    model: str | None = None
+    network: nn.Module | None = None
+
+    def complete(self, network: nn.Module) -> Realised:
+        """The same with the network that was searched and, where it has no weights of its own, with its."""
+        weights = self.weights
+        if weights is None:
+            weights = {name: x.detach().clone() for name, x in Graph(network).model.state_dict().items()}
+        return replace(self, weights=weights, network=network)
+
+    def graph(self, network: nn.Module | None = None) -> Graph:
+        """The network again: `network` captured, resized, with these weights and schemes, in eval mode.
+
+        network: as it was searched, by default that of `complete`; it stays as it is. Raises UserError where
+        the weights don't fit it, or are other ones than the mark says.
+        """
+        network = self.network if network is None else network
+        if network is None:
+            raise UserError("a realised network is made of the one that was searched; give that")
+        captured = Graph(network)
+        made = self._resized(captured) if self.sizes else captured.copy()
+        if self.weights is not None:
+            load_tensors(made.model, self.weights, source="the weights that were kept")
+        expected = self.marks.get("weights")
+        if expected is not None and (found := hash_weights(made.model)) != expected:
+            raise UserError(
+                f"the weights are not those that were judged (mark {expected}, here {found}); give the "
+                "network that was searched, and the run folder as the search left it"
+            )
+        made.model.eval()
+        return made.quantized(self.schemes) if self.schemes else made
+
+    def example(self, samples: int = EXAMPLE_SAMPLES) -> tuple[Tensor, ...]:
+        """Inputs [samples, …] that the network takes, the same each time; empty where none are known."""
+        generator = torch.Generator().manual_seed(0)
+        return tuple(known.example(samples, generator) for known in self.inputs)
+
+    def as_json(self) -> dict[str, Any]:
+        """All but the weights as JSON has it; `from_json` reads it back bit for bit."""
+        return {
+            "candidate": list(self.candidate),
+            "sizes": dict(self.sizes),
+            "schemes": {name: scheme.to_config() for name, scheme in self.schemes.items()},
+            "repeat": self.repeat,
+            "marks": dict(self.marks),
+            "inputs": [[known.name, list(known.shape), known.dtype] for known in self.inputs],
+            "model": self.model,
+        }
+
+    @classmethod
+    def from_json(
+        cls, stored: Mapping[str, Any], weights: Mapping[str, Tensor] | None = None, *, where: str
+    ) -> Realised:
+        """What `as_json` wrote, with these weights; raises UserError, after `where`, for anything else."""
+        try:
+            return cls(
+                candidate=tuple(int(index) for index in stored["candidate"]),
+                sizes={str(name): int(size) for name, size in stored["sizes"].items()},
+                schemes={
+                    str(name): Scheme.from_config(config, where=f"{where}: {name}")
+                    for name, config in stored["schemes"].items()
+                },
+                weights=weights,
+                repeat=int(stored["repeat"]),
+                marks={str(name): str(mark) for name, mark in stored["marks"].items()},
+                inputs=tuple(_input(*known) for known in stored["inputs"]),
+                model=None if stored["model"] is None else str(stored["model"]),
+            )
+        except UserError:
+            raise
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise UserError(f"{where}: is broken, or no description of a network; write it again") from error
+
+    def _resized(self, captured: Graph) -> Graph:
+        device = next((p.device for p in captured.model.parameters()), torch.device("cpu"))
+        example = tuple(x.to(device) for x in self.example())
+        return resize(captured, self.sizes, weights="scratch", example=example or None)
+
+
+def inputs_of(names: tuple[str, ...], tensors: tuple[Tensor, ...]) -> tuple[Input, ...]:
+    """What a network takes that was given these tensors [samples, …]."""
+    named = (*names, *(f"input_{place}" for place in range(len(names), len(tensors))))
+    return tuple(
+        Input(name, tuple(x.shape[1:]), str(x.dtype).removeprefix("torch."))
+        for name, x in zip(named, tensors, strict=False)
+    )
+
+
+def _input(name: str, shape: list[int], dtype: str) -> Input:
+    if not isinstance(getattr(torch, dtype, None), torch.dtype):
+        raise TypeError(f"{dtype} is no type of torch")
+    return Input(str(name), tuple(int(size) for size in shape), dtype)

@@ -1,0 +1,198 @@
+"""The networks that a run keeps, read again: of its front, and of any trial where formats were searched."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from widthwise.core.errors import UserError
+from widthwise.core.toml import parse_toml
+from widthwise.formats import from_config
+from widthwise.study.run_files import (
+    CONFIG,
+    REALISED,
+    SLOTS,
+    TRIAL_WEIGHTS,
+    WEIGHTS,
+    NotKeptError,
+    trial_weights,
+)
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from widthwise.network.realised import Realised
+    from widthwise.spaces.slots import Slot
+    from widthwise.study.store import StudyRecord
+
+HOW = "resume the run, which writes them, or use `widthwise test --run`, which makes them again from its data"
+LISTED = 8  # trials in an error
+
+
+def realised_trial(folder: Path, record: StudyRecord, number: int, candidate: tuple[int, ...]) -> Realised:
+    """All that makes the network of a trial again, as the run in the folder keeps it; reads no data.
+
+    Raises UserError where the run keeps it not, or not whole.
+    """
+    kept, place = read_kept(folder), folder / REALISED
+    stored = kept.get(str(number))
+    slots = read_slots(folder)
+    if stored is None and not slots:
+        raise _not_kept(folder, number, kept)
+    if stored is None:
+        known = json.loads((folder / SLOTS).read_text(encoding="utf-8"))
+        marks = {"weights": record.fingerprint["weights"]}
+        stored = {"candidate": candidate, "sizes": {}, "repeat": 0, "marks": marks, "model": None}
+        stored["inputs"] = known.get("inputs", [])
+    return _read(stored, slots, folder, where=f"{place}: trial {number}", number=number, candidate=candidate)
+
+
+def realised_float(record: StudyRecord) -> Realised:
+    """What makes the network again that was searched: its own weights, nothing resized, no formats."""
+    from widthwise.network.realised import Realised
+
+    return Realised((), {}, {}, marks={"weights": record.fingerprint["weights"]})
+
+
+def searched_network(
+    folder: Path | None, record: StudyRecord, *, given: nn.Module | None = None
+) -> nn.Module:
+    """The network that was searched, in float, with the weights that the run keeps.
+
+    given: it, where it was given from Python and so has no name in the config; it stays as it is. Raises
+    UserError where there is no such network.
+    """
+    from widthwise.network.checkpoints import load_tensors, read_safetensors
+    from widthwise.network.named import load_model
+
+    name = model_name(record)
+    if given is None and name is None:
+        raise UserError(
+            f"{record.name}: its network was given from Python, so it has no name; give it again, "
+            "as in study.network(trial, model=network)"
+        )
+    seed = int(parse_toml(record.config, label=CONFIG).get("seed", 0))
+    network = copy.deepcopy(given) if given is not None else load_model(str(name), seed=seed)
+    if folder is not None and (path := folder / WEIGHTS).is_file():
+        load_tensors(network, read_safetensors(path), source=str(path))
+    return network
+
+
+def model_name(record: StudyRecord) -> str | None:
+    """What the config calls the network that was searched; None where it was given from Python."""
+    name = parse_toml(record.config, label=CONFIG).get("model")
+    return name if isinstance(name, str) else None
+
+
+def read_kept(folder: Path) -> dict[str, Any]:
+    """What REALISED holds: the trials whose networks are kept, by number; nothing where there is no file."""
+    found = _read_json(folder / REALISED)
+    return {} if found is None else dict(found)
+
+
+def read_slots(folder: Path) -> tuple[Slot, ...]:
+    """The slots with their calibrated formats, where the run keeps them; else none."""
+    from widthwise.spaces.slots import Slot
+
+    path = folder / SLOTS
+    found = _read_json(path)
+    if found is None:
+        return ()
+    try:
+        return tuple(
+            Slot(
+                layer=str(stored["layer"]),
+                tensor=stored["tensor"],
+                formats=tuple(from_config(fmt, where=str(path)) for fmt in stored["formats"]),
+                columns=tuple(int(column) for column in stored["columns"]),
+                table=np.array(stored["table"], dtype=np.int64),
+            )
+            for stored in found["slots"]
+        )
+    except UserError:
+        raise
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{path}: is broken; resume the run once it is deleted, which writes it again"
+        ) from error
+
+
+def slots_as_json(slots: Sequence[Slot]) -> list[dict[str, Any]]:
+    """What `read_slots` reads back bit for bit."""
+    return [
+        {
+            "layer": slot.layer,
+            "tensor": slot.tensor,
+            "formats": [{"name": None} if fmt is None else fmt.to_config() for fmt in slot.formats],
+            "columns": list(slot.columns),
+            "table": slot.table.tolist(),
+        }
+        for slot in slots
+    ]
+
+
+def schemes_of(slots: Sequence[Slot], candidate: Sequence[int]) -> dict[str, Any]:
+    """The scheme of each layer that has slots, for one candidate [D]."""
+    from widthwise.spaces.slots import schemes, slot_choices
+
+    return dict(schemes(slots, slot_choices(slots, np.array([candidate], dtype=np.int64))[0]))
+
+
+def _read(
+    stored: Mapping[str, Any],
+    slots: Sequence[Slot],
+    folder: Path,
+    *,
+    where: str,
+    number: int,
+    candidate: tuple[int, ...],
+) -> Realised:
+    """A realised network of its JSON, the schemes of its slots and its file of weights."""
+    from widthwise.network.checkpoints import read_safetensors
+    from widthwise.network.realised import Realised
+
+    path = folder / TRIAL_WEIGHTS / trial_weights(number)
+    own = stored.get("weights", False)
+    if own and not path.is_file():
+        raise UserError(f"{path}: is missing, so trial {number} has no network; copy the whole run folder")
+    found = Realised.from_json(
+        {"schemes": {}, **stored}, read_safetensors(path) if own else None, where=where
+    )
+    if found.candidate != candidate:
+        raise UserError(f"{where}: is of another candidate than the trial; {HOW}")
+    if "schemes" in stored:
+        return found
+    try:
+        return replace(found, schemes=schemes_of(slots, candidate))
+    except IndexError as error:
+        raise UserError(f"{folder / SLOTS}: is of another search than the trials; {HOW}") from error
+
+
+def _read_json(path: Path) -> dict[str, Any] | None:
+    if not path.is_file():
+        return None
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: can't be read as JSON; delete it and resume the run") from error
+    if not isinstance(found, dict):
+        raise UserError(f"{path}: holds no table; delete it and resume the run")
+    return found
+
+
+def _not_kept(folder: Path, number: int, kept: Mapping[str, Any]) -> NotKeptError:
+    if not (folder / REALISED).is_file():
+        return NotKeptError(f"{folder}: keeps no networks of its trials; {HOW}")
+    numbers = sorted(map(int, kept))
+    more = f" and {len(numbers) - LISTED} more" if len(numbers) > LISTED else ""
+    listed = ", ".join(map(str, numbers[:LISTED])) + more if numbers else "none"
+    return NotKeptError(
+        f"{folder}: keeps no network of trial {number}; kept are those of the front: {listed}; take one of "
+        "these, resume a run that was stopped, or use `widthwise test --run`, which makes it again"
+    )

@@ -1,0 +1,57 @@
+"""Every form of every network and format that it does not refuse computes what the network computes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from helpers.judged import every_layer, made
+from helpers.networks import tagged
+from widthwise.evaluators.engine import Evaluator
+from widthwise.export.checking import compare
+from widthwise.export.exporter import EXPORTERS, exporter
+
+FORMATS = {
+    "integer": {
+        "name": ["integer"],
+        "data_in_width": [5],
+        "weight_width": [4],
+        "weight_frac_width": ["auto"],
+    },
+    "scaled": {
+        "name": ["scaled_integer"],
+        "data_in_width": [6],
+        "weight_width": [4],
+        "weight_per": ["channel"],
+    },
+    "block": {"name": ["mxint8"], "weight_block_size": [4], "data_in_block_size": [2]},
+    "float": {"name": ["fp8_e4m3"], "weight_saturating": [True], "data_in_saturating": [True]},
+    "ternary": {"name": ["ternary"], "weight_scaling_factor": [True]},
+}
+
+
+@pytest.mark.parametrize("form", list(EXPORTERS.entries))
+@pytest.mark.parametrize("formats", list(FORMATS))
+@pytest.mark.parametrize("name", tagged("classes"))
+def test_what_was_written_computes_what_the_network_computes(
+    name: str, formats: str, form: str, tmp_path: Path
+) -> None:
+    graph, data = made(name)
+    space = every_layer(graph, FORMATS[formats])
+    evaluator = Evaluator(graph, space, data, metrics=["accuracy"])
+    candidate = np.zeros(len(space.decisions), dtype=np.int64)
+    realised = evaluator.realise(candidate).complete(made(name)[0].model)
+    assert any(realised.schemes.values())
+    chosen = exporter(form)
+    if chosen.refusals(realised, realised.graph()):
+        assert not list(tmp_path.iterdir())
+        return
+    exported = chosen.write(realised, realised.graph(), tmp_path, realised.example())
+    assert all(path.is_file() for path in exported.files)
+    assert exported.run is not None
+    check = compare(evaluator.network(candidate), exported.run, [data.inputs], on="its data")
+    assert check.samples == len(data.labels)
+    assert check.scale > 0
+    assert check.passes(exact=chosen.exact)

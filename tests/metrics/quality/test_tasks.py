@@ -1,0 +1,426 @@
+"""All tasks by one suite: tallies give the textbook's figures; engine, training and searches follow them."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import sklearn.metrics
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from torchmetrics.functional import classification
+from torchmetrics.functional.classification import multiclass_recall
+
+from helpers.regression import Regression, Waves, network
+from widthwise.config import load_config
+from widthwise.config.write import tables_of
+from widthwise.core.errors import UserError
+from widthwise.core.toml import dumps
+from widthwise.data.facts import DataFacts
+from widthwise.data.modules import load_data
+from widthwise.evaluators.engine import Evaluator, evaluate
+from widthwise.evaluators.trained import WidthEvaluator
+from widthwise.metrics.quality.classification import Classification
+from widthwise.metrics.quality.task import Tally, Task, ranked
+from widthwise.metrics.quality.tasks import TASKS, metric_of, task_of
+from widthwise.network.graph import Graph
+from widthwise.network.named import load_model
+from widthwise.spaces.quantisation import QuantisationSpace
+from widthwise.spaces.width import WidthSpace
+from widthwise.training import Settings, fit, score, train
+
+CLASSES = 4
+Reference = Callable[[Tensor, Tensor], float]
+
+
+def scores(versions: int, samples: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    labels = torch.randint(CLASSES - 1, (samples,), generator=generator)  # the last class is absent
+    return 3 * torch.randn(versions, samples, CLASSES, generator=generator), labels
+
+
+def numbers(versions: int, samples: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    return torch.randn(versions, samples, generator=generator), torch.randn(samples, generator=generator)
+
+
+def of_classes(name: str, average: str = "macro", pick: int | None = None) -> Reference:
+    def reference(outputs: Tensor, targets: Tensor) -> float:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of classes without samples
+            found = getattr(classification, f"multiclass_{name}")(outputs, targets, CLASSES, average=average)
+        return float(found if pick is None else found[pick])
+
+    return reference
+
+
+def of_sklearn(name: str) -> Reference:
+    return lambda outputs, targets: float(getattr(sklearn.metrics, name)(targets.numpy(), outputs.numpy()))
+
+
+@dataclass(frozen=True)
+class Case:
+    """A task, made-up outputs [V, n, ...] with targets [n, ...], and what each metric is on one version."""
+
+    task: Task
+    shape: tuple[int, ...]
+    draw: Callable[[int, int, torch.Generator], tuple[Tensor, Tensor]]
+    metrics: Mapping[str, Reference]
+    network: Callable[[], nn.Module]
+    data: Callable[[], Any]
+
+
+CASES = {
+    "classification": Case(
+        Classification(),
+        (CLASSES,),
+        scores,
+        {
+            "accuracy": of_classes("accuracy", "micro"),
+            "accuracy_macro": of_classes("accuracy"),
+            "precision": of_classes("precision"),
+            "recall": of_classes("recall"),
+            "f1": of_classes("f1_score"),
+            "f1[1]": of_classes("f1_score", "none", 1),
+            "loss": lambda outputs, targets: float(cross_entropy(outputs.double(), targets)),
+            "MulticlassAUROC": of_classes("auroc"),
+        },
+        partial(load_model, "jsc-three-linear"),
+        partial(load_data, "jsc"),
+    ),
+    "regression": Case(
+        Regression(),
+        (),
+        numbers,
+        {
+            "mse": of_sklearn("mean_squared_error"),
+            "mae": of_sklearn("mean_absolute_error"),
+            "R2Score": of_sklearn("r2_score"),
+        },
+        network,
+        Waves,
+    ),
+}
+every_task = pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
+
+
+def tally_of(case: Case, rows: int) -> Tally:
+    return case.task.tally(rows, list(case.metrics), DataFacts(), case.shape)
+
+
+def test_every_task_of_ours_is_here():
+    assert {name for name, entry in TASKS.entries.items() if entry.package == "widthwise"} <= set(CASES)
+    assert all(set(case.task.metrics) <= set(case.metrics) for case in CASES.values())
+
+
+@every_task
+@given(samples=st.integers(8, 60), cuts=st.sets(st.integers(1, 59), max_size=4), seed=st.integers(0, 10**6))
+def test_a_tally_over_any_blocks_gives_the_textbooks_figures(case, samples, cuts, seed):
+    rng, versions = np.random.default_rng(seed), 3
+    outputs, targets = case.draw(versions, samples, torch.Generator().manual_seed(seed))
+    version_of = rng.integers(0, versions, 5)
+    tally = tally_of(case, 0).fresh(5)
+    edges = [0, *sorted(cut for cut in cuts if cut < samples), samples]
+    for start, stop in pairwise(edges):
+        order = rng.permutation(5)
+        for rows in (order[:2], order[2:]):  # candidates come in parts
+            tally.add(rows, outputs[:, start:stop], version_of[rows], targets[start:stop])
+    found = tally.values(list(case.metrics))
+    assert tally.failures == {}
+    assert list(found) == list(case.metrics)
+    for name, reference in case.metrics.items():
+        expected = [reference(outputs[version], targets) for version in version_of]
+        assert found[name] == pytest.approx(expected, rel=1e-4, abs=1e-6), name
+
+
+@every_task
+@given(samples=st.integers(9, 40), seed=st.integers(0, 10**6))
+def test_no_figure_ends_better_than_was_possible(case, samples, seed):
+    outputs, targets = case.draw(2, samples, torch.Generator().manual_seed(seed))
+    tally, names, rows = tally_of(case, 2), list(case.metrics), np.arange(2)
+    tally.add(rows, outputs[:, :8], rows, targets[:8])
+    hoped = tally.best_possible(names, samples)
+    tally.add(rows, outputs[:, 8:], rows, targets[8:])
+    for name, values in tally.values(names).items():
+        if metric_of(case.task, name).direction == "maximize":
+            assert (values <= hoped[name] + 1e-9).all(), name
+        else:
+            assert (values >= hoped[name] - 1e-9).all(), name
+
+
+@every_task
+def test_outputs_that_are_no_numbers_fail_their_candidate_alone(case):
+    outputs, targets = case.draw(2, 20, torch.Generator().manual_seed(0))
+    outputs[1, 3] = torch.nan
+    tally, names = tally_of(case, 3), list(case.metrics)
+    tally.add(np.arange(3), outputs, np.array([0, 1, 0]), targets)
+    assert list(tally.failures) == [1]
+    for values in tally.values(names).values():
+        assert np.isnan(values).tolist() == [False, True, False]
+    for values in tally.values(names, np.array([2])).values():
+        assert np.isnan(values).tolist() == [True, True, False]
+    assert tally.row_bytes > 0
+    assert np.isnan(tally.fresh(1).values([names[0]], np.array([], dtype=int))[names[0]]).all()
+
+
+def test_answers_that_count_add_up_to_their_metrics():
+    case = CASES["classification"]
+    outputs, targets = case.draw(3, 50, torch.Generator().manual_seed(0))
+    right = (case.task.answers.margins(outputs, targets) > 0).double().numpy()
+    present = targets.unique()  # macro averages are over the classes that there are
+    recalls = [multiclass_recall(one, targets, CLASSES, average="none")[present] for one in outputs]
+    expected = {
+        "accuracy": [case.metrics["accuracy"](one, targets) for one in outputs],
+        "accuracy_macro": [float(each.mean()) for each in recalls],
+        "recall": [float(each.mean()) for each in recalls],
+    }
+    assert set(case.task.answers.metrics) == set(expected)
+    for name, values in expected.items():
+        assert right @ case.task.answers.shares(name, targets) == pytest.approx(values)
+
+
+# ---- the engine
+
+
+def space_of(case: Case, graph: Graph) -> QuantisationSpace:
+    config = {"name": ["integer"], "data_in_width": [4, 8], "weight_width": [3, 4, 8], "bias_width": [8]}
+    return QuantisationSpace(graph, by="type", seed={"linear": {"config": config}})
+
+
+@every_task
+@pytest.mark.parametrize("count", [3, 12], ids=["with the memo", "together"])
+def test_the_engine_agrees_with_one_network_per_candidate(case, count):
+    graph, data = Graph(case.network()), case.data()
+    space = space_of(case, graph)
+    names = list(case.task.metrics)
+    evaluator = Evaluator(graph, space, data, metrics=names, task=case.task)
+    batch = space.sample(count, np.random.default_rng(0))
+    found = evaluator(batch)
+    assert evaluator.plan is not None
+    assert found.failures == {}
+    x, y = (torch.cat(parts) for parts in zip(*data.val_dataloader(), strict=True))
+    for row, candidate in enumerate(batch):
+        with torch.no_grad():
+            outputs = case.task.outputs(evaluator.network(candidate).model(x))
+        whole = case.task.tally(1, names, evaluator.about, tuple(outputs.shape[1:]))
+        whole.add(np.zeros(1, dtype=int), outputs[None], np.zeros(1, dtype=int), y)
+        for name, values in whole.values(names).items():
+            assert found.metrics[name][row] == pytest.approx(values[0], rel=1e-4), (name, row)
+
+
+@every_task
+def test_candidates_are_stopped_only_where_they_are_hopeless(case):
+    graph, data = Graph(case.network()), case.data()
+    space, name = space_of(case, graph), case.task.better[0]
+    evaluator = Evaluator(graph, space, data, metrics=[name], task=case.task)
+    batch = space.sample(12, np.random.default_rng(1))
+    exact = evaluator(batch).metrics[name]
+    sign = 1 if case.task.metrics[name].direction == "maximize" else -1
+    bound = np.median(sign * exact)
+
+    def hopeless(costs: Mapping[str, Any], best: Mapping[str, Any]) -> Any:
+        return sign * best[name] < bound
+
+    found = evaluator.evaluate_pruning(batch, hopeless=hopeless)
+    kept = ~np.isnan(found.metrics[name])
+    assert (sign * exact >= bound).tolist() == (kept & (sign * exact >= bound)).tolist()
+    assert found.metrics[name][kept] == pytest.approx(exact[kept])
+    assert found.pruned == frozenset(np.flatnonzero(~kept).tolist())
+
+
+def test_tasks_without_right_answers_have_no_margins():
+    graph = Graph(network())
+    evaluator = Evaluator(graph, None, Waves(), metrics=["mse"], task=Regression())
+    assert evaluator.answer_shares("mse") is None
+    with pytest.raises(UserError, match="regression: its answers are not right or wrong"):
+        evaluator.margins(np.zeros((1, 0), dtype=int))
+
+
+def test_targets_that_a_task_can_not_judge_by_are_refused():
+    data = Waves()
+    data.y = data.y.round().long()
+    with pytest.raises(UserError, match="waves: its targets are"):
+        evaluate(Graph(network()), data, metrics=["mse"], task=Regression())
+    with pytest.raises(UserError, match="waves: its targets are"):
+        fit(network(), data, task=Regression())
+    with pytest.raises(
+        UserError, match=r"waves: its labels are float32 of shape \[300\] for x of shape \[300, 8\]"
+    ):
+        evaluate(Graph(network()), Waves(), metrics=["accuracy"])
+
+
+@pytest.mark.parametrize("name", ["accuracy", "f1[0]", "msee"])
+def test_metrics_of_another_task_are_refused(name):
+    with pytest.raises(UserError, match="no metric of regression named"):
+        evaluate(Graph(network()), Waves(), metrics=[name], task=Regression())
+
+
+# ---- training
+
+
+@every_task
+def test_training_keeps_the_epoch_that_is_best_by_the_task(case):
+    model, data = case.network(), case.data()
+    before = score(model, data.val_dataloader(), task=case.task)
+    history = fit(model, data, epochs=12, learning_rate=0.1, task=case.task)
+    kept = score(model, data.val_dataloader(), task=case.task)
+    ranks = [ranked(case.task, epoch.values) for epoch in history.epochs]
+    assert list(kept.values) == list(case.task.better)
+    assert kept.values == history.best.values
+    assert history.best_epoch == ranks.index(max(ranks)) + 1
+    assert ranked(case.task, kept.values) > ranked(case.task, before.values)
+    evaluated = evaluate(Graph(model), data, metrics=list(case.task.better), task=case.task)
+    assert evaluated == pytest.approx(dict(kept.values), rel=1e-5)
+
+
+@every_task
+def test_a_teacher_is_followed_by_the_tasks_distance(case):
+    data, teacher, pupil = case.data(), case.network(), case.network()
+    fit(teacher, data, epochs=10, task=case.task)
+    x = next(iter(data.val_dataloader()))[0]
+
+    def apart() -> float:
+        with torch.no_grad():
+            return float(case.task.distance(*(case.task.outputs(net.eval()(x)) for net in (pupil, teacher))))
+
+    before = apart()
+    train(pupil, data, Settings(epochs=10, distil=1.0), teacher=teacher, task=case.task)
+    assert 0 <= apart() < before / 2
+
+
+@every_task
+@pytest.mark.parametrize(
+    "options",
+    [{"mode": "scratch"}, {"mode": "inherit", "importance": "taylor"}, {"mode": "supernet"}],
+    ids=["scratch", "inherit", "supernet"],
+)
+def test_widths_are_trained_by_the_task(case, options):
+    graph, data = Graph(case.network()), case.data()
+    space, name = WidthSpace(graph, by="all", multipliers=[0.5, 1]), case.task.better[0]
+    settings = Settings(epochs=3, learning_rate=1e-2)
+    made = WidthEvaluator(graph, space, data, metrics=[name], settings=settings, task=case.task, **options)
+    every = next(space.enumerate())
+    found = made(every)
+    assert found.failures == {}
+    judged = evaluate(made.network(every[0]), data, metrics=[name], task=case.task)[name]
+    assert found.metrics[name][0] == pytest.approx(judged, rel=1e-4)
+
+
+# ---- by name
+
+
+def test_classification_goes_by_two_names():
+    assert task_of("cls") == task_of("classification") == Classification()
+    with pytest.raises(UserError, match="no task named 'classificaton'; did you mean classification"):
+        task_of("classificaton")
+
+
+def test_a_config_of_classes_is_written_as_before():
+    for tables in ({}, {"task": "cls"}, {"task": "classification"}):
+        config = load_config(tables)
+        assert config.task == "classification"
+        assert "task" not in tables_of(config)
+
+
+SEARCH = {
+    "task": "regression",
+    "search": {
+        "search_space": {
+            "name": "graph/quantize/mixed_precision_ptq",
+            "setup": {"by": "type"},
+            "seed": {
+                "linear": {"config": {"name": ["integer"], "weight_width": [3, 4, 8], "bias_width": [8]}}
+            },
+        },
+        "strategy": {
+            "name": "brute-force",
+            "metrics": {"mse": {"direction": "minimize"}, "model_size": {"direction": "minimize"}},
+        },
+        "constraints": {"mae": "<= 5"},
+    },
+}
+SCRIPT = """
+import json, sys
+import widthwise as ww
+from helpers.regression import Waves, network
+from widthwise.config.trust import code_in
+model, data, config = network(), Waves(), json.loads(sys.argv[1])
+history = ww.fit(model, data, epochs=5, task="regression")
+found = ww.evaluate(ww.Graph(model), data, metrics=["mse", "R2Score"], task="regression")
+study = ww.search(model, data, config, out="run")
+best = study.pick("best mse")
+print(json.dumps({
+    "fitted": history.best.values,
+    "found": found,
+    "trials": len(study.trials),
+    "again": len(ww.load_run("run").trials),
+    "metrics": [metric.name for metric in study.record.metrics],
+    "best": dict(best.metrics),
+    "least": min(trial.metrics["mse"] for trial in study.trials),
+    "code": code_in(ww.load_config(config)),
+    "kept": ww.load_config("run/config.toml").task,
+}))
+"""
+
+
+@pytest.fixture
+def installed(tmp_path: Path) -> dict[str, str]:
+    """An environment in which a package with the task is installed."""
+    about = tmp_path / "site" / "waves-1.0.dist-info"
+    about.mkdir(parents=True)
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: waves\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text("[widthwise.tasks]\nregression = helpers.regression:Regression\n")
+    tests = Path(__file__).parents[2]
+    places = [str(about.parent), str(tests), str(tests.parent / "src")]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(places)}
+
+
+def run(environment: dict[str, str], folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *arguments], capture_output=True, text=True, check=False, cwd=folder, env=environment
+    )
+
+
+def test_a_task_of_a_plug_in_is_fitted_evaluated_and_searched_by_its_name(installed, tmp_path):
+    done = run(installed, tmp_path, "-c", SCRIPT, json.dumps(SEARCH))
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["fitted"]["mse"] == pytest.approx(told["found"]["mse"], rel=1e-4)
+    assert told["found"]["R2Score"] < 1
+    assert (told["trials"], told["again"]) == (9, 9)
+    assert told["metrics"] == ["mse", "mae", "model_size", "average_bitwidth", "memory_density"]
+    assert told["best"]["mse"] == told["least"]
+    assert told["code"] == ["task regression"]
+    assert told["kept"] == "regression"
+
+
+def test_the_command_line_follows_the_task_of_a_plug_in(installed, tmp_path):
+    named = {"model": "helpers.regression:network", "dataset": "helpers.regression:Waves"}
+    (tmp_path / "waves.toml").write_text(dumps(named | SEARCH))
+    trained = run(installed, tmp_path, "-m", "widthwise", "train", "waves.toml", "--epochs", "3")
+    assert trained.returncode == 0, trained.stderr
+    assert re.search(r"Best of 3 epochs: \d, validation mse \d", trained.stdout)
+    tested = run(installed, tmp_path, "-m", "widthwise", "test", "waves.toml", "--json", "--part", "val")
+    assert set(json.loads(tested.stdout)["val"]) == {"mse", "mae", "parameters", "model_size", "macs"}
+    searched = run(installed, tmp_path, "-m", "widthwise", "search", "waves.toml", "--out", "run")
+    assert searched.returncode == 0, searched.stderr
+    asked = ("test", "--run", "run", "--trial", "0", "--json", "--metrics", "mse", "--part", "val")
+    again = run(installed, tmp_path, "-m", "widthwise", *asked)
+    assert again.returncode == 0, again.stderr
+    assert json.loads(again.stdout)["val"]["mse"] > 0
+    refused = run(installed, tmp_path, "-m", "widthwise", "test", "waves.toml", "--untrusted")
+    assert refused.returncode != 0
+    assert "task = regression" in refused.stderr
