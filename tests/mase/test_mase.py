@@ -270,6 +270,7 @@ def test_passes_that_users_write_see_the_same_modules_before_and_after_quantisin
     mg, flops = count_flops_analysis_pass(mg)
     assert flops == {"batch_norm1d": 64, "relu": 4, "linear": 2 * (256 + 256 + 80)}
     quantised, _ = quantize_transform_pass(mg, PASS_ARGS)
+    assert quantised.capture == "fx"
     assert count_flops_analysis_pass(quantised)[1] == flops
     assert count_bitops_analysis_pass(mg)[1] == 592 * 32 * 32
     assert count_bitops_analysis_pass(quantised)[1] == 592 * 8 * 8

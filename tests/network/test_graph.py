@@ -71,9 +71,9 @@ def test_quantising_again_replaces_the_scheme(name: str) -> None:
     assert twice.schemes == once.schemes
     with torch.no_grad():
         assert torch.equal(twice.model(x), once.model(x))
-    wrapped = [module for module in twice.model.modules() if type(module) is Quantized]
+    wrapped = [module for module in twice.model.modules() if isinstance(module, Quantized)]
     assert wrapped
-    assert not any(type(module.layer) is Quantized for module in wrapped)
+    assert not any(isinstance(module.layer, Quantized) for module in wrapped)
 
 
 @pytest.mark.parametrize("name", tagged("layers"))

@@ -6,12 +6,14 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from widthwise.cli import options
+from widthwise.cli.groups import grouped
 from widthwise.cli.output import Output, check_new_file, make_console, print_json
 from widthwise.core.errors import UserError
 
@@ -27,38 +29,43 @@ STOPPED = 128 + signal.SIGINT
 
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
-    app.command()(compare)
+    app.command()(grouped(compare))
     app.command()(importance)
 
 
-def compare(
-    config: options.Config,
+@dataclass(frozen=True)
+class Runs:
+    """What is compared, and by how much."""
+
     strategies: Annotated[
         str, typer.Option("--strategies", metavar="A,B,…", help="With options as tpe(multivariate=false).")
-    ] = STRATEGIES,
-    seeds: Annotated[int, typer.Option("--seeds", help="Runs of each strategy, with seeds from 0.")] = 10,
-    budget: Annotated[int, typer.Option("--budget", help="Evaluations of a run.")] = 200,
+    ] = STRATEGIES
+    seeds: Annotated[int, typer.Option("--seeds", help="Runs of each strategy, with seeds from 0.")] = 10
+    budget: Annotated[int, typer.Option("--budget", help="Evaluations of a run.")] = 200
     batch: Annotated[
         int | None,
         typer.Option("--batch", help="Candidates asked for at once; default: as each strategy likes."),
-    ] = None,
+    ] = None
     enumerate_up_to: Annotated[
         int | None,
         typer.Option(
             "--enumerate-up-to", metavar="N", help="Evaluate the whole space first, up to this size."
         ),
-    ] = None,
-    model: options.Model = None,
-    dataset: options.Dataset = None,
-    load: options.Load = None,
+    ] = None
+
+
+def compare(
+    config: options.Config,
+    *,
+    runs: Runs,
+    network: options.Network,
     out: Annotated[
         Path | None,
         typer.Option("--out", metavar="FOLDER", help="Write comparison.html, .json and .csv there."),
     ] = None,
     force: options.Force = False,
     memory: options.Memory = None,
-    device: options.Device = None,
-    assign: options.Set = None,
+    setup: options.Setup,
     untrusted: options.Untrusted = False,
     json: options.Json = False,
     csv: Annotated[bool, typer.Option("--csv", help="Print every curve as CSV.")] = False,
@@ -68,12 +75,11 @@ def compare(
     if json and csv:
         raise UserError("--json and --csv contradict one another; leave one out (--out writes both)")
     output = Output(quiet=quiet, silent=json or csv)
-    given = {"--model": model, "--dataset": dataset, "--load": load}
-    read = options.read_config(config, given, assign, device=device, untrusted=untrusted)
+    read = options.read_config(config, options.given(network), setup, untrusted=untrusted)
     options.announce_code(read, output, untrusted=untrusted)
-    entrants = _entrants(strategies, read, output, untrusted=untrusted)
+    entrants = _entrants(runs.strategies, read, output, untrusted=untrusted)
     options.warn_of_ignored_keys(read, output)
-    options.check_device(device)
+    options.check_device(setup.device)
     if out is not None:
         _check_folder(out, force=force)
     from widthwise.report.problem import warnings_of
@@ -91,10 +97,10 @@ def compare(
         found = compare_strategies(
             problem,
             entrants,
-            seeds=seeds,
-            budget=budget,
-            batch=batch,
-            most_enumerated=enumerate_up_to,
+            seeds=runs.seeds,
+            budget=runs.budget,
+            batch=runs.batch,
+            most_enumerated=runs.enumerate_up_to,
             progress=progress,
             started=started,
         )

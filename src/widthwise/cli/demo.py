@@ -30,7 +30,8 @@ def demo(
     quiet: options.Quiet = False,
 ) -> None:
     """Train a network on real data, search its bit widths."""
-    from widthwise.cli.search import conclude, run
+    from widthwise.cli.results import conclude
+    from widthwise.cli.search import How, run
     from widthwise.config import example_text, load_config
 
     output = Output(quiet=quiet)
@@ -38,7 +39,7 @@ def demo(
     first = free_folder(out.expanduser() / "demo-brute-force")
     second = free_folder(out.expanduser() / "demo-tpe")
     output.note("1. All 18 schemes of the network's only layer (brute force)")
-    study, problem = run(config, first, output, {}, train=True)
+    study, problem = run(config, first, output, How(), train=True)
     conclude(study, problem, first, output)
     if study.exit_status:
         raise typer.Exit(study.exit_status)
@@ -47,7 +48,7 @@ def demo(
         {"search.strategy.name": "tpe", "search.strategy.setup.sampler": "tpe", KEYS["--trials"]: TPE_TRIALS},
     )
     output.note(f"\n2. The same search with TPE, {TPE_TRIALS} trials")
-    study, problem = run(learned, second, output, {})
+    study, problem = run(learned, second, output, How())
     conclude(study, problem, second, output)
     raise typer.Exit(study.exit_status)
 

@@ -9,7 +9,7 @@ import typer
 
 from widthwise.cli.output import is_interactive
 from widthwise.core.errors import UserError
-from widthwise.study.run_files import RUNS, free_folder, is_run, run_name
+from widthwise.study.run_files import check_new, free_folder, is_run, run_path
 
 if TYPE_CHECKING:
     from widthwise.config import SearchConfig
@@ -23,20 +23,15 @@ def run_folder(config: SearchConfig, out: Path | None, *, resume: bool, force_ne
     """
     if resume and force_new:
         raise UserError("--resume and --force-new contradict one another; leave one out")
-    folder = (out or RUNS / run_name(config.source, config.model)).expanduser()
+    folder = run_path(config.source, config.model, out)
     if resume:
         return _one_to_resume(folder, given=out is not None), True
     if force_new:
         return free_folder(folder), False
-    if not is_run(folder):
-        if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
-            raise UserError(f"{folder}: exists already and is no run; choose another folder (--out)")
-        return folder, False
-    if not is_interactive():
-        raise UserError(
-            f"{folder}: has a run already; --resume goes on with it, --force-new starts one beside it"
-        )
-    return _asked(folder)
+    if is_run(folder) and is_interactive():
+        return _asked(folder)
+    check_new(folder)
+    return folder, False
 
 
 def _one_to_resume(folder: Path, *, given: bool) -> Path:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from widthwise.cli import options
+from widthwise.cli.groups import grouped
 from widthwise.cli.output import Output
 from widthwise.config.write import toml_of
 from widthwise.core.errors import UserError
@@ -19,14 +20,13 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Adds the command."""
-    app.command()(inspect)
+    app.command()(grouped(inspect))
 
 
 def inspect(
     config: options.OptionalConfig = None,
-    model: options.Model = None,
-    dataset: options.Dataset = None,
-    load: options.Load = None,
+    *,
+    network: options.Network,
     seed: options.Seed = None,
     show_config: Annotated[
         bool, typer.Option("--config", help="The resolved config, and what applies to each layer.")
@@ -39,10 +39,10 @@ def inspect(
 ) -> None:
     """Show a network's layers, and what can be searched."""
     output = Output()
-    given = {"--model": model, "--dataset": dataset, "--load": load, "--seed": seed}
-    read = options.with_data_of_model(
-        options.read_config(config, given, assign, untrusted=untrusted), elsewhere=False
-    )
+    setup = options.Setup(assign=assign)
+    given = options.given(network, seed=seed)
+    read = options.read_config(config, given, setup, untrusted=untrusted)
+    read = options.with_data_of_model(read, elsewhere=False)
     options.announce_code(read, output, untrusted=untrusted)
     options.warn_of_ignored_keys(read, output)
     if read.model is None:

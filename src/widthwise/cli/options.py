@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -75,7 +75,6 @@ Strategy = Annotated[
     ),
 ]
 Seed = Annotated[int | None, typer.Option("--seed", help="Seed of everything that is random.")]
-BatchSize = Annotated[int | None, typer.Option("--batch-size", help="Samples of a batch of data.")]
 Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Any key of the config, by its dotted path; repeatable."),
@@ -90,13 +89,36 @@ Memory = Annotated[
 ]
 
 
+@dataclass(frozen=True)
+class Network:
+    """Which network, on which data."""
+
+    model: Model = None
+    dataset: Dataset = None
+    load: Load = None
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Where it runs, and what else of the config is set."""
+
+    device: Device = None
+    assign: Set = None
+
+
+def given(*groups: object, **others: Any) -> dict[str, Any]:
+    """Of groups of options, and of others by name, those that stand for a key of a config: by KEYS."""
+    found = {key: value for group in groups for key, value in vars(group).items()} | others
+    named = {f"--{key.replace('_', '-')}": value for key, value in found.items()}
+    return {name: value for name, value in named.items() if name in KEYS}
+
+
 def read_config(
     config: str | None,
     options: Mapping[str, Any],
-    assignments: Sequence[str] | None = None,
+    setup: Setup,
     *,
     strategy: str | None = None,
-    device: str | None = None,
     untrusted: bool = False,
 ) -> SearchConfig:
     """The config of a file (None: of options alone) with what the command line sets; imports no torch.
@@ -110,11 +132,11 @@ def read_config(
     if strategy is not None:
         name = strategy_source(strategy, where="--strategy").name
         changes |= {"search.strategy.name": name, "search.strategy.setup.sampler": name}
-    if device is not None:
+    if (device := setup.device) is not None:
         if device not in DEVICES:
             raise unknown("device", device, DEVICES, where="--device")
         changes["accelerator"] = DEVICES[device]
-    changes |= _assigned(assignments or ())
+    changes |= _assigned(setup.assign or ())
     source: str | dict[str, Any] = {} if config is None else config
     named = {KEYS[name]: name for name, value in options.items() if value is not None}
     return load_config(source, changes, options=named, untrusted=untrusted)

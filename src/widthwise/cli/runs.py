@@ -55,7 +55,7 @@ def report(
     json: options.Json = False,
 ) -> None:
     """Print the best trials of a run again."""
-    from widthwise.cli.search import picked, print_best, print_picked, print_study_json
+    from widthwise.cli.results import picked, print_best, print_picked, print_study_json
     from widthwise.report.terminal import ending_lines, resume_command
     from widthwise.study.run_folder import load_run
 

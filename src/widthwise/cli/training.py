@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from widthwise.cli import options
+from widthwise.cli.groups import grouped
 from widthwise.cli.output import Output, check_new_file, print_json
 from widthwise.core.errors import UserError, unknown
 from widthwise.study.run_files import NotKeptError
@@ -31,65 +32,59 @@ COSTS = ("parameters", "model_size", "macs")
 
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
-    app.command()(train)
-    app.command("test")(evaluate_network)
+    app.command()(grouped(train))
+    app.command("test")(grouped(evaluate_network))
+
+
+@dataclass(frozen=True)
+class Training:
+    """How the weights are made."""
+
+    epochs: Annotated[int | None, typer.Option("--epochs", help="Passes over the training data.")] = None
+    lr: Annotated[float | None, typer.Option("--lr", help="Learning rate.")] = None
+    batch_size: Annotated[int | None, typer.Option("--batch-size", help="Samples of a batch of data.")] = None
+    seed: options.Seed = None
 
 
 def train(
     config: options.OptionalConfig = None,
-    model: options.Model = None,
-    dataset: options.Dataset = None,
-    load: options.Load = None,
-    epochs: Annotated[int | None, typer.Option("--epochs", help="Passes over the training data.")] = None,
-    lr: Annotated[float | None, typer.Option("--lr", help="Learning rate.")] = None,
-    batch_size: options.BatchSize = None,
-    seed: options.Seed = None,
+    *,
+    network: options.Network,
+    training: Training,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="By default MODEL.safetensors.")
     ] = None,
     force: options.Force = False,
-    device: options.Device = None,
-    assign: options.Set = None,
+    setup: options.Setup,
     untrusted: options.Untrusted = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Train a network and save its best weights."""
     output = Output(quiet=quiet)
-    given = {
-        "--model": model,
-        "--dataset": dataset,
-        "--load": load,
-        "--epochs": epochs,
-        "--lr": lr,
-        "--batch-size": batch_size,
-        "--seed": seed,
-    }
-    read = options.with_data_of_model(
-        options.read_config(config, given, assign, device=device, untrusted=untrusted)
-    )
+    read = options.read_config(config, options.given(network, training), setup, untrusted=untrusted)
+    read = options.with_data_of_model(read)
     _check_named(read)
     options.announce_code(read, output, untrusted=untrusted)
     path = out or Path(f"{_file_name(read)}.safetensors")
     check_new_file(path, force=force, ending=".safetensors")
-    options.check_device(device)
-    network, data = _network_and_data(read)
-    _introduce(read, network, data, output)
+    options.check_device(setup.device)
+    made, data = _network_and_data(read)
+    _introduce(read, made, data, output)
     try:
-        history = _fit(read, network, data, output)
+        history = _fit(read, made, data, output)
     except KeyboardInterrupt:
-        _save(network, path)
+        _save(made, path)
         output.say(f"Stopped by Ctrl-C; the best weights so far are in {path}")
         raise typer.Exit(130) from None
-    _save(network, path)
+    _save(made, path)
     output.say(_best_line(history))
     output.say(f"Saved: {path}    use it: widthwise search CONFIG --load {path}")
 
 
 def evaluate_network(
     config: options.OptionalConfig = None,
-    model: options.Model = None,
-    dataset: options.Dataset = None,
-    load: options.Load = None,
+    *,
+    network: options.Network,
     run: Annotated[Path | None, typer.Option("--run", help="A run folder, whose network is tested.")] = None,
     trial: Annotated[
         int | None, typer.Option("--trial", help="The network of this trial of the run.")
@@ -101,8 +96,7 @@ def evaluate_network(
         str | None, typer.Option("--metrics", help="Names with commas between, as accuracy,f1[2].")
     ] = None,
     seed: options.Seed = None,
-    device: options.Device = None,
-    assign: options.Set = None,
+    setup: options.Setup,
     untrusted: options.Untrusted = False,
     json: options.Json = False,
 ) -> None:
@@ -112,22 +106,21 @@ def evaluate_network(
         raise unknown("part of the data", part, PARTS, where="--part")
     parts = [part] if part else list(PARTS)
     if run is not None:
-        if any(value is not None for value in (config, model, dataset, load, seed)) or assign:
+        if any(value is not None for value in (config, *vars(network).values(), seed)) or setup.assign:
             raise UserError("--run: has its own network and data; leave CONFIG, --model, --load and such out")
         of_run = _config_of_run(run, untrusted=untrusted)
         options.announce_code(of_run, output, untrusted=untrusted)
         known = _metrics(metrics, of_run.task)
-        found = _test_run(run, trial, parts, [metric.name for metric in known], output, device)
+        found = _test_run(run, trial, parts, [metric.name for metric in known], output, setup.device)
     else:
         if trial is not None:
             raise UserError("--trial: needs --run, the run folder that it is from")
-        given = {"--model": model, "--dataset": dataset, "--load": load, "--seed": seed}
-        read = options.with_data_of_model(
-            options.read_config(config, given, assign, device=device, untrusted=untrusted)
-        )
+        given = options.given(network, seed=seed)
+        read = options.read_config(config, given, setup, untrusted=untrusted)
+        read = options.with_data_of_model(read)
         options.announce_code(read, output, untrusted=untrusted)
         known = _metrics(metrics, read.task)
-        found = _test_network(read, parts, [metric.name for metric in known], output, device)
+        found = _test_network(read, parts, [metric.name for metric in known], output, setup.device)
     if json:
         from widthwise.study.study import finite
 

@@ -15,6 +15,7 @@ from widthwise.core.importing import describe_error
 from widthwise.network.layers import QUANTISABLE, layer_type
 from widthwise.network.quantized import FunctionLayer, Quantized, parameter_role
 from widthwise.network.scheme import TENSORS, Scheme, TensorName
+from widthwise.network.stand_in import StandIn
 
 Capture = Literal["fx", "module"]
 META = "widthwise"  # the key of our metadata in node.meta
@@ -128,12 +129,18 @@ class Graph:
             layer = FunctionLayer(called_function(node))
         if module is None and not scheme:
             return
-        wrapped = Quantized(layer, scheme) if scheme or isinstance(layer, FunctionLayer) else layer
+        wrapper = StandIn if self._layers_are_looked_at else Quantized
+        wrapped = wrapper(layer, scheme) if scheme or isinstance(layer, FunctionLayer) else layer
         target = self._own_target(node)
         _set_submodule(self.model, target, wrapped)
         if node.op != "call_module":
             node.op = "call_module"
         node.target = target
+
+    @property
+    def _layers_are_looked_at(self) -> bool:
+        """Whether code that knows no wrappers looks at the layers: the network's own, if fx can't follow."""
+        return self.capture == "module"
 
     def _own_target(self, node: fx.Node) -> str:
         """Where the node's module lies: a module that several nodes share gets a place for each of them."""

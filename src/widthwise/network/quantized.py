@@ -56,9 +56,6 @@ class Quantized(nn.Module):
     where they saturate; otherwise a parameter is quantised once for each format, until the parameter changes
     (in place through `parameter.data` is not seen: change the parameter itself under torch.no_grad). A layer
     that works in place changes its own copy.
-
-    Passes may treat it as the layer: it has the layer's attributes, and isinstance counts it as the layer's
-    class too; type(…) tells them apart.
     """
 
     def __init__(self, layer: nn.Module, scheme: Scheme) -> None:
@@ -100,26 +97,9 @@ class Quantized(nn.Module):
             self._cache[name, fmt] = kept
         return kept.value
 
-    @property  # type: ignore[misc]
-    def __class__(self) -> type:
-        """The layer's class, as isinstance sees it beside our own."""
-        return type(nn.Module.__getattr__(self, "layer"))
-
-    def __getattr__(self, name: str) -> Any:
-        """The layer's own attributes (in_features, weight …), for passes to read through the wrapper."""
-        try:
-            return nn.Module.__getattr__(self, name)
-        except AttributeError:
-            if name == "layer" or name.startswith("__"):
-                raise
-            return getattr(self.layer, name)
-
-    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
-        """Copies start with an empty cache; without this they would be made as the layer's class."""
-        return _unfilled, (), self.__dict__ | {"_cache": {}}
-
-    def _get_name(self) -> str:
-        return "Quantized"
+    def __getstate__(self) -> dict[str, Any]:
+        """Copies start with an empty cache."""
+        return self.__dict__ | {"_cache": {}}
 
     def extra_repr(self) -> str:
         return str(self.scheme)
@@ -154,11 +134,6 @@ def _quantized_inputs(
     others = {name: value for name, value in kwargs.items() if name not in masks}
     args, others = tree_map_only(Tensor, quantized, (args, others))
     return args, others | masks
-
-
-def _unfilled() -> Quantized:
-    """A wrapper whose state is set afterwards."""
-    return Quantized.__new__(Quantized)
 
 
 def _nothing(module: nn.Module, args: Any) -> None:

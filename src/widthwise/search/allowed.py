@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from widthwise.core.errors import UserError
 from widthwise.evaluators.protocol import Prunes
 from widthwise.strategies import Strategy
-
-Keep = Literal["all", "front"]
+from widthwise.study.run_files import Keep
 
 
 def check_possible(strategy: Strategy, evaluator: object, *, keep: Keep = "all", prune: bool = False) -> None:

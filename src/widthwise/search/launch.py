@@ -13,14 +13,14 @@ from widthwise.core.errors import UserError
 from widthwise.data.modules import Data
 from widthwise.evaluators.protocol import Evaluate, Evaluator, Realises
 from widthwise.network.named import save_checkpoint
-from widthwise.search.allowed import Keep, check_possible
+from widthwise.search.allowed import check_possible
 from widthwise.search.limits import Limits, Progress
 from widthwise.search.loop import run_search
 from widthwise.search.problem import Problem, load_problem
 from widthwise.search.record import record_of
 from widthwise.search.workers import judge_of
 from widthwise.strategies import Strategy
-from widthwise.study.run_files import RUNS, WEIGHTS, run_name
+from widthwise.study.run_files import WEIGHTS, Keep, run_path
 from widthwise.study.run_folder import Run, resume_run, start_run
 from widthwise.study.study import Study
 
@@ -82,7 +82,7 @@ def search(
         evaluator=evaluator,
     )
     problem = replace(problem, sampler=sampler)
-    folder = Path(out) if out is not None else RUNS / run_name(loaded.source, loaded.model)
+    folder = run_path(loaded.source, loaded.model, out)
     if force_new is None:
         force_new = out is None and not resume
     stops = limits or config_limits(loaded)

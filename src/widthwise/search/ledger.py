@@ -11,12 +11,12 @@ import numpy as np
 from widthwise.core.arrays import BoolArray, FloatArray, IntArray
 from widthwise.core.errors import UserError, unknown
 from widthwise.evaluators.protocol import Results
-from widthwise.search.allowed import Keep
 from widthwise.search.counts import Counts
 from widthwise.search.limits import Limits, Progress
 from widthwise.search.resuming import resume
 from widthwise.strategies import Strategy
 from widthwise.study.front import FrontRows
+from widthwise.study.run_files import Keep
 from widthwise.study.store import Block, StudyWriter
 from widthwise.study.store.records import Summary
 from widthwise.study.study import Study

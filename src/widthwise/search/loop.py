@@ -19,13 +19,14 @@ from widthwise.core.errors import UserError
 from widthwise.evaluators.called import evaluator_of
 from widthwise.evaluators.guarded import evaluate_guarded
 from widthwise.evaluators.protocol import Evaluate, Evaluator, Prunes, Results
-from widthwise.search.allowed import Keep, check_possible
+from widthwise.search.allowed import check_possible
 from widthwise.search.bounds import Bounds
 from widthwise.search.ledger import Batch, Ending, Ledger
 from widthwise.search.limits import Limits, Progress
 from widthwise.search.pruning import pruning
 from widthwise.search.signals import Interrupted, StopSignals, stop_signals
 from widthwise.strategies import Strategy
+from widthwise.study.run_files import Keep
 from widthwise.study.store import StudyWriter
 from widthwise.study.study import Study
 

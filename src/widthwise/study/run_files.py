@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from widthwise.core.errors import UserError
 
+Keep = Literal["all", "front"]  # which trials are written: all, or those on the front when they came
 RUNS = Path("runs")  # where run folders are made unless another place is named
 
 CONFIG, STUDY, FRONT, LOG, STORAGE = "config.toml", "study.db", "front.json", "log.txt", "storage.json"
@@ -34,6 +36,21 @@ def run_name(source: str, model: str | None) -> str:
     if path.name == CONFIG and is_run(path.parent):
         return path.resolve().parent.name
     return path.stem if path.suffix == ".toml" else (model or "search").replace(":", ".")
+
+
+def run_path(source: str, model: str | None, out: str | Path | None = None) -> Path:
+    """The run folder of a config: `out`, or else one under RUNS that is called as `run_name` says."""
+    return (RUNS / run_name(source, model) if out is None else Path(out)).expanduser()
+
+
+def check_new(folder: Path) -> None:
+    """Raises UserError where no run can be begun in a folder: there is one already, or something else."""
+    if is_run(folder):
+        raise UserError(
+            f"{folder}: has a run already; --resume goes on with it, --force-new starts one beside it"
+        )
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise UserError(f"{folder}: exists already and is no run; choose another folder (--out)")
 
 
 def is_run(folder: Path) -> bool:

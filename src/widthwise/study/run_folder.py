@@ -18,7 +18,7 @@ from widthwise.core.files import write_atomically
 from widthwise.evaluators.protocol import Realises
 from widthwise.study.fingerprint import check_same
 from widthwise.study.keeper import Keeper
-from widthwise.study.run_files import CONFIG, FRONT, LOG, STORAGE, STUDY, free_folder, is_run
+from widthwise.study.run_files import CONFIG, FRONT, LOG, STORAGE, STUDY, check_new, free_folder, is_run
 from widthwise.study.store import Store, StudyRecord, StudyWriter
 from widthwise.study.store.database import display_name, sqlite_path
 from widthwise.study.study import Study
@@ -75,7 +75,7 @@ def start_run(
     folder = Path(path).expanduser()
     if force_new:
         folder = free_folder(folder)
-    _check_new(folder)
+    check_new(folder)
     part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
     record = replace(record, name=folder.name)
     with _unmade(part):
@@ -154,15 +154,6 @@ def _run(path: str | Path) -> Path:
         missing = STUDY if (folder / CONFIG).is_file() else CONFIG
         raise UserError(f"{folder}: is no run folder: it has no {missing}")
     return folder
-
-
-def _check_new(folder: Path) -> None:
-    if folder.is_dir() and is_run(folder):
-        raise UserError(
-            f"{folder}: has a run already; --resume goes on with it, --force-new starts one beside it"
-        )
-    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
-        raise UserError(f"{folder}: exists already and is no run; choose another folder (--out)")
 
 
 @contextmanager

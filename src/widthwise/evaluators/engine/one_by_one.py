@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, cast
@@ -11,13 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from widthwise.core.arrays import IntArray
-from widthwise.evaluators.engine.planner import calibrated
-from widthwise.formats.base import Format
 from widthwise.formats.integer import Integer
+from widthwise.network.calibration import Readings, fixed_by_parameter
 from widthwise.network.graph import Graph
-from widthwise.network.passes.calibrate import fixed_for_inputs, input_values
 from widthwise.network.passes.watch import tensors_in
-from widthwise.network.quantized import Quantized, parameter_role
+from widthwise.network.quantized import Quantized
 from widthwise.network.scheme import Scheme
 from widthwise.spaces.slots import Slot, schemes
 
@@ -60,40 +57,31 @@ class PassPerCandidate:
         self, slots: Sequence[Slot], examples: Sequence[Tensor]
     ) -> tuple[tuple[Slot, ...], Tensor]:
         """What follows the data fixed: by the parameters' values, and by what the float network computes."""
-        seen: dict[str, list[Tensor]] = defaultdict(list)
         types = {layer.name: layer.type for layer in self.graph.layers}
+        readings = Readings({slot.layer: slot.formats for slot in slots if slot.tensor == "data_in"}, types)
         handles = []
-        for slot in slots:
-            self.wrapped[slot.layer].scheme = Scheme()
-            if slot.tensor == "data_in":
-                hook = _recorder(seen[slot.layer], slot, types[slot.layer])
-                handles.append(self.wrapped[slot.layer].register_forward_pre_hook(hook, with_kwargs=True))
+        for name, wrapped in self.wrapped.items():
+            wrapped.scheme = Scheme()
+            hook = _recorder(readings, name)
+            handles.append(wrapped.register_forward_pre_hook(hook, with_kwargs=True))
         with torch.no_grad():
             example = self._run(examples)
         for handle in handles:
             handle.remove()
-        return tuple(self._calibrated_slot(slot, seen[slot.layer]) for slot in slots), example
+        return tuple(self._calibrated_slot(slot, readings) for slot in slots), example
 
-    def _calibrated_slot(self, slot: Slot, seen: Sequence[Tensor]) -> Slot:
+    def _calibrated_slot(self, slot: Slot, readings: Readings) -> Slot:
         if slot.tensor == "data_in":
-            return replace(slot, formats=_fixed(slot, seen))
+            return replace(slot, formats=readings.fixed(slot.layer))
         layer = self.wrapped[slot.layer].layer
-        own = [value for name, value in layer.named_parameters() if parameter_role(name) == slot.tensor]
-        # several weights are followed by the format one by one
-        return calibrated(slot, own[0].detach()) if len(own) == 1 else slot
+        return replace(slot, formats=fixed_by_parameter(slot.formats, layer, slot.tensor))
 
 
-def _fixed(slot: Slot, values: Sequence[Tensor]) -> tuple[Format | None, ...]:
-    return tuple(fmt and fixed_for_inputs(fmt, values) for fmt in slot.formats)
-
-
-def _recorder(seen: list[Tensor], slot: Slot, kind: str) -> Any:
-    """A hook that keeps what a layer reads as data_in, where a format of the slot follows it."""
+def _recorder(readings: Readings, layer: str) -> Any:
+    """A hook that notes what a layer reads."""
 
     def record(_: nn.Module, args: Any, kwargs: Any) -> None:
         others = {name: value for name, value in kwargs.items() if "mask" not in name}
-        read = input_values(kind, tensors_in((args, others)))
-        if _fixed(slot, read) != slot.formats:
-            seen.extend(x.clone() for x in read)  # the layer may work in place
+        readings.note(layer, tensors_in((args, others)))
 
     return record

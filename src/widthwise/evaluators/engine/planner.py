@@ -24,10 +24,9 @@ from widthwise.evaluators.engine.kernels import (
     filled,
 )
 from widthwise.evaluators.engine.plan import Plan, Step
-from widthwise.formats.base import Format
+from widthwise.network.calibration import fixed_by_inputs, fixed_by_parameter, input_values
 from widthwise.network.graph import Graph, attribute, called_function
 from widthwise.network.layers import layer_type
-from widthwise.network.passes.calibrate import fixed_for_inputs, input_values
 from widthwise.network.passes.watch import tensors_in
 from widthwise.network.quantized import FunctionLayer, Quantized, parameter_role
 from widthwise.network.scheme import TensorName
@@ -193,8 +192,8 @@ class _Planner:
         column = self.columns.get((node.name, "data_in"))
         if column is not None:
             tensors = list(tensors_in([self.values[read] for read in reads]))
-            slot, seen = self.slots[column], input_values(kind, tensors)
-            formats = tuple(fmt and fixed_for_inputs(fmt, seen) for fmt in slot.formats)
+            slot = self.slots[column]
+            formats = fixed_by_inputs(slot.formats, input_values(kind, tensors))
             self.slots[column] = replace(slot, formats=formats)
 
     def _quantised_input(self, node: fx.Node, read: fx.Node) -> int:
@@ -215,13 +214,13 @@ class _Planner:
         found: dict[str, tuple[int, Parameter]] = {}
         if not isinstance(call, nn.Module):
             return found
-        roles = [parameter_role(name) for name, _ in call.named_parameters()]
-        for (name, value), role in zip(call.named_parameters(), roles, strict=True):
+        for name, value in call.named_parameters():
+            role = parameter_role(name)
             column = self.columns.get((node.name, role))
             if column is None:
                 continue
-            if roles.count(role) == 1:  # several weights are followed by the format one by one
-                self.slots[column] = calibrated(self.slots[column], value.detach())
+            slot = self.slots[column]
+            self.slots[column] = replace(slot, formats=fixed_by_parameter(slot.formats, call, role))
             found[name] = (column, Parameter(value.detach(), self.slots[column].formats))
         return found
 
@@ -277,12 +276,6 @@ class _Constant:
 
 def _itself(value: Tensor) -> Tensor:
     return value
-
-
-def calibrated(slot: Slot, x: Tensor) -> Slot:
-    """The slot with what follows the data in its formats fixed from the values x."""
-    formats: tuple[Format | None, ...] = tuple(fmt and fmt.calibrated(x) for fmt in slot.formats)
-    return slot if formats == slot.formats else replace(slot, formats=formats)
 
 
 def _asks_for_shape(node: fx.Node) -> bool:

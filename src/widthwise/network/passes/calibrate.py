@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-import torch
-from torch import Tensor, nn
-
 from widthwise.core.errors import UserError, unknown
-from widthwise.formats.base import Format
+from widthwise.network.calibration import Readings, fixed_by_parameter
 from widthwise.network.graph import Graph
 from widthwise.network.passes.inputs import some_inputs
 from widthwise.network.passes.watch import watch
-from widthwise.network.quantized import parameter_role
-from widthwise.network.scheme import Scheme, TensorName
+from widthwise.network.scheme import Scheme
 
 PASS = "calibrate_transform_pass"
 SAMPLES = 1024
@@ -42,61 +37,13 @@ def calibrate_transform_pass(graph: Graph, pass_args: Mapping[str, Any]) -> tupl
     inputs = some_inputs(pass_args["data"], samples=samples, where=PASS)
     schemes = {name: scheme for name, scheme in graph.schemes.items() if scheme}
     types = {layer.name: layer.type for layer in graph.layers}
-    seen: dict[str, list[Tensor]] = defaultdict(list)
-
-    def note(name: str, read: tuple[Tensor, ...]) -> None:
-        fmt = schemes[name].data_in if name in schemes else None
-        values = [] if fmt is None else input_values(types[name], read)
-        if fmt is not None and fixed_for_inputs(fmt, values) != fmt:  # it follows the data
-            seen[name] += [x.clone() for x in values]  # a later layer may change them in place
-
-    watch(graph.quantized({name: Scheme() for name in schemes}), inputs, before=note, masks=False)
+    readings = Readings({name: (scheme.data_in,) for name, scheme in schemes.items()}, types)
+    watch(graph.quantized({name: Scheme() for name in schemes}), inputs, before=readings.note, masks=False)
     modules = {layer.name: layer.module for layer in graph.layers}
-    fixed = {name: _fixed(modules[name], scheme, seen[name]) for name, scheme in schemes.items()}
+    fixed = {}
+    for name, scheme in schemes.items():
+        (data_in,) = readings.fixed(name)
+        (weight,) = fixed_by_parameter((scheme.weight,), modules[name], "weight")
+        (bias,) = fixed_by_parameter((scheme.bias,), modules[name], "bias")
+        fixed[name] = Scheme(data_in=data_in, weight=weight, bias=bias)
     return graph.quantized(fixed), fixed
-
-
-def input_values(layer_type: str, read: Sequence[Tensor]) -> list[Tensor]:
-    """Of the tensors that a layer reads those that its data_in format applies to: floats, no masks."""
-    read = read[:3] if layer_type == "multihead_attention" else read
-    return [x.detach() for x in read if x.is_floating_point()]
-
-
-def fixed_for_inputs(fmt: Format, values: Sequence[Tensor]) -> Format:
-    """The format with what follows the data fixed from all these values of inputs [samples, …].
-
-    A format that would then fit only as many samples as there are here stays as it is.
-    """
-    if not values:
-        return fmt
-    fixed = fmt.calibrated(_joined(fmt, values))
-    try:
-        for x in values:
-            fixed.quantize(x[:1])
-    except UserError:
-        return fmt
-    return fixed
-
-
-def _fixed(module: nn.Module | None, scheme: Scheme, inputs: Sequence[Tensor]) -> Scheme:
-    formats: dict[TensorName, Format | None] = {"weight": scheme.weight, "bias": scheme.bias}
-    for role, fmt in formats.items():
-        held = [] if module is None else list(module.named_parameters())
-        own = [value.detach() for parameter, value in held if parameter_role(parameter) == role]
-        if fmt is not None and len(own) == 1:
-            formats[role] = fmt.calibrated(own[0])
-    data_in = scheme.data_in and fixed_for_inputs(scheme.data_in, inputs)
-    return Scheme(data_in=data_in, weight=formats["weight"], bias=formats["bias"])
-
-
-def _joined(fmt: Format, values: Sequence[Tensor]) -> Tensor:
-    """All values in one tensor; for formats with scales along an axis those of the first one's shape."""
-    first = values[0]
-    alike = [x for x in values if x.ndim and x.shape[1:] == first.shape[1:]]
-    if len(alike) == len(values) or _has_axis(fmt):
-        return torch.cat(alike) if len(alike) > 1 else first
-    return torch.cat([x.flatten() for x in values])
-
-
-def _has_axis(fmt: Format) -> bool:
-    return getattr(fmt, "per", "tensor") != "tensor" or getattr(fmt, "axis", None) is not None

@@ -17,8 +17,9 @@ from widthwise.core.errors import UserError, unknown
 from widthwise.core.files import write_atomically
 from widthwise.formats.base import Format
 from widthwise.formats.statistics import TensorStatistics, statistics
+from widthwise.network.calibration import input_values
 from widthwise.network.graph import Graph
-from widthwise.network.passes.calibrate import SAMPLES, input_values
+from widthwise.network.passes.calibrate import SAMPLES
 from widthwise.network.passes.inputs import some_inputs
 from widthwise.network.passes.tables import text_table
 from widthwise.network.passes.watch import watch

@@ -1,0 +1,94 @@
+"""The results of a search as the commands print them: the best trials, the one that a rule picks, JSON."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from widthwise.cli.output import Output, print_json
+from widthwise.core.errors import UserError
+
+if TYPE_CHECKING:
+    from widthwise.search.problem import Problem
+    from widthwise.study.study import Study
+    from widthwise.study.trials import Trial
+
+
+def introduce(folder: Path, problem: Problem, output: Output, *, resumed: bool) -> None:
+    """What is searched, on what data, by whom, and where it will be."""
+    from widthwise.report.problem import problem_lines, warnings_of
+
+    for line in problem_lines(problem):
+        output.note(line)
+    output.note(f"run:         {folder}{' (resumed)' if resumed else ''}")
+    for warning in warnings_of(problem):
+        output.warn(warning)
+
+
+def conclude(
+    study: Study, problem: Problem, folder: Path, output: Output, *, rule: str | None = None
+) -> None:
+    """The best trials, why it ended, and what can be done now."""
+    from widthwise.report.terminal import ending_lines, near_lines, where_lines
+    from widthwise.search.nearest import nearest_by_cost
+
+    output.note()
+    print_best(study, output)
+    for line in near_lines([] if study.summary.trials else nearest_by_cost(problem)):
+        output.say(line)
+    for line in (*ending_lines(study), *where_lines(study, folder)):
+        output.say(line)
+    if rule is not None:
+        print_picked(study, rule, output)
+
+
+def print_best(study: Study, output: Output, *, most: int | None = None) -> None:
+    """The table of the best trials, or the nearest where there are none."""
+    from widthwise.report import terminal
+    from widthwise.study.nearest import nearest_trials
+
+    many = terminal.MOST_ROWS if most is None else most
+    for line in terminal.best_lines(study, most=many):
+        output.say(line)
+    if study.front:
+        output.show(terminal.best_table(study, output.console.width, most=many))
+        for line in terminal.noise_lines(study):
+            output.say(line)
+        return
+    for line in terminal.near_lines(nearest_trials(study)):
+        output.say(line)
+
+
+def print_picked(study: Study, rule: str, output: Output) -> None:
+    """The trial that a rule picks: its metrics, and what it chooses for each layer."""
+    from widthwise.report.terminal import config_lines, trial_table
+
+    trial = picked(study, rule)
+    output.say(f"\nPicked by {rule!r}: trial {trial.number}")
+    output.show(trial_table(study, trial, output.console.width))
+    for line in config_lines(trial.config):
+        output.say(line)
+
+
+def picked(study: Study, rule: str) -> Trial:
+    """The trial that a rule picks; UserError where there is none to pick from."""
+    if not study.front:
+        raise UserError("--pick: there is nothing to pick from; no trial succeeded within the bounds")
+    return study.pick(rule)
+
+
+def print_study_json(study: Study, rule: str | None, problem: Problem | None = None) -> None:
+    """What front.json holds, what a rule picks, and what comes nearest where nothing is within the bounds."""
+    from widthwise.search.nearest import nearest_by_cost
+    from widthwise.study.nearest import nearest_trials
+    from widthwise.study.study import finite, trial_as_json
+
+    content = study.as_json()
+    near = nearest_trials(study)
+    if problem is not None and not study.summary.trials:
+        near = nearest_by_cost(problem)
+    if near:
+        content["nearest"] = finite([found.as_json() for found in near])
+    if rule is not None:
+        content["picked"] = finite(trial_as_json(picked(study, rule)))
+    print_json(content)
