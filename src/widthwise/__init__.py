@@ -8,7 +8,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from widthwise import formats
+    from widthwise import formats, testing
     from widthwise.config import SearchConfig, load_config
     from widthwise.core.errors import UserError
     from widthwise.data.modules import load_data
@@ -62,6 +62,8 @@ _HOME = {  # where each public name lives; imported on first use, so that import
     "strategy": "strategies",
 }
 
+_MODULES = ("formats", "testing")  # public as a whole
+
 __all__ = [
     "Decision",
     "Evaluator",
@@ -90,6 +92,7 @@ __all__ = [
     "save_checkpoint",
     "search",
     "strategy",
+    "testing",
 ]
 
 
@@ -105,8 +108,8 @@ sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name: str) -> Any:
-    if name == "formats":
-        return import_module("widthwise.formats")
+    if name in _MODULES:
+        return import_module(f"widthwise.{name}")
     if name not in _HOME:
         raise AttributeError(f"module widthwise has no attribute {name}")
     value = getattr(import_module(f"widthwise.{_HOME[name]}"), name)

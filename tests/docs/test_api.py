@@ -12,6 +12,7 @@ import pytest
 import widthwise as ww
 from helpers.places import DOCS
 
+MODULES = ("formats", "testing")  # public as a whole, a page each
 ENTRY = re.compile(r"^::: ([\w.]+)$", re.MULTILINE)
 ENTRIES = {page.stem: ENTRY.findall(page.read_text("utf-8")) for page in sorted(DOCS.glob("api/*.md"))}
 
@@ -38,17 +39,19 @@ def names_of(page: str) -> list[str]:
 
 
 def test_every_public_name_has_one_entry_and_nothing_else_has() -> None:
-    entries = [name for page in ENTRIES if page != "formats" for name in names_of(page)]
-    assert sorted(entries) == sorted(set(ww.__all__) - {"formats"})
+    entries = [name for page in ENTRIES if page not in MODULES for name in names_of(page)]
+    assert sorted(entries) == sorted(set(ww.__all__) - set(MODULES))
 
 
-def test_every_public_name_of_formats_has_one_entry_and_nothing_else_has() -> None:
-    assert ENTRIES["formats"][0] == "widthwise.formats"
-    assert sorted(names_of("formats")[1:]) == sorted(ww.formats.__all__)
+@pytest.mark.parametrize("module", MODULES)
+def test_every_public_name_of_a_module_has_one_entry_and_nothing_else_has(module: str) -> None:
+    assert ENTRIES[module][0] == f"widthwise.{module}"
+    assert sorted(names_of(module)[1:]) == sorted(getattr(ww, module).__all__)
 
 
 @pytest.mark.parametrize("path", [path for page in ENTRIES.values() for path in page])
 def test_an_entry_is_the_object_that_the_public_name_gives(path: str) -> None:
     name = path.rpartition(".")[2]
-    home = ww.formats if path.startswith("widthwise.formats.") else ww
+    module = path.split(".")[1]
+    home = getattr(ww, module) if module in MODULES and path.count(".") > 1 else ww
     assert found_at(path) is getattr(home, name)
