@@ -160,7 +160,7 @@ def brute_force(quick: bool) -> None:
             engine.append(median_seconds(lambda: evaluator(every), 1))
             loop.append(median_seconds(lambda: hand_written_loop(model, x, y, configs), 1))
             tree.append(median_seconds(lambda: hand_written_tree(model, x, y), 1))
-        ours = evaluator(every[:: 105 if quick else 52]).metrics["accuracy"]
+        ours = evaluator(every[:: 105 if quick else 52])["accuracy"]
         theirs = [c.view(5, 5).diag().sum().item() / 1024 for c in hand_written_loop(model, x, y, configs)]
     seconds = statistics.median(engine)
     each = statistics.median(loop) / len(configs)
@@ -227,7 +227,7 @@ class Images:
 
 def one_by_one(evaluator: Evaluator, chosen: IntArray) -> tuple[float, int]:
     """Seconds and node evaluations of each candidate's whole network, weights quantised once a format."""
-    graph = evaluator.graph.quantized(schemes(evaluator.slots, chosen[0]))
+    graph = evaluator.prepared.graph.quantized(schemes(evaluator.slots, chosen[0]))
     model = graph.model.eval()
     wrapped = {n.name: graph.modules[str(n.target)] for n in graph.fx_graph.nodes if n.op == "call_module"}
     blocks = list(evaluator.judged.blocks())
@@ -303,8 +303,8 @@ def sampler(quick: bool) -> None:
         return proposing, judging
 
     def judge(candidates: IntArray) -> np.ndarray:
-        found = evaluator(candidates).metrics
-        costs = evaluator.cost_model(["average_bitwidth"], slot_choices(evaluator.slots, candidates))
+        found = evaluator(candidates)
+        costs = evaluator.costs(candidates)
         return np.column_stack([found["accuracy"], -costs["average_bitwidth"]])
 
     proposing, judging = search(judge)

@@ -33,7 +33,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 
 from widthwise.core.arrays import IntArray
-from widthwise.evaluators.protocol import Results
+from widthwise.evaluators.protocol import Pace, Results
 from widthwise.evaluators.workers import ParallelEvaluator
 from widthwise.evaluators.workers.messages import (
     pack_candidates,
@@ -227,7 +227,7 @@ def busy(count: int, each: int, seconds: float, driver: float) -> float:
 def feed_rate(name: str, count: int, each: int) -> float:
     """Candidates a second with this many workers that get so many candidates in a batch."""
     workers = InstantWorkers(count)
-    evaluator = ParallelEvaluator(workers, metrics=METRICS, alone=each == 1)
+    evaluator = ParallelEvaluator(workers, metrics=METRICS, pace=Pace(trains=each == 1, affordable=1))
     made = strategy(name, SPACE, objectives=AIM.directions, seed=0)
     record = StudyRecord("feed", SPACE, METRICS, {"aim": AIM.as_json()})
     with (

@@ -54,7 +54,7 @@ def grid(*, quick: bool) -> None:
     evaluate = WidthEvaluator(
         graph, space, load_data("jsc"), metrics=metrics, settings=settings, repeats=repeats
     )
-    found = evaluate(next(space.enumerate())).metrics
+    found = evaluate(next(space.enumerate()))
     seconds = time.perf_counter() - start
     print(f"grid: jsc-three-linear on jsc, {settings.epochs} epochs, {repeats} seeds, validation accuracy")
     print("multiplier  accuracy         parameters    MACs")
@@ -82,12 +82,12 @@ def supernet(*, quick: bool) -> None:
     start = time.perf_counter()
     candidates = next(space.enumerate())
     evaluate = WidthEvaluator(graph, space, data, metrics=["accuracy"], mode="supernet", settings=settings)
-    read_off = evaluate(candidates).metrics["accuracy"]
+    read_off = evaluate(candidates)["accuracy"]
     seconds = time.perf_counter() - start
     rows = np.random.default_rng(1).choice(space.size, 6 if quick else 30, replace=False)
     repeats = 1 if quick else 3
     judge = WidthEvaluator(graph, space, data, metrics=["accuracy"], settings=settings, repeats=repeats)
-    scratch = judge(candidates[rows]).metrics["accuracy"]
+    scratch = judge(candidates[rows])["accuracy"]
     print(f"supernet: 64-32-32 on digits, {settings.epochs} epochs, {space.size} widths")
     print("width        supernet  scratch")
     for row, accuracy in sorted(zip(rows.tolist(), scratch.tolist(), strict=True), key=lambda pair: pair[1]):
@@ -114,13 +114,13 @@ def inherit(*, quick: bool) -> None:
     rows = space.at(np.random.default_rng(0).choice(space.size, count, replace=False).tolist())
     options = {"metrics": ["accuracy"], "loader": "test"}
     start = time.perf_counter()
-    scratch = WidthEvaluator(graph, space, data, settings=full, **options)(rows).metrics["accuracy"]
+    scratch = WidthEvaluator(graph, space, data, settings=full, **options)(rows)["accuracy"]
     middle = time.perf_counter()
     fifth = Settings(epochs=full.epochs // 5, learning_rate=2e-2, distil=0.5)
     evaluate = WidthEvaluator(
         graph, space, data, mode="inherit", importance="batch_norm", settings=fifth, **options
     )
-    inherited = evaluate(rows).metrics["accuracy"]
+    inherited = evaluate(rows)["accuracy"]
     end = time.perf_counter()
     print(f"inherit: digits-cnn, {full.epochs} epochs from scratch, {fifth.epochs} inherited, test accuracy")
     print("width    scratch  inherited  difference")

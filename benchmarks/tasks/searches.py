@@ -35,7 +35,7 @@ class Search:
 
     def values(self, candidates: IntArray) -> FloatArray:
         """All objectives [K, M] of candidates [K, D], to be maximised, by evaluating."""
-        return self.aim.values(self.evaluator(candidates).metrics)
+        return self.aim.values(self.evaluator(candidates))
 
     def costs(self, candidates: IntArray) -> FloatArray:
         """The same without evaluating: NaN where that would be needed."""

@@ -58,7 +58,7 @@ def _check_same(folder: Path, whole: Path, trials: list[int]) -> None:
         (t.number, t.metrics) for t in uninterrupted.front
     ]
     expected = Evaluator()(block.candidates)
-    assert np.array_equal(block.metrics, np.stack(list(expected.metrics.values()), axis=1))
+    assert np.array_equal(block.metrics, np.stack(list(expected.values()), axis=1))
 
 
 @pytest.mark.parametrize("strategy", ["brute-force", "random"])

@@ -33,7 +33,7 @@ def everything() -> IntArray:
 
 def values_of(candidates: IntArray) -> FloatArray:
     """What strategies are told."""
-    return AIM.values(toy()(candidates).metrics)
+    return AIM.values(toy()(candidates))
 
 
 class Backwards:

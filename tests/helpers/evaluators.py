@@ -13,8 +13,10 @@ import numpy as np
 
 from widthwise.core.arrays import IntArray
 from widthwise.core.errors import UserError
-from widthwise.evaluators.protocol import Results
+from widthwise.evaluators.protocol import Pace, Results
 
+EACH = Pace(trains=True, affordable=1)  # each candidate is a part of its own
+SHARED = Pace(trains=False, affordable=100)  # a part of a batch for each worker
 METRICS = ("accuracy", "pid")
 
 

@@ -16,7 +16,7 @@ class Odd(Evaluator):
 
     def __call__(self, candidates):
         results = super().__call__(candidates)
-        return self.fail(dict(results.metrics), self.odd(candidates))
+        return self.fail(dict(results), self.odd(candidates))
 
 
 class GivesNaN(Odd):

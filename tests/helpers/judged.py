@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor, fx
 
 from helpers.networks.odd import Choosy, ChoosyTracer
 from helpers.networks.zoo import ZOO
+from widthwise.evaluators.engine import Evaluator
 from widthwise.network.graph import Graph
 from widthwise.spaces.quantisation import QuantisationSpace
 
@@ -59,3 +61,12 @@ def every_layer(graph: Graph, config: dict) -> QuantisationSpace:
     """A space of every layer that can be quantised: functions and methods too."""
     names = {layer.name for layer in graph.layers if layer.tensors}
     return QuantisationSpace(graph, by="name", seed={name: {"config": config} for name in names})
+
+
+def with_shares(evaluator: Evaluator, **shares: Any) -> Evaluator:
+    """The same evaluator, whose stacks, memo or blocks of data may take other sizes."""
+    sharing = evaluator.prepared.sharing
+    assert sharing is not None
+    other = replace(sharing, shares=replace(sharing.shares, **shares))
+    evaluator.prepared = replace(evaluator.prepared, sharing=other)
+    return evaluator

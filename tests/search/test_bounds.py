@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from helpers.metrics import constraint
-from helpers.searches import SPACE, Evaluator, make_record, make_strategy
+from helpers.searches import METRICS, SPACE, Evaluator, make_record, make_strategy
 from widthwise.core.arrays import FloatArray, IntArray
+from widthwise.evaluators.called import evaluator_of
 from widthwise.metrics.goals.constraints import Constraint
 from widthwise.search.bounds import within_bounds
 from widthwise.search.limits import Limits
@@ -36,7 +37,7 @@ def test_only_what_is_known_without_evaluating_bounds_the_space():
     assert within.listed.tolist() == np.flatnonzero((SIZES <= 24) & (SIZES > 12)).tolist()
     assert within.bounds == "model_size <= 24, model_size > 12"
     assert within_bounds(SPACE, [accuracy], Evaluator()) is None
-    assert within_bounds(SPACE, [size("<=", 24)], Evaluator().__call__) is None
+    assert within_bounds(SPACE, [size("<=", 24)], evaluator_of(Evaluator().__call__, METRICS)) is None
 
 
 @pytest.mark.parametrize("name", ["random", "local", "tpe", "nsga2", "qmc", "frontier"])

@@ -42,7 +42,7 @@ EVERYTHING = SPACE.at(range(SPACE.size))
 @pytest.mark.parametrize("batch_size", [None, 1, 50])
 def test_brute_force_stores_every_candidate_and_finds_the_front(tmp_path, batch_size):
     study = _search(tmp_path / "run", batch_size=batch_size)
-    expected = Evaluator()(EVERYTHING).metrics
+    expected = Evaluator()(EVERYTHING)
     block = study.trials.arrays()
     assert np.array_equal(block.candidates, EVERYTHING)
     assert np.array_equal(block.metrics, np.stack([expected[name] for name in METRICS], axis=1))
@@ -86,7 +86,7 @@ def test_constraints_cut_by_cost_before_evaluation_and_keep_the_rest_off_the_fro
     assert study.front
     assert all(t.metrics["accuracy"] >= 0.3 and t.metrics["model_size"] <= 24 for t in study.front)
     if name == "brute-force":
-        metrics = Evaluator()(EVERYTHING).metrics
+        metrics = Evaluator()(EVERYTHING)
         within = np.flatnonzero((metrics["model_size"] <= 24) & (metrics["accuracy"] >= 0.3))
         best = _brute_force_front({key: values[within] for key, values in metrics.items()})
         assert [SPACE.positions(np.array([t.candidate]))[0] for t in study.front] == within[best].tolist()
@@ -122,7 +122,7 @@ def test_a_scaled_sum_has_the_best_sum_as_its_front(tmp_path):
         (objective("accuracy", "maximize", 1.0), objective("model_size", "minimize", -0.01)), True, "maximize"
     )
     study = _with_record(tmp_path / "run", make_record(aim=aim))
-    metrics = Evaluator()(EVERYTHING).metrics
+    metrics = Evaluator()(EVERYTHING)
     total = metrics["accuracy"] - 0.01 * metrics["model_size"]
     assert [trial.number for trial in study.front] == np.flatnonzero(total == total.max()).tolist()
     scaled = study.front[0].scaled_metrics
@@ -168,9 +168,7 @@ def test_a_failing_trial_fails_alone_with_its_reason(tmp_path, evaluator, reason
     assert study.front
     assert all(trial.state == "complete" for trial in study.front)
     good = [t for t in trials if t.candidate[0] != 1]
-    assert all(
-        t.metrics == {k: v[0] for k, v in Evaluator()(np.array([t.candidate])).metrics.items()} for t in good
-    )
+    assert all(t.metrics == {k: v[0] for k, v in Evaluator()(np.array([t.candidate])).items()} for t in good)
     assert load_run(tmp_path / "run").front == study.front
 
 
@@ -316,7 +314,7 @@ def test_progress_says_how_far_and_how_good(tmp_path):
     assert reports[-1].total == 500
     assert [report.trials for report in reports] == sorted(report.trials for report in reports)
     assert len(reports) <= 3 + study.seconds / 0.1
-    metrics = Evaluator()(EVERYTHING[:500]).metrics
+    metrics = Evaluator()(EVERYTHING[:500])
     assert reports[-1].best == {
         "accuracy": metrics["accuracy"].max(), "model_size": pytest.approx(0.2 * metrics["model_size"].min())
     }  # fmt: skip
@@ -332,7 +330,7 @@ def test_resuming_another_space_by_enumeration_is_refused(tmp_path):
     record = make_record()
     with Store.create(tmp_path / "x.db") as store, StudyWriter(store, store.create_study(record)) as writer:
         candidates = EVERYTHING[::-1][:5]
-        writer.append(candidates, Evaluator()(candidates).metrics, {}, seconds=0, elapsed=0)
+        writer.append(candidates, Evaluator()(candidates), {}, seconds=0, elapsed=0)
     with Store.open(tmp_path / "x.db") as store, StudyWriter(store, store.find()) as writer:
         with pytest.raises(UserError, match="not what the strategy proposes"):
             run_search(make_strategy(), Evaluator(), writer)
@@ -355,6 +353,6 @@ def test_the_strategy_is_told_signs_turned_so_that_more_is_better(tmp_path):
     with start_or_resume(tmp_path / "run") as run:
         run_search(Watched(), Evaluator(), run.writer)
     ((candidates, values),) = told
-    metrics = Evaluator()(candidates).metrics
+    metrics = Evaluator()(candidates)
     assert np.array_equal(values, np.stack([metrics["accuracy"], -0.2 * metrics["model_size"]], axis=1))
     assert np.array_equal(AIM.values(metrics), values)

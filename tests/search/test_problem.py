@@ -17,9 +17,11 @@ from widthwise.config import load_config
 from widthwise.config.write import toml_of
 from widthwise.core.errors import UserError
 from widthwise.data.modules import load_data
+from widthwise.evaluators.engine.evaluator import BATCH_FLOPS
 from widthwise.metrics.goals.pareto import nondominated
 from widthwise.search.limits import Limits
-from widthwise.search.problem import BATCH_FLOPS, load_problem
+from widthwise.search.problem import load_problem
+from widthwise.search.record import float_metrics
 from widthwise.study.run_files import run_name
 
 LAB = {
@@ -246,5 +248,5 @@ def test_a_strategy_that_cannot_handle_the_space_is_refused_before_anything_is_e
         ww.search(None, data, load_config(widths, many), out=tmp_path / "run")
     assert data.judged == 0
     assert not any(tmp_path.iterdir())
-    load_problem(load_config(widths), data=data).float_metrics()
+    float_metrics(load_problem(load_config(widths), data=data))
     assert data.judged > 0

@@ -69,11 +69,11 @@ def test_a_halved_search_goes_on_as_if_it_had_not_stopped(tmp_path: Path) -> Non
 
 def test_as_many_start_as_leave_one_for_the_full_budget() -> None:
     made = config({"epochs": 9, "halving": {}}, multipliers=[0.5, 1, 2, 4])
-    assert load_problem(load_config(made)).batch_size == 9
+    assert load_problem(load_config(made)).batch_size_with() == 9
     made["search"]["training"]["epochs"] = 100
-    assert load_problem(load_config(made)).batch_size == 16  # 81, but there are no more
+    assert load_problem(load_config(made)).batch_size_with() == 16  # 81, but there are no more
     del made["search"]["training"]["halving"]
-    assert load_problem(load_config(made)).batch_size == 1
+    assert load_problem(load_config(made)).batch_size_with() == 1
 
 
 def test_what_would_leave_candidates_alone_is_refused_with_halving(tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ import pytest
 from scipy.stats import chisquare
 
 from widthwise.spaces.space import Decision, Space
-from widthwise.strategies import Setting, strategy
+from widthwise.strategies import strategy
+from widthwise.strategies.protocol import Setting
 from widthwise.strategies.random import Random
 
 OBJECTIVES = {"accuracy": "maximize"}

@@ -12,7 +12,7 @@ from widthwise.study.store import Block
 
 def _block(positions: range) -> Block:
     candidates = SPACE.at(list(positions))
-    results = Evaluator()(candidates).metrics
+    results = Evaluator()(candidates)
     columns = np.stack([results[name] for name in METRICS], axis=1)
     return Block(np.array(positions), candidates, columns, {})
 

@@ -27,7 +27,7 @@ def study(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def metrics():
-    return Evaluator()(SPACE.at(range(SPACE.size))).metrics
+    return Evaluator()(SPACE.at(range(SPACE.size)))
 
 
 def test_trials_are_read_by_number_slice_and_in_order(study, metrics):
@@ -77,7 +77,7 @@ def test_pick_by_a_metric_that_is_no_objective_looks_at_all_trials(tmp_path):
     class Evaluating(Evaluator):
         def __call__(self, candidates):
             results = super().__call__(candidates)
-            return type(results)({**results.metrics, "loss": np.abs(candidates.sum(axis=1) - 7.0)})
+            return type(results)({**results, "loss": np.abs(candidates.sum(axis=1) - 7.0)})
 
     record = make_record()
     record = StudyRecord("x", SPACE, metrics_of(*METRICS, "loss"), record.settings)
@@ -86,7 +86,7 @@ def test_pick_by_a_metric_that_is_no_objective_looks_at_all_trials(tmp_path):
     chosen = study.pick("best loss")
     assert chosen.metrics["loss"] == 0.0
     sums = SPACE.at(range(SPACE.size)).sum(axis=1) == 7
-    best = Evaluator()(SPACE.at(np.flatnonzero(sums).tolist())).metrics
+    best = Evaluator()(SPACE.at(np.flatnonzero(sums).tolist()))
     values = np.stack([best["accuracy"], -best["model_size"]], axis=1)
     mine = np.array([chosen.metrics["accuracy"], -chosen.metrics["model_size"]])
     assert not ((values >= mine).all(axis=1) & (values > mine).any(axis=1)).any()
@@ -96,7 +96,7 @@ def test_pick_among_all_trials_keeps_to_the_bounds_of_the_search(tmp_path):
     class Evaluating(Evaluator):
         def __call__(self, candidates):
             results = super().__call__(candidates)
-            return type(results)({**results.metrics, "loss": -candidates.sum(axis=1).astype(float)})
+            return type(results)({**results, "loss": -candidates.sum(axis=1).astype(float)})
 
     record = make_record(constraints=(constraint("accuracy", "<=", 0.5),))
     record = StudyRecord("x", SPACE, metrics_of(*METRICS, "loss"), record.settings)
@@ -110,7 +110,7 @@ def test_pick_takes_names_as_they_are_written_not_parts_of_them(tmp_path):
         def __call__(self, candidates):
             results = super().__call__(candidates)
             fewest = {"recall": -candidates.sum(axis=1).astype(float)}
-            return type(results)({**results.metrics, "recall[1]": results.metrics["accuracy"], **fewest})
+            return type(results)({**results, "recall[1]": results["accuracy"], **fewest})
 
     aim = Aim((objective("recall[1]", "maximize"), objective("model_size", "minimize")))
     record = StudyRecord("x", SPACE, metrics_of(*METRICS, "recall[1]", "recall"), StudySettings(aim))

@@ -75,7 +75,7 @@ def compare(
     if json and csv:
         raise UserError("--json and --csv contradict one another; leave one out (--out writes both)")
     output = Output(quiet=quiet, silent=json or csv)
-    read = options.read_config(config, options.given(network), setup)
+    read = options.read_config(config, options.given(network), setup, untrusted=untrusted)
     options.announce_code(read, output, untrusted=untrusted)
     entrants = _entrants(runs.strategies, read, output, untrusted=untrusted)
     options.warn_of_ignored_keys(read, output)
@@ -120,11 +120,11 @@ def _entrants(
 ) -> tuple[Entrant, ...]:
     """The strategies to compare, checked before anything is loaded; those that are code are announced."""
     from widthwise.search.comparing import Entrant, parse_entrants
-    from widthwise.strategies import STRATEGIES
+    from widthwise.strategies.registry import REGISTRY
 
     own = config.search.strategy
     entrants = parse_entrants(strategies, configured=Entrant(own.name, own.options), where="--strategies")
-    code = ", ".join(dict.fromkeys(entrant.name for entrant in entrants if entrant.name not in STRATEGIES))
+    code = ", ".join(dict.fromkeys(entrant.name for entrant in entrants if REGISTRY.is_code(entrant.name)))
     if code and untrusted:
         raise UserError(
             f"--strategies: {code}: names code that would run, which --untrusted refuses; name built-in ones"

@@ -51,9 +51,12 @@ def export(
         raise UserError("say which trial: --trial N, or --pick RULE, as in --pick knee")
     if out is None:
         raise UserError("--out: is missing; name the folder to write")
-    EXPORTERS.find(to, where="--to")
+    form = EXPORTERS.find(to, where="--to")
+    if untrusted and EXPORTERS.is_code(to):
+        raise UserError(f"--to {to}: is code of the package {form.package}, which --untrusted refuses")
     run_source(run)  # raises where it is no run folder
-    options.announce_code(load_config(run.expanduser() / CONFIG), output, untrusted=untrusted)
+    of_run = load_config(run.expanduser() / CONFIG, untrusted=untrusted)
+    options.announce_code(of_run, output, untrusted=untrusted)
     from widthwise.export.write import export as write
 
     chosen: int | str = trial if trial is not None else str(pick)

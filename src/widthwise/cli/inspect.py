@@ -39,8 +39,8 @@ def inspect(
 ) -> None:
     """Show a network's layers, and what can be searched."""
     output = Output()
-    setup = options.Setup(assign=assign)
-    read = options.read_config(config, options.given(network, seed=seed), setup)
+    given, setup = options.given(network, seed=seed), options.Setup(assign=assign)
+    read = options.read_config(config, given, setup, untrusted=untrusted)
     read = options.with_data_of_model(read, elsewhere=False)
     options.announce_code(read, output, untrusted=untrusted)
     options.warn_of_ignored_keys(read, output)
@@ -100,7 +100,6 @@ def _search_lines(config: SearchConfig) -> list[str]:
 
 def _print_config(config: SearchConfig, output: Output) -> None:
     """The resolved config as TOML, and what it means for each layer."""
-    from widthwise.report.network import applied_lines
     from widthwise.report.problem import warnings_of
     from widthwise.search.problem import load_problem
 
@@ -110,7 +109,7 @@ def _print_config(config: SearchConfig, output: Output) -> None:
         return
     problem = load_problem(config)
     output.say("# what applies to each layer")
-    for line in applied_lines(problem):
+    for line in problem.kind.lines(problem.graph, problem.space):
         output.say(f"# {line}")
     for warning in warnings_of(problem):
         output.warn(warning)

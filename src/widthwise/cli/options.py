@@ -44,9 +44,9 @@ def _data_sets(incomplete: str) -> list[str]:
 
 
 def _strategies(incomplete: str) -> list[str]:
-    from widthwise.strategies import STRATEGIES
+    from widthwise.strategies.registry import REGISTRY
 
-    return [name for name in STRATEGIES if name.startswith(incomplete)]
+    return [name for name in REGISTRY.entries if name.startswith(incomplete)]
 
 
 Config = Annotated[str, typer.Argument(metavar="CONFIG", help="TOML file; widthwise init writes one.")]
@@ -114,11 +114,16 @@ def given(*groups: object, **others: Any) -> dict[str, Any]:
 
 
 def read_config(
-    config: str | None, options: Mapping[str, Any], setup: Setup, *, strategy: str | None = None
+    config: str | None,
+    options: Mapping[str, Any],
+    setup: Setup,
+    *,
+    strategy: str | None = None,
+    untrusted: bool = False,
 ) -> SearchConfig:
     """The config of a file (None: of options alone) with what the command line sets; imports no torch.
 
-    options: by the names in KEYS, None where not given.
+    options: by the names in KEYS, None where not given. untrusted: it may name no code.
     """
     from widthwise.config import load_config
     from widthwise.strategies import strategy_source
@@ -134,7 +139,7 @@ def read_config(
     changes |= _assigned(setup.assign or ())
     source: str | dict[str, Any] = {} if config is None else config
     named = {KEYS[name]: name for name, value in options.items() if value is not None}
-    return load_config(source, changes, options=named)
+    return load_config(source, changes, options=named, untrusted=untrusted)
 
 
 def with_data_of_model(config: SearchConfig, *, elsewhere: bool = True) -> SearchConfig:

@@ -128,7 +128,7 @@ def search(
     """Search the widths of a network, as a config says."""
     output = Output(quiet=quiet, silent=json)
     given = options.given(network, proposals, workers)
-    read = options.read_config(config, given, setup, strategy=proposals.strategy)
+    read = options.read_config(config, given, setup, strategy=proposals.strategy, untrusted=untrusted)
     how = _how(read, trials, workers)
     options.announce_code(read, output, untrusted=untrusted)
     options.warn_of_ignored_keys(read, output)
@@ -224,13 +224,6 @@ def run(
 def check_rule(rule: str, config: SearchConfig) -> None:
     """Raises UserError where a rule for picking can't be read: now, not when the search is over."""
     from widthwise.metrics.goals.picking import check_rule as check
-    from widthwise.metrics.quality.tasks import metric_of, task_of
-    from widthwise.search.problem import ALWAYS, ALWAYS_OF_WIDTHS
-    from widthwise.spaces.settings import WidthSearch
+    from widthwise.search.problem import judging_of
 
-    search = config.search
-    always = ALWAYS_OF_WIDTHS if isinstance(search.space, WidthSearch) else ALWAYS
-    wanted = [*(o.metric for o in search.objectives), *(b.metric for b in search.constraints)]
-    task = task_of(config.task)
-    stored = [metric_of(task, name) for name in (*task.better, *always)]
-    check(rule, [*wanted, *stored], where="--pick")
+    check(rule, judging_of(config).metrics, where="--pick")

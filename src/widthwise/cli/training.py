@@ -61,7 +61,7 @@ def train(
 ) -> None:
     """Train a network and save its best weights."""
     output = Output(quiet=quiet)
-    read = options.read_config(config, options.given(network, training), setup)
+    read = options.read_config(config, options.given(network, training), setup, untrusted=untrusted)
     read = options.with_data_of_model(read)
     _check_named(read)
     options.announce_code(read, output, untrusted=untrusted)
@@ -108,14 +108,15 @@ def evaluate_network(
     if run is not None:
         if any(value is not None for value in (config, *vars(network).values(), seed)) or setup.assign:
             raise UserError("--run: has its own network and data; leave CONFIG, --model, --load and such out")
-        of_run = _config_of_run(run)
+        of_run = _config_of_run(run, untrusted=untrusted)
         options.announce_code(of_run, output, untrusted=untrusted)
         known = _metrics(metrics, of_run.task)
         found = _test_run(run, trial, parts, [metric.name for metric in known], output, setup.device)
     else:
         if trial is not None:
             raise UserError("--trial: needs --run, the run folder that it is from")
-        read = options.read_config(config, options.given(network, seed=seed), setup)
+        given = options.given(network, seed=seed)
+        read = options.read_config(config, given, setup, untrusted=untrusted)
         read = options.with_data_of_model(read)
         options.announce_code(read, output, untrusted=untrusted)
         known = _metrics(metrics, read.task)
@@ -237,13 +238,13 @@ def _test_network(
     return {part: evaluate(graph, data, loader=part, **how) for part in parts}
 
 
-def _config_of_run(run: Path) -> SearchConfig:
+def _config_of_run(run: Path, *, untrusted: bool = False) -> SearchConfig:
     from widthwise.config import load_config
     from widthwise.study.run_files import CONFIG
     from widthwise.study.run_folder import run_source
 
     run_source(run)  # raises where it is no run folder
-    return load_config(run.expanduser() / CONFIG)
+    return load_config(run.expanduser() / CONFIG, untrusted=untrusted)
 
 
 def _test_run(
@@ -288,7 +289,7 @@ def _network_of_trial(study: Study, trial: Trial, run: Path, output: Output) -> 
         return study.network(trial)
     except NotKeptError:
         output.note("network:  not kept by the run, so it is made again from the data, as in the search")
-    return problem_of_run(run).evaluator.network(trial.candidate)
+    return problem_of_run(run).network_of(trial.candidate)
 
 
 def _which_training(study: Study) -> str:

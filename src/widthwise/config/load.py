@@ -9,6 +9,7 @@ from typing import Any
 
 from widthwise.config.read import read_config
 from widthwise.config.schema import SearchConfig
+from widthwise.config.trust import refuse_code
 from widthwise.config.write import tables_of
 from widthwise.core.errors import UserError
 from widthwise.core.table import Document, Table
@@ -25,13 +26,14 @@ def load_config(
     overrides: Mapping[str, Any] | None = None,
     *,
     options: Mapping[str, str] | None = None,
+    untrusted: bool = False,
 ) -> SearchConfig:
     """The config of a TOML file, of nested mappings or of another config, checked.
 
     `overrides` maps dotted keys ("search.strategy.setup.n_trials") to values; text is read as a TOML value
     ("[2, 4]", "true") where it is one; None leaves a key as it is. `options` maps keys to what errors call
-    them in place of `--set KEY`. Raises UserError, one line that names file and key, says what was found and
-    what is allowed.
+    them in place of `--set KEY`. `untrusted`: a config that names code is refused, and none of it imported.
+    Raises UserError, one line that names file and key, says what was found and what is allowed.
     """
     label = "config"
     tables: Mapping[str, Any]
@@ -50,6 +52,8 @@ def load_config(
         if value is not None:
             given[path] = _override(path, value)
             tables = _with(tables, path, given[path])
+    if untrusted:
+        refuse_code(tables, label)
     names = {parse_key(key): name for key, name in (options or {}).items()}
     return read_config(Table(tables, (), Document(label, tuple(given), names)))
 

@@ -15,7 +15,7 @@ from widthwise.core.toml import dotted, shown
 from widthwise.data.modules import FILE_TYPES, data_source
 from widthwise.metrics.quality.tasks import CLASSIFICATION, TASKS
 from widthwise.network.named import model_source
-from widthwise.spaces.reading import read_space
+from widthwise.spaces.kinds import read_space
 from widthwise.training.reading import read_lab_training
 from widthwise.training.settings import Settings
 

@@ -10,7 +10,7 @@ from widthwise.metrics.catalogue import Direction
 from widthwise.metrics.goals.constraints import Constraint
 from widthwise.metrics.goals.objective import Objective
 from widthwise.metrics.quality.tasks import CLASSIFICATION
-from widthwise.spaces.settings import QuantisationSearch, WidthSearch
+from widthwise.spaces.settings import SpaceSettings
 from widthwise.training.settings import Settings
 
 Accelerator = Literal["auto", "cpu", "gpu"]
@@ -43,7 +43,7 @@ class Search:
     trials, timeout (seconds): limits; None: none. jobs: processes; -1: one for each core.
     """
 
-    space: QuantisationSearch | WidthSearch
+    space: SpaceSettings
     strategy: StrategySettings
     objectives: tuple[Objective, ...]
     summed: bool = False

@@ -2,52 +2,130 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
+from widthwise.config.write import tables_of
 from widthwise.core.errors import UserError
-from widthwise.data.modules import DATA, FILE_TYPES, data_source
+from widthwise.core.registry import OWN, Registry
+from widthwise.core.toml import dotted
+from widthwise.data.modules import DATA, FILE_TYPES
+from widthwise.formats import REGISTRY as FORMATS
+from widthwise.metrics.catalogue import REGISTRY as METRICS
+from widthwise.metrics.catalogue import known_metric
 from widthwise.metrics.quality.tasks import TASKS
-from widthwise.network.named import MODELS, model_source
-from widthwise.strategies.registry import STRATEGIES
+from widthwise.network.named import MODELS
+from widthwise.spaces.kinds import KINDS
+from widthwise.strategies.registry import HUB_PREFIX
+from widthwise.strategies.registry import REGISTRY as STRATEGIES
 
 if TYPE_CHECKING:
     from widthwise.config import SearchConfig
 
-KEYS = {"model": "model", "dataset": "dataset", "task": "task", "strategy": "search.strategy.name"}
+Keys = tuple[str, ...]
+
+STRATEGY: Keys = ("search", "strategy")
+SPACE: Keys = ("search", "search_space")
+SEED: Keys = (*SPACE, "seed")
+
+
+@dataclass(frozen=True)
+class Code:
+    """A name in a config for which code that is not part of widthwise is imported.
+
+    kind: "model", "metric" …; key: where it stands; package: the plug-in that it is from, if it is from one.
+    """
+
+    kind: str
+    key: str
+    name: str
+    package: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}" + (f" (package {self.package})" if self.package else "")
+
+    @property
+    def at_its_key(self) -> str:
+        """As "model = my.module:build"."""
+        return f"{self.key} = {self.name}" + (f" (package {self.package})" if self.package else "")
 
 
 def code_in(config: SearchConfig) -> tuple[str, ...]:
     """What loading this config imports and calls beside widthwise itself, as "model my.module:build".
 
-    Nothing else of a config is ever run: names of metrics, formats, layers and built-ins are looked up in
-    tables, files are read as data. `optunahub/package` is code too, which is downloaded. Imports nothing.
+    Nothing else of a config is ever run: other names are looked up in tables, files are read as data.
+    `optunahub/package` is code too, which is downloaded. Imports nothing.
     """
-    found = {}
-    if config.model is not None and MODELS.is_code(model_source(config.model)):
-        found["model"] = config.model
-    if config.dataset is not None and is_callable(data_source(config.dataset)):
-        found["dataset"] = config.dataset
-    if TASKS.is_code(config.task):
-        found["task"] = config.task
-    if config.searching is not None and config.searching.strategy.name not in STRATEGIES:
-        found["strategy"] = config.searching.strategy.name
-    return tuple(f"{kind} {name}" for kind, name in found.items())
-
-
-def is_callable(source: str) -> bool:
-    """Whether a data source is a module:callable, and no built-in data set and no file."""
-    return not source.lower().endswith(FILE_TYPES) and DATA.is_code(source)
+    return tuple(map(str, dict.fromkeys(_code(tables_of(config)))))
 
 
 def check(config: SearchConfig, *, untrusted: bool = True) -> tuple[str, ...]:
     """What `code_in` finds; raises UserError that names the keys where a config may not run code."""
-    found = code_in(config)
-    if found and untrusted:
-        named = ", ".join(
-            f"{KEYS[kind]} = {name}" for kind, _, name in (entry.partition(" ") for entry in found)
-        )
+    if untrusted:
+        refuse_code(tables_of(config), config.source)
+    return code_in(config)
+
+
+def refuse_code(tables: Mapping[str, Any], label: str) -> None:
+    """Raises UserError where the tables of a config, read or not, name code. Imports nothing."""
+    found = [code.at_its_key for code in dict.fromkeys(_code(tables))]
+    if found:
         raise UserError(
-            f"{config.source}: {named}: names code that would run, which --untrusted refuses; "
+            f"{label}: {', '.join(found)}: names code that would run, which --untrusted refuses; "
             "read that code, then leave --untrusted out, or name a built-in"
         )
-    return found
+
+
+def _code(tables: Mapping[str, Any]) -> Iterator[Code]:
+    """Everything in the tables that is found by a name and is code; in the order of the file."""
+    for kind, key, name, registry in _named(tables):
+        if not isinstance(name, str):
+            continue
+        entry = None if ":" in name else registry.get(name)
+        if entry is not None and entry.package != OWN:
+            yield Code(kind, key, name, entry.package)
+        elif _is_callable(kind, name):
+            yield Code(kind, key, name)
+
+
+def _is_callable(kind: str, name: str) -> bool:
+    """Whether a name is of the form module:callable, or of a package that is downloaded."""
+    if kind == "dataset" and name.lower().endswith(FILE_TYPES):
+        return False
+    return ":" in name or (kind == "strategy" and name.lower().startswith(HUB_PREFIX))
+
+
+def _named(tables: Mapping[str, Any]) -> Iterator[tuple[str, str, Any, Registry[Any]]]:
+    """Kind, key, name and registry of what a config names; names may be of any type, as they stand."""
+    yield "model", "model", tables.get("model"), MODELS
+    yield "dataset", "dataset", tables.get("dataset"), DATA
+    yield "task", "task", tables.get("task"), TASKS
+    yield "space", dotted((*SPACE, "name")), _under(tables, SPACE).get("name"), KINDS
+    strategy = _under(tables, STRATEGY)
+    yield "strategy", dotted((*STRATEGY, "name")), strategy.get("name"), STRATEGIES
+    setup = (*STRATEGY, "setup")
+    yield "strategy", dotted((*setup, "sampler")), _under(tables, setup).get("sampler"), STRATEGIES
+    for place in ((*STRATEGY, "metrics"), ("search", "constraints")):
+        for name in _under(tables, place):
+            if known_metric(str(name)) is None:
+                yield "metric", dotted(place), name, METRICS
+    yield from _formats(_under(tables, SEED), SEED)
+
+
+def _formats(rules: Mapping[str, Any], path: Keys) -> Iterator[tuple[str, str, Any, Registry[Any]]]:
+    """The formats that rules name, at any depth: a key with dots makes tables of its own."""
+    for key, value in rules.items():
+        if isinstance(value, Mapping):
+            yield from _formats(value, (*path, str(key)))
+        elif key == "name" or str(key).endswith("_name"):
+            for name in value if isinstance(value, list | tuple) else [value]:
+                yield "format", dotted((*path, str(key))), name, FORMATS
+
+
+def _under(tables: Mapping[str, Any], path: Keys) -> Mapping[str, Any]:
+    """The table at a path, empty where there is none."""
+    found: Any = tables
+    for key in path:
+        found = found.get(key) if isinstance(found, Mapping) else None
+    return found if isinstance(found, Mapping) else {}

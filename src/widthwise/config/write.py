@@ -9,7 +9,7 @@ from typing import Any
 from widthwise.config.schema import Search, SearchConfig
 from widthwise.core.toml import dumps
 from widthwise.metrics.quality.tasks import CLASSIFICATION
-from widthwise.spaces.settings import QUANTISATION, WIDTH, QuantisationSearch, SeedRule, WidthSearch
+from widthwise.spaces.kinds import kind_of
 from widthwise.training.reading import lab_keys
 
 
@@ -52,33 +52,12 @@ def _search(search: Search) -> dict[str, Any]:
         "options": dict(search.strategy.options) or None,
         "metrics": {o.name: {"scale": o.scale, "direction": o.direction} for o in search.objectives},
     }
-    tables: dict[str, Any] = {"search_space": _space(search.space), "strategy": strategy}
-    if isinstance(search.space, WidthSearch):
-        halving = search.space.halving
-        tables["training"] = {
-            **_fields(search.space.training),
-            "repeats": search.space.repeats,
-            "halving": None if halving is None else _fields(halving),
-        }
+    space = kind_of(search.space).write(search.space)
+    tables = {"search_space": space.pop("search_space"), "strategy": strategy, **space}
     bounds: dict[str, list[str]] = {}
     for constraint in search.constraints:
         bounds.setdefault(constraint.name, []).append(f"{constraint.op} {constraint.bound!r}")
     return {**tables, "constraints": bounds or None}
-
-
-def _space(space: QuantisationSearch | WidthSearch) -> dict[str, Any]:
-    if isinstance(space, QuantisationSearch):
-        setup: dict[str, Any] = {"by": space.by, "tie": space.tie, "share_inputs": space.share_inputs}
-        name = QUANTISATION
-    else:
-        keys = ("by", "round_to", "minimum", "maximum", "weights", "importance")
-        setup, name = {key: getattr(space, key) for key in keys}, WIDTH
-    rules = [*([space.default] if space.default else []), *space.rules]
-    return {"name": name, "setup": setup, "seed": {rule.key: {"config": _rule(rule)} for rule in rules}}
-
-
-def _rule(rule: SeedRule) -> dict[str, Any]:
-    return {name: list(choices) for name, choices in rule.fields}
 
 
 def _fields(settings: Any) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import datetime
 import json
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +97,17 @@ def shown(value: object) -> str:
 def shortened(text: str) -> str:
     """The text in at most 60 characters."""
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def shown_choices(choices: Sequence[Any]) -> str:
+    """The choices of a key: 8, or [2, 4, 8]."""
+    shown = [shown_choice(choice) for choice in choices]
+    return shown[0] if len(shown) == 1 else f"[{', '.join(shown)}]"
+
+
+def shown_choice(value: Any) -> str:
+    """A choice of a config: text as it is, a list with brackets."""
+    return f"[{', '.join(map(str, value))}]" if isinstance(value, list | tuple) else str(value)
 
 
 def dumps(tables: Mapping[str, Any]) -> str:

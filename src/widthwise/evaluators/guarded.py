@@ -39,10 +39,10 @@ def evaluate_guarded(
     results = _attempt(evaluator, candidates, metrics, trial_timeout)
     failures = dict(results.failures) | dict.fromkeys(results.pruned, PRUNED)
     for name in objectives:
-        for row in np.flatnonzero(~np.isfinite(results.metrics[name])).tolist():
-            value = results.metrics[name][row]
+        for row in np.flatnonzero(~np.isfinite(results[name])).tolist():
+            value = results[name][row]
             failures.setdefault(row, f"{name} is {'NaN' if np.isnan(value) else 'infinite'}")
-    return Results(results.metrics, dict(sorted(failures.items())), results.pruned)
+    return Results(results.columns, dict(sorted(failures.items())), results.pruned)
 
 
 def _attempt(
@@ -67,7 +67,7 @@ def _attempt(
         return results
     half = len(candidates) // 2
     parts = [_attempt(evaluator, part, metrics, None) for part in (candidates[:half], candidates[half:])]
-    joined = {name: np.concatenate([part.metrics[name] for part in parts]) for name in metrics}
+    joined = {name: np.concatenate([part[name] for part in parts]) for name in metrics}
     later = {half + row: reason for row, reason in parts[1].failures.items()}
     pruned = parts[0].pruned | {half + row for row in parts[1].pruned}
     return Results(joined, {**parts[0].failures, **later}, pruned)
@@ -77,9 +77,9 @@ def _checked(results: Results, count: int, metrics: Sequence[str]) -> Results:
     """Only the metrics asked for, float64 [count] each; UserError where one is missing or misshaped."""
     found: dict[str, FloatArray] = {}
     for name in metrics:
-        if name not in results.metrics:
-            raise unknown("metric", name, results.metrics, where="the evaluator's results")
-        values = np.asarray(results.metrics[name], dtype=np.float64)
+        if name not in results:
+            raise unknown("metric", name, results, where="the evaluator's results")
+        values = np.asarray(results[name], dtype=np.float64)
         if values.shape != (count,):
             raise UserError(
                 f"the evaluator gave {name} as {values.shape} for {count} candidates; want ({count},)"

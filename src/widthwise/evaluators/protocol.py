@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -17,32 +17,85 @@ if TYPE_CHECKING:
     from widthwise.spaces.slots import Slot
 
 
-@dataclass(frozen=True)
-class Results:
-    """One row of metrics for each candidate of a batch of K.
+@dataclass(frozen=True, eq=False)
+class Results(Mapping[str, FloatArray]):
+    """One row of metrics for each candidate of a batch of K; a mapping by metric name: rows["accuracy"].
 
-    metrics: name to values [K] float64, NaN where the candidate failed.
+    columns: name to values [K] float64, NaN where the candidate failed.
     failures: row to the reason, for the candidates that failed alone; the others of the batch are good.
     pruned: rows that were stopped early because others do better; their quality is NaN.
     """
 
-    metrics: Mapping[str, FloatArray]
+    columns: Mapping[str, FloatArray]
     failures: Mapping[int, str] = field(default_factory=dict)
     pruned: frozenset[int] = frozenset()
+
+    def __getitem__(self, name: str) -> FloatArray:
+        return self.columns[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.columns)
+
+    def __len__(self) -> int:
+        return len(self.columns)
 
 
 PRUNED = "pruned: stopped early, as others do better"  # the reason stored with such a trial
 
+Evaluate = Callable[[IntArray], Results]
+"""Candidates [K, D] of choice indices to their metrics, in their order: all that is needed of an evaluator
+where nothing is asked but results."""
 
-class Evaluate(Protocol):
-    """Anything that scores a batch of candidates.
 
-    What goes wrong with one candidate (an exception, no memory, NaN) belongs into `Results.failures`; what it
-    raises ends the search, except where it is called with a single candidate: that one then failed.
+@dataclass(frozen=True)
+class Pace:
+    """How long candidates take, by which batches and work for several processes are measured out.
+
+    trains: each candidate takes long. affordable: candidates in a few seconds, at least 1.
+    together: so many are compared with one another while they are evaluated, so they are one batch in one
+        process; 1: each is judged by itself.
+    repeats: how often each is evaluated, where the metrics are means over several trainings.
     """
+
+    trains: bool
+    affordable: int
+    together: int = 1
+    repeats: int = 1
+
+
+@runtime_checkable
+class Evaluator(Protocol):
+    """Scores batches of candidates of one space.
+
+    What goes wrong with one candidate (an exception, no memory, NaN) belongs into `Results.failures`; what a
+    call raises ends the search, except where it is called with a single candidate: that one then failed. What
+    only some can do is in protocols of their own: `Realises`, `Prunes`, `HasMargins`.
+    """
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of all that a call gives, spreads over repeats included."""
+        ...
+
+    @property
+    def pace(self) -> Pace:
+        """How long candidates take."""
+        ...
+
+    @property
+    def describe(self) -> str:
+        """How candidates are evaluated, for people: one line that goes on after "candidates …; "."""
+        ...
 
     def __call__(self, candidates: IntArray, /) -> Results:
         """The metrics of candidates [K, D] of choice indices, in their order."""
+        ...
+
+    def costs(self, candidates: IntArray, /) -> Mapping[str, FloatArray]:
+        """Metrics by name [K] of candidates [K, D] that are known exactly without evaluating.
+
+        They equal those that a call gives; {} where nothing is known.
+        """
         ...
 
 
@@ -56,15 +109,6 @@ class Prunes(Protocol):
 
     def evaluate_pruning(self, candidates: IntArray, *, hopeless: Hopeless | None = None) -> Results:
         """As a call, but `hopeless` is asked along the way which candidates to stop."""
-        ...
-
-
-@runtime_checkable
-class HasCosts(Protocol):
-    """An evaluator that also knows some metrics exactly without evaluating."""
-
-    def costs(self, candidates: IntArray, /) -> Mapping[str, FloatArray]:
-        """Cost metrics by name [K] of candidates [K, D], equal to those that evaluating gives."""
         ...
 
 

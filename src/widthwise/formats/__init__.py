@@ -11,8 +11,8 @@ from widthwise.core.registry import OWN, Entry, Registry
 from widthwise.formats.base import UNSET, Format
 from widthwise.formats.binary import Binary
 from widthwise.formats.block import BlockFP, BlockLog, BlockMinifloat
-from widthwise.formats.catalogue import Parameter, Row
 from widthwise.formats.integer import Integer
+from widthwise.formats.listing import Parameter, Row
 from widthwise.formats.logarithmic import Log
 from widthwise.formats.microscaling import MXFloat, MXInt
 from widthwise.formats.minifloat import MinifloatDenorm, MinifloatIEEE
@@ -49,7 +49,6 @@ REGISTRY: Registry[None] = Registry(
 __all__ = [
     "BY_NAME",
     "FORMATS",
-    "REGISTRY",
     "Binary",
     "BlockFP",
     "BlockLog",
@@ -116,7 +115,7 @@ def parse(text: str) -> Format:
 
 def catalogue() -> list[Row]:
     """One row for each format: ours in the order of `FORMATS`, then those of plug-ins."""
-    from widthwise.formats.catalogue import row
+    from widthwise.formats.listing import row
 
     others = [find_format(name) for name, entry in REGISTRY.entries.items() if entry.package != OWN]
     return [row(fmt) for fmt in (*FORMATS, *dict.fromkeys(others))]

@@ -83,8 +83,8 @@ def read(text: str, find: Callable[[str], type[W] | None], names: Callable[[], I
         raise UserError(f"{text!r} is no format; written like {EXAMPLES}")
     head = match["head"]
     if (cls := find(head)) is None:
-        found, known = f"no format named {head}", sorted(names())
-        raise UserError(found, where=text, near=nearest(head, known), allowed=known)
+        known = sorted(names())
+        raise UserError(f"no format named {head}", where=text, near=nearest(head, known), allowed=known)
     params = _arguments(cls, head, [arg.strip() for arg in (match["args"] or "").split(",")], text)
     fields = {f.name for f in dataclasses.fields(cls)}
     if match["parts"]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from widthwise.core.toml import shown_choice
 from widthwise.metrics.catalogue import Metric
 from widthwise.report.sheets import Sheet, big_count, plural
-from widthwise.report.terminal import shown_choice, shown_number
+from widthwise.report.terminal import shown_number
 from widthwise.study.importance.result import Effects, Importance, LayerChange
 
 POOR_FIT = 0.5  # leave-one-out R² below which shares should not be trusted

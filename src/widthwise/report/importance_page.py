@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from widthwise.core.toml import shown_choice
 from widthwise.report import importance as words
 from widthwise.report.charts import COLOURS, Chart, chart_page, plotly_text
-from widthwise.report.terminal import shown_choice
 from widthwise.study.importance.result import Effects, Importance
 
 if TYPE_CHECKING:

@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from widthwise.formats.base import UNSET
 from widthwise.report.tables import plain_table
-from widthwise.report.terminal import shown_choices
-from widthwise.spaces.quantisation import QuantisationSpace
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -16,7 +13,6 @@ if TYPE_CHECKING:
     from widthwise.network.graph import Graph
     from widthwise.network.passes.metadata import NodeMeta, TensorMeta
     from widthwise.network.widths.groups import Groups
-    from widthwise.search.problem import Problem
 
 COLUMNS = ("name", "type", "input", "output", "parameters", "MACs", "can be quantised")
 
@@ -60,24 +56,6 @@ def mode_line(graph: Graph) -> str:
     if graph.capture == "fx":
         return "evaluation:  candidates together: values that they share are computed once"
     return "evaluation:  one pass per candidate, with cached weights"
-
-
-def applied_lines(problem: Problem) -> list[str]:
-    """What the search may choose for each layer, and which stay as they are."""
-    space = problem.space
-    if not isinstance(space, QuantisationSpace):
-        return [
-            f"{choice.group}: {', '.join(f'{size:,}' for size in choice.sizes)} channels ({choice.kind})"
-            for choice in space.choices
-        ]
-    lines = []
-    for layer in problem.graph.layers:
-        fields = space.fields.get(layer.name, ())
-        kept = any(field.key == "name" and set(field.choices) <= set(UNSET) for field in fields)
-        said = "" if kept else ", ".join(f"{f.key} {shown_choices(f.choices)}" for f in fields)
-        stays = "can't be quantised" if not layer.tensors else "stays in float"
-        lines.append(f"{layer.name} ({layer.type}): {said or stays}")
-    return lines
 
 
 def group_table(groups: Groups) -> Table:

@@ -8,8 +8,6 @@ from widthwise.data.facts import facts_of
 from widthwise.data.modules import Data
 from widthwise.metrics.goals.combine import sum_conflicts
 from widthwise.search.untrained import is_untrained
-from widthwise.spaces.quantisation import QuantisationSpace
-from widthwise.spaces.settings import QuantisationSearch, WidthSearch
 
 if TYPE_CHECKING:
     from torch import nn
@@ -59,16 +57,11 @@ def warnings_of(problem: Problem, *, mend: str = TRAIN) -> list[str]:
     """Untrained weights and how to `mend` that, sums that pull the wrong way, rules that apply to nothing."""
     found = []
     config, search = problem.config, problem.config.search
-    trains = isinstance(search.space, WidthSearch) and search.space.weights != "inherit"
-    if not trains and is_untrained(config, problem.network):
+    if problem.kind.needs_weights(search.space) and is_untrained(config, problem.network):
         found.append(f"the weights of {config.model} are random, so its accuracy says little; {mend}")
     if search.summed:
         found += sum_conflicts(search.objectives, search.direction)
-    if isinstance(problem.space, QuantisationSpace) and problem.space.unused:
-        found.append(
-            f'by = "name" leaves out the rules for types: {", ".join(problem.space.unused)}; set by = "type"'
-        )
-    return found
+    return [*found, *problem.kind.warnings(problem.space)]
 
 
 def _weights(config: SearchConfig, network: nn.Module) -> str:
@@ -105,18 +98,7 @@ def _evaluation(problem: Problem) -> str:
     search = problem.config.search
     part = {"val": "validation", "test": "test"}[search.evaluation.part]
     some = "" if search.evaluation.samples is None else f" (first {search.evaluation.samples:,} samples)"
-    where = f"on the {part} data{some}"
-    if isinstance(search.space, QuantisationSearch):
-        return f"{where}; candidates {problem.evaluator.mode}"
-    training = search.space.training
-    length = f"{training.epochs} epochs" if training.steps is None else f"{training.steps:,} steps"
-    how = {
-        "scratch": f"each candidate trained from random weights, {length}",
-        "inherit": f"each candidate cut from the network and tuned, {length}",
-        "supernet": f"candidates read off one network of shared weights, trained once, {length}",
-    }[search.space.weights]
-    seeds = f", {search.space.repeats} seeds each" if search.space.repeats > 1 else ""
-    return f"{where}; {how}{seeds}"
+    return f"on the {part} data{some}; {problem.evaluator.describe}"
 
 
 def _plural(count: str, word: str) -> str:

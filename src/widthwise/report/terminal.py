@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from widthwise.core.toml import shown_choice
 from widthwise.metrics.catalogue import Metric
 from widthwise.metrics.spread import SIGMAS, SPREAD
 from widthwise.study.run_files import FILES
@@ -147,17 +148,6 @@ def config_lines(config: Mapping[str, Any]) -> list[str]:
         layer, _, key = name.rpartition("/")
         layers.setdefault(layer, []).append(f"{key} {shown_choice(value)}" if layer else f"{key} {value}")
     return [f"  {layer + ': ' if layer else ''}{', '.join(parts)}" for layer, parts in layers.items()]
-
-
-def shown_choices(choices: Sequence[Any]) -> str:
-    """The choices of a key: 8, or [2, 4, 8]."""
-    shown = [shown_choice(choice) for choice in choices]
-    return shown[0] if len(shown) == 1 else f"[{', '.join(shown)}]"
-
-
-def shown_choice(value: Any) -> str:
-    """A choice of a config: text as it is, a list with brackets."""
-    return f"[{', '.join(map(str, value))}]" if isinstance(value, list | tuple) else str(value)
 
 
 def shown_seconds(seconds: float) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from widthwise.core.arrays import BoolArray, FloatArray, IntArray
-from widthwise.evaluators.protocol import HasCosts
+from widthwise.evaluators.protocol import Evaluator
 from widthwise.metrics.goals.constraints import Constraint, violations
 from widthwise.spaces.space import Space
 from widthwise.spaces.within import Within
@@ -18,13 +18,11 @@ CUT_AT_MOST = 10_000  # candidates out of bounds in a row, after which a strateg
 OFFERED = 8  # candidates within bounds, to a strategy that finds none
 
 
-def within_bounds(space: Space, constraints: Sequence[Constraint], evaluator: object) -> Within | None:
+def within_bounds(space: Space, constraints: Sequence[Constraint], evaluator: Evaluator) -> Within | None:
     """The candidates that break no constraint by their costs alone; None where no cost is bounded.
 
     What has to be measured is never known before it is, whatever the evaluator says of it.
     """
-    if not isinstance(evaluator, HasCosts):
-        return None
     costs = evaluator.costs
     known = costs(space.at([0]))
     bounding = [bound for bound in constraints if bound.name in known and bound.metric.kind != "measured"]
@@ -40,7 +38,7 @@ def within_bounds(space: Space, constraints: Sequence[Constraint], evaluator: ob
 class Bounds:
     """The bounds of cost of one search, and how long its strategy has been out of them."""
 
-    def __init__(self, space: Space, constraints: Sequence[Constraint], evaluator: object) -> None:
+    def __init__(self, space: Space, constraints: Sequence[Constraint], evaluator: Evaluator) -> None:
         self.within = within_bounds(space, constraints, evaluator)
         self._cut_in_a_row = 0
 

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 from widthwise.config import SearchConfig, load_config
 from widthwise.core.errors import UserError
 from widthwise.data.modules import Data
-from widthwise.evaluators.protocol import Realises
-from widthwise.evaluators.trained import WidthEvaluator
+from widthwise.evaluators.protocol import Evaluate, Evaluator, Realises
 from widthwise.network.named import save_checkpoint
 from widthwise.search.allowed import check_possible
 from widthwise.search.limits import Limits, Progress
 from widthwise.search.loop import run_search
 from widthwise.search.problem import Problem, load_problem
+from widthwise.search.record import record_of
 from widthwise.search.workers import judge_of
 from widthwise.strategies import Strategy
 from widthwise.study.run_files import WEIGHTS, Keep, run_path
@@ -47,6 +47,7 @@ def search(
     ray: str | None = None,
     gpus: float | None = None,
     sampler: BaseSampler | None = None,
+    evaluator: Evaluate | Evaluator | None = None,
     progress: Callable[[Progress], None] | None = None,
     started: Callable[[Run, Problem], None] | None = None,
 ) -> Study:
@@ -64,6 +65,8 @@ def search(
             each. Without it the config's n_jobs says how many processes of this machine do that.
         sampler: one of Optuna's, made with a seed, in place of the config's strategy. To resume, give a fresh
             one that was made alike.
+        evaluator: one's own, in place of the one that goes with the config's kind of space: anything that is
+            called with candidates [K, D] and gives Results with the metrics that the config names.
         progress, started: told how far it is, and when the run folder is there.
 
     Raises UserError; what was stored before is kept.
@@ -76,6 +79,7 @@ def search(
         model=None if isinstance(model, str) else model,
         data=None if isinstance(data, str) else data,
         memory=memory,
+        evaluator=evaluator,
     )
     problem = replace(problem, sampler=sampler)
     folder = run_path(loaded.source, loaded.model, out)
@@ -85,7 +89,7 @@ def search(
     proposer = _proposer(problem, stops, keep=keep, prune=prune)
     with judge_of(problem, ray=ray, gpus=gpus, trial_timeout=stops.trial_timeout, prune=prune) as judging:
         judge, workers = judging
-        record = problem.record(folder.name)
+        record = record_of(problem, folder.name)
         if workers:  # they are ended when a trial takes too long; nothing here has to be
             stops = replace(stops, trial_timeout=None)
         size = problem.batch_size_with(prune=prune, workers=workers, natural=proposer.batch)
@@ -131,8 +135,7 @@ def _proposer(problem: Problem, stops: Limits, *, keep: Keep, prune: bool) -> St
 
 def _check_halving(problem: Problem, stops: Limits) -> None:
     """Raises UserError where candidates that are to be compared on little training would be alone."""
-    judge = problem.evaluator
-    if isinstance(judge, WidthEvaluator) and judge.halving is not None and stops.trial_timeout is not None:
+    if problem.evaluator.pace.together > 1 and stops.trial_timeout is not None:
         raise UserError(
             "halving trains candidates together, so none has a time of its own; leave out trial_timeout"
         )

@@ -112,7 +112,7 @@ class Ledger:
         block = Block(
             np.arange(first, first + evaluated),
             batch.candidates[batch.inside],
-            np.stack([results.metrics[name] for name in self.record.columns], axis=1),
+            np.stack([results[name] for name in self.record.columns], axis=1),
             {first + row: reason for row, reason in results.failures.items()},
         )
         cut = np.flatnonzero(~batch.inside).tolist() if with_cut else []
@@ -120,7 +120,7 @@ class Ledger:
         with self.front.adding(block) as (values, on_front):
             self.writer.append(
                 block.candidates,
-                results.metrics,
+                results,
                 results.failures,
                 seconds=batch.seconds,
                 elapsed=elapsed,

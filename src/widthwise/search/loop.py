@@ -16,8 +16,9 @@ import numpy as np
 
 from widthwise.core.arrays import BoolArray, IntArray
 from widthwise.core.errors import UserError
+from widthwise.evaluators.called import evaluator_of
 from widthwise.evaluators.guarded import evaluate_guarded
-from widthwise.evaluators.protocol import Evaluate, Prunes, Results
+from widthwise.evaluators.protocol import Evaluate, Evaluator, Prunes, Results
 from widthwise.search.allowed import check_possible
 from widthwise.search.bounds import Bounds
 from widthwise.search.ledger import Batch, Ending, Ledger
@@ -37,7 +38,7 @@ logger = logging.getLogger(__name__)
 
 def run_search(
     strategy: Strategy,
-    evaluator: Evaluate,
+    evaluator: Evaluate | Evaluator,
     writer: StudyWriter,
     *,
     limits: Limits | None = None,
@@ -50,6 +51,8 @@ def run_search(
     """Search until the strategy has no more, a limit is reached or a signal arrives; a stored search goes on.
 
     strategy: fresh, made with the seed and options of the stored search where there is one.
+    evaluator: anything that is called with candidates and gives all metrics that are stored; see
+    `widthwise.evaluators.called` for what else is used of it.
     writer: holds the study; its record says which metrics are stored, what the aim is, and the constraints.
     Candidates whose costs alone break a constraint are not evaluated: a strategy that can keep within bounds
     proposes none, others are told NaN. Where none is within them, the search ends at once and says so. Trials
@@ -62,13 +65,14 @@ def run_search(
     Raises UserError where nothing more can be stored or the strategy fails at once (later that ends the
     search), and whatever the evaluator raises for a batch of several; what was stored is kept.
     """
-    check_possible(strategy, evaluator, keep=keep, prune=prune)
+    judging = evaluator_of(evaluator, writer.study.columns)
+    check_possible(strategy, judging, keep=keep, prune=prune)
     limits = limits or Limits()
     ledger = Ledger(writer, limits, keep)
-    bounds = Bounds(ledger.record.space, ledger.constraints, evaluator)
-    judge = evaluator  # check_possible has refused to prune by one that can't
-    if prune and isinstance(evaluator, Prunes):
-        judge = pruning(evaluator, ledger.aim, ledger.front)
+    bounds = Bounds(ledger.record.space, ledger.constraints, judging)
+    judge: Evaluate = judging  # check_possible has refused to prune by one that can't
+    if prune and isinstance(judging, Prunes):
+        judge = pruning(judging, ledger.aim, ledger.front)
     search = _Search(strategy, judge, ledger, bounds, limits.batch(batch_size, strategy.batch))
     reports = _Reports(ledger, progress, saved)
     with stop_signals() as signals:

@@ -2,71 +2,61 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from widthwise.config import SearchConfig, load_config
-from widthwise.config.write import toml_of
-from widthwise.core.arrays import FloatArray, IntArray
-from widthwise.core.errors import UserError
-from widthwise.core.hashing import hash_batches, hash_value, hash_weights
-from widthwise.data.facts import facts_of, part
+from widthwise.core.errors import UserError, unknown
+from widthwise.core.importing import load_object
 from widthwise.data.modules import Data, load_data
-from widthwise.evaluators.engine import Evaluator, evaluate
-from widthwise.evaluators.trained import WidthEvaluator
+from widthwise.evaluators.called import evaluator_of
+from widthwise.evaluators.judging import Judging
+from widthwise.evaluators.protocol import Evaluate, Evaluator, Realises
 from widthwise.metrics.catalogue import Metric
 from widthwise.metrics.goals.aim import Aim
 from widthwise.metrics.quality.fits import check_data_fits_model
-from widthwise.metrics.quality.task import Task
-from widthwise.metrics.quality.tasks import CLASSIFICATION, metric_of, task_of
-from widthwise.metrics.spread import spread_of
+from widthwise.metrics.quality.tasks import metric_of, task_of
 from widthwise.network.graph import Graph
 from widthwise.network.named import load_model
-from widthwise.search.answers import teach_answers
+from widthwise.search.batches import batch_size
 from widthwise.search.bounds import within_bounds
-from widthwise.search.untrained import is_untrained
-from widthwise.spaces.quantisation import QuantisationSpace
-from widthwise.spaces.settings import QuantisationSearch
-from widthwise.spaces.width_rules import width_space
+from widthwise.search.proposing import proposer
+from widthwise.spaces.kinds import SpaceKind, kind_of
+from widthwise.spaces.space import Space
 from widthwise.spaces.within import Within
-from widthwise.strategies import Strategy, strategy, strategy_source
-from widthwise.study.fingerprint import fingerprint
+from widthwise.strategies import Strategy, strategy_source
 from widthwise.study.run_files import CONFIG, WEIGHTS
-from widthwise.study.store import StudyRecord, StudySettings
-from widthwise.training.settings import check_device
 
 if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
     from optuna.samplers import BaseSampler
     from torch import nn
-
-    from widthwise.spaces.width import WidthSpace
-
-ALWAYS = ("average_bitwidth", "memory_density", "model_size")  # costs, beside the task's figures
-ALWAYS_OF_WIDTHS = ("parameters", "macs")
-BATCH_FLOPS = 2e11  # what evaluating one batch may take before it is stored: a few seconds
-PRUNING_BATCH = 64  # candidates, or this part of the space, where they are pruned by the batches before
-PRUNING_PART = 32
-TRAINED_EACH = 4  # candidates that each of several workers trains in a batch
 
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """All that a search needs: the network, its data, what may be chosen, and how candidates are judged."""
+    """All that a search needs: the network, its data, what may be chosen, and how candidates are judged.
+
+    network: in float, with the weights that are searched. own_evaluator: whether the evaluator was given, and
+    not made from the config. sampler: one of Optuna's, in place of the config's strategy.
+    """
 
     config: SearchConfig
     data: Data
-    network: nn.Module  # in float, with the weights that are searched
+    network: nn.Module
     graph: Graph
-    space: QuantisationSpace | WidthSpace
-    evaluator: Evaluator | WidthEvaluator
-    metrics: tuple[Metric, ...]
+    kind: SpaceKind
+    space: Space
+    judging: Judging
+    evaluator: Evaluator
     aim: Aim
-    task: Task
-    memory: int | None = None  # bytes that evaluating may take
-    sampler: BaseSampler | None = None  # of Optuna, in place of the config's strategy
+    own_evaluator: bool = False
+    sampler: BaseSampler | None = None
 
     @property
     def strategy_name(self) -> str:
@@ -76,52 +66,9 @@ class Problem:
         return self.config.search.strategy.name
 
     @property
-    def _strategy_options(self) -> dict[str, Any]:
+    def strategy_options(self) -> dict[str, Any]:
+        """What the config sets of the strategy."""
         return {} if self.sampler is not None else dict(self.config.search.strategy.options)
-
-    @property
-    def trains(self) -> bool:
-        """Whether each candidate is trained, and so takes long."""
-        return isinstance(self.evaluator, WidthEvaluator)
-
-    @property
-    def stored_metrics(self) -> tuple[Metric, ...]:
-        """Those of a trial: all that the evaluator gives, spreads over several seeds included."""
-        judge, known = self.evaluator, {metric.name: metric for metric in self.metrics}
-        spreads = judge.quality if isinstance(judge, WidthEvaluator) and judge.repeats > 1 else ()
-        columns = (known[name] for name in (*judge.quality, *judge.cost))
-        return (*columns, *(spread_of(known[name]) for name in spreads))
-
-    @property
-    def batch_size(self) -> int | None:
-        """Candidates of a batch where it only says how often is stored; None: as the strategy likes."""
-        if isinstance(self.evaluator, WidthEvaluator):
-            settings, halving = self.evaluator.settings, self.evaluator.halving
-            together = halving.together(settings.steps or settings.epochs) if halving is not None else 1
-            return min(together, self.space.size)
-        return self._affordable if self._is_enumerated else None
-
-    def batch_size_with(self, *, prune: bool = False, workers: int = 0, natural: int = 1) -> int:
-        """Candidates of a batch, for so many workers, and a strategy whose natural batch is so great.
-
-        Candidates are pruned by the front of the batches before, so these are short. Workers wait for the
-        last of them at the end of each batch, so each gets several candidates where that changes no proposal.
-        """
-        usual = self.batch_size
-        if prune:
-            return min(usual or natural, max(PRUNING_BATCH, self.space.size // PRUNING_PART))
-        if not workers:
-            return usual if usual is not None else min(natural, self._affordable)
-        each = TRAINED_EACH if self.trains and self._is_enumerated else 1
-        if usual is not None:
-            return workers * each * usual
-        return max(workers, min(natural, workers * self._affordable))
-
-    @property
-    def _affordable(self) -> int:
-        """Candidates that take a few seconds at most: budgets of time are looked at between batches."""
-        judge = self.evaluator
-        return 1 if isinstance(judge, WidthEvaluator) else judge.affordable(BATCH_FLOPS)
 
     @property
     def _is_enumerated(self) -> bool:
@@ -129,75 +76,32 @@ class Problem:
 
     def strategy(self) -> Strategy:
         """The strategy of the config, fresh; or the sampler as it is."""
-        made = strategy(
+        return proposer(
             self.strategy_name if self.sampler is None else self.sampler,
             self.space,
-            objectives=self.aim.directions,
+            self.aim,
+            self.evaluator,
             seed=self.config.seed,
-            options=self._strategy_options,
-            costs=self.costs,
+            options=self.strategy_options,
         )
-        teach_answers(made, self.aim, self.evaluator)
-        return made
+
+    def batch_size_with(self, *, prune: bool = False, workers: int = 0, natural: int = 1) -> int:
+        """Candidates of a batch, for so many workers, and a strategy whose natural batch is so great."""
+        pace, enumerated = self.evaluator.pace, self._is_enumerated
+        return batch_size(
+            pace, self.space.size, enumerated=enumerated, natural=natural, prune=prune, workers=workers
+        )
 
     def within(self) -> Within | None:
         """The candidates that break no constraint by their costs alone; None where no cost is bounded."""
         return within_bounds(self.space, self.config.search.constraints, self.evaluator)
 
-    def costs(self, candidates: IntArray) -> FloatArray:
-        """What is known of candidates [K, D] without evaluating: values to be maximised, NaN elsewhere."""
-        return self.aim.known(self.evaluator.costs(candidates), len(candidates))
-
-    def float_metrics(self) -> dict[str, float]:
-        """The metrics of the network as it is, to compare with."""
-        search = self.config.search.evaluation
-        return evaluate(
-            self.graph,
-            self.data,
-            metrics=[metric.name for metric in self.metrics],
-            loader=search.part,
-            samples=search.samples,
-            compare_to=search.compare_to,
-            device=device_of(self.config),
-            task=self.task,
-        )
-
-    def record(self, name: str) -> StudyRecord:
-        """What the store keeps of this search beside its trials."""
-        config, search = self.config, self.config.search
-        task = {} if self.task.name == CLASSIFICATION else {"task": self.task.name}
-        marks = fingerprint(
-            space=self.space,
-            aim=self.aim,
-            metrics=[metric.name for metric in self.stored_metrics],
-            strategy=self.strategy_name,
-            seed=config.seed,
-            options=self._strategy_options,
-            weights=hash_weights(self.graph.model),
-            data=hash_batches(part(self.data, search.evaluation.part)),
-            evaluation=asdict(search.evaluation),
-            candidates=hash_value(asdict(search.space)),
-            constraints=", ".join(map(str, search.constraints)) or "none",
-            **task,
-        )
-        settings = StudySettings(
-            aim=self.aim,
-            constraints=search.constraints,
-            float_metrics=self.float_metrics(),
-            data=facts_of(self.data).note,
-            model=config.model or type(self.graph.model).__name__,
-            strategy=self.strategy_name,
-            untrained=is_untrained(config, self.network),
-            repeats=self.evaluator.repeats if isinstance(self.evaluator, WidthEvaluator) else 1,
-        )
-        return StudyRecord(
-            name=name,
-            space=self.space,
-            metrics=self.stored_metrics,
-            settings=settings,
-            fingerprint=marks,
-            config=toml_of(config),
-        )
+    def network_of(self, candidate: ArrayLike) -> Graph:
+        """The network of a candidate [D] as it was judged; UserError where the evaluator can't give it."""
+        if not isinstance(self.evaluator, Realises):
+            raise UserError("the evaluator was given from Python and gives no networks of its candidates")
+        realised = self.evaluator.realise(np.asarray(candidate, dtype=np.int64))
+        return realised.graph(self.network)
 
 
 def load_problem(
@@ -206,8 +110,9 @@ def load_problem(
     model: nn.Module | None = None,
     data: Data | None = None,
     memory: int | None = None,
+    evaluator: Evaluate | Evaluator | None = None,
 ) -> Problem:
-    """All parts of a search; `model` and `data` take the place of those that the config names.
+    """All parts of a search; `model`, `data` and `evaluator` take the place of those that the config names.
 
     memory: bytes that evaluating may take. Raises UserError for what does not fit together.
     """
@@ -215,18 +120,60 @@ def load_problem(
     if model is None and config.load_name is not None:
         network = load_model(network, checkpoint=config.load_name)
     found = data if data is not None else load_dataset(config)
-    task = task_of(config.task)
-    check_data_fits_model(network, found, task)
-    graph = Graph(network)
+    judging = judging_of(config, memory=memory)
+    check_data_fits_model(network, found, judging.task)
+    graph, search = Graph(network), config.search
+    aim, kind = Aim(search.objectives, search.summed, search.direction), kind_of(search.space)
+    named = [metric.name for metric in named_metrics(config)]
+    space = kind.space(graph, found, search.space)
+    judge = (
+        load_object(kind.evaluator, what="evaluator")(graph, space, found, search.space, judging)
+        if evaluator is None
+        else evaluator_of(evaluator, named)
+    )
+    for name in named:
+        if name not in judge.columns:
+            raise unknown("metric", name, judge.columns, where="what the evaluator gives")
+    return Problem(
+        config,
+        found,
+        network,
+        graph,
+        kind,
+        space,
+        judging,
+        judge,
+        aim,
+        own_evaluator=evaluator is not None,
+    )
+
+
+def named_metrics(config: SearchConfig) -> tuple[Metric, ...]:
+    """The metrics that the config names: of its objectives and its bounds."""
     search = config.search
-    aim = Aim(search.objectives, search.summed, search.direction)
-    widths = not isinstance(search.space, QuantisationSearch)
-    wanted = [*(objective.metric for objective in search.objectives), *(b.metric for b in search.constraints)]
-    always = [metric_of(task, name) for name in (*task.better, *(ALWAYS_OF_WIDTHS if widths else ALWAYS))]
-    metrics = tuple({metric.name: metric for metric in (*wanted, *always)}.values())
-    build = _width_parts if widths else _quantisation_parts
-    space, evaluator = build(config, graph, found, metrics, memory, task)
-    return Problem(config, found, network, graph, space, evaluator, metrics, aim, task, memory)
+    return _each_once(
+        [
+            *(objective.metric for objective in search.objectives),
+            *(constraint.metric for constraint in search.constraints),
+        ]
+    )
+
+
+def judging_of(config: SearchConfig, *, memory: int | None = None) -> Judging:
+    """How the config has candidates judged: by the metrics that it names, its task's and its kind's."""
+    search, task = config.search, task_of(config.task)
+    always = [metric_of(task, name) for name in (*task.better, *kind_of(search.space).always)]
+    return Judging(
+        metrics=_each_once([*named_metrics(config), *always]),
+        task=task,
+        part=search.evaluation.part,
+        samples=search.evaluation.samples,
+        compare_to=search.evaluation.compare_to,
+        device=device_of(config),
+        memory=memory,
+        seed=config.seed,
+        objectives=tuple(objective.name for objective in search.objectives),
+    )
 
 
 def problem_of_run(path: str | Path, *, memory: int | None = None) -> Problem:
@@ -253,64 +200,8 @@ def device_of(config: SearchConfig) -> str:
     return "cuda" if config.accelerator in ("gpu", "auto") and torch.cuda.is_available() else "cpu"
 
 
-def _quantisation_parts(
-    config: SearchConfig,
-    graph: Graph,
-    data: Data,
-    metrics: tuple[Metric, ...],
-    memory: int | None,
-    task: Task,
-) -> tuple[QuantisationSpace, Evaluator]:
-    search = config.search
-    assert isinstance(search.space, QuantisationSearch)
-    space = QuantisationSpace.from_config(graph, search.space)
-    evaluator = Evaluator(
-        graph,
-        space,
-        data,
-        metrics=[metric.name for metric in metrics],
-        loader=search.evaluation.part,
-        samples=search.evaluation.samples,
-        compare_to=search.evaluation.compare_to,
-        device=device_of(config),
-        memory=memory,
-        task=task,
-    )
-    return space, evaluator
-
-
-def _width_parts(
-    config: SearchConfig,
-    graph: Graph,
-    data: Data,
-    metrics: tuple[Metric, ...],
-    memory: int | None,
-    task: Task,
-) -> tuple[WidthSpace, WidthEvaluator]:
-    del memory  # candidates are trained one at a time
-    search = config.search
-    assert not isinstance(search.space, QuantisationSearch)
-    check_device(device_of(config), search.space.training)
-    space = width_space(graph, search.space, example=data)
-    evaluator = WidthEvaluator(
-        graph,
-        space,
-        data,
-        metrics=[metric.name for metric in metrics],
-        mode=search.space.weights,
-        settings=search.space.training,
-        repeats=search.space.repeats,
-        importance=search.space.importance,
-        halving=search.space.halving,
-        objectives=[objective.name for objective in search.objectives],
-        loader=search.evaluation.part,
-        samples=search.evaluation.samples,
-        device=device_of(config),
-        seed=config.seed,
-        compare_to=search.evaluation.compare_to,
-        task=task,
-    )
-    return space, evaluator
+def _each_once(metrics: Iterable[Metric]) -> tuple[Metric, ...]:
+    return tuple({metric.name: metric for metric in metrics}.values())
 
 
 def _named(config: SearchConfig, key: str) -> str:

@@ -12,7 +12,7 @@ from widthwise.config.write import toml_of
 from widthwise.core.errors import UserError
 from widthwise.core.hashing import hash_batches, hash_value, hash_weights
 from widthwise.data import facts
-from widthwise.evaluators.protocol import Evaluate
+from widthwise.evaluators.protocol import Evaluate, Evaluator, Realises
 from widthwise.evaluators.workers.evaluator import ParallelEvaluator
 from widthwise.evaluators.workers.processes import ProcessWorkers
 from widthwise.evaluators.workers.worker import Build
@@ -33,7 +33,7 @@ def judge_of(
     gpus: float | None = None,
     trial_timeout: float | None = None,
     prune: bool = False,
-) -> Iterator[tuple[Evaluate, int]]:
+) -> Iterator[tuple[Evaluator, int]]:
     """The problem's evaluator, and how many workers it has: its own (0), or processes, or actors of Ray.
 
     ray: "local" or the address of a cluster; then each worker gets `gpus`, a share of one or several, and as
@@ -47,7 +47,7 @@ def judge_of(
         return
     if prune:
         raise UserError("--prune stops candidates by the front of one process; leave out --jobs and --ray")
-    if getattr(problem.evaluator, "halving", None) is not None:
+    if problem.evaluator.pace.together > 1:
         raise UserError("halving compares candidates within one process; leave out --jobs and --ray")
     workers: Workers
     if ray is None:
@@ -66,10 +66,10 @@ def judge_of(
         )
     evaluator = ParallelEvaluator(
         workers,
-        metrics=[metric.name for metric in problem.stored_metrics],
+        metrics=problem.evaluator.columns,
         costs=problem.evaluator.costs,
-        own=problem.evaluator,
-        alone=problem.trains,
+        own=problem.evaluator if isinstance(problem.evaluator, Realises) else None,
+        pace=problem.evaluator.pace,
         trial_timeout=trial_timeout,
     )
     with evaluator:
@@ -92,13 +92,17 @@ def build_of(problem: Problem, *, sharing: int | None) -> Build:
     from widthwise.search.problem import device_of
 
     config = problem.config
+    if problem.own_evaluator:
+        raise UserError(
+            "evaluator: was given, and workers make theirs from the config; leave out --jobs and --ray"
+        )
     for key, what in NAMED.items():
         if getattr(config, key) is None:
             raise UserError(
                 f"{config.source}: {key}: is missing, and workers make the {what} by its name; "
                 f"name it as module:callable, or search in one process"
             )
-    memory = problem.memory
+    memory = problem.judging.memory
     if memory is None and sharing is not None:
         memory = default_budget(device_of(config)) // sharing
     arguments = {

@@ -3,16 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal, Protocol
 
 from widthwise.network.selection import By, WidthBy
 from widthwise.training.halving import Halving
 from widthwise.training.settings import Settings
 
 Weights = Literal["scratch", "inherit", "supernet"]
-
-
 Importance = Literal["magnitude", "batch_norm", "taylor"]
+
+QUANTISATION = "graph/quantize/mixed_precision_ptq"
+WIDTH = "graph/width"
+
+
+class SpaceSettings(Protocol):
+    """What [search.search_space] says, as its kind of space reads it: a frozen dataclass.
+
+    Its fields, as `asdict` gives them, are part of what a stored search is known by.
+    """
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def kind(self) -> str:
+        """The name of the kind, which reads and writes them (`widthwise.spaces.kinds`)."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -37,6 +52,8 @@ class QuantisationSearch:
     share_inputs: layers that read the same tensor get the same format for it.
     """
 
+    kind: ClassVar[str] = QUANTISATION
+
     by: By
     rules: tuple[SeedRule, ...]
     default: SeedRule | None = None
@@ -59,6 +76,8 @@ class WidthSearch:
         others of their batch; None: each gets all of its training.
     """
 
+    kind: ClassVar[str] = WIDTH
+
     by: WidthBy
     rules: tuple[SeedRule, ...]
     default: SeedRule | None = None
@@ -70,9 +89,3 @@ class WidthSearch:
     training: Settings = field(default_factory=Settings)
     repeats: int = 1
     halving: Halving | None = None
-
-
-QUANTISATION = "graph/quantize/mixed_precision_ptq"
-
-
-WIDTH = "graph/width"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from widthwise.core.errors import UserError
 from widthwise.strategies.protocol import CostFunction, Setting, Strategy
-from widthwise.strategies.registry import STRATEGIES, Option, StrategySource, strategy_source
+from widthwise.strategies.registry import REGISTRY, STRATEGIES, Option, StrategySource, strategy_source
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
@@ -56,13 +56,15 @@ def strategy(
         from widthwise.strategies.optuna import OptunaStrategy
 
         return OptunaStrategy(setting, sampler=source.name)
+    entry = REGISTRY.get(source.name)
     if source.name not in STRATEGIES:
+        from widthwise.core.importing import load_object
         from widthwise.strategies.own import own_strategy
 
-        return own_strategy(source.target, setting)
-    from widthwise.core.importing import load_object
-
-    made: Strategy = load_object(source.target, what="strategy")(setting)
+        made_by = load_object(source.target, what="strategy") if entry is None else REGISTRY.loaded(entry)
+        return own_strategy(made_by, source.name, setting)
+    assert entry is not None
+    made: Strategy = REGISTRY.loaded(entry)(setting)
     return made
 
 

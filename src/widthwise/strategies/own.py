@@ -13,7 +13,7 @@ import numpy as np
 
 from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.core.errors import UserError, unknown
-from widthwise.core.importing import describe_error, load_object
+from widthwise.core.importing import describe_error
 from widthwise.spaces.space import Space
 from widthwise.strategies.protocol import Setting, Strategy, ask_and_tell
 from widthwise.strategies.seen import Seen
@@ -24,13 +24,12 @@ if TYPE_CHECKING:
 ROUNDS = 100  # calls in a row that bring nothing new before the strategy is taken to have ended
 
 
-def own_strategy(target: str, setting: Setting) -> Strategy:
+def own_strategy(made_by: Any, target: str, setting: Setting) -> Strategy:
     """The user's class, made with the space and with those of objectives, seed, options, costs that it takes.
 
-    A class without a parameter `options` gets each option as a keyword. Raises UserError where the class
-    can't be made, lacks ask or tell, or takes no such option.
+    target: how errors name it. A class without a parameter `options` gets each option as a keyword. Raises
+    UserError where the class can't be made, lacks ask or tell, or takes no such option.
     """
-    made_by = load_object(target, what="strategy")
     if not callable(made_by):
         raise UserError(f"strategy {target}: is a {type(made_by).__name__}; name a class with ask and tell")
     offered = {"objectives": setting.objectives, "seed": setting.seed, "costs": setting.costs}

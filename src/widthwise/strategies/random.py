@@ -26,7 +26,7 @@ class Random:
     until they are within.
     """
 
-    learns = True  # of nothing but what is taken; but what it draws is no enumeration to be asked for again
+    learns = True  # nothing but what is taken; still, what is drawn is no enumeration to be asked again
 
     def __init__(self, setting: Setting, *, permuted: int = PERMUTED) -> None:
         self.batch = BLOCK

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from widthwise.core.errors import UserError, unknown
+from widthwise.core.registry import Entry, Registry
 
 HUB_PREFIX = "optunahub/"
 
@@ -218,11 +219,8 @@ def strategy_source(name: str, *, where: str = "") -> StrategySource:
         )
     if ":" in name:
         return StrategySource(name, "one's own", name, options=None)
-    found = _SPELLINGS.get(_plain(name))
-    if found is None:
-        allowed = [*STRATEGIES, "module:Class", f"{HUB_PREFIX}package"]
-        raise unknown("strategy", name, allowed, where=where)
-    return STRATEGIES[found]
+    entry = REGISTRY.find(name, where=where, others=("module:Class", f"{HUB_PREFIX}package"))
+    return entry.about or StrategySource(entry.name, entry.summary, entry.target, options=None)
 
 
 def _plain(name: str) -> str:
@@ -231,8 +229,13 @@ def _plain(name: str) -> str:
     return letters.removesuffix("sampler") or letters
 
 
-_SPELLINGS = {
-    _plain(spelling): source.name
-    for source in STRATEGIES.values()
-    for spelling in (source.name, *source.aliases)
-}
+# a plug-in's entry point names a class, which says itself which options it takes
+REGISTRY: Registry[StrategySource] = Registry(
+    "strategy",
+    [
+        Entry(source.name, source.target, source.summary, source.aliases, about=source)
+        for source in STRATEGIES.values()
+    ],
+    group="widthwise.strategies",
+    spelling=_plain,
+)

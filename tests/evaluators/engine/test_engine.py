@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from helpers.judged import CHOOSY_RULES, FIXED, SAMPLES, Batches, choosy_graph, every_layer, made
+from helpers.judged import CHOOSY_RULES, FIXED, SAMPLES, Batches, choosy_graph, every_layer, made, with_shares
 from helpers.networks import tagged
 from helpers.one_by_one import outcomes, scores_of
 from widthwise.core.errors import UserError
@@ -36,7 +36,7 @@ def assert_exact(evaluator: Evaluator, candidates: np.ndarray, data: Batches) ->
     assert not results.failures
     for name in QUALITY:
         tolerance = 1e-5 if name == "loss" else 1e-12
-        np.testing.assert_allclose(results.metrics[name], expected[name], rtol=tolerance, err_msg=name)
+        np.testing.assert_allclose(results[name], expected[name], rtol=tolerance, err_msg=name)
 
 
 @pytest.mark.parametrize("name", tagged("classes"))
@@ -106,7 +106,7 @@ def test_any_space_and_stack_size_equals_one_network_per_candidate(
     space = every_layer(graph, config)
     evaluator = Evaluator(graph, space, data, metrics=QUALITY)
     candidates = space.sample(batch, np.random.default_rng(seed))
-    if evaluator.plan is None:
+    if (sharing := evaluator.prepared.sharing) is None:
         return
     chosen = slot_choices(evaluator.slots, candidates)
     found: dict[int, Tensor] = {}
@@ -115,7 +115,7 @@ def test_any_space_and_stack_size_equals_one_network_per_candidate(
         found.update({int(row): scores[version] for row, version in zip(rows, versions, strict=True)})
 
     with torch.no_grad():
-        walk(evaluator.plan, data.inputs, chosen, consume, stack_bytes=stack)
+        walk(sharing.plan, data.inputs, chosen, consume, stack_bytes=stack)
     assert sorted(found) == list(range(batch))
     for row, candidate in enumerate(candidates):
         torch.testing.assert_close(found[row], scores_of(evaluator, candidate, data.inputs))
@@ -136,7 +136,7 @@ def test_mixtures_of_formats_equal_one_network_per_candidate(weight: dict, data_
     evaluator = Evaluator(graph, space, data, metrics=["loss"])
     results = evaluator(space.at(range(space.size)))
     _, losses = outcomes(evaluator, space.at(range(space.size)), data.inputs, data.labels)
-    np.testing.assert_allclose(results.metrics["loss"], losses, rtol=1e-5)
+    np.testing.assert_allclose(results["loss"], losses, rtol=1e-5)
 
 
 def test_what_follows_the_data_is_fixed_before_the_search():
@@ -174,13 +174,14 @@ def test_common_prefixes_are_computed_once():
         graph, by="name", seed={"last": {"config": {"name": "integer", "weight_width": [2, 3, 4, 5]}}}
     )
     evaluator = Evaluator(graph, space, data, metrics=["accuracy"])
-    assert evaluator.plan is not None
+    assert evaluator.prepared.sharing is not None
+    plan = evaluator.prepared.sharing.plan
     count = Count()
     chosen = slot_choices(evaluator.slots, np.repeat(space.at(range(4)), 10, axis=0))
     with torch.no_grad():
-        walk(evaluator.plan, data.inputs, chosen, lambda *_: None, stack_bytes=2**20, count=count)
-    once = sum(not step.depends for step in evaluator.plan.steps) - evaluator.plan.placeholders
-    assert count.versions == once + 4 * sum(bool(step.depends) for step in evaluator.plan.steps)
+        walk(plan, data.inputs, chosen, lambda *_: None, stack_bytes=2**20, count=count)
+    once = sum(not step.depends for step in plan.steps) - plan.placeholders
+    assert count.versions == once + 4 * sum(bool(step.depends) for step in plan.steps)
 
 
 # ---- batches, memory, early exit
@@ -193,10 +194,10 @@ def test_blocks_do_not_change_the_results():
     whole = Evaluator(graph, space, data, metrics=QUALITY)(candidates)
     data.size = 7
     small = Evaluator(graph, space, data, metrics=QUALITY, memory=64 * 2**20)
-    small.shares = small.shares.__class__(2000, 10_000, 0, 5)
+    with_shares(small, stack=2000, memo=10_000, data=0, block_samples=5)
     pieces = small(candidates)
     for name in QUALITY:
-        np.testing.assert_allclose(pieces.metrics[name], whole.metrics[name], rtol=1e-6)
+        np.testing.assert_allclose(pieces[name], whole[name], rtol=1e-6)
 
 
 def test_the_first_samples_alone_are_judged_where_asked():
@@ -219,11 +220,9 @@ def test_torchmetrics_are_fed_with_each_candidates_scores():
     for row in (0, 17, 99):
         scores = scores_of(evaluator, candidates[row], data.inputs)
         kappa, area = MulticlassCohenKappa(3), MulticlassAUROC(3)
-        assert results.metrics["MulticlassCohenKappa"][row] == pytest.approx(
-            float(kappa(scores, data.labels))
-        )
+        assert results["MulticlassCohenKappa"][row] == pytest.approx(float(kappa(scores, data.labels)))
         expected = float(area(scores.softmax(1), data.labels))
-        assert results.metrics["MulticlassAUROC"][row] == pytest.approx(expected, abs=1e-6)
+        assert results["MulticlassAUROC"][row] == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.parametrize("objective", ["accuracy", "loss"])
@@ -237,7 +236,7 @@ def test_pruning_leaves_the_front_as_it_is(objective: str):
     evaluator = Evaluator(graph, space, data, metrics=[objective, "average_bitwidth"])
     sign = 1 if objective == "accuracy" else -1
     candidates = space.at(range(space.size))
-    whole = evaluator(candidates).metrics
+    whole = evaluator(candidates)
     points = np.column_stack([sign * whole[objective], -whole["average_bitwidth"]])
 
     def hopeless(costs: dict, best: dict) -> np.ndarray:
@@ -249,8 +248,8 @@ def test_pruning_leaves_the_front_as_it_is(objective: str):
     assert len(pruned.pruned) > 50
     assert not pruned.pruned & set(np.flatnonzero(front).tolist())
     kept = [row for row in range(space.size) if row not in pruned.pruned]
-    np.testing.assert_allclose(pruned.metrics[objective][kept], whole[objective][kept], rtol=1e-6)
-    assert np.isnan(pruned.metrics[objective][sorted(pruned.pruned)]).all()
+    np.testing.assert_allclose(pruned[objective][kept], whole[objective][kept], rtol=1e-6)
+    assert np.isnan(pruned[objective][sorted(pruned.pruned)]).all()
 
 
 # ---- costs
@@ -264,7 +263,7 @@ def test_costs_need_no_evaluation_and_follow_the_formats():
     candidates = space.sample(64, np.random.default_rng(0))
     costs = evaluator.costs(candidates)
     assert evaluator.count.versions == 0
-    results = evaluator(candidates).metrics
+    results = evaluator(candidates)
     sizes = {"first": (48, 8), "second": (64, 8), "last": (24, 3)}
     for row, candidate in enumerate(candidates):
         config = space.config(candidate)
@@ -294,8 +293,8 @@ def test_a_candidate_that_raises_fails_alone():
     evaluator = Evaluator(graph, space, data, metrics=["accuracy"])
     results = evaluator(space.at(range(10)))
     assert results.failures == dict.fromkeys((0, 1), "RuntimeError: too coarse by far")
-    assert np.isnan(results.metrics["accuracy"][:2]).all()
-    assert not np.isnan(results.metrics["accuracy"][2:]).any()
+    assert np.isnan(results["accuracy"][:2]).all()
+    assert not np.isnan(results["accuracy"][2:]).any()
 
 
 def test_scores_that_are_not_numbers_fail_alone():
@@ -315,8 +314,8 @@ def test_scores_that_are_not_numbers_fail_alone():
     space = QuantisationSpace(graph, by="name", seed={"1": {"config": overflowing}})
     results = Evaluator(graph, space, data, metrics=["accuracy", "loss"])(space.at(range(10)))
     assert results.failures == dict.fromkeys(range(5, 10), "the scores hold NaN")
-    assert np.isnan(results.metrics["loss"][5:]).all()
-    assert not np.isnan(results.metrics["loss"][:5]).any()
+    assert np.isnan(results["loss"][5:]).all()
+    assert not np.isnan(results["loss"][:5]).any()
 
 
 def test_labels_beyond_the_outputs_are_refused():
@@ -347,9 +346,9 @@ def test_a_graph_is_evaluated_as_it_is(shared_data: Path):
 def test_networks_that_fx_cannot_follow_say_how_they_are_evaluated():
     graph, data = made("deciding")
     evaluator = Evaluator(graph, None, data, metrics=["accuracy"])
-    assert evaluator.mode.startswith("one pass per candidate with cached weights: TypeError")
+    assert evaluator.describe.startswith("candidates one pass per candidate with cached weights: TypeError")
     graph, data = made("residual")
-    assert Evaluator(graph, None, data, metrics=["accuracy"]).mode.startswith("together")
+    assert Evaluator(graph, None, data, metrics=["accuracy"]).describe.startswith("candidates together")
 
 
 def test_the_graph_given_stays_as_it_is():

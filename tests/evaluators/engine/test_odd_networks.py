@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torchmetrics.classification import MulticlassCohenKappa
 
-from helpers.judged import FIXED, SAMPLES, Batches, every_layer, made
+from helpers.judged import FIXED, SAMPLES, Batches, every_layer, made, with_shares
 from helpers.networks import ZOO, Layers, tagged
 from helpers.one_by_one import scores_of
 from widthwise.core.errors import UserError
@@ -47,7 +47,7 @@ def test_odd_networks_equal_one_network_per_candidate(name: str, layers: str):
         for candidate in candidates:
             scores = scores_of(evaluator, candidate, (given.clone(),))
             accuracies.append(float((scores.argmax(1) == data.labels).double().mean()))
-        np.testing.assert_allclose(found.metrics["accuracy"], accuracies, atol=1e-12)
+        np.testing.assert_allclose(found["accuracy"], accuracies, atol=1e-12)
 
 
 def test_in_place_for_some_candidates_only_is_no_harm():
@@ -55,12 +55,12 @@ def test_in_place_for_some_candidates_only_is_no_harm():
     choices = {"name": ["integer", "none"], "data_in_width": [3, 5]}
     space = QuantisationSpace(graph, by="name", seed={"act": {"config": choices}, "last": {"config": FIXED}})
     evaluator = Evaluator(graph, space, data, metrics=["accuracy", "loss"])
-    assert "act changes first in place for some candidates only" in evaluator.mode
+    assert "act changes first in place for some candidates only" in evaluator.describe
     assert_exact_scores(evaluator, space.at(range(space.size)), data)
 
 
 def assert_exact_scores(evaluator: Evaluator, candidates: np.ndarray, data: Batches) -> None:
-    found = evaluator(candidates).metrics["loss"]
+    found = evaluator(candidates)["loss"]
     for value, candidate in zip(found, candidates, strict=True):
         scores = scores_of(evaluator, candidate, data.inputs)
         loss = float(nn.functional.cross_entropy(scores.double(), data.labels))
@@ -69,8 +69,8 @@ def assert_exact_scores(evaluator: Evaluator, candidates: np.ndarray, data: Batc
 
 def test_views_are_told_as_the_reason_for_single_passes():
     graph, data = odd(ZOO["View"].make)
-    mode = Evaluator(graph, None, data, metrics=["accuracy"]).mode
-    assert mode.endswith("cached weights: relu_ changes in place what first is a view of")
+    describe = Evaluator(graph, None, data, metrics=["accuracy"]).describe
+    assert describe.endswith("cached weights: relu_ changes in place what first is a view of")
 
 
 # ---- data
@@ -98,7 +98,7 @@ def test_shuffled_data_that_is_too_large_to_keep_is_judged_rightly():
     space = QuantisationSpace(graph, by="type", seed={"linear": {"config": weights}})
     data = Shuffled((x,), labels, size=500)
     evaluator = Evaluator(graph, space, data, metrics=["accuracy"], memory=2**26)
-    found = [evaluator(space.at([1])).metrics["accuracy"][0] for _ in range(3)]
+    found = [evaluator(space.at([1]))["accuracy"][0] for _ in range(3)]
     assert not evaluator.judged.is_kept  # 16 MB, of which 8 MiB may be kept
     assert len(set(found)) == 1
 
@@ -180,16 +180,15 @@ def test_a_metric_that_raises_for_one_candidate_fails_it_alone():
     graph, data = made("residual")
     space = QuantisationSpace(graph, by="type", seed={"linear": {"config": FIXED}})
     evaluator = Evaluator(graph, space, data, metrics=["accuracy", "MulticlassCohenKappa"])
-    evaluator.shares = replace(evaluator.shares, block_samples=16)
+    with_shares(evaluator, block_samples=16)
     candidates = space.at(range(20))
     expected = evaluator(candidates)
     odd = scores_of(evaluator, candidates[6], data.inputs)[:16]
     kappa = TorchmetricsAccumulator("MulticlassCohenKappa", lambda: Refuses(odd), lambda scores: scores)
-    evaluator.tally = ClassTally(
-        0, classes=3, loss=False, others={kappa.name: kappa}, class_names=data.class_names
-    )
+    tally = ClassTally(0, classes=3, loss=False, others={kappa.name: kappa}, class_names=data.class_names)
+    evaluator.prepared = replace(evaluator.prepared, tally=tally)
     found = evaluator(candidates)
     assert found.failures == {6: "RuntimeError: odd scores"}
-    for name, values in expected.metrics.items():
+    for name, values in expected.items():
         others = np.delete(np.arange(20), 6)
-        np.testing.assert_array_equal(found.metrics[name][others], values[others])
+        np.testing.assert_array_equal(found[name][others], values[others])

@@ -43,7 +43,7 @@ def test_results_come_out_to_the_last_bit():
     assert found.failures == {0: "späße\n\u2028"}
     assert found.pruned == {2}
     for name, array in metrics.items():
-        assert found.metrics[name].tobytes() == array.tobytes()
+        assert found[name].tobytes() == array.tobytes()
 
 
 def test_an_error_is_no_result():

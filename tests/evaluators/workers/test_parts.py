@@ -41,8 +41,8 @@ def test_only_what_kills_its_workers_fails(count, size, poison, accidents, order
     assert failed >= poison & set(range(count))
     assert not innocent or failed == poison & set(range(count))
     good = [row for row in range(count) if row not in failed]
-    assert results.metrics["accuracy"][good].tolist() == good
-    assert np.isnan(results.metrics["accuracy"][list(failed)]).all()
+    assert results["accuracy"][good].tolist() == good
+    assert np.isnan(results["accuracy"][list(failed)]).all()
     assert not ledger.waiting
 
 
@@ -58,8 +58,8 @@ def test_failed_candidates_keep_the_costs_that_are_known():
     ledger.failed(first, "stuck")
     ledger.done(second, Results({"accuracy": np.array([0.5]), "model_size": np.array([20.0])}))
     results = ledger.results({"model_size": np.array([10.0, 20.0])})
-    assert results.metrics["model_size"].tolist() == [10.0, 20.0]
-    assert np.isnan(results.metrics["accuracy"][0])
+    assert results["model_size"].tolist() == [10.0, 20.0]
+    assert np.isnan(results["accuracy"][0])
 
 
 def test_a_metric_that_is_not_there_is_the_evaluators_fault():

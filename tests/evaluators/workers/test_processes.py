@@ -23,40 +23,40 @@ BATCH = np.array([[first, second] for first in range(10) for second in range(3)]
 
 def assert_same(found: Results, wanted: Results) -> None:
     """But for who did it."""
-    np.testing.assert_array_equal(found.metrics["accuracy"], wanted.metrics["accuracy"])
+    np.testing.assert_array_equal(found["accuracy"], wanted["accuracy"])
     assert found.failures == wanted.failures
     assert found.pruned == wanted.pruned
 
 
-@pytest.mark.parametrize("alone", [False, True])
-def test_results_are_those_of_one_process(processes, capfd, alone):
-    evaluator = processes("plain", alone=alone)
+@pytest.mark.parametrize("pace", [samples.SHARED, samples.EACH])
+def test_results_are_those_of_one_process(processes, capfd, pace):
+    evaluator = processes("plain", pace=pace)
     for batch in (BATCH, BATCH[:1], BATCH[::-1]):
         results = evaluator(batch)
         assert_same(results, samples.plain(batch))
-        assert os.getpid() not in results.metrics["pid"]
-    assert len(evaluator(BATCH[:0]).metrics["accuracy"]) == 0
+        assert os.getpid() not in results["pid"]
+    assert len(evaluator(BATCH[:0])["accuracy"]) == 0
     assert capfd.readouterr().out.count("this goes to stderr") == 3  # those of this process alone
 
 
 def test_both_processes_work(processes):
-    evaluator = processes("slow", alone=True)
-    assert len(set(evaluator(BATCH[:8]).metrics["pid"])) == 2
+    evaluator = processes("slow", pace=samples.EACH)
+    assert len(set(evaluator(BATCH[:8])["pid"])) == 2
 
 
 def test_workers_are_given_the_bytes_of_weights(processes):
-    assert processes("weighs")(BATCH[:2]).metrics["accuracy"].tolist() == [4, 4]
+    assert processes("weighs")(BATCH[:2])["accuracy"].tolist() == [4, 4]
 
 
-@pytest.mark.parametrize("alone", [False, True])
-def test_a_killed_worker_has_its_part_done_again(processes, alone):
-    evaluator = processes("slow", alone=alone)
+@pytest.mark.parametrize("pace", [samples.SHARED, samples.EACH])
+def test_a_killed_worker_has_its_part_done_again(processes, pace):
+    evaluator = processes("slow", pace=pace)
     evaluator(BATCH[:2])  # both are up
     victim = evaluator.workers.processes[1]
     killer = threading.Timer(0.3, os.kill, (victim, signal.SIGKILL))
     killer.start()
     results = evaluator(BATCH[:12])
-    np.testing.assert_array_equal(results.metrics["accuracy"], samples.numbers(BATCH[:12]))
+    np.testing.assert_array_equal(results["accuracy"], samples.numbers(BATCH[:12]))
     assert not results.failures
     assert victim not in evaluator.workers.processes
     assert len(evaluator.workers.processes) == 2
@@ -85,7 +85,7 @@ def test_a_candidate_that_kills_its_workers_fails_alone(processes):
     for row in rows:
         assert "worker processes died over it; the last was killed by SIGKILL" in results.failures[row]
     good = [row for row in range(len(batch)) if row not in rows]
-    np.testing.assert_array_equal(results.metrics["accuracy"][good], wanted.metrics["accuracy"][good])
+    np.testing.assert_array_equal(results["accuracy"][good], wanted["accuracy"][good])
 
 
 def test_a_candidate_that_raises_fails_alone(processes):
@@ -112,7 +112,7 @@ def test_a_candidate_that_takes_too_long_is_ended(processes):
     results = evaluator(batch)
     rows = np.flatnonzero(batch[:, 0] == 7).tolist()
     assert {row: results.failures[row] for row in rows} == dict.fromkeys(rows, "ran past its 1.5 s")
-    assert results.metrics["accuracy"][rows].tolist() == rows  # known without evaluating
+    assert results["accuracy"][rows].tolist() == rows  # known without evaluating
     assert_same(evaluator(BATCH[:4]), samples.plain(BATCH[:4]))
 
 
@@ -143,7 +143,7 @@ def test_an_interrupted_batch_ends_its_workers_and_the_next_one_is_right(process
     def stop(number: int, frame: object) -> None:
         raise Stop
 
-    evaluator = processes("slow", alone=True)
+    evaluator = processes("slow", pace=samples.EACH)
     evaluator(BATCH[:2])
     before = signal.signal(signal.SIGALRM, stop)
     try:
@@ -154,7 +154,7 @@ def test_an_interrupted_batch_ends_its_workers_and_the_next_one_is_right(process
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
     results = evaluator(BATCH[:5])
-    np.testing.assert_array_equal(results.metrics["accuracy"], samples.numbers(BATCH[:5]))
+    np.testing.assert_array_equal(results["accuracy"], samples.numbers(BATCH[:5]))
 
 
 DRIVER = """

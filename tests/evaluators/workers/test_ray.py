@@ -62,26 +62,26 @@ def test_results_are_those_of_one_process(workers):
     assert evaluator.workers.count == 2
     for batch in (BATCH, BATCH[:1], BATCH[::-1]):
         results, wanted = evaluator(batch), samples.plain(batch)
-        np.testing.assert_array_equal(results.metrics["accuracy"], wanted.metrics["accuracy"])
+        np.testing.assert_array_equal(results["accuracy"], wanted["accuracy"])
         assert (results.failures, results.pruned) == (wanted.failures, wanted.pruned)
 
 
 def test_a_killed_worker_has_its_batch_done_again(workers):
-    evaluator = workers("slow", alone=True)
-    first = evaluator(BATCH[:4]).metrics["pid"]
+    evaluator = workers("slow", pace=samples.EACH)
+    first = evaluator(BATCH[:4])["pid"]
     victim = int(first[0])
     killer = threading.Timer(0.3, os.kill, (victim, signal.SIGKILL))
     killer.start()
     results = evaluator(BATCH[:12])
-    np.testing.assert_array_equal(results.metrics["accuracy"], samples.numbers(BATCH[:12]))
+    np.testing.assert_array_equal(results["accuracy"], samples.numbers(BATCH[:12]))
     assert not results.failures
-    assert victim not in results.metrics["pid"][-4:]
-    assert len(set(evaluator(BATCH[:6]).metrics["pid"]) - {victim}) == 2
+    assert victim not in results["pid"][-4:]
+    assert len(set(evaluator(BATCH[:6])["pid"]) - {victim}) == 2
 
 
 @pytest.mark.slow
 def test_a_candidate_that_kills_its_workers_fails_alone(workers):
-    results = workers("deadly", alone=True)(BATCH[20:23])  # one with a 6, two with a 7
+    results = workers("deadly", pace=samples.EACH)(BATCH[20:23])  # one with a 6, two with a 7
     assert list(results.failures) == [1, 2]
     assert "3 worker processes died over it; the last was lost (ActorDiedError)" in results.failures[1]
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -12,7 +10,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from helpers.judged import CHOOSY_RULES, choosy_graph, made
+from helpers.judged import CHOOSY_RULES, choosy_graph, made, with_shares
 from helpers.networks import tagged
 from widthwise.evaluators.engine import Evaluator
 from widthwise.evaluators.engine.running import SAMPLES
@@ -77,14 +75,14 @@ def test_they_are_those_of_one_network_per_candidate(count):
         p[np.arange(200), data.y] = 0
         assert row == pytest.approx(own**0.25 - p.max(1) ** 0.25, abs=1e-4)
     right = (found > 0).mean(axis=1)
-    assert evaluator(candidates).metrics["accuracy"] == pytest.approx(right)
+    assert evaluator(candidates)["accuracy"] == pytest.approx(right)
 
 
 @pytest.mark.parametrize("block_samples", [4096, 300, 16])
 def test_of_much_data_samples_from_all_over_are_taken(block_samples):
     data = Samples(5000, batch=37)
     space, evaluator = searched(network(), data)
-    evaluator.shares = replace(evaluator.shares, block_samples=block_samples)
+    with_shares(evaluator, block_samples=block_samples)
     candidates = space.sample(12, np.random.default_rng(0))
     taken = np.linspace(0, 4999, SAMPLES).astype(int)
     assert np.array_equal(evaluator.margin_labels, data.y.numpy()[taken])
@@ -109,7 +107,7 @@ def test_networks_of_every_structure_are_right_where_margins_are_positive(name):
     evaluator = Evaluator(graph, space, data, metrics=["accuracy"])
     candidates = space.sample(12, np.random.default_rng(0))
     right = (evaluator.margins(candidates) > 0).mean(axis=1)
-    assert right == pytest.approx(evaluator(candidates).metrics["accuracy"])
+    assert right == pytest.approx(evaluator(candidates)["accuracy"])
 
 
 @pytest.mark.parametrize("rows", [range(10), [0, 5, 1]])

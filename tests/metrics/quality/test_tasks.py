@@ -209,16 +209,16 @@ def test_the_engine_agrees_with_one_network_per_candidate(case, count):
     evaluator = Evaluator(graph, space, data, metrics=names, task=case.task)
     batch = space.sample(count, np.random.default_rng(0))
     found = evaluator(batch)
-    assert evaluator.plan is not None
+    assert evaluator.prepared.sharing is not None
     assert found.failures == {}
     x, y = (torch.cat(parts) for parts in zip(*data.val_dataloader(), strict=True))
     for row, candidate in enumerate(batch):
         with torch.no_grad():
             outputs = case.task.outputs(evaluator.network(candidate).model(x))
-        whole = case.task.tally(1, names, evaluator.about, tuple(outputs.shape[1:]))
+        whole = case.task.tally(1, names, evaluator.prepared.about, tuple(outputs.shape[1:]))
         whole.add(np.zeros(1, dtype=int), outputs[None], np.zeros(1, dtype=int), y)
         for name, values in whole.values(names).items():
-            assert found.metrics[name][row] == pytest.approx(values[0], rel=1e-4), (name, row)
+            assert found[name][row] == pytest.approx(values[0], rel=1e-4), (name, row)
 
 
 @every_task
@@ -227,7 +227,7 @@ def test_candidates_are_stopped_only_where_they_are_hopeless(case):
     space, name = space_of(case, graph), case.task.better[0]
     evaluator = Evaluator(graph, space, data, metrics=[name], task=case.task)
     batch = space.sample(12, np.random.default_rng(1))
-    exact = evaluator(batch).metrics[name]
+    exact = evaluator(batch)[name]
     sign = 1 if case.task.metrics[name].direction == "maximize" else -1
     bound = np.median(sign * exact)
 
@@ -235,9 +235,9 @@ def test_candidates_are_stopped_only_where_they_are_hopeless(case):
         return sign * best[name] < bound
 
     found = evaluator.evaluate_pruning(batch, hopeless=hopeless)
-    kept = ~np.isnan(found.metrics[name])
+    kept = ~np.isnan(found[name])
     assert (sign * exact >= bound).tolist() == (kept & (sign * exact >= bound)).tolist()
-    assert found.metrics[name][kept] == pytest.approx(exact[kept])
+    assert found[name][kept] == pytest.approx(exact[kept])
     assert found.pruned == frozenset(np.flatnonzero(~kept).tolist())
 
 
@@ -316,7 +316,7 @@ def test_widths_are_trained_by_the_task(case, options):
     found = made(every)
     assert found.failures == {}
     judged = evaluate(made.network(every[0]), data, metrics=[name], task=case.task)[name]
-    assert found.metrics[name][0] == pytest.approx(judged, rel=1e-4)
+    assert found[name][0] == pytest.approx(judged, rel=1e-4)
 
 
 # ---- by name
@@ -403,7 +403,7 @@ def test_a_task_of_a_plug_in_is_fitted_evaluated_and_searched_by_its_name(instal
     assert (told["trials"], told["again"]) == (9, 9)
     assert told["metrics"] == ["mse", "mae", "model_size", "average_bitwidth", "memory_density"]
     assert told["best"]["mse"] == told["least"]
-    assert told["code"] == ["task regression"]
+    assert told["code"] == ["task regression (package waves)"]
     assert told["kept"] == "regression"
 
 

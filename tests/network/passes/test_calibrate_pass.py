@@ -162,7 +162,7 @@ def test_what_works_in_place_has_the_engines_formats() -> None:
     batches = [(x, torch.arange(40) % 3)]
     data = SimpleNamespace(train_dataloader=lambda: batches, val_dataloader=lambda: batches)
     evaluator = Evaluator(graph, None, data, metrics=["accuracy"])
-    assert evaluator.plan is not None
+    assert evaluator.prepared.sharing is not None
     _, schemes = calibrate_transform_pass(graph, {"data": data})
     engines = {slot.layer: slot.formats for slot in evaluator.slots if slot.tensor == "data_in"}
     assert engines == {name: (scheme.data_in,) for name, scheme in schemes.items()}

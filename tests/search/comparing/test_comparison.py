@@ -52,7 +52,7 @@ def test_shares_are_those_of_the_strategy_asked_by_hand():
     assert found.front == nondominated(values).sum()
     assert list(found.reference.values()) == pytest.approx((reference * [1, -1]).tolist())
     best = found.outcomes[0].best
-    metrics = toy()(chosen).metrics
+    metrics = toy()(chosen)
     assert np.array_equal(best["accuracy"][0], np.maximum.accumulate(metrics["accuracy"]))
     assert np.array_equal(best["model_size"][0], np.minimum.accumulate(metrics["model_size"]))
     assert np.array_equal(best["loss"][0], np.minimum.accumulate(metrics["loss"]))
@@ -166,7 +166,7 @@ def test_candidates_out_of_bounds_by_cost_are_never_evaluated_and_the_rest_is_on
     candidates = everything()
     size = toy().costs(candidates)["model_size"]
     assert len(evaluator.asked) == (size <= 16).sum() < 81
-    accuracy = toy()(candidates).metrics["accuracy"]
+    accuracy = toy()(candidates)["accuracy"]
     good = accuracy >= 0.5 if op == ">=" else accuracy <= 0.5
     inside = values_of(candidates)[(size <= 16) & good]
     assert found.front == nondominated(inside).sum()
@@ -246,7 +246,7 @@ def test_points_of_the_front_that_several_candidates_have_are_one():
     class Same(Evaluator):
         def __call__(self, candidates):
             results = super().__call__(candidates)
-            return Results({name: np.ones_like(values) for name, values in results.metrics.items()})
+            return Results({name: np.ones_like(values) for name, values in results.items()})
 
     task, _ = make_task(evaluator=toy(Same))
     assert _compare("random", task=task).front == 1
@@ -338,7 +338,7 @@ def test_failed_candidates_cost_an_evaluation_and_are_worth_nothing():
         def __call__(self, candidates):
             good = super().__call__(candidates)
             rows = np.flatnonzero(candidates[:, 3] == 2).tolist()
-            return Results(good.metrics, dict.fromkeys(rows, "broken"))
+            return Results(good.columns, dict.fromkeys(rows, "broken"))
 
     task, _ = make_task(evaluator=toy(Failing))
     found = _compare("brute-force", task=task, budget=81, seeds=1)
@@ -369,7 +369,7 @@ def test_one_objective_is_measured_by_how_near_its_best_comes():
     aim = AIM.__class__((objective("accuracy", "maximize"),))
     task, _ = make_task(aim=aim)
     found = _compare("brute-force,cmaes", task=task, seeds=1)
-    accuracy = toy()(everything()).metrics["accuracy"]
+    accuracy = toy()(everything())["accuracy"]
     best = np.maximum.accumulate(accuracy[:20])
     worst, span = accuracy.min(), np.ptp(accuracy)
     expected = (best - worst + 0.01 * span) / (1.01 * span)

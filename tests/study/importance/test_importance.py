@@ -115,7 +115,7 @@ def test_main_effects_are_those_that_optunas_fanova_finds(tmp_path):
     import optuna
 
     found = importance(_ran(tmp_path / "run"), metrics=["accuracy"]).effects[0]
-    table = searches.Evaluator()(_all([3] * 6)).metrics["accuracy"]
+    table = searches.Evaluator()(_all([3] * 6))["accuracy"]
     kinds = {str(i): optuna.distributions.CategoricalDistribution((0, 1, 2)) for i in range(6)}
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study()
@@ -287,7 +287,7 @@ def test_a_run_of_everything_is_exact(tmp_path):
     assert size.main == pytest.approx(np.full(6, 1 / 6))  # a sum of the widths
     assert not size.pairs.any()
     assert found.ranked(accuracy) == [5, 4, 2, 0, 1, 3]  # as the sample's weights 3, 1, 4, 1, 5, 9
-    table = searches.Evaluator()(_all([3] * 6)).metrics["accuracy"]
+    table = searches.Evaluator()(_all([3] * 6))["accuracy"]
     _, variances = _anova(table.reshape([3] * 6))
     assert accuracy.main[5] == pytest.approx(variances[(5,)] / table.var())
     assert found.choices[0] == (2, 4, 8)
@@ -317,8 +317,8 @@ def test_failed_trials_are_left_out_whatever_metrics_they_have(tmp_path):
         def __call__(self, candidates):
             results = super().__call__(candidates)
             rows = np.flatnonzero(candidates[:, 0] == 0).tolist()
-            accuracy = np.where(candidates[:, 0] == 0, 1e6, results.metrics["accuracy"])
-            return Results({**results.metrics, "accuracy": accuracy}, dict.fromkeys(rows, "broken"))
+            accuracy = np.where(candidates[:, 0] == 0, 1e6, results["accuracy"])
+            return Results({**results, "accuracy": accuracy}, dict.fromkeys(rows, "broken"))
 
     with searches.start_or_resume(tmp_path / "run") as run:
         run_search(searches.make_strategy(), Failing(), run.writer, limits=Limits(max_failures=None))

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Self
 
 from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.core.errors import UserError
+from widthwise.evaluators.called import UNKNOWN_PACE
 from widthwise.evaluators.latest import Latest
-from widthwise.evaluators.protocol import HasSlots, Realises, Results
+from widthwise.evaluators.protocol import HasSlots, Pace, Realises, Results
 from widthwise.evaluators.workers.messages import WorkerError
 from widthwise.evaluators.workers.parts import Ledger, Part
 from widthwise.evaluators.workers.workers import Answer, Died, Workers
@@ -28,7 +29,8 @@ class ParallelEvaluator:
         workers: who evaluates. metrics: names of what they give.
         costs: what is known of candidates without evaluating; nothing by default.
         own: this process's evaluator of the same problem, for networks that the workers did not give back.
-        alone: each candidate is a part of its own, where each takes long; else a part for each worker.
+        pace: how long candidates take; where they are trained each is a part of its own, else each worker has
+            one part of a batch.
         trial_timeout: seconds for one candidate, whose worker is killed when they are over.
 
     A candidate that raises, or over which workers die repeatedly, fails alone. The results are those of one
@@ -42,19 +44,25 @@ class ParallelEvaluator:
         metrics: Sequence[str],
         costs: CostsOf | None = None,
         own: Realises | None = None,
-        alone: bool = False,
+        pace: Pace = UNKNOWN_PACE,
         trial_timeout: float | None = None,
     ) -> None:
-        self.workers, self.metrics, self._costs, self.own = workers, tuple(metrics), costs, own
+        self.workers, self.columns, self._costs, self.own = workers, tuple(metrics), costs, own
         self.latest = Latest()
-        self.alone, self.trial_timeout = alone or trial_timeout is not None, trial_timeout
+        self.pace, self.trial_timeout = pace, trial_timeout
+
+    @property
+    def describe(self) -> str:
+        """Who evaluates."""
+        return f"candidates divided among {self.workers.count} workers"
 
     def __call__(self, candidates: IntArray) -> Results:
         """The metrics of candidates [K, D], in their order."""
         self.workers.refresh()
         self.latest.begin()
-        size = 1 if self.alone else -(-len(candidates) // self.workers.count)
-        ledger = Ledger(len(candidates), size=max(size, 1), metrics=self.metrics)
+        alone = self.pace.trains or self.trial_timeout is not None
+        size = 1 if alone else -(-len(candidates) // self.workers.count)
+        ledger = Ledger(len(candidates), size=max(size, 1), metrics=self.columns)
         began: dict[Part, float] = {}
         try:
             while ledger.left:

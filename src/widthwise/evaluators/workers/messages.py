@@ -77,7 +77,7 @@ def pack_results(results: Results, realised: Sequence[Realised] = ()) -> bytes:
         "pruned": sorted(results.pruned),
         "realised": [network.as_json() for network in realised],
     }
-    arrays = {name: np.asarray(values, dtype="<f8") for name, values in results.metrics.items()}
+    arrays = {name: np.asarray(values, dtype="<f8") for name, values in results.items()}
     for place, network in enumerate(realised):
         content = as_safetensors(network.weights or {})
         arrays[f"{WEIGHTS}{place}"] = np.frombuffer(content, dtype=np.uint8)

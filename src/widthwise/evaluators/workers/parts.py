@@ -54,9 +54,9 @@ class Ledger:
     def done(self, part: Part, results: Results) -> None:
         """The results of a part; raises UserError where they have no such metric or another shape."""
         for name, values in self._metrics.items():
-            if name not in results.metrics or results.metrics[name].shape != (len(part),):
+            if name not in results or results[name].shape != (len(part),):
                 raise UserError(f"the evaluator gave no {name} for each of {len(part)} candidates")
-            values[part.rows] = results.metrics[name]
+            values[part.rows] = results[name]
         self._failures |= {part.start + row: reason for row, reason in results.failures.items()}
         self._pruned |= {part.start + row for row in results.pruned}
         self.left -= len(part)

@@ -73,8 +73,9 @@ def compare(
     used = _seeds(seeds)
     if budget < 1:
         raise UserError(f"budget = {budget}; give 1 evaluation or more")
-    if task.within is not None and task.within.nothing:
-        raise UserError(f"compare: there is nothing to compare: {task.within.nothing}; loosen a bound")
+    within = task.bounds.within
+    if within is not None and within.nothing:
+        raise UserError(f"compare: there is nothing to compare: {within.nothing}; loosen a bound")
     for entrant in entrants:
         _rehearse(task, entrant, used[0])
     if started is not None:

@@ -6,20 +6,17 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from widthwise.core.arrays import BoolArray, FloatArray, IntArray
-from widthwise.evaluators.protocol import Evaluate, HasCosts
+from widthwise.core.arrays import BoolArray, IntArray
+from widthwise.evaluators.called import evaluator_of
+from widthwise.evaluators.protocol import Evaluator
 from widthwise.metrics.catalogue import Direction, Metric
 from widthwise.metrics.goals.aim import Aim
 from widthwise.metrics.goals.constraints import Constraint
-from widthwise.search.answers import teach_answers
-from widthwise.search.bounds import within_bounds
+from widthwise.search.bounds import Bounds
 from widthwise.search.comparing.entrants import Entrant
+from widthwise.search.proposing import proposer
 from widthwise.spaces.space import Space
-from widthwise.spaces.within import Within
-from widthwise.strategies import Strategy, strategy
-from widthwise.strategies.protocol import KeepsWithin
+from widthwise.strategies import Strategy
 
 if TYPE_CHECKING:
     from widthwise.search.problem import Problem
@@ -31,6 +28,7 @@ MOST_ENUMERATED = 200_000  # candidates that the engine evaluates in seconds to 
 class Contest:
     """A search without its strategy.
 
+    evaluator: anything that is called with candidates and gives Results; see `widthwise.evaluators.called`.
     metrics: names of what the evaluator gives, the aim's and the bounds' among them.
     configured: the config's own strategy, whose options hold where it is compared without options.
     batch: candidates to ask for at once; None: as each strategy likes.
@@ -40,13 +38,16 @@ class Contest:
 
     name: str
     space: Space
-    evaluator: Evaluate
+    evaluator: Evaluator
     aim: Aim
     metrics: tuple[Metric, ...]
     constraints: tuple[Constraint, ...] = ()
     configured: Entrant | None = None
     batch: int | None = None
     most_enumerated: int | None = MOST_ENUMERATED
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "evaluator", evaluator_of(self.evaluator, self.columns))
 
     @property
     def directions(self) -> dict[str, Direction]:
@@ -60,47 +61,37 @@ class Contest:
         return tuple(metric.name for metric in self.metrics)
 
     def strategy(self, entrant: Entrant, seed: int) -> Strategy:
-        """The entrant, fresh; UserError where it can't handle the space."""
-        made = strategy(
+        """The entrant, fresh, as a search would have it; UserError where it can't handle the space."""
+        made = proposer(
             entrant.name if entrant.make is None else entrant.make(seed),
             self.space,
-            objectives=self.aim.directions,
+            self.aim,
+            self.evaluator,
             seed=seed,
             options=dict(entrant.options),
-            costs=self.costs if isinstance(self.evaluator, HasCosts) else None,
         )
-        if self.within is not None and isinstance(made, KeepsWithin):
-            made.keep_within(self.within)  # as a search tells it
-        teach_answers(made, self.aim, self.evaluator)
+        self.bounds.keep(made)
         return made
 
     @cached_property
-    def within(self) -> Within | None:
-        """The candidates that break no bound by their costs alone; None where no cost is bounded."""
-        return within_bounds(self.space, self.constraints, self.evaluator)
-
-    def costs(self, candidates: IntArray) -> FloatArray:
-        """Values [K, objectives] of candidates [K, D] known without evaluating, to be maximised, or NaN."""
-        known = self.evaluator.costs(candidates) if isinstance(self.evaluator, HasCosts) else {}
-        return self.aim.known(known, len(candidates))
+    def bounds(self) -> Bounds:
+        """The bounds of cost, which strategies are told of."""
+        return Bounds(self.space, self.constraints, self.evaluator)
 
     def inside(self, candidates: IntArray) -> BoolArray:
         """Which candidates [K, D] break no bound by their costs alone, [K]: no other is ever evaluated."""
-        return np.ones(len(candidates), dtype=bool) if self.within is None else self.within(candidates)
+        return self.bounds.inside(candidates)
 
 
 def contest_of(problem: Problem) -> Contest:
     """The task that a problem poses, whatever strategy its config names."""
-    from widthwise.evaluators.trained import WidthEvaluator
-
-    search = problem.config.search
-    trains = isinstance(problem.evaluator, WidthEvaluator)
+    search, trains = problem.config.search, problem.evaluator.pace.trains
     return Contest(
         name=problem.config.source,
         space=problem.space,
         evaluator=problem.evaluator,
         aim=problem.aim,
-        metrics=problem.metrics,
+        metrics=tuple(m for m in problem.judging.metrics if m.name in problem.evaluator.columns),
         constraints=search.constraints,
         configured=Entrant(search.strategy.name, search.strategy.options),
         batch=1 if trains else None,

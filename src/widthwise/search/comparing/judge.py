@@ -99,7 +99,7 @@ class Judge:
         )
         self.seconds += time.perf_counter() - began
         self.evaluated += len(candidates)
-        rows = np.stack([results.metrics[name] for name in names], axis=1)
+        rows = np.stack([results[name] for name in names], axis=1)
         rows[list(results.failures)] = np.nan
         self.failed += len(results.failures)
         self.reason = self.reason or next(iter(results.failures.values()), "")

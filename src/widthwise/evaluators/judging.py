@@ -1,0 +1,86 @@
+"""How candidates are judged: by which metrics, on which data, with what; the same for every evaluator."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypedDict, Unpack
+
+from widthwise.data.facts import part
+from widthwise.data.modules import Data
+from widthwise.metrics.catalogue import Metric
+from widthwise.metrics.quality.task import Task
+from widthwise.metrics.quality.tasks import CLASSIFICATION, metric_of, task_of
+
+
+class JudgingKeywords(TypedDict, total=False):
+    """Judging as keyword arguments, of which `metrics` must be given."""
+
+    metrics: Sequence[str]
+    options: Mapping[str, Mapping[str, Any]] | None
+    loader: str
+    samples: int | None
+    compare_to: float
+    device: str
+    memory: int | None
+    seed: int
+    objectives: Sequence[str] | None
+    task: Task | str
+
+
+@dataclass(frozen=True, eq=False)
+class Judging:
+    """By which metrics candidates are judged, and how.
+
+    metrics: each once; options: those of torchmetrics' by metric name. task: what outputs are worth.
+    part: of the data, "val" or "test"; samples: only the first so many, None: all.
+    compare_to: bits that memory_density compares with. device: cpu, cuda …
+    memory: bytes that evaluating may take; None: a quarter of what is free.
+    seed: of whatever is random. objectives: names of metrics by which candidates are compared while they are
+        evaluated; empty: all of them.
+    """
+
+    metrics: tuple[Metric, ...]
+    task: Task
+    part: str = "val"
+    samples: int | None = None
+    compare_to: float = 32
+    device: str = "cpu"
+    memory: int | None = None
+    seed: int = 0
+    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    objectives: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, **given: Unpack[JudgingKeywords]) -> Judging:
+        """From the keyword arguments of the evaluators, where the part of the data is its `loader`.
+
+        Raises UserError for metrics that are unknown or of another task.
+        """
+        others: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+        if "metrics" not in others:
+            raise TypeError("metrics: is missing; name what candidates are judged by")
+        if "loader" in others:
+            others["part"] = others.pop("loader")
+        task = task_of(others.pop("task", CLASSIFICATION))
+        metrics = tuple(metric_of(task, name) for name in dict.fromkeys(others.pop("metrics")))
+        return cls(metrics, task, objectives=tuple(others.pop("objectives", ())), **others)
+
+    @property
+    def quality(self) -> tuple[str, ...]:
+        """The names of the metrics that follow from a network's outputs."""
+        return tuple(metric.name for metric in self.metrics if metric.kind == "quality")
+
+    @property
+    def cost(self) -> tuple[Metric, ...]:
+        """The metrics that follow from the network alone, without running it."""
+        return tuple(metric for metric in self.metrics if metric.kind == "cost")
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of both, quality first."""
+        return (*self.quality, *(metric.name for metric in self.cost))
+
+    def loader(self, data: Data) -> Any:
+        """A fresh loader of the part of the data to judge on."""
+        return part(data, self.part)

@@ -1,0 +1,79 @@
+"""What is stored of a search beside its trials, and the fingerprint by which a stored one is known again."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING
+
+from widthwise.config.write import toml_of
+from widthwise.core.hashing import hash_batches, hash_value, hash_weights
+from widthwise.data.facts import facts_of
+from widthwise.evaluators.engine import evaluate
+from widthwise.metrics.catalogue import Metric
+from widthwise.metrics.quality.tasks import CLASSIFICATION
+from widthwise.metrics.spread import spread_of
+from widthwise.metrics.stored import metric_of_name
+from widthwise.search.untrained import is_untrained
+from widthwise.study.fingerprint import fingerprint
+from widthwise.study.store import StudyRecord, StudySettings
+
+if TYPE_CHECKING:
+    from widthwise.search.problem import Problem
+
+
+def record_of(problem: Problem, name: str) -> StudyRecord:
+    """What the store keeps of this search; evaluates the network as it is, to compare with."""
+    config = problem.config
+    settings = StudySettings(
+        aim=problem.aim,
+        constraints=config.search.constraints,
+        float_metrics={} if problem.own_evaluator else float_metrics(problem),
+        data=facts_of(problem.data).note,
+        model=config.model or type(problem.graph.model).__name__,
+        strategy=problem.strategy_name,
+        untrained=is_untrained(config, problem.network),
+        repeats=problem.evaluator.pace.repeats,
+    )
+    return StudyRecord(
+        name=name,
+        space=problem.space,
+        metrics=stored_metrics(problem),
+        settings=settings,
+        fingerprint=fingerprint_of(problem),
+        config=toml_of(config),
+    )
+
+
+def stored_metrics(problem: Problem) -> tuple[Metric, ...]:
+    """All that the evaluator gives; of its own columns, which no config names, only the name is known."""
+    judged = {metric.name: metric for metric in problem.judging.metrics}
+    known = {**{metric.name: metric for metric in map(spread_of, judged.values())}, **judged}
+    return tuple(known.get(name) or metric_of_name(name) for name in problem.evaluator.columns)
+
+
+def fingerprint_of(problem: Problem) -> dict[str, str]:
+    """Everything that changes the results of a search, by name."""
+    config, search = problem.config, problem.config.search
+    task = problem.judging.task.name
+    others = {} if task == CLASSIFICATION else {"task": task}
+    if problem.own_evaluator:
+        others["evaluator"] = problem.evaluator.describe
+    return fingerprint(
+        space=problem.space,
+        aim=problem.aim,
+        metrics=problem.evaluator.columns,
+        strategy=problem.strategy_name,
+        seed=config.seed,
+        options=problem.strategy_options,
+        weights=hash_weights(problem.graph.model),
+        data=hash_batches(problem.judging.loader(problem.data)),
+        evaluation=asdict(search.evaluation),
+        candidates=hash_value(asdict(search.space)),
+        constraints=", ".join(map(str, search.constraints)) or "none",
+        **others,
+    )
+
+
+def float_metrics(problem: Problem) -> dict[str, float]:
+    """The metrics of the network as it is, by the engine: what candidates are compared with."""
+    return evaluate(problem.graph, problem.data, replace(problem.judging, memory=None))

@@ -1,0 +1,79 @@
+"""Searches of formats: what a config says of them, and what it means for each layer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from widthwise.core.errors import UserError
+from widthwise.core.toml import shown_choices
+from widthwise.formats.base import UNSET
+from widthwise.network.selection import BY
+from widthwise.spaces.format_rules import quantisation_rule
+from widthwise.spaces.kinds import SearchTables, SpaceKind
+from widthwise.spaces.reading import LAB_SETUP, checked_rules, is_float, seed_tables, without_default
+from widthwise.spaces.settings import QUANTISATION, QuantisationSearch
+
+if TYPE_CHECKING:
+    from widthwise.data.modules import Data
+    from widthwise.network.graph import Graph
+    from widthwise.spaces.quantisation import QuantisationSpace
+
+
+class QuantisationKind:
+    """Which format and bits each tensor of each layer has; the weights stay as they are."""
+
+    name: str = QUANTISATION
+    always: tuple[str, ...] = ("average_bitwidth", "memory_density", "model_size")
+    evaluator: str = "widthwise.evaluators.engine:for_space"
+
+    def read(self, tables: SearchTables) -> QuantisationSearch:
+        """[search.training] means nothing here, as nothing is trained."""
+        setup, seed, training = tables.setup, tables.seed, tables.training
+        if training.values:
+            training.document.ignored.append(training.path)
+        by = setup.choice("by", BY, "name")
+        tie, share_inputs = setup.flag("tie", False), setup.flag("share_inputs", False)
+        setup.close(lab=LAB_SETUP)
+        found = [quantisation_rule(key, rule) for key, rule in checked_rules(seed, by)]
+        if all(map(is_float, found)):
+            raise UserError(
+                f'{seed.where()}: keeps every layer in float; give a rule name = ["integer"] or alike'
+            )
+        default, rules = without_default(found)
+        return QuantisationSearch(by, rules, default, tie, share_inputs)
+
+    def write(self, settings: QuantisationSearch) -> dict[str, Any]:
+        """The space alone."""
+        setup = {"by": settings.by, "tie": settings.tie, "share_inputs": settings.share_inputs}
+        seed = seed_tables(settings.default, settings.rules)
+        return {"search_space": {"name": self.name, "setup": setup, "seed": seed}}
+
+    def space(self, network: Graph, data: Data, settings: QuantisationSearch) -> QuantisationSpace:
+        """The formats that the rules allow."""
+        from widthwise.spaces.quantisation import QuantisationSpace
+
+        return QuantisationSpace.from_config(network, settings)
+
+    def needs_weights(self, settings: QuantisationSearch) -> bool:
+        """Always."""
+        return True
+
+    def lines(self, network: Graph, space: QuantisationSpace) -> list[str]:
+        """The choices of each layer, or why it stays as it is."""
+        lines = []
+        for layer in network.layers:
+            fields = space.fields.get(layer.name, ())
+            kept = any(field.key == "name" and set(field.choices) <= set(UNSET) for field in fields)
+            said = "" if kept else ", ".join(f"{f.key} {shown_choices(f.choices)}" for f in fields)
+            stays = "can't be quantised" if not layer.tensors else "stays in float"
+            lines.append(f"{layer.name} ({layer.type}): {said or stays}")
+        return lines
+
+    def warnings(self, space: QuantisationSpace) -> list[str]:
+        """Rules for types where layers are selected by name."""
+        if not space.unused:
+            return []
+        return [f'by = "name" leaves out the rules for types: {", ".join(space.unused)}; set by = "type"']
+
+
+KIND: SpaceKind = QuantisationKind()
