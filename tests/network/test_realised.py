@@ -48,7 +48,7 @@ def test_calibrated_schemes_survive_the_file_bit_for_bit(
     scheme = Scheme(data_in, weight, bias)
     for tensor in ("data_in", "weight"):
         try:
-            scheme = scheme.calibrated(tensor, x)
+            scheme = replace(scheme, **{tensor: scheme[tensor].calibrated(x)})
         except UserError:  # an axis that x has not
             continue
     again = written_and_read(Realised((1, 0), {}, {"layer": scheme})).schemes["layer"]

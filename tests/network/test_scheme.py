@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -112,9 +111,3 @@ def test_fields_say_which_keys_decide_a_tensors_format() -> None:
     assert tensor_format(LAB, fields["bias"], "bias") == Integer(4, 7)
     # a name that formats nothing here is not among a tensor's keys
     assert tensor_fields({"name": "integer", "weight_width": 4})["bias"] == ()
-
-
-def test_calibrating_one_tensor_fixes_it_alone() -> None:
-    scheme = Scheme(Integer(8, "auto"), Integer(8, "auto"))
-    fixed = scheme.calibrated("weight", torch.tensor([0.9, -0.3])).calibrated("bias", torch.ones(2))
-    assert fixed == Scheme(Integer(8, "auto"), Integer(8, 7))

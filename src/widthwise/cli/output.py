@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 from widthwise.core.errors import UserError
 
@@ -87,17 +85,3 @@ def check_new_file(path: Path, *, force: bool, ending: str = "") -> None:
         raise UserError(f"{path}: there is no folder {path.parent}; make it first")
     if not os.access(path.parent, os.W_OK):
         raise UserError(f"{path}: {path.parent} can't be written to; choose another place")
-
-
-@contextmanager
-def file_in_one_piece(path: Path) -> Iterator[BinaryIO]:
-    """A stream whose content is the file once all of it is there; the file stays as it was if that fails."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("wb") as stream:
-            yield stream
-        part.replace(path)
-    except OSError as error:
-        raise UserError(f"{path}: can't be written: {error.strerror}; choose another place") from error
-    finally:
-        part.unlink(missing_ok=True)

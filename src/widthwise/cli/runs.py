@@ -9,8 +9,9 @@ from typing import Annotated, get_args
 import typer
 
 from widthwise.cli import options
-from widthwise.cli.output import Output, check_new_file, file_in_one_piece, is_interactive, print_json
+from widthwise.cli.output import Output, check_new_file, is_interactive, print_json
 from widthwise.core.errors import UserError, unknown
+from widthwise.core.files import file_in_one_piece
 
 DEFAULT = Path("runs")
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]

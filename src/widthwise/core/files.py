@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from widthwise.core.errors import UserError
 
@@ -48,16 +50,45 @@ def write_atomically(path: str | Path, content: bytes) -> None:
     path = Path(path).expanduser()
     if path.is_dir():
         raise UserError(f"{path}: is a folder; give a file")
-    # beside it, because a rename is atomic only within one file system
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    with file_in_one_piece(path) as file:
+        file.write(content)
+
+
+@contextmanager
+def file_in_one_piece(path: Path) -> Iterator[BinaryIO]:
+    """A stream whose content is the file once all of it is there; the file stays as it was if that fails."""
+    part = _beside(path)
     try:
         with part.open("wb") as file:
-            file.write(content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
     except OSError as error:
         raise UserError(f"{path}: can't be written: {error.strerror}; choose another place") from error
     finally:
-        with contextlib.suppress(OSError):  # what kept it from being written may keep it from being removed
+        with suppress(OSError):  # what kept it from being written may keep it from being removed
             part.unlink(missing_ok=True)
+
+
+@contextmanager
+def folder_in_one_piece(folder: Path, *, blamed: Path) -> Iterator[Path]:
+    """A new folder beside, to be filled and then renamed; it is gone afterwards unless it was.
+
+    blamed: what UserError names where it can't be written.
+    """
+    part = _beside(folder)
+    try:
+        part.mkdir(parents=True)
+        yield part
+    except OSError as error:
+        raise UserError(
+            f"{blamed}: can't be written: {error.strerror}; choose another folder (--out)"
+        ) from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _beside(path: Path) -> Path:
+    """Where what is to become the path is made: a rename is atomic only within one file system."""
+    return path.with_name(f".{path.name}.{os.getpid()}.part")

@@ -6,15 +6,13 @@ import json
 import os
 import platform
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from widthwise.core.errors import UserError
-from widthwise.core.files import write_atomically
+from widthwise.core.files import folder_in_one_piece, write_atomically
 from widthwise.export.exporter import Exported, Exporter, exporter
 from widthwise.study.study import Study, finite
 from widthwise.study.trials import Trial
@@ -94,7 +92,7 @@ def export(
     graph = realised.graph()
     if reasons := made.refusals(realised, graph):
         raise UserError(f"trial {chosen.number} can't be exported as {made.name}: {'; '.join(reasons)}")
-    with _beside(folder) as part:
+    with folder_in_one_piece(folder, blamed=folder) as part:
         exported = made.write(realised, graph, part, realised.example(1))
         check = _checked(exported, made, realised, graph, found, data)
         done = Export(part, made.name, chosen, realised.repeat, exported, check)
@@ -154,21 +152,6 @@ def _check_place(folder: Path, *, force: bool) -> None:
         raise UserError(f"{folder}: holds other things than an export; choose another folder (--out)")
     if not force:
         raise UserError(f"{folder}: holds an export already; --force replaces it, or choose another folder")
-
-
-@contextmanager
-def _beside(folder: Path) -> Iterator[Path]:
-    """A new folder beside, in which the export is made; it is gone afterwards unless it was renamed."""
-    part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
-    try:
-        part.mkdir(parents=True)
-        yield part
-    except OSError as error:
-        raise UserError(
-            f"{folder}: can't be written: {error.strerror}; choose another folder (--out)"
-        ) from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 def _put(part: Path, folder: Path) -> None:

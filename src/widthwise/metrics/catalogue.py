@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import EntryPoint
@@ -166,14 +166,12 @@ def class_index(name: str, classes: int, class_names: Sequence[str] = (), where:
     raise UserError(f"{place}{name}: no class {key}; allowed: 0 to {classes - 1}{named}")
 
 
-def torchmetrics_classes() -> dict[str, str]:
-    """Class name to where it lives ("torchmetrics.classification.MulticlassAUROC"), of what is installed."""
-    return dict(_torchmetrics_classes())
-
-
 @cache
-def _torchmetrics_classes() -> dict[str, str]:
-    """Read from the `__all__` in each namespace: importing torchmetrics would import torch (seconds)."""
+def torchmetrics_classes() -> Mapping[str, str]:
+    """Class name to where it lives ("torchmetrics.classification.MulticlassAUROC"), of what is installed.
+
+    Read from the `__all__` in each namespace: importing torchmetrics would import torch (seconds).
+    """
     import ast
     from importlib.util import find_spec
 
@@ -195,7 +193,7 @@ def _torchmetrics_classes() -> dict[str, str]:
 
 def _torchmetrics_class(name: str) -> str | None:
     """The full name of the torchmetrics class that `name` stands for, or None."""
-    classes = _torchmetrics_classes()
+    classes = torchmetrics_classes()
     if name.startswith("torchmetrics."):
         namespace, _, short = name.rpartition(".")
         known = short in classes and namespace in ("torchmetrics", classes[short].rpartition(".")[0])
@@ -222,7 +220,7 @@ def _no_metric(name: str, where: str, among: Registry[Metric]) -> UserError:
     from difflib import get_close_matches
 
     listed = among.entries
-    lower = {known.lower(): known for known in [*_torchmetrics_classes(), *listed]}
+    lower = {known.lower(): known for known in [*torchmetrics_classes(), *listed]}
     close = get_close_matches(name.lower(), lower, n=1, cutoff=0.5)
     if not close or lower[close[0]] in listed:
         return unknown("metric", name, listed, where=where)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
@@ -232,7 +232,3 @@ class NodeCost:
     buffer_elements: int = 0  # stored but not trained, such as running means; 32-bit floats
     averaged: bool = True  # whether average_bitwidth counts the weight; not the scale vector of a norm
     counted: bool = True  # False: the arithmetic of this operation is not known and counts as none
-
-    def reused(self) -> NodeCost:
-        """The same work with nothing stored: for a further call of a layer that is counted already."""
-        return replace(self, weight_elements=0, bias_elements=0, other_parameters=0, buffer_elements=0)

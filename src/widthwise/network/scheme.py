@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from widthwise.core.errors import UserError, nearest
@@ -11,7 +11,7 @@ from widthwise.formats import from_config
 from widthwise.formats.base import UNSET, Format
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    pass
 
 TensorName = Literal["data_in", "weight", "bias"]
 TENSORS: tuple[TensorName, ...] = get_args(TensorName)
@@ -35,11 +35,6 @@ class Scheme:
 
     def __str__(self) -> str:
         return ", ".join(f"{tensor} {self[tensor]!r}" for tensor in TENSORS if self[tensor]) or "float"
-
-    def calibrated(self, tensor: TensorName, x: Tensor) -> Scheme:
-        """This scheme with what follows the data in that tensor's format fixed from the values x."""
-        fmt = self[tensor]
-        return self if fmt is None else replace(self, **{tensor: fmt.calibrated(x)})
 
     def to_config(self) -> dict[str, Any]:
         """The mapping that `from_config` reads back as this scheme."""

@@ -5,16 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import os
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
 from widthwise.core.errors import UserError
-from widthwise.core.files import write_atomically
+from widthwise.core.files import folder_in_one_piece, write_atomically
 from widthwise.evaluators.protocol import Realises
 from widthwise.study.fingerprint import check_same
 from widthwise.study.keeper import Keeper
@@ -76,9 +72,8 @@ def start_run(
     if force_new:
         folder = free_folder(folder)
     check_new(folder)
-    part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
     record = replace(record, name=folder.name)
-    with _unmade(part):
+    with folder_in_one_piece(folder, blamed=folder.parent) as part:
         (part / CONFIG).write_text(record.config, encoding="utf-8")
         if storage is not None:
             shown = {"url": _without_password(storage), "study": record.name}
@@ -154,20 +149,6 @@ def _run(path: str | Path) -> Path:
         missing = STUDY if (folder / CONFIG).is_file() else CONFIG
         raise UserError(f"{folder}: is no run folder: it has no {missing}")
     return folder
-
-
-@contextmanager
-def _unmade(part: Path) -> Iterator[None]:
-    """The folder `part` for the time of making a run; it is gone afterwards, unless it was renamed."""
-    try:
-        part.mkdir(parents=True)
-        yield
-    except OSError as error:
-        raise UserError(
-            f"{part.parent}: can't be written: {error.strerror}; choose another folder (--out)"
-        ) from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 def _without_password(url: str) -> str:
