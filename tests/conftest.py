@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-pytest_plugins = ["helpers.configs", "helpers.running"]
+pytest_plugins = ["helpers.configs", "helpers.installed", "helpers.running"]
 
 # the machine may be shared and slow: examples are limited by number, not by time
 settings.register_profile("widthwise", deadline=None, max_examples=50, derandomize=True)

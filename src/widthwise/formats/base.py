@@ -33,6 +33,7 @@ class Format(ABC):
     notation: ClassVar[Notation]
     aliases: ClassVar[Mapping[str, str]] = {}  # other config keys -> field
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}  # further names -> the parameters that they fix
+    typical: ClassVar[Mapping[str, Any]] = {}  # parameters of an example, those without a default at least
 
     def __repr__(self) -> str:
         return written(self)

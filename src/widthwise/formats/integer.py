@@ -33,6 +33,7 @@ class Integer(Format):
     """
 
     names: ClassVar[tuple[str, ...]] = ("integer", "fixed")
+    typical: ClassVar[Mapping[str, Any]] = {"width": 8, "frac_width": 4}
     aliases: ClassVar[Mapping[str, str]] = {"is_signed": "signed"}
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"ufixed": {"signed": False}}
     notation: ClassVar[Notation] = Notation("fixed", ("width", "frac_width"))

@@ -9,16 +9,6 @@ from typing import Any
 
 from widthwise.formats.base import Format
 
-# what a typical instance has beside the defaults
-TYPICAL: dict[str, dict[str, Any]] = {
-    "integer": {"width": 8, "frac_width": 4},
-    "scaled_integer": {"width": 8},
-    "log": {"width": 8},
-    "minifloat_ieee": {"width": 8, "exponent_width": 4},
-    "minifloat_denorm": {"width": 8, "exponent_width": 4},
-    "named_float": {"kind": "e4m3"},
-}
-
 
 @dataclass(frozen=True)
 class Parameter:
@@ -45,7 +35,7 @@ class Row:
 def row(fmt: type[Format]) -> Row:
     """The format's row."""
     name, *aliases = fmt.names
-    example = fmt(**TYPICAL.get(name, {}))
+    example = fmt(**fmt.typical)
     fields = dataclasses.fields(fmt)
     return Row(
         name=name,

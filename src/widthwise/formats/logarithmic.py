@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from widthwise.formats.base import Format, check_flag, check_integer, parameter
 from widthwise.formats.bias import bias_or_usual, checked_bias
@@ -26,6 +27,7 @@ class Log(Format):
     """
 
     names: ClassVar[tuple[str, ...]] = ("log",)
+    typical: ClassVar[Mapping[str, Any]] = {"width": 8}
     notation: ClassVar[Notation] = Notation(
         "log", ("width",), words={"zero": ("zero", True)}, keys={"bias": "exponent_bias"}
     )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from widthwise.core.errors import UserError
 from widthwise.formats.base import Format, check_flag, check_integer, parameter, wrong
@@ -84,6 +85,7 @@ class MinifloatIEEE(Format):
     """
 
     names: ClassVar[tuple[str, ...]] = ("minifloat_ieee", "minifloat")
+    typical: ClassVar[Mapping[str, Any]] = {"width": 8, "exponent_width": 4}
     notation: ClassVar[Notation] = Notation(
         "minifloat",
         ("width", "exponent_width"),
@@ -146,6 +148,7 @@ class MinifloatDenorm(Format):
     """
 
     names: ClassVar[tuple[str, ...]] = ("minifloat_denorm",)
+    typical: ClassVar[Mapping[str, Any]] = {"width": 8, "exponent_width": 4}
     notation: ClassVar[Notation] = Notation(
         "minifloat_denorm", ("width", "exponent_width"), keys={"bias": "exponent_bias"}
     )

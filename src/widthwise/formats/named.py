@@ -52,6 +52,7 @@ class NamedFloat(Format):
     """
 
     names: ClassVar[tuple[str, ...]] = ("named_float",)
+    typical: ClassVar[Mapping[str, Any]] = {"kind": "e4m3"}
     notation: ClassVar[Notation] = Notation(
         "named_float", ("kind",), words={"overflowing": ("saturating", False)}
     )

@@ -39,6 +39,7 @@ class ScaledInteger(Format):
     """
 
     names: ClassVar[tuple[str, ...]] = ("scaled_integer", "scale_integer", "int")
+    typical: ClassVar[Mapping[str, Any]] = {"width": 8}
     aliases: ClassVar[Mapping[str, str]] = {"is_signed": "signed"}
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "uint": {"signed": False},
