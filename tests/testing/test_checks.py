@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -96,19 +96,58 @@ def test_every_export_form(form: str, tmp_path: Path):
     assert check_exporter(exporter(form), realised, tmp_path, data.inputs) == []
 
 
-@dataclass(frozen=True, repr=False)
-class Shifted(ww.formats.Integer):
-    """Rounds to something else the second time."""
-
-    names = ("shifted",)
-
+class Itself(ww.formats.Integer):
     def quantize(self, x: Tensor) -> Tensor:
-        return super().quantize(x.add_(0.0)) * x.numel()
+        return x.copy_(super().quantize(x))
 
 
-def test_a_format_that_looks_at_its_neighbours_is_found_out():
-    with pytest.raises(AssertionError, match=r"each element is rounded by itself|finite values"):
-        check_format(Shifted(8, 4))
+class ForNaN(ww.formats.Integer):
+    def quantize(self, x: Tensor) -> Tensor:
+        return super().quantize(x).nan_to_num()
+
+
+class ByTheGreatest(ww.formats.Integer):
+    def quantize(self, x: Tensor) -> Tensor:
+        top = x.abs().max() if x.numel() else 1.0
+        return super().quantize(x / top) * top if top else x.clone()
+
+
+class Single(ww.formats.Integer):
+    def quantize(self, x: Tensor) -> Tensor:
+        return super().quantize(x).float()
+
+
+class Endless(ww.formats.Integer):
+    def quantize(self, x: Tensor) -> Tensor:
+        return torch.where(super().clipped(x), x.sign() * torch.inf, super().quantize(x))
+
+
+class Other(ww.formats.Integer):
+    def to_config(self):
+        return {"name": "binary"}
+
+
+class Light(ww.formats.Integer):
+    def storage_bits(self, shape):
+        return 0
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (Itself, "leaves its input as it is"),
+        (ForNaN, "NaN stays NaN"),
+        (ByTheGreatest, "each element is rounded by itself"),
+        (Single, "keeps dtype and shape"),
+        (Endless, "gives finite values for finite ones"),
+        (Other, "its config names it"),
+        (Light, "stores its bits for each"),
+    ],
+)
+def test_a_format_that_is_not_as_it_says_is_found_out(wrong: type[ww.formats.Integer], said: str):
+    with pytest.raises(AssertionError, match=said):
+        check_format(wrong(8, 4))
+    check_format(ww.formats.Integer(8, 4))
 
 
 class Repeats:

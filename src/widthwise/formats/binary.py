@@ -88,7 +88,8 @@ class Binary(Format):
         return narrowed_(signs, x.dtype)
 
     def clipped(self, x: Tensor) -> Tensor:
-        return super().clipped(x) if not self.scaling_factor else self.calibrated(x).clipped(x)
+        followed = self.calibrated(x)
+        return super().clipped(x) if followed is self else followed.clipped(x)
 
     def calibrated(self, x: Tensor) -> Binary:
         if not self.scaling_factor or x.numel() == 0:

@@ -127,7 +127,7 @@ class Integer(Format):
         """This format with the frac width, from `fraction` up, that has the least squared error."""
         import torch
 
-        best, best_error = self, math.inf
+        best, best_error = dataclasses.replace(self, frac_width=fraction), math.inf  # if all errors overflow
         for frac_width in range(fraction, min(fraction + self.width, LIMIT) + 1):
             fmt = dataclasses.replace(self, frac_width=frac_width)
             step = 2.0**-frac_width
