@@ -143,6 +143,15 @@ def test_it_ends_where_nothing_new_comes():
 
 
 @pytest.mark.usefixtures("mine")
+def test_a_space_without_decisions_has_one_candidate():
+    made = strategy("mine:Upwards", Space(()), objectives=OBJECTIVES)
+    assert made.ask(3).shape == (1, 0)
+    made.tell(np.empty((1, 0), dtype=int), np.ones((1, 1)))
+    assert made.ask(3).shape == (0, 0)
+    assert made.finished
+
+
+@pytest.mark.usefixtures("mine")
 def test_it_is_replayed_by_asking_and_telling():
     first = make("Upwards")
     batches = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from types import ModuleType
 
@@ -28,7 +29,6 @@ from widthwise.formats.listing import Row
 from widthwise.metrics.catalogue import METRICS, Metric
 from widthwise.metrics.quality.classification import Classification
 from widthwise.spaces.kinds import KINDS
-from widthwise.strategies import STRATEGIES
 from widthwise.testing import (
     check_evaluator,
     check_exporter,
@@ -39,18 +39,10 @@ from widthwise.testing import (
     check_task,
 )
 
-TWO = {"accuracy": "maximize", "model_size": "minimize"}
-ONE_OBJECTIVE = {"cmaes"}  # it can't be told of two
-
 
 @pytest.mark.parametrize("row", ww.formats.catalogue(), ids=lambda row: row.name)
 def test_every_format(row: Row):
     check_format(row.example)
-
-
-@pytest.mark.parametrize("name", [name for name in STRATEGIES if name not in ONE_OBJECTIVE | {"gp"}])
-def test_every_strategy(name: str):
-    check_strategy(lambda space, seed: ww.strategy(name, space, objectives=TWO, seed=seed))
 
 
 @pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS.keys())
@@ -150,26 +142,105 @@ def test_a_format_that_is_not_as_it_says_is_found_out(wrong: type[ww.formats.Int
     check_format(ww.formats.Integer(8, 4))
 
 
-class Repeats:
-    """Proposes the first candidate for ever."""
+class Upwards:
+    """Every candidate in its order, in batches: keeps the contract."""
 
-    batch = 1
+    batch, learns = 4, False
 
-    def __init__(self, space):
-        self.space = space
+    def __init__(self, space, seed):
+        self.space, self.seed, self.next, self.known = space, seed, 0, set()
 
+    @property
+    def finished(self):
+        return "all proposed" if self.next == self.space.size else None
+
+    def ask(self, n):
+        rows = []
+        while len(rows) < n and self.next < self.space.size:
+            rows += [self.next] * (self.next not in self.known)
+            self.next += 1
+        return self.space.at(rows)
+
+    def tell(self, candidates, values):
+        self.known.update(self.space.positions(candidates))
+
+    def replay(self, batches):
+        for candidates, values in batches:
+            self.ask(len(candidates))
+            self.tell(candidates, values)
+
+
+class Repeats(Upwards):
     def ask(self, n):
         return self.space.at([0] * min(n, 1))
 
+
+class Chance(Upwards):
+    def ask(self, n):
+        start = self.next
+        self.next = min(start + n, self.space.size)
+        turned = (np.arange(start, self.next) + self.started) % self.space.size
+        return self.space.at(turned.tolist())
+
+    def __init__(self, space, seed):
+        super().__init__(space, seed)
+        self.started = next(STARTS)
+
+
+STARTS = count()
+
+
+class Forgets(Upwards):
+    def replay(self, batches): ...
+
+
+class Deaf(Upwards):
     def tell(self, candidates, values): ...
 
+
+class Silent(Upwards):
     finished = None
-    learns = True
 
 
-def test_a_strategy_that_repeats_itself_is_found_out():
-    with pytest.raises(AssertionError, match="no candidate is proposed twice"):
-        check_strategy(lambda space, seed: Repeats(space))
+class Greedy(Upwards):
+    def ask(self, n):
+        return super().ask(n + 1)
+
+
+class Faint(Upwards):
+    def ask(self, n):
+        return super().ask(n if not self.failed else 0)
+
+    failed = False
+
+    def tell(self, candidates, values):
+        super().tell(candidates, values)
+        self.failed |= bool(len(values) and np.isnan(values).all())
+
+
+class Eager(Upwards):
+    def ask(self, n):
+        self.next = self.next if n else self.space.size
+        return super().ask(n)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (Repeats, "no candidate is proposed twice"),
+        (Chance, "the same seed and the same results lead to the same proposals"),
+        (Forgets, "goes on as if it had not been stopped"),
+        (Deaf, "told from elsewhere is not proposed"),
+        (Silent, "finished says why"),
+        (Greedy, "at most n candidates"),
+        (Faint, "it goes on where everything fails"),
+        (Eager, "asked for none, it isn't finished"),
+    ],
+)
+def test_a_strategy_that_breaks_the_contract_is_found_out(wrong: type[Upwards], said: str):
+    check_strategy(Upwards)
+    with pytest.raises(AssertionError, match=said):
+        check_strategy(wrong)
 
 
 def test_a_cost_that_depends_on_its_neighbours_is_found_out(monkeypatch: pytest.MonkeyPatch):
@@ -243,3 +314,26 @@ def test_a_task_whose_figures_depend_on_the_blocks_is_found_out():
     labels = torch.randint(0, 3, (10,), generator=generator)
     with pytest.raises(AssertionError, match="is the same for blocks of"):
         check_task(LastBlock(), torch.randn((10, 3), generator=generator), labels, facts_of(data))
+
+
+def test_a_task_that_hopes_for_too_little_is_found_out():
+    class Gloomy(Regression):
+        def tally(self, *arguments, **keywords):
+            return Doubting(super().tally(*arguments, **keywords))
+
+    class Doubting:
+        def __init__(self, inner):
+            self.inner = inner
+
+        def __getattr__(self, name):
+            return getattr(self.inner, name)
+
+        def fresh(self, rows):
+            return Doubting(self.inner.fresh(rows))
+
+        def best_possible(self, metrics, total):
+            return self.inner.values(metrics)
+
+    outputs, targets = torch.randn((2, 40), generator=torch.Generator().manual_seed(0))
+    with pytest.raises(AssertionError, match="no figure ends better than best_possible said"):
+        check_task(Gloomy(), outputs, targets, facts_of(Waves()))

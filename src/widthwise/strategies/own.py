@@ -193,8 +193,9 @@ class OwnStrategy:
                 f"strategy {self._name}: ask({n}) gave rows of different lengths; "
                 f"give up to {n} rows of {decisions} choice indices"
             ) from None
-        if table.size == 0:
-            return np.empty((0, decisions), dtype=np.int64)
+        if table.size == 0:  # a candidate of a space without decisions has no choices
+            count = len(table) if table.shape[1:] == (decisions,) else 0
+            return np.empty((count, decisions), dtype=np.int64)
         if table.ndim != 2 or table.shape[1] != decisions or len(table) > n:
             raise UserError(
                 f"strategy {self._name}: ask({n}) gave shape {table.shape}; "

@@ -39,12 +39,14 @@ def check_task(
     holds(loss.ndim == 0 and loss.requires_grad, "the loss is a scalar with a gradient")
     near, far = (float(task.distance(outputs, teacher)) for teacher in (outputs, outputs.flip(0)))
     holds(near <= far, "outputs are no further from themselves than from others")
+    _check_margins(task, outputs, targets)
     empty = task.tally(0, names, about, shape, options)
     versions = torch.stack([outputs, outputs.flip(0), outputs])  # of three candidates, the last as the first
     whole = _figures(empty, names, versions, targets, len(targets))
     for size in PARTS:
         _check_equal(whole, _figures(empty, names, versions, targets, size), f"blocks of {size}")
     _check_alone(empty, names, versions, targets, whole)
+    _check_hopes(task, empty, versions, targets, whole)
     best = {name: float(values[0]) for name, values in whole.items()}
     holds(len(ranked(task, best)) == len(task.better), "epochs are ranked by its figures")
 
@@ -78,6 +80,34 @@ def _check_alone(
     alone, together = one.values(list(names)), shared.values(list(names))
     _check_equal(together, whole, "rows that share a version")
     _check_equal({name: values[:1] for name, values in whole.items()}, alone, "a candidate alone")
+
+
+def _check_hopes(
+    task: Task, empty: Tally, versions: Tensor, targets: Tensor, whole: dict[str, FloatArray]
+) -> None:
+    """After each sample: no figure may end better than was still possible, or good candidates are stopped."""
+    names, rows = list(task.metrics), np.arange(len(versions))
+    tally = empty.fresh(len(rows))
+    for sample in range(len(targets)):
+        one = slice(sample, sample + 1)
+        tally.add(rows, versions[:, one], rows, targets[one])
+        for name, hoped in tally.best_possible(names, len(targets)).items():
+            sign = 1.0 if task.metrics[name].direction == "maximize" else -1.0
+            slack = 1e-9 + 1e-6 * np.abs(whole[name])
+            reached = (sign * whole[name] <= sign * hoped + slack).all()
+            holds(reached, f"{name}: no figure ends better than best_possible said")
+
+
+def _check_margins(task: Task, outputs: Tensor, targets: Tensor) -> None:
+    if task.answers is None:
+        return
+    margins = task.answers.margins(outputs[None], targets)
+    holds(margins.shape == (1, len(targets)), "margins are [V, n], one for each sample")
+    holds(set(task.answers.metrics) <= set(task.metrics), "answers count for metrics of the task")
+    for name in task.answers.metrics:
+        shares = task.answers.shares(name, targets)
+        holds(shares.shape == (len(targets),), f"{name}: each sample has its share")
+        holds((shares >= 0).all(), f"{name}: a right answer does no harm")
 
 
 def _check_equal(one: dict[str, FloatArray], other: dict[str, FloatArray], said: str) -> None:
