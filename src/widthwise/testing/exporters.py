@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from widthwise.core.errors import UserError
 from widthwise.export.checking import compare
 from widthwise.export.exporter import Exporter
 from widthwise.testing.holds import holds
@@ -40,6 +41,8 @@ def check_exporter(
     aside = folder.rename(folder.with_name(f"{folder.name}.moved"))  # as `export` puts it in its place
     try:
         check = compare(graph, exported.run, [inputs], on="the inputs")
+    except UserError as error:
+        raise AssertionError(f"what was written runs, wherever its folder was moved to: {error}") from error
     finally:
         aside.rename(folder)
     holds(

@@ -50,6 +50,9 @@ def _check_values(fmt: Format, x: Tensor) -> None:
     if fmt.elementwise and x.ndim == 1 and len(x):
         alone = torch.stack([fmt.quantize(value) for value in x])
         holds(_same(alone, fmt.quantize(x)), f"{fmt}: is elementwise, so each element is rounded by itself")
+        beside = fmt.quantize(torch.cat([x, x.new_tensor([torch.nan])]))
+        holds(beside[-1].isnan(), f"{fmt}: NaN stays NaN")
+        holds(_same(beside[:-1], alone), f"{fmt}: NaN changes nothing beside it")
 
 
 def _same(one: Tensor, other: Tensor) -> bool:
