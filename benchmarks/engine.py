@@ -28,6 +28,7 @@ from widthwise.data.modules import load_data
 from widthwise.evaluators.engine import Evaluator
 from widthwise.evaluators.engine.walk import Count
 from widthwise.formats import Integer
+from widthwise.metrics.catalogue import METRICS as KNOWN
 from widthwise.network.graph import Graph
 from widthwise.network.named import load_model
 from widthwise.network.quantized import Quantized
@@ -304,7 +305,8 @@ def sampler(quick: bool) -> None:
 
     def judge(candidates: IntArray) -> np.ndarray:
         found = evaluator(candidates)
-        costs = evaluator.costs(candidates)
+        chosen = slot_choices(evaluator.slots, candidates)
+        costs = evaluator.prepared.costs([KNOWN["average_bitwidth"]], chosen)
         return np.column_stack([found["accuracy"], -costs["average_bitwidth"]])
 
     proposing, judging = search(judge)

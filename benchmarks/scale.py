@@ -28,6 +28,8 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
+from widthwise.study.store.settings import StudySettings
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
@@ -43,6 +45,7 @@ from widthwise.evaluators.workers.messages import (
 )
 from widthwise.evaluators.workers.parts import Part
 from widthwise.evaluators.workers.workers import Answer
+from widthwise.metrics.catalogue import find_metric
 from widthwise.metrics.goals.aim import Aim
 from widthwise.metrics.goals.objective import Objective
 from widthwise.search.limits import Limits
@@ -54,7 +57,7 @@ from widthwise.study.store import Store, StudyRecord, StudyWriter
 
 METRICS = ("accuracy", "loss", "model_size", "average_bitwidth", "bops")
 SPACE = Space(tuple(Decision(f"layer {i}", (2, 4, 8, "NA")) for i in range(12)))
-AIM = Aim((Objective("accuracy", "maximize"), Objective("model_size", "minimize")))
+AIM = Aim((Objective(find_metric("accuracy"), "maximize"), Objective(find_metric("model_size"), "minimize")))
 WORKERS = (1, 4, 16, 64, 256, 1000)
 EACH = (1, 16, 256)  # candidates of a worker in a batch
 TAKES = (0.1, 1.0, 60.0)  # seconds for a candidate
@@ -229,7 +232,7 @@ def feed_rate(name: str, count: int, each: int) -> float:
     workers = InstantWorkers(count)
     evaluator = ParallelEvaluator(workers, metrics=METRICS, pace=Pace(trains=each == 1, affordable=1))
     made = strategy(name, SPACE, objectives=AIM.directions, seed=0)
-    record = StudyRecord("feed", SPACE, METRICS, {"aim": AIM.as_json()})
+    record = StudyRecord("feed", SPACE, tuple(map(find_metric, METRICS)), StudySettings(AIM))
     with (
         tempfile.TemporaryDirectory() as folder,
         Store.create(Path(folder) / "study.db") as store,

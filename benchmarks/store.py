@@ -22,18 +22,20 @@ from pathlib import Path
 import numpy as np
 
 from widthwise.core.arrays import FloatArray, IntArray
+from widthwise.metrics.catalogue import find_metric
 from widthwise.metrics.goals.aim import Aim
-from widthwise.metrics.goals.combine import Objective
+from widthwise.metrics.goals.objective import Objective
 from widthwise.search.counts import Counts
 from widthwise.search.resuming import resume as bring_back
 from widthwise.spaces.space import Decision, Space
 from widthwise.strategies.protocol import ask_and_tell
 from widthwise.study.front import FrontRows
 from widthwise.study.store import Store, StudyRecord, StudyWriter
+from widthwise.study.store.settings import StudySettings
 
 METRICS = ("accuracy", "loss", "model_size", "average_bitwidth", "bops")
 SPACE = Space(tuple(Decision(f"layer {i}", (2, 4, 8, "NA")) for i in range(12)))
-AIM = Aim((Objective("accuracy", "maximize"), Objective("model_size", "minimize")))
+AIM = Aim((Objective(find_metric("accuracy"), "maximize"), Objective(find_metric("model_size"), "minimize")))
 
 
 def main() -> None:
@@ -78,7 +80,7 @@ def write(target: str | Path, name: str, count: int, batch: int) -> float:
     counts = rng.integers(0, 100_000, (count, 3))
     columns = [*rng.random((2, count)), *counts.T.astype(np.float64)]
     fresh = isinstance(target, str) or not target.exists()
-    record = StudyRecord(name, SPACE, METRICS, {"aim": AIM.as_json()})
+    record = StudyRecord(name, SPACE, tuple(map(find_metric, METRICS)), StudySettings(AIM))
     with (
         Store.create(target) if fresh else Store.open(target) as store,
         StudyWriter(store, store.create_study(record)) as writer,

@@ -11,7 +11,7 @@ import numpy as np
 from tasks import networks
 from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.evaluators.engine import Evaluator
-from widthwise.metrics.catalogue import Direction
+from widthwise.metrics.catalogue import Direction, find_metric
 from widthwise.metrics.goals.aim import Aim
 from widthwise.metrics.goals.objective import Objective
 from widthwise.network.graph import Graph
@@ -31,7 +31,9 @@ class Search:
     @property
     def aim(self) -> Aim:
         """The objectives as a search has them."""
-        return Aim(tuple(Objective(name, direction) for name, direction in self.objectives.items()))
+        return Aim(
+            tuple(Objective(find_metric(name), direction) for name, direction in self.objectives.items())
+        )
 
     def values(self, candidates: IntArray) -> FloatArray:
         """All objectives [K, M] of candidates [K, D], to be maximised, by evaluating."""

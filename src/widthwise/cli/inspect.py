@@ -9,7 +9,6 @@ import typer
 from widthwise.cli import options
 from widthwise.cli.groups import grouped
 from widthwise.cli.output import Output
-from widthwise.config.write import toml_of
 from widthwise.core.errors import UserError
 
 if TYPE_CHECKING:
@@ -101,6 +100,7 @@ def _search_lines(config: SearchConfig) -> list[str]:
 
 def _print_config(config: SearchConfig, output: Output) -> None:
     """The resolved config as TOML, and what it means for each layer."""
+    from widthwise.config.write import toml_of
     from widthwise.report.problem import warnings_of
     from widthwise.search.problem import load_problem
 

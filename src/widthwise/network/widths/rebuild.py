@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from widthwise.core.errors import UserError
+from widthwise.network.graph import attribute
 from widthwise.network.widths.changes import Change, side_channels
 from widthwise.network.widths.channels import Channels
 from widthwise.network.widths.groups import Groups, Member
@@ -118,18 +118,13 @@ def _tied(model: nn.Module) -> list[list[str]]:
 
 def _tie(model: nn.Module, tied: Sequence[Sequence[str]]) -> None:
     for first, *others in tied:
-        kept = _get(model, first)
+        kept = attribute(model, first)
         for name in others:
-            if _get(model, name) is kept:
+            if attribute(model, name) is kept:
                 continue  # one layer under two names
-            if not torch.equal(_get(model, name), kept):
+            if not torch.equal(attribute(model, name), kept):
                 raise UserError(
                     f"{first} and {name} are one weight, which the new sizes would make two; shrink only"
                 )
             parent, _, short = name.rpartition(".")
             setattr(model.get_submodule(parent), short, kept)
-
-
-def _get(model: nn.Module, name: str) -> Any:
-    parent, _, short = name.rpartition(".")
-    return getattr(model.get_submodule(parent), short)
