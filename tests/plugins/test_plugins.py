@@ -93,6 +93,9 @@ def test_formats_are_listed_with_ours(example_package: Path, tmp_path: Path):
     names = [row["name"] for row in json.loads(listed.stdout)]
     assert names[0] == "integer"
     assert names[-1] == "thirds"
+    assert json.loads(listed.stdout)[-1]["package"] == "widthwise-example"
+    shown = widthwise("formats", sites=[example_package], place=tmp_path)
+    assert "(package widthwise-example)" in " ".join(shown.stdout.split())
 
 
 def test_the_command_line_trains_searches_and_exports_by_their_names(example_package: Path, tmp_path: Path):
@@ -199,3 +202,46 @@ def test_a_broken_one_is_no_trouble_when_it_is_not(broken: Path, tmp_path: Path)
     (tmp_path / "plain.toml").write_text(dumps(PLAIN))
     done = widthwise("search", "plain.toml", sites=[broken], place=tmp_path)
     assert done.returncode == 0, done.stderr
+    listed = widthwise("formats", "--json", sites=[broken], place=tmp_path)
+    assert listed.returncode == 0
+    assert {row["package"] for row in json.loads(listed.stdout)} == {"widthwise"}
+    assert listed.stderr.startswith("warning: format brittle: the package brittle is broken: ")
+    assert listed.stderr.count("\n") == 1
+
+
+def test_a_broken_form_is_named_too(broken: Path, tmp_path: Path):
+    (tmp_path / "plain.toml").write_text(dumps(PLAIN))
+    where = {"sites": [broken], "place": tmp_path}
+    assert widthwise("search", "plain.toml", "--out", "run", **where).returncode == 0
+    done = widthwise("export", "run", "--trial", "0", "--to", "brittle", "--out", "out", **where)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: export form brittle: the package brittle is broken: ")
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+WRONG = {  # what a name of each family stands for, and what is said of it
+    "formats": ("Thing = dict", "must be a Format"),
+    "metrics": ("Thing = 'accuracy'", "is no widthwise.metrics.catalogue.Metric of this name"),
+    "strategies": ("class Thing:\n    def __init__(self, space): ...", "has no method ask and no tell"),
+    "spaces": ("class Thing:\n    def read(self, tables): ...", "has no write, space"),
+    "tasks": ("Thing = dict", "has no outputs, check"),
+    "models": ("Thing = dict", "returned a dict"),
+    "data": ("Thing = dict", "return a pair (X, y), or a data module"),
+}
+ASKED = dict(
+    zip(("models", "data", "tasks", "strategies", "metrics", "formats", "spaces"), BROKEN, strict=True)
+)
+
+
+@pytest.mark.parametrize("family", WRONG)
+def test_what_is_no_member_of_its_family_is_one_line(family: str, broken: Path, tmp_path: Path):
+    code, said = WRONG[family]
+    (broken / "brittle.py").write_text(code + "\n")
+    (tmp_path / "plain.toml").write_text(dumps(PLAIN))
+    done = widthwise("search", "plain.toml", *BROKEN[ASKED[family]], sites=[broken], place=tmp_path)
+    last = done.stderr.strip().split("\n")[-1]
+    assert done.returncode == 2, done.stderr
+    assert last.startswith("error: ")
+    assert "brittle" in last
+    assert said in last

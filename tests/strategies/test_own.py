@@ -31,6 +31,12 @@ class Stuck(Upwards):
     def ask(self, n):
         return self.space.at([0])
 
+class Late(Upwards):
+    """The first candidate 150 times, then the second."""
+    def ask(self, n):
+        self.next += 1
+        return self.space.at([int(self.next > 150)])
+
 class Everything(Upwards):
     batch = 5
     def __init__(self, space, *, objectives, seed, options, costs):
@@ -149,6 +155,18 @@ def test_a_space_without_decisions_has_one_candidate():
     made.tell(np.empty((1, 0), dtype=int), np.ones((1, 1)))
     assert made.ask(3).shape == (0, 0)
     assert made.finished
+
+
+@pytest.mark.usefixtures("mine")
+def test_once_it_has_ended_it_proposes_nothing_more_and_asking_for_none_is_no_end():
+    made = make("Late")
+    assert made.ask(0).shape == (0, 2)
+    assert made.finished is None
+    assert everything(made, 1) == [0]
+    said = made.finished
+    assert said == "mine:Late proposed nothing new in 100 calls"
+    assert [len(made.ask(1)) for _ in range(3)] == [0, 0, 0]
+    assert made.finished == said
 
 
 @pytest.mark.usefixtures("mine")

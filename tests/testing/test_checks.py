@@ -280,6 +280,42 @@ def test_a_form_that_writes_another_network_is_found_out(tmp_path: Path):
         check_exporter(Doubles(), realised, tmp_path, data.inputs)
 
 
+def test_a_form_whose_run_needs_its_folder_to_stay_is_found_out(tmp_path: Path):
+    class Lazy(TorchExporter):
+        def write(self, realised, graph, folder, example):
+            exported = super().write(realised, graph, folder, example)
+            return Exported(exported.files, lambda *inputs: ww.load(folder).model(*inputs))
+
+    graph, data = made("convolutional")
+    space = every_layer(graph, FIXED)
+    evaluator = ww.Evaluator(graph, space, data, metrics=["accuracy"])
+    realised = evaluator.realise(space.at([1])[0]).complete(made("convolutional")[0].model)
+    with pytest.raises(AssertionError, match=r"wherever its folder was moved to: .* is no network"):
+        check_exporter(Lazy(), realised, tmp_path, data.inputs)
+    assert list(tmp_path.iterdir())
+
+
+class Blind(Regression):
+    """Counts candidates whose outputs are no numbers as if they were."""
+
+    def tally(self, rows, metrics, about, outputs, options=None):
+        made = super().tally(rows, metrics, about, outputs, options)
+
+        class Unseeing(type(made)):
+            failures = property(lambda self: {}, lambda self, value: None)
+
+            def fresh(self, rows):
+                return Unseeing(rows, self.others.fresh(rows))
+
+        return Unseeing(rows, made.others)
+
+
+def test_a_task_that_overlooks_outputs_that_are_no_numbers_is_found_out():
+    outputs, targets = torch.randn((2, 40), generator=torch.Generator().manual_seed(0))
+    with pytest.raises(AssertionError, match="NaN are a failure"):
+        check_task(Blind(), outputs, targets, facts_of(Waves()))
+
+
 def test_a_task_whose_figures_depend_on_the_blocks_is_found_out():
     class LastBlock(Classification):
         def tally(self, *arguments, **keywords):

@@ -23,15 +23,16 @@ def formats(context: typer.Context, json: options.Json = False) -> None:
     """List the number formats with their parameters and bits."""
     if context.invoked_subcommand is not None:
         return
+    from widthwise.core.registry import OWN
     from widthwise.formats import catalogue
 
-    rows = catalogue()
+    output = Output()
+    rows = catalogue(broken=lambda error: output.warn(str(error)))
     if json:
         print_json([_as_json(row) for row in rows])
         return
     from widthwise.report.tables import plain_table
 
-    output = Output()
     table = plain_table(
         ["format", "parameters", "example", "bits", "values"],
         [
@@ -40,7 +41,7 @@ def formats(context: typer.Context, json: options.Json = False) -> None:
                 "\n".join(map(_parameter, row.parameters)),
                 str(row.example),
                 f"{row.bits:g}",
-                row.summary,
+                row.summary if row.package == OWN else f"{row.summary} (package {row.package})",
             ]
             for row in rows
         ],
@@ -93,4 +94,5 @@ def _as_json(row: Any) -> dict[str, Any]:
         "example": str(row.example),
         "bits": row.bits,
         "values": row.summary,
+        "package": row.package,
     }

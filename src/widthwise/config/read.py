@@ -64,7 +64,10 @@ def read_config(top: Table) -> SearchConfig:
 
 def _task(top: Table) -> str:
     """The canonical name of the task; nothing is imported."""
-    entries = TASKS.entries.values()
+    given = top.get("task")
+    if isinstance(given, str) and (entry := TASKS.get(given)) is not None:
+        return entry.name
+    entries = TASKS.own.values() if given is None else TASKS.entries.values()
     names = {name.lower(): entry.name for entry in entries for name in (*entry.aliases, entry.name)}
     return top.choice("task", names, CLASSIFICATION)
 

@@ -12,10 +12,12 @@ from widthwise.core.registry import OWN, Registry
 from widthwise.core.toml import dotted
 from widthwise.data.modules import DATA, FILE_TYPES
 from widthwise.formats import REGISTRY as FORMATS
+from widthwise.formats.base import UNSET
 from widthwise.metrics.catalogue import REGISTRY as METRICS
 from widthwise.metrics.catalogue import known_metric
 from widthwise.metrics.quality.tasks import TASKS
 from widthwise.network.named import MODELS
+from widthwise.spaces.format_rules import WIDTH_NAMES
 from widthwise.spaces.kinds import KINDS
 from widthwise.strategies.registry import HUB_PREFIX
 from widthwise.strategies.registry import REGISTRY as STRATEGIES
@@ -28,6 +30,7 @@ Keys = tuple[str, ...]
 STRATEGY: Keys = ("search", "strategy")
 SPACE: Keys = ("search", "search_space")
 SEED: Keys = (*SPACE, "seed")
+NO_FORMATS = (*UNSET, *WIDTH_NAMES)  # names in seeds for which nothing is looked up
 
 
 @dataclass(frozen=True)
@@ -120,7 +123,8 @@ def _formats(rules: Mapping[str, Any], path: Keys) -> Iterator[tuple[str, str, A
             yield from _formats(value, (*path, str(key)))
         elif key == "name" or str(key).endswith("_name"):
             for name in value if isinstance(value, list | tuple) else [value]:
-                yield "format", dotted((*path, str(key))), name, FORMATS
+                if name not in NO_FORMATS:
+                    yield "format", dotted((*path, str(key))), name, FORMATS
 
 
 def _under(tables: Mapping[str, Any], path: Keys) -> Mapping[str, Any]:

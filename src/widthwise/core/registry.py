@@ -1,7 +1,8 @@
 """The registry: the named things of one family (formats, strategies, tasks …), ours and those of plug-ins.
 
 A plug-in is an installed package with entry points, as `widthwise.metrics` in its `pyproject.toml`; see
-CONTRIBUTING.md. Names are looked up without importing what they stand for.
+docs/plugins.md. Names are looked up without importing what they stand for, and ours without looking at what
+is installed.
 """
 
 from __future__ import annotations
@@ -52,9 +53,13 @@ class Registry(Generic[T]):
         *,
         group: str = "",
         spelling: Callable[[str], str] = plainly,
+        methods: Iterable[str] = (),
     ) -> None:
-        """kind: what errors call one of them; group: of entry points; spelling: in which names agree."""
-        self.kind, self.group = kind, group
+        """kind: what errors call one of them; group: of entry points; spelling: in which names agree.
+
+        methods: what a plug-in's has to have, or it is refused when it is loaded.
+        """
+        self.kind, self.group, self._methods = kind, group, tuple(methods)
         self.own = {entry.name: entry for entry in own}
         self._spelling = spelling
         self._spelled = {
@@ -102,12 +107,20 @@ class Registry(Generic[T]):
         if entry.package == OWN:
             return self._own(entry, point)
         try:
-            return point.load()
+            found = point.load()
         except (Exception, SystemExit) as error:  # a package may do anything when it is imported
-            raise UserError(
-                f"{self.kind} {entry.name}: the package {entry.package} is broken: {entry.target} raised "
-                f"{describe_error(error)}; mend it, or uninstall it"
-            ) from error
+            raise self.broken(entry, f"raised {describe_error(error)}") from error
+        missing = [name for name in self._methods if not callable(getattr(found, name, None))]
+        if missing:
+            raise self.broken(entry, f"has no {', '.join(missing)}")
+        return found
+
+    def broken(self, entry: Entry[T], what: str) -> UserError:
+        """The error for a plug-in's entry: `what` its target did or is."""
+        return UserError(
+            f"{self.kind} {entry.name}: the package {entry.package} is broken: {entry.target} {what}; mend "
+            "it, or uninstall it"
+        )
 
     def _own(self, entry: Entry[T], point: EntryPoint) -> Any:
         """What one of our own entries stands for; UserError where the extra that it needs is missing."""

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written: its files, and what runs them, inputs [n, …] to outputs [n, …]; None: nothing can."""
+    """What was written: its files, and what runs them, inputs [n, …] to outputs [n, …]; None: nothing can.
+
+    What runs has read the files already: the folder is moved to its place after it was written.
+    """
 
     files: tuple[Path, ...]
     run: Callable[..., Tensor] | None
@@ -61,6 +64,7 @@ EXPORTERS: Registry[None] = Registry(
         )
     ],
     group="widthwise.exporters",
+    methods=("refusals", "write"),
 )
 
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from widthwise.core.errors import UserError, unknown
+from widthwise.core.importing import describe_error
 from widthwise.core.registry import OWN, Entry, Registry
 from widthwise.formats.base import UNSET, Format
 from widthwise.formats.binary import Binary
 from widthwise.formats.block import BlockFP, BlockLog, BlockMinifloat
 from widthwise.formats.integer import Integer
-from widthwise.formats.listing import Parameter, Row
+from widthwise.formats.listing import Parameter, Row, row
 from widthwise.formats.logarithmic import Log
 from widthwise.formats.microscaling import MXFloat, MXInt
 from widthwise.formats.minifloat import MinifloatDenorm, MinifloatIEEE
@@ -97,11 +98,14 @@ def find_format(name: object, *, where: str = "") -> type[Format]:
 def _found(name: str) -> type[Format] | None:
     if name in BY_NAME:
         return BY_NAME[name]
-    if REGISTRY.get(name) is None:
+    entry = REGISTRY.get(name)
+    if entry is None:
         return None
-    found = REGISTRY.load(name)
+    found = REGISTRY.loaded(entry)
     if not (isinstance(found, type) and issubclass(found, Format)):
-        raise UserError(f"format {name}: its package gives a {type(found).__name__}; it must give a Format")
+        raise REGISTRY.broken(entry, f"is a {type(found).__name__}; it must be a Format")
+    if name not in (*found.names, *found.presets):
+        raise REGISTRY.broken(entry, "doesn't have this name among its names and presets")
     return found
 
 
@@ -113,12 +117,31 @@ def parse(text: str) -> Format:
     return read(text, _found, lambda: REGISTRY.entries)
 
 
-def catalogue() -> list[Row]:
-    """One row for each format: ours in the order of `FORMATS`, then those of plug-ins."""
-    from widthwise.formats.listing import row
+def catalogue(*, broken: Callable[[UserError], object] | None = None) -> list[Row]:
+    """One row for each format: ours in the order of `FORMATS`, then those of plug-ins.
 
-    others = [find_format(name) for name, entry in REGISTRY.entries.items() if entry.package != OWN]
-    return [row(fmt) for fmt in (*FORMATS, *dict.fromkeys(others))]
+    broken: is told of each plug-in that can't be listed, in place of raising what is wrong with it.
+    """
+    rows = {fmt: row(fmt) for fmt in FORMATS}
+    for entry in REGISTRY.entries.values():
+        if entry.package == OWN:
+            continue
+        try:
+            fmt = find_format(entry.name)
+            if fmt not in rows:
+                rows[fmt] = _row_of_plug_in(fmt, entry)
+        except UserError as error:
+            if broken is None:
+                raise
+            broken(error)
+    return list(rows.values())
+
+
+def _row_of_plug_in(fmt: type[Format], entry: Entry[None]) -> Row:
+    try:
+        return row(fmt, package=entry.package)
+    except Exception as error:  # of the package's own making, as its example
+        raise REGISTRY.broken(entry, f"can't be listed: {describe_error(error)}") from error
 
 
 def parameters(name: str) -> Mapping[str, str]:

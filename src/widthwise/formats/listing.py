@@ -7,6 +7,7 @@ import inspect
 from dataclasses import dataclass
 from typing import Any
 
+from widthwise.core.registry import OWN
 from widthwise.formats.base import Format
 
 
@@ -30,10 +31,11 @@ class Row:
     example: Format
     bits: float
     summary: str
+    package: str = OWN
 
 
-def row(fmt: type[Format]) -> Row:
-    """The format's row."""
+def row(fmt: type[Format], *, package: str = OWN) -> Row:
+    """The format's row; package: whose it is."""
     name, *aliases = fmt.names
     example = fmt(**fmt.typical)
     fields = dataclasses.fields(fmt)
@@ -44,9 +46,12 @@ def row(fmt: type[Format]) -> Row:
         example=example,
         bits=example.bits,
         summary=" ".join(inspect.cleandoc(fmt.__doc__ or "").split("\n\n")[0].split()),
+        package=package,
     )
 
 
 def _parameter(field: dataclasses.Field[Any]) -> Parameter:
     required = field.default is dataclasses.MISSING
-    return Parameter(field.name, None if required else field.default, required, field.metadata["meaning"])
+    return Parameter(
+        field.name, None if required else field.default, required, field.metadata.get("meaning", "")
+    )

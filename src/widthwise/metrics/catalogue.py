@@ -141,10 +141,7 @@ def _of_plug_in(entry: Entry[Metric], among: Registry[Metric]) -> Metric:
     found = among.loaded(entry)
     if isinstance(found, Metric) and found.name == entry.name:
         return found
-    raise UserError(
-        f"metric {entry.name}: the package {entry.package} is broken: {entry.target} is no "
-        f"{__name__}.Metric of this name; mend it, or uninstall it"
-    )
+    raise among.broken(entry, f"is no {__name__}.Metric of this name")
 
 
 def per_class(name: str) -> tuple[str, str] | None:

@@ -125,8 +125,9 @@ def _checked_names(table: Table, key: str) -> Choices:
                 key, f'{name} is no number format; channel widths are searched by name = "graph/width"'
             )
         if not isinstance(name, str) or not (name in BY_NAME or _is_of_plug_in(name)):
-            close = nearest(str(name), BY_NAME)
-            table.fail(key, f"no format named {shown(name)}", near=close, allowed=(*BY_NAME, "NA"))
+            names = REGISTRY.entries
+            close = nearest(str(name), names)
+            table.fail(key, f"no format named {shown(name)}", near=close, allowed=(*names, "NA"))
     return found
 
 

@@ -78,6 +78,7 @@ KINDS: Registry[None] = Registry(
     ],
     group="widthwise.spaces",
     spelling=str,
+    methods=("read", "write", "space", "needs_weights", "lines", "warnings"),
 )
 
 

@@ -118,10 +118,14 @@ class OwnStrategy:
                 told(within)
 
     def ask(self, n: int) -> IntArray:
-        """Up to n new candidates [k, D]; asks again where all that came were known."""
+        """Up to n new candidates [k, D]; asks again where all that came were known, until it has ended.
+
+        Asked for none it gives none, which is no end.
+        """
+        none = np.empty((0, len(self._space.decisions)), dtype=np.int64)
+        if n < 1 or self._ended is not None:
+            return none
         for _ in range(ROUNDS):
-            if not n:  # asked for none it gives none, which is no end
-                break
             if self._seen.left == 0:
                 break
             with _blamed(self._name, "ask"):
@@ -139,7 +143,7 @@ class OwnStrategy:
                 return proposed[fresh]
         else:
             self._ended = f"{self._name} proposed nothing new in {ROUNDS} calls"
-        return np.empty((0, len(self._space.decisions)), dtype=np.int64)
+        return none
 
     def tell(self, candidates: IntArray, values: FloatArray) -> None:
         """Results [k, objectives] of candidates [k, D], passed on."""

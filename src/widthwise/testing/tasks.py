@@ -47,6 +47,7 @@ def check_task(
         _check_equal(whole, _figures(empty, names, versions, targets, size), f"blocks of {size}")
     _check_alone(empty, names, versions, targets, whole)
     _check_hopes(task, empty, versions, targets, whole)
+    _check_left_out(empty, names, versions, targets, whole)
     best = {name: float(values[0]) for name, values in whole.items()}
     holds(len(ranked(task, best)) == len(task.better), "epochs are ranked by its figures")
 
@@ -108,6 +109,23 @@ def _check_margins(task: Task, outputs: Tensor, targets: Tensor) -> None:
         shares = task.answers.shares(name, targets)
         holds(shares.shape == (len(targets),), f"{name}: each sample has its share")
         holds((shares >= 0).all(), f"{name}: a right answer does no harm")
+
+
+def _check_left_out(
+    empty: Tally, names: Sequence[str], versions: Tensor, targets: Tensor, whole: dict[str, FloatArray]
+) -> None:
+    """Rows that aren't asked for, and a candidate whose outputs are no numbers beside good ones."""
+    tally = empty.fresh(3)
+    broken = versions.clone()
+    broken[1] = torch.nan
+    tally.add(np.arange(3), broken, np.arange(3), targets)
+    holds(set(tally.failures) == {1}, "outputs that are NaN are a failure, and only those")
+    for name, values in tally.values(list(names), np.array([1, 2])).items():
+        holds(np.isnan(values[:2]).all(), f"{name}: NaN for a failure, and for a row that isn't asked for")
+        holds(
+            np.allclose(values[2], whole[name][2], rtol=1e-5, equal_nan=True),
+            f"{name}: the others have theirs",
+        )
 
 
 def _check_equal(one: dict[str, FloatArray], other: dict[str, FloatArray], said: str) -> None:

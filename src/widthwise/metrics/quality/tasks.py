@@ -22,6 +22,7 @@ TASKS: Registry[None] = Registry(
         )
     ],
     group="widthwise.tasks",
+    methods=("outputs", "check", "loss", "distance", "tally"),
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +36,9 @@ class Arrays:
         """The arrays, and what runs them."""
         file = folder / "arrays.npz"
         np.savez(file, **_arrays(graph))
-        return Exported((file,), lambda x: torch.from_numpy(_run(file, x.numpy())))
+        with np.load(file, allow_pickle=False) as stored:
+            arrays = dict(stored)
+        return Exported((file,), lambda x: torch.from_numpy(_run(arrays, x.numpy())))
 
 
 def _arrays(graph: Graph) -> dict[str, np.ndarray]:
@@ -51,11 +54,10 @@ def _arrays(graph: Graph) -> dict[str, np.ndarray]:
     return found
 
 
-def _run(file: Path, x: np.ndarray) -> np.ndarray:
-    """What the arrays give for inputs [n, features], from the file alone."""
-    with np.load(file, allow_pickle=False) as arrays:
-        count = len(arrays.files) // 2
-        for number in range(count):
-            x = x @ arrays[f"weight{number}"].T + arrays[f"bias{number}"]
-            x = np.maximum(x, 0) if number < count - 1 else x
+def _run(arrays: Mapping[str, np.ndarray], x: np.ndarray) -> np.ndarray:
+    """What the arrays give for inputs [n, features]."""
+    count = len(arrays) // 2
+    for number in range(count):
+        x = x @ arrays[f"weight{number}"].T + arrays[f"bias{number}"]
+        x = np.maximum(x, 0) if number < count - 1 else x
     return x

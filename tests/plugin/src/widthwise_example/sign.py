@@ -79,11 +79,16 @@ class SignTally:
         self.right[rows] += right.cpu().numpy()[versions]
         self.loss[rows] += loss.cpu().numpy()[versions]
         self.seen[rows] += len(targets)
+        broken = agreed.isnan().any(dim=1).cpu().numpy()[versions]
+        self.failures.update(dict.fromkeys(rows[broken].tolist(), "the scores hold NaN"))
 
     def values(self, metrics: Sequence[str], rows: IntArray | None = None) -> dict[str, FloatArray]:
-        """Shares and means [R]; NaN where nothing was added."""
-        with np.errstate(invalid="ignore"):
-            found = {"agreement": self.right / self.seen, "logistic": self.loss / self.seen}
+        """Shares and means [R]; NaN for failures, and for rows that aren't asked for."""
+        seen = self.seen.copy()
+        if rows is not None:
+            seen[~np.isin(np.arange(len(seen)), rows)] = np.nan
+        seen[list(self.failures)] = np.nan
+        found = {"agreement": self.right / seen, "logistic": self.loss / seen}
         return {name: found[name] for name in metrics}
 
     def best_possible(self, metrics: Sequence[str], total: int) -> dict[str, FloatArray]:
