@@ -76,7 +76,12 @@ def test_a_killed_worker_has_its_batch_done_again(workers):
     np.testing.assert_array_equal(results["accuracy"], samples.numbers(BATCH[:12]))
     assert not results.failures
     assert victim not in results["pid"][-4:]
-    assert len(set(evaluator(BATCH[:6])["pid"]) - {victim}) == 2
+    seen: set[float] = set()
+    for _ in range(50):  # on a busy machine the new worker takes its time to start
+        seen |= set(evaluator(BATCH[:6])["pid"]) - {victim}
+        if len(seen) > 1:
+            break
+    assert len(seen) == 2
 
 
 @pytest.mark.slow
