@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
+from helpers.luts import LUTS
 from widthwise.core.errors import UserError
-from widthwise.metrics.catalogue import METRICS, class_index, find_metric, torchmetrics_classes
+from widthwise.metrics.catalogue import METRICS, class_index, computing, find_metric, torchmetrics_classes
+from widthwise.metrics.spread import spread_of
 
 
 @pytest.mark.parametrize(
@@ -93,3 +97,45 @@ def test_checking_names_does_not_import_torch() -> None:
         "sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "low", "high"),
+    [
+        *((name, 0, 1) for name in ("accuracy", "accuracy_macro", "precision", "recall", "f1", "f1[2]")),
+        *((name, 0, math.inf) for name in ("loss", "parameters", "model_size", "average_bitwidth")),
+        *((name, 0, math.inf) for name in ("memory_density", "macs", "flops", "bops")),
+        ("MulticlassCohenKappa", -math.inf, math.inf),
+    ],
+)
+def test_a_metric_knows_its_range(name: str, low: float, high: float) -> None:
+    metric = find_metric(name)
+    assert (metric.low, metric.high) == (low, high)
+
+
+def test_a_spread_is_a_metric_in_the_unit_of_its_own_and_better_small() -> None:
+    for metric in METRICS.values():
+        spread = spread_of(metric)
+        assert (spread.name, spread.direction) == (f"{metric.name}_spread", "minimize")
+        assert (spread.unit, spread.kind, spread.low, spread.high) == (metric.unit, metric.kind, 0, math.inf)
+
+
+def test_all_costs_are_found_by_their_sources_and_quality_of_ours_has_none() -> None:
+    for metric in METRICS.values():
+        assert bool(metric.source) == (metric.kind == "cost")
+        assert metric.kind == "quality" or callable(computing(metric))
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "says"),
+    [
+        ("kind", "costs", "metric luts: kind = 'costs'; allowed: quality, cost, measured"),
+        ("direction", "down", "metric luts: direction = 'down'; allowed: maximize, minimize"),
+        ("high", 0.0, "metric luts: low = 0.0 and high = 0.0; give low < high"),
+        ("low", math.nan, "metric luts: low = nan"),
+    ],
+)
+def test_a_metric_that_makes_no_sense_is_refused(field: str, value: object, says: str) -> None:
+    with pytest.raises(UserError) as error:
+        replace(LUTS, **{field: value})
+    assert str(error.value).startswith(says)

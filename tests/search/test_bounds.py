@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from helpers.metrics import constraint
-from helpers.searches import METRICS, SPACE, Evaluator, make_record, make_strategy
+from helpers.searches import AIM, METRICS, SPACE, Evaluator, make_record, make_strategy
 from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.evaluators.called import evaluator_of
+from widthwise.metrics.goals.aim import Aim
 from widthwise.metrics.goals.constraints import Constraint
 from widthwise.search.bounds import within_bounds
 from widthwise.search.limits import Limits
@@ -38,6 +41,15 @@ def test_only_what_is_known_without_evaluating_bounds_the_space():
     assert within.bounds == "model_size <= 24, model_size > 12"
     assert within_bounds(SPACE, [accuracy], Evaluator()) is None
     assert within_bounds(SPACE, [size("<=", 24)], evaluator_of(Evaluator().__call__, METRICS)) is None
+
+
+def test_what_has_to_be_measured_bounds_nothing_and_is_not_known_before_whatever_an_evaluator_says():
+    measured = replace(size("<=", 24).metric, kind="measured")
+    assert within_bounds(SPACE, [replace(size("<=", 24), metric=measured)], Evaluator()) is None
+    objectives = (AIM.objectives[0], replace(AIM.objectives[1], metric=measured))
+    told = Aim(objectives).known(Evaluator().costs(EVERYTHING), SPACE.size)
+    assert np.isnan(told).all()
+    assert np.array_equal(AIM.known(Evaluator().costs(EVERYTHING), SPACE.size)[:, 1], -0.2 * SIZES)
 
 
 @pytest.mark.parametrize("name", ["random", "local", "tpe", "nsga2", "qmc", "frontier"])

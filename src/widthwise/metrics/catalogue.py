@@ -9,7 +9,7 @@ from functools import cache
 from importlib.metadata import EntryPoint
 from math import inf
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from widthwise.core.errors import UserError, unknown
 from widthwise.core.importing import describe_error
@@ -43,6 +43,15 @@ class Metric:
     low: float = -inf
     high: float = inf
     source: str = ""
+
+    def __post_init__(self) -> None:
+        for field, kinds in (("kind", get_args(Kind)), ("direction", get_args(Direction))):
+            if getattr(self, field) not in kinds:
+                raise UserError(
+                    f"metric {self.name}: {field} = {getattr(self, field)!r}; allowed: {', '.join(kinds)}"
+                )
+        if not self.low < self.high:
+            raise UserError(f"metric {self.name}: low = {self.low} and high = {self.high}; give low < high")
 
     @property
     def is_hardware(self) -> bool:
@@ -119,11 +128,6 @@ def known_metric(name: str) -> Metric | None:
     return Metric(
         name, "quality", _torchmetrics_direction(full), "", f"as {full} has it", source=f"{namespace}:{short}"
     )
-
-
-def is_code(name: str) -> bool:
-    """Whether finding and computing a metric of this name runs code of another package; imports nothing."""
-    return known_metric(name) is None and REGISTRY.is_code(name)
 
 
 def computing(metric: Metric) -> Any:

@@ -1,0 +1,121 @@
+"""Metrics of a plug-in: found by name, searched by, stored whole, and read where it is not installed."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from helpers.configs import FORMATS
+from helpers.luts import LUTS
+from widthwise.core.errors import UserError
+from widthwise.core.registry import Entry, Registry
+from widthwise.core.toml import dumps
+from widthwise.metrics.catalogue import Metric, find_metric
+from widthwise.network.named import load_model
+from widthwise.study.study import Study
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+TESTS = Path(__file__).parents[1]
+OBJECTIVES = {"worst": {"direction": "maximize"}, "luts": {"direction": "minimize"}}
+SEARCH = {
+    **FORMATS,
+    "search": {
+        **FORMATS["search"],
+        "strategy": {"name": "brute-force", "metrics": OBJECTIVES},
+        "constraints": {"luts": "<= 1e9", "trials": 6},
+    },
+}
+OTHERS = """
+luts = helpers.luts:LUTS
+worst = helpers.luts:WORST
+broken = helpers.no_such_module:METRIC
+misnamed = helpers.luts:LUTS
+accuracy = helpers.luts:LUTS
+"""
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """Runs Python in a folder, where a package with metrics is installed or not."""
+    about = tmp_path / "site" / "fabric-1.0.dist-info"
+    about.mkdir(parents=True)
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: fabric\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text(f"[widthwise.metrics]{OTHERS}")
+
+    def run(*arguments: str, installed: bool = True) -> subprocess.CompletedProcess[str]:
+        places = [*([str(about.parent), str(TESTS)] if installed else []), str(TESTS.parent / "src")]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(places)}
+        command = [sys.executable, *arguments]
+        return subprocess.run(
+            command, capture_output=True, text=True, check=False, cwd=tmp_path, env=environment
+        )
+
+    return run
+
+
+def test_a_search_by_them_is_stored_and_read_where_they_are_not_installed(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "lab.toml").write_text(dumps(SEARCH))
+    searched = run("-m", "widthwise", "search", "lab.toml", "--out", "run", "--quiet")
+    assert searched.returncode == 0, searched.stderr
+    study = Study.load(tmp_path / "run" / "study.db")
+    stored = {metric.name: metric for metric in study.record.metrics}
+    assert stored["luts"] == LUTS
+    assert [objective.metric for objective in study.aim.objectives] == [stored["worst"], LUTS]
+    assert [str(bound) for bound in study.record.settings.constraints] == ["luts <= 1000000000"]
+    weights = dict(load_model("jsc-three-linear").named_parameters())
+    macs = {number: weights[f"seq_blocks.{number}.weight"].numel() for number in (2, 4, 6)}
+    for trial in study.trials:
+        widths = {number: trial.config[f"seq_blocks_{number}/weight_width"] for number in macs}
+        assert trial.hardware_metrics["luts"] == sum(2 * widths[number] * macs[number] for number in macs)
+        assert 0 <= trial.software_metrics["worst"] <= 1
+    shown = run("-m", "widthwise", "report", "run", "--all", installed=False)
+    assert shown.returncode == 0, shown.stderr
+    assert f"luts {study.front[0].metrics['luts']:,.0f}" in shown.stdout  # in full, as costs are
+    gone_on = run("-m", "widthwise", "search", "run/config.toml", "--resume", "--out", "run", installed=False)
+    assert "no metric named 'worst'" in gone_on.stderr
+
+
+def test_they_are_refused_untrusted(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "lab.toml").write_text(dumps(SEARCH))
+    refused = run("-m", "widthwise", "search", "lab.toml", "--untrusted")
+    assert refused.returncode != 0
+    assert "luts (package fabric): names code that would run" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("broken", "metric broken: the package fabric is broken: helpers.no_such_module:METRIC raised"),
+        ("misnamed", "metric misnamed: the package fabric is broken: helpers.luts:LUTS is no widthwise"),
+        ("lutz", "no metric named 'lutz'; did you mean luts? allowed: accuracy, "),
+    ],
+)
+def test_a_broken_one_is_one_line_that_names_its_package(run: Run, name: str, says: str) -> None:
+    found = run("-m", "widthwise", "test", "--model", "jsc-tiny", "--dataset", "jsc", "--metrics", name)
+    assert found.returncode != 0
+    assert says in found.stderr
+    assert found.stderr.strip().count("\n") == 0
+
+
+def test_no_package_takes_a_name_of_ours_and_nothing_heavy_is_imported(run: Run) -> None:
+    code = (
+        "import json, sys; from widthwise.metrics.catalogue import find_metric\n"
+        "found = [find_metric(name).kind for name in ('accuracy', 'luts')]\n"
+        "print(json.dumps([found, 'torch' in sys.modules or 'numpy' in sys.modules]))"
+    )
+    assert json.loads(run("-c", code).stdout) == [["quality", "cost"], False]
+
+
+def test_a_registry_of_its_own_can_be_looked_in() -> None:
+    entry: Entry[Metric] = Entry("luts", "helpers.luts:LUTS", package="fabric")
+    among: Registry[Metric] = Registry("metric", [entry], spelling=str)
+    assert find_metric("luts", among=among) == LUTS
+    assert find_metric("accuracy", among=among).kind == "quality"
+    with pytest.raises(UserError, match="did you mean luts"):
+        find_metric("lut", among=among)
