@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from helpers.configs import FORMATS
+from helpers.installed import environment
 from helpers.luts import LUTS
+from helpers.places import TESTS
 from widthwise.core.errors import UserError
 from widthwise.core.registry import Entry, Registry
 from widthwise.core.toml import dumps
@@ -21,7 +22,6 @@ from widthwise.network.named import load_model
 from widthwise.study.study import Study
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
-TESTS = Path(__file__).parents[1]
 OBJECTIVES = {"worst": {"direction": "maximize"}, "luts": {"direction": "minimize"}}
 SEARCH = {
     **FORMATS,
@@ -31,11 +31,9 @@ SEARCH = {
         "constraints": {"luts": "<= 1e9", "trials": 6},
     },
 }
-OTHERS = """
+POINTS = """
 luts = helpers.luts:LUTS
 worst = helpers.luts:WORST
-broken = helpers.no_such_module:METRIC
-misnamed = helpers.luts:LUTS
 accuracy = helpers.luts:LUTS
 """
 
@@ -46,14 +44,17 @@ def run(tmp_path: Path) -> Run:
     about = tmp_path / "site" / "fabric-1.0.dist-info"
     about.mkdir(parents=True)
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: fabric\nVersion: 1.0\n")
-    (about / "entry_points.txt").write_text(f"[widthwise.metrics]{OTHERS}")
+    (about / "entry_points.txt").write_text(f"[widthwise.metrics]{POINTS}")
 
     def run(*arguments: str, installed: bool = True) -> subprocess.CompletedProcess[str]:
-        places = [*([str(about.parent), str(TESTS)] if installed else []), str(TESTS.parent / "src")]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(places)}
-        command = [sys.executable, *arguments]
+        sites = [about.parent, TESTS] if installed else []
         return subprocess.run(
-            command, capture_output=True, text=True, check=False, cwd=tmp_path, env=environment
+            [sys.executable, *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=tmp_path,
+            env=environment(*sites),
         )
 
     return run
@@ -79,28 +80,6 @@ def test_a_search_by_them_is_stored_and_read_where_they_are_not_installed(run: R
     assert f"luts {study.front[0].metrics['luts']:,.0f}" in shown.stdout  # in full, as costs are
     gone_on = run("-m", "widthwise", "search", "run/config.toml", "--resume", "--out", "run", installed=False)
     assert "no metric named 'worst'" in gone_on.stderr
-
-
-def test_they_are_refused_untrusted(run: Run, tmp_path: Path) -> None:
-    (tmp_path / "lab.toml").write_text(dumps(SEARCH))
-    refused = run("-m", "widthwise", "search", "lab.toml", "--untrusted")
-    assert refused.returncode != 0
-    assert "luts (package fabric): names code that would run" in refused.stderr
-
-
-@pytest.mark.parametrize(
-    ("name", "says"),
-    [
-        ("broken", "metric broken: the package fabric is broken: helpers.no_such_module:METRIC raised"),
-        ("misnamed", "metric misnamed: the package fabric is broken: helpers.luts:LUTS is no widthwise"),
-        ("lutz", "no metric named 'lutz'; did you mean luts? allowed: accuracy, "),
-    ],
-)
-def test_a_broken_one_is_one_line_that_names_its_package(run: Run, name: str, says: str) -> None:
-    found = run("-m", "widthwise", "test", "--model", "jsc-tiny", "--dataset", "jsc", "--metrics", name)
-    assert found.returncode != 0
-    assert says in found.stderr
-    assert found.stderr.strip().count("\n") == 0
 
 
 def test_no_package_takes_a_name_of_ours_and_nothing_heavy_is_imported(run: Run) -> None:
