@@ -236,3 +236,19 @@ def test_a_stopped_search_keeps_what_it_had(tmp_path: Path) -> None:
     assert kept_weights(tmp_path / "run") == [f"trial-{trial.number}.safetensors" for trial in study.front]
     study = ww.search(None, None, WIDTHS, out=tmp_path / "run", resume=True)
     assert all(gives_its_metrics(study, trial.number) for trial in study.front)
+
+
+def test_a_network_that_is_not_what_its_name_makes_has_to_be_given_again(tmp_path):
+    """Its tensors fit the named one, so nothing else would tell them apart."""
+    model = ww.load_model("jsc-tiny")
+    model.seq_blocks[1] = torch.nn.Sigmoid()
+    config = load_config({**WIDTHS, **FORMATS, "model": "jsc-tiny"})
+    study = ww.search(model, None, config, out=tmp_path / "run")
+    x = torch.randn(8, 16)
+    judged = study.network(0).model(x)
+    again = ww.load_run(tmp_path / "run")
+    with pytest.raises(UserError, match="was given from Python"):
+        again.network(0)
+    assert torch.equal(again.network(0, model=model).model(x), judged)
+    done = ww.export(study, 0, "torch", tmp_path / "out")
+    assert done.check.equal == done.check.samples

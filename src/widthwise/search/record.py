@@ -13,6 +13,7 @@ from widthwise.metrics.catalogue import Metric
 from widthwise.metrics.quality.tasks import CLASSIFICATION
 from widthwise.metrics.spread import spread_of
 from widthwise.metrics.stored import metric_of_name
+from widthwise.network.named import load_model
 from widthwise.search.untrained import is_untrained
 from widthwise.study.fingerprint import fingerprint
 from widthwise.study.store import StudyRecord, StudySettings
@@ -33,6 +34,7 @@ def record_of(problem: Problem, name: str) -> StudyRecord:
         strategy=problem.strategy_name,
         untrained=is_untrained(config, problem.network),
         repeats=problem.evaluator.pace.repeats,
+        named=_is_named(problem),
     )
     return StudyRecord(
         name=name,
@@ -77,3 +79,14 @@ def fingerprint_of(problem: Problem) -> dict[str, str]:
 def float_metrics(problem: Problem) -> dict[str, float]:
     """The metrics of the network as it is, by the engine: what candidates are compared with."""
     return evaluate(problem.graph, problem.data, replace(problem.judging, memory=None))
+
+
+def _is_named(problem: Problem) -> bool:
+    """Whether the name in the config makes the network that is searched, so that it can be had by it again.
+
+    One that was given from Python may have been changed: its class and all its layers are compared.
+    """
+    if problem.config.model is None:
+        return False
+    made = load_model(problem.config.model, seed=problem.config.seed)
+    return type(made) is type(problem.network) and repr(made) == repr(problem.network)

@@ -86,6 +86,8 @@ def searched_network(
 
 def model_name(record: StudyRecord) -> str | None:
     """What the config calls the network that was searched; None where it was given from Python."""
+    if not record.settings.named:
+        return None
     name = parse_toml(record.config, label=CONFIG).get("model")
     return name if isinstance(name, str) else None
 

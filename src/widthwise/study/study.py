@@ -160,10 +160,15 @@ class Study:
         """All that makes a trial's network again, as the run keeps it; raises UserError where it doesn't."""
         from widthwise.study.realised import model_name, realised_trial
 
-        chosen = self.trial(trial) if isinstance(trial, int) else trial
+        chosen = trial if isinstance(trial, Trial) else self.trial(int(trial))  # tables hold numpy's numbers
         if self.folder is None:
             raise UserError(f"{self.name}: has no run folder here; open it with load_run(FOLDER)")
         found = realised_trial(self.folder, self.record, chosen.number, chosen.candidate)
+        if "weights" not in found.marks:
+            raise UserError(
+                f"{self.folder}: what is kept of trial {chosen.number} has lost its mark, so nothing shows "
+                "that it is the network that was judged; resume the run once realised.json is deleted"
+            )
         return replace(found, model=model_name(self.record))
 
     def searched_network(self, model: nn.Module | None = None) -> nn.Module:

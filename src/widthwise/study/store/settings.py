@@ -19,7 +19,7 @@ class StudySettings:
 
     float_metrics: those of the network as it was, by name. data: what is to be said of the data. model,
     strategy: their names. untrained: whether the network's weights are random. repeats: how many trainings
-    each metric is the mean of.
+    each metric is the mean of. named: whether the config's name makes the network that was searched.
     """
 
     aim: Aim
@@ -30,6 +30,7 @@ class StudySettings:
     strategy: str | None = None
     untrained: bool = False
     repeats: int = 1
+    named: bool = True
 
     def as_json(self) -> dict[str, Any]:
         """As it is stored; metrics by name."""
@@ -42,6 +43,7 @@ class StudySettings:
             "strategy": self.strategy,
             "untrained": self.untrained,
             "repeats": self.repeats,
+            **({} if self.named else {"named": False}),  # else as the version before has it
         }
 
     @classmethod
@@ -62,4 +64,5 @@ class StudySettings:
             strategy=stored.get("strategy"),
             untrained=stored.get("untrained", False),
             repeats=stored.get("repeats", 1),
+            named=stored.get("named", True),
         )
