@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import widthwise.testing
 from helpers.places import ROOT
 
 TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
@@ -22,10 +23,12 @@ RECIPES: Mapping[str, Mapping[str, str]] = {
 PROJECT = "pyproject.toml"
 
 
-def ran(*arguments: str | Path, folder: Path, installed: Path | None = None) -> None:
-    """Run Python; what it prints is what a failed test shows."""
+def tried(
+    *arguments: str | Path, folder: Path, installed: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run Python in the folder, with the package where it is installed."""
     found = os.pathsep.join(str(path) for path in (installed, ROOT / "src") if path)
-    done = subprocess.run(
+    return subprocess.run(
         [sys.executable, *arguments],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": found, "PYTHONDONTWRITEBYTECODE": "1"},
@@ -33,7 +36,13 @@ def ran(*arguments: str | Path, folder: Path, installed: Path | None = None) -> 
         text=True,
         check=False,
     )
+
+
+def ran(*arguments: str | Path, folder: Path, installed: Path | None = None) -> str:
+    """What Python says on stderr; what it prints is what a failed test shows."""
+    done = tried(*arguments, folder=folder, installed=installed)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    return done.stderr
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +92,27 @@ def test_the_test_of_a_recipe_passes(name: str, package: Path, installed: Path) 
     (tested,) = (path for path in RECIPES[name] if path.startswith("tests/"))
     options = ("-q", "-W", "error", "-p", "no:cacheprovider", "--import-mode=importlib", "--rootdir", package)
     ran("-m", "pytest", *options, package / tested, folder=package, installed=installed)
+
+
+def test_a_config_finds_them_by_their_names(package: Path, installed: Path, tmp_path: Path) -> None:
+    search = ("-m", "widthwise", "search", package / "parts.toml")
+    said = ran(*search, "--train", "--set", "max_epochs=2", folder=tmp_path, installed=installed)
+    assert "dataset moons (package my-parts)" in said
+    refused = tried(*search, "--untrusted", folder=tmp_path, installed=installed)
+    assert refused.returncode == 2
+    for name in ("gated", "moons", "annealing", "weight_traffic", "apot"):
+        assert f"{name} (package my-parts)" in refused.stderr
+
+
+def test_tables_and_checks_are_where_the_overview_says() -> None:
+    rows = [line.strip("| ").split(" | ") for line in HEAD.splitlines() if re.match(r"\| .+ in `\w+/", line)]
+    assert [what for what, *_ in rows] == list(RECIPES)
+    for _, _, _, place, *_ in rows:
+        table, path = re.findall(r"^`(\w+)` in `([\w/]+\.py)`", place)[0]
+        assert re.search(
+            rf"^{table}\b.* = ", (ROOT / "src/widthwise" / path).read_text("utf-8"), re.MULTILINE
+        )
+    assert set(re.findall(r"`(check_\w+)`", HEAD)) == set(widthwise.testing.__all__)
 
 
 def test_the_code_of_the_recipes_is_formatted_as_ours(package: Path) -> None:
