@@ -252,3 +252,6 @@ def test_a_network_that_is_not_what_its_name_makes_has_to_be_given_again(tmp_pat
     assert torch.equal(again.network(0, model=model).model(x), judged)
     done = ww.export(study, 0, "torch", tmp_path / "out")
     assert done.check.equal == done.check.samples
+    ww.search(model, None, config, out=tmp_path / "run", resume=True)
+    with pytest.raises(UserError, match="network: given from Python"):
+        ww.search(None, None, config, out=tmp_path / "run", resume=True)

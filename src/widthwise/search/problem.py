@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,8 +44,8 @@ if TYPE_CHECKING:
 class Problem:
     """All that a search needs: the network, its data, what may be chosen, and how candidates are judged.
 
-    network: in float, with the weights that are searched. own_evaluator: whether the evaluator was given, and
-    not made from the config. sampler: one of Optuna's, in place of the config's strategy.
+    network: in float, with the weights that are searched. own_network, own_evaluator: whether it was given,
+    and not made from the config. sampler: one of Optuna's, in place of the config's strategy.
     """
 
     config: SearchConfig
@@ -55,8 +57,20 @@ class Problem:
     judging: Judging
     evaluator: Evaluator
     aim: Aim
+    own_network: bool = False
     own_evaluator: bool = False
     sampler: BaseSampler | None = None
+
+    @cached_property
+    def named(self) -> bool:
+        """Whether the name in the config makes the network that is searched, which can be had by it again.
+
+        One that was given may have been changed: its class and all its layers are compared.
+        """
+        if not self.own_network or self.config.model is None:
+            return not self.own_network
+        made = load_model(self.config.model, seed=self.config.seed)
+        return type(made) is type(self.network) and layers_as_text(made) == layers_as_text(self.network)
 
     @property
     def strategy_name(self) -> str:
@@ -144,6 +158,7 @@ def load_problem(
         judging,
         judge,
         aim,
+        own_network=model is not None,
         own_evaluator=evaluator is not None,
     )
 
@@ -187,6 +202,11 @@ def problem_of_run(path: str | Path, *, memory: int | None = None) -> Problem:
         return load_problem(config, memory=memory)
     network = load_model(_named(config, "model"), checkpoint=folder / WEIGHTS, seed=config.seed)
     return load_problem(config, model=network, memory=memory)
+
+
+def layers_as_text(network: nn.Module) -> str:
+    """All layers of a network with their settings, the same in every process."""
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(network))  # where functions lie in memory
 
 
 def load_dataset(config: SearchConfig) -> Data:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING
 
 from widthwise.config.write import toml_of
 from widthwise.core.hashing import hash_batches, hash_value, hash_weights
@@ -13,13 +12,10 @@ from widthwise.metrics.catalogue import Metric
 from widthwise.metrics.quality.tasks import CLASSIFICATION
 from widthwise.metrics.spread import spread_of
 from widthwise.metrics.stored import metric_of_name
-from widthwise.network.named import load_model
+from widthwise.search.problem import Problem, layers_as_text
 from widthwise.search.untrained import is_untrained
 from widthwise.study.fingerprint import fingerprint
 from widthwise.study.store import StudyRecord, StudySettings
-
-if TYPE_CHECKING:
-    from widthwise.search.problem import Problem
 
 
 def record_of(problem: Problem, name: str) -> StudyRecord:
@@ -34,7 +30,7 @@ def record_of(problem: Problem, name: str) -> StudyRecord:
         strategy=problem.strategy_name,
         untrained=is_untrained(config, problem.network),
         repeats=problem.evaluator.pace.repeats,
-        named=_is_named(problem),
+        named=problem.named,
     )
     return StudyRecord(
         name=name,
@@ -58,6 +54,8 @@ def fingerprint_of(problem: Problem) -> dict[str, str]:
     config, search = problem.config, problem.config.search
     task = problem.judging.task.name
     others = {} if task == CLASSIFICATION else {"task": task}
+    if config.model is not None and not problem.named:  # the hash of its weights can be the named one's
+        others["network"] = f"given from Python, {hash_value(layers_as_text(problem.network))}"
     if problem.own_evaluator:
         others["evaluator"] = problem.evaluator.describe
     return fingerprint(
@@ -79,14 +77,3 @@ def fingerprint_of(problem: Problem) -> dict[str, str]:
 def float_metrics(problem: Problem) -> dict[str, float]:
     """The metrics of the network as it is, by the engine: what candidates are compared with."""
     return evaluate(problem.graph, problem.data, replace(problem.judging, memory=None))
-
-
-def _is_named(problem: Problem) -> bool:
-    """Whether the name in the config makes the network that is searched, so that it can be had by it again.
-
-    One that was given from Python may have been changed: its class and all its layers are compared.
-    """
-    if problem.config.model is None:
-        return False
-    made = load_model(problem.config.model, seed=problem.config.seed)
-    return type(made) is type(problem.network) and repr(made) == repr(problem.network)

@@ -102,6 +102,11 @@ def build_of(problem: Problem, *, sharing: int | None) -> Build:
                 f"{config.source}: {key}: is missing, and workers make the {what} by its name; "
                 f"name it as module:callable, or search in one process"
             )
+    if not problem.named:
+        raise UserError(
+            f"{config.source}: model {config.model}: makes another network than the one that is searched, "
+            "and workers make it by its name; name it as module:callable, or search in one process"
+        )
     memory = problem.judging.memory
     if memory is None and sharing is not None:
         memory = default_budget(device_of(config)) // sharing

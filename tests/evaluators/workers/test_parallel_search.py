@@ -87,6 +87,16 @@ def test_data_that_workers_cant_make_is_refused(tmp_path: Path):
         ww.search(ww.load_model("jsc-three-linear"), None, unnamed, out=tmp_path / "run")
 
 
+def test_a_network_that_workers_cant_make_is_refused(tmp_path: Path):
+    """Its tensors fit the one that they would make, so nothing else tells them apart."""
+    model = ww.load_model("jsc-tiny")
+    model.seq_blocks[1] = torch.nn.Sigmoid()
+    config = load_config({**FORMATS, "model": "jsc-tiny"}, {JOBS: 2})
+    with pytest.raises(UserError, match="model jsc-tiny: makes another network than the one that"):
+        ww.search(model, None, config, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_pruning_is_for_one_process(tmp_path: Path):
     with pytest.raises(UserError, match="--prune stops candidates by the front of one process"):
         ww.search(None, None, load_config(FORMATS, {JOBS: 2}), out=tmp_path / "run", prune=True)
