@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def hash_value(value: Any) -> str:
     """A short hash of anything that JSON or `str` can say."""
-    return hashlib.blake2b(_text(value).encode(), digest_size=8).hexdigest()
+    return hashlib.blake2b(text_of(value).encode(), digest_size=8).hexdigest()
 
 
 def hash_arrays(arrays: Iterable[tuple[str, Any]]) -> str:
@@ -54,7 +54,8 @@ def _numbers(array: Any) -> np.ndarray[Any, np.dtype[Any]]:
     return np.asarray(array)
 
 
-def _text(value: Any) -> str:
+def text_of(value: Any) -> str:
+    """A string as it is, and anything else as JSON says it, the same for equal values."""
     if isinstance(value, str):
         return value
     return json.dumps(value, default=jsonable, sort_keys=True, ensure_ascii=False)

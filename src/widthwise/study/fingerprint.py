@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from widthwise.core.errors import UserError
-from widthwise.core.hashing import _text, hash_value
+from widthwise.core.hashing import hash_value, text_of
 from widthwise.metrics.goals.aim import Aim
 from widthwise.spaces.space import Space
-
-if TYPE_CHECKING:
-    pass
 
 VERSIONED = ("widthwise", "torch", "numpy", "optuna")
 CAUSES = {  # what changes with something else, which then is what to restore
@@ -42,13 +39,13 @@ def fingerprint(
         "data": data,
         "space": f"{space.size:,} candidates, {hash_value(decisions)}",
         "metrics": ", ".join(metrics),
-        "objectives": _text(aim.as_json()),
+        "objectives": text_of(aim.as_json()),
         "strategy": strategy,
-        "options": _text(dict(options or {})),
+        "options": text_of(dict(options or {})),
         "seed": str(seed),
     }
     versions = {f"version of {name}": found for name in VERSIONED if (found := _version(name))}
-    return {**values, **{name: _text(value) for name, value in others.items()}, **versions}
+    return {**values, **{name: text_of(value) for name, value in others.items()}, **versions}
 
 
 def differences(stored: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
