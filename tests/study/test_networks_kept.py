@@ -127,13 +127,31 @@ def test_tampered_weights_are_refused(widths: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("file", ["realised.json", "slots.json"])
-@pytest.mark.parametrize("content", ["{", "[]", '{"0": {}, "slots": [{"layer": "x"}]}'])
+@pytest.mark.parametrize(
+    "content", ["{", "[]", '{"0": 1, "slots": 2}', '{"0": {}, "slots": [{"layer": "x"}]}']
+)
 def test_a_broken_file_is_one_line(file: str, content: str, formats: Path, tmp_path: Path) -> None:
     shutil.copytree(formats, tmp_path / "run")
     (tmp_path / "run" / file).write_text(content)
     with pytest.raises(UserError, match=file) as caught:
         ww.load_run(tmp_path / "run").network(0)
     assert "\n" not in str(caught.value)
+
+
+def test_a_run_without_its_slots_gives_no_float_network(formats: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(formats, folder)
+    number = ww.load_run(folder).front[0].number
+    for content in ('{"slots": []}', None):
+        (folder / "slots.json").unlink()
+        if content is not None:
+            (folder / "slots.json").write_text(content)
+        with pytest.raises(UserError, match=r"slots\.json: is missing or empty; resume the run"):
+            ww.load_run(folder).network(number)
+    ww.search(None, None, load_config(folder / "config.toml"), out=folder, resume=True)
+    assert gives_its_metrics(ww.load_run(folder), number)
+    for name in ("slots.json", "realised.json"):
+        assert (folder / name).read_bytes() == (formats / name).read_bytes()
 
 
 @pytest.mark.parametrize("name", ["formats", "widths"])

@@ -49,7 +49,7 @@ class Keeper:
         final: the search is over, so networks that are not at hand any more are trained again.
         """
         try:
-            kept = read_kept(self.folder)
+            kept = {} if self._lacks_slots() else read_kept(self.folder)
             found = {number: kept[number] for trial in front if (number := str(trial.number)) in kept}
             for trial in front:
                 if (
@@ -62,6 +62,14 @@ class Keeper:
             self._remove_others(found)
         except (UserError, OSError) as error:
             logger.warning("%s", error)
+
+    def _lacks_slots(self) -> bool:
+        """Whether the schemes of what the folder keeps can't be read, so that all has to be written again."""
+        return (
+            isinstance(self.evaluator, HasSlots)
+            and bool(self.evaluator.slots)
+            and not (self.folder / SLOTS).is_file()
+        )
 
     def _realised(self, trial: Trial, *, final: bool) -> Realised | None:
         """The network of a trial; None where it isn't at hand, or comes out as another one."""

@@ -41,12 +41,11 @@ def realised_trial(folder: Path, record: StudyRecord, number: int, candidate: tu
     Raises UserError where the run keeps it not, or not whole.
     """
     kept, place = read_kept(folder), folder / REALISED
-    stored = kept.get(str(number))
-    slots = read_slots(folder)
-    if stored is None and not slots:
-        raise _not_kept(folder, number, kept)
+    stored, known = kept.get(str(number)), _read_json(folder / SLOTS)
+    slots = _slots_of(known, folder / SLOTS)
     if stored is None:
-        known = json.loads((folder / SLOTS).read_text(encoding="utf-8"))
+        if known is None or not slots:
+            raise _not_kept(folder, number, kept)
         marks = {"weights": record.fingerprint["weights"]}
         stored = {"candidate": candidate, "sizes": {}, "repeat": 0, "marks": marks, "model": None}
         stored["inputs"] = known.get("inputs", [])
@@ -94,28 +93,33 @@ def model_name(record: StudyRecord) -> str | None:
 
 def read_kept(folder: Path) -> dict[str, Any]:
     """What REALISED holds: the trials whose networks are kept, by number; nothing where there is no file."""
-    found = _read_json(folder / REALISED)
-    return {} if found is None else dict(found)
+    path = folder / REALISED
+    found = _read_json(path) or {}
+    if broken := [number for number, stored in found.items() if not isinstance(stored, dict)]:
+        raise UserError(f"{path}: trial {broken[0]}: is no table; delete the file and resume the run")
+    return found
 
 
 def read_slots(folder: Path) -> tuple[Slot, ...]:
     """The slots with their calibrated formats, where the run keeps them; else none."""
+    return _slots_of(_read_json(folder / SLOTS), folder / SLOTS)
+
+
+def _slots_of(stored: Mapping[str, Any] | None, path: Path) -> tuple[Slot, ...]:
     from widthwise.spaces.slots import Slot
 
-    path = folder / SLOTS
-    found = _read_json(path)
-    if found is None:
+    if stored is None:
         return ()
     try:
         return tuple(
             Slot(
-                layer=str(stored["layer"]),
-                tensor=stored["tensor"],
-                formats=tuple(from_config(fmt, where=str(path)) for fmt in stored["formats"]),
-                columns=tuple(int(column) for column in stored["columns"]),
-                table=np.array(stored["table"], dtype=np.int64),
+                layer=str(slot["layer"]),
+                tensor=slot["tensor"],
+                formats=tuple(from_config(fmt, where=str(path)) for fmt in slot["formats"]),
+                columns=tuple(int(column) for column in slot["columns"]),
+                table=np.array(slot["table"], dtype=np.int64),
             )
-            for stored in found["slots"]
+            for slot in stored["slots"]
         )
     except UserError:
         raise
@@ -170,6 +174,10 @@ def _read(
         raise UserError(f"{where}: is of another candidate than the trial; {HOW}")
     if "schemes" in stored:
         return found
+    if not slots:  # without them the network would be the float one
+        raise UserError(
+            f"{folder / SLOTS}: is missing or empty; resume the run once it is deleted, which writes it again"
+        )
     try:
         return replace(found, schemes=schemes_of(slots, candidate))
     except IndexError as error:
