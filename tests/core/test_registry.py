@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from helpers.installed import enter
 from helpers.places import EXAMPLES, ROOT
 from widthwise.core.errors import UserError
 from widthwise.core.registry import OWN, Entry, Registry
@@ -35,11 +36,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def install(site: Path, package: str, points: Mapping[str, str], *, group: str = "widthwise.things") -> None:
-    about = site / f"{package}-1.0.dist-info"
-    about.mkdir()
-    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
-    lines = [f"[{group}]", *(f"{name} = {target}" for name, target in points.items())]
-    (about / "entry_points.txt").write_text("\n".join(lines))
+    enter(site, package, {group: points})
 
 
 def registry(*, methods: tuple[str, ...] = ()) -> Registry[None]:

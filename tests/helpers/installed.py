@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,20 @@ def environment(*sites: Path) -> dict[str, str]:
     """What a process sees in which these folders' packages are installed."""
     places = [*map(str, sites), str(ROOT / "src")]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(places), "COLUMNS": "160", "NO_COLOR": "1"}
+
+
+def enter(site: Path, package: str, points: Mapping[str, Mapping[str, str]], *, version: str = "1.0") -> Path:
+    """The folder, where a package with these entry points, by group and name, is as good as installed."""
+    about = site / f"{package}-{version}.dist-info"
+    about.mkdir(parents=True)
+    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n")
+    lines = [
+        line
+        for group, named in points.items()
+        for line in (f"[{group}]", *(f"{name} = {target}" for name, target in named.items()))
+    ]
+    (about / "entry_points.txt").write_text("\n".join(lines) + "\n")
+    return site
 
 
 @pytest.fixture(scope="session")

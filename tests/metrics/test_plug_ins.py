@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from helpers.configs import FORMATS
-from helpers.installed import environment
+from helpers.installed import enter, environment
 from helpers.luts import LUTS
 from helpers.places import TESTS
 from widthwise.core.errors import UserError
@@ -31,23 +31,16 @@ SEARCH = {
         "constraints": {"luts": "<= 1e9", "trials": 6},
     },
 }
-POINTS = """
-luts = helpers.luts:LUTS
-worst = helpers.luts:WORST
-accuracy = helpers.luts:LUTS
-"""
+POINTS = {"luts": "helpers.luts:LUTS", "worst": "helpers.luts:WORST", "accuracy": "helpers.luts:LUTS"}
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
     """Runs Python in a folder, where a package with metrics is installed or not."""
-    about = tmp_path / "site" / "fabric-1.0.dist-info"
-    about.mkdir(parents=True)
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: fabric\nVersion: 1.0\n")
-    (about / "entry_points.txt").write_text(f"[widthwise.metrics]{POINTS}")
+    site = enter(tmp_path / "site", "fabric", {"widthwise.metrics": POINTS})
 
     def run(*arguments: str, installed: bool = True) -> subprocess.CompletedProcess[str]:
-        sites = [about.parent, TESTS] if installed else []
+        sites = [site, TESTS] if installed else []
         return subprocess.run(
             [sys.executable, *arguments],
             capture_output=True,

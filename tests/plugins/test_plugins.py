@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers.installed import environment
+from helpers.installed import enter, environment
 from helpers.places import TESTS
 from widthwise.core.toml import dumps
 
@@ -164,14 +164,11 @@ def test_a_form_of_a_package_is_refused_too(example_package: Path, tmp_path: Pat
 @pytest.fixture
 def broken(tmp_path: Path) -> Path:
     """A package that claims names in every family and can't be imported."""
-    about = tmp_path / "broken" / "brittle-2.0.dist-info"
-    about.mkdir(parents=True)
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: brittle\nVersion: 2.0\n")
     families = ("formats", "metrics", "strategies", "spaces", "tasks", "exporters", "models", "data")
-    points = "".join(f"[widthwise.{family}]\nbrittle = brittle:Thing\n" for family in families)
-    (about / "entry_points.txt").write_text(points)
-    (about.parent / "brittle.py").write_text("1 / 0\n")
-    return about.parent
+    points = {f"widthwise.{family}": {"brittle": "brittle:Thing"} for family in families}
+    site = enter(tmp_path / "broken", "brittle", points, version="2.0")
+    (site / "brittle.py").write_text("1 / 0\n")
+    return site
 
 
 BROKEN = {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from dataclasses import asdict
@@ -11,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from helpers.places import EXAMPLES
+from helpers.installed import enter, environment
+from helpers.places import EXAMPLES, TESTS
 from widthwise.config import load_config
 from widthwise.config.write import tables_of
 from widthwise.core.errors import UserError
@@ -70,13 +70,8 @@ print(json.dumps(told))
 @pytest.fixture
 def installed(tmp_path: Path) -> dict[str, str]:
     """An environment in which a package with the kind is installed."""
-    about = tmp_path / "site" / "choices-1.0.dist-info"
-    about.mkdir(parents=True)
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: choices\nVersion: 1.0\n")
-    (about / "entry_points.txt").write_text("[widthwise.spaces]\ntest/choices = helpers.choices:KIND\n")
-    tests = Path(__file__).parents[1]
-    places = [str(about.parent), str(tests), str(tests.parent / "src")]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(places)}
+    site = enter(tmp_path / "site", "choices", {"widthwise.spaces": {"test/choices": "helpers.choices:KIND"}})
+    return environment(site, TESTS)
 
 
 def run(environment: dict[str, str], folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -26,6 +25,8 @@ from torch.nn.functional import cross_entropy
 from torchmetrics.functional import classification
 from torchmetrics.functional.classification import multiclass_recall
 
+from helpers.installed import enter, environment
+from helpers.places import TESTS
 from helpers.regression import Regression, Waves, network
 from widthwise.config import load_config
 from widthwise.config.write import tables_of
@@ -379,13 +380,10 @@ print(json.dumps({
 @pytest.fixture
 def installed(tmp_path: Path) -> dict[str, str]:
     """An environment in which a package with the task is installed."""
-    about = tmp_path / "site" / "waves-1.0.dist-info"
-    about.mkdir(parents=True)
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: waves\nVersion: 1.0\n")
-    (about / "entry_points.txt").write_text("[widthwise.tasks]\nregression = helpers.regression:Regression\n")
-    tests = Path(__file__).parents[2]
-    places = [str(about.parent), str(tests), str(tests.parent / "src")]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(places)}
+    site = enter(
+        tmp_path / "site", "waves", {"widthwise.tasks": {"regression": "helpers.regression:Regression"}}
+    )
+    return environment(site, TESTS)
 
 
 def run(environment: dict[str, str], folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
