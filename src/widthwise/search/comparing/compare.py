@@ -65,37 +65,37 @@ def compare(
     none is done it goes on as KeyboardInterrupt. Raises UserError before the first evaluation for unknown
     strategies and options and for those that can't handle the space, and where nothing remains to compare.
     """
-    task = problem if isinstance(problem, Contest) else contest_of(problem)
-    task = limited(
-        task, batch=_least("batch", batch, 1), most_enumerated=_least(ENUMERATED, most_enumerated, 0)
+    contest = problem if isinstance(problem, Contest) else contest_of(problem)
+    contest = limited(
+        contest, batch=_least("batch", batch, 1), most_enumerated=_least(ENUMERATED, most_enumerated, 0)
     )
-    entrants = parse_entrants(strategies, configured=task.configured)
+    entrants = parse_entrants(strategies, configured=contest.configured)
     used = _seeds(seeds)
     if budget < 1:
         raise UserError(f"budget = {budget}; give 1 evaluation or more")
-    within = task.bounds.within
+    within = contest.bounds.within
     if within is not None and within.nothing:
         raise UserError(f"compare: there is nothing to compare: {within.nothing}; loosen a bound")
     for entrant in entrants:
-        _rehearse(task, entrant, used[0])
+        _rehearse(contest, entrant, used[0])
     if started is not None:
         started()
-    judge = Judge(task)
-    spent = min(budget, task.space.size)
-    limit = spent if task.most_enumerated is None else task.most_enumerated
-    if task.space.size <= limit:
-        judge.enumerate(_telling(progress, "enumerating the space", task.space.size))
+    judge = Judge(contest)
+    spent = min(budget, contest.space.size)
+    limit = spent if contest.most_enumerated is None else contest.most_enumerated
+    if contest.space.size <= limit:
+        judge.enumerate(_telling(progress, "enumerating the space", contest.space.size))
         _check_any(judge)
         spent = min(budget, judge.evaluated)
-    races, failures, interrupted = _races(task, judge, entrants, used, spent, progress)
+    races, failures, interrupted = _races(contest, judge, entrants, used, spent, progress)
     if not races:
         raise UserError(f"compare: every strategy failed: {_listed(failures)}")
-    found = _measured(task, judge, races, used, spent)
+    found = _measured(contest, judge, races, used, spent)
     return replace(found, asked_budget=budget, failures=failures, interrupted=interrupted)
 
 
 def _measured(
-    task: Contest,
+    contest: Contest,
     judge: Judge,
     races: Sequence[tuple[Entrant, Sequence[Race]]],
     seeds: tuple[int, ...],
@@ -103,22 +103,22 @@ def _measured(
 ) -> Comparison:
     """What the runs come to, by one yardstick."""
     yard = yardstick(_check_any(judge))
-    outcomes = tuple(_outcome(entrant, runs, task, yard, budget) for entrant, runs in races)
-    signs = np.array([1.0 if way == "maximize" else -1.0 for way in task.aim.directions.values()])
+    outcomes = tuple(_outcome(entrant, runs, contest, yard, budget) for entrant, runs in races)
+    signs = np.array([1.0 if way == "maximize" else -1.0 for way in contest.aim.directions.values()])
     return Comparison(
-        task=task.name,
+        task=contest.name,
         outcomes=outcomes,
         seeds=seeds,
         budget=budget,
         asked_budget=budget,
-        batch=task.batch,
-        size=task.space.size,
+        batch=contest.batch,
+        size=contest.space.size,
         truth="space" if judge.knows_all else "union",
         front=yard.front,
-        metrics={metric.name: metric for metric in task.metrics},
-        directions=task.directions,
-        objectives=task.aim.directions,
-        reference=dict(zip(task.aim.directions, (yard.reference * signs).tolist(), strict=True)),
+        metrics={metric.name: metric for metric in contest.metrics},
+        directions=contest.directions,
+        objectives=contest.aim.directions,
+        reference=dict(zip(contest.aim.directions, (yard.reference * signs).tolist(), strict=True)),
         evaluated=judge.evaluated,
         seconds=judge.seconds,
         failed=judge.failed,
@@ -130,10 +130,10 @@ def _measured(
     )
 
 
-def _rehearse(task: Contest, entrant: Entrant, seed: int) -> None:
+def _rehearse(contest: Contest, entrant: Entrant, seed: int) -> None:
     """Make it and ask once, so that what can't work fails now, and imports don't count as its time later."""
     try:
-        task.strategy(entrant, seed).ask(1)
+        contest.strategy(entrant, seed).ask(1)
     except UserError:
         raise
     except Exception as error:
@@ -141,7 +141,7 @@ def _rehearse(task: Contest, entrant: Entrant, seed: int) -> None:
 
 
 def _races(
-    task: Contest,
+    contest: Contest,
     judge: Judge,
     entrants: Sequence[Entrant],
     seeds: Sequence[int],
@@ -156,7 +156,7 @@ def _races(
         runs: list[Race] = []
         try:
             for seed in seeds:
-                runs.append(race(task.strategy(entrant, seed), task, judge, budget))
+                runs.append(race(contest.strategy(entrant, seed), contest, judge, budget))
                 if tell is not None:
                     tell(number * len(seeds) + len(runs))
         except StrategyError as error:
@@ -170,10 +170,12 @@ def _races(
     return found, failures, ()
 
 
-def _outcome(entrant: Entrant, races: Sequence[Race], task: Contest, yard: Yardstick, budget: int) -> Outcome:
+def _outcome(
+    entrant: Entrant, races: Sequence[Race], contest: Contest, yard: Yardstick, budget: int
+) -> Outcome:
     """What the runs of one strategy come to."""
     shares, best, own = [], [], []
-    signs = np.array([1.0 if way == "maximize" else -1.0 for way in task.directions.values()])
+    signs = np.array([1.0 if way == "maximize" else -1.0 for way in contest.directions.values()])
     for run in races:
         worthy = run.judged.worthy[:, None]
         shares.append(share_curve(np.where(worthy, run.judged.values, np.nan), yard, budget))
@@ -183,7 +185,7 @@ def _outcome(entrant: Entrant, races: Sequence[Race], task: Contest, yard: Yards
     return Outcome(
         entrant,
         np.stack(shares),
-        {name: table[:, :, column] for column, name in enumerate(task.columns)},
+        {name: table[:, :, column] for column, name in enumerate(contest.columns)},
         np.stack(own),
         np.array([len(run) for run in races], dtype=np.int64),
         tuple(run.ended for run in races),
@@ -195,7 +197,7 @@ def _check_any(judge: Judge) -> FloatArray:
     known = judge.everything()
     values = known.values[known.worthy]
     if not len(values):
-        bounds = ", ".join(str(bound) for bound in judge.task.constraints)
+        bounds = ", ".join(str(bound) for bound in judge.contest.constraints)
         why = f"is within {bounds}; loosen a bound" if bounds else "could be evaluated"
         if judge.failed == judge.evaluated:
             why = f"could be evaluated; the first failed: {judge.reason}"

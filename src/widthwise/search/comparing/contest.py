@@ -84,7 +84,7 @@ class Contest:
 
 
 def contest_of(problem: Problem) -> Contest:
-    """The task that a problem poses, whatever strategy its config names."""
+    """The contest that a problem poses, whatever strategy its config names."""
     search, trains = problem.config.search, problem.evaluator.pace.trains
     return Contest(
         name=problem.config.source,
@@ -99,7 +99,7 @@ def contest_of(problem: Problem) -> Contest:
     )
 
 
-def limited(task: Contest, *, batch: int | None, most_enumerated: int | None) -> Contest:
-    """The task with what the caller wants otherwise."""
-    changed = replace(task, batch=task.batch if batch is None else batch)
+def limited(contest: Contest, *, batch: int | None, most_enumerated: int | None) -> Contest:
+    """The contest with what the caller wants otherwise."""
+    changed = replace(contest, batch=contest.batch if batch is None else batch)
     return changed if most_enumerated is None else replace(changed, most_enumerated=most_enumerated)

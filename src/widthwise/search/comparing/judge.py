@@ -36,23 +36,23 @@ class Judge:
     The same candidate is worth the same to each strategy, also where an evaluation has noise.
     """
 
-    def __init__(self, task: Contest) -> None:
-        self.task = task
+    def __init__(self, contest: Contest) -> None:
+        self.contest = contest
         self.seconds = 0.0
         self.evaluated = 0
         self.failed = 0
         self.reason = ""
         self.enumerated = False
-        self._rows: FloatArray = np.full((0, len(task.metrics)), np.nan)
+        self._rows: FloatArray = np.full((0, len(contest.metrics)), np.nan)
         self._at: dict[int, int] = {}  # position in the space to row
 
     def enumerate(self, progress: Callable[[int], None] | None = None) -> None:
         """Evaluate the whole space, but for candidates whose costs are out of bounds; those stay NaN."""
-        space = self.task.space
-        self._rows = np.full((space.size, len(self.task.metrics)), np.nan)
+        space = self.contest.space
+        self._rows = np.full((space.size, len(self.contest.metrics)), np.nan)
         for start in range(0, space.size, CHUNK):
             chunk = space.at(range(start, min(start + CHUNK, space.size)))
-            inside = self.task.inside(chunk)
+            inside = self.contest.inside(chunk)
             self._rows[start + np.flatnonzero(inside)] = self._evaluate(chunk[inside])
             if progress is not None:
                 progress(start + len(chunk))
@@ -61,11 +61,11 @@ class Judge:
     @property
     def knows_all(self) -> bool:
         """Whether every candidate of the space was evaluated, so that the true front is known."""
-        return self.enumerated or self.evaluated == self.task.space.size
+        return self.enumerated or self.evaluated == self.contest.space.size
 
     def __call__(self, candidates: IntArray) -> Judged:
         """What candidates [K, D] are worth."""
-        positions = self.task.space.positions(candidates)
+        positions = self.contest.space.positions(candidates)
         if self.enumerated:
             return self.judged(self._rows[positions])
         new = {position: row for row, position in enumerate(positions) if position not in self._at}
@@ -81,21 +81,21 @@ class Judge:
 
     def judged(self, rows: FloatArray) -> Judged:
         """What the metrics [K, M] are worth."""
-        metrics = {name: rows[:, column] for column, name in enumerate(self.task.columns)}
-        values = self.task.aim.values(metrics)
+        metrics = {name: rows[:, column] for column, name in enumerate(self.contest.columns)}
+        values = self.contest.aim.values(metrics)
         finite: BoolArray = np.asarray(np.isfinite(values).all(axis=1), dtype=bool)
-        if not self.task.constraints or not len(rows):
+        if not self.contest.constraints or not len(rows):
             return Judged(rows, values, finite)
-        return Judged(rows, values, finite & feasible(self.task.constraints, metrics))
+        return Judged(rows, values, finite & feasible(self.contest.constraints, metrics))
 
     def _evaluate(self, candidates: IntArray) -> FloatArray:
         """The metrics [K, M] of candidates [K, D]; all NaN for those that fail."""
-        names = self.task.columns
+        names = self.contest.columns
         if not len(candidates):
             return np.empty((0, len(names)))
         began = time.perf_counter()
         results = evaluate_guarded(
-            self.task.evaluator, candidates, metrics=names, objectives=self.task.aim.names
+            self.contest.evaluator, candidates, metrics=names, objectives=self.contest.aim.names
         )
         self.seconds += time.perf_counter() - began
         self.evaluated += len(candidates)

@@ -38,25 +38,25 @@ class Race:
         return len(self.own_seconds)
 
 
-def race(strategy: Strategy, task: Contest, judge: Judge, budget: int) -> Race:
+def race(strategy: Strategy, contest: Contest, judge: Judge, budget: int) -> Race:
     """Let the strategy evaluate up to `budget` candidates; those out of bounds by their costs don't count.
 
     Raises StrategyError for what the strategy raises, and what evaluating raises as it is.
     """
-    parts: list[Judged] = [judge.judged(np.empty((0, len(task.metrics))))]
+    parts: list[Judged] = [judge.judged(np.empty((0, len(contest.metrics))))]
     own: list[float] = []
     outside, thought, ended = 0, 0.0, ""
     while not ended:
         began = time.perf_counter()
         with _blamed(after=len(own)):
-            candidates = strategy.ask(min(task.batch or strategy.batch, budget - len(own)))
+            candidates = strategy.ask(min(contest.batch or strategy.batch, budget - len(own)))
         thought += time.perf_counter() - began
         if not len(candidates):
             ended = strategy.finished or "the strategy proposes nothing more"
             break
-        inside = task.inside(candidates)
+        inside = contest.inside(candidates)
         judged = judge(candidates[inside])
-        values = np.full((len(candidates), len(task.aim.directions)), np.nan)
+        values = np.full((len(candidates), len(contest.aim.directions)), np.nan)
         values[inside] = judged.values
         began = time.perf_counter()
         with _blamed(after=len(own)):
