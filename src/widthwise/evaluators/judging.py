@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypedDict, Unpack
 
+from widthwise.core.errors import UserError
 from widthwise.data.facts import part
 from widthwise.data.modules import Data
 from widthwise.metrics.catalogue import Metric
@@ -55,7 +56,7 @@ class Judging:
     def of(cls, **given: Unpack[JudgingKeywords]) -> Judging:
         """From the keyword arguments of the evaluators, where the part of the data is its `loader`.
 
-        Raises UserError for metrics that are unknown or of another task.
+        Raises UserError for metrics that are unknown, of another task, or measured on a device.
         """
         others: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
         if "metrics" not in others:
@@ -64,6 +65,11 @@ class Judging:
             others["part"] = others.pop("loader")
         task = task_of(others.pop("task", CLASSIFICATION))
         metrics = tuple(metric_of(task, name) for name in dict.fromkeys(others.pop("metrics")))
+        if measured := [metric.name for metric in metrics if metric.kind == "measured"]:
+            raise UserError(
+                f"metric {measured[0]}: is measured, so it does not follow from a network and its data; "
+                "search with an evaluator of your own that measures it"
+            )
         return cls(metrics, task, objectives=tuple(others.pop("objectives", ())), **others)
 
     @property

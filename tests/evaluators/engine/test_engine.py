@@ -19,6 +19,7 @@ from widthwise.data.modules import load_data
 from widthwise.evaluators.engine import Evaluator, evaluate
 from widthwise.evaluators.engine.walk import Count, Value, distinct_versions, walk
 from widthwise.formats import from_config
+from widthwise.metrics.catalogue import Metric
 from widthwise.metrics.quality.confusion import quality_metrics
 from widthwise.network.graph import Graph
 from widthwise.network.named import load_model
@@ -359,3 +360,17 @@ def test_the_graph_given_stays_as_it_is():
     Evaluator(graph, space, data, metrics=["accuracy"])(space.at(range(20)))
     assert graph.model.training
     assert all(torch.equal(value, before[name]) for name, value in graph.model.state_dict().items())
+
+
+def test_a_module_is_evaluated_as_its_graph_is_and_stays_as_it_is():
+    model, data = load_model("jsc-tiny").train(), load_data("jsc")
+    names = ["accuracy", "loss", "model_size"]
+    assert evaluate(model, data, metrics=names) == evaluate(Graph(model), data, metrics=names)
+    assert model.training
+
+
+def test_what_is_measured_is_refused(monkeypatch: pytest.MonkeyPatch):
+    latency = Metric("latency", "measured", "minimize", "us", "of one sample")
+    monkeypatch.setattr("widthwise.evaluators.judging.metric_of", lambda task, name: latency)
+    with pytest.raises(UserError, match="metric latency: is measured, so it does not follow from a network"):
+        evaluate(load_model("jsc-tiny"), load_data("jsc"), metrics=["latency"])

@@ -9,6 +9,7 @@ from typing import Any, Unpack
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from torch import nn
 
 from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.core.errors import UserError
@@ -209,12 +210,18 @@ class Evaluator:
 
 
 def evaluate(
-    graph: Graph, data: Data, judging: Judging | None = None, **keywords: Unpack[JudgingKeywords]
+    network: Graph | nn.Module,
+    data: Data,
+    judging: Judging | None = None,
+    **keywords: Unpack[JudgingKeywords],
 ) -> dict[str, float]:
     """The metrics of one network as it is, its schemes included; keywords are those of Evaluator.
 
+    network: as a graph, or a module, which is captured and stays as it is.
+
     Raises UserError, also where the network itself fails.
     """
+    graph = network if isinstance(network, Graph) else Graph(network)
     evaluator = Evaluator(graph, None, data, judging, **keywords)
     results = evaluator(np.zeros((1, 0), dtype=np.int64))
     if results.failures:
