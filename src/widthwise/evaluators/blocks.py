@@ -68,7 +68,7 @@ def input_names(graph: Graph) -> tuple[str, ...]:
     """The names of a network's inputs, in order."""
     if graph.capture == "fx":
         return tuple(str(node.target) for node in graph.fx_graph.nodes if node.op == "placeholder")
-    return tuple(inspect.signature(graph.model.forward).parameters)
+    return tuple(inspect.signature(graph.network.forward).parameters)
 
 
 def first_block(

@@ -10,11 +10,11 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from widthwise.core.errors import UserError
 from widthwise.formats.base import Format
-from widthwise.network.quantized import parameter_role
+from widthwise.network.graph import Layer
 from widthwise.network.scheme import TensorName
 
 Formats = tuple[Format | None, ...]  # those that one tensor may have; None is float
@@ -23,18 +23,18 @@ Formats = tuple[Format | None, ...]  # those that one tensor may have; None is f
 class Readings:
     """What layers read as data_in while the float network runs, of those whose formats follow it.
 
-    formats: of data_in, by layer; types: of the layers, by name.
+    formats: of data_in, by layer.
     """
 
-    def __init__(self, formats: Mapping[str, Formats], types: Mapping[str, str]) -> None:
-        self._formats, self._types = formats, types
+    def __init__(self, formats: Mapping[str, Formats]) -> None:
+        self._formats = formats
         self._seen: dict[str, list[Tensor]] = defaultdict(list)
 
     def note(self, layer: str, read: Sequence[Tensor]) -> None:
         """A layer reads these, masks left out; each time that it runs counts."""
         if layer not in self._formats:
             return
-        values = input_values(self._types[layer], read)
+        values = input_values(read)
         if fixed_by_inputs(self._formats[layer], values) != self._formats[layer]:
             self._seen[layer] += [x.clone() for x in values]  # a later layer may change them in place
 
@@ -43,9 +43,8 @@ class Readings:
         return fixed_by_inputs(self._formats[layer], self._seen[layer])
 
 
-def input_values(layer_type: str, read: Sequence[Tensor]) -> list[Tensor]:
-    """Of the tensors that a layer reads those that its data_in format applies to: floats, no masks."""
-    read = read[:3] if layer_type == "multihead_attention" else read
+def input_values(read: Sequence[Tensor]) -> list[Tensor]:
+    """Of the tensors that a layer reads as data those that its format applies to: floats."""
     return [x.detach() for x in read if x.is_floating_point()]
 
 
@@ -57,14 +56,16 @@ def fixed_by_inputs(formats: Formats, values: Sequence[Tensor]) -> Formats:
     return tuple(fmt and _fixed(fmt, values) for fmt in formats)
 
 
-def fixed_by_parameter(formats: Formats, module: nn.Module | None, tensor: TensorName) -> Formats:
-    """The formats with what follows the data fixed from the module's one parameter in that role.
+def fixed_by_stored(formats: Formats, layer: Layer, tensor: TensorName) -> Formats:
+    """The formats with what follows the data fixed from the layer's one weight or bias.
 
     Several of them are followed by a format one by one, so it stays as it is.
     """
-    held = [] if module is None else list(module.named_parameters())
-    own = [value.detach() for name, value in held if parameter_role(name) == tensor]
-    return tuple(fmt and fmt.calibrated(own[0]) for fmt in formats) if len(own) == 1 else formats
+    stored = layer.stored.get(tensor, ())
+    if len(stored) != 1:
+        return formats
+    one = stored[0]
+    return tuple(fmt and fmt.calibrated(one.value if _has_axis(fmt) else one.whole) for fmt in formats)
 
 
 def _fixed(fmt: Format, values: Sequence[Tensor]) -> Format:

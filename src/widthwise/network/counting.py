@@ -9,13 +9,12 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from widthwise.network.layers import ACTIVATIONS, QUANTISABLE, layer_type
+from widthwise.network.layers import ACTIVATIONS, QUANTISABLE, FunctionLayer, layer_type
 from widthwise.network.operations import (
     ADAPTIVE,
     ELEMENTWISE,
     EMBEDDINGS,
     FREE,
-    MATRICES,
     NORMS,
     POOLS,
     PRODUCTS,
@@ -24,7 +23,7 @@ from widthwise.network.operations import (
     TRANSPOSED,
     WEIGHTED_SUMS,
 )
-from widthwise.network.quantized import FunctionLayer, Quantized, parameter_role
+from widthwise.network.quantized import Quantized, parameter_role
 
 Shape = Sequence[int]
 Operation = nn.Module | Callable[..., Any] | str
@@ -71,7 +70,7 @@ def node_cost(
         other_flops=_per_sample(work.other, samples),
         fan_in=work.fan_in,
         outputs=_per_sample(math.prod(output), samples),
-        averaged=kind in MATRICES,
+        averaged=kind not in NORMS and kind not in ELEMENTWISE,
         counted=work.known,
         **stored,
     )
@@ -106,7 +105,7 @@ def _stored(layer: nn.Module, kind: str) -> dict[str, int]:
     persistent = layer.state_dict(keep_vars=True)
     buffers = (b for name, b in layer.named_buffers() if name in persistent and b.is_floating_point())
     stored = {"buffer_elements": sum(buffer.numel() for buffer in buffers)}
-    if kind in QUANTISABLE:
+    if kind in QUANTISABLE or isinstance(layer, nn.MultiheadAttention):
         return stored | {"weight_elements": sizes["weight"], "bias_elements": sizes["bias"]}
     return stored | {"other_parameters": sum(sizes.values())}
 
@@ -134,6 +133,8 @@ def _products(layer: Operation, kind: str, inputs: Sequence[Shape], output: Shap
         return _attention(layer, inputs)
     if isinstance(layer, nn.RNNBase):
         return _recurrent(layer, inputs[0])
+    if isinstance(layer, nn.RNNCellBase):
+        return _cell(layer, inputs[0])
     if kind == "attention":
         return _dot_products(*inputs[:3])
     if kind in PRODUCTS:
@@ -204,6 +205,14 @@ def _recurrent(layer: nn.RNNBase, sequence: Shape) -> _Work:
     return _Work(
         steps * sum(weight.numel() for weight in weights), steps * (biases + gates), layer.hidden_size
     )
+
+
+def _cell(layer: nn.RNNCellBase, given: Shape) -> _Work:
+    """One step of a recurrent layer."""
+    samples, gates = math.prod(given[:-1]), layer.weight_ih.shape[0]
+    biases = sum(p.numel() for name, p in layer.named_parameters() if name.startswith("bias"))
+    weights = layer.weight_ih.numel() + layer.weight_hh.numel()
+    return _Work(samples * weights, samples * (biases + 2 * gates), layer.hidden_size)
 
 
 def _window(layer: Operation, inputs: Sequence[Shape], output: Shape) -> int:

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Literal, cast
 
 import torch
 from torch import fx, nn
 
 from widthwise.core.errors import UserError
-from widthwise.core.importing import describe_error
-from widthwise.network.layers import QUANTISABLE, layer_type
-from widthwise.network.quantized import FunctionLayer, Quantized, parameter_role
+from widthwise.network.capture import Captured, Example, as_call, capture, difference
+from widthwise.network.layers import QUANTISABLE, FunctionLayer, layer_type
+from widthwise.network.operands import Operand, at, operands
+from widthwise.network.placed import Placed, PlacedLayer, out_of_reach
+from widthwise.network.quantized import Quantized, parameter_role
+from widthwise.network.reach import Unreached, unreached
+from widthwise.network.recording import FUNCTION, KIND, PLACE, recorded
 from widthwise.network.scheme import TENSORS, Scheme, TensorName
-from widthwise.network.stand_in import StandIn
+from widthwise.network.stored import Stored, StoredNodes
+from widthwise.network.undisturbed import copied, uncompiled, unwrapped
 
-Capture = Literal["fx", "module"]
+Capture = Literal["fx", "running"]
 META = "widthwise"  # the key of our metadata in node.meta
 
 
@@ -29,6 +35,9 @@ class Layer:
     type: str  # linear, batch_norm1d, add …
     module: nn.Module | None  # without its wrapper; None where the node calls a function or a method
     tensors: tuple[TensorName, ...]  # what a scheme can quantise in it; empty: nothing
+    function: Callable[..., Any] | None = None  # that is called; None: the module
+    of: tuple[Operand, ...] = ()  # the operands of a function
+    stored: Mapping[TensorName, tuple[Stored, ...]] = field(default_factory=dict)  # what it reads of the network
 
     @property
     def name(self) -> str:
@@ -37,47 +46,66 @@ class Layer:
 
 
 class Graph:
-    """A captured network: the module that runs, and the fx graph of its layers.
+    """A captured network: the module that runs, and the fx graph of its calls.
 
-    Capture is by torch.fx; a network that can't be traced is captured at module level: its layers are the
-    leaf modules, formats apply to these alone, and what lies between them runs as it is. The float weights
-    are always kept, shared with the network given; every pass works on a `copy`.
+    Capture is by torch.fx where its graph does what the network does on the example; else the calls of a run
+    are recorded, and the network itself runs, with schemes applied to its calls (see docs/networks.md).
+
+    Args:
+        model: the network; it stays as it is, and its float weights are shared. One that was compiled is taken
+            as it was before.
+        example: an input [samples, …], several of them, or names to inputs; None: one is guessed, and a
+            network that no guess runs on is taken as torch.fx sees it until there is data (see `proved`).
+
+    Every pass works on a copy. Raises UserError where the network can neither be traced nor run.
     """
 
-    def __init__(self, model: nn.Module) -> None:
-        self.capture_error: str | None = None
-        if isinstance(model, fx.GraphModule):
-            self.model: nn.Module = model
-            return
-        try:
-            traced = _Tracer().trace(model)
-        except Exception as error:  # tracing runs the user's forward on proxies, which may raise anything
-            self.capture_error = describe_error(error)
-            self.model = model
-            self._leaf_graph = _leaf_modules(model)
-            return
-        self.model = fx.GraphModule(model, traced, type(model).__name__)
+    def __init__(self, model: nn.Module, example: Example | None = None) -> None:
+        self.network = unwrapped(model)
+        if isinstance(self.network, torch.jit.ScriptModule):
+            raise UserError(
+                f"{type(model).__name__}: a network of torch.jit can't be looked into, so nothing in it is counted "
+                "or quantised; give the module that it was scripted or traced from"
+            )
+        self._schemes: dict[str, Scheme] = {}  # of a network that runs as it is
+        if isinstance(self.network, fx.GraphModule):
+            self._captured = Captured(self.network, self.network.graph, None, None)
+        else:
+            self._captured = capture(self.network, example)
+        self.model = self._captured.model
 
     @property
     def capture(self) -> Capture:
-        """How the network was captured; at module level `capture_error` says why fx could not."""
-        return "fx" if isinstance(self.model, fx.GraphModule) else "module"
+        """How the network was captured; where it runs as it is `capture_error` says why torch.fx did not do."""
+        return "fx" if isinstance(self.model, fx.GraphModule) else "running"
+
+    @property
+    def capture_error(self) -> str | None:
+        """Why not by torch.fx."""
+        return self._captured.why_not_fx
 
     @property
     def fx_graph(self) -> fx.Graph:
-        """The nodes in execution order; at module level one node for each leaf module, without data flow."""
-        return self.model.graph if isinstance(self.model, fx.GraphModule) else self._leaf_graph
+        """The nodes in execution order; of a recorded network a description, which nothing executes."""
+        return self.model.graph if isinstance(self.model, fx.GraphModule) else self._captured.graph
 
     @property
     def modules(self) -> dict[str, nn.Module]:
         """All modules by the names that nodes target."""
-        return dict(self.model.named_modules())
+        with uncompiled(self.model):
+            return dict(self.model.named_modules(remove_duplicate=False))
+
+    @cached_property
+    def unreached(self) -> tuple[Unreached, ...]:
+        """Layers with weights that formats do not reach."""
+        return unreached(self.network, self._captured.graph)
 
     @property
     def layers(self) -> list[Layer]:
-        """The nodes that compute, in execution order."""
-        modules = self.modules
-        return [_layer(node, modules) for node in self.fx_graph.nodes if node.op.startswith("call_")]
+        """The nodes that compute on data, in execution order: not those that only make weights of weights."""
+        modules, stored = self.modules, StoredNodes(self.fx_graph, self.model)
+        calls = [node for node in self.fx_graph.nodes if node.op.startswith("call_")]
+        return [self._layer(node, modules, stored) for node in calls if node not in stored.constant]
 
     @property
     def schemes(self) -> dict[str, Scheme]:
@@ -87,7 +115,8 @@ class Graph:
         for node in self.fx_graph.nodes:
             if node.op.startswith("call_"):
                 module = modules.get(str(node.target)) if node.op == "call_module" else None
-                found[node.name] = module.scheme if isinstance(module, Quantized) else Scheme()
+                own = module.scheme if isinstance(module, Quantized) else Scheme()
+                found[node.name] = self._schemes.get(node.name, own)
         return found
 
     def scheme(self, name: str) -> Scheme:
@@ -101,84 +130,179 @@ class Graph:
                 return cast(fx.Node, node)
         raise UserError(f"{name}: no such node in the graph; `widthwise inspect` lists them")
 
+    def proved(self, example: Example) -> Graph:
+        """The graph, if it does what the network does on the example; or one captured anew by it.
+
+        Raises UserError where that would change the layers of a graph that has schemes.
+        """
+        call = as_call(example)
+        if self.network is self.model and self.capture == "fx":
+            return self
+        if self.capture == "fx" and not any(self.schemes.values()):
+            why = difference(self.network, self.model, call)
+            return self if why is None else Graph(self.network, example)
+        return self
+
     def copy(self) -> Graph:
-        """An independent graph: changing one, weights included, leaves the other as it is."""
-        made = copy.copy(self)
-        made.model = copy.deepcopy(self.model)
-        if self.capture == "module":
-            made._leaf_graph = _copied(self._leaf_graph)
+        """An independent graph: changing one, weights included, leaves the other as it is.
+
+        Raises UserError for a network whose copy would still run layers of the original.
+        """
+        made = self._view()
+        if self.capture == "fx":
+            made.model = copied(self.model)
+            return made
+        made.network = copied(self.network)
+        made._captured = replace(self._captured, model=made.network, graph=_copied(self.fx_graph))
+        made._check_places(self)
+        made._set_placed()
         return made
+
+    def copy_or_view(self) -> Graph:
+        """A copy, or the same network where a copy of it would still run layers of the original."""
+        return self.copy() if self.capture == "fx" or self._can_be_copied else self._view()
+
+    def _view(self) -> Graph:
+        made = copy.copy(self)
+        made.__dict__.pop("unreached", None)
+        made._schemes = dict(self._schemes)
+        return made
+
+    @cached_property
+    def _can_be_copied(self) -> bool:
+        try:
+            self.copy()
+        except UserError:
+            return False
+        return True
+
+    def _check_places(self, original: Graph) -> None:
+        """Raises UserError where a copy does not come to the places of the original."""
+        call = self._captured.call
+        assert call is not None
+        found = {node.meta.get(PLACE) for node in recorded(self.network, call).nodes}
+        missing = [n.name for n in original.fx_graph.nodes if n.meta.get(PLACE) not in found]
+        if missing:
+            raise UserError(out_of_reach(missing))
 
     def quantized(self, schemes: Mapping[str, Scheme]) -> Graph:
         """A copy in which the named nodes compute with these schemes; an empty one is float again."""
-        made = self.copy()
+        made = self.copy_or_view()
+        if self.capture == "running":
+            made._schemes = {name: scheme for name, scheme in (self._schemes | dict(schemes)).items() if scheme}
+            made._set_placed()
+            return made
+        layers = {layer.name: layer for layer in made.layers}
         for name, scheme in schemes.items():
-            made._set_scheme(made.node(name), scheme)
-        if isinstance(made.model, fx.GraphModule):
-            made.model.delete_all_unused_submodules()
-            made.model.recompile()
+            if made.node(name).name in layers:
+                made._set_scheme(layers[name], scheme)
+        made.model.delete_all_unused_submodules()
+        made.model.recompile()
         return made
 
-    def _set_scheme(self, node: fx.Node, scheme: Scheme) -> None:
+    def _set_placed(self) -> None:
+        """The model that runs the network with its schemes."""
+        layers = {layer.name: layer for layer in self.layers} if self._schemes else {}
+        placed = {}
+        for name, scheme in self._schemes.items():
+            node = self.node(name)
+            if name in layers:
+                placed[node.meta[PLACE]] = PlacedLayer(name, layers[name].type, layers[name].of, scheme)
+        self.model = Placed(self.network, placed) if placed else self.network
+
+    def _set_scheme(self, layer: Layer, scheme: Scheme) -> None:
+        node = layer.node
         module = self.model.get_submodule(str(node.target)) if node.op == "call_module" else None
-        if isinstance(module, Quantized):
-            layer: nn.Module = module.layer
-        elif module is not None:
-            layer = module
-        else:
-            layer = FunctionLayer(called_function(node))
-        if module is None and not scheme:
-            return
-        wrapper = StandIn if self._layers_are_looked_at else Quantized
-        wrapped = wrapper(layer, scheme) if scheme or isinstance(layer, FunctionLayer) else layer
+        inner = module.layer if isinstance(module, Quantized) else module
+        of = module.of if isinstance(module, Quantized) else layer.of
+        if inner is None:
+            if not scheme:
+                return
+            inner = FunctionLayer(called_function(node))
+        wrapped = self._wrapped(inner, scheme, of) if scheme or isinstance(inner, FunctionLayer) else inner
         target = self._own_target(node)
         _set_submodule(self.model, target, wrapped)
         if node.op != "call_module":
             node.op = "call_module"
         node.target = target
 
-    @property
-    def _layers_are_looked_at(self) -> bool:
-        """Whether code that knows no wrappers looks at the layers: the network's own, if fx can't follow."""
-        return self.capture == "module"
+    def _wrapped(self, layer: nn.Module, scheme: Scheme, of: Sequence[Operand] | None) -> Quantized:
+        """A layer with a scheme."""
+        return Quantized(layer, scheme, of)
 
     def _own_target(self, node: fx.Node) -> str:
         """Where the node's module lies: a module that several nodes share gets a place for each of them."""
-        if node.op != "call_module":
-            return f"{node.name}_layer"
         target = str(node.target)
-        readers = [other for other in self.fx_graph.nodes if other.target == node.target]
-        return target if len(readers) == 1 else f"{target.replace('.', '_')}_of_{node.name}"
+        if node.op == "call_module":
+            readers = [other for other in self.fx_graph.nodes if other.target == node.target]
+            if len(readers) == 1:
+                return target
+        target = f"{node.name}_layer" if node.op != "call_module" else f"{target.replace('.', '_')}_of_{node.name}"
+        while hasattr(self.model, target):
+            target += "_"
+        return target
+
+    def _layer(self, node: fx.Node, modules: Mapping[str, nn.Module], stored: StoredNodes) -> Layer:
+        is_module = node.op == "call_module"
+        module = modules.get(str(node.target)) if is_module else None
+        wrapper = module if isinstance(module, Quantized) else None
+        inner = wrapper.layer if wrapper is not None else module
+        function = isinstance(inner, FunctionLayer)
+        kind = node.meta.get(KIND) or layer_type(cast(Any, inner if is_module else node.target))
+        if self.capture == "fx" and is_module and not function:
+            assert inner is not None
+            return _layer_of_module(node, kind, inner)
+        called: Any = inner.function if isinstance(inner, FunctionLayer) else self._called(node)
+        if kind not in QUANTISABLE:
+            return Layer(node, kind, None if function else inner, (), called)
+        of = wrapper.of if wrapper is not None and wrapper.of is not None else operands(
+            kind,
+            called,
+            (node.args, node.kwargs),
+            is_tensor=lambda leaf: isinstance(leaf, fx.Node),
+            is_constant=lambda leaf: leaf in stored.constant,
+            is_trained=lambda leaf: leaf in stored.trained,
+        )
+        read: dict[TensorName, tuple[Stored, ...]] = {}
+        for operand in of:
+            if operand.role != "data_in":
+                found = stored.stored(at((node.args, node.kwargs), operand.path))
+                read[operand.role] = (*read.get(operand.role, ()), found)
+        roles = {operand.role for operand in of}
+        tensors = tuple(tensor for tensor in TENSORS if tensor in roles)
+        return Layer(node, kind, None if function else inner, tensors, called, of, read)
+
+    def _called(self, node: fx.Node) -> Callable[..., Any]:
+        return cast(Callable[..., Any], node.meta[FUNCTION]) if FUNCTION in node.meta else called_function(node)
 
 
-class _Tracer(fx.Tracer):
-    """Records what a network computes, down to torch's own layers and ours."""
-
-    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        if isinstance(m, Quantized | FunctionLayer):
-            return True
-        # torch's own transformers and the like hold layers that would otherwise be out of reach
-        opens = layer_type(m) not in QUANTISABLE and any(True for _ in m.children())
-        return super().is_leaf_module(m, module_qualified_name) and not opens
+def _layer_of_module(node: fx.Node, kind: str, module: nn.Module) -> Layer:
+    stored: dict[TensorName, tuple[Stored, ...]] = {}
+    for name, value in used_tensors(module).items():
+        role = parameter_role(name)
+        root = value if isinstance(value, nn.Parameter) else None
+        stored[role] = (*stored.get(role, ()), Stored(f"{node.target}.{name}", value.detach(), root))
+    return Layer(node, kind, module, layer_tensors(module, kind), None, (), stored)
 
 
-def _layer(node: fx.Node, modules: Mapping[str, nn.Module]) -> Layer:
-    if node.op != "call_module":
-        kind = layer_type(cast(Any, node.target))
-        return Layer(node, kind, None, ("data_in",) if kind in QUANTISABLE else ())
-    module = modules[str(node.target)]
-    inner = module.layer if isinstance(module, Quantized) else module
-    kind = layer_type(inner)
-    if isinstance(inner, FunctionLayer):
-        return Layer(node, kind, None, ("data_in",))
-    return Layer(node, kind, inner, layer_tensors(inner, kind))
+def used_tensors(module: nn.Module) -> dict[str, torch.Tensor]:
+    """The weights and biases that a layer computes with: its parameters, or what is made of them."""
+    own = {name: value for name, value in module.named_parameters() if "." not in name}
+    made = {
+        name: value
+        for name in ("weight", "bias")
+        if name not in own and isinstance(value := getattr(module, name, None), torch.Tensor)
+    }
+    if not made:
+        return dict(module.named_parameters())
+    return made | {name: value for name, value in own.items() if name in ("weight", "bias")}
 
 
 def layer_tensors(module: nn.Module, kind: str) -> tuple[TensorName, ...]:
     """Which tensors of the module a scheme can quantise."""
     if kind not in QUANTISABLE:
         return ()
-    roles = {parameter_role(name) for name, _ in module.named_parameters()}
+    roles = {parameter_role(name) for name in used_tensors(module)}
     if kind not in ("embedding", "embedding_bag"):
         roles.add("data_in")
     return tuple(tensor for tensor in TENSORS if tensor in roles)
@@ -197,34 +321,6 @@ class MethodCall:
 def called_function(node: fx.Node) -> Callable[..., Any]:
     """The function or method that a node calls."""
     return MethodCall(str(node.target)) if node.op == "call_method" else cast(Callable[..., Any], node.target)
-
-
-def attribute(model: nn.Module, path: str) -> Any:
-    """What a network holds under a dotted path: a module, a parameter or anything else."""
-    parent, _, name = path.rpartition(".")
-    return getattr(model.get_submodule(parent), name)
-
-
-def _leaf_modules(model: nn.Module) -> fx.Graph:
-    graph = fx.Graph()
-    graph.placeholder("x")
-    names = list(_leaves(model, ""))
-    held = {id(parameter) for name in names for parameter in model.get_submodule(name).parameters()}
-    for name, parameter in model.named_parameters():
-        if id(parameter) not in held:  # read by the network's own code
-            graph.get_attr(name)
-    for name in names:
-        graph.call_module(name)
-    return graph
-
-
-def _leaves(module: nn.Module, prefix: str) -> Iterator[str]:
-    for name, child in module.named_children():
-        path = f"{prefix}{name}"
-        if layer_type(child) in QUANTISABLE or not any(True for _ in child.children()):
-            yield path
-        else:
-            yield from _leaves(child, f"{path}.")
 
 
 def _copied(graph: fx.Graph) -> fx.Graph:

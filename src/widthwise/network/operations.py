@@ -8,7 +8,7 @@ CONVOLUTIONS = {f"conv{n}d" for n in DIMENSIONS}
 TRANSPOSED = {f"conv_transpose{n}d" for n in DIMENSIONS}
 EMBEDDINGS = {"embedding", "embedding_bag"}
 WEIGHTED_SUMS = {"linear", "bilinear"} | CONVOLUTIONS | TRANSPOSED
-MATRICES = {"multihead_attention"} | WEIGHTED_SUMS | EMBEDDINGS  # whose weights average_bitwidth counts
+MATRICES = {"lstm", "gru", "rnn"} | WEIGHTED_SUMS | EMBEDDINGS  # layers that hold most of a network's weights
 PRODUCTS = {"matmul", "mm", "bmm", "addmm", "baddbmm", "mv", "dot"}
 
 NORMS = {  # flops per element

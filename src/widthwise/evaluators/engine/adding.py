@@ -59,7 +59,7 @@ def _one_by_one(
     with threads_for(prepared.widest * len(block)):
         for row in rows:
             try:
-                outputs = prepared.single.outputs(number, block.inputs, chosen[row])
+                outputs = prepared.single.outputs(number, dict(zip(prepared.inputs, block.inputs)), chosen[row])
                 into.add(np.array([row]), outputs, np.zeros(1, dtype=np.int64), block.targets)
             except Exception as error:
                 into.failures[int(row)] = describe_error(error)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
-from torch import nn
 
 from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.formats.base import Format
@@ -13,8 +13,7 @@ from widthwise.metrics.catalogue import Metric
 from widthwise.metrics.cost.counts import FLOAT_BITS, NodeBits, NodeCounts
 from widthwise.metrics.cost.formulas import cost_metrics
 from widthwise.network.counting import NodeCost
-from widthwise.network.graph import Graph
-from widthwise.network.quantized import parameter_role
+from widthwise.network.graph import Graph, Layer
 from widthwise.network.scheme import TensorName
 from widthwise.spaces.slots import Slot
 
@@ -29,7 +28,7 @@ class Costs:
     ) -> None:
         self.nodes, self.counts = list(nodes), NodeCounts.of(nodes)
         self.compare_to = compare_to
-        layers = {layer.name: layer.module for layer in graph.layers}
+        layers = {layer.name: layer for layer in graph.layers}
         position = {node.name: index for index, node in enumerate(nodes)}
         # (slot, node, bits of an element by format, bits of the whole tensor by format)
         self.lookups = [
@@ -37,6 +36,7 @@ class Costs:
             for column, slot in enumerate(slots)
             if slot.layer in position
         ]
+        self.shared = _shared(layers, slots, position)
 
     def __call__(self, metrics: Sequence[Metric], chosen: IntArray) -> dict[str, FloatArray]:
         """The costs [K] by name for format indices [K, S]."""
@@ -60,21 +60,102 @@ class Costs:
                 totals[tensor][:, node] = tensor_bits[choice]
             elif not self.nodes[node].weight_elements:
                 each["weight"][:, node] = element_bits[choice]  # a product of two results
+        stored = each["weight"].copy() if self.shared else each["weight"]
+        for readers in self.shared:
+            element_bits, tensor_bits = readers.further_bits(chosen)
+            totals[readers.tensor][:, readers.node] += tensor_bits
+            if readers.tensor == "weight":
+                stored[:, readers.node] += element_bits
         return NodeBits(
-            **each, weight_bits=totals["weight"], bias_bits=totals["bias"], compare_to=self.compare_to
+            **each,
+            weight_bits=totals["weight"],
+            bias_bits=totals["bias"],
+            stored=stored,
+            compare_to=self.compare_to,
         )
 
 
-def _bits(slot: Slot, layer: nn.Module | None) -> tuple[FloatArray, FloatArray]:
+@dataclass(frozen=True, eq=False)
+class _Readers:
+    """The layers that read one stored tensor, the first of which has it counted.
+
+    columns: the slot of each, None where it is float. formats: which of all their formats each choice is, by
+    reader. element_bits, tensor_bits: of each choice, by reader.
+    """
+
+    node: int
+    tensor: TensorName
+    columns: tuple[int | None, ...]
+    formats: tuple[IntArray, ...]
+    element_bits: tuple[FloatArray, ...]
+    tensor_bits: tuple[FloatArray, ...]
+
+    def further_bits(self, chosen: IntArray) -> tuple[FloatArray, FloatArray]:
+        """Bits of an element and of the tensor [K] that readers take in other formats than those before."""
+        elements, tensors = np.zeros(len(chosen)), np.zeros(len(chosen))
+        before: list[IntArray] = []
+        for column, formats, element_bits, tensor_bits in zip(
+            self.columns, self.formats, self.element_bits, self.tensor_bits, strict=True
+        ):
+            choice = np.zeros(len(chosen), np.int64) if column is None else chosen[:, column]
+            own = formats[choice]
+            if before:
+                another = np.all([own != other for other in before], axis=0)
+                elements += another * element_bits[choice]
+                tensors += another * tensor_bits[choice]
+            before.append(own)
+        return elements, tensors
+
+
+def _shared(
+    layers: Mapping[str, Layer], slots: Sequence[Slot], position: Mapping[str, int]
+) -> list[_Readers]:
+    """The stored tensors that several layers read, where any of these has a slot for it."""
+    by_tensor: dict[int | str, list[tuple[Layer, TensorName, tuple[int, ...]]]] = {}
+    for layer in layers.values():
+        for tensor, stored in layer.stored.items() if layer.tensors else ():
+            for one in stored:
+                readers = by_tensor.setdefault(one.identity, [])
+                readers.append((layer, tensor, tuple(one.whole.shape)))
+    columns = {(slot.layer, slot.tensor): column for column, slot in enumerate(slots)}
+    found = []
+    for readers in by_tensor.values():
+        own = [columns.get((layer.name, tensor)) for layer, tensor, _ in readers]
+        if len(readers) > 1 and any(column is not None for column in own):
+            found.append(_readers(readers, own, slots, position))
+    return found
+
+
+def _readers(
+    readers: Sequence[tuple[Layer, TensorName, tuple[int, ...]]],
+    columns: Sequence[int | None],
+    slots: Sequence[Slot],
+    position: Mapping[str, int],
+) -> _Readers:
+    every: list[Format | None] = []
+    formats, element_bits, tensor_bits = [], [], []
+    for column, (_, _, shape) in zip(columns, readers, strict=True):
+        own = (None,) if column is None else slots[column].formats
+        every += [fmt for fmt in own if fmt not in every]
+        formats.append(np.array([every.index(fmt) for fmt in own], dtype=np.int64))
+        element_bits.append(np.array([_element(fmt) for fmt in own]))
+        tensor_bits.append(np.array([_storage(fmt, shape) for fmt in own]))
+    first, tensor, _ = readers[0]
+    return _Readers(
+        position[first.name], tensor, tuple(columns), tuple(formats), tuple(element_bits), tuple(tensor_bits)
+    )
+
+
+def _bits(slot: Slot, layer: Layer) -> tuple[FloatArray, FloatArray]:
     """Bits of an element and of the whole tensor for each format of a slot, [formats] each."""
-    shapes = [
-        tuple(value.shape)
-        for name, value in (layer.named_parameters() if layer is not None else ())
-        if parameter_role(name) == slot.tensor
-    ]
-    each = [float(FLOAT_BITS) if fmt is None else fmt.bits for fmt in slot.formats]
+    shapes = [tuple(stored.whole.shape) for stored in layer.stored.get(slot.tensor, ())]
+    each = [_element(fmt) for fmt in slot.formats]
     total = [sum(_storage(fmt, shape) for shape in shapes) for fmt in slot.formats]
     return np.array(each), np.array(total, dtype=np.float64)
+
+
+def _element(fmt: Format | None) -> float:
+    return float(FLOAT_BITS) if fmt is None else fmt.bits
 
 
 def _storage(fmt: Format | None, shape: tuple[int, ...]) -> float:

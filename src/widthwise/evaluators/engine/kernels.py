@@ -20,7 +20,9 @@ from torch.utils._pytree import tree_map_only
 from widthwise.core.arrays import IntArray
 from widthwise.evaluators.engine.stacks import folded, gather, put, select, stacked, version
 from widthwise.formats.base import Format
-from widthwise.network.quantized import quantize_input
+from widthwise.network.operands import Operand
+from widthwise.network.quantized import StoredTensors, quantize_input, run_layer
+from widthwise.network.scheme import Scheme, TensorName
 
 
 class Kernel(Protocol):
@@ -216,6 +218,41 @@ class EachVersion:
             values = [version(stack, int(pick[row])) for stack, pick in zip(stacks, picks, strict=True)]
             args, kwargs = filled((self.args, self.kwargs), values)
             results.append(_with_parameters(self.call, self.parameters, choice)(*args, **kwargs))
+        return stacked(results)
+
+
+@dataclass(frozen=True)
+class StoredVersions:
+    """A weight or bias that a function reads, in the formats of one slot."""
+
+    parameter: Parameter
+
+    def __call__(self, stacks: Sequence[Any], picks: Sequence[IntArray], choices: IntArray) -> Tensor:
+        made = [self.parameter[int(choice)] for choice in choices[:, 0]]
+        return made[0].unsqueeze(0) if len(made) == 1 else torch.stack(made)
+
+
+@dataclass(frozen=True)
+class WholeLayer:
+    """A layer that applies its formats itself, once for each version."""
+
+    layer: nn.Module
+    of: Sequence[Operand]
+    args: tuple[Any, ...]  # with `Read(i)` for the i-th input
+    kwargs: Mapping[str, Any]
+    formats: Mapping[TensorName, tuple[Format | None, ...]]  # of its own slots, in their order
+    stored: StoredTensors = field(default_factory=StoredTensors)
+
+    def __call__(self, stacks: Sequence[Any], picks: Sequence[IntArray], choices: IntArray) -> Any:
+        results = []
+        for row, choice in enumerate(choices):
+            values = [version(stack, int(pick[row])) for stack, pick in zip(stacks, picks, strict=True)]
+            args, kwargs = filled((self.args, self.kwargs), values)
+            own = {
+                tensor: formats[index]
+                for (tensor, formats), index in zip(self.formats.items(), choice, strict=True)
+            }
+            results.append(run_layer(self.layer, Scheme(**own), self.stored, args, kwargs, self.of))
         return stacked(results)
 
 

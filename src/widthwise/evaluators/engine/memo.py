@@ -31,6 +31,7 @@ class Memo:
 
     def outputs(self, block: int, inputs: Sequence[Tensor], chosen: IntArray) -> Tensor:
         """Outputs [1, samples, ...] of one candidate's formats [S]; `block` identifies the inputs."""
+        inputs = tuple(inputs.values())
         outputs: Tensor = self._value(len(self.plan.steps) - 1, block, inputs, chosen)
         return outputs
 

@@ -21,14 +21,18 @@ from widthwise.evaluators.engine.kernels import (
     Pointwise,
     Quantise,
     Read,
+    StoredVersions,
+    WholeLayer,
     filled,
 )
 from widthwise.evaluators.engine.plan import Plan, Step
-from widthwise.network.calibration import fixed_by_inputs, fixed_by_parameter, input_values
-from widthwise.network.graph import Graph, attribute, called_function
-from widthwise.network.layers import layer_type
+from widthwise.network.calibration import fixed_by_inputs, fixed_by_stored, input_values
+from widthwise.network.graph import Graph, Layer, called_function
+from widthwise.network.layers import FunctionLayer, layer_type, registered
+from widthwise.network.operands import at
 from widthwise.network.passes.watch import tensors_in
-from widthwise.network.quantized import FunctionLayer, Quantized, parameter_role
+from widthwise.network.quantized import Quantized, data_of_call, data_of_layer, is_more_than_its_class, parameter_role, reads_inside
+from widthwise.network.stored import attribute
 from widthwise.network.scheme import TensorName
 from widthwise.spaces.slots import Slot
 
@@ -72,6 +76,7 @@ class _Planner:
         outputs: Callable[[Any], Tensor],
     ) -> None:
         self.modules = graph.modules
+        self.layers = {layer.name: layer for layer in graph.layers}
         self.outputs = outputs
         self.slots = list(slots)
         self.columns: dict[tuple[str, TensorName], int] = {
@@ -146,11 +151,15 @@ class _Planner:
         value = call(*args, **kwargs)
         if versions_of(examples) != before:
             raise CannotShareError(f"{node.name} changes what it reads")
-        inputs = self._inputs(node, kind, reads)
-        if isinstance(call, nn.Linear) and examples[0].ndim == 2:
-            self._add_linear(node, inputs[0], call, value)
+        layer = self.layers.get(node.name)
+        if layer is not None and reads_inside(layer.type, layer.module) and self._own_columns(layer):
+            self._add_whole(node, layer, template, reads, value)
             return
-        parameters = self._parameters(node, call)
+        inputs = self._inputs(node, layer, reads)
+        if _is_plain_linear(call) and examples[0].ndim == 2:
+            self._add_linear(node, layer, inputs[0], call, value)
+            return
+        parameters = self._parameters(layer, call)
         slots = tuple(dict.fromkeys(column for column, _ in parameters.values()))
         versions = {name: (slots.index(column), made) for name, (column, made) in parameters.items()}
         kernel = choose_kernel(call, kind, template, versions, examples, value)
@@ -171,14 +180,59 @@ class _Planner:
             raise CannotShareError(f"{node.name} changes {changed[0].name} in place for some candidates only")
         return changed
 
-    def _inputs(self, node: fx.Node, kind: str, reads: Sequence[fx.Node]) -> list[int]:
-        """The steps whose values a node reads: through its data_in slot if it has one, but for masks."""
+    def _own_columns(self, layer: Layer) -> dict[TensorName, int]:
+        """The slots of a layer by tensor."""
+        columns = {tensor: self.columns.get((layer.name, tensor)) for tensor in layer.tensors}
+        return {tensor: column for tensor, column in columns.items() if column is not None}
+
+    def _add_whole(
+        self, node: fx.Node, layer: Layer, template: Any, reads: Sequence[fx.Node], value: Any
+    ) -> None:
+        """A layer that applies its formats itself: where its products read, or to weights that it makes."""
+        own = self._own_columns(layer)
+        call = filled(template, [self.values[read] for read in reads])
+        for tensor, column in own.items():
+            slot = self.slots[column]
+            if tensor != "data_in":
+                formats = fixed_by_stored(slot.formats, layer, tensor)
+            elif layer.function is not None:
+                data = data_of_call(layer.type, layer.function, call, layer.of)
+                formats = fixed_by_inputs(slot.formats, input_values(data))
+            else:
+                assert layer.module is not None
+                formats = fixed_by_inputs(slot.formats, input_values(data_of_layer(layer.module, call)))
+            self.slots[column] = replace(slot, formats=formats)
+        formats_of = {tensor: self.slots[column].formats for tensor, column in own.items()}
+        kernel = WholeLayer(layer.module or FunctionLayer(layer.function), layer.of, *template, formats_of)
+        inputs = tuple(self.step_of[read] for read in reads)
+        self._append(node, inputs, tuple(own.values()), kernel, value)
+
+    def _inputs(self, node: fx.Node, layer: Layer | None, reads: Sequence[fx.Node]) -> list[int]:
+        """The steps whose values a node reads: through its slots if it has some, but for masks."""
+        call = (node.args, node.kwargs)
+        stored = {at(call, x.path): x.role for x in layer.of if x.role != "data_in"} if layer else {}
         masks = [arg for key, arg in node.kwargs.items() if "mask" in key]
-        by_format = [read for read in reads if read not in masks]
-        self._calibrate_input(node, kind, by_format)
-        return [
-            self._quantised_input(node, read) if read in by_format else self.step_of[read] for read in reads
-        ]
+        by_format = [read for read in reads if read not in masks and read not in stored]
+        self._calibrate_input(node, by_format)
+        found = []
+        for read in reads:
+            if read in stored and layer is not None:
+                found.append(self._stored_input(node, layer, read, stored[read]))
+            else:
+                found.append(self._quantised_input(node, read) if read in by_format else self.step_of[read])
+        return found
+
+    def _stored_input(self, node: fx.Node, layer: Layer, read: fx.Node, role: TensorName) -> int:
+        """The step of a weight or bias that a function reads, in the formats of its slot if it has one."""
+        column = self.columns.get((node.name, role))
+        if column is None:
+            return self.step_of[read]
+        slot = self.slots[column]
+        self.slots[column] = replace(slot, formats=fixed_by_stored(slot.formats, layer, role))
+        value = self.values[read]
+        kernel = StoredVersions(Parameter(value, self.slots[column].formats))
+        self._append(None, (), (column,), kernel, value, name=f"{node.name}.{role}")
+        return len(self.steps) - 1
 
     def _callable(self, node: fx.Node) -> Callable[..., Any]:
         if node.op != "call_module":
@@ -187,13 +241,13 @@ class _Planner:
         layer = module.layer if isinstance(module, Quantized) else module
         return layer.function if isinstance(layer, FunctionLayer) else layer
 
-    def _calibrate_input(self, node: fx.Node, kind: str, reads: Sequence[fx.Node]) -> None:
+    def _calibrate_input(self, node: fx.Node, reads: Sequence[fx.Node]) -> None:
         """Fixes what follows the data in the formats of all that a node reads."""
         column = self.columns.get((node.name, "data_in"))
         if column is not None:
             tensors = list(tensors_in([self.values[read] for read in reads]))
             slot = self.slots[column]
-            formats = fixed_by_inputs(slot.formats, input_values(kind, tensors))
+            formats = fixed_by_inputs(slot.formats, input_values(tensors))
             self.slots[column] = replace(slot, formats=formats)
 
     def _quantised_input(self, node: fx.Node, read: fx.Node) -> int:
@@ -209,28 +263,30 @@ class _Planner:
         )
         return len(self.steps) - 1
 
-    def _parameters(self, node: fx.Node, call: Any) -> dict[str, tuple[int, Parameter]]:
+    def _parameters(self, layer: Layer | None, call: Any) -> dict[str, tuple[int, Parameter]]:
         """The layer's parameters that have a slot: name to column and versions."""
         found: dict[str, tuple[int, Parameter]] = {}
-        if not isinstance(call, nn.Module):
+        if not isinstance(call, nn.Module) or layer is None:
             return found
         for name, value in call.named_parameters():
             role = parameter_role(name)
-            column = self.columns.get((node.name, role))
+            column = self.columns.get((layer.name, role))
             if column is None:
                 continue
             slot = self.slots[column]
-            self.slots[column] = replace(slot, formats=fixed_by_parameter(slot.formats, call, role))
+            self.slots[column] = replace(slot, formats=fixed_by_stored(slot.formats, layer, role))
             found[name] = (column, Parameter(value.detach(), self.slots[column].formats))
         return found
 
-    def _add_linear(self, node: fx.Node, read: int, layer: nn.Linear, value: Tensor) -> None:
-        parameters = self._parameters(node, layer)
-        weight = self._own(parameters, "weight", layer.weight)
-        if layer.bias is None:
+    def _add_linear(
+        self, node: fx.Node, layer: Layer | None, read: int, module: nn.Linear, value: Tensor
+    ) -> None:
+        parameters = self._parameters(layer, module)
+        weight = self._own(parameters, "weight", module.weight)
+        if module.bias is None:
             self._append(node, (read,), weight[0], MatrixProduct(weight[1]), value)
             return
-        bias = self._own(parameters, "bias", layer.bias)
+        bias = self._own(parameters, "bias", module.bias)
         self._append(None, (read,), weight[0], MatrixProduct(weight[1]), value, name=f"{node.name}.product")
         self._append(node, (len(self.steps) - 1,), bias[0], AddBias(bias[1]), value)
 
@@ -272,6 +328,10 @@ class _Constant:
 
     def __call__(self, stacks: Any, picks: Any, choices: Any) -> Any:
         return self.value.unsqueeze(0) if isinstance(self.value, Tensor) else self.value
+
+
+def _is_plain_linear(call: Any) -> bool:
+    return isinstance(call, nn.Linear) and not registered(call) and not is_more_than_its_class(call)
 
 
 def _itself(value: Tensor) -> Tensor:

@@ -19,10 +19,11 @@ from widthwise.evaluators.engine.memory import MemoryShares, default_budget, sha
 from widthwise.evaluators.engine.one_by_one import PassPerCandidate
 from widthwise.evaluators.engine.plan import Plan
 from widthwise.evaluators.engine.planner import make_plan
+from widthwise.evaluators.engine.rerun import Rerun
 from widthwise.evaluators.judged import JudgedData
 from widthwise.evaluators.judging import Judging
 from widthwise.metrics.quality.task import Tally, Task
-from widthwise.network.graph import Graph
+from widthwise.network.graph import Graph, run_in_eval_mode
 from widthwise.network.passes.metadata import propagate
 from widthwise.spaces.quantisation import QuantisationSpace
 from widthwise.spaces.slots import Slot, fixed_slots
@@ -98,7 +99,7 @@ def prepare(graph: Graph, space: QuantisationSpace | None, data: Data, judging: 
 
     Raises UserError for data that does not fit the network, for unknown metrics and for too little memory.
     """
-    own = graph.copy()
+    own = graph.copy_or_view()
     own.model.to(judging.device).eval()
     task = judging.task
     memory = default_budget(judging.device) if judging.memory is None else judging.memory
@@ -118,8 +119,12 @@ def prepare(graph: Graph, space: QuantisationSpace | None, data: Data, judging: 
         single: Memo | PassPerCandidate = Memo(plan, sharing.shares.memo)
         slots = plan.slots
     else:
-        single = PassPerCandidate(own, slots, examples.inputs, task.outputs)
-        slots, outputs = single.slots, single.example
+        slots = _calibrated_tmp(own, slots, examples.inputs)
+        outputs = task.outputs(run_in_eval_mode(own.model, *examples.inputs))
+        if own.capture == "running":
+            single = Rerun(own, slots, task.outputs, memory // 4)
+        else:
+            single = PassPerCandidate(own, slots, task.outputs)
     costs = _costs(own, slots, examples.inputs, judging.compare_to)
     shape, about = _shape_of_one(outputs, examples), facts_of(data)
     about = about.seen(examples.inputs[0], examples.targets)
@@ -173,3 +178,15 @@ def _shape_of_one(outputs: Tensor, block: DataBlock) -> tuple[int, ...]:
             "be one row for each sample"
         )
     return tuple(outputs.shape[1:])
+
+
+def _calibrated_tmp(graph, slots, examples):
+    from dataclasses import replace
+    from widthwise.network.calibration import Readings, fixed_by_stored
+    from widthwise.network.passes.watch import watch
+    readings = Readings({slot.layer: slot.formats for slot in slots if slot.tensor == "data_in"})
+    watch(graph, examples, before=readings.note, data=True)
+    layers = {layer.name: layer for layer in graph.layers}
+    return tuple(
+        replace(slot, formats=readings.fixed(slot.layer) if slot.tensor == "data_in" else fixed_by_stored(slot.formats, layers[slot.layer], slot.tensor)) for slot in slots
+    )

@@ -65,6 +65,7 @@ class NodeBits:
     bias: FloatArray  # of an element
     weight_bits: FloatArray  # of the whole tensor as stored, scales and shared exponents included
     bias_bits: FloatArray  # of the whole tensor as stored
+    stored: FloatArray | None = None  # of a weight as stored, where it is stored in several formats; else weight
     compare_to: float = FLOAT_BITS  # bits of an element that memory_density compares with
 
     @classmethod
@@ -74,4 +75,4 @@ class NodeBits:
         """Everything in 32-bit floats."""
         each = np.full((candidates, counts.nodes), float(FLOAT_BITS))
         weights, biases = counts.by_node("weight_elements"), counts.by_node("bias_elements")
-        return cls(each, each, each, each * weights, each * biases, compare_to)
+        return cls(each, each, each, each * weights, each * biases, compare_to=compare_to)

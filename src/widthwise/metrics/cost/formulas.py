@@ -96,14 +96,17 @@ def model_size(counts: NodeCounts, bits: NodeBits) -> FloatArray:
 
 
 def average_bitwidth(counts: NodeCounts, bits: NodeBits) -> FloatArray:
-    """Bits of a weight, averaged over all weights of linear, convolution, embedding and attention layers.
+    """Bits that are stored for a weight, averaged over all weights; 32 for those that have no format.
 
-    32 for float ones. As the lab has it, except that its own mean skips a layer that is left unquantised (and
-    is 32 if all are): equal where every such layer is quantised.
+    Weights are those of layers and functions, and parameters that the network's own code reads: not biases,
+    nor the scale vectors of norms. One that layers read in several formats is stored in each of them. The
+    lab's own mean skips layers that are left unquantised: equal where every layer is quantised.
     """
     elements = counts.by_node("weight_elements") * counts.by_node("averaged")  # [K or 1, N]
-    total = elements.sum(axis=1)
-    return np.where(total > 0, _summed(bits.weight, elements) / np.maximum(total, 1), float(FLOAT_BITS))
+    floats = counts.total("other_parameters")
+    total = elements.sum(axis=1) + floats
+    stored = _summed(bits.weight if bits.stored is None else bits.stored, elements) + FLOAT_BITS * floats
+    return np.where(total > 0, stored / np.maximum(total, 1), float(FLOAT_BITS))
 
 
 def memory_density(counts: NodeCounts, bits: NodeBits) -> FloatArray:

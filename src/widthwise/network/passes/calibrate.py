@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from widthwise.core.errors import UserError, unknown
-from widthwise.network.calibration import Readings, fixed_by_parameter
+from widthwise.network.calibration import Readings, fixed_by_stored
 from widthwise.network.graph import Graph
 from widthwise.network.passes.inputs import some_inputs
 from widthwise.network.passes.watch import watch
@@ -36,14 +36,13 @@ def calibrate_transform_pass(graph: Graph, pass_args: Mapping[str, Any]) -> tupl
         raise UserError(f"{PASS}: samples = {samples!r} is no whole number from 1")
     inputs = some_inputs(pass_args["data"], samples=samples, where=PASS)
     schemes = {name: scheme for name, scheme in graph.schemes.items() if scheme}
-    types = {layer.name: layer.type for layer in graph.layers}
-    readings = Readings({name: (scheme.data_in,) for name, scheme in schemes.items()}, types)
-    watch(graph.quantized({name: Scheme() for name in schemes}), inputs, before=readings.note, masks=False)
-    modules = {layer.name: layer.module for layer in graph.layers}
+    readings = Readings({name: (scheme.data_in,) for name, scheme in schemes.items()})
+    watch(graph.quantized({name: Scheme() for name in schemes}), inputs, before=readings.note, data=True)
+    layers = {layer.name: layer for layer in graph.layers}
     fixed = {}
     for name, scheme in schemes.items():
         (data_in,) = readings.fixed(name)
-        (weight,) = fixed_by_parameter((scheme.weight,), modules[name], "weight")
-        (bias,) = fixed_by_parameter((scheme.bias,), modules[name], "bias")
+        (weight,) = fixed_by_stored((scheme.weight,), layers[name], "weight")
+        (bias,) = fixed_by_stored((scheme.bias,), layers[name], "bias")
         fixed[name] = Scheme(data_in=data_in, weight=weight, bias=bias)
     return graph.quantized(fixed), fixed

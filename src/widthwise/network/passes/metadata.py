@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any, cast
 
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, fx
 
 from widthwise.core.errors import UserError, unknown
 from widthwise.network.counting import NodeCost, Operation, node_cost, parameter_cost
-from widthwise.network.graph import META, Graph, Layer, attribute
-from widthwise.network.passes.watch import Example, watch
-from widthwise.network.quantized import parameter_role
+from widthwise.network.graph import META, Graph, Layer
+from widthwise.network.capture import Example
+from widthwise.network.passes.storing import stored_elements
+from widthwise.network.passes.watch import watch
 from widthwise.network.scheme import TensorName
+from widthwise.network.stored import attribute
 
 COMMON_KEYS = ("dummy_in", "add_value", "force_device_meta")  # the last two have no meaning here
 
@@ -32,8 +34,8 @@ class TensorMeta:
 class NodeMeta:
     """What is known about a node; shapes and cost only where inputs have been run through the network.
 
-    A node that runs several times (a module that a network captured at module level calls more than once) has
-    the shapes of its first call and the work of all its calls.
+    A node that runs several times (a layer that a recorded network calls more than once) has the shapes of its
+    first call and the work of all its calls.
     """
 
     type: str  # of the layer (linear, add …), or placeholder, get_attr, output
@@ -65,18 +67,18 @@ def propagate(graph: Graph, example: Example) -> dict[str, NodeMeta]:
         read[name] = _metas(values)
 
     def after(name: str, values: tuple[Tensor, ...]) -> None:
-        calls[name].append(_Call(read[name], _metas(values)))
+        calls[name].append(_Call(read.get(name, ()), _metas(values)))
 
     inputs = watch(graph, example, before=before, after=after)
     samples = inputs[0].shape[0] if inputs and inputs[0].ndim else 1
     layers = {layer.name: layer for layer in graph.layers}
-    found, stored = {}, set[int]()
+    stored, found = stored_elements(graph), {}
     for node in graph.fx_graph.nodes:
         meta, done = _initial(node, layers), calls[node.name]
         if done:
             meta = replace(meta, inputs=done[0].inputs, outputs=done[0].outputs)
-        cost = _cost(graph.model, node, done, samples)
-        found[node.name] = replace(meta, cost=cost and _stored_once(cost, graph.model, node, stored))
+        cost = _cost(graph, node, layers.get(node.name), done, samples)
+        found[node.name] = replace(meta, cost=cost and replace(cost, **asdict(stored[node.name])))
     return found
 
 
@@ -136,18 +138,18 @@ def _metas(tensors: Sequence[Tensor]) -> tuple[TensorMeta, ...]:
     return tuple(TensorMeta(tuple(x.shape), x.dtype) for x in tensors)
 
 
-def _cost(model: nn.Module, node: fx.Node, calls: Sequence[_Call], samples: int) -> NodeCost | None:
+def _cost(
+    graph: Graph, node: fx.Node, layer: Layer | None, calls: Sequence[_Call], samples: int
+) -> NodeCost | None:
     """What the node takes, all its calls together; None where it neither computes nor stores."""
     if node.op == "get_attr":
-        value = attribute(model, str(node.target))
+        value = attribute(graph.model, str(node.target))
         return parameter_cost(value, name=node.name) if isinstance(value, Tensor) else None
-    if not node.op.startswith("call_") or not calls:
+    if layer is None or not calls:
         return None
     if node.op != "call_module" and not calls[0].outputs:  # a size, a shape
         return None
-    is_module = node.op == "call_module"
-    operation: Operation = model.get_submodule(str(node.target)) if is_module else cast(Any, node.target)
-    first, *others = (_call_cost(operation, call, node.name, samples) for call in calls)
+    first, *others = (_call_cost(graph, layer, call, samples) for call in calls)
     return replace(
         first,
         macs=first.macs + sum(cost.macs for cost in others),
@@ -156,38 +158,12 @@ def _cost(model: nn.Module, node: fx.Node, calls: Sequence[_Call], samples: int)
     )
 
 
-def _call_cost(operation: Operation, call: _Call, name: str, samples: int) -> NodeCost:
+def _call_cost(graph: Graph, layer: Layer, call: _Call, samples: int) -> NodeCost:
+    shapes = [x.shape for x in call.inputs]
     output = call.outputs[0].shape if call.outputs else (0,)
-    return node_cost(operation, [x.shape for x in call.inputs], output, name=name, batch=samples)
-
-
-def _stored_once(cost: NodeCost, model: nn.Module, node: fx.Node, stored: set[int]) -> NodeCost:
-    """The cost without what earlier nodes store already; `stored` holds the ids of those tensors."""
-    again = {"weight": 0, "bias": 0, "buffer": 0}
-    for role, tensor in _held(model, node):
-        if id(tensor) in stored:
-            again[role] += tensor.numel()
-        stored.add(id(tensor))
-    return replace(
-        cost,
-        weight_elements=max(cost.weight_elements - again["weight"], 0),
-        bias_elements=max(cost.bias_elements - again["bias"], 0),
-        other_parameters=max(cost.other_parameters - again["weight"] - again["bias"], 0),
-        buffer_elements=max(cost.buffer_elements - again["buffer"], 0),
-    )
-
-
-def _held(model: nn.Module, node: fx.Node) -> Iterator[tuple[str, Tensor]]:
-    """The tensors that a node stores, each with its role: weight, bias or buffer."""
-    if node.op == "get_attr":
-        value = attribute(model, str(node.target))
-        if isinstance(value, Tensor):
-            yield ("weight" if isinstance(value, nn.Parameter) else "buffer"), value
-    elif node.op == "call_module":
-        module = model.get_submodule(str(node.target))
-        for name, parameter in module.named_parameters():
-            yield parameter_role(name), parameter
-        persistent = module.state_dict(keep_vars=True)
-        for name, buffer in module.named_buffers():
-            if name in persistent and buffer.is_floating_point():
-                yield "buffer", buffer
+    operation: Operation = cast(Any, layer.node.target)
+    if layer.node.op == "call_module":
+        operation = graph.model.get_submodule(str(layer.node.target))
+        if layer.of and graph.capture == "running":  # the weights stand among what the call reads
+            shapes = shapes[: sum(operand.role == "data_in" for operand in layer.of)]
+    return node_cost(operation, shapes, output, name=layer.name, batch=samples)

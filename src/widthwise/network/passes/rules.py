@@ -26,12 +26,22 @@ def select(graph: Graph, by: By, keys: Iterable[str], *, where: str = "") -> dic
             check_pattern(key, where=where or "rules")
         if not any(_matches(key, layer, by) for layer in layers):
             raise UserError(f"{place}{key}: {_why_none(key, by, graph, layers)}")
+    _check_reach(graph, by, rules, place)
     found = {}
     for layer in layers:
         key = next((rule for rule in rules if _matches(rule, layer, by)), DEFAULT)
         if key != DEFAULT or DEFAULT in keys:
             found[layer.name] = key
     return found
+
+
+def _check_reach(graph: Graph, by: By, rules: Iterable[str], place: str) -> None:
+    """Raises UserError for a rule for layers that formats do not reach."""
+    for key in rules:
+        for layer in graph.unreached:
+            names = (layer.name.replace(".", "_"), layer.name)
+            if matches(key, by, names=names, kind=layer.type):
+                raise UserError(f"{place}{key}: {layer.name} ({layer.type}) can't be quantised: it {layer.reason}")
 
 
 def _matches(key: str, layer: Layer, by: By) -> bool:

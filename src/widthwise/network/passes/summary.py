@@ -23,7 +23,6 @@ from widthwise.network.passes.calibrate import SAMPLES
 from widthwise.network.passes.inputs import some_inputs
 from widthwise.network.passes.tables import text_table
 from widthwise.network.passes.watch import watch
-from widthwise.network.quantized import parameter_role
 from widthwise.network.scheme import Scheme
 
 PASS = "summarize_quantization_analysis_pass"
@@ -146,17 +145,17 @@ def _tensor_summaries(graph: Graph, inputs: Any) -> tuple[TensorSummary, ...]:
     def note(name: str, read: tuple[Tensor, ...]) -> None:
         if name in layers and schemes[name].data_in is not None:
             # a later layer may change them in place
-            read_by[name] += [x.clone() for x in input_values(layers[name].type, read)]
+            read_by[name] += [x.clone() for x in input_values(read)]
 
-    watch(graph, inputs, before=note, masks=False)
+    watch(graph, inputs, before=note, data=True)
     found = []
     for name, layer in layers.items():
         scheme = schemes[name]
         if scheme.data_in is not None and (values := read_by[name]):
             found.append(TensorSummary(name, "data_in", scheme.data_in, _over(scheme.data_in, values)))
-        for parameter, value in layer.module.named_parameters() if layer.module else ():
-            if (fmt := scheme[parameter_role(parameter)]) is not None:
-                found.append(TensorSummary(name, parameter, fmt, statistics(fmt, value.detach())))
+        for role, stored in layer.stored.items():
+            if (fmt := scheme[role]) is not None:
+                found += [TensorSummary(name, x.own_name, fmt, statistics(fmt, x.value)) for x in stored]
     return tuple(found)
 
 

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, fx
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 from widthwise.core.errors import UserError, unknown
 from widthwise.core.importing import describe_error
-from widthwise.network.graph import Graph, run_in_eval_mode
+from widthwise.network.capture import Example, as_call
+from widthwise.network.graph import Graph, Layer, run_in_eval_mode
+from widthwise.network.operands import Call
+from widthwise.network.places import Handle, Place, followed, plainly
+from widthwise.network.placed import Placed
+from widthwise.network.quantized import data_of_call, data_of_layer
+from widthwise.network.recording import PLACE, named_arguments
+from widthwise.network.undisturbed import undisturbed
 
-Example = Tensor | Sequence[Any] | Mapping[str, Any]
 Note = Callable[[str, tuple[Tensor, ...]], None]  # a node's name and tensors
 
 
@@ -25,25 +30,26 @@ def watch(
     *,
     before: Note | None = None,
     after: Note | None = None,
-    masks: bool = True,
+    data: bool = False,
 ) -> tuple[Tensor, ...]:
     """Runs the network in eval mode without gradients, watching each node; returns the inputs.
 
-    `before` is called with what a node reads (without `masks`: but for those given by that name) before it
-    runs, `after` with what it gives. Either must copy what it keeps: a later layer may change it in place.
-    `example` is the network's input [samples, …], several of them in a sequence, or names to inputs, and
-    stays as it is. A graph captured at module level is watched at its leaf modules, each time that one runs.
+    `before` is called with what a node reads before it runs, `after` with what it gives. With `data` that is
+    what a data_in format applies to: neither weights nor masks, but what the products inside attention and
+    recurrent layers read. Either must copy what it keeps: a later layer may change it in place. `example` is
+    the network's input [samples, …], several of them in a sequence, or names to inputs, and stays as it is.
     Raises UserError where the network can't be run on the example, naming the node where it knows it.
     """
-    given, named = _arguments(graph, example)
-    args, kwargs = tree_map_only(Tensor, torch.clone, (given, named))
-    watcher = _Watcher(before or _nothing, after or _nothing, masks)
+    call = _call(graph, example)
+    args, kwargs = tree_map_only(Tensor, torch.clone, call)
+    layers = {layer.name: layer for layer in graph.layers} if data else {}
+    watcher = _Watcher(before or _nothing, after or _nothing, layers)
     if graph.capture == "fx":
         model = cast(fx.GraphModule, graph.model)
         run_in_eval_mode(model, *_positional(model, args, kwargs), run=_Watched(model, watcher).run)
     else:
-        _run_hooked(graph, args, kwargs, watcher)
-    return tensors_in((given, named))
+        _run_followed(graph, (args, kwargs), watcher)
+    return tensors_in(call)
 
 
 def tensors_in(values: Any) -> tuple[Tensor, ...]:
@@ -51,18 +57,15 @@ def tensors_in(values: Any) -> tuple[Tensor, ...]:
     return tuple(leaf for leaf in tree_leaves(values) if isinstance(leaf, Tensor))
 
 
-def _arguments(graph: Graph, example: Example) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def _call(graph: Graph, example: Example) -> Call:
     """Positional and named arguments; raises UserError for a name that the network doesn't have."""
-    if isinstance(example, Tensor):
-        return (example,), {}
-    if not isinstance(example, Mapping):
-        return tuple(example), {}
+    call = as_call(example)
     if graph.capture == "fx":
         names = [str(node.target) for node in graph.fx_graph.nodes if node.op == "placeholder"]
-        for name in example:
+        for name in call[1]:
             if name not in names:
                 raise unknown("input", name, names, where=type(graph.model).__name__)
-    return (), dict(example)
+    return call
 
 
 def _positional(model: fx.GraphModule, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -83,12 +86,21 @@ def _positional(model: fx.GraphModule, args: tuple[Any, ...], kwargs: Mapping[st
 class _Watcher:
     before: Note
     after: Note
-    masks: bool
+    layers: Mapping[str, Layer]  # whose data is watched; none: all tensors of all nodes
 
-    def called(self, name: str, args: Any, kwargs: Mapping[str, Any]) -> None:
+    def called(self, name: str, call: Call) -> None:
         """Tell what a node reads."""
-        kept = {key: value for key, value in kwargs.items() if self.masks or "mask" not in key}
-        self.before(name, tensors_in((args, kept)))
+        if not self.layers:
+            self.before(name, tensors_in(call))
+        elif name in self.layers:
+            self.before(name, _data(self.layers[name], call))
+
+
+def _data(layer: Layer, call: Call) -> tuple[Tensor, ...]:
+    """What a layer's data_in applies to."""
+    if layer.function is not None:
+        return data_of_call(layer.type, layer.function, call, layer.of)
+    return () if layer.module is None else data_of_layer(layer.module, call)
 
 
 def _nothing(name: str, values: tuple[Tensor, ...]) -> None:
@@ -106,7 +118,7 @@ class _Watched(fx.Interpreter):
     def run_node(self, n: fx.Node) -> Any:
         """The node's value; raises UserError that names the node and the shapes it was given."""
         args, kwargs = self.fetch_args_kwargs_from_env(n)
-        self.watcher.called(n.name, args, kwargs)
+        self.watcher.called(n.name, (args, kwargs))
         try:
             value = super().run_node(n)
         except UserError:
@@ -117,35 +129,38 @@ class _Watched(fx.Interpreter):
         return value
 
 
-def _run_hooked(graph: Graph, args: tuple[Any, ...], kwargs: Mapping[str, Any], watcher: _Watcher) -> None:
-    modules = graph.modules
-    with ExitStack() as hooks:
-        for node in graph.fx_graph.nodes:
-            if node.op == "call_module":
-                module = modules[str(node.target)]
-                before, after = _hooks(node.name, watcher)
-                hooks.callback(module.register_forward_pre_hook(before, with_kwargs=True).remove)
-                hooks.callback(module.register_forward_hook(after).remove)
-        try:
-            run_in_eval_mode(graph.model, *args, **kwargs)
-        except UserError:
-            raise
-        except Exception as error:  # whatever the user's network raises
-            raise _cannot_run(type(graph.model).__name__, tensors_in((args, kwargs)), error) from error
-
-
-def _hooks(
-    name: str, watcher: _Watcher
-) -> tuple[Callable[[nn.Module, Any, Any], None], Callable[[nn.Module, Any, Any], None]]:
-    """What to call before and after a module runs."""
-
-    def before(_: nn.Module, args: Any, kwargs: Any) -> None:
-        watcher.called(name, args, kwargs)
-
-    def after(_: nn.Module, args: Any, value: Any) -> None:
+def _run_followed(graph: Graph, call: Call, watcher: _Watcher) -> None:
+    """Runs a recorded network, each of whose nodes is a call at a place."""
+    network, model = graph.network, graph.model
+    inner = model.at_places() if isinstance(model, Placed) else plainly
+    handle = _WatchedPlaces({node.meta.get(PLACE): node.name for node in graph.fx_graph.nodes}, inner, watcher)
+    for name, value in named_arguments(network, call).items():
         watcher.after(name, tensors_in(value))
+    try:
+        with undisturbed(network), torch.no_grad(), followed(network, handle):
+            network(*call[0], **call[1])
+    except UserError:
+        raise
+    except Exception as error:  # whatever the user's network raises
+        raise _cannot_run(type(network).__name__, tensors_in(call), error) from error
 
-    return before, after
+
+@dataclass(frozen=True)
+class _WatchedPlaces:
+    names: Mapping[Place | None, str]
+    inner: Handle
+    watcher: _Watcher
+
+    def __call__(
+        self, place: Place, function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> Any:
+        name = self.names.get(place) or self.names.get(place.every)
+        if name is None:
+            return self.inner(place, function, args, kwargs)
+        self.watcher.called(name, (args, kwargs))
+        value = self.inner(place, function, args, kwargs)
+        self.watcher.after(name, tensors_in(value))
+        return value
 
 
 def _cannot_run(name: str, read: Sequence[Tensor], error: Exception) -> UserError:

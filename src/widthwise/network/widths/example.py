@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from widthwise.core.errors import UserError
 from widthwise.data.modules import Data
-from widthwise.network.graph import run_in_eval_mode
-
-SAMPLES = 2
-IMAGE_SIDES = (32, 28, 8, 16, 64, 224)
-LENGTHS = (16, 32, 64, 128)
+from widthwise.network.guessing import SAMPLES, guessed_call
 
 
 def example_input(model: nn.Module, given: Data | Tensor | Sequence[Any] | None = None) -> tuple[Any, ...]:
@@ -29,42 +24,9 @@ def example_input(model: nn.Module, given: Data | Tensor | Sequence[Any] | None 
         return (batch[0][:SAMPLES],)
     if given is not None:
         return tuple(given)
-    for guess in _guesses(model):
-        if _runs(model, guess):
-            return (guess,)
+    guess = guessed_call(model)
+    if guess is not None:
+        return guess[0]
     raise UserError(
         f"{type(model).__name__}: no input shape that it takes could be guessed; give an example input"
     )
-
-
-def _guesses(model: nn.Module) -> Iterator[Tensor]:
-    like = next((p for p in model.parameters() if p.is_floating_point()), torch.empty(0))
-    for module in model.modules():
-        if isinstance(module, nn.Embedding):
-            yield from (torch.zeros(SAMPLES, n, dtype=torch.int64, device=like.device) for n in LENGTHS)
-        for shape in _shapes(module):
-            values = torch.rand(SAMPLES, *shape, generator=torch.Generator().manual_seed(0))
-            yield values.to(device=like.device, dtype=like.dtype)
-
-
-def _shapes(module: nn.Module) -> Iterator[tuple[int, ...]]:
-    """Shapes of a sample that this layer could take, were it the first."""
-    if isinstance(module, nn.Linear):
-        yield (module.in_features,)
-        yield from ((1, side, side) for side in IMAGE_SIDES if side * side == module.in_features)
-    elif isinstance(module, nn.BatchNorm1d):
-        yield (module.num_features,)
-    elif isinstance(module, nn.Conv1d):
-        yield from ((module.in_channels, length) for length in LENGTHS)
-    elif isinstance(module, nn.Conv2d):
-        yield from ((module.in_channels, side, side) for side in IMAGE_SIDES)
-    elif isinstance(module, nn.MultiheadAttention):
-        yield (LENGTHS[0], module.embed_dim)
-
-
-def _runs(model: nn.Module, x: Tensor) -> bool:
-    try:
-        run_in_eval_mode(model, x)
-    except Exception:  # the network may raise anything for an input that it does not take
-        return False
-    return True

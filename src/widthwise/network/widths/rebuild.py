@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from widthwise.core.errors import UserError
-from widthwise.network.graph import attribute
+from widthwise.network.stored import attribute
 from widthwise.network.widths.changes import Change, side_channels
 from widthwise.network.widths.channels import Channels
 from widthwise.network.widths.groups import Groups, Member

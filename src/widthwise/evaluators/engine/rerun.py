@@ -1,0 +1,216 @@
+"""Running a recorded network again for each candidate, with what has been computed before from memory.
+
+The network's own code runs each time, so whatever it decides is decided anew; but a call whose inputs are
+known values, and whose formats are those of an earlier run, gives what it gave then. Where control flow
+depends on values, other calls are made, whose values are others': they are computed.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
+
+from widthwise.core.arrays import IntArray
+from widthwise.core.errors import UserError
+from widthwise.evaluators.engine.provenance import Origin, Origins, shares_memory
+from widthwise.evaluators.engine.stacks import leaf_bytes
+from widthwise.formats.base import Format
+from widthwise.network.calling import call as call_network
+from widthwise.network.calling import cloned
+from widthwise.network.graph import Graph, Layer
+from widthwise.network.operands import Call, changed_argument
+from widthwise.network.placed import out_of_reach
+from widthwise.network.places import UNKNOWN, Place, followed
+from widthwise.network.quantized import StoredTensors, computed, quantize_input
+from widthwise.network.recording import PLACE
+from widthwise.network.undisturbed import undisturbed
+from widthwise.spaces.slots import Slot, schemes
+
+ENTRY = 1024  # bytes of an entry, whatever its value
+Key = tuple[Any, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class _Placed:
+    """A layer at its place, with the columns of its slots."""
+
+    layer: Layer
+    columns: tuple[int, ...]
+
+
+class Rerun:
+    """One candidate at a time on a recorded network, with the values of earlier runs as memory allows.
+
+    `outputs` finds the outputs [samples, ...] in what the network returns. most_bytes: what the values kept
+    may take.
+    """
+
+    def __init__(
+        self, graph: Graph, slots: Sequence[Slot], outputs: Callable[[Any], Tensor], most_bytes: int
+    ) -> None:
+        self.network: nn.Module = graph.network
+        self.slots = tuple(slots)
+        self._outputs = outputs
+        self.memory = Memory(most_bytes)
+        self._origins = Origins(self.network)
+        self._stored = StoredTensors()
+        columns: dict[str, list[int]] = {}
+        for column, slot in enumerate(slots):
+            columns.setdefault(slot.layer, []).append(column)
+        self._placed = {
+            layer.node.meta[PLACE]: _Placed(layer, tuple(columns[layer.name]))
+            for layer in graph.layers
+            if layer.name in columns
+        }
+
+    def outputs(self, block: int, inputs: Mapping[str, Tensor], chosen: IntArray) -> Tensor:
+        """Outputs [1, samples, ...] of one candidate's formats [S]; `block` identifies the inputs."""
+        return self._outputs(self._run(block, inputs, chosen)).unsqueeze(0)
+
+    def forget(self) -> None:
+        """Starts anew: the blocks that follow are not those that the numbers meant before."""
+        self.memory.forget()
+
+    def _run(self, block: int, inputs: Mapping[str, Tensor], chosen: IntArray) -> Any:
+        self._origins.start()
+        given = cloned(inputs)  # the network may change its inputs
+        for name, value in given.items():
+            self._origins.input(name, value)
+        handle = _Handle(self, block, chosen)
+        with undisturbed(self.network), torch.no_grad(), followed(self.network, handle):
+            result = call_network(self.network, given)
+        handle.check()
+        return result
+
+
+@dataclass(eq=False)
+class Memory:
+    """Values by what made them, the least recently used given up first."""
+
+    most_bytes: int
+    bytes: int = 0
+    kept: OrderedDict[Key, tuple[Any, int, int]] = field(default_factory=OrderedDict)  # value, size, home
+
+    def find(self, key: Key) -> Any:
+        """The value, or None."""
+        found = self.kept.get(key)
+        if found is None:
+            return None
+        self.kept.move_to_end(key)
+        return found[0]
+
+    def keep(self, key: Key, value: Any, home: int) -> None:
+        """Keeps a value while there is room."""
+        size = ENTRY + leaf_bytes(value)
+        if size > self.most_bytes:
+            return
+        self.kept[key] = (value, size, home)
+        self.bytes += size
+        while self.bytes > self.most_bytes:
+            _, (_, freed, _) = self.kept.popitem(last=False)
+            self.bytes -= freed
+
+    def drop(self, home: int) -> None:
+        """Gives up the values whose memory is about to be changed."""
+        for key in [key for key, (_, _, made_for) in self.kept.items() if made_for == home]:
+            self.bytes -= self.kept.pop(key)[1]
+
+    def forget(self) -> None:
+        """Gives up everything."""
+        self.kept.clear()
+        self.bytes = 0
+
+
+class _Handle:
+    """Makes the calls of one run."""
+
+    def __init__(self, rerun: Rerun, block: int, chosen: IntArray) -> None:
+        self.origins, self.memory, self.stored = rerun._origins, rerun.memory, rerun._stored
+        self.block, self.chosen = block, chosen.tolist()
+        self.placed = rerun._placed
+        self.schemes = schemes(rerun.slots, chosen)
+        self.met: set[str] = set()
+        self.strays = False
+        self.read: dict[Any, Tensor] = {}  # what this run has quantised, for further readers
+
+    def __call__(
+        self, place: Place, function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> Any:
+        call, placed = (tuple(args), dict(kwargs)), self.placed.get(place) or self.placed.get(place.every)
+        self.strays |= place.module == UNKNOWN
+        if placed is None:
+            return self._made(function, call, partial(function, *args, **kwargs), (), "")
+        layer = placed.layer
+        self.met.add(layer.name)
+        compute = partial(
+            computed,
+            layer.type,
+            function,
+            call,
+            layer.of,
+            self.schemes[layer.name],
+            self.stored,
+            layer.name,
+            read=self._quantised,
+        )
+        return self._made(function, call, compute, placed.columns, layer.name)
+
+    def check(self) -> None:
+        """Raises UserError for layers that the run never came to while it ran layers of something else."""
+        missing = [placed.layer.name for placed in self.placed.values() if placed.layer.name not in self.met]
+        if missing and self.strays:
+            raise UserError(out_of_reach(missing))
+
+    def _made(
+        self,
+        function: Callable[..., Any],
+        call: Call,
+        compute: Callable[[], Any],
+        own: tuple[int, ...],
+        name: str,
+    ) -> Any:
+        """What a call gives: from memory, or computed."""
+        origin = self.origins.of_call(function, call, own, name)
+        changed = changed_argument(function, call)
+        if changed is not None:
+            self.memory.drop(self.origins.home(changed))
+            result = compute()
+            self.origins.change(changed, origin)
+            return result
+        key = (self.block, origin.number, *(self.chosen[column] for column in origin.depends))
+        found = self.memory.find(key)
+        if found is not None:
+            return found
+        result = compute()
+        self._note(key, origin, result, call)
+        return result
+
+    def _note(self, key: Key, origin: Origin, result: Any, call: Call) -> None:
+        """Marks what a call gave, and keeps it if it is no mere view of what it read."""
+        tensors = [leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor)]
+        read = [leaf for leaf in tree_leaves(call) if isinstance(leaf, Tensor)]
+        keep = bool(tensors)
+        for place, tensor in enumerate(tensors):
+            if any(tensor is other for other in read):  # given back as it is
+                keep = False
+                continue
+            of = shares_memory(tensor, read)
+            own = origin if len(tensors) == 1 else self.origins.part(origin, place)
+            self.origins.mark(tensor, own, None if of is None else self.origins.home(of))
+            keep &= of is None and own.number not in self.origins.changed
+        if keep:
+            self.memory.keep(key, result, self.origins.home(tensors[0]))
+
+    def _quantised(self, fmt: Format, x: Tensor) -> Tensor:
+        """A tensor as a layer reads it; several that read it alike share the copy."""
+        key = (self.origins.of(x).number, fmt)
+        if key not in self.read:
+            self.read[key] = quantize_input(fmt, x)
+        return self.read[key]

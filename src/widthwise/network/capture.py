@@ -1,0 +1,113 @@
+"""Capture: by torch.fx where that is proved to be the network, else by recording a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+from torch.utils._pytree import tree_leaves, tree_map_only
+
+from widthwise.core.errors import UserError
+from widthwise.core.importing import describe_error
+from widthwise.network.guessing import guessed_call
+from widthwise.network.operands import Call
+from widthwise.network.recording import named_arguments, plain, recorded
+from widthwise.network.tracing import traced
+from widthwise.network.undisturbed import undisturbed
+
+Example = Tensor | Sequence[Any] | Mapping[str, Any]
+CLOSE = 1e-5  # of the greatest output: as far as the order of sums may take two runs of one network apart
+
+
+@dataclass(frozen=True, eq=False)
+class Captured:
+    """What was captured of a network.
+
+    model: what runs: a GraphModule, or the network itself where a run was recorded. graph: its calls.
+    why_not_fx: why it was recorded. call: the arguments by which it was proved or recorded; None: by none.
+    """
+
+    model: nn.Module
+    graph: fx.Graph
+    why_not_fx: str | None
+    call: Call | None
+
+
+def capture(network: nn.Module, example: Example | None = None) -> Captured:
+    """The network as torch.fx traces it, if it does the same on the example, or else its recorded calls.
+
+    example: inputs [samples, …]; None: some are guessed, and what no guess runs on stays unproved. Raises
+    UserError where the network can be neither traced nor run.
+    """
+    call = as_call(example) if example is not None else guessed_call(network)
+    given = None if call is None else named_arguments(network, call).keys()
+    try:
+        made = traced(network, given)
+    except Exception as error:  # tracing runs the user's forward on stand-ins, which may raise anything
+        why: str | None = describe_error(error)
+    else:
+        why = None if call is None else difference(network, made, call)
+    if why is None:
+        return Captured(made, made.graph, None, call)
+    if call is None:
+        raise UserError(
+            f"{type(network).__name__}: torch.fx can't trace it ({why}), so a run of it is recorded, and no "
+            "input that it takes could be guessed; give one: Graph(network, example)"
+        )
+    return Captured(network, recorded(network, call), why, call)
+
+
+def as_call(example: Example) -> Call:
+    """Positional and named arguments from an input, several of them, or names to them."""
+    if isinstance(example, Tensor):
+        return (example,), {}
+    if isinstance(example, Mapping):
+        return (), dict(example)
+    return tuple(example), {}
+
+
+def difference(network: nn.Module, made: nn.Module, call: Call) -> str | None:
+    """How far what was made of a network differs from it on a call, in words; None where it doesn't."""
+    wanted = _outputs(network, call)
+    named = named_arguments(network, call)
+    try:
+        found = _outputs(made, ((), named))
+    except Exception as error:  # whatever the traced code raises where the network did not
+        return f"what torch.fx traced fails where the network runs: {describe_error(error)}"
+    if len(found) != len(wanted):
+        return f"what torch.fx traced returns {len(found)} tensors, the network {len(wanted)}"
+    for one, other in zip(found, wanted, strict=True):
+        if one.shape != other.shape or one.dtype != other.dtype:
+            return f"what torch.fx traced returns {_shown(one)}, the network {_shown(other)}"
+        apart = _apart(one, other)
+        if apart > CLOSE:
+            return f"what torch.fx traced computes something else ({apart:.2g} of the greatest output off)"
+    return None
+
+
+def _outputs(network: nn.Module, call: Call) -> list[Tensor]:
+    """The tensors that a network returns in eval mode."""
+    args, kwargs = tree_map_only(Tensor, torch.clone, call)  # the network may change its inputs
+    with undisturbed(network), torch.no_grad():
+        result = network(*args, **kwargs)
+    return [leaf for leaf in tree_leaves(plain(result)) if isinstance(leaf, Tensor)]
+
+
+def _apart(one: Tensor, other: Tensor) -> float:
+    """The greatest difference, as a share of the greatest value; infinite where one is no number."""
+    if torch.equal(one, other) or one.numel() == 0:
+        return 0.0
+    one, other = one.double(), other.double()
+    same = (one == other) | (one.isnan() & other.isnan())
+    if not (one.isfinite() == other.isfinite()).all() or not (same | one.isfinite()).all():
+        return float("inf")
+    apart = torch.where(same, 0.0, (one - other).abs()).max()
+    greatest = other[other.isfinite()].abs().max() if other.isfinite().any() else torch.tensor(1.0)
+    return float(apart / greatest.clamp_min(1e-30))
+
+
+def _shown(tensor: Tensor) -> str:
+    return f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)}"

@@ -1,0 +1,97 @@
+"""What each node of a graph stores, every tensor counted where it is first read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from torch import Tensor, fx, nn
+
+from widthwise.network.graph import Graph, Layer
+from widthwise.network.operands import at
+from widthwise.network.quantized import Quantized
+from widthwise.network.stored import StoredNodes, attribute
+
+
+@dataclass(frozen=True)
+class Elements:
+    """Numbers that a node stores and no node before it."""
+
+    weight_elements: int = 0
+    bias_elements: int = 0
+    other_parameters: int = 0
+    buffer_elements: int = 0
+
+
+def stored_elements(graph: Graph) -> dict[str, Elements]:
+    """What every node stores, by its name.
+
+    A weight that is made of parameters (normalised, pruned) counts as the tensor that is used; what it is made
+    of is not needed when the network runs.
+    """
+    nodes = StoredNodes(graph.fx_graph, graph.model)
+    layers = {layer.name: layer for layer in graph.layers}
+    as_they_are = _read_as_they_are(graph.fx_graph, layers, nodes)
+    seen: set[int | str] = set()
+    found = {}
+    for node in graph.fx_graph.nodes:
+        counted = Elements()
+        for field, identity, elements in _held(graph.model, node, layers.get(node.name), as_they_are):
+            if identity not in seen:
+                seen.add(identity)
+                counted = replace(counted, **{field: getattr(counted, field) + elements})
+        found[node.name] = counted
+    return found
+
+
+def _held(
+    model: nn.Module, node: fx.Node, layer: Layer | None, as_they_are: set[fx.Node]
+) -> Iterator[tuple[str, int | str, int]]:
+    """Field, identity and number of elements of each tensor that a node reads of the network."""
+    if node.op == "get_attr" and node in as_they_are:
+        value = attribute(model, str(node.target))
+        if isinstance(value, Tensor):
+            yield _field(value), id(value), value.numel()
+    if layer is None:
+        return
+    if layer.tensors:
+        for role, stored in layer.stored.items():
+            for tensor in stored:
+                yield f"{role}_elements", tensor.identity, tensor.whole.numel()
+    if node.op == "call_module":
+        module = model.get_submodule(str(node.target))
+        module = module.layer if isinstance(module, Quantized) else module
+        if not layer.tensors:
+            yield from (("other_parameters", id(p), p.numel()) for p in module.parameters())
+        persistent = module.state_dict(keep_vars=True)
+        for name, buffer in module.named_buffers():
+            if name in persistent and buffer.is_floating_point() and not _makes_weights(name):
+                yield "buffer_elements", id(buffer), buffer.numel()
+
+
+def _makes_weights(name: str) -> bool:
+    """Whether a buffer only serves to make the weight that is used."""
+    return name.startswith("parametrizations.") or name.endswith(("_mask", "_u", "_v"))
+
+
+def _field(value: Tensor) -> str:
+    return "other_parameters" if isinstance(value, nn.Parameter) else "buffer_elements"
+
+
+def _read_as_they_are(graph: fx.Graph, layers: Mapping[str, Layer], nodes: StoredNodes) -> set[fx.Node]:
+    """Parameters and buffers that something else than a layer's weight or bias is made of."""
+    found: set[fx.Node] = set()
+    todo = []
+    for node in graph.nodes:
+        if node in nodes.constant:
+            continue
+        layer = layers.get(node.name)
+        call = (node.args, node.kwargs)
+        own = {at(call, operand.path) for operand in layer.of if operand.role != "data_in"} if layer else set()
+        todo += [read for read in node.all_input_nodes if read in nodes.constant and read not in own]
+    while todo:
+        node = todo.pop()
+        if node not in found:
+            found.add(node)
+            todo += node.all_input_nodes
+    return found

@@ -1,0 +1,125 @@
+"""The tensors that a network stores, as its layers read them: weights and biases, whatever makes them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from operator import methodcaller
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+from torch.utils._pytree import tree_leaves
+
+from widthwise.network.layers import layer_type
+from widthwise.network.recording import FUNCTION, Foreign
+
+# what moves numbers and changes none
+_VIEWS = {
+    *("t", "T", "mT", "transpose", "permute", "view", "reshape", "flatten", "unflatten", "squeeze"),
+    *("unsqueeze", "detach", "contiguous", "clone", "swapaxes", "movedim"),
+    *("getitem", "narrow", "select", "chunk", "split", "unbind"),  # parts
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Stored:
+    """A tensor that a layer reads and that follows from parameters alone.
+
+    name: of the parameter, or of the node that makes it. value: the tensor that is used. root: the parameter
+    whose numbers these are, or some of them, so that readers of one tensor are known; None where it is made of
+    several.
+    """
+
+    name: str
+    value: Tensor
+    root: Tensor | None
+
+    @property
+    def own_name(self) -> str:
+        """Its name in its layer: weight of fc.weight."""
+        return self.name.rpartition(".")[2]
+
+    @property
+    def whole(self) -> Tensor:
+        """The tensor that is stored, of which `value` may be a part."""
+        if self.root is None or self.root.numel() == self.value.numel():
+            return self.value
+        return self.root.detach()
+
+    @property
+    def identity(self) -> int | str:
+        """Equal for readers of the same stored numbers."""
+        return self.name if self.root is None else id(self.root)
+
+
+class StoredNodes:
+    """Which nodes of a graph follow from the network's parameters and buffers alone, and their values."""
+
+    def __init__(self, graph: fx.Graph, model: nn.Module) -> None:
+        self.model = model
+        self.constant: set[fx.Node] = set()  # of parameters, buffers and constants
+        self.trained: set[fx.Node] = set()  # of these, of at least one parameter
+        self._values: dict[fx.Node, Any] = {}
+        for node in graph.nodes:
+            self._sort(node)
+
+    def _sort(self, node: fx.Node) -> None:
+        if node.op == "get_attr":
+            self.constant.add(node)
+            if isinstance(attribute(self.model, str(node.target)), nn.Parameter):
+                self.trained.add(node)
+        elif node.op.startswith("call_"):
+            reads = node.all_input_nodes
+            if any(isinstance(leaf, Foreign) for leaf in tree_leaves((node.args, dict(node.kwargs)))):
+                return
+            if all(read in self.constant for read in reads) and (reads or node.op == "call_function"):
+                self.constant.add(node)
+                if any(read in self.trained for read in reads):
+                    self.trained.add(node)
+
+    def value(self, node: fx.Node) -> Any:
+        """What a constant node holds in eval mode."""
+        if node not in self._values:
+            self._values[node] = self._made(node)
+        return self._values[node]
+
+    def _made(self, node: fx.Node) -> Any:
+        if node.op == "get_attr":
+            return attribute(self.model, str(node.target))
+        args, kwargs = fx.node.map_arg((node.args, dict(node.kwargs)), self.value)
+        function: Any = node.meta.get(FUNCTION, node.target)
+        if node.op == "call_module" and FUNCTION not in node.meta:
+            function = self.model.get_submodule(str(node.target))
+        elif isinstance(function, str):
+            function = methodcaller(function, *args[1:], **kwargs)
+            args, kwargs = args[:1], {}
+        with torch.no_grad():
+            return _on_copy(function, args, kwargs)
+
+    def stored(self, node: fx.Node) -> Stored:
+        """What a layer reads that reads this node."""
+        at = node
+        while at.op.startswith("call_") and layer_type(at.target) in _VIEWS and len(at.all_input_nodes) == 1:
+            at = at.all_input_nodes[0]
+        value = next(leaf for leaf in tree_leaves(self.value(node)) if isinstance(leaf, Tensor))
+        if at.op == "get_attr":
+            return Stored(str(at.target), value.detach(), self.value(at))
+        return Stored(node.name, value.detach(), None)
+
+
+def _on_copy(function: Any, args: Any, kwargs: Any) -> Any:
+    """What a call gives, or what it makes of a copy of its first argument where it changes that."""
+    name = getattr(function, "__name__", "")
+    if name == "__setitem__":
+        changed = args[0].clone()
+        function(changed, *args[1:], **kwargs)
+        return changed
+    if name.endswith("_") and not name.endswith("__"):
+        args = (args[0].clone(), *args[1:])
+    return function(*args, **kwargs)
+
+
+def attribute(model: nn.Module, path: str) -> Any:
+    """What a network holds under a dotted path: a module, a parameter or anything else."""
+    parent, _, name = path.rpartition(".")
+    return getattr(model.get_submodule(parent), name)

@@ -1,0 +1,104 @@
+"""Tracing: a network's forward run on stand-ins by torch.fx, down to torch's own layers."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Collection
+from typing import Any
+
+import torch
+from torch import fx, nn
+
+from widthwise.network.attention import open_multihead
+from widthwise.network.layers import QUANTISABLE, FunctionLayer, is_torchs, layer_type, registered
+from widthwise.network.quantized import Quantized, same_kind
+from widthwise.network.recording import KIND
+from widthwise.network.undisturbed import undisturbed
+
+
+def traced(network: nn.Module, given: Collection[str] | None = None) -> fx.GraphModule:
+    """The network as torch.fx sees it in eval mode; Python's decisions are those of this one run.
+
+    given: the names of the arguments that it is called with; others keep their defaults, as all that have one
+    do where nothing is known. Torch's own layers are nodes, but attention is opened. What else calls a function
+    of its own kind, as subclasses with a forward of their own do, gives that call its name and its type.
+    Raises whatever tracing raises.
+    """
+    with undisturbed(network), torch.no_grad():
+        graph = _Tracer(given).trace(network)
+        _name_own_calls(graph, dict(network.named_modules()))
+        return fx.GraphModule(network, graph, type(network).__name__)
+
+
+class _Tracer(fx.Tracer):
+    """Goes down to torch's own layers and ours; arguments that are not given keep their defaults."""
+
+    def __init__(self, given: Collection[str] | None) -> None:
+        super().__init__()
+        self.given = given
+
+    def create_args_for_root(
+        self, root_fn: Callable[..., Any], is_module: bool, concrete_args: Any = None
+    ) -> tuple[Callable[..., Any], list[Any]]:
+        """The forward as a function of the network alone, its inputs stand-ins."""
+        positional, named = [], {}
+        for parameter in list(inspect.signature(root_fn).parameters.values())[1:]:
+            if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD) or self._is_fixed(parameter):
+                continue
+            default = () if parameter.default is parameter.empty else (parameter.default,)
+            stand_in = self.create_proxy("placeholder", parameter.name, default, {})
+            if parameter.kind is parameter.POSITIONAL_ONLY:
+                positional.append(stand_in)
+            else:
+                named[parameter.name] = stand_in
+
+        def forward(root: nn.Module) -> Any:
+            return root_fn(root, *positional, **named)
+
+        return forward, [self.root]
+
+    def _is_fixed(self, parameter: inspect.Parameter) -> bool:
+        """Whether nobody gives it, so that it has its default."""
+        if self.given is not None:
+            return parameter.name not in self.given
+        return parameter.default is not parameter.empty and not isinstance(parameter.default, torch.Tensor)
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        if isinstance(m, Quantized | FunctionLayer) or registered(m):
+            return True
+        if isinstance(m, torch.jit.ScriptModule):
+            return True
+        kind = layer_type(m)
+        if kind in QUANTISABLE:
+            return _forward_is_torchs(m)
+        # torch's own transformers and the like hold layers that would otherwise be out of reach
+        return super().is_leaf_module(m, module_qualified_name) and not any(True for _ in m.children())
+
+    def call_module(self, m: nn.Module, forward: Any, args: Any, kwargs: Any) -> Any:
+        if type(m) is nn.MultiheadAttention:
+            return super().call_module(m, lambda *a, **k: open_multihead(m, *a, **k), args, kwargs)
+        return super().call_module(m, forward, args, kwargs)
+
+
+def _forward_is_torchs(module: nn.Module) -> bool:
+    """Whether the class that defines the module's forward is one of torch's."""
+    owner = next(cls for cls in type(module).__mro__ if "forward" in vars(cls))
+    return is_torchs(owner) and "forward" not in vars(module)
+
+
+def _name_own_calls(graph: fx.Graph, modules: dict[str, nn.Module]) -> None:
+    """Calls of a module's own kind within it take its name and its type, as the module itself would."""
+    for node in graph.nodes:
+        stack = node.meta.get("nn_module_stack")
+        if node.op not in ("call_function", "call_method") or not stack:
+            continue
+        path = str(next(reversed(stack.values()))[0])
+        module, kind = modules.get(path), layer_type(node.target)
+        if module is None or not path:
+            continue
+        within, plain = layer_type(module), path.replace(".", "_")
+        if within in QUANTISABLE and same_kind(kind, within):
+            node.meta[KIND] = within
+            node.name = graph._graph_namespace.create_name(plain, None)
+        elif isinstance(module, nn.MultiheadAttention) and kind in QUANTISABLE:
+            node.name = graph._graph_namespace.create_name(f"{plain}_{kind}", None)

@@ -1,0 +1,101 @@
+"""Running, tracing or copying somebody's network, and leaving no trace in it."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+
+_HELD = ("_parameters", "_buffers", "_modules")
+
+
+@contextmanager
+def undisturbed(network: nn.Module) -> Iterator[None]:
+    """Eval mode inside, and nothing compiled; afterwards modes, attributes and buffers are as they were.
+
+    Networks count their runs, keep what they have seen in attributes, or are traced with stand-ins for
+    tensors: nothing of it may stay.
+    """
+    modules = list(network.modules())
+    saved = [(module, _shallow(module.__dict__)) for module in modules]
+    buffers = [(buffer, buffer._version, buffer.detach().clone()) for buffer in network.buffers()]
+    for module in modules:
+        if module.training:
+            module.training = False
+    try:
+        with uncompiled(network):
+            yield
+    finally:
+        for module, was in saved:
+            _restore(module.__dict__, was)
+        with torch.no_grad():
+            for buffer, version, value in buffers:
+                if buffer._version != version:
+                    buffer.copy_(value)
+
+
+@contextmanager
+def uncompiled(network: nn.Module) -> Iterator[None]:
+    """Inside, what torch.compile made of parts of a network is what it was made from."""
+    parts = [
+        (module, name, child)
+        for module in network.modules()
+        for name, child in module._modules.items()
+        if child is not None and "_orig_mod" in child._modules
+    ]
+    calls = [module for module in network.modules() if getattr(module, "_compiled_call_impl", None) is not None]
+    compiled = [module.__dict__.pop("_compiled_call_impl") for module in calls]
+    for module, name, child in parts:
+        module._modules[name] = child._modules["_orig_mod"]
+    try:
+        yield
+    finally:
+        for module, name, child in parts:
+            module._modules[name] = child
+        for module, call in zip(calls, compiled, strict=True):
+            module.__dict__["_compiled_call_impl"] = call
+
+
+def unwrapped(model: nn.Module) -> nn.Module:
+    """The network itself, without torch.compile and the wrappers for several devices around it."""
+    while True:
+        if "_orig_mod" in model._modules:
+            model = model._modules["_orig_mod"]
+        elif isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
+            model = model.module
+        else:
+            return model
+
+
+def copied(network: nn.Module) -> nn.Module:
+    """A deep copy, of a network too that holds results of its parameters, as weight_norm and pruning leave them.
+
+    Raises whatever the modules raise that can't be copied.
+    """
+    made = {}
+    for module in network.modules():
+        for value in vars(module).values():
+            if isinstance(value, torch.Tensor) and not value.is_leaf:
+                made[id(value)] = value.detach().clone()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of torch.jit, about gradients of what it traced
+        return copy.deepcopy(network, made)
+
+
+def _shallow(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: dict(value) if key in _HELD else value for key, value in attributes.items()}
+
+
+def _restore(attributes: dict[str, Any], was: Mapping[str, Any]) -> None:
+    for key in [key for key in attributes if key not in was]:
+        del attributes[key]
+    for key, value in was.items():
+        if key in _HELD:
+            _restore(attributes[key], value)
+        elif attributes.get(key) is not value:
+            attributes[key] = value
