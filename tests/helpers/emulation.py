@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -37,15 +36,16 @@ def config(*tensors: str, widths: Sequence[int] = WIDTHS) -> dict[str, list[Any]
 class Emulation(TorchFunctionMode):
     """Rounds what calls of some functions are given.
 
-    bits: of each stored weight in the order of first use, or of all. What parameters alone give is a weight, so
-    that a transposed, normalised or masked one is, in the place of what it was made from.
+    bits: of each stored weight in the order of first use, or of all. What is made of parameters and buffers alone
+    is a weight, so that a transposed, normalised or masked one is, in the place of what it was made from.
     """
 
     def __init__(self, model: nn.Module, types: Mapping[str, Sequence[str]], bits: Sequence[int] | int):
         super().__init__()
         self.types, self.bits = types, bits
-        self.made_of = {_memory(p): _memory(p) for p in model.parameters()}
-        self.held: list[Any] = list(model.parameters())  # so that no memory is used twice
+        self.own = {_memory(p) for p in model.parameters()}
+        self.made_of = {_memory(x): _memory(x) for x in (*model.parameters(), *model.buffers())}
+        self.held: list[Any] = [*model.parameters(), *model.buffers()]  # so that no memory is used twice
         self.sizes: dict[int, int] = {}  # elements of each weight in the order of first use
 
     def __torch_function__(self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -54,12 +54,13 @@ class Emulation(TorchFunctionMode):
         if name in self.types:
             args = tuple(self._rounded(name, place, value) for place, value in enumerate(args))
             kwargs = {key: self._rounded(name, key, value) for key, value in kwargs.items()}
-        given = [_memory(x) for x in tree_leaves((args, kwargs)) if isinstance(x, Tensor)]
+        given = [self._origin(x) for x in tree_leaves((args, kwargs)) if isinstance(x, Tensor)]
         result = func(*args, **kwargs)
-        if given and all(x in self.made_of for x in given):
+        if given and all(given):
+            origin = next((x for x in given if x in self.own), given[0])
             for made in tree_leaves(result):
                 if isinstance(made, Tensor):
-                    self.made_of.setdefault(_memory(made), self.made_of[given[0]])
+                    self.made_of.setdefault(_memory(made), origin)
         self.held.append((args, kwargs, result))
         return result
 
@@ -72,11 +73,20 @@ class Emulation(TorchFunctionMode):
             return x
         if place in (BIASES.get(name, 2 if "conv" in name else None), "bias"):
             return fixed(x, OTHERS) if "bias" in tensors else x
-        if (origin := self.made_of.get(_memory(x))) is None:
+        if not (origin := self._origin(x)):
             return fixed(x, OTHERS) if "data_in" in tensors else x
         self.sizes.setdefault(origin, x.numel())
         number = list(self.sizes).index(origin)
         return fixed(x, self.bits if isinstance(self.bits, int) else self.bits[number])
+
+
+    def _origin(self, x: Tensor) -> int:
+        """The memory of the parameter that x is, or was made from; 0 where data had a part in it."""
+        memory = _memory(x)
+        if isinstance(x, nn.Parameter):  # of a module that its owner doesn't know of, too
+            self.own.add(memory)
+            self.made_of.setdefault(memory, memory)
+        return self.made_of.get(memory, 0)
 
 
 def _memory(x: Tensor) -> int:
@@ -123,12 +133,27 @@ def _seen(model: nn.Module) -> list[Any]:
     ]
 
 
-def made_twice(make: Callable[[], nn.Module]) -> tuple[nn.Module, nn.Module]:
-    """Two networks of the same numbers that share nothing: one to try, one to compare with."""
-    torch.manual_seed(0)
-    first = make()
-    torch.manual_seed(0)
-    return first, make()
+def made_twice(
+    make: Callable[[], nn.Module], settle_on: Batches | None = None
+) -> tuple[nn.Module, nn.Module]:
+    """Two networks of the same numbers that share nothing: one to try, one to compare with.
+
+    Weights are twice what torch starts with, so that few bits tell them apart. settle_on: data that both have
+    seen, as trained networks have.
+    """
+    found = []
+    for _ in range(2):
+        torch.manual_seed(0)
+        model = make()
+        with torch.no_grad():
+            for parameter in model.parameters():
+                if parameter.dim() > 1:
+                    parameter.mul_(2)
+            if settle_on is not None:
+                model.eval()(settle_on.inputs[0])
+                model.train()
+        found.append(model)
+    return found[0], found[1]
 
 
 def rows(size: int = 40) -> Batches:
@@ -169,15 +194,17 @@ def assert_rows_equal(
     types: Mapping[str, Sequence[str]],
     *,
     weights: int | None,
-    plain: Callable[[nn.Module], nn.Module] = copy.copy,
+    plain: Callable[[nn.Module], nn.Module] = lambda model: model,
     average: bool = True,
+    settled: bool = False,
 ) -> None:
     """The rows of an evaluator are those of the emulation, for every candidate.
 
     weights: stored weights, each of which has one decision; None: however many, all with the same choice.
     plain: makes the module that is emulated from the other. average: all weights are those of the types.
+    settled: the networks have run before.
     """
-    model, other = made_twice(make)
+    model, other = made_twice(make, data if settled else None)
     other = plain(other)
     graph = ww.Graph(model)
     space = space_of(graph, types)

@@ -247,7 +247,6 @@ def data_parallel() -> nn.Module:
 UNREACHED: Mapping[str, Callable[[], nn.Module]] = {
     "compiled": lambda: compiled(mlp()),
     "compiled in place": lambda: compiled_in_place(mlp()),
-    "compiled twice": lambda: compiled(compiled(mlp())),
     "compiled part": lambda: Body(compiled),
     "part compiled in place": lambda: Body(compiled_in_place),
     "compiled layer": lambda: nn.Sequential(compiled(nn.Linear(6, 8)), nn.ReLU(), nn.Linear(8, 3)),
