@@ -171,7 +171,7 @@ def test_products_of_attention_have_formats(make):
     assert found[1] == pytest.approx(exact, rel=1e-3)
 
 
-@pytest.mark.parametrize("make", [networks.ByLinear, networks.ByAddmm, networks.ByConvolution], ids=lambda m: m.__name__)
+@pytest.mark.parametrize("make", [networks.ByLinearWithBias, networks.ByAddmm, networks.ByConvolution], ids=lambda m: m.__name__)
 def test_weights_of_functions_count_in_sizes(make):
     (model, _), data = made_twice(make), images() if make is networks.ByConvolution else rows()
     sizes = [parameter.numel() for parameter in model.parameters()]
