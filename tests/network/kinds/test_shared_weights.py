@@ -133,8 +133,5 @@ def test_a_rule_for_one_reader_is_a_rule_for_the_weight_or_refused(make):
     apart = [size + 4 * shared for size in both]  # the other reader in float
     for size, one, two in zip(found["model_size"], both, apart, strict=True):
         assert size in (one, two)
-    for row, size in zip(space.at(range(space.size)), both, strict=True):
-        model_of_row = evaluator.network(row).model
-        loss = float(found["loss"][list(WIDTHS).index(WIDTHS[row[0]])])
-        assert loss_of(model_of_row, data) == pytest.approx(loss, rel=1e-5)
-        del size
+    for row, loss in zip(space.at(range(space.size)), found["loss"], strict=True):
+        assert loss_of(evaluator.network(row).model, data) == pytest.approx(loss, rel=1e-5)
