@@ -48,7 +48,9 @@ class Emulation(TorchFunctionMode):
         self.held: list[Any] = [*model.parameters(), *model.buffers()]  # so that no memory is used twice
         self.sizes: dict[int, int] = {}  # elements of each weight in the order of first use
 
-    def __torch_function__(self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
         kwargs = kwargs or {}
         name = _plain(getattr(func, "__name__", ""))
         if name in self.types:
@@ -78,7 +80,6 @@ class Emulation(TorchFunctionMode):
         self.sizes.setdefault(origin, x.numel())
         number = list(self.sizes).index(origin)
         return fixed(x, self.bits if isinstance(self.bits, int) else self.bits[number])
-
 
     def _origin(self, x: Tensor) -> int:
         """The memory of the parameter that x is, or was made from; 0 where data had a part in it."""
@@ -128,7 +129,14 @@ def left_as_it_was(model: nn.Module) -> Iterator[None]:
 
 def _seen(model: nn.Module) -> list[Any]:
     return [
-        (name, id(module), type(module), module.training, len(module._forward_hooks), len(module._forward_pre_hooks))
+        (
+            name,
+            id(module),
+            type(module),
+            module.training,
+            len(module._forward_hooks),
+            len(module._forward_pre_hooks),
+        )
         for name, module in model.named_modules()
     ]
 
@@ -234,7 +242,11 @@ def assert_rows_equal(
 
 
 def assert_rows_equal_or_named(
-    make: Callable[[], nn.Module], data: Batches, types: Mapping[str, Sequence[str]], *layers: str, **options: Any
+    make: Callable[[], nn.Module],
+    data: Batches,
+    types: Mapping[str, Sequence[str]],
+    *layers: str,
+    **options: Any,
 ) -> None:
     """As above, or an error of the user's that names one of the layers."""
     try:

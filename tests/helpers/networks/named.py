@@ -16,11 +16,38 @@ CLASHES = {  # a function, and the name that a part of ours for it might get
     "add": "add_1",
 }
 RESERVED = (
-    *("x", "output", "model", "network", "layer", "scheme", "graph", "input", "args", "kwargs", "root", "code"),
+    *(
+        "x",
+        "output",
+        "model",
+        "network",
+        "layer",
+        "scheme",
+        "graph",
+        "input",
+        "args",
+        "kwargs",
+        "root",
+        "code",
+    ),
     *("training_layer", "weight", "bias", "data_in", "node", "module", "name", "types", "default"),
     *("first_of_second", "getitem", "self_", "_0", "function", "wrapped", "original", "fn", "linear", "relu"),
 )
-KEYWORDS = ("in", "class", "for", "lambda", "None", "import", "is", "not", "with", "async", "match", "0", "1a")
+KEYWORDS = (
+    "in",
+    "class",
+    "for",
+    "lambda",
+    "None",
+    "import",
+    "is",
+    "not",
+    "with",
+    "async",
+    "match",
+    "0",
+    "1a",
+)
 ODD = ("a b", "a-b", "a/b", "a:b", "α", "über", "a[0]", "a'b", 'a"b', "%", "__", "__class", "A", "a" * 80)
 
 

@@ -61,7 +61,9 @@ class SamePadding(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         pads = []
-        for size, kernel, stride in zip(x.shape[:1:-1], self.kernel_size[::-1], self.stride[::-1], strict=True):
+        for size, kernel, stride in zip(
+            x.shape[:1:-1], self.kernel_size[::-1], self.stride[::-1], strict=True
+        ):
             needed = max((math.ceil(size / stride) - 1) * stride + kernel - size, 0)
             pads += [needed // 2, needed - needed // 2]
         return F.conv2d(F.pad(x, pads), self.weight, self.bias, self.stride, 0, self.dilation, self.groups)
@@ -103,7 +105,9 @@ class LayerNorm2d(nn.LayerNorm):
     """Over the channels of a picture."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.layer_norm(x.permute(0, 2, 3, 1), self.normalized_shape, self.weight, self.bias).permute(0, 3, 1, 2)
+        return F.layer_norm(x.permute(0, 2, 3, 1), self.normalized_shape, self.weight, self.bias).permute(
+            0, 3, 1, 2
+        )
 
 
 class OwnRMSNorm(nn.Module):
@@ -140,7 +144,9 @@ class Swish(nn.SiLU):
 
 
 def _fourfold(layer: nn.Module) -> nn.Module:
-    return nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), layer, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3))
+    return nn.Sequential(
+        nn.Conv2d(3, 4, 3, padding=1), layer, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3)
+    )
 
 
 def _between(layer: nn.Module) -> nn.Module:

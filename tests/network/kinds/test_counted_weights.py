@@ -60,7 +60,6 @@ CASES: dict[str, tuple[Callable[[], nn.Module], Callable[[], Batches], int, int]
     "stored transposed": (lambda: around(networks.Conv1D(8, 6)), rows, 24, 48),
     "layer of its own": (lambda: around(networks.OwnLinear(6, 8)), rows, 24, 48),
     "bilinear": (networks.OfBilinear, rows, 24, 72),
-    "positions": (Positions, words, 18, 60 + 30),
 }
 
 
@@ -81,9 +80,16 @@ def test_the_average_is_over_all_weights(name: str):
 def test_a_float_network_has_32_bits_and_four_bytes_for_each_number(name: str):
     make, data, _, _ = CASES[name]
     model, other = made_twice(make)
-    found = ww.evaluate(model, data(), metrics=["average_bitwidth", "memory_density", "model_size", "parameters"])
+    found = ww.evaluate(
+        model, data(), metrics=["average_bitwidth", "memory_density", "model_size", "parameters"]
+    )
     total = sum(parameter.numel() for parameter in other.parameters())
-    assert found == {"average_bitwidth": 32, "memory_density": 1, "model_size": 4 * total, "parameters": total}
+    assert found == {
+        "average_bitwidth": 32,
+        "memory_density": 1,
+        "model_size": 4 * total,
+        "parameters": total,
+    }
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -108,6 +114,17 @@ def test_norms_scales_are_weights_in_the_size_and_not_in_the_average():
     found = ww.Evaluator(graph, space, rows(), metrics=["average_bitwidth", "model_size"])(space.at([0]))
     assert found["average_bitwidth"][0] in (BITS, pytest.approx((72 * BITS + 8 * 32) / 80))
     assert found["model_size"][0] == 72 * BITS / 8 + 4 * (11 + 16)
+
+
+def test_numbers_of_the_networks_own_count_32_bits_in_the_size():
+    """A table of positions that is added is no factor of a product: in the average or not, in the size it is."""
+    graph = ww.Graph(made_twice(Positions)[0])
+    seed = {"linear": {"config": config("weight", widths=[BITS])}}
+    space = ww.QuantisationSpace(graph, by="type", seed=seed)
+    found = ww.Evaluator(graph, space, words(), metrics=["average_bitwidth", "model_size"])(space.at([0]))
+    averages = [(18 * BITS + others * 32) / (18 + others) for others in (60, 90)]
+    assert found["average_bitwidth"][0] in [pytest.approx(average) for average in averages]
+    assert found["model_size"][0] == (18 * BITS + 32 * (60 + 30 + 3)) / 8
 
 
 # make, data, products that are summed for one sample

@@ -168,7 +168,9 @@ def test_defaults_hold_for_each_candidate(name: str):
     assert_rows_equal(NETWORKS[name], rows(), LINEAR, weights=2)
 
 
-@pytest.mark.parametrize("make", [Flag, FlagOn, KeywordOnly, Mode, ListDefault], ids=lambda make: make.__name__)
+@pytest.mark.parametrize(
+    "make", [Flag, FlagOn, KeywordOnly, Mode, ListDefault], ids=lambda make: make.__name__
+)
 def test_options_with_defaults_need_no_way_around_torch_fx(make: Callable[[], nn.Module]):
     assert ww.Graph(make()).capture == "fx"
 

@@ -6,7 +6,17 @@ import pytest
 from torch import nn
 
 import widthwise as ww
-from helpers.emulation import ALL, WIDTHS, assert_rows_equal, config, loss_of, made_twice, rows, space_of, words
+from helpers.emulation import (
+    ALL,
+    WIDTHS,
+    assert_rows_equal,
+    config,
+    loss_of,
+    made_twice,
+    rows,
+    space_of,
+    words,
+)
 from helpers.networks import shared as networks
 
 LINEAR = {"linear": ("data_in", "weight")}
@@ -73,7 +83,9 @@ def test_an_untied_head_has_a_format_of_its_own():
     graph = ww.Graph(model)
     rules = {"embedding": ("weight",), "linear": ("weight",)}
     space = space_of(graph, rules, untie=True)
-    assert [decision.name for decision in space.decisions] == [f"{n}/weight_width" for n in ("emb", "head", "out")]
+    assert [decision.name for decision in space.decisions] == [
+        f"{n}/weight_width" for n in ("emb", "head", "out")
+    ]
     evaluator = ww.Evaluator(graph, space, words(), metrics=["loss", "model_size", "average_bitwidth"])
     found = evaluator(space.at(range(8)))
     assert len(set(found["loss"].tolist())) == 8

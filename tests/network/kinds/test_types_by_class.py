@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 import types
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from torch import nn
@@ -14,6 +13,7 @@ import widthwise as ww
 from helpers.emulation import ALL, assert_rows_equal, config, images, loss_of, made_twice, rows, words
 from helpers.networks import subclasses as networks
 from helpers.networks.reparametrised import around, around_image
+from helpers.timm_layers import timm_layers
 
 LINEAR = {"linear": ALL}
 
@@ -91,7 +91,12 @@ def test_networks_with_layers_of_ones_own_are_searched(name: str):
 
 @pytest.mark.parametrize(
     ("key", "kind"),
-    [("bias_width", "embedding"), ("data_in_width", "embedding"), ("weight_width", "relu"), ("bias_width", "relu")],
+    [
+        ("bias_width", "embedding"),
+        ("data_in_width", "embedding"),
+        ("weight_width", "relu"),
+        ("bias_width", "relu"),
+    ],
 )
 def test_a_key_of_a_rule_that_applies_to_nothing_is_an_error(key: str, kind: str):
     model = nn.Sequential(nn.Embedding(10, 6), nn.Flatten(), nn.ReLU(), nn.Linear(30, 3))
@@ -117,23 +122,9 @@ def test_a_key_that_applies_to_one_layer_of_its_rule_is_none():
 # ---- timm's and transformers' own
 
 
-@pytest.fixture(scope="module")
-def timm_layers() -> Iterator[types.ModuleType]:
-    """timm's layers, without torchvision, of which they use nothing that is tested here."""
-    names = ("torchvision", "torchvision.ops", "torchvision.ops.misc")
-    before = set(sys.modules)
-    for name in names:
-        if name not in before:
-            sys.modules[name] = types.ModuleType(name)
-            sys.modules[name].FrozenBatchNorm2d = nn.BatchNorm2d  # type: ignore[attr-defined]
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield pytest.importorskip("timm.layers")
-    finally:
-        for name in names:
-            if name not in before:
-                del sys.modules[name]
+@pytest.fixture(scope="module", name="timm")
+def timm_fixture() -> types.ModuleType:
+    return timm_layers()
 
 
 OF_TIMM: dict[str, Callable[[types.ModuleType], nn.Module]] = {
@@ -145,17 +136,19 @@ OF_TIMM: dict[str, Callable[[types.ModuleType], nn.Module]] = {
 
 
 @pytest.mark.parametrize("name", OF_TIMM)
-def test_layers_of_timm_are_those_that_they_inherit_from(name: str, timm_layers: types.ModuleType):
-    make = lambda: OF_TIMM[name](timm_layers)  # noqa: E731
+def test_layers_of_timm_are_those_that_they_inherit_from(name: str, timm: types.ModuleType):
+    make = lambda: OF_TIMM[name](timm)  # noqa: E731
     if name == "Linear":
         assert_rows_equal(lambda: around(make()), rows(), LINEAR, weights=2)
     else:
         assert_rows_equal(lambda: around_image(make()), images(), {"conv2d": ALL} | LINEAR, weights=2)
 
 
-@pytest.mark.parametrize(("name", "kind"), [("BatchNormAct2d", "batch_norm2d"), ("LayerNorm2d", "layer_norm")])
-def test_norms_of_timm_are_those_that_they_inherit_from(name: str, kind: str, timm_layers: types.ModuleType):
-    model = around_image(nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), getattr(timm_layers, name)(4)))
+@pytest.mark.parametrize(
+    ("name", "kind"), [("BatchNormAct2d", "batch_norm2d"), ("LayerNorm2d", "layer_norm")]
+)
+def test_norms_of_timm_are_those_that_they_inherit_from(name: str, kind: str, timm: types.ModuleType):
+    model = around_image(nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), getattr(timm, name)(4)))
     found = {layer.type: layer.tensors for layer in ww.Graph(model).layers}
     assert found[kind] == ("data_in", "weight", "bias")
 

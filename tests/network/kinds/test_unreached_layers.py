@@ -11,12 +11,27 @@ from helpers.emulation import ALL, assert_rows_equal, left_as_it_was, loss_of, m
 from helpers.networks.unreached import UNREACHED, Body, compiled, mlp
 
 LINEAR = {"linear": ALL}
-LAYERS = ("body", "first", "steps", "tasks", "backbone", "part", "shared", "run", "0", "linear", "script", "jit")
+LAYERS = (
+    "body",
+    "first",
+    "steps",
+    "tasks",
+    "backbone",
+    "part",
+    "shared",
+    "run",
+    "0",
+    "linear",
+    "script",
+    "jit",
+)
 
 
 def plain(model: nn.Module) -> nn.Module:
     """What a compiled or scripted network was made from: the same layers, reached by torch itself."""
-    if type(model).__module__.startswith("torch.jit") or "torch.jit" in str(type(getattr(model, "body", None))):
+    if type(model).__module__.startswith("torch.jit") or "torch.jit" in str(
+        type(getattr(model, "body", None))
+    ):
         state, whole = model.state_dict(), type(model).__module__.startswith("torch.jit")
         made: nn.Module = mlp() if whole else Body(lambda body: body)
         made.load_state_dict(state)

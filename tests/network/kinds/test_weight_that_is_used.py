@@ -28,7 +28,9 @@ def test_rows_of_convolutions_round_the_weight_that_is_used(name: str):
 
 @pytest.mark.parametrize("name", EMBEDDING)
 def test_rows_of_embeddings_round_the_table_that_is_used(name: str):
-    assert_rows_equal(EMBEDDING[name], words(), {"embedding": ("weight",), "linear": ALL}, weights=2, settled=True)
+    assert_rows_equal(
+        EMBEDDING[name], words(), {"embedding": ("weight",), "linear": ALL}, weights=2, settled=True
+    )
 
 
 @pytest.mark.parametrize("name", LINEAR)
@@ -55,7 +57,9 @@ def test_layers_within_a_layer_are_quantised_too():
     assert_rows_equal(lambda: around(adapted()), rows(), types, weights=4)
 
 
-@pytest.mark.parametrize("name", ["old_weight_norm", "new_spectral_norm", "pruned", "MaskedLinear", "ScaledLinear"])
+@pytest.mark.parametrize(
+    "name", ["old_weight_norm", "new_spectral_norm", "pruned", "MaskedLinear", "ScaledLinear"]
+)
 def test_what_is_stored_is_the_weight_that_is_used(name: str):
     """48 and 24 weights of 2 or 8 bits, 8 + 3 biases of 8 bits: neither masks nor parts that it was made from."""
     model, _ = made_twice(LINEAR[name], rows())

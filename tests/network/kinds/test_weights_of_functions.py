@@ -12,14 +12,27 @@ import torch
 from torch import nn
 
 import widthwise as ww
-from helpers.emulation import ALL, WIDTHS, assert_rows_equal, config, fixed, images, loss_of, made_twice, rows, sequences
-from helpers.emulation import words
+from helpers.emulation import (
+    ALL,
+    WIDTHS,
+    assert_rows_equal,
+    config,
+    fixed,
+    images,
+    loss_of,
+    made_twice,
+    rows,
+    sequences,
+    words,
+)
 from helpers.networks import functional as networks
 from helpers.networks.reparametrised import around
 
 WEIGHT, LAYER = ("weight",), {"linear": ALL}
 NO_BIAS = ("data_in", "weight")
-FEATURES: dict[type[nn.Module], tuple[dict[str, tuple[str, ...]], int]] = {  # types, and weights that are stored
+FEATURES: dict[
+    type[nn.Module], tuple[dict[str, tuple[str, ...]], int]
+] = {  # types, and weights that are stored
     networks.ByLinear: (LAYER, 2),
     networks.ByLinearWithBias: (LAYER, 2),
     networks.ByTransposedView: (LAYER, 2),
@@ -81,7 +94,9 @@ def test_a_table_that_is_indexed_has_a_format_or_counts_as_float():
     found = ww.Evaluator(graph, space, words(), metrics=["average_bitwidth", "model_size"])(space.at([0]))
     assert found["average_bitwidth"][0] == pytest.approx((60 * 32 + 18 * 2) / 78)
     assert found["model_size"][0] == (60 * 32 + 18 * 2 + 3 * 8) / 8
-    assert ww.evaluate(model, words(), metrics=["loss"])["loss"] == pytest.approx(loss_of(other, words()), rel=1e-5)
+    assert ww.evaluate(model, words(), metrics=["loss"])["loss"] == pytest.approx(
+        loss_of(other, words()), rel=1e-5
+    )
 
 
 def test_rows_round_a_layer_of_ones_own():
@@ -171,7 +186,9 @@ def test_products_of_attention_have_formats(make):
     assert found[1] == pytest.approx(exact, rel=1e-3)
 
 
-@pytest.mark.parametrize("make", [networks.ByLinearWithBias, networks.ByAddmm, networks.ByConvolution], ids=lambda m: m.__name__)
+@pytest.mark.parametrize(
+    "make", [networks.ByLinearWithBias, networks.ByAddmm, networks.ByConvolution], ids=lambda m: m.__name__
+)
 def test_weights_of_functions_count_in_sizes(make):
     (model, _), data = made_twice(make), images() if make is networks.ByConvolution else rows()
     sizes = [parameter.numel() for parameter in model.parameters()]
