@@ -1,4 +1,4 @@
-"""What quantised networks compute and store, without our code: a module's own forward, its calls' arguments rounded."""
+"""What quantised networks compute, without our code: a module's own forward, its calls' arguments rounded."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def config(*tensors: str, widths: Sequence[int] = WIDTHS) -> dict[str, list[Any]
 class Emulation(TorchFunctionMode):
     """Rounds what calls of some functions are given.
 
-    bits: of each stored weight in the order of first use, or of all. What is made of parameters and buffers alone
-    is a weight, so that a transposed, normalised or masked one is, in the place of what it was made from.
+    bits: of each stored weight in the order of first use, or of all. What is made of parameters and buffers
+    alone is a weight, so that a transposed, normalised or masked one is, in the place of what it was made from.
     """
 
     def __init__(self, model: nn.Module, types: Mapping[str, Sequence[str]], bits: Sequence[int] | int):

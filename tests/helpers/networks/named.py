@@ -48,7 +48,7 @@ KEYWORDS = (
     "0",
     "1a",
 )
-ODD = ("a b", "a-b", "a/b", "a:b", "α", "über", "a[0]", "a'b", 'a"b', "%", "__", "__class", "A", "a" * 80)
+ODD = ("a b", "a-b", "a/b", "a:b", "über", "a[0]", "a'b", 'a"b', "%", "__", "__class", "A", "a" * 80)
 
 
 class Clash(nn.Module):

@@ -1,4 +1,4 @@
-"""Networks whose layers compute with another weight than the one they store, or with more than their class says."""
+"""Networks whose layers compute with another weight than they store, or with more than their class says."""
 
 from __future__ import annotations
 

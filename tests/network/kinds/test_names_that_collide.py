@@ -41,8 +41,8 @@ def test_layers_with_names_of_functions_are_searched(function: str, name: str):
 
 
 @pytest.mark.parametrize(("function", "name"), CLASHES.items())
-def test_an_exported_network_keeps_the_layer_of_a_like_name(function: str, name: str, tmp_path):
-    (model, other), data = made_twice(lambda: Clash(function, name)), rows()
+def test_a_copy_keeps_the_layer_of_a_like_name(function: str, name: str):
+    model, other = made_twice(lambda: Clash(function, name))
     graph = ww.Graph(model)
     found = [layer.name for layer in graph.layers if layer.type == function and layer.tensors]
     made = graph.quantized(dict.fromkeys(found, ww.Scheme(data_in=FINE))).copy()

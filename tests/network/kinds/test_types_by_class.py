@@ -1,4 +1,4 @@
-"""Types are those of torch's classes, subclasses included: a rule for convolutions is for every convolution."""
+"""Types are those of torch's classes, subclasses included: a rule for convolutions is for all of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Layers that replacing modules does not reach: quantised all the same, or an error; never float at a low cost."""
+"""Layers that replacing modules does not reach: quantised all the same, or an error; never float unseen."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Layers that are more than their class says: the weight that is used is what is quantised, judged and counted."""
+"""Layers that are more than their class says: the weight that is used is quantised, judged and counted."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_layers_within_a_layer_are_quantised_too():
     "name", ["old_weight_norm", "new_spectral_norm", "pruned", "MaskedLinear", "ScaledLinear"]
 )
 def test_what_is_stored_is_the_weight_that_is_used(name: str):
-    """48 and 24 weights of 2 or 8 bits, 8 + 3 biases of 8 bits: neither masks nor parts that it was made from."""
+    """48 and 24 weights of 2 or 8 bits, 8 + 3 biases of 8 bits; neither masks nor what it was made from."""
     model, _ = made_twice(LINEAR[name], rows())
     graph = ww.Graph(model)
     seed = {"linear": {"config": {"name": ["integer"], "weight_width": [2, 8], "bias_width": [8]}}}
@@ -72,7 +72,7 @@ def test_what_is_stored_is_the_weight_that_is_used(name: str):
 
 
 @pytest.mark.parametrize("name", ["new_weight_norm", "pruned", "with_hook", "ScaledLinear", "PropertyLinear"])
-def test_an_exported_network_computes_what_was_judged(name: str, tmp_path):
+def test_the_network_of_a_candidate_computes_what_was_judged(name: str):
     data = rows()
     model, other = made_twice(LINEAR[name], data)
     graph = ww.Graph(model)
@@ -88,7 +88,7 @@ def test_an_exported_network_computes_what_was_judged(name: str, tmp_path):
 
 @pytest.mark.parametrize("kind", ["Linear", "LinearReLU"])
 def test_layers_of_torchs_own_quantisation_aware_training(kind: str):
-    """Their fake quantisation is off, so that they are linear layers; a layer that is left alone is an error."""
+    """Their fake quantisation is off, so that they are linear layers."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         quantisation = pytest.importorskip("torch.ao.quantization")

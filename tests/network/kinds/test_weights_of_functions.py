@@ -117,7 +117,7 @@ def test_rows_round_a_linear_layer_that_is_stored_transposed(by_transformers: bo
 
 @pytest.mark.parametrize("name", RECURRENT)
 def test_recurrent_layers_compute_with_their_weights_rounded(name: str):
-    """Whatever decisions they have: all with the same choice, against torch's own layer of rounded weights."""
+    """Whatever decisions they have: all with one choice, against torch's own layer of rounded weights."""
     (model, other), data = made_twice(RECURRENT[name]), sequences()
     graph = ww.Graph(model)
     layers = [layer for layer in graph.layers if "weight" in layer.tensors]
