@@ -37,7 +37,7 @@ class Emulation(TorchFunctionMode):
     """Rounds what calls of some functions are given.
 
     bits: of each stored weight in the order of first use, or of all. What is made of parameters and buffers
-    alone is a weight, so that a transposed, normalised or masked one is, in the place of what it was made from.
+    alone is a weight: a transposed, normalised or masked one is, in the place of what it was made from.
     """
 
     def __init__(self, model: nn.Module, types: Mapping[str, Sequence[str]], bits: Sequence[int] | int):

@@ -117,7 +117,7 @@ def test_norms_scales_are_weights_in_the_size_and_not_in_the_average():
 
 
 def test_numbers_of_the_networks_own_count_32_bits_in_the_size():
-    """A table of positions that is added is no factor of a product: it may be left out of the average alone."""
+    """A table of positions is added, no factor of a product: it may be left out of the average alone."""
     graph = ww.Graph(made_twice(Positions)[0])
     seed = {"linear": {"config": config("weight", widths=[BITS])}}
     space = ww.QuantisationSpace(graph, by="type", seed=seed)
