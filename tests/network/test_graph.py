@@ -34,8 +34,9 @@ def state(graph: Graph) -> dict[str, Tensor]:
 @pytest.mark.parametrize("name", tagged("layers"))
 def test_a_captured_network_computes_what_it_did(name: str) -> None:
     model, x = build(name), inputs(name)
+    exact = {} if "attention" in name else {"rtol": 0, "atol": 0}  # opened, it sums in another order
     with torch.no_grad():
-        torch.testing.assert_close(Graph(model).model(x), model(x), rtol=0, atol=0)
+        torch.testing.assert_close(Graph(model).model(x), model(x), **exact)
 
 
 @pytest.mark.parametrize("name", tagged("layers"))
@@ -72,7 +73,7 @@ def test_quantising_again_replaces_the_scheme(name: str) -> None:
     with torch.no_grad():
         assert torch.equal(twice.model(x), once.model(x))
     wrapped = [module for module in twice.model.modules() if isinstance(module, Quantized)]
-    assert wrapped
+    assert bool(wrapped) == (graph.capture == "fx")
     assert not any(isinstance(module.layer, Quantized) for module in wrapped)
 
 
@@ -111,25 +112,29 @@ def test_layers_say_their_type_and_what_can_be_quantised() -> None:
     graph = Graph(build("token attention"))
     found = {layer.name: (layer.type, layer.tensors) for layer in graph.layers}
     assert found["embed"] == ("embedding", ("weight",))
-    assert found["attend"] == ("multihead_attention", ("data_in", "weight", "bias"))
+    assert found["attend_linear"] == ("linear", ("data_in", "weight", "bias"))
+    assert found["attend_attention"] == ("attention", ("data_in",))
+    assert found["attend_linear_1"] == ("linear", ("data_in", "weight", "bias"))
     assert found["norm"] == ("layer_norm", ("data_in", "weight", "bias"))
     assert found["add"] == ("add", ("data_in",))
     assert found["mean"] == ("mean", ("data_in",))
     assert found["getitem"] == ("getitem", ())
 
 
-def test_a_network_that_cannot_be_traced_is_captured_at_its_modules() -> None:
+def test_a_network_that_cannot_be_traced_is_captured_as_it_runs() -> None:
     graph = Graph(Untraceable())
-    assert graph.capture == "module"
+    assert graph.capture == "running"
     assert "TraceError" in str(graph.capture_error)
-    assert [layer.name for layer in graph.layers] == ["first", "again", "never", "act"]
+    names = [layer.name for layer in graph.layers]
+    assert names[:3] == ["first", "act", "again"]  # "never" is not called
+    assert "never" not in names
     assert Graph(Shared()).capture == "fx"
     assert Graph(Shared()).capture_error is None
 
 
 def test_torchs_own_transformer_is_opened_so_that_its_layers_can_be_quantised() -> None:
     graph = Graph(nn.Sequential(build("encoder layer"), nn.Linear(8, 2)))
-    assert {"linear", "multihead_attention", "layer_norm"} <= {layer.type for layer in graph.layers}
+    assert {"linear", "attention", "layer_norm"} <= {layer.type for layer in graph.layers}
 
 
 def test_a_shared_module_takes_a_scheme_for_each_of_its_uses() -> None:

@@ -27,7 +27,6 @@ MODULES = [
     (nn.RMSNorm(2), "rms_norm"),
     (nn.Embedding(2, 2), "embedding"),
     (nn.EmbeddingBag(2, 2), "embedding_bag"),
-    (nn.MultiheadAttention(2, 1), "multihead_attention"),
     (nn.PReLU(), "prelu"),
     (nn.ReLU(), "relu"),
     (nn.ReLU6(), "relu6"),

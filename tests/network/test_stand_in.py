@@ -38,7 +38,7 @@ class LooksAtItsLayers(nn.Module):
 def test_a_network_that_looks_at_its_layers_takes_the_path_that_it_takes_in_float():
     network = LooksAtItsLayers().eval()
     graph = Graph(network)
-    assert graph.capture == "module"
+    assert graph.capture == "running"
     x = normal(5)(20)
     first, _, last = network.parts
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Attention opened into the calls that it consists of, and its two products on quantised operands."""
+"""Attention made of plain calls, each of which a capture can record and a pass can quantise."""
 
 from __future__ import annotations
 
@@ -9,43 +9,252 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import linear, scaled_dot_product_attention
+from torch.nn import functional
+from torch.overrides import handle_torch_function, has_torch_function
+
+from widthwise.core.errors import UserError
+
+Read = Callable[[Tensor], Tensor]
 
 
-class ClosedAttentionError(Exception):
-    """Attention of a kind that is not opened: with more keys and values than it is given."""
+def _present(*values: Any) -> tuple[Any, ...]:
+    return tuple(value for value in values if value is not None)
+
+
+def attention_products(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attn_mask: Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    *,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> Tensor:
+    """`F.scaled_dot_product_attention` under our own name: one node of a traced graph, one call of a mode."""
+    operands = _present(query, key, value, attn_mask)
+    if has_torch_function(operands):
+        return handle_torch_function(
+            attention_products,
+            operands,
+            query,
+            key,
+            value,
+            attn_mask,
+            dropout_p,
+            is_causal,
+            scale=scale,
+            enable_gqa=enable_gqa,
+        )
+    return functional.scaled_dot_product_attention(
+        query, key, value, attn_mask, dropout_p, is_causal, scale=scale, enable_gqa=enable_gqa
+    )
+
+
+def attention_weights(query: Tensor, key: Tensor, mask: Tensor | None = None) -> Tensor:
+    """softmax(q k^T / sqrt(width) + mask): a node of its own, which a graph drops where nobody reads it."""
+    operands = _present(query, key, mask)
+    if has_torch_function(operands):
+        return handle_torch_function(attention_weights, operands, query, key, mask)
+    scores = query @ key.transpose(-2, -1) / math.sqrt(query.shape[-1])
+    return torch.softmax(scores if mask is None else scores + mask, dim=-1)
+
+
+def merged_mask(
+    query: Tensor, key: Tensor, attn_mask: Tensor | None, padding: Tensor | None, heads: int, added: int = 0
+) -> Tensor | None:
+    """Both masks of a multi-head attention as one that is added to scores of (batch, heads, target, source).
+
+    attn_mask: (target, source) or (batch * heads, target, source); padding: (batch, source); True forbids.
+    added: positions after the source's own that no mask forbids. UserError: masks of other shapes.
+    One node of a graph, as shapes decide in it.
+    """
+    operands = _present(query, key, attn_mask, padding)
+    if has_torch_function(operands):
+        return handle_torch_function(merged_mask, operands, query, key, attn_mask, padding, heads, added)
+    batch, target, source = *query.shape[:2], key.shape[1]
+    _check_shape("attn_mask", attn_mask, (target, source), (batch * heads, target, source))
+    _check_shape("key_padding_mask", padding, (batch, source))
+    masks = []
+    if attn_mask is not None:
+        shape = (-1, heads) if attn_mask.dim() == 3 else (1, 1)
+        masks.append(_additive(attn_mask, query).reshape(*shape, *attn_mask.shape[-2:]))
+    if padding is not None:
+        masks.append(_additive(padding, query).reshape(-1, 1, 1, padding.shape[-1]))
+    return functional.pad(sum(masks[1:], masks[0]), (0, added)) if masks else None
+
+
+def _check_shape(name: str, mask: Tensor | None, *allowed: tuple[int, ...]) -> None:
+    if mask is not None and tuple(mask.shape) not in allowed:
+        raise UserError(f"{name} of shape {tuple(mask.shape)}", where="multi-head attention", allowed=allowed)
+
+
+def _additive(mask: Tensor, like: Tensor) -> Tensor:
+    if mask.dtype != torch.bool:
+        return mask.to(like.dtype)
+    return torch.zeros_like(mask, dtype=like.dtype).masked_fill(mask, -math.inf)
+
+
+def quantised_products(
+    read: Read,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attn_mask: Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    *,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> Tensor:
+    """`attention_products` with every operand of its two products passed through `read`.
+
+    A row whose mask forbids everything gives zeros, as `F.scaled_dot_product_attention` does.
+    """
+    if enable_gqa:
+        key, value = (x.repeat_interleave(query.shape[-3] // x.shape[-3], dim=-3) for x in (key, value))
+    scale = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
+    scores = read(query) @ read(key).transpose(-2, -1) * scale
+    if is_causal:
+        scores = scores.masked_fill(~torch.ones_like(scores, dtype=torch.bool).tril(), -math.inf)
+    if attn_mask is not None:
+        allowed = attn_mask.dtype == torch.bool
+        scores = scores.masked_fill(~attn_mask, -math.inf) if allowed else scores + attn_mask
+    empty = (scores == -math.inf).all(dim=-1, keepdim=True)
+    probabilities = torch.softmax(scores, dim=-1).masked_fill(empty, 0.0)
+    return read(functional.dropout(probabilities, dropout_p)) @ read(value)
 
 
 @dataclass(frozen=True)
 class _Projections:
-    """The weights and biases of attention; `packed` [3 E, E] or one for each of query, key and value."""
+    """Parameters of a multi-head attention; `packed` holds those of q, k and v, else `separate` does."""
 
-    packed: Any
-    separate: tuple[Any, Any, Any] | None
-    bias: Any
-    out_weight: Any
-    out_bias: Any
-
-    def queries_keys_values(self, query: Any, key: Any, value: Any, width: int) -> tuple[Any, ...]:
-        """The three projected, with as few products as there are different inputs."""
-        bias = self.bias
-        if self.separate is not None:
-            inputs, biases = (query, key, value), _parts(bias, 3, 0)
-            return tuple(linear(x, w, b) for x, w, b in zip(inputs, self.separate, biases, strict=True))
-        if query is key and key is value:
-            return _parts(linear(query, self.packed, bias), 3, -1)
-        first = linear(query, self.packed[:width], None if bias is None else bias[:width])
-        if key is value:
-            both = linear(key, self.packed[width:], None if bias is None else bias[width:])
-            return (first, *_parts(both, 2, -1))
-        weights, biases = _parts(self.packed, 3, 0), _parts(bias, 3, 0)
-        return (first, linear(key, weights[1], biases[1]), linear(value, weights[2], biases[2]))
+    heads: int
+    packed: Tensor | None
+    separate: tuple[Tensor | None, ...]
+    bias: Tensor | None
+    bias_k: Tensor | None
+    bias_v: Tensor | None
+    add_zero: bool
+    out_weight: Tensor
+    out_bias: Tensor | None
+    width: int
 
 
-def _parts(x: Any, count: int, axis: int) -> tuple[Any, ...]:
-    """Equal parts along an axis, of a stand-in too, which can't be iterated over; of None as many of these."""
-    parts = [None] * count if x is None else x.chunk(count, axis)
-    return tuple(parts[place] for place in range(count))
+def _projected(own: _Projections, query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, ...]:
+    width = own.width
+    if own.packed is not None and query is key and key is value:
+        together = functional.linear(query, own.packed, own.bias)
+        return tuple(together[..., i * width : (i + 1) * width] for i in range(3))
+    parts = [slice(i * width, (i + 1) * width) for i in range(3)]
+    weights = own.separate if own.packed is None else [own.packed[part] for part in parts]
+    biases = [None if own.bias is None else own.bias[part] for part in parts]
+    return tuple(
+        functional.linear(x, weight, bias)  # type: ignore[arg-type]
+        for x, weight, bias in zip((query, key, value), weights, biases, strict=True)
+    )
+
+
+def _extended(own: _Projections, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor, int]:
+    """Keys and values with the learned position and that of zeros after them, and how many these are."""
+    added = 0
+    if own.bias_k is not None and own.bias_v is not None:
+        batch = k.shape[0]
+        k = torch.cat([k, own.bias_k.expand(batch, 1, own.width)], dim=1)
+        v = torch.cat([v, own.bias_v.expand(batch, 1, own.width)], dim=1)
+        added += 1
+    if own.add_zero:
+        k, v = (torch.cat([x, torch.zeros_like(x[:, :1])], dim=1) for x in (k, v))
+        added += 1
+    return k, v, added
+
+
+def _attention(
+    own: _Projections,
+    inputs: tuple[Tensor, Tensor, Tensor],
+    masks: tuple[Tensor | None, Tensor | None],
+    need_weights: bool,
+    average: bool,
+    is_causal: bool,
+    dropout_p: float,
+) -> tuple[Tensor, Tensor | None]:
+    """Attention of inputs (batch, length, width); masks: of attention and of padding."""
+    attn_mask, padding = masks
+    if is_causal and attn_mask is None:
+        raise UserError(
+            "is_causal without attn_mask", where="multi-head attention", advice="give attn_mask as well"
+        )
+    q, k_own, v_own = _projected(own, *inputs)
+    k, v, added = _extended(own, k_own, v_own)
+    hint = is_causal and padding is None and not need_weights  # torch then takes the hint for the mask
+    no_mask = hint or (attn_mask is None and padding is None)
+    mask = None if no_mask else merged_mask(q, k_own, attn_mask, padding, own.heads, added)
+    q, k, v = (torch.unflatten(x, -1, (own.heads, -1)).transpose(1, 2) for x in (q, k, v))
+    mixed = attention_products(q, k, v, mask, dropout_p, hint)
+    output = functional.linear(mixed.transpose(1, 2).flatten(2), own.out_weight, own.out_bias)
+    if not need_weights:
+        return output, None
+    weights = attention_weights(q, k, mask)
+    return output, weights.mean(dim=1) if average else weights
+
+
+def _laid_out(inputs: tuple[Tensor, ...], change: Callable[[Tensor], Tensor]) -> tuple[Tensor, ...]:
+    """Each input changed once, so that those which were one tensor stay one."""
+    changed = {id(x): change(x) for x in inputs}
+    return tuple(changed[id(x)] for x in inputs)
+
+
+def _any_layout(
+    own: _Projections,
+    inputs: tuple[Tensor, ...],
+    masks: tuple[Tensor | None, Tensor | None],
+    batch_first: bool,
+    *options: Any,
+) -> tuple[Tensor, Tensor | None]:
+    """A traced input is taken to have a batch, as its rank is not known."""
+    if isinstance(inputs[0], Tensor) and inputs[0].dim() == 2:
+        padding = None if masks[1] is None else masks[1].unsqueeze(0)
+        single: Any = _laid_out(inputs, lambda x: x.unsqueeze(0))
+        output, weights = _attention(own, single, (masks[0], padding), *options)
+        return output.squeeze(0), None if weights is None else weights.squeeze(0)
+    if batch_first:
+        return _attention(own, inputs, masks, *options)  # type: ignore[arg-type]
+    turned: Any = _laid_out(inputs, lambda x: x.transpose(0, 1))
+    output, weights = _attention(own, turned, masks, *options)
+    return output.transpose(0, 1), weights
+
+
+def open_multihead(
+    module: nn.MultiheadAttention,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    key_padding_mask: Tensor | None = None,
+    need_weights: bool = True,
+    attn_mask: Tensor | None = None,
+    average_attn_weights: bool = True,
+    is_causal: bool = False,
+) -> tuple[Tensor, Tensor | None]:
+    """What the module computes, as plain calls that read the module's own parameters.
+
+    A row whose masks forbid everything gives the output of zeros, where torch gives NaN if it needs weights.
+    """
+    own = _Projections(
+        module.num_heads,
+        module.in_proj_weight,
+        (module.q_proj_weight, module.k_proj_weight, module.v_proj_weight),
+        module.in_proj_bias,
+        module.bias_k,
+        module.bias_v,
+        module.add_zero_attn,
+        module.out_proj.weight,
+        module.out_proj.bias,
+        module.embed_dim,
+    )
+    masks = (attn_mask, key_padding_mask)
+    options = (need_weights, average_attn_weights, is_causal, module.dropout if module.training else 0.0)
+    return _any_layout(own, (query, key, value), masks, module.batch_first, *options)
 
 
 def open_attention_forward(
@@ -75,137 +284,25 @@ def open_attention_forward(
     average_attn_weights: bool = True,
     is_causal: bool = False,
 ) -> tuple[Tensor, Tensor | None]:
-    """What torch.nn.functional.multi_head_attention_forward computes in evaluation, as plain calls.
-
-    Raises ClosedAttentionError for keys and values beside those given (bias_k, add_zero_attn, static_k).
-    """
-    if add_zero_attn or any(x is not None for x in (bias_k, bias_v, static_k, static_v)):
-        raise ClosedAttentionError
-    separate = (q_proj_weight, k_proj_weight, v_proj_weight) if use_separate_proj_weight else None
-    projections = _Projections(in_proj_weight, separate, in_proj_bias, out_proj_weight, out_proj_bias)
-    alone = query.dim() == 2
-    if alone:
-        same = query is key and key is value
-        query, key, value = (x.unsqueeze(1) for x in (query, key, value))
-        key, value = (query, query) if same else (key, value)
-        key_padding_mask = None if key_padding_mask is None else key_padding_mask.unsqueeze(0)
-    output, weights = _attended(
-        projections, query, key, value, num_heads, key_padding_mask, attn_mask, need_weights
+    """`F.multi_head_attention_forward` as plain calls; UserError for static keys or values."""
+    if static_k is not None or static_v is not None:
+        raise UserError(
+            "static_k and static_v are not supported",
+            where="multi_head_attention_forward",
+            advice="give key and value instead",
+        )
+    own = _Projections(
+        num_heads,
+        None if use_separate_proj_weight else in_proj_weight,
+        (q_proj_weight, k_proj_weight, v_proj_weight),
+        in_proj_bias,
+        bias_k,
+        bias_v,
+        add_zero_attn,
+        out_proj_weight,
+        out_proj_bias,
+        embed_dim_to_check,
     )
-    if weights is not None and average_attn_weights:
-        weights = weights.mean(dim=1)
-    if alone:
-        return output.squeeze(1), None if weights is None else weights.squeeze(0)
-    return output, weights
-
-
-def open_multihead(
-    module: nn.MultiheadAttention,
-    query: Any,
-    key: Any,
-    value: Any,
-    key_padding_mask: Any = None,
-    need_weights: bool = True,
-    attn_mask: Any = None,
-    average_attn_weights: bool = True,
-    is_causal: bool = False,
-) -> tuple[Any, Any]:
-    """What nn.MultiheadAttention computes in evaluation on batches, as plain calls that torch.fx can trace."""
-    if module.bias_k is not None or module.bias_v is not None or module.add_zero_attn:
-        raise ClosedAttentionError
-    separate = None
-    if module.in_proj_weight is None:
-        separate = (module.q_proj_weight, module.k_proj_weight, module.v_proj_weight)
-    out = module.out_proj
-    projections = _Projections(module.in_proj_weight, separate, module.in_proj_bias, out.weight, out.bias)
-    if module.batch_first:
-        same_keys, same = key is value, query is key and key is value
-        query = query.transpose(0, 1)
-        key = query if same else key.transpose(0, 1)
-        value = key if same_keys else value.transpose(0, 1)
-    output, weights = _attended(
-        projections, query, key, value, module.num_heads, key_padding_mask, attn_mask, need_weights
-    )
-    if weights is not None and average_attn_weights:
-        weights = weights.mean(dim=1)
-    return (output.transpose(0, 1) if module.batch_first else output), weights
-
-
-def _attended(
-    projections: _Projections,
-    query: Any,
-    key: Any,
-    value: Any,
-    heads: int,
-    key_padding_mask: Any,
-    attn_mask: Any,
-    need_weights: bool,
-) -> tuple[Any, Any]:
-    """Outputs [length, batch, width] for inputs alike, and the weights [batch, heads, length, keys] if needed."""
-    length, batch, width = query.shape[0], query.shape[1], projections.out_weight.shape[0]
-    projected = projections.queries_keys_values(query, key, value, width)
-    q, k, v = (x.reshape(x.shape[0], batch, heads, width // heads).permute(1, 2, 0, 3) for x in projected)
-    mask = _mask(attn_mask, key_padding_mask, q, heads)
-    attended = scaled_dot_product_attention(q, k, v, attn_mask=mask)
-    joined = attended.permute(2, 0, 1, 3).reshape(length, batch, width)
-    output = linear(joined, projections.out_weight, projections.out_bias)
-    return output, (attention_weights(q, k, mask) if need_weights else None)
-
-
-def _mask(attn_mask: Any, key_padding_mask: Any, like: Any, heads: int) -> Any:
-    """Both masks as one that is added to the scores; None for none."""
-    found = None
-    if attn_mask is not None:
-        found = _additive(attn_mask, like)
-        if found.dim() == 3:
-            found = found.reshape(-1, heads, found.shape[-2], found.shape[-1])
-    if key_padding_mask is not None:
-        padding = _additive(key_padding_mask, like)[:, None, None, :]
-        found = padding if found is None else found + padding
-    return found
-
-
-def _additive(mask: Any, like: Any) -> Any:
-    """A mask of torch's attention, true where nothing is to be seen, as what is added to scores."""
-    if mask.dtype == torch.bool:
-        return torch.zeros_like(mask, dtype=like.dtype).masked_fill(mask, -math.inf)
-    return mask.to(like.dtype)
-
-
-def attention_weights(
-    query: Tensor, key: Tensor, attn_mask: Tensor | None = None, scale: float | None = None
-) -> Tensor:
-    """Softmax of the scaled scores of queries [..., L, E] and keys [..., S, E]; nothing where all is masked."""
-    factor = query.shape[-1] ** -0.5 if scale is None else scale
-    scores = query @ key.transpose(-2, -1) * factor
-    if attn_mask is not None:
-        kept = attn_mask.dtype == torch.bool
-        scores = scores.masked_fill(~attn_mask, -math.inf) if kept else scores + attn_mask
-        nothing = (scores == -math.inf).all(dim=-1, keepdim=True)
-        return scores.softmax(dim=-1).masked_fill(nothing, 0.0)
-    return scores.softmax(dim=-1)
-
-
-def quantised_products(
-    read: Callable[[Tensor], Tensor],
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    attn_mask: Tensor | None = None,
-    dropout_p: float = 0.0,
-    is_causal: bool = False,
-    *,
-    scale: float | None = None,
-    enable_gqa: bool = False,
-) -> Tensor:
-    """What scaled_dot_product_attention computes in evaluation where its two products read quantised operands.
-
-    `read` gives the operands: queries, keys, values, and the probabilities.
-    """
-    q, k, v = read(query), read(key), read(value)
-    if enable_gqa:
-        k = k.repeat_interleave(q.shape[-3] // k.shape[-3], -3)
-        v = v.repeat_interleave(q.shape[-3] // v.shape[-3], -3)
-    if is_causal:
-        attn_mask = torch.ones(q.shape[-2], k.shape[-2], dtype=torch.bool, device=q.device).tril()
-    return read(attention_weights(q, k, attn_mask, scale)) @ v
+    masks = (attn_mask, key_padding_mask)
+    options = (need_weights, average_attn_weights, is_causal, dropout_p if training else 0.0)
+    return _any_layout(own, (query, key, value), masks, False, *options)

@@ -57,7 +57,12 @@ def capture(network: nn.Module, example: Example | None = None) -> Captured:
             f"{type(network).__name__}: torch.fx can't trace it ({why}), so a run of it is recorded, and no "
             "input that it takes could be guessed; give one: Graph(network, example)"
         )
-    return Captured(network, recorded(network, call), why, call)
+    try:
+        return Captured(network, recorded(network, call), why, call)
+    except UserError:
+        raise
+    except Exception as error:  # whatever the user's network raises
+        raise cannot_run(type(network).__name__, call, error) from error
 
 
 def as_call(example: Example) -> Call:
@@ -75,8 +80,8 @@ def difference(network: nn.Module, made: nn.Module, call: Call) -> str | None:
     named = named_arguments(network, call)
     try:
         found = _outputs(made, ((), named))
-    except Exception as error:  # whatever the traced code raises where the network did not
-        return f"what torch.fx traced fails where the network runs: {describe_error(error)}"
+    except UserError as error:
+        return f"what torch.fx traced fails where the network runs: {error}"
     if len(found) != len(wanted):
         return f"what torch.fx traced returns {len(found)} tensors, the network {len(wanted)}"
     for one, other in zip(found, wanted, strict=True):
@@ -91,9 +96,23 @@ def difference(network: nn.Module, made: nn.Module, call: Call) -> str | None:
 def _outputs(network: nn.Module, call: Call) -> list[Tensor]:
     """The tensors that a network returns in eval mode."""
     args, kwargs = tree_map_only(Tensor, torch.clone, call)  # the network may change its inputs
-    with undisturbed(network), torch.no_grad():
-        result = network(*args, **kwargs)
+    try:
+        with undisturbed(network), torch.no_grad():
+            result = network(*args, **kwargs)
+    except UserError:
+        raise
+    except Exception as error:  # whatever the user's network raises
+        raise cannot_run(type(network).__name__, call, error) from error
     return [leaf for leaf in tree_leaves(plain(result)) if isinstance(leaf, Tensor)]
+
+
+def cannot_run(name: str, read: Any, error: Exception) -> UserError:
+    """What to say where a network, or a layer of it, fails on what it reads."""
+    tensors = [leaf for leaf in tree_leaves(read) if isinstance(leaf, Tensor)]
+    shapes = ", ".join(str(list(x.shape)) for x in tensors) or "nothing"
+    return UserError(
+        f"{name}: can't be run on {shapes}: {describe_error(error)}; check the shape of the input"
+    )
 
 
 def _apart(one: Tensor, other: Tensor) -> float:

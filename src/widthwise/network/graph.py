@@ -14,16 +14,17 @@ from torch import fx, nn
 from widthwise.core.errors import UserError
 from widthwise.network.capture import Captured, Example, as_call, capture, difference
 from widthwise.network.layers import QUANTISABLE, FunctionLayer, layer_type
-from widthwise.network.operands import Operand, at, operands
+from widthwise.network.operands import Call, Operand, at, operands
 from widthwise.network.placed import Placed, PlacedLayer, out_of_reach
-from widthwise.network.quantized import Quantized, parameter_role
+from widthwise.network.quantized import Quantized, is_made, parameter_role
 from widthwise.network.reach import Unreached, unreached
-from widthwise.network.recording import FUNCTION, KIND, PLACE, recorded
+from widthwise.network.recording import FUNCTION, KIND, PLACE, named_arguments, recorded
 from widthwise.network.scheme import TENSORS, Scheme, TensorName
 from widthwise.network.stored import Stored, StoredNodes
-from widthwise.network.undisturbed import copied, uncompiled, unwrapped
+from widthwise.network.undisturbed import copied, uncompiled, undisturbed, unwrapped
 
 Capture = Literal["fx", "running"]
+HOW = "Graph(network, example)"
 META = "widthwise"  # the key of our metadata in node.meta
 
 
@@ -131,17 +132,38 @@ class Graph:
         raise UserError(f"{name}: no such node in the graph; `widthwise inspect` lists them")
 
     def proved(self, example: Example) -> Graph:
-        """The graph, if it does what the network does on the example; or one captured anew by it.
+        """The graph, if it does what the network does on the example; or one captured anew on it.
 
-        Raises UserError where that would change the layers of a graph that has schemes.
+        Raises UserError where a layer that has a scheme is then none of the graph's.
         """
-        call = as_call(example)
         if self.network is self.model and self.capture == "fx":
+            return self  # it was given as a graph
+        call = as_call(example)
+        why = None if self.capture == "running" else self._unproved(call)
+        if self.capture == "fx" and why is None:
             return self
-        if self.capture == "fx" and not any(self.schemes.values()):
-            why = difference(self.network, self.model, call)
-            return self if why is None else Graph(self.network, example)
-        return self
+        made = Graph(self.network, example)
+        if not any(self.schemes.values()):
+            return made
+        if missing := self.schemes.keys() - made.schemes.keys():
+            raise UserError(f"{', '.join(sorted(missing))}: {why}; capture the network on such inputs: {HOW}")
+        return made.quantized(self.schemes)
+
+    def _unproved(self, call: Call) -> str | None:
+        """What makes the traced graph another network on a call; None where nothing does."""
+        try:
+            given = named_arguments(self.network, call)
+        except TypeError:  # told by whoever runs the network on it
+            return None
+        names = {str(node.target) for node in self.fx_graph.nodes if node.op == "placeholder"}
+        if others := given.keys() - names:
+            return f"{', '.join(sorted(others))} had its default when the network was captured"
+        if any(self.schemes.values()):
+            return None
+        try:
+            return difference(self.network, self.model, call)
+        except UserError:  # the network can't be run on it, as it will tell in more detail
+            return None
 
     def copy(self) -> Graph:
         """An independent graph: changing one, weights included, leaves the other as it is.
@@ -287,15 +309,12 @@ def _layer_of_module(node: fx.Node, kind: str, module: nn.Module) -> Layer:
 
 def used_tensors(module: nn.Module) -> dict[str, torch.Tensor]:
     """The weights and biases that a layer computes with: its parameters, or what is made of them."""
-    own = {name: value for name, value in module.named_parameters() if "." not in name}
-    made = {
-        name: value
-        for name in ("weight", "bias")
-        if name not in own and isinstance(value := getattr(module, name, None), torch.Tensor)
-    }
+    made = [name for name in ("weight", "bias") if is_made(module, name)]
     if not made:
         return dict(module.named_parameters())
-    return made | {name: value for name, value in own.items() if name in ("weight", "bias")}
+    with undisturbed(module), torch.no_grad():
+        found = {name: getattr(module, name) for name in ("weight", "bias")}
+    return {name: value for name, value in found.items() if isinstance(value, torch.Tensor)}
 
 
 def layer_tensors(module: nn.Module, kind: str) -> tuple[TensorName, ...]:
@@ -325,7 +344,7 @@ def called_function(node: fx.Node) -> Callable[..., Any]:
 
 def _copied(graph: fx.Graph) -> fx.Graph:
     made = fx.Graph()
-    made.graph_copy(graph, {})
+    made.output(made.graph_copy(graph, {}))
     return made
 
 

@@ -35,6 +35,7 @@ SPELLINGS = {
     "subtract": "sub",
     "divide": "div",
     "scaled_dot_product_attention": "attention",
+    "attention_products": "attention",
     "rnn_tanh": "rnn",
     "rnn_relu": "rnn",
     "rnn_tanh_cell": "rnn_cell",

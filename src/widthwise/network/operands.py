@@ -97,7 +97,7 @@ def changed_argument(function: Callable[..., Any], call: Call) -> Any:
         return kwargs["out"]
     name = getattr(function, "__name__", "")
     by_name = (name.endswith("_") and not name.endswith("__")) or name in _IN_PLACE
-    return args[0] if args and (by_name or kwargs.get("inplace") is True) else None
+    return args[0] if args and (by_name or kwargs.get("inplace")) else None
 
 
 def leaves(call: Call) -> list[tuple[Path, Any]]:

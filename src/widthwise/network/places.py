@@ -13,7 +13,7 @@ from torch.nn.functional import multi_head_attention_forward
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.overrides import TorchFunctionMode
 
-from widthwise.network.attention import ClosedAttentionError, open_attention_forward
+from widthwise.network.attention import open_attention_forward
 from widthwise.network.undisturbed import uncompiled
 
 UNKNOWN = "?"  # in the place of a module that is none of the network's
@@ -90,11 +90,8 @@ class _Following(TorchFunctionMode):
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if function is multi_head_attention_forward:
-            try:
-                with self:
-                    return open_attention_forward(*args, **kwargs)
-            except ClosedAttentionError:  # it is one call then
-                pass
+            with self:
+                return open_attention_forward(*args, **kwargs)
         name = function_name(function)
         if name in _ASKING:
             return function(*args, **kwargs)

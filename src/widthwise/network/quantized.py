@@ -86,12 +86,12 @@ def computed(
     values = {}
     for operand in of:
         fmt, value = scheme[operand.role], at(call, operand.path)
-        if fmt is None or not value.is_floating_point():
+        if fmt is None:
             continue
         if operand.role != "data_in":
             values[operand.path] = stored.quantised((name, operand.path), value, fmt)
-        elif kind not in _READ_INSIDE:
-            values[operand.path] = read(fmt, value)
+        elif kind not in _READ_INSIDE:  # one operand may be several tensors, or a number read out of one
+            values[operand.path] = tree_map_only(Tensor, partial(_read_float, read, fmt), value)
     args, kwargs = replaced(call, values) if values else call
     inside = _READ_INSIDE.get(kind)
     if inside is not None and scheme.data_in is not None:
@@ -103,13 +103,18 @@ def computed(
     return result if torch.is_grad_enabled() else changed.copy_(result)
 
 
+def _read_float(read: Callable[[Format, Tensor], Tensor], fmt: Format, x: Tensor) -> Tensor:
+    return read(fmt, x) if x.is_floating_point() else x
+
+
 def data_of_call(
     kind: str, function: Callable[..., Any], call: Call, of: Sequence[Operand]
 ) -> tuple[Tensor, ...]:
     """All tensors that data_in applies to in a call of a function, those inside attention and the like too."""
     inside = _READ_INSIDE.get(kind)
     if inside is None:
-        return tuple(at(call, operand.path) for operand in of if operand.role == "data_in")
+        data = [at(call, operand.path) for operand in of if operand.role == "data_in"]
+        return tuple(leaf for leaf in tree_leaves(data) if isinstance(leaf, Tensor))
     read: list[Tensor] = []
     inside(function, partial(_noted, read), *call[0], **call[1])
     return tuple(read)
@@ -137,7 +142,7 @@ class Quantized(Wrapper):
     Every float tensor among the inputs, masks excepted, is quantised as data_in, this reader's own copy. The
     layer's float parameters stay as they are. Where hooks or parametrisations make a layer more than its class
     says, the formats apply where it computes: to the weight that is used. Under autograd the formats pass
-    gradients straight through, cut where they saturate. A layer that works in place changes its own copy.
+    gradients straight through, cut where they saturate. A module that works in place changes its own copy.
 
     of: the operands of a function, by default its inputs, of which parameters are weights; a module's are its
     inputs and parameters.
@@ -210,11 +215,14 @@ def is_more_than_its_class(layer: nn.Module) -> bool:
     if registered(layer) or not any(map(is_torchs, type(layer).__mro__)):
         return False
     hooks = [hook for hook in layer._forward_pre_hooks.values() if hook is not _nothing]
-    made = any(
-        name not in layer._parameters and isinstance(getattr(layer, name, None), Tensor)
-        for name in ("weight", "bias")
-    )
-    return bool(hooks or layer._forward_hooks or made or hasattr(layer, "parametrizations"))
+    return bool(hooks or layer._forward_hooks or any(is_made(layer, name) for name in ("weight", "bias")))
+
+
+def is_made(layer: nn.Module, name: str) -> bool:
+    """Whether a weight or bias is no parameter but made of others: by a property, or by a hook that sets it."""
+    if name in layer._parameters:
+        return False
+    return name in layer.__dict__ or isinstance(getattr(type(layer), name, None), property)
 
 
 def data_of_layer(layer: nn.Module, call: Call) -> tuple[Tensor, ...]:

@@ -27,7 +27,9 @@ def traced(network: nn.Module, given: Collection[str] | None = None) -> fx.Graph
     with undisturbed(network), torch.no_grad():
         graph = _Tracer(given).trace(network)
         _name_own_calls(graph, dict(network.named_modules()))
-        return fx.GraphModule(network, graph, type(network).__name__)
+        made = fx.GraphModule(network, graph, type(network).__name__)
+    made.training = network.training
+    return made
 
 
 class _Tracer(fx.Tracer):

@@ -110,10 +110,9 @@ TRACEABLE: list[type[nn.Module]] = [
     Out,
     NumberReadOut,
     TupleIntoEinsum,
-    LastLayerGivesATuple,
     NormOfTheBatch,
 ]
-UNTRACEABLE: list[type[nn.Module]] = [OwnInput, Shapes]
+UNTRACEABLE: list[type[nn.Module]] = [OwnInput, Shapes, LastLayerGivesATuple]
 
 
 class Refusing(nn.Module):

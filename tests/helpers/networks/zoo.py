@@ -54,7 +54,7 @@ ZOO: dict[str, Network] = {
     "concat": _network(features.Concat, (6,), tags="traceable layers classes"),
     "shared": _network(features.Shared, (16,), tags="traceable layers classes groups"),
     "two inputs": _network(features.TwoInputs, (6,), (2,), tags="traceable classes"),
-    "in place": _network(features.InPlace, (6,), tags="traceable classes"),  # fx makes its += a plain sum
+    "in place": _network(features.InPlace, (6,), tags="classes"),  # fx makes its += a plain sum
     "gated": _network(features.Gated, (16,), tags="traceable layers classes groups"),
     "sloped": _network(features.Sloped, (16,), tags="traceable layers classes groups"),
     "untraceable": _network(features.Untraceable, (5,), tags="layers"),

@@ -171,10 +171,10 @@ class _Planner:
     def _changed(self, node: fx.Node, target: Any) -> list[fx.Node]:
         """The nodes whose value a call in place changes for those that read it later."""
         column = self.columns.get((node.name, "data_in"))
-        quantised = column is not None and target.is_floating_point()
+        quantised = column is not None and target.is_floating_point() and node.op == "call_module"
         formats = self.slots[column].formats if column is not None and quantised else (None,)
         if None not in formats:
-            return []  # the call changes the quantised copy
+            return []  # a module changes its quantised copy
         changed = changed_along(node, target, self.values)
         if changed and len(formats) > 1:
             raise CannotShareError(f"{node.name} changes {changed[0].name} in place for some candidates only")
@@ -210,9 +210,12 @@ class _Planner:
     def _inputs(self, node: fx.Node, layer: Layer | None, reads: Sequence[fx.Node]) -> list[int]:
         """The steps whose values a node reads: through its slots if it has some, but for masks."""
         call = (node.args, node.kwargs)
-        stored = {at(call, x.path): x.role for x in layer.of if x.role != "data_in"} if layer else {}
-        masks = [arg for key, arg in node.kwargs.items() if "mask" in key]
-        by_format = [read for read in reads if read not in masks and read not in stored]
+        if layer is not None and layer.function is not None:
+            stored = {at(call, x.path): x.role for x in layer.of if x.role != "data_in"}
+            by_format = [at(call, x.path) for x in layer.of if x.role == "data_in"]
+        else:
+            stored, masks = {}, [arg for key, arg in node.kwargs.items() if "mask" in key]
+            by_format = [read for read in reads if read not in masks]
         self._calibrate_input(node, by_format)
         found = []
         for read in reads:

@@ -60,6 +60,7 @@ def propagate(graph: Graph, example: Example) -> dict[str, NodeMeta]:
     eval mode without gradients and leaves the graph as it is. Parameters that several nodes share are stored
     by the first of them alone. Raises UserError where the network can't be run on the example.
     """
+    graph = graph.proved(example)
     calls: dict[str, list[_Call]] = defaultdict(list)
     read: dict[str, tuple[TensorMeta, ...]] = {}  # as it was before the node ran
 

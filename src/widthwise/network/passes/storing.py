@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from torch import Tensor, fx, nn
+from torch.utils._pytree import tree_leaves
 
 from widthwise.network.graph import Graph, Layer
 from widthwise.network.operands import at
@@ -69,6 +71,10 @@ def _held(
                 yield "buffer_elements", id(buffer), buffer.numel()
 
 
+def _holds_tensors(value: Any) -> bool:
+    return any(isinstance(leaf, Tensor) for leaf in tree_leaves(value))
+
+
 def _makes_weights(name: str) -> bool:
     """Whether a buffer only serves to make the weight that is used."""
     return name.startswith("parametrizations.") or name.endswith(("_mask", "_u", "_v"))
@@ -91,7 +97,7 @@ def _read_as_they_are(graph: fx.Graph, layers: Mapping[str, Layer], nodes: Store
         todo += [read for read in node.all_input_nodes if read in nodes.constant and read not in own]
     while todo:
         node = todo.pop()
-        if node not in found:
+        if node not in found and _holds_tensors(nodes.value(node)):  # else it is a size, a type
             found.add(node)
             todo += node.all_input_nodes
     return found

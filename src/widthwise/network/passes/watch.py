@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -11,8 +11,7 @@ from torch import Tensor, fx
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 from widthwise.core.errors import UserError, unknown
-from widthwise.core.importing import describe_error
-from widthwise.network.capture import Example, as_call
+from widthwise.network.capture import Example, as_call, cannot_run
 from widthwise.network.graph import Graph, Layer, run_in_eval_mode
 from widthwise.network.operands import Call
 from widthwise.network.places import Handle, Place, followed, plainly
@@ -124,7 +123,7 @@ class _Watched(fx.Interpreter):
         except UserError:
             raise
         except Exception as error:  # whatever the user's layer raises
-            raise _cannot_run(n.name, tensors_in((args, kwargs)), error) from error
+            raise cannot_run(n.name, (args, kwargs), error) from error
         self.watcher.after(n.name, tensors_in(value))
         return value
 
@@ -142,7 +141,7 @@ def _run_followed(graph: Graph, call: Call, watcher: _Watcher) -> None:
     except UserError:
         raise
     except Exception as error:  # whatever the user's network raises
-        raise _cannot_run(type(network).__name__, tensors_in(call), error) from error
+        raise cannot_run(type(network).__name__, call, error) from error
 
 
 @dataclass(frozen=True)
@@ -161,10 +160,3 @@ class _WatchedPlaces:
         value = self.inner(place, function, args, kwargs)
         self.watcher.after(name, tensors_in(value))
         return value
-
-
-def _cannot_run(name: str, read: Sequence[Tensor], error: Exception) -> UserError:
-    shapes = ", ".join(str(list(x.shape)) for x in read) or "nothing"
-    return UserError(
-        f"{name}: can't be run on {shapes}: {describe_error(error)}; check the shape of the input"
-    )
