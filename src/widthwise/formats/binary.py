@@ -26,8 +26,8 @@ class Binary(Format):
     a. a is 1, or with `scaling_factor` the mean magnitude of the data: of the whole tensor, all its samples
     together, or of each index along `axis`, until `calibrated` or `scale` fixes it. It is the sign, not the
     nearest value; infinities count as their sign, in a mean as the greatest finite value; NaN stays NaN and
-    is left out of the mean. Deterministic: the lab's system has a stochastic variant, with which a search could not be
-    repeated.
+    is left out of the mean. Deterministic: the lab's system has a stochastic variant, with which a search
+    could not be repeated.
     Source: Courbariaux et al. 2016 (BinaryNet); Rastegari et al. 2016 (XNOR-Net) for the scale.
     """
 

@@ -8,7 +8,6 @@ values.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from widthwise.core.errors import UserError
@@ -118,7 +117,7 @@ def magnitudes(y: Tensor) -> Tensor:
     return y.abs().nan_to_num_(nan=0.0)
 
 
-def means(values: Tensor, counted: Tensor, axes: Sequence[int]) -> Tensor:
+def means(values: Tensor, counted: Tensor, axes: list[int]) -> Tensor:
     """Sums of finite values >= 0 over some axes, kept, by how many count there (1 or True); 0 for none.
 
     Taken in float64, which they stay, and in parts of the greatest value, so that no sum overflows.
@@ -139,7 +138,8 @@ def up_to(y: Tensor, dtype: torch.dtype) -> Tensor:
     import torch
 
     near = y.to(dtype)
-    return torch.where(near > y, near.nextafter(near.new_zeros(())), near)
+    below = torch.nextafter(near, torch.zeros_like(near))
+    return torch.where(near > y, below, near)
 
 
 def nan_or_zero(y: Tensor) -> Tensor:

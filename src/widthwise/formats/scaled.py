@@ -35,8 +35,8 @@ class ScaledInteger(Format):
     finite value); NaN stays NaN and is left out where the scale follows the data. Scales follow the tensor at
     hand until `calibrated` or `scale` fixes them: per tensor, all its samples together. Channels are the
     output channels of the layer whose weight it is, wherever its axes have them, unless `axis` is given; they
-    run along axis 0 where no layer is known. Scales are at least the dtype's least normal number, 1 where all is zero, and 32 bits each in storage. In
-    half-width dtypes values are rounded to the dtype.
+    run along axis 0 where no layer is known. Scales are at least the dtype's least normal number, 1 where all
+    is zero, and 32 bits each in storage. In half-width dtypes values are rounded to the dtype.
     Source: Jacob et al. 2018, equation 1; ONNX QuantizeLinear and DequantizeLinear.
     """
 

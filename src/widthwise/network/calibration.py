@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from widthwise.core.errors import UserError
 from widthwise.formats.base import Format
+from widthwise.network.output_channels import for_weight
 from widthwise.network.quantized import parameter_role
 from widthwise.network.scheme import TensorName
 
@@ -60,8 +61,11 @@ def fixed_by_inputs(formats: Formats, values: Sequence[Tensor]) -> Formats:
 def fixed_by_parameter(formats: Formats, module: nn.Module | None, tensor: TensorName) -> Formats:
     """The formats with what follows the data fixed from the module's one parameter in that role.
 
-    Several of them are followed by a format one by one, so it stays as it is.
+    Several of them are followed by a format one by one, so it stays as it is. Scales of channels are those of
+    the module's outputs.
     """
+    if tensor == "weight":
+        formats = tuple(for_weight(fmt, module) for fmt in formats)
     held = [] if module is None else list(module.named_parameters())
     own = [value.detach() for name, value in held if parameter_role(name) == tensor]
     return tuple(fmt and fmt.calibrated(own[0]) for fmt in formats) if len(own) == 1 else formats

@@ -13,6 +13,7 @@ from torch import fx, nn
 from widthwise.core.errors import UserError
 from widthwise.core.importing import describe_error
 from widthwise.network.layers import QUANTISABLE, layer_type
+from widthwise.network.output_channels import for_layer
 from widthwise.network.quantized import FunctionLayer, Quantized, parameter_role
 from widthwise.network.scheme import TENSORS, Scheme, TensorName
 from widthwise.network.stand_in import StandIn
@@ -129,6 +130,7 @@ class Graph:
             layer = FunctionLayer(called_function(node))
         if module is None and not scheme:
             return
+        scheme = for_layer(scheme, layer)
         wrapper = StandIn if self._layers_are_looked_at else Quantized
         wrapped = wrapper(layer, scheme) if scheme or isinstance(layer, FunctionLayer) else layer
         target = self._own_target(node)

@@ -15,6 +15,7 @@ from widthwise.formats import parameters
 from widthwise.formats.base import Format
 from widthwise.network.graph import Graph, Layer
 from widthwise.network.layers import QUANTISABLE
+from widthwise.network.output_channels import for_weight
 from widthwise.network.passes.rules import select
 from widthwise.network.scheme import TensorName, tensor_fields, tensor_format
 from widthwise.network.selection import By
@@ -135,7 +136,7 @@ class _Builder:
         for tensor in layer.tensors:
             own = [fields[key] for key in keys[tensor]]
             if own:
-                self.slots.append(_slot(layer.name, tensor, own, where))
+                self.slots.append(_slot(layer, tensor, own, where))
 
     def _column(self, layer: Layer, rule: SeedRule, key: str, choices: tuple[Any, ...]) -> int | None:
         if len(choices) == 1:
@@ -158,7 +159,7 @@ class _Builder:
         return names.index(name)
 
 
-def _slot(layer: str, tensor: TensorName, fields: Sequence[Field], where: str) -> Slot:
+def _slot(layer: Layer, tensor: TensorName, fields: Sequence[Field], where: str) -> Slot:
     """The slot of one tensor: every combination of its keys' choices is built, so that a bad one is found."""
     formats: list[Format | None] = []
     varying = [field for field in fields if field.column is not None]
@@ -171,11 +172,13 @@ def _slot(layer: str, tensor: TensorName, fields: Sequence[Field], where: str) -
         picked = {field.key: field.choices[i] for field, i in zip(varying, indices, strict=True)}
         config = _meant(constants | picked, keys, tensor, choosing=choosing)
         fmt = tensor_format(config, tuple(config), tensor, where=where)
+        if tensor == "weight":
+            fmt = for_weight(fmt, layer.module)
         if fmt not in formats:
             formats.append(fmt)
         table[indices] = formats.index(fmt)
     columns = tuple(field.column for field in varying if field.column is not None)
-    return Slot(layer, tensor, tuple(formats), columns, table)
+    return Slot(layer.name, tensor, tuple(formats), columns, table)
 
 
 def _meant(

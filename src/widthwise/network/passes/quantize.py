@@ -7,9 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 from widthwise.core.errors import UserError, unknown
-from widthwise.network.graph import Graph
+from widthwise.network.graph import Graph, Layer
+from widthwise.network.output_channels import for_layer
 from widthwise.network.passes.rules import select
-from widthwise.network.scheme import TENSORS, Scheme, TensorName
+from widthwise.network.scheme import TENSORS, Scheme
 from widthwise.network.selection import by_of
 
 PASS = "quantize_transform_pass"
@@ -35,8 +36,8 @@ def quantize_transform_pass(graph: Graph, pass_args: Mapping[str, Any]) -> tuple
     by = by_of(pass_args.get("by", "type"), where=PASS)
     rules = {key: _scheme(key, entry) for key, entry in pass_args.items() if key != "by"}
     selected = select(graph, by, rules, where=PASS)
-    tensors = {layer.name: layer.tensors for layer in graph.layers}
-    schemes = {name: _restricted(rules[key], tensors[name]) for name, key in selected.items()}
+    layers = {layer.name: layer for layer in graph.layers}
+    schemes = {name: _restricted(rules[key], layers[name]) for name, key in selected.items()}
     return graph.quantized(schemes), schemes
 
 
@@ -53,6 +54,7 @@ def _scheme(key: str, entry: Any) -> Scheme:
     return Scheme.from_config(config, where=f"{where}.config")
 
 
-def _restricted(scheme: Scheme, tensors: tuple[TensorName, ...]) -> Scheme:
-    """The scheme without formats of tensors that the layer doesn't have."""
-    return replace(scheme, **{tensor: None for tensor in TENSORS if tensor not in tensors})
+def _restricted(scheme: Scheme, layer: Layer) -> Scheme:
+    """The scheme for a layer: without formats of tensors that it doesn't have."""
+    left_out = {tensor: None for tensor in TENSORS if tensor not in layer.tensors}
+    return for_layer(replace(scheme, **left_out), layer.module)
