@@ -14,11 +14,11 @@ from widthwise.core.errors import UserError
 from widthwise.formats import parameters
 from widthwise.formats.base import Format
 from widthwise.network.graph import Graph, Layer
-from widthwise.network.layers import QUANTISABLE
 from widthwise.network.output_channels import for_weight
-from widthwise.network.passes.rules import select
+from widthwise.network.passes.rules import check_keys_apply, inactive, select
 from widthwise.network.scheme import TensorName, tensor_fields, tensor_format
-from widthwise.network.selection import By
+from widthwise.network.selection import DEFAULT, By
+from widthwise.spaces.reading import is_float
 from widthwise.spaces.settings import QuantisationSearch, SeedRule
 from widthwise.spaces.slots import Slot, fixed_slots
 from widthwise.spaces.space import Decision, Space
@@ -43,13 +43,17 @@ class QuantisationSpace(Space):
     layer that a rule selects has decisions of its own, as in the lab's system; with `tie` all of a rule's
     layers take the same choice, with `share_inputs` all layers that read the same tensor quantise it alike.
     Layers that no rule selects take the rule "default", or else keep the scheme that they have in the graph.
-    Keys of tensors that a layer doesn't have are left out. Raises UserError for rules that select nothing and
-    for formats that don't exist.
+    Keys of tensors that a layer doesn't have are left out; one of a tensor that none of a rule's layers has
+    is an error. So that `by` can be switched, rules that select layers by the other of name and type are
+    `unused`, as long as others are left. Raises UserError for rules that select nothing and for formats that
+    don't exist.
     """
 
     slots: tuple[Slot, ...]
     fields: Mapping[str, tuple[Field, ...]]  # layer name to its keys
-    unused: tuple[str, ...]  # rules for types, which a search by name leaves out, as the lab's system does
+    by: By
+    rules: Mapping[str, str]  # layer name to the key of its rule
+    unused: tuple[str, ...]  # rules for types where layers go by name, or the other way round: left out
 
     def __init__(
         self,
@@ -62,16 +66,21 @@ class QuantisationSpace(Space):
     ) -> None:
         rules = seed_rules(seed) if isinstance(seed, Mapping) else tuple(seed)
         builder = _Builder(tie=tie, readers=_first_readers(graph) if share_inputs else {})
-        unused = _rules_for_types(graph, by, rules)
+        alone = any(rule.key == DEFAULT and not is_float(rule) for rule in rules)
+        unused = inactive(graph, by, [rule.key for rule in rules], alone=alone, where=PLACE)
         by_key = {rule.key: rule for rule in rules if rule.key not in unused}
         layers = {layer.name: layer for layer in graph.layers}
-        for name, key in select(graph, by, by_key, where=PLACE).items():
+        selected = select(graph, by, by_key, where=PLACE)
+        _check_rules(by_key, selected, layers)
+        for name, key in selected.items():
             builder.add(layers[name], by_key[key])
         super().__init__(tuple(builder.decisions))
         chosen = {slot.layer for slot in builder.slots}
         fixed = tuple(slot for slot in fixed_slots(graph) if slot.layer not in chosen)
         object.__setattr__(self, "slots", tuple(builder.slots) + fixed)
         object.__setattr__(self, "fields", builder.fields)
+        object.__setattr__(self, "by", by)
+        object.__setattr__(self, "rules", selected)
         object.__setattr__(self, "unused", unused)
 
     @classmethod
@@ -196,11 +205,14 @@ def _meant(
     }
 
 
-def _rules_for_types(graph: Graph, by: By, rules: Sequence[SeedRule]) -> tuple[str, ...]:
-    if by != "name":
-        return ()
-    names = {layer.name for layer in graph.layers}
-    return tuple(rule.key for rule in rules if rule.key in QUANTISABLE and rule.key not in names)
+def _check_rules(
+    rules: Mapping[str, SeedRule], selected: Mapping[str, str], layers: Mapping[str, Layer]
+) -> None:
+    """Raises UserError for a key of a rule that applies to none of its layers; the default is for any."""
+    for key, rule in rules.items():
+        if key != DEFAULT:
+            own = [layers[name] for name, chosen in selected.items() if chosen == key]
+            check_keys_apply(key, own, dict(rule.fields), where=f"{PLACE}.{key}.config")
 
 
 def _first_readers(graph: Graph) -> dict[str, str]:

@@ -10,7 +10,15 @@ from widthwise.formats.base import UNSET
 from widthwise.network.selection import BY
 from widthwise.spaces.format_rules import quantisation_rule
 from widthwise.spaces.kinds import SearchTables, SpaceKind
-from widthwise.spaces.reading import LAB_SETUP, checked_rules, is_float, seed_tables, without_default
+from widthwise.spaces.reading import (
+    LAB_SETUP,
+    checked_rules,
+    is_float,
+    left_out_line,
+    seed_tables,
+    single_line,
+    without_default,
+)
 from widthwise.spaces.settings import QUANTISATION, QuantisationSearch
 
 if TYPE_CHECKING:
@@ -70,10 +78,10 @@ class QuantisationKind:
         return lines
 
     def warnings(self, space: QuantisationSpace) -> list[str]:
-        """Rules for types where layers are selected by name."""
-        if not space.unused:
-            return []
-        return [f'by = "name" leaves out the rules for types: {", ".join(space.unused)}; set by = "type"']
+        """Rules for another way to select layers, and a space with nothing to choose."""
+        rules = ", ".join(dict.fromkeys(space.rules.values()))
+        single = f"one choice for each key in the rules {rules}" if rules else "no layer has a rule"
+        return [*left_out_line(space.by, space.unused), *single_line(space, single)]
 
 
 KIND: SpaceKind = QuantisationKind()

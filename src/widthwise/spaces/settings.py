@@ -14,6 +14,7 @@ Importance = Literal["magnitude", "batch_norm", "taylor"]
 
 QUANTISATION = "graph/quantize/mixed_precision_ptq"
 WIDTH = "graph/width"
+ALL = "all"  # the key of the rule for all groups at once
 
 
 class SpaceSettings(Protocol):
@@ -67,7 +68,7 @@ class WidthSearch:
 
     rules: fields are "name" (the lab's output_only, both, input_only), "channel_multiplier",
         "channel_multiplier_input", "channel_multiplier_output" and ours, "channels" (a number of channels).
-        With by = "all" there are no rules and `default` holds for every group at once.
+        With by = "all" the rules are left out and `default` holds for every group at once.
     round_to: channels come in multiples of it. minimum, maximum: channels of a group.
     weights: whether candidates start from random weights, inherit those of the network, or read them off a
         supernet. importance: what tells which channels shrinking keeps.
