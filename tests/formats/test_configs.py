@@ -84,7 +84,6 @@ def test_equal_formats_are_equal_however_they_are_given() -> None:
     assert formats.Integer(8) == formats.Integer(8, 4)
     assert formats.MinifloatIEEE(8, 4, exponent_bias=7) == formats.MinifloatIEEE(8, 4)
     assert formats.BlockFP(exponent_bias=127) == formats.BlockFP()
-    assert formats.ScaledInteger(8, per="channel") == formats.ScaledInteger(8, per="channel", axis=0)
     assert formats.ScaledInteger(8, per="group") == formats.ScaledInteger(
         8, per="group", axis=-1, group_size=32
     )

@@ -250,3 +250,27 @@ def test_a_strategy_that_cannot_handle_the_space_is_refused_before_anything_is_e
     assert not any(tmp_path.iterdir())
     float_metrics(load_problem(load_config(widths), data=data))
     assert data.judged > 0
+
+
+def test_rules_for_another_by_are_logged_where_a_search_is_called_from_python(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = json.loads(json.dumps(LAB))
+    space = config["search"]["search_space"]
+    space["seed"]["seq_blocks_4"] = {"config": {"name": ["integer"], "weight_width": [4, 8]}}
+    for by, size, other in (("type", 216, "names: seq_blocks_4"), ("name", 2, "types: linear")):
+        space["setup"]["by"] = by
+        caplog.clear()
+        study = ww.search(None, None, config, out=tmp_path / by)
+        assert len(study.trials) == size
+        assert f'by = "{by}" leaves out the rules for {other}' in caplog.text
+
+
+def test_a_search_with_nothing_to_choose_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    config = json.loads(json.dumps(LAB))
+    rule = {"name": ["integer"], "weight_width": [4]}
+    config["search"]["search_space"]["seed"] = {"linear": {"config": rule}}
+    study = ww.search(None, None, config, out=tmp_path / "run")
+    assert len(study.trials) == 1
+    assert "there is nothing to choose, the space has a single candidate" in caplog.text
+    assert "the rules linear" in caplog.text

@@ -13,6 +13,7 @@ from widthwise.network.named import load_model
 from widthwise.network.passes.quantize import quantize_transform_pass
 from widthwise.network.scheme import Scheme
 from widthwise.spaces.quantisation import QuantisationSpace
+from widthwise.spaces.quantisation_kind import KIND
 from widthwise.spaces.slots import schemes, slot_choices
 
 LAB = {
@@ -144,6 +145,115 @@ def test_rules_for_types_are_left_out_by_name_as_in_the_labs_own_files():
     seed = {"linear": {"config": LAB}, "seq_blocks_2": {"config": LAB}}
     space = QuantisationSpace(graph, by="name", seed=seed)
     assert (space.size, space.unused) == (18, ("linear",))
+
+
+NAMED = {"config": LAB | {"weight_width": [4, 8]}}
+BOTH = {"default": {"config": {"name": ["NA"]}}, "linear": {"config": LAB}, "seq_blocks_4": NAMED}
+
+
+@pytest.mark.parametrize(
+    ("by", "size", "unused", "said"),
+    [
+        ("type", 5832, "seq_blocks_4", 'by = "type" leaves out the rules for names: {}; set by = "name"'),
+        ("name", 12, "linear", 'by = "name" leaves out the rules for types: {}; set by = "type"'),
+        ("regex", 12, "linear", 'by = "regex" leaves out the rules for names and types: {}'),
+    ],
+)
+def test_by_can_be_switched_where_a_seed_has_rules_of_both_ways(by, size, unused, said):
+    graph = Graph(load_model("jsc-three-linear"))
+    space = QuantisationSpace(graph, by=by, seed=BOTH)
+    assert (space.size, space.unused) == (size, (unused,))
+    assert KIND.warnings(space) == [said.format(unused)]
+    alone = {key: rule for key, rule in BOTH.items() if key != unused}
+    assert space.decisions == QuantisationSpace(graph, by=by, seed=alone).decisions
+
+
+@pytest.mark.parametrize("by", ["name", "type", "regex"])
+@pytest.mark.parametrize("typo", ["linaer", "seq_block_4", "conv2d"])
+def test_a_key_that_is_neither_name_nor_type_is_an_error_whatever_by_is(by: str, typo: str):
+    with pytest.raises(UserError, match=f"{typo}: matches no layer by {by}"):
+        QuantisationSpace(Graph(load_model("jsc-three-linear")), by=by, seed={**BOTH, typo: NAMED})
+
+
+def test_a_default_with_choices_may_be_all_that_is_left():
+    graph = Graph(load_model("jsc-tiny"))
+    default = {"config": {"name": "integer", "data_in_width": [4, 8]}}
+    space = QuantisationSpace(graph, by="type", seed={"default": default, "seq_blocks_2": NAMED})
+    assert (space.size, space.unused) == (16, ("seq_blocks_2",))
+    with pytest.raises(UserError, match=r'seq_blocks_2: .* but one by name; set by = "name"'):
+        QuantisationSpace(graph, by="type", seed={"default": BOTH["default"], "seq_blocks_2": NAMED})
+
+
+class WithoutBias(nn.Sequential):
+    def __init__(self) -> None:
+        super().__init__(nn.Linear(4, 4, bias=False), nn.ReLU(), nn.Embedding(3, 2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self[2](self[1](self[0](x)).argmax(1))
+
+
+@pytest.mark.parametrize(
+    ("key", "config", "said"),
+    [
+        (
+            "relu",
+            {"name": "integer", "weight_width": [2, 4]},
+            "relu.config.weight_width: applies to nothing: no layer that relu selects has a weight; it "
+            "selects _1 (relu: data_in); leave it out",
+        ),
+        (
+            "relu",
+            {"name": "integer", "data_in_width": [2, 4], "weight_name": ["mxint8", "e4m3"]},
+            "relu.config.weight_name: applies to nothing: no layer that relu selects has a weight",
+        ),
+        (
+            "linear",
+            {"name": "integer", "weight_width": 4, "bias_width": [4, 8]},
+            "linear.config.bias_width: applies to nothing: no layer that linear selects has a bias; it "
+            "selects _0 (linear: data_in, weight)",
+        ),
+        (
+            "embedding",
+            {"name": "integer", "weight_width": 4, "data_in_width": 4},
+            "embedding.config.data_in_width: applies to nothing: no layer that embedding selects has a "
+            "data_in",
+        ),
+    ],
+)
+def test_a_key_that_applies_to_nothing_is_an_error(key: str, config: dict, said: str):
+    with pytest.raises(UserError) as caught:
+        QuantisationSpace(Graph(WithoutBias()), by="type", seed={key: {"config": config}})
+    assert str(caught.value).startswith(f"search.search_space.seed.{said}")
+
+
+def test_keys_that_some_layer_of_the_rule_has_and_keys_that_ask_for_nothing_stay():
+    seed = {
+        "_[01]": {"config": {"name": "integer", "data_in_width": [4, 8], "weight_width": 4}},
+        "_2": {"config": {"name": "NA", "bias_width": [4, 8]}},
+        "default": {"config": {"name": "integer", "bias_width": 4}},
+    }
+    space = QuantisationSpace(Graph(WithoutBias()), by="regex", seed=seed)
+    assert space.size == 4
+    asks_nothing = {"name": "integer", "data_in_width": [4, 8], "bias_width": "NA", "bias_frac_width": ["NA"]}
+    assert (
+        QuantisationSpace(Graph(WithoutBias()), by="type", seed={"relu": {"config": asks_nothing}}).size == 2
+    )
+
+
+def test_a_rule_whose_layers_all_have_an_earlier_one_is_an_error():
+    rule = {"config": {"name": "integer", "data_in_width": [4, 8]}}
+    with pytest.raises(UserError, match=r"_1: applies to nothing: .* \(_1\) has an earlier rule \(_\[01\]\)"):
+        QuantisationSpace(Graph(WithoutBias()), by="regex", seed={"_[01]": rule, "_1": rule})
+
+
+def test_a_space_of_a_single_candidate_is_said():
+    seed = {"linear": {"config": {"name": "integer", "weight_width": 4}}}
+    space = QuantisationSpace(Graph(WithoutBias()), by="type", seed=seed)
+    assert space.size == 1
+    assert KIND.warnings(space) == [
+        "there is nothing to choose, the space has a single candidate: one choice for each key in "
+        "the rules linear"
+    ]
 
 
 BAD = {

@@ -7,12 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from widthwise.config.load import load_config
+from widthwise.config.write import tables_of
 from widthwise.core.errors import UserError
 from widthwise.network.graph import Graph
 from widthwise.network.named import load_model
 from widthwise.network.widths.finding import find_groups
 from widthwise.spaces.settings import SeedRule, WidthSearch
 from widthwise.spaces.width import WidthSpace
+from widthwise.spaces.width_kind import KIND
 from widthwise.spaces.width_rules import width_space
 
 GRAPH = Graph(load_model("jsc-three-linear"))
@@ -216,3 +219,114 @@ def test_rules_that_contradict_each_other_are_refused(rules, says: str):
         width_space(GRAPH, search(*rules), groups=GROUPS)
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+# ---- rules for another `by`, and rules that apply to nothing
+
+TWO = rule("seq_blocks_2", channel_multiplier=[1, 2])
+LINEAR = rule("linear", channel_multiplier=[1, 2, 3])
+ALL = rule("default", channel_multiplier=[1, 2, 3, 4])
+FLOAT = rule("default", name=["NA"])
+
+
+@pytest.mark.parametrize(
+    ("by", "default", "size", "unused"),
+    [
+        ("name", FLOAT, 2, ("linear",)),
+        ("type", FLOAT, 9, ("seq_blocks_2",)),
+        ("regex", FLOAT, 2, ("linear",)),
+        ("all", ALL, 4, ("linear", "seq_blocks_2")),
+        ("name", None, 2, ("linear",)),
+    ],
+)
+def test_by_can_be_switched_where_there_are_rules_of_both_ways(by, default, size, unused):
+    made = width_space(GRAPH, search(LINEAR, TWO, by=by, default=default), groups=GROUPS)
+    assert (made.size, made.unused, made.by) == (size, unused, by)
+    (line,) = KIND.warnings(made)
+    assert line.startswith(f'by = "{by}" leaves out the rules for ')
+    assert ", ".join(unused) in line
+
+
+@pytest.mark.parametrize(
+    ("by", "size", "unused"), [("name", 2, "linear"), ("type", 9, "seq_blocks_2"), ("regex", 2, "linear")]
+)
+def test_by_can_be_switched_from_python(by: str, size: int, unused: str):
+    made = space(by=by, multipliers={"linear": [1, 2, 3], "seq_blocks_2": [1, 2]})
+    assert (made.size, made.unused) == (size, (unused,))
+    mixed = space(by=by, multipliers={"linear": [1, 2, 3]}, sizes={"seq_blocks_2": [8, 16]})
+    assert (mixed.size, mixed.unused) == (size, (unused,))
+
+
+@pytest.mark.parametrize("by", ["name", "type", "regex", "all"])
+def test_a_key_that_is_neither_name_nor_type_is_an_error_whatever_by_is(by: str):
+    typo = rule("lienar", channel_multiplier=[1, 2])
+    with pytest.raises(UserError, match="'lienar'"):
+        width_space(GRAPH, search(LINEAR, TWO, typo, by=by, default=ALL), groups=GROUPS)
+    if by != "all":
+        with pytest.raises(UserError, match="'lienar'"):
+            space(by=by, multipliers={"linear": [1, 2], "seq_blocks_2": [1, 2], "lienar": [1, 2]})
+
+
+def test_a_rule_that_is_alone_says_which_by_it_is_for():
+    with pytest.raises(UserError, match=r'seq_blocks_2: matches no layer by type.*set by = "name"'):
+        width_space(GRAPH, search(TWO, by="type", default=FLOAT), groups=GROUPS)
+
+
+def test_a_file_with_rules_of_every_way_is_read_with_each():
+    for by, size in {"name": 2, "type": 9, "all": 4}.items():
+        config = {
+            "model": "jsc-three-linear",
+            "dataset": "jsc",
+            "search": {
+                "search_space": {
+                    "name": "graph/width",
+                    "setup": {"by": by},
+                    "seed": {
+                        "all": {"config": {"channel_multiplier": [1, 2, 3, 4]}},
+                        "linear": {"config": {"channel_multiplier": [1, 2, 3]}},
+                        "seq_blocks_2": {"config": {"channel_multiplier": [1, 2]}},
+                    },
+                },
+                "strategy": {
+                    "name": "grid",
+                    "metrics": {"accuracy": {"direction": "maximize"}, "macs": {"direction": "minimize"}},
+                },
+            },
+        }
+        read = load_config(config)
+        assert load_config(tables_of(read)).search.space == read.search.space
+        assert width_space(GRAPH, read.search.space, groups=GROUPS).size == size
+
+
+@pytest.mark.parametrize(
+    ("rules", "by", "says"),
+    [
+        (
+            (TWO, rule("seq_blocks_4", name=["output_only"], channel_multiplier_input=[1, 2])),
+            "name",
+            'seq_blocks_4.config.channel_multiplier_input: applies to nothing: name = "output_only"',
+        ),
+        (
+            (TWO, rule("seq_blocks_4", name=["input_only"], channels=[8, 16])),
+            "name",
+            'seq_blocks_4.config.channels: applies to nothing: name = "input_only"',
+        ),
+        (
+            (rule("seq_blocks_2", channels=[8, 16]), rule("seq_blocks_6", channels=[8, 16])),
+            "regex",
+            "seq_blocks_6: applies to nothing: the channels of seq_blocks_6 (they are outputs of the "
+            "network) can't change; leave the rule out",
+        ),
+    ],
+)
+def test_a_rule_or_key_that_applies_to_nothing_is_an_error(rules, by: str, says: str):
+    with pytest.raises(UserError) as caught:
+        width_space(GRAPH, search(*rules, by=by), groups=GROUPS)
+    assert says in str(caught.value)
+
+
+def test_a_space_of_a_single_candidate_is_said():
+    made = width_space(GRAPH, search(rule("seq_blocks_2", channel_multiplier=[1])), groups=GROUPS)
+    assert KIND.warnings(made) == [
+        "there is nothing to choose, the space has a single candidate: seq_blocks.2 can have 16 channels"
+    ]

@@ -73,6 +73,14 @@ class Format(ABC):
         """
         return self
 
+    def for_channels(self, axis: int, groups: int = 1) -> Format:
+        """This format for a tensor whose output channels run along `axis`, in each of `groups` equal parts of
+        axis 0.
+
+        Itself where no scale goes with a channel, where an axis was given, and where that is the default.
+        """
+        return self
+
     def inside(self, x: Tensor) -> Tensor:
         """Which elements lie in the closed range, as a boolean tensor of x's shape; NaN does not."""
         low, high = self.range

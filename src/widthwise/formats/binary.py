@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from widthwise.formats.base import Format, check_flag, check_integer, parameter, wrong
-from widthwise.formats.exact import exceeds, nan_or_zero, narrowed_, working
+from widthwise.formats.exact import exceeds, least, magnitudes, means, nan_or_zero, narrowed_, working
 from widthwise.formats.notation import Notation
 from widthwise.formats.scales import SCALE_BITS, as_scales, as_table, as_values, fixed
 from widthwise.formats.tiling import channels
@@ -25,9 +25,9 @@ class Binary(Format):
     Value set: bipolar {-a, +a}, zero of either sign becomes +a; else {0, a}, only what is above zero becomes
     a. a is 1, or with `scaling_factor` the mean magnitude of the data: of the whole tensor, all its samples
     together, or of each index along `axis`, until `calibrated` or `scale` fixes it. It is the sign, not the
-    nearest value; infinities count as their sign; NaN stays NaN and, where a follows the data, makes its
-    whole part NaN. Deterministic: the lab's system has a stochastic variant, with which a search could not be
-    repeated.
+    nearest value; infinities count as their sign, in a mean as the greatest finite value; NaN stays NaN and
+    is left out of the mean. Deterministic: the lab's system has a stochastic variant, with which a search
+    could not be repeated.
     Source: Courbariaux et al. 2016 (BinaryNet); Rastegari et al. 2016 (XNOR-Net) for the scale.
     """
 
@@ -98,12 +98,8 @@ class Binary(Format):
 
     def _scales(self, y: Tensor) -> Tensor:
         """The scale of each part of y, which is whole: parts are never padded."""
-        import torch
-
         tiles = channels(y.shape, self.axis)
         if scales := fixed(self.scale):
             return as_table(scales, tiles, y, repr(self))
-        magnitudes = y.abs()
-        means = magnitudes.mean(tiles.within, keepdim=True) if tiles.within else magnitudes
-        info = torch.finfo(y.dtype)
-        return means.clamp(info.tiny, info.max)
+        found = means(magnitudes(y), y.isnan().logical_not_(), tiles.within)
+        return found.to(y.dtype).clamp_min_(least(y.dtype))

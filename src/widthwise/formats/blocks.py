@@ -128,12 +128,14 @@ class BlockFormat(Format):
 
     def _scaled(self, x: Tensor) -> tuple[Tiling, Tensor, Tensor]:
         """x in blocks, and a scale for each."""
+        import torch
+
         tiles = self.tiling(x.shape)
         blocks = tiles.split(working(x, double=self._double))
         greatest = blocks.abs()
         for axis in tiles.within:  # one after the other is far faster than all at once
             greatest = greatest.amax(axis, keepdim=True)
-        return tiles, blocks, self._scales(greatest)
+        return tiles, blocks, self._scales(greatest.clamp_max(torch.finfo(x.dtype).max))
 
     def _scales(self, greatest: Tensor) -> Tensor:
         """The power of two to divide a block's elements by, from its greatest magnitude; NaN from NaN."""

@@ -112,6 +112,36 @@ def nearest_power(y: Tensor) -> Tensor:
     return bits.add_(carry).bitwise_and_(infinity).view(y.dtype)
 
 
+def magnitudes(y: Tensor) -> Tensor:
+    """|y| as it counts in statistics: NaN as 0, infinities as the greatest finite value."""
+    return y.abs().nan_to_num_(nan=0.0)
+
+
+def means(values: Tensor, counted: Tensor, axes: list[int]) -> Tensor:
+    """Sums of finite values >= 0 over some axes, kept, by how many count there (1 or True); 0 for none.
+
+    Taken in float64, which they stay, and in parts of the greatest value, so that no sum overflows.
+    """
+    import torch
+
+    wide = values.double()
+    if not axes:
+        return wide
+    unit = power_below(wide.amax(axes, keepdim=True)).clamp_min_(torch.finfo(wide.dtype).tiny)
+    count = counted.sum(axes, keepdim=True, dtype=wide.dtype).clamp_min_(1)
+    found = wide.div(unit).sum(axes, keepdim=True).div_(count).mul_(unit)
+    return found.clamp_max_(torch.finfo(values.dtype).max)
+
+
+def up_to(y: Tensor, dtype: torch.dtype) -> Tensor:
+    """y >= 0 in the dtype, rounded down: a number of the dtype exceeds the one where it exceeds the other."""
+    import torch
+
+    near = y.to(dtype)
+    below = torch.nextafter(near, torch.zeros_like(near))
+    return torch.where(near > y, below, near)
+
+
 def nan_or_zero(y: Tensor) -> Tensor:
     """NaN where y is, else zero: to be added to what has lost its NaN."""
     return y.clamp(0.0, 0.0)

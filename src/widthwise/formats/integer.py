@@ -26,9 +26,9 @@ class Integer(Format):
 
     Value set: two's complement, [-2^(width-1), 2^(width-1) - 1] * 2^-frac_width; unsigned, [0, 2^width - 1] *
     2^-frac_width. Rounds half to even, saturates (infinities too); NaN stays NaN; zero has no sign.
-    frac_width "auto" is the greatest with which every finite value of the data is rounded to a code, none
-    beyond them, "auto-mse" the one with the least squared error; both follow the whole tensor at hand, all
-    its samples together, until `calibrated` fixes them.
+    frac_width "auto" is the greatest, from -64 to 64, with which every finite value of the data is rounded to
+    a code, none beyond them, "auto-mse" the one with the least squared error; both follow the whole tensor at
+    hand, all its samples together, until `calibrated` fixes them.
     Source: Jacob et al. 2018 (affine with zero point 0); in HLS ap_fixed<width, width - frac_width>.
     """
 

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 PER = ("tensor", "channel", "group")
-AXES = {"channel": 0, "group": -1}  # where none is given
+GROUP_AXIS = -1  # where none is given
+CHANNEL_AXIS = 0  # where none is given and no layer is known, or has its output channels there
 
 
 @dataclass(frozen=True, repr=False)
@@ -31,10 +32,11 @@ class ScaledInteger(Format):
     2^width - 1 unsigned, the scale takes the greatest magnitude to the greatest code. Not symmetric: every
     code of `width` bits, the scale spans the data and zero, the zero point is rounded so that zero is exact.
     C = round(x / scale) + zero_point, half to even, saturating (infinities too, they count as the greatest
-    finite value); NaN stays NaN and, where the scale follows the data, makes its whole part NaN. Scales
-    follow the tensor at hand until `calibrated` or `scale` fixes them: per tensor, all its samples together.
-    They are at least the dtype's least normal number, 1 where all is zero, and 32 bits each in storage. In
-    half-width dtypes values are rounded to the dtype.
+    finite value); NaN stays NaN and is left out where the scale follows the data. Scales follow the tensor at
+    hand until `calibrated` or `scale` fixes them: per tensor, all its samples together. Channels are the
+    output channels of the layer whose weight it is, wherever its axes have them, unless `axis` is given; they
+    run along axis 0 where no layer is known. Scales are at least the dtype's least normal number, 1 where all
+    is zero, and 32 bits each in storage. In half-width dtypes values are rounded to the dtype.
     Source: Jacob et al. 2018, equation 1; ONNX QuantizeLinear and DequantizeLinear.
     """
 
@@ -49,14 +51,16 @@ class ScaledInteger(Format):
         "int",
         ("width",),
         words={"affine": ("symmetric", False)},
-        keys={"scale": "scale", "zero": "zero_point"},
+        keys={"scale": "scale", "zero": "zero_point", "groups": "channel_groups"},
     )
 
     width: int = parameter("bits of a code, 2 to 32")
     symmetric: bool = parameter("zero point 0 and codes of both signs alike", True)
     signed: bool = parameter("codes of both signs, or else from zero up", True)
     per: str = parameter(f"what has a scale of its own: {', '.join(PER)}", "tensor")
-    axis: int | None = parameter("the axis of channels or groups; none: 0 for channels, -1 for groups", None)
+    axis: int | None = parameter(
+        "the axis of channels or groups; none: the layer's output channels, -1 for groups", None
+    )
     group_size: int | None = parameter(
         "elements of a group along the axis; -1: the whole axis; none: 32", None
     )
@@ -65,6 +69,9 @@ class ScaledInteger(Format):
     )
     zero_point: tuple[int, ...] | int | None = parameter(
         "the zero point that goes with a fixed scale; none: 0", None
+    )
+    channel_groups: int = parameter(
+        "equal parts of axis 0 that have channels of their own, as in a grouped transposed convolution", 1
     )
 
     def __post_init__(self) -> None:
@@ -83,8 +90,8 @@ class ScaledInteger(Format):
             if self.per == "tensor":
                 found = 'axis goes with per = "channel" or "group"'
                 raise UserError(found, where="scaled_integer", key="per", advice="leave it out")
-        elif self.per != "tensor":
-            object.__setattr__(self, "axis", AXES[self.per])
+        elif self.per == "group":
+            object.__setattr__(self, "axis", GROUP_AXIS)
         if self.per != "group":
             if self.group_size is not None:
                 found = 'group_size goes with per = "group"'
@@ -93,6 +100,10 @@ class ScaledInteger(Format):
             object.__setattr__(self, "group_size", 32)
         elif self.group_size != -1:
             check_integer("scaled_integer", "group_size", self.group_size, 1, 2**31)
+        check_integer("scaled_integer", "channel_groups", self.channel_groups, 1, 2**31)
+        if self.channel_groups > 1 and (self.per != "channel" or self.axis in (None, 0)):
+            found = 'channel_groups goes with per = "channel" and another axis than 0'
+            raise UserError(found, where="scaled_integer", key="channel_groups", advice="leave it out")
 
     def _check_zero_points(self) -> None:
         if self.zero_point is None:
@@ -142,8 +153,11 @@ class ScaledInteger(Format):
 
     def tiling(self, shape: Sequence[int]) -> Tiling:
         """The parts of a tensor of this shape that have a scale of their own."""
-        if self.per != "group":
-            return channels(shape, self.axis)
+        if self.per == "tensor":
+            return channels(shape, None)
+        if self.per == "channel":
+            axis = CHANNEL_AXIS if self.axis is None else self.axis
+            return channels(shape, axis, self.channel_groups)
         assert self.axis is not None  # _check_parts wrote both down
         assert self.group_size is not None
         return tiling(tuple(shape), self.group_size, axis=self.axis)
@@ -156,7 +170,13 @@ class ScaledInteger(Format):
         if self.per == "tensor":
             return ""
         size = "" if self.per == "channel" else "all" if self.group_size == -1 else str(self.group_size)
-        return f"/{self.per}{size}{'' if self.axis == AXES[self.per] else f'@{self.axis}'}"
+        usual = None if self.per == "channel" else GROUP_AXIS
+        return f"/{self.per}{size}{'' if self.axis == usual else f'@{self.axis}'}"
+
+    def for_channels(self, axis: int, groups: int = 1) -> ScaledInteger:
+        if self.per != "channel" or self.axis is not None or (axis, groups) == (CHANNEL_AXIS, 1):
+            return self
+        return dataclasses.replace(self, axis=axis, channel_groups=groups)
 
     def quantize(self, x: Tensor) -> Tensor:
         if x.numel() == 0:
@@ -180,6 +200,12 @@ class ScaledInteger(Format):
         fixed = None if points is None else tuple(int(point) for point in as_values(points))
         return dataclasses.replace(self, scale=as_values(scales), zero_point=fixed)
 
+    @property
+    def _needs_double(self) -> bool:
+        """Whether float32 is too narrow for the codes, or for the scales where these are fixed."""
+        scales = self.scale if isinstance(self.scale, tuple) else ()
+        return self.width > 16 or not all(2.0**-126 <= scale < 2.0**128 for scale in scales)
+
     def _between(self, x: Tensor, *, outside: bool) -> Tensor:
         if x.numel() == 0:
             return x.isnan()
@@ -192,7 +218,7 @@ class ScaledInteger(Format):
     def _parts(self, x: Tensor) -> tuple[Tiling, Tensor, Tensor, Tensor | None]:
         """x in parts, and a scale and a zero point (None: 0) for each."""
         tiles = self.tiling(x.shape)
-        blocks = tiles.split(working(x, double=self.width > 16))
+        blocks = tiles.split(working(x, double=self._needs_double))
         if isinstance(self.scale, tuple):
             scales = as_table(self.scale, tiles, blocks, repr(self))
             if not isinstance(self.zero_point, tuple):
@@ -208,9 +234,10 @@ class ScaledInteger(Format):
 
 
 def _greatest(blocks: Tensor, tiles: Tiling) -> Tensor:
-    """The greatest value of each part, from zero to the greatest finite one."""
+    """The greatest value of each part but NaN, from zero to the greatest finite one."""
     import torch
 
+    blocks = blocks.nan_to_num(nan=0.0)
     greatest = blocks.amax(tiles.within, keepdim=True) if tiles.within else blocks
     return greatest.clamp(0.0, torch.finfo(blocks.dtype).max)
 

@@ -32,13 +32,17 @@ def fixed(value: tuple[float, ...] | float | None) -> tuple[float, ...] | None:
 
 
 def as_table(values: tuple[float, ...], tiles: Tiling, like: Tensor, name: str) -> Tensor:
-    """The values as a tensor that broadcasts against blocks; raises UserError where their numbers differ."""
+    """The values, cut to what the dtype reaches, as a tensor that broadcasts against blocks.
+
+    Raises UserError where their numbers differ.
+    """
+    import torch
+
     if len(values) not in (1, tiles.blocks):
         found = f"{name} is fixed for {len(values)} parts, but a tensor of shape {list(tiles.shape)}"
         raise UserError(f"{found} has {tiles.blocks}; calibrate it on a tensor like this one")
-    if len(values) == 1:
-        return like.new_tensor(values[0])
-    return like.new_tensor(values).reshape(tiles.table_shape)
+    table = torch.tensor(values, dtype=torch.float64).clamp_max(torch.finfo(like.dtype).max).to(like)
+    return table.reshape(tiles.table_shape if len(values) > 1 else ())
 
 
 def as_values(table: Tensor) -> tuple[float, ...]:

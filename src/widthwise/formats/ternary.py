@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from widthwise.formats.base import Format, check_flag, check_integer, check_number, parameter
-from widthwise.formats.exact import exceeds, nan_or_zero, narrowed_, working
+from widthwise.formats.exact import exceeds, magnitudes, means, nan_or_zero, narrowed_, up_to, working
 from widthwise.formats.notation import Notation
 from widthwise.formats.scales import SCALE_BITS, as_scales, as_table, as_values, fixed
 from widthwise.formats.tiling import Tiling, channels
@@ -30,8 +30,8 @@ class Ternary(Format):
     the magnitudes), or else 0.75 times the mean magnitude of the data; a is 1, or with `scaling_factor` the
     mean of the magnitudes above the threshold. What follows the data is taken from the whole tensor, all its
     samples together, or from each index along `axis`, until `calibrated` fixes it. It is a threshold, not the
-    nearest value; infinities count as their sign; NaN stays NaN and, where something follows the data, makes
-    its whole part NaN.
+    nearest value; infinities count as their sign, in means as the greatest finite value; NaN stays NaN and is
+    left out of the means.
     Source: Li and Liu 2016 (Ternary Weight Networks); Zhu et al. 2017 for the share of the maximum.
     """
 
@@ -119,22 +119,14 @@ class Ternary(Format):
         return dataclasses.replace(self, threshold=as_values(threshold), scale=scale)
 
     def _thresholds(self, y: Tensor, tiles: Tiling) -> Tensor:
-        import torch
-
         if threshold := fixed(self.threshold):
             return as_table(threshold, tiles, y, repr(self))
-        means = y.abs().mean(tiles.within, keepdim=True) if tiles.within else y.abs()
-        return means.mul(SHARES["mean"]).clamp_max_(torch.finfo(y.dtype).max)
+        found = means(magnitudes(y), y.isnan().logical_not_(), tiles.within)
+        return up_to(found.mul_(SHARES["mean"]), y.dtype)
 
     def _scales(self, y: Tensor, threshold: Tensor, tiles: Tiling) -> Tensor:
-        import torch
-
         if scales := fixed(self.scale):
             return as_table(scales, tiles, y, repr(self))
-        magnitudes = y.abs()
-        above = exceeds(magnitudes, threshold)
-        kept = magnitudes.mul_(above)
-        if not tiles.within:
-            return kept
-        counts = above.sum(tiles.within, keepdim=True).clamp_min_(1)
-        return (kept.sum(tiles.within, keepdim=True) / counts).clamp_max_(torch.finfo(y.dtype).max)
+        found = magnitudes(y)
+        above = exceeds(found, threshold)
+        return means(found.mul_(above), above, tiles.within).to(y.dtype)

@@ -94,12 +94,22 @@ def tiling(
     return Tiling(shape, tuple(max(size, 1) for size in whole))
 
 
-def channels(shape: Sequence[int], axis: int | None) -> Tiling:
-    """One block for each index along the axis, or a single block for the tensor where axis is None."""
+def channels(shape: Sequence[int], axis: int | None, groups: int = 1) -> Tiling:
+    """One block for each index along the axis, or a single block for the tensor where axis is None.
+
+    groups: equal parts of axis 0, each with blocks of its own, as the weight [in, out / groups, …] of a
+    grouped transposed convolution has them: groups * out / groups blocks, in the order of the outputs.
+    Raises UserError for an axis that the tensor doesn't have, and for parts that are not equal.
+    """
     if axis is None:
         return tiling(tuple(shape), (-1,) * len(shape))
     _check_axis(shape, axis)
     sizes = [-1] * len(shape)
+    if groups > 1:
+        if axis % len(shape) == 0 or shape[0] % groups:
+            found = f"a tensor with shape {list(shape)} has no {groups} equal parts of axis 0"
+            raise UserError(f"{found}, each with channels along axis {axis}")
+        sizes[0] = shape[0] // groups
     sizes[axis] = 1
     return tiling(tuple(shape), tuple(sizes))
 

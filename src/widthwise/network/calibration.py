@@ -15,6 +15,7 @@ from torch import Tensor
 from widthwise.core.errors import UserError
 from widthwise.formats.base import Format
 from widthwise.network.graph import Layer
+from widthwise.network.output_channels import for_weight
 from widthwise.network.scheme import TensorName
 
 Formats = tuple[Format | None, ...]  # those that one tensor may have; None is float
@@ -59,8 +60,11 @@ def fixed_by_inputs(formats: Formats, values: Sequence[Tensor]) -> Formats:
 def fixed_by_stored(formats: Formats, layer: Layer, tensor: TensorName) -> Formats:
     """The formats with what follows the data fixed from the layer's one weight or bias.
 
-    Several of them are followed by a format one by one, so it stays as it is.
+    Several of them are followed by a format one by one, so it stays as it is. Scales of channels are those of
+    the module's outputs.
     """
+    if tensor == "weight":
+        formats = tuple(for_weight(fmt, layer) for fmt in formats)
     stored = layer.stored.get(tensor, ())
     if len(stored) != 1:
         return formats

@@ -15,6 +15,7 @@ from widthwise.core.errors import UserError
 from widthwise.network.capture import Captured, Example, as_call, capture, difference
 from widthwise.network.layers import QUANTISABLE, FunctionLayer, layer_type
 from widthwise.network.operands import Call, Operand, at, operands
+from widthwise.network.output_channels import for_layer
 from widthwise.network.placed import Placed, PlacedLayer, out_of_reach
 from widthwise.network.quantized import Quantized, is_made, parameter_role
 from widthwise.network.reach import Unreached, unreached
@@ -229,7 +230,8 @@ class Graph:
         for name, scheme in self._schemes.items():
             node = self.node(name)
             if name in layers:
-                placed[node.meta[PLACE]] = PlacedLayer(name, layers[name].type, layers[name].of, scheme)
+                layer = layers[name]
+                placed[node.meta[PLACE]] = PlacedLayer(name, layer.type, layer.of, for_layer(scheme, layer))
         self.model = Placed(self.network, placed) if placed else self.network
 
     def _set_scheme(self, layer: Layer, scheme: Scheme) -> None:
@@ -241,12 +243,22 @@ class Graph:
             if not scheme:
                 return
             inner = FunctionLayer(called_function(node))
+        scheme = for_layer(scheme, layer)
         wrapped = self._wrapped(inner, scheme, of) if scheme or isinstance(inner, FunctionLayer) else inner
         target = self._own_target(node)
         _set_submodule(self.model, target, wrapped)
+        self._readers_follow(target)
         if node.op != "call_module":
             node.op = "call_module"
         node.target = target
+
+    def _readers_follow(self, target: str) -> None:
+        """Nodes that read what lies in a layer find it where its wrapper, or none, now holds it."""
+        wrapped = isinstance(self.model.get_submodule(target), Quantized)
+        for node in self.fx_graph.nodes:
+            if node.op == "get_attr" and str(node.target).startswith(f"{target}."):
+                name = str(node.target).removeprefix(f"{target}.").removeprefix("layer.")
+                node.target = f"{target}.layer.{name}" if wrapped else f"{target}.{name}"
 
     def _wrapped(self, layer: nn.Module, scheme: Scheme, of: Sequence[Operand] | None) -> Quantized:
         """A layer with a scheme."""
@@ -313,7 +325,7 @@ def used_tensors(module: nn.Module) -> dict[str, torch.Tensor]:
     if not made:
         return dict(module.named_parameters())
     with undisturbed(module), torch.no_grad():
-        found = {name: getattr(module, name) for name in ("weight", "bias")}
+        found = {name: getattr(module, name, None) for name in ("weight", "bias")}
     return {name: value for name, value in found.items() if isinstance(value, torch.Tensor)}
 
 

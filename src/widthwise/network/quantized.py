@@ -222,7 +222,8 @@ def is_made(layer: nn.Module, name: str) -> bool:
     """Whether a weight or bias is no parameter but made of others: by a property, or by a hook that sets it."""
     if name in layer._parameters:
         return False
-    return name in layer.__dict__ or isinstance(getattr(type(layer), name, None), property)
+    made = isinstance(layer.__dict__.get(name), Tensor)
+    return made or isinstance(getattr(type(layer), name, None), property)
 
 
 def data_of_layer(layer: nn.Module, call: Call) -> tuple[Tensor, ...]:

@@ -99,12 +99,22 @@ class StoredNodes:
     def stored(self, node: fx.Node) -> Stored:
         """What a layer reads that reads this node."""
         at = node
-        while at.op.startswith("call_") and layer_type(at.target) in _VIEWS and len(at.all_input_nodes) == 1:
+        while _is_view(at):
             at = at.all_input_nodes[0]
         value = next(leaf for leaf in tree_leaves(self.value(node)) if isinstance(leaf, Tensor))
         if at.op == "get_attr":
             return Stored(str(at.target), value.detach(), self.value(at))
         return Stored(node.name, value.detach(), None)
+
+
+def _is_view(node: fx.Node) -> bool:
+    """Whether a node has the numbers of the one node that it reads, or some of them."""
+    if not node.op.startswith("call_") or len(node.all_input_nodes) != 1:
+        return False
+    kind = layer_type(node.meta.get(FUNCTION, node.target))
+    if kind == "getattr":  # a property: x.T
+        kind = str(node.args[1])
+    return kind in _VIEWS
 
 
 def _on_copy(function: Any, args: Any, kwargs: Any) -> Any:

@@ -82,6 +82,9 @@ def search(
         evaluator=evaluator,
     )
     problem = replace(problem, sampler=sampler)
+    if started is None:  # who is told of the start is told of these too, with the problem
+        for warning in problem.kind.warnings(problem.space):
+            logger.warning("%s", warning)
     folder = run_path(loaded.source, loaded.model, out)
     if force_new is None:
         force_new = out is None and not resume

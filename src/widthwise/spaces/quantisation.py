@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -14,13 +14,15 @@ from widthwise.core.errors import UserError
 from widthwise.formats import parameters
 from widthwise.formats.base import Format
 from widthwise.network.graph import Graph, Layer
-from widthwise.network.layers import QUANTISABLE
-from widthwise.network.passes.rules import select
+from widthwise.network.output_channels import for_weight
+from widthwise.network.passes.rules import check_keys_apply, inactive, select
 from widthwise.network.scheme import TensorName, tensor_fields, tensor_format
-from widthwise.network.selection import By
+from widthwise.network.selection import DEFAULT, By
+from widthwise.spaces.reading import is_float
 from widthwise.spaces.settings import QuantisationSearch, SeedRule
 from widthwise.spaces.slots import Slot, fixed_slots
 from widthwise.spaces.space import Decision, Space
+from widthwise.spaces.tied import Decider, deciders
 
 PLACE = "search.search_space.seed"
 
@@ -41,14 +43,21 @@ class QuantisationSpace(Space):
     whole node name ("regex"); its config gives each key (`name`, `weight_width` …) a list of choices. Every
     layer that a rule selects has decisions of its own, as in the lab's system; with `tie` all of a rule's
     layers take the same choice, with `share_inputs` all layers that read the same tensor quantise it alike.
+    A stored tensor that several layers read (tied weights) has one format, that of the first reader with a
+    rule for it; with `untie` each reader has its own, and the tensor is stored for each.
     Layers that no rule selects take the rule "default", or else keep the scheme that they have in the graph.
-    Keys of tensors that a layer doesn't have are left out. Raises UserError for rules that select nothing and
-    for formats that don't exist.
+    Keys of tensors that a layer doesn't have are left out; one of a tensor that none of a rule's layers has
+    is an error. So that `by` can be switched, rules that select layers by the other of name and type are
+    `unused`, as long as others are left. Raises UserError for rules that select nothing and for formats that
+    don't exist.
     """
 
     slots: tuple[Slot, ...]
     fields: Mapping[str, tuple[Field, ...]]  # layer name to its keys
-    unused: tuple[str, ...]  # rules for types, which a search by name leaves out, as the lab's system does
+    by: By
+    rules: Mapping[str, str]  # layer name to the key of its rule
+    untie: bool  # each reader of a stored tensor has it in a format of its own
+    unused: tuple[str, ...]  # rules for types where layers go by name, or the other way round: left out
 
     def __init__(
         self,
@@ -58,26 +67,38 @@ class QuantisationSpace(Space):
         seed: Mapping[str, Any] | Sequence[SeedRule],
         tie: bool = False,
         share_inputs: bool = False,
+        untie: bool = False,
     ) -> None:
         rules = seed_rules(seed) if isinstance(seed, Mapping) else tuple(seed)
-        builder = _Builder(tie=tie, readers=_first_readers(graph) if share_inputs else {})
-        unused = _rules_for_types(graph, by, rules)
+        alone = any(rule.key == DEFAULT and not is_float(rule) for rule in rules)
+        unused = inactive(graph, by, [rule.key for rule in rules], alone=alone, where=PLACE)
         by_key = {rule.key: rule for rule in rules if rule.key not in unused}
         layers = {layer.name: layer for layer in graph.layers}
-        for name, key in select(graph, by, by_key, where=PLACE).items():
-            builder.add(layers[name], by_key[key])
+        selected = select(graph, by, by_key, where=PLACE)
+        _check_rules(by_key, selected, layers)
+        rule_of = {name: by_key[key] for name, key in selected.items()}
+        builder = _Builder(
+            tie=tie,
+            readers=_first_readers(graph) if share_inputs else {},
+            deciders={} if untie else deciders(layers.values(), rule_of, where=PLACE),
+        )
+        for name, layer in layers.items():
+            builder.add(layer, rule_of.get(name))
         super().__init__(tuple(builder.decisions))
         chosen = {slot.layer for slot in builder.slots}
         fixed = tuple(slot for slot in fixed_slots(graph) if slot.layer not in chosen)
         object.__setattr__(self, "slots", tuple(builder.slots) + fixed)
         object.__setattr__(self, "fields", builder.fields)
+        object.__setattr__(self, "by", by)
+        object.__setattr__(self, "rules", selected)
         object.__setattr__(self, "unused", unused)
+        object.__setattr__(self, "untie", untie)
 
     @classmethod
     def from_config(cls, graph: Graph, search: QuantisationSearch) -> QuantisationSpace:
         """The space that a config's search_space describes."""
         rules = search.rules + ((search.default,) if search.default else ())
-        return cls(graph, by=search.by, seed=rules, tie=search.tie, share_inputs=search.share_inputs)
+        return cls(graph, by=search.by, seed=rules, tie=search.tie, share_inputs=search.share_inputs, untie=search.untie)
 
     def config(self, candidate: ArrayLike) -> dict[str, dict[str, Any]]:
         """The config of each selected layer for one candidate [D], as `quantize_transform_pass` takes it."""
@@ -114,28 +135,42 @@ def seed_rules(seed: Mapping[str, Any]) -> tuple[SeedRule, ...]:
 class _Builder:
     """Collects decisions and slots layer by layer."""
 
-    def __init__(self, *, tie: bool, readers: Mapping[str, str]) -> None:
+    def __init__(
+        self, *, tie: bool, readers: Mapping[str, str], deciders: Mapping[tuple[str, TensorName], Decider]
+    ) -> None:
         self.tie = tie
         self.readers = readers  # layer name to the first layer that reads the same tensor
+        self.deciders = deciders  # of tensors whose format is decided for another reader
         self.decisions: list[Decision] = []
         self.slots: list[Slot] = []
         self.fields: dict[str, tuple[Field, ...]] = {}
 
-    def add(self, layer: Layer, rule: SeedRule) -> None:
-        """The decisions and slots of a layer whose formats the rule describes."""
-        where = f"{PLACE}.{rule.key}.config"
-        keys = tensor_fields(dict(rule.fields), where=where)
-        used = {key for tensor in layer.tensors for key in keys[tensor]}
-        fields = {
-            key: Field(key, choices, self._column(layer, rule, key, choices))
-            for key, choices in rule.fields
-            if key in used
-        }
-        self.fields[layer.name] = tuple(fields.values())
+    def add(self, layer: Layer, rule: SeedRule | None) -> None:
+        """The decisions and slots of a layer whose formats a rule describes, or that other layers decide."""
+        found: dict[str, Field] = {}
         for tensor in layer.tensors:
-            own = [fields[key] for key in keys[tensor]]
+            decider = self.deciders.get((layer.name, tensor))
+            own: list[Field] = []
+            if decider is not None:
+                own = self._fields(decider.layer, decider.rule, decider.tensor)
+                own = [replace(field, key=decider.key_for(field.key, tensor)) for field in own]
+            elif rule is not None:
+                own = self._fields(layer, rule, tensor)
             if own:
-                self.slots.append(_slot(layer.name, tensor, own, where))
+                key = decider.rule.key if decider is not None else rule.key if rule is not None else ""
+                self.slots.append(_slot(layer, tensor, own, f"{PLACE}.{key}.config"))
+            found |= {field.key: field for field in own}
+        if rule is not None or found:
+            self.fields[layer.name] = tuple(found.values())
+
+    def _fields(self, layer: Layer, rule: SeedRule, tensor: TensorName) -> list[Field]:
+        """What a rule says of one tensor of a layer."""
+        keys = tensor_fields(dict(rule.fields), where=f"{PLACE}.{rule.key}.config")[tensor]
+        return [
+            Field(key, choices, self._column(layer, rule, key, choices))
+            for key, choices in rule.fields
+            if key in keys
+        ]
 
     def _column(self, layer: Layer, rule: SeedRule, key: str, choices: tuple[Any, ...]) -> int | None:
         if len(choices) == 1:
@@ -158,7 +193,7 @@ class _Builder:
         return names.index(name)
 
 
-def _slot(layer: str, tensor: TensorName, fields: Sequence[Field], where: str) -> Slot:
+def _slot(layer: Layer, tensor: TensorName, fields: Sequence[Field], where: str) -> Slot:
     """The slot of one tensor: every combination of its keys' choices is built, so that a bad one is found."""
     formats: list[Format | None] = []
     varying = [field for field in fields if field.column is not None]
@@ -171,11 +206,13 @@ def _slot(layer: str, tensor: TensorName, fields: Sequence[Field], where: str) -
         picked = {field.key: field.choices[i] for field, i in zip(varying, indices, strict=True)}
         config = _meant(constants | picked, keys, tensor, choosing=choosing)
         fmt = tensor_format(config, tuple(config), tensor, where=where)
+        if tensor == "weight":
+            fmt = for_weight(fmt, layer)
         if fmt not in formats:
             formats.append(fmt)
         table[indices] = formats.index(fmt)
     columns = tuple(field.column for field in varying if field.column is not None)
-    return Slot(layer, tensor, tuple(formats), columns, table)
+    return Slot(layer.name, tensor, tuple(formats), columns, table)
 
 
 def _meant(
@@ -193,11 +230,14 @@ def _meant(
     }
 
 
-def _rules_for_types(graph: Graph, by: By, rules: Sequence[SeedRule]) -> tuple[str, ...]:
-    if by != "name":
-        return ()
-    names = {layer.name for layer in graph.layers}
-    return tuple(rule.key for rule in rules if rule.key in QUANTISABLE and rule.key not in names)
+def _check_rules(
+    rules: Mapping[str, SeedRule], selected: Mapping[str, str], layers: Mapping[str, Layer]
+) -> None:
+    """Raises UserError for a key of a rule that applies to none of its layers; the default is for any."""
+    for key, rule in rules.items():
+        if key != DEFAULT:
+            own = [layers[name] for name, chosen in selected.items() if chosen == key]
+            check_keys_apply(key, own, dict(rule.fields), where=f"{PLACE}.{key}.config")
 
 
 def _first_readers(graph: Graph) -> dict[str, str]:

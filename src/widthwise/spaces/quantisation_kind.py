@@ -10,7 +10,15 @@ from widthwise.formats.base import UNSET
 from widthwise.network.selection import BY
 from widthwise.spaces.format_rules import quantisation_rule
 from widthwise.spaces.kinds import SearchTables, SpaceKind
-from widthwise.spaces.reading import LAB_SETUP, checked_rules, is_float, seed_tables, without_default
+from widthwise.spaces.reading import (
+    LAB_SETUP,
+    checked_rules,
+    is_float,
+    left_out_line,
+    seed_tables,
+    single_line,
+    without_default,
+)
 from widthwise.spaces.settings import QUANTISATION, QuantisationSearch
 
 if TYPE_CHECKING:
@@ -33,6 +41,7 @@ class QuantisationKind:
             training.document.ignored.append(training.path)
         by = setup.choice("by", BY, "name")
         tie, share_inputs = setup.flag("tie", False), setup.flag("share_inputs", False)
+        untie = setup.flag("untie", False)
         setup.close(lab=LAB_SETUP)
         found = [quantisation_rule(key, rule) for key, rule in checked_rules(seed, by)]
         if all(map(is_float, found)):
@@ -40,11 +49,16 @@ class QuantisationKind:
                 f'{seed.where()}: keeps every layer in float; give a rule name = ["integer"] or alike'
             )
         default, rules = without_default(found)
-        return QuantisationSearch(by, rules, default, tie, share_inputs)
+        return QuantisationSearch(by, rules, default, tie, share_inputs, untie)
 
     def write(self, settings: QuantisationSearch) -> dict[str, Any]:
         """The space alone."""
-        setup = {"by": settings.by, "tie": settings.tie, "share_inputs": settings.share_inputs}
+        setup = {
+            "by": settings.by,
+            "tie": settings.tie,
+            "share_inputs": settings.share_inputs,
+            "untie": settings.untie,
+        }
         seed = seed_tables(settings.default, settings.rules)
         return {"search_space": {"name": self.name, "setup": setup, "seed": seed}}
 
@@ -70,10 +84,10 @@ class QuantisationKind:
         return lines
 
     def warnings(self, space: QuantisationSpace) -> list[str]:
-        """Rules for types where layers are selected by name."""
-        if not space.unused:
-            return []
-        return [f'by = "name" leaves out the rules for types: {", ".join(space.unused)}; set by = "type"']
+        """Rules for another way to select layers, and a space with nothing to choose."""
+        rules = ", ".join(dict.fromkeys(space.rules.values()))
+        single = f"one choice for each key in the rules {rules}" if rules else "no layer has a rule"
+        return [*left_out_line(space.by, space.unused), *single_line(space, single)]
 
 
 KIND: SpaceKind = QuantisationKind()

@@ -14,6 +14,7 @@ Importance = Literal["magnitude", "batch_norm", "taylor"]
 
 QUANTISATION = "graph/quantize/mixed_precision_ptq"
 WIDTH = "graph/width"
+ALL = "all"  # the key of the rule for all groups at once
 
 
 class SpaceSettings(Protocol):
@@ -50,6 +51,7 @@ class QuantisationSearch:
     default: what layers get that no rule names; None leaves them in float.
     tie: one decision for all layers of a rule, instead of one for each.
     share_inputs: layers that read the same tensor get the same format for it.
+    untie: layers that read the same stored tensor may have it in formats of their own.
     """
 
     kind: ClassVar[str] = QUANTISATION
@@ -59,6 +61,7 @@ class QuantisationSearch:
     default: SeedRule | None = None
     tie: bool = False
     share_inputs: bool = False
+    untie: bool = False
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ class WidthSearch:
 
     rules: fields are "name" (the lab's output_only, both, input_only), "channel_multiplier",
         "channel_multiplier_input", "channel_multiplier_output" and ours, "channels" (a number of channels).
-        With by = "all" there are no rules and `default` holds for every group at once.
+        With by = "all" the rules are left out and `default` holds for every group at once.
     round_to: channels come in multiples of it. minimum, maximum: channels of a group.
     weights: whether candidates start from random weights, inherit those of the network, or read them off a
         supernet. importance: what tells which channels shrinking keeps.

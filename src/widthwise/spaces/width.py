@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -72,6 +73,8 @@ class WidthSpace(Space):
 
     groups: Groups
     choices: tuple[GroupChoice, ...]
+    by: WidthBy
+    unused: tuple[str, ...]  # rules for types where groups go by name, or the other way round: left out
 
     def __init__(
         self,
@@ -94,6 +97,8 @@ class WidthSpace(Space):
         rules = {**_rules("channel_multiplier", multipliers), **_rules("channels", sizes)}
         if not rules:
             raise UserError("a width space needs multipliers or sizes, as in multipliers = [0.5, 1, 2]")
+        unused = _inactive(graph, found, by, rules)
+        rules = {key: rule for key, rule in rules.items() if key not in unused}
         if by == "all":
             decisions, choices = _together(found, rules, limits)
         else:
@@ -101,6 +106,15 @@ class WidthSpace(Space):
         super().__init__(decisions)
         object.__setattr__(self, "groups", found)
         object.__setattr__(self, "choices", choices)
+        object.__setattr__(self, "by", by)
+        object.__setattr__(self, "unused", unused)
+
+    def without_rules(self, by: WidthBy, unused: tuple[str, ...]) -> WidthSpace:
+        """The same space, made from rules that went `by` this and of which some were left out."""
+        made = copy.copy(self)
+        object.__setattr__(made, "by", by)
+        object.__setattr__(made, "unused", unused)
+        return made
 
     def sizes(self, candidate: ArrayLike) -> dict[str, int]:
         """The size of each group that has a decision, by its name, for one candidate [D]."""
@@ -191,23 +205,45 @@ def _selected(
     return [(group, rule) for group, rule in found if rule is not None]
 
 
+def _inactive(graph: Graph, groups: Groups, by: WidthBy, rules: Rules) -> tuple[str, ...]:
+    """Keys that select no group by this way, but some by type or by name; none where no key would be left."""
+    modules = graph.modules
+    keys = [key for key in rules if key != EVERY]
+    if by == "all" or by not in ("name", "type", "regex"):
+        return ()
+
+    def selects(key: str, way: WidthBy) -> bool:
+        return any(_makes(group, key, way, modules) for group in groups.groups)
+
+    found = tuple(
+        key for key in keys if not selects(key, by) and (selects(key, "name") or selects(key, "type"))
+    )
+    return found if EVERY in rules or len(found) < len(keys) else ()
+
+
+def _makes(group: Group, key: str, by: WidthBy, modules: Mapping[str, Any]) -> bool:
+    """Whether a key speaks of a layer that makes the group's channels."""
+    return any(
+        matches(key, by, names=(node_name(producer), producer), kind=_kind(producer, modules))
+        for producer in group.producers
+    )
+
+
+def _kind(producer: str, modules: Mapping[str, Any]) -> str:
+    module = modules.get(producer)
+    return "parameter" if module is None else layer_type(module)
+
+
 def _matching(key: str, by: WidthBy, groups: Groups, modules: Mapping[str, Any]) -> list[Group]:
     """The groups that a key selects; raises UserError where there are none."""
     if by == "name":
         return [groups[key]]
     if by not in ("type", "regex"):
         raise unknown("way to select groups", by, ["all", "name", "type", "regex"])
-    matching, seen = [], set()
-    for group in groups.groups:
-        for producer in group.producers:
-            module = modules.get(producer)
-            label = "parameter" if module is None else layer_type(module)
-            name = label if by == "type" else node_name(producer)
-            seen.add(name)
-            if matches(key, by, names=(node_name(producer),), kind=label):
-                matching.append(group)
-                break
+    matching = [group for group in groups.groups if _makes(group, key, by, modules)]
     if not matching:
+        makers = [producer for group in groups.groups for producer in group.producers]
+        seen = {_kind(name, modules) if by == "type" else node_name(name) for name in makers}
         raise unknown("layer type with groups" if by == "type" else "group that matches", key, seen)
     return matching
 

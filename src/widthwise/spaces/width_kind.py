@@ -9,8 +9,16 @@ from widthwise.core.errors import UserError
 from widthwise.core.table import Table
 from widthwise.network.selection import BY, WidthBy
 from widthwise.spaces.kinds import SearchTables, SpaceKind
-from widthwise.spaces.reading import LAB_SETUP, checked_rules, is_float, seed_tables, without_default
-from widthwise.spaces.settings import WIDTH, Importance, SeedRule, Weights, WidthSearch
+from widthwise.spaces.reading import (
+    LAB_SETUP,
+    checked_rules,
+    is_float,
+    left_out_line,
+    seed_tables,
+    single_line,
+    without_default,
+)
+from widthwise.spaces.settings import ALL, WIDTH, Importance, SeedRule, Weights, WidthSearch
 from widthwise.spaces.width_reading import width_rule
 from widthwise.training.halving import Halving
 from widthwise.training.reading import read_halving, read_training
@@ -55,7 +63,7 @@ class WidthKind:
         if all(map(is_float, found)):
             raise UserError(f"{seed.where()}: changes no width; give a rule channel_multiplier = [1, 2]")
         if by == "all":
-            found = [SeedRule("default", _only_rule(found, seed).fields)]
+            found = _for_all(found, seed)
         default, rules = without_default(found)
         repeats, halving = training.whole("repeats", 1), read_halving(training)
         trained = read_training(training, tables.base)
@@ -107,8 +115,9 @@ class WidthKind:
         ]
 
     def warnings(self, space: WidthSpace) -> list[str]:
-        """None."""
-        return []
+        """Rules for another way to select layers, and a space with nothing to choose."""
+        chosen = ", ".join(f"{c.group} can have {c.sizes[0]:,} channels" for c in space.choices)
+        return [*left_out_line(space.by, space.unused), *single_line(space, chosen)]
 
 
 KIND: SpaceKind = WidthKind()
@@ -130,13 +139,16 @@ def _check_weights(table: Table, weights: Weights, training: Settings, halving: 
         )
 
 
-def _only_rule(rules: list[SeedRule], seed: Table) -> SeedRule:
-    if len(rules) != 1 or rules[0].key not in ("all", "default"):
+def _for_all(rules: list[SeedRule], seed: Table) -> list[SeedRule]:
+    """The rules with that for all groups as the default; others are for another `by`."""
+    every = [rule for rule in rules if rule.key in (ALL, "default") and not is_float(rule)]
+    if len(every) != 1:
         given = ", ".join(rule.key for rule in rules)
         raise UserError(
             f'{seed.where()}: by = "all" takes one rule, [search.search_space.seed.all.config]; found {given}'
         )
-    return rules[0]
+    others = [rule for rule in rules if rule.key not in (ALL, "default")]
+    return [SeedRule("default", every[0].fields), *others]
 
 
 def _fields(settings: Settings | Halving) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import Tensor, nn
@@ -15,11 +15,14 @@ from widthwise.network.layers import layer_type
 from widthwise.network.selection import WidthBy, matches
 from widthwise.network.widths.finding import find_groups
 from widthwise.network.widths.groups import Groups, Member, node_name
-from widthwise.spaces.settings import SeedRule, WidthSearch
+from widthwise.spaces.reading import is_float
+from widthwise.spaces.settings import ALL, SeedRule, WidthSearch
 from widthwise.spaces.width import EVERY, WidthSpace
 
 PLACE = "search.search_space.seed"
 UNSET = ("NA", None)
+INPUT = "channel_multiplier_input"
+WAYS: tuple[WidthBy, ...] = ("name", "type")
 
 
 @dataclass(frozen=True)
@@ -45,19 +48,23 @@ def width_space(
     UserError where they don't, for layers that don't exist, and for channels that can't change.
     """
     found = groups if groups is not None else find_groups(graph, example)
+    modules = _with_channels(graph)
+    unused = _inactive(search, modules)
     limits = {"round_to": search.round_to, "minimum": search.minimum, "maximum": search.maximum}
     options: dict[str, Any] = {**limits, "groups": found}
     default = None if search.default is None else _choices(search.default, "output")
     if search.by == "all":
         if default is None:
             raise UserError(f"{PLACE}.default: has no choices; give channel_multiplier = [1, 2]")
-        return WidthSpace(graph, by="all", **_tables({EVERY: default}, every=True), **options)
-    demands = _demands(graph, found, search)
+        made = WidthSpace(graph, by="all", **_tables({EVERY: default}, every=True), **options)
+        return made.without_rules(search.by, unused)
+    demands = _demands(modules, found, replace(search, rules=_active(search, unused)))
     if default is not None:
         demands[EVERY] = default
     if not demands:
         raise UserError(f"{PLACE}: no rule changes the channels of a layer; give channel_multiplier = [1, 2]")
-    return WidthSpace(graph, by="name", **_tables(demands, every=False), **options)
+    made = WidthSpace(graph, by="name", **_tables(demands, every=False), **options)
+    return made.without_rules(search.by, unused)
 
 
 def _tables(demands: Mapping[str, _Demand], *, every: bool) -> dict[str, Any]:
@@ -69,23 +76,53 @@ def _tables(demands: Mapping[str, _Demand], *, every: bool) -> dict[str, Any]:
     return {key: table[EVERY] for key, table in found.items()} if every else found
 
 
-def _demands(graph: Graph, groups: Groups, search: WidthSearch) -> dict[str, _Demand]:
+def _with_channels(graph: Graph) -> dict[str, nn.Module]:
+    """The modules that rules may speak of, by name."""
+    kinds = nn.Linear | nn.modules.conv._ConvNd | nn.Embedding | nn.MultiheadAttention
+    return {name: module for name, module in graph.modules.items() if isinstance(module, kinds)}
+
+
+def _active(search: WidthSearch, unused: tuple[str, ...]) -> tuple[SeedRule, ...]:
+    return tuple(rule for rule in search.rules if rule.key not in unused)
+
+
+def _inactive(search: WidthSearch, modules: Mapping[str, nn.Module]) -> tuple[str, ...]:
+    """Keys of rules for another `by`: of types where layers go by name, of names where they go by type.
+
+    None where nothing would be left, and any key of neither where all groups change together: then it is a
+    UserError.
+    """
+    if search.by == "all":
+        for rule in search.rules:
+            if not any(_found(rule.key, by, modules) for by in WAYS):
+                known = {node_name(name) for name in modules} | {layer_type(m) for m in modules.values()}
+                raise unknown("layer or layer type with channels", rule.key, known, where=PLACE)
+        return tuple(rule.key for rule in search.rules)
+    found = tuple(
+        rule.key
+        for rule in search.rules
+        if not _found(rule.key, search.by, modules)
+        and (rule.key == ALL or any(_found(rule.key, by, modules) for by in WAYS))
+    )
+    alone = search.default is not None and not is_float(search.default)
+    return found if alone or len(found) < len(search.rules) else ()
+
+
+def _demands(modules: Mapping[str, nn.Module], groups: Groups, search: WidthSearch) -> dict[str, _Demand]:
     """What each group's layers want of it; raises UserError where two want different things."""
-    modules = {
-        name: module
-        for name, module in graph.modules.items()
-        if isinstance(module, nn.Linear | nn.modules.conv._ConvNd | nn.Embedding | nn.MultiheadAttention)
-    }
     outputs: dict[str, _Demand] = {}
     inputs: list[tuple[str, _Demand]] = []
     for rule in search.rules:
-        for layer in _selected(rule.key, search.by, modules):
-            for side, demand in _sides(rule, layer):
-                group = _group(groups, layer, side, strict=search.by == "name", rule=rule)
-                if group is not None and side == "out":
-                    _agree(outputs.setdefault(group, demand), demand)
-                elif group is not None:
-                    inputs.append((group, demand))
+        layers = _selected(rule.key, search.by, modules)
+        wanted = [(layer, side, demand) for layer in layers for side, demand in _sides(rule, layer)]
+        applied = [_group(groups, layer, side, search.by, rule) for layer, side, _ in wanted]
+        if wanted and not any(applied):
+            raise _applies_to_nothing(rule, layers, groups)
+        for group, (_, side, demand) in zip(applied, wanted, strict=True):
+            if group is not None and side == "out":
+                _agree(outputs.setdefault(group, demand), demand)
+            elif group is not None:
+                inputs.append((group, demand))
     for group, demand in inputs:
         if group not in outputs:
             raise UserError(
@@ -97,13 +134,22 @@ def _demands(graph: Graph, groups: Groups, search: WidthSearch) -> dict[str, _De
     return outputs
 
 
-def _selected(key: str, by: WidthBy, modules: Mapping[str, nn.Module]) -> list[str]:
-    found = [
+def _found(key: str, by: WidthBy, modules: Mapping[str, nn.Module]) -> list[str]:
+    return [
         name
         for name, module in modules.items()
         if matches(key, by, names=(node_name(name), name), kind=layer_type(module))
     ]
+
+
+def _selected(key: str, by: WidthBy, modules: Mapping[str, nn.Module]) -> list[str]:
+    found = _found(key, by, modules)
     if not found:
+        for other in WAYS:
+            if _found(key, other, modules):
+                raise UserError(
+                    f'{PLACE}.{key}: matches no layer by {by}, but one by {other}; set by = "{other}"'
+                )
         named = by in ("name", "regex")
         allowed = {node_name(name) if named else layer_type(module) for name, module in modules.items()}
         raise unknown("layer with channels" if named else "layer type", key, allowed, where=PLACE)
@@ -119,6 +165,7 @@ def _sides(rule: SeedRule, layer: str) -> list[tuple[str, _Demand]]:
     name = next(iter(names), None)
     if name is None and "name" in fields:
         return []
+    _check_sides(rule, name)
     found = []
     if name != "input_only" and fields.keys() & {
         "channels",
@@ -126,10 +173,28 @@ def _sides(rule: SeedRule, layer: str) -> list[tuple[str, _Demand]]:
         "channel_multiplier_output",
     }:
         found.append(("out", _choices(rule, "output", layer=layer)))
-    reads = name in ("both", "input_only") or (name is None and "channel_multiplier_input" in fields)
-    if reads and fields.keys() & {"channel_multiplier", "channel_multiplier_input"}:
+    reads = name in ("both", "input_only") or (name is None and INPUT in fields)
+    if reads and fields.keys() & {"channel_multiplier", INPUT}:
         found.append(("in", _choices(rule, "input", layer=layer)))
     return found
+
+
+def _check_sides(rule: SeedRule, name: str | None) -> None:
+    """Raises UserError for a key that is about a side which the rule's name leaves out."""
+    left_out = {"input_only": ("channel_multiplier_output", "channels"), "output_only": (INPUT,)}
+    for key, choices in rule.fields:
+        if key in left_out.get(str(name), ()) and any(choice not in UNSET for choice in choices):
+            found = (
+                f'{PLACE}.{rule.key}.config.{key}: applies to nothing: name = "{name}" leaves that side out'
+            )
+            raise UserError(f'{found}; leave the key out or take name = "both"')
+
+
+def _applies_to_nothing(rule: SeedRule, layers: Sequence[str], groups: Groups) -> UserError:
+    reasons = {fixed.name: f" ({fixed.reason})" for fixed in groups.fixed}
+    named = ", ".join(f"{node_name(layer)}{reasons.get(layer, '')}" for layer in layers)
+    found = f"{PLACE}.{rule.key}: applies to nothing: the channels of {named} can't change"
+    return UserError(f"{found}; leave the rule out")
 
 
 def _choices(rule: SeedRule, side: str, *, layer: str | None = None) -> _Demand:
@@ -145,13 +210,13 @@ def _choices(rule: SeedRule, side: str, *, layer: str | None = None) -> _Demand:
     return _Demand(node_name(layer or rule.key), kind, tuple(dict.fromkeys(choices)))
 
 
-def _group(groups: Groups, layer: str, side: str, *, strict: bool, rule: SeedRule) -> str | None:
-    """The group that a layer's side belongs to; None, or if `strict` UserError, where it can't change."""
+def _group(groups: Groups, layer: str, side: str, by: WidthBy, rule: SeedRule) -> str | None:
+    """The group that a layer's side belongs to; None, or by name UserError, where it can't change."""
     member = Member(layer, "in" if side == "in" else "out")
     for group in groups.groups:
         if member in group.members and (side == "in" or layer in group.producers):
             return group.name
-    if not strict:
+    if by != "name":
         return None
     if side == "in":
         raise UserError(

@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
 
 from helpers.networks import build, inputs, tagged
 from widthwise.core.errors import UserError
@@ -76,8 +77,41 @@ def test_the_first_rule_that_fits_is_taken() -> None:
 
 
 def test_formats_of_tensors_that_a_layer_lacks_are_left_out() -> None:
-    graph, schemes = quantize_transform_pass(jets(), {"by": "type", "relu": integer(), "linear": integer()})
+    graph, schemes = quantize_transform_pass(jets(), {"by": "regex", "seq_blocks_[12]": integer()})
     assert graph.scheme("seq_blocks_1") == Scheme(Integer(8)) == schemes["seq_blocks_1"]
+    assert graph.scheme("seq_blocks_2") == scheme()
+
+
+def test_a_rule_for_all_may_speak_of_what_no_layer_has() -> None:
+    graph = Graph(nn.Sequential(nn.Linear(3, 3, bias=False), nn.ReLU()).eval())
+    made, _ = quantize_transform_pass(graph, {"by": "name", "default": integer()})
+    assert made.schemes == {"_0": Scheme(Integer(8), Integer(8)), "_1": Scheme(Integer(8))}
+
+
+def test_float_rules_ask_for_nothing() -> None:
+    config = {"name": None, "weight_width": 8, "bias_frac_width": "NA"}
+    made, schemes = quantize_transform_pass(jets(), {"by": "type", "relu": {"config": config}})
+    assert not any(schemes.values())
+    config = {"name": "integer", "data_in_width": 8, "weight_name": "NA", "weight_width": 8}
+    made, _ = quantize_transform_pass(jets(), {"by": "type", "relu": {"config": config}})
+    assert made.scheme("seq_blocks_1") == Scheme(Integer(8))
+
+
+BOTH = {"linear": integer(4, 4, 4), "seq_blocks_4": integer()}
+
+
+@pytest.mark.parametrize(
+    ("by", "expected", "left_out"),
+    [("type", LINEAR, "seq_blocks_4"), ("name", {"seq_blocks_4"}, "linear")],
+)
+def test_by_can_be_switched_where_there_are_rules_of_both_ways(
+    by: str, expected: set[str], left_out: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    graph, _ = quantize_transform_pass(jets(), {"by": by, "default": FLOAT, **BOTH})
+    assert selected(graph) == expected
+    assert [record.getMessage() for record in caplog.records] == [
+        f"quantize_transform_pass: by = '{by}' leaves out the rules {left_out}"
+    ]
 
 
 def test_without_default_other_layers_stay_as_they_are() -> None:
@@ -159,6 +193,21 @@ def test_functions_and_methods_are_layers_too() -> None:
         ({"linear": {"config": {"name": "intger", "weight_width": 8}}}, "did you mean integer"),
         ({"linear": {"config": {"name": "integer", "wight_width": 8}}}, "did you mean weight_width"),
         ("linear", "its config is a str"),
+        (
+            {"relu": integer()},
+            "relu.config.weight_width: applies to nothing: no layer that relu selects has a weight; it "
+            r"selects seq_blocks_1 \(relu: data_in\), .*; leave it out",
+        ),
+        (
+            {"by": "regex", "seq_blocks_[24]": integer(), "seq_blocks_4": integer(4, 4, 4)},
+            r"seq_blocks_4: applies to nothing: each layer that it matches \(seq_blocks_4\) has an earlier",
+        ),
+        (
+            {"by": "type", **BOTH, "linaer": integer()},
+            "linaer: matches no layer by type; did you mean linear",
+        ),
+        ({"by": "name", **BOTH, "seq_blok": integer()}, "seq_blok: matches no layer by name"),
+        ({"by": "type", "default": FLOAT, "seq_blocks_2": integer()}, 'but one by name; set by = "name"'),
     ],
 )
 def test_a_wrong_config_is_one_line_that_says_what_to_do(config: Any, message: str) -> None:

@@ -21,10 +21,16 @@ CHUNK = 4096  # candidates at a time: five tables [K, N] of floats
 
 
 class Costs:
-    """Cost metrics of one graph with slots."""
+    """Cost metrics of one graph with slots; untied: stored tensors are stored for each of their readers."""
 
     def __init__(
-        self, graph: Graph, slots: Sequence[Slot], nodes: Sequence[NodeCost], compare_to: float
+        self,
+        graph: Graph,
+        slots: Sequence[Slot],
+        nodes: Sequence[NodeCost],
+        compare_to: float,
+        *,
+        untied: bool = False,
     ) -> None:
         self.nodes, self.counts = list(nodes), NodeCounts.of(nodes)
         self.compare_to = compare_to
@@ -37,6 +43,7 @@ class Costs:
             if slot.layer in position
         ]
         self.shared = _shared(layers, slots, position)
+        self.untied = untied
 
     def __call__(self, metrics: Sequence[Metric], chosen: IntArray) -> dict[str, FloatArray]:
         """The costs [K] by name for format indices [K, S]."""
@@ -60,19 +67,32 @@ class Costs:
                 totals[tensor][:, node] = tensor_bits[choice]
             elif not self.nodes[node].weight_elements:
                 each["weight"][:, node] = element_bits[choice]  # a product of two results
-        stored = each["weight"].copy() if self.shared else each["weight"]
+        stored, copies = each["weight"], np.ones((1, len(self.nodes)))
+        if self.shared:
+            stored, copies = stored.copy(), np.ones_like(stored)
         for readers in self.shared:
-            element_bits, tensor_bits = readers.further_bits(chosen)
-            totals[readers.tensor][:, readers.node] += tensor_bits
+            further = readers.further(chosen, untied=self.untied)
+            totals[readers.tensor][:, readers.node] += further.tensor_bits
             if readers.tensor == "weight":
-                stored[:, readers.node] += element_bits
+                stored[:, readers.node] += further.element_bits
+                copies[:, readers.node] += further.copies
         return NodeBits(
             **each,
             weight_bits=totals["weight"],
             bias_bits=totals["bias"],
             stored=stored,
+            copies=copies,
             compare_to=self.compare_to,
         )
+
+
+@dataclass(frozen=True, eq=False)
+class _Further:
+    """Further copies [K] of a stored tensor, and their bits of an element and in all."""
+
+    element_bits: FloatArray
+    tensor_bits: FloatArray
+    copies: FloatArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,9 +110,9 @@ class _Readers:
     element_bits: tuple[FloatArray, ...]
     tensor_bits: tuple[FloatArray, ...]
 
-    def further_bits(self, chosen: IntArray) -> tuple[FloatArray, FloatArray]:
-        """Bits of an element and of the tensor [K] that readers take in other formats than those before."""
-        elements, tensors = np.zeros(len(chosen)), np.zeros(len(chosen))
+    def further(self, chosen: IntArray, *, untied: bool) -> _Further:
+        """What readers after the first need that is not stored yet; untied: each has its own, be they alike."""
+        elements, tensors, copies = np.zeros((3, len(chosen)))
         before: list[IntArray] = []
         for column, formats, element_bits, tensor_bits in zip(
             self.columns, self.formats, self.element_bits, self.tensor_bits, strict=True
@@ -100,11 +120,13 @@ class _Readers:
             choice = np.zeros(len(chosen), np.int64) if column is None else chosen[:, column]
             own = formats[choice]
             if before:
-                another = np.all([own != other for other in before], axis=0)
+                alone = untied and column is not None
+                another = np.ones(len(own)) if alone else np.all([own != other for other in before], axis=0)
                 elements += another * element_bits[choice]
                 tensors += another * tensor_bits[choice]
+                copies += another
             before.append(own)
-        return elements, tensors
+        return _Further(elements, tensors, copies)
 
 
 def _shared(

@@ -125,7 +125,7 @@ def prepare(graph: Graph, space: QuantisationSpace | None, data: Data, judging: 
             single = Rerun(own, slots, task.outputs, memory // 4)
         else:
             single = PassPerCandidate(own, slots, task.outputs)
-    costs = _costs(own, slots, examples.inputs, judging.compare_to)
+    costs = _costs(own, slots, examples.inputs, judging.compare_to, untied=space is not None and space.untie)
     shape, about = _shape_of_one(outputs, examples), facts_of(data)
     about = about.seen(examples.inputs[0], examples.targets)
     task.check(examples.targets, shape, about)
@@ -157,10 +157,10 @@ def _planned(
         return None, str(reason)
 
 
-def _costs(graph: Graph, slots: Sequence[Slot], examples: Sequence[Tensor], compare_to: float) -> Costs:
+def _costs(graph: Graph, slots: Sequence[Slot], examples: Sequence[Tensor], compare_to: float, *, untied: bool) -> Costs:
     one = tuple(x[:1].clone() for x in examples)  # the network may change its inputs
     nodes = [meta.cost for meta in propagate(graph, one).values() if meta.cost is not None]
-    return Costs(graph, slots, nodes, compare_to)
+    return Costs(graph, slots, nodes, compare_to, untied=untied)
 
 
 def _calibration_loader(data: Data, judging: Judging) -> Any:

@@ -65,7 +65,8 @@ class NodeBits:
     bias: FloatArray  # of an element
     weight_bits: FloatArray  # of the whole tensor as stored, scales and shared exponents included
     bias_bits: FloatArray  # of the whole tensor as stored
-    stored: FloatArray | None = None  # of a weight as stored, where it is stored in several formats; else weight
+    stored: FloatArray | None = None  # of all copies of a weight that are stored; None: `weight`, of one
+    copies: FloatArray | None = None  # how many; None: one
     compare_to: float = FLOAT_BITS  # bits of an element that memory_density compares with
 
     @classmethod

@@ -1,12 +1,15 @@
-"""Rules: which layers of a graph a config speaks of, by name, type or regular expression."""
+"""Rules: which layers of a graph a config speaks of by name, type or pattern, and what of them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import cast
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any, cast
 
 from widthwise.core.errors import UserError, nearest
+from widthwise.formats.base import UNSET
 from widthwise.network.graph import Graph, Layer
+from widthwise.network.scheme import tensor_fields
 from widthwise.network.selection import DEFAULT, By, check_pattern, matches
 
 
@@ -18,21 +21,73 @@ def select(graph: Graph, by: By, keys: Iterable[str], *, where: str = "") -> dic
     "default" where it is among the keys, or else are left out. Raises UserError for a key that selects none.
     """
     keys = list(keys)
-    layers = [layer for layer in graph.layers if layer.tensors]
+    layers = _quantisable(graph)
     rules = [key for key in keys if key != DEFAULT]
     place = f"{where}." if where else ""
+    _check_reach(graph, by, rules, place)
+    selects = _selector(by, layers)
     for key in rules:
         if by == "regex":
             check_pattern(key, where=where or "rules")
-        if not any(_matches(key, layer, by) for layer in layers):
+        if not any(selects(key, layer) for layer in layers):
             raise UserError(f"{place}{key}: {_why_none(key, by, graph, layers)}")
-    _check_reach(graph, by, rules, place)
     found = {}
     for layer in layers:
-        key = next((rule for rule in rules if _matches(rule, layer, by)), DEFAULT)
+        key = next((rule for rule in rules if selects(rule, layer)), DEFAULT)
         if key != DEFAULT or DEFAULT in keys:
             found[layer.name] = key
+    for key in rules:
+        if key not in found.values():
+            named = [layer.name for layer in layers if selects(key, layer)]
+            earlier = sorted({found[name] for name in named})
+            taken = f"each layer that it matches ({_listed(named)}) has an earlier rule ({_listed(earlier)})"
+            raise UserError(f"{place}{key}: applies to nothing: {taken}; leave one out or put {key} first")
     return found
+
+
+def inactive(graph: Graph, by: By, keys: Iterable[str], *, alone: bool, where: str) -> tuple[str, ...]:
+    """The keys that select no layer by this way, but some by type or by name: rules for another `by`.
+
+    None of them where no rule but "default" would be left, and that may not stand `alone`: then `select` says
+    what is wrong.
+    """
+    layers = _quantisable(graph)
+    rules = [key for key in keys if key != DEFAULT]
+    if by == "regex":
+        for key in rules:
+            check_pattern(key, where=where)
+    found = tuple(key for key in rules if _other_way(key, by, layers) is not None)
+    return found if alone or len(found) < len(rules) else ()
+
+
+def check_keys_apply(
+    rule: str, layers: Sequence[Layer], config: Mapping[str, Any], *, where: str = ""
+) -> None:
+    """Raises UserError for a key of the rule's config that is for a tensor which none of its layers has.
+
+    config: values, or lists of choices; what is "NA" asks for nothing.
+    """
+    for tensor, keys in tensor_fields(config, where=where).items():
+        if any(tensor in layer.tensors for layer in layers):
+            continue
+        name = f"{tensor}_name" if f"{tensor}_name" in keys else "name"
+        asked = [key for key in keys if key != "name" and not _is_unset(config[key])]
+        if asked and not (name in config and _is_unset(config[name])):
+            selected = _listed(
+                [f"{layer.name} ({layer.type}: {', '.join(layer.tensors)})" for layer in layers]
+            )
+            found = f"applies to nothing: no layer that {rule} selects has a {tensor}; it selects {selected}"
+            place = f"{where}.{asked[0]}" if where else asked[0]
+            raise UserError(found, where=place, advice="leave it out")
+
+
+def _is_unset(value: Any) -> bool:
+    choices = value if isinstance(value, list | tuple) else (value,)
+    return all(choice in UNSET for choice in choices)
+
+
+def _quantisable(graph: Graph) -> list[Layer]:
+    return [layer for layer in graph.layers if layer.tensors]
 
 
 def _check_reach(graph: Graph, by: By, rules: Iterable[str], place: str) -> None:
@@ -44,18 +99,31 @@ def _check_reach(graph: Graph, by: By, rules: Iterable[str], place: str) -> None
                 raise UserError(f"{place}{key}: {layer.name} ({layer.type}) can't be quantised: it {layer.reason}")
 
 
-def _matches(key: str, layer: Layer, by: By) -> bool:
-    return matches(key, by, names=(layer.name, str(layer.node.target)), kind=layer.type)
+def _selector(by: By, layers: Sequence[Layer]) -> Callable[[str, Layer], bool]:
+    """Whether a key selects a layer of these; a name that is a module's path is for that module alone."""
+    paths = frozenset(str(layer.node.target) for layer in layers) if by == "name" else frozenset()
+
+    def selects(key: str, layer: Layer) -> bool:
+        names = (str(layer.node.target),) if key in paths else (layer.name,)
+        return matches(key, by, names=names, kind=layer.type)
+
+    return selects
+
+
+def _other_way(key: str, by: By, layers: Sequence[Layer]) -> By | None:
+    """The way by which the key selects a layer, where it selects none by this one."""
+    if any(map(partial(_selector(by, layers), key), layers)):
+        return None
+    others = cast(tuple[By, ...], tuple(other for other in ("name", "type") if other != by))
+    return next((other for other in others if any(map(partial(_selector(other, layers), key), layers))), None)
 
 
 def _why_none(key: str, by: By, graph: Graph, layers: Sequence[Layer]) -> str:
     """Why a key selects no layer, and what the user may have meant."""
-    others = cast(tuple[By, ...], tuple(other for other in ("name", "type") if other != by))
-    for other in others:
-        if any(_matches(key, layer, other) for layer in layers):
-            return f'matches no layer by {by}, but one by {other}; set by = "{other}"'
+    if (other := _other_way(key, by, layers)) is not None:
+        return f'matches no layer by {by}, but one by {other}; set by = "{other}"'
     allowed = sorted({layer.type if by == "type" else layer.name for layer in layers})
-    if by != "regex" and any(_matches(key, layer, by) for layer in graph.layers):
+    if by != "regex" and any(map(partial(_selector(by, graph.layers), key), graph.layers)):
         return f"can't be quantised; {by}s that can be: {_listed(allowed)}"
     close = nearest(key, allowed)
     hint = f"did you mean {close}? " if close else ""

@@ -1,0 +1,68 @@
+"""Tied weights: stored tensors that several layers read, and whose rule decides their format."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from widthwise.core.errors import UserError
+from widthwise.network.graph import Layer
+from widthwise.network.scheme import TensorName, tensor_fields
+from widthwise.spaces.settings import SeedRule
+
+
+@dataclass(frozen=True, eq=False)
+class Decider:
+    """The reader of a stored tensor whose rule decides its format."""
+
+    layer: Layer
+    tensor: TensorName
+    rule: SeedRule
+
+    def key_for(self, key: str, tensor: TensorName) -> str:
+        """A key of its config as it is written for a tensor of another reader."""
+        own = "name" if key == "name" else key.removeprefix(f"{self.tensor}_")
+        return f"{tensor}_{own}"
+
+
+def deciders(
+    layers: Iterable[Layer], rules: Mapping[str, SeedRule], *, where: str
+) -> dict[tuple[str, TensorName], Decider]:
+    """For each tensor of a layer whose format another layer's rule decides, that layer.
+
+    rules: those of the layers that have one, by name. It is the first reader with a rule for the tensor that
+    decides. Raises UserError where another reader's rule says something else.
+    """
+    first: dict[int | str, Decider] = {}
+    readers: list[tuple[int | str, Layer, TensorName]] = []
+    for layer in layers:
+        for tensor, stored in layer.stored.items() if layer.tensors else ():
+            if len(stored) == 1:
+                readers.append((stored[0].identity, layer, tensor))
+                rule = rules.get(layer.name)
+                if rule is not None and _said(rule, tensor):
+                    first.setdefault(stored[0].identity, Decider(layer, tensor, rule))
+    found = {}
+    for identity, layer, tensor in readers:
+        decider = first.get(identity)
+        if decider is not None and decider.layer is not layer:
+            _check_alike(decider, layer, tensor, rules.get(layer.name), where)
+            found[layer.name, tensor] = decider
+    return found
+
+
+def _said(rule: SeedRule, tensor: TensorName) -> dict[str, object]:
+    """What a rule says of a tensor, by key without the tensor's name."""
+    fields = dict(rule.fields)
+    return {key.removeprefix(f"{tensor}_"): fields[key] for key in tensor_fields(fields)[tensor]}
+
+
+def _check_alike(
+    decider: Decider, layer: Layer, tensor: TensorName, rule: SeedRule | None, where: str
+) -> None:
+    said = {} if rule is None else _said(rule, tensor)
+    if said and said != _said(decider.rule, decider.tensor):
+        raise UserError(
+            f"{where}.{rule.key if rule else layer.name}: {layer.name} and {decider.layer.name} read the same "
+            f"stored {tensor}, which has one format; give both rules the same choices for it, or set untie = true"
+        )
