@@ -59,8 +59,7 @@ def made(name: str, seed: int = 0) -> tuple[Graph, Batches]:
 
 def every_layer(graph: Graph, config: dict) -> QuantisationSpace:
     """A space of every layer that can be quantised: functions and methods too."""
-    names = {layer.name for layer in graph.layers if layer.tensors}
-    return QuantisationSpace(graph, by="name", seed={name: {"config": config} for name in names})
+    return QuantisationSpace(graph, by="name", seed={"default": {"config": config}})
 
 
 def with_shares(evaluator: Evaluator, **shares: Any) -> Evaluator:

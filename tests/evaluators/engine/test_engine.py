@@ -52,8 +52,8 @@ def test_every_structure_equals_one_network_per_candidate(name: str, batch: int)
 @pytest.mark.parametrize("name", [name for name in tagged("classes") if name != "attention"])
 def test_layers_that_stay_in_float_share_values_rightly(name: str):
     graph, data = made(name)
-    weighted = {layer.name for layer in graph.layers if "weight" in layer.tensors}
-    space = QuantisationSpace(graph, by="name", seed={layer: {"config": FIXED} for layer in weighted})
+    weighted = "|".join(layer.name for layer in graph.layers if "weight" in layer.tensors)
+    space = QuantisationSpace(graph, by="regex", seed={weighted: {"config": FIXED}})
     evaluator = Evaluator(graph, space, data, metrics=QUALITY)
     for batch in (1, 25):
         assert_exact(evaluator, space.sample(batch, np.random.default_rng(batch)), data)
