@@ -10,7 +10,7 @@ from helpers.judged import FIXED, every_layer, made
 from helpers.networks import ZOO, tagged
 from widthwise.evaluators.engine import Evaluator
 from widthwise.evaluators.latest import Latest
-from widthwise.evaluators.realising import first_tensor, marked_samples, outputs_mark
+from widthwise.evaluators.realising import marked_samples, outputs_mark
 from widthwise.network.realised import Realised
 
 AUTO = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 class Exported:
     """What was written: its files, and what runs them, inputs [n, …] to outputs [n, …]; None: nothing can.
 
+    It is called as the network is: with its inputs by position, those behind one that is left out by name.
     What runs has read the files already: the folder is moved to its place after it was written.
     """
 
@@ -45,10 +46,13 @@ class Exporter(Protocol):
         """What of the network this form can't say, as "node: reason"; empty where it can. Writes nothing."""
         ...
 
-    def write(self, realised: Realised, graph: Graph, folder: Path, example: tuple[Tensor, ...]) -> Exported:
+    def write(
+        self, realised: Realised, graph: Graph, folder: Path, example: Mapping[str, Tensor]
+    ) -> Exported:
         """Write the network into the folder, which is empty.
 
-        realised: with its weights. graph: made of it, on the CPU, in eval mode. example: inputs [n, …].
+        realised: with its weights. graph: made of it, on the CPU, in eval mode. example: inputs [n, …] by
+        the names of its forward.
         Raises UserError for what goes wrong.
         """
         ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,7 +35,9 @@ class TorchExporter:
         del realised, graph
         return []
 
-    def write(self, realised: Realised, graph: Graph, folder: Path, example: tuple[Tensor, ...]) -> Exported:
+    def write(
+        self, realised: Realised, graph: Graph, folder: Path, example: Mapping[str, Tensor]
+    ) -> Exported:
         """NETWORK and WEIGHTS; what runs is the folder read back."""
         from widthwise.network.checkpoints import as_safetensors
 

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from widthwise.core.errors import UserError
-from widthwise.formats.base import Format, check_choice, check_flag, check_integer, parameter
+from widthwise.formats.base import Format, Observer, check_choice, check_flag, check_integer, parameter
 from widthwise.formats.exact import narrowed_, working
 from widthwise.formats.notation import Notation
+from widthwise.formats.observing import Extremes
 from widthwise.formats.scales import SCALE_BITS, as_scales, as_table, as_values
 from widthwise.formats.tiling import Tiling, channels, tiling
 
@@ -179,6 +180,9 @@ class ScaledInteger(Format):
         _, _, scales, points = self._parts(x)
         fixed = None if points is None else tuple(int(point) for point in as_values(points))
         return dataclasses.replace(self, scale=as_values(scales), zero_point=fixed)
+
+    def observer(self) -> Observer | None:
+        return None if self.per == "group" else Extremes(self, self.axis)
 
     def _between(self, x: Tensor, *, outside: bool) -> Tensor:
         if x.numel() == 0:

@@ -46,6 +46,11 @@ class Graph:
 
     def __init__(self, model: nn.Module) -> None:
         self.capture_error: str | None = None
+        if isinstance(model, torch.jit.ScriptModule):
+            raise UserError(
+                f"{type(model).__name__}: a network of torch.jit can't be looked into, so nothing in it is "
+                "counted or quantised; give the module that it was scripted or traced from"
+            )
         if isinstance(model, fx.GraphModule):
             self.model: nn.Module = model
             return

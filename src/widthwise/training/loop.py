@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from widthwise.core.errors import UserError
@@ -23,8 +24,9 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
+    from widthwise.data.blocks import DataBlock
+    from widthwise.metrics.quality.fits import Fit
     from widthwise.metrics.quality.task import Task
-
 
 TEMPERATURE = 2.0  # of distillation: softened outputs tell more about the classes that are alike
 
@@ -46,9 +48,13 @@ def fit(
     patience: int | None = None,
     mixed_precision: bool = False,
     task: Task | str = CLASSIFICATION,
+    output: str | int | None = None,
     progress: Callable[[Epoch], None] | None = None,
 ) -> History:
     """Trains the model in place by the task's loss (cross-entropy); the options are those of `Settings`.
+
+    Batches are tuples (x, y), (x1, x2, y), ((x1, x2), y) or dicts by the names of the network's forward with
+    labels; `output` names which of several outputs is trained and judged, where that is not plain.
 
     Afterwards the model holds the weights of the epoch that is best by the task's figures on validation data
     (accuracy), is in eval mode and on the device it came from; the global random state is as before. The same
@@ -68,7 +74,7 @@ def fit(
         patience=patience,
         mixed_precision=mixed_precision,
     )
-    return train(model, data, settings, seed=seed, device=device, task=task, progress=progress)
+    return train(model, data, settings, seed=seed, device=device, task=task, output=output, progress=progress)
 
 
 def train(
@@ -80,6 +86,7 @@ def train(
     device: str = "cpu",
     teacher: nn.Module | None = None,
     task: Task | str = CLASSIFICATION,
+    output: str | int | None = None,
     progress: Callable[[Epoch], None] | None = None,
 ) -> History:
     """As `fit`, with settings that are checked already; `teacher` is the network that `distil` is about."""
@@ -87,13 +94,13 @@ def train(
     trained, judged, about = parameters_to_train(model), task_of(task), facts_of(data)
     done: list[Epoch] = []
     with at_work(model, device, seed) as best:
-        check_data_fits_model(model, data, judged)
+        fitting = check_data_fits_model(model, data, judged, output)
         batches, val = shuffled(part(data, "train"), seed), part(data, "val")
         optimizer = make_optimizer(trained, settings)
-        stepper = Stepper(optimizer, settings, device, passes_of(batches), judged, about, teacher=teacher)
+        stepper = Stepper(optimizer, settings, device, passes_of(batches), fitting, about, teacher=teacher)
         while not stepper.finished(done):
             train_loss = _train_once(model, batches, stepper)
-            found = score(model, val, device=device, task=judged, about=about)
+            found = score(model, val, device=device, task=judged, about=about, output=fitting.output)
             epoch = Epoch(len(done) + 1, train_loss, found.values)
             _check_losses(epoch, settings.learning_rate)
             done.append(epoch)
@@ -112,7 +119,7 @@ class Stepper:
     settings: Settings
     device: str
     per_pass: int | None  # batches of a pass, where the loader knows
-    task: Task
+    fitting: Fit  # how the network is given its data, and which output is trained
     about: DataFacts
     taken: int = 0
     teacher: nn.Module | None = None  # whose outputs the loss is about too; on the device, in eval mode
@@ -140,21 +147,45 @@ class Stepper:
             return self.taken >= self.settings.steps
         return len(done) >= self.settings.epochs
 
-    def loss(self, model: Callable[[Tensor], Any], x: Tensor, y: Tensor) -> Tensor:
-        """The loss of a batch, by which the step will go."""
+    @property
+    def task(self) -> Task:
+        """What the outputs are worth."""
+        return self.fitting.output.task
+
+    def batches(self, loader: Iterable[Any]) -> Iterator[DataBlock]:
+        """The loader's batches as the network takes them."""
+        return replace(self.fitting.reader, device=self.device).batches(loader)
+
+    def loss(self, run: Callable[[Mapping[str, Tensor]], Any], block: DataBlock) -> Tensor:
+        """The loss of a batch, by which the step will go; run: inputs by name to what the network returns."""
         import torch
 
         kind = torch.device(self.device).type
         with torch.autocast(kind, self.mixed_type, enabled=self.settings.mixed_precision):
-            outputs = self.task.outputs(_forward(model, x.to(self.device)))
-            self.task.check(y, tuple(outputs.shape[1:]), self.about)
-            loss = self.task.loss(outputs, y.to(self.device), self.settings)
+            outputs = self.outputs(_forward(run, block), block)
+            self.task.check(block.targets, tuple(outputs.shape[1:]), self.about)
+            loss = self.task.loss(outputs, block.targets, self.settings)
             if self.teacher is None:
                 return loss
             with torch.no_grad():
-                wanted = self.task.outputs(self.teacher(x.to(self.device)))
+                wanted = self.outputs(self.run(self.teacher)(block.inputs), block)
             share, distance = self.settings.distil, self.task.distance
             return (1 - share) * loss + share * distance(outputs, wanted, temperature=TEMPERATURE)
+
+    def run(self, model: nn.Module) -> Callable[[Mapping[str, Tensor]], Any]:
+        """The network as a function of its inputs by name."""
+        from widthwise.network.calling import call
+
+        return partial(call, model, takes=self.fitting.reader.takes)
+
+    def outputs(self, result: Any, block: DataBlock) -> Tensor:
+        """What is trained of what the network returned for a batch: in training it may return more."""
+        from widthwise.metrics.quality.outputs import find_output
+
+        output = self.fitting.output
+        if not output.is_in(result):
+            output = find_output(result, block.targets, self.task, self.about)
+        return output(result)
 
     def backward(self, loss: Tensor) -> None:
         """Adds the gradient of the loss to what gradients there are."""
@@ -196,7 +227,7 @@ def make_optimizer(parameters: list[nn.Parameter], settings: Settings) -> torch.
     return made
 
 
-def shuffled(loader: Iterable[tuple[Tensor, Tensor]], seed: int) -> Iterable[tuple[Tensor, Tensor]]:
+def shuffled(loader: Iterable[Any], seed: int) -> Iterable[Any]:
     """The loader, its order changed by the seed: other seeds see the batches differently (0: as they are)."""
     if isinstance(loader, Batches) and loader.shuffle is not None and seed:
         loader.shuffle.manual_seed(loader.shuffle.initial_seed() + 1_000_003 * seed)
@@ -211,21 +242,22 @@ def passes_of(loader: Any) -> int | None:
         return None
 
 
-def _train_once(model: nn.Module, loader: Iterable[tuple[Tensor, Tensor]], stepper: Stepper) -> float:
+def _train_once(model: nn.Module, loader: Iterable[Any], stepper: Stepper) -> float:
     """One pass with an optimiser step a batch; the mean loss over the samples."""
     model.train()
+    run = stepper.run(model)
     total, seen, largest = 0.0, 0, 0
-    for x, y in loader:
-        largest = max(largest, len(y))
-        if len(y) == 1 < largest:
+    for block in stepper.batches(loader):
+        largest = max(largest, len(block))
+        if len(block) == 1 < largest:
             continue  # a last batch of one can't be normalised; the next pass leaves out another sample
         if stepper.steps_left <= 0:
             break
-        loss = stepper.loss(model, x, y)
+        loss = stepper.loss(run, block)
         stepper.backward(loss)
         stepper.apply()
-        total += loss.item() * len(y)
-        seen += len(y)
+        total += loss.item() * len(block)
+        seen += len(block)
     if not seen:
         raise UserError("no samples to train on; give the train split a share of the data")
     return total / seen
@@ -239,12 +271,12 @@ def parameters_to_train(model: nn.Module) -> list[nn.Parameter]:
     return trained
 
 
-def _forward(model: Callable[[Tensor], Any], x: Tensor) -> Any:
+def _forward(run: Callable[[Mapping[str, Tensor]], Any], block: DataBlock) -> Any:
     try:
-        return model(x)
+        return run(block.inputs)
     except ValueError as error:  # from normalisation, where the batch size is 1
         raise UserError(
-            f"training on a batch of {len(x)} failed: {describe_error(error)}; take a larger batch_size"
+            f"training on a batch of {len(block)} failed: {describe_error(error)}; take a larger batch_size"
         ) from error
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
 from torch import Tensor, fx, nn
 from torch.fx.node import map_aggregate
 
+from widthwise.data.blocks import DataBlock
 from widthwise.evaluators.engine.calls import OnCopy, choose_kernel, in_place
 from widthwise.evaluators.engine.in_place import CannotShareError, changed_along, versions_of
 from widthwise.evaluators.engine.kernels import (
@@ -24,7 +25,7 @@ from widthwise.evaluators.engine.kernels import (
     filled,
 )
 from widthwise.evaluators.engine.plan import Plan, Step
-from widthwise.network.calibration import fixed_by_inputs, fixed_by_parameter, input_values
+from widthwise.network.calling import cloned
 from widthwise.network.graph import Graph, attribute, called_function
 from widthwise.network.layers import layer_type
 from widthwise.network.passes.watch import tensors_in
@@ -39,18 +40,17 @@ ASKING_FOR_SHAPE = {
 
 
 def make_plan(
-    graph: Graph, slots: Sequence[Slot], examples: Sequence[Tensor], outputs: Callable[[Any], Tensor]
-) -> tuple[Plan, Tensor]:
-    """The plan of a graph that fx captured, with calibrated slots; and what the float network gives.
+    graph: Graph, slots: Sequence[Slot], example: DataBlock, outputs: Callable[[Any], Tensor]
+) -> Plan:
+    """The plan of a graph that fx captured, with slots whose formats follow no data any more.
 
-    `examples` are the network's inputs, [samples, ...] each: the float network runs on them once, for the
-    shapes and for the ranges of what follows the data. `outputs` finds the outputs [samples, ...] in what the
-    network returns. Raises CannotShareError for a network that changes values in place in ways that can't be
-    followed.
+    The float network runs on the example once, for the shapes. `outputs` finds the outputs [samples, ...] in
+    what the network returns. Raises CannotShareError for a network that changes values in place in ways that
+    can't be followed.
     """
-    planner = _Planner(graph, slots, examples, outputs)
+    planner = _Planner(graph, slots, example, outputs)
     with torch.no_grad():
-        for node in graph.fx_graph.nodes:
+        for node in _inputs_first(graph.fx_graph, example.inputs):
             planner.add(node)
             planner.forget(node)
     steps = tuple(planner.steps)
@@ -58,7 +58,16 @@ def make_plan(
     for index, step in enumerate(steps):
         for read in step.inputs:
             last[read] = index
-    return Plan(steps, len(examples), tuple(planner.slots), tuple(last)), planner.values[node]
+    return Plan(steps, len(example.inputs), tuple(planner.slots), tuple(last))
+
+
+def _inputs_first(graph: fx.Graph, inputs: Mapping[str, Tensor]) -> list[fx.Node]:
+    """The nodes in execution order, but the placeholders of the inputs in these' order before all others."""
+    placeholders = {str(node.target): node for node in graph.nodes if node.op == "placeholder"}
+    if unknown := [name for name in inputs if name not in placeholders]:
+        raise CannotShareError(f"{', '.join(unknown)} is no input of the traced network")
+    given = [placeholders[name] for name in inputs]
+    return [*given, *(node for node in graph.nodes if node not in given)]
 
 
 class _Planner:
@@ -68,7 +77,7 @@ class _Planner:
         self,
         graph: Graph,
         slots: Sequence[Slot],
-        examples: Sequence[Tensor],
+        example: DataBlock,
         outputs: Callable[[Any], Tensor],
     ) -> None:
         self.modules = graph.modules
@@ -77,8 +86,8 @@ class _Planner:
         self.columns: dict[tuple[str, TensorName], int] = {
             (slot.layer, slot.tensor): index for index, slot in enumerate(slots)
         }
-        self.examples = [x.clone() for x in examples]  # the network may change its inputs
-        self.samples = len(examples[0])
+        self.examples = cloned(example.inputs)
+        self.samples = len(example)
         self.steps: list[Step] = []
         self.step_of: dict[fx.Node, int] = {}
         self.values: dict[fx.Node, Any] = {}  # of the float network; None once all have read them
@@ -103,9 +112,8 @@ class _Planner:
                 self.values[read] = None
 
     def _add_placeholder(self, node: fx.Node) -> None:
-        position = len([other for other in self.values if other.op == "placeholder"])
-        if position < len(self.examples):
-            value: Any = self.examples[position]
+        if str(node.target) in self.examples:
+            value: Any = self.examples[str(node.target)]
         elif node.args:  # a default value
             value = node.args[0]
         else:
@@ -146,7 +154,7 @@ class _Planner:
         value = call(*args, **kwargs)
         if versions_of(examples) != before:
             raise CannotShareError(f"{node.name} changes what it reads")
-        inputs = self._inputs(node, kind, reads)
+        inputs = self._inputs(node, reads)
         if isinstance(call, nn.Linear) and examples[0].ndim == 2:
             self._add_linear(node, inputs[0], call, value)
             return
@@ -171,11 +179,10 @@ class _Planner:
             raise CannotShareError(f"{node.name} changes {changed[0].name} in place for some candidates only")
         return changed
 
-    def _inputs(self, node: fx.Node, kind: str, reads: Sequence[fx.Node]) -> list[int]:
+    def _inputs(self, node: fx.Node, reads: Sequence[fx.Node]) -> list[int]:
         """The steps whose values a node reads: through its data_in slot if it has one, but for masks."""
         masks = [arg for key, arg in node.kwargs.items() if "mask" in key]
         by_format = [read for read in reads if read not in masks]
-        self._calibrate_input(node, kind, by_format)
         return [
             self._quantised_input(node, read) if read in by_format else self.step_of[read] for read in reads
         ]
@@ -186,15 +193,6 @@ class _Planner:
         module = self.modules[str(node.target)]
         layer = module.layer if isinstance(module, Quantized) else module
         return layer.function if isinstance(layer, FunctionLayer) else layer
-
-    def _calibrate_input(self, node: fx.Node, kind: str, reads: Sequence[fx.Node]) -> None:
-        """Fixes what follows the data in the formats of all that a node reads."""
-        column = self.columns.get((node.name, "data_in"))
-        if column is not None:
-            tensors = list(tensors_in([self.values[read] for read in reads]))
-            slot = self.slots[column]
-            formats = fixed_by_inputs(slot.formats, input_values(kind, tensors))
-            self.slots[column] = replace(slot, formats=formats)
 
     def _quantised_input(self, node: fx.Node, read: fx.Node) -> int:
         """The step whose value this node reads: that of `read`, through the node's data_in slot if any."""
@@ -219,8 +217,6 @@ class _Planner:
             column = self.columns.get((node.name, role))
             if column is None:
                 continue
-            slot = self.slots[column]
-            self.slots[column] = replace(slot, formats=fixed_by_parameter(slot.formats, call, role))
             found[name] = (column, Parameter(value.detach(), self.slots[column].formats))
         return found
 

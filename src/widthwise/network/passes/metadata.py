@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -27,6 +28,11 @@ class TensorMeta:
     shape: tuple[int, ...]
     dtype: torch.dtype
 
+    @property
+    def nbytes(self) -> int:
+        """Memory that it takes."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
 
 @dataclass(frozen=True)
 class NodeMeta:
@@ -51,10 +57,11 @@ class _Call:
     outputs: tuple[TensorMeta, ...]
 
 
-def propagate(graph: Graph, example: Example) -> dict[str, NodeMeta]:
+def propagate(graph: Graph, example: Example, *, samples: int | None = None) -> dict[str, NodeMeta]:
     """Metadata of every node by its name, found by running the network once on the example.
 
-    `example` is the network's input [samples, …], several of them in a tuple, or names to inputs. Runs in
+    `example` is the network's input [samples, …], several of them in a tuple, or names to inputs; `samples`
+    says how many there are where the first input's first axis doesn't. Runs in
     eval mode without gradients and leaves the graph as it is. Parameters that several nodes share are stored
     by the first of them alone. Raises UserError where the network can't be run on the example.
     """
@@ -68,7 +75,7 @@ def propagate(graph: Graph, example: Example) -> dict[str, NodeMeta]:
         calls[name].append(_Call(read[name], _metas(values)))
 
     inputs = watch(graph, example, before=before, after=after)
-    samples = inputs[0].shape[0] if inputs and inputs[0].ndim else 1
+    samples = samples or (inputs[0].shape[0] if inputs and inputs[0].ndim else 1)
     layers = {layer.name: layer for layer in graph.layers}
     found, stored = {}, set[int]()
     for node in graph.fx_graph.nodes:

@@ -2,31 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from widthwise.core.errors import UserError
+from widthwise.data.facts import part
 from widthwise.data.modules import Data
+from widthwise.network.calling import positional
 from widthwise.network.graph import run_in_eval_mode
+from widthwise.network.reading import try_on
 
 SAMPLES = 2
+Example = Data | Tensor | Sequence[Any] | Mapping[str, Any]
 IMAGE_SIDES = (32, 28, 8, 16, 64, 224)
 LENGTHS = (16, 32, 64, 128)
 
 
-def example_input(model: nn.Module, given: Data | Tensor | Sequence[Any] | None = None) -> tuple[Any, ...]:
+def example_input(model: nn.Module, given: Example | None = None) -> tuple[Any, ...]:
     """Arguments for the network: two samples of what is given, else a guess that runs.
 
-    Raises UserError where nothing was given and no guess runs.
+    `given` is its input [samples, …], several in a sequence, names to them, or data, of which whole batches
+    are taken where the network runs on nothing else. Defaults between inputs are filled in. Raises UserError
+    where nothing was given and no guess runs.
     """
     if isinstance(given, Tensor):
         return (given[:SAMPLES],)
     if isinstance(given, Data):
-        batch = next(iter(given.val_dataloader()))
-        return (batch[0][:SAMPLES],)
+        device = next((str(tensor.device) for tensor in model.state_dict().values()), "cpu")
+        trial = try_on(model, part(given, "val"), device=device)
+        whole = bool(trial.reader.whole_because)
+        block = trial.block if whole else trial.block.part(0, SAMPLES)
+        return positional(model, block.inputs)
+    if isinstance(given, Mapping):
+        return positional(model, given)
     if given is not None:
         return tuple(given)
     for guess in _guesses(model):
