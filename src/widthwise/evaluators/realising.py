@@ -64,7 +64,8 @@ class Realiser:
     @cached_property
     def inputs(self) -> tuple[Input, ...]:
         """What the network takes."""
-        return inputs_of(self._samples[0].inputs)
+        inputs = self._samples[0].inputs
+        return inputs_of(inputs.keys(), inputs.values())
 
     @cached_property
     def batch(self) -> int | None:

@@ -11,6 +11,7 @@ import torch
 
 from widthwise.core.errors import UserError
 from widthwise.core.importing import describe_error
+from widthwise.data.batches import Takes, read_inputs
 from widthwise.data.facts import part as loader_of
 from widthwise.evaluators.realising import marked_samples, outputs_mark
 from widthwise.metrics.quality.outputs import tensors_of
@@ -52,16 +53,18 @@ class Check:
         return self.largest_difference <= TOLERANCE * max(self.scale, 1e-6)
 
 
-def compare(graph: Graph, run: Run, batches: Iterable[Mapping[str, Tensor]], *, on: str) -> Check:
-    """The network's outputs against those of `run` for batches of inputs [n, …] by name: all that it returns.
+def compare(graph: Graph, run: Run, batches: Iterable[Any], *, on: str) -> Check:
+    """The network's outputs against those of `run` for batches of inputs [n, …]: all that it returns.
 
     `run` is called as the network is. Raises UserError where it fails, or gives outputs of other shapes.
     """
     samples = equal = 0
     largest = scale = 0.0
-    for inputs in batches:
+    takes = takes_of(graph.model)
+    for batch in batches:
+        inputs = read_inputs(batch, takes)
         wanted = _rows(run_network(graph.model, inputs))
-        found = _outputs(run, graph, inputs)
+        found = _outputs(run, takes, inputs)
         if found.shape != wanted.shape:
             shapes = f"{list(found.shape)}, the network {list(wanted.shape)}"
             raise UserError(f"what was exported gives outputs of shape {shapes}")
@@ -104,8 +107,8 @@ def _rows(result: Any) -> Tensor:
     return torch.cat([*rows, *(x.expand(samples, -1) for x in whole)], dim=1)
 
 
-def _outputs(run: Run, graph: Graph, inputs: Mapping[str, Tensor]) -> Tensor:
-    args, named = arguments(takes_of(graph.model), cloned(inputs))
+def _outputs(run: Run, takes: Takes, inputs: Mapping[str, Tensor]) -> Tensor:
+    args, named = arguments(takes, cloned(inputs))
     try:
         with torch.no_grad():
             return _rows(run(*args, **named))

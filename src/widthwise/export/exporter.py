@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -47,12 +47,12 @@ class Exporter(Protocol):
         ...
 
     def write(
-        self, realised: Realised, graph: Graph, folder: Path, example: Mapping[str, Tensor]
+        self, realised: Realised, graph: Graph, folder: Path, example: tuple[Tensor, ...]
     ) -> Exported:
         """Write the network into the folder, which is empty.
 
-        realised: with its weights. graph: made of it, on the CPU, in eval mode. example: inputs [n, …] by
-        the names of its forward.
+        realised: with its weights. graph: made of it, on the CPU, in eval mode. example: inputs [n, …], those
+        of `realised.inputs` in order.
         Raises UserError for what goes wrong.
         """
         ...

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,7 +35,7 @@ class TorchExporter:
         return []
 
     def write(
-        self, realised: Realised, graph: Graph, folder: Path, example: Mapping[str, Tensor]
+        self, realised: Realised, graph: Graph, folder: Path, example: tuple[Tensor, ...]
     ) -> Exported:
         """NETWORK and WEIGHTS; what runs is the folder read back."""
         from widthwise.network.checkpoints import as_safetensors

@@ -93,7 +93,7 @@ def export(
     if reasons := made.refusals(realised, graph):
         raise UserError(f"trial {chosen.number} can't be exported as {made.name}: {'; '.join(reasons)}")
     with folder_in_one_piece(folder, blamed=folder) as part:
-        exported = made.write(realised, graph, part, realised.example(1))
+        exported = made.write(realised, graph, part, tuple(realised.example(1).values()))
         check = _checked(exported, made, realised, graph, found, data)
         done = Export(part, made.name, chosen, realised.repeat, exported, check)
         text = json.dumps(done.as_json(), indent=2, ensure_ascii=False, allow_nan=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -145,10 +145,11 @@ class Realised:
         return resize(captured, self.sizes, weights="scratch", example=example or None)
 
 
-def inputs_of(inputs: Mapping[str, Tensor]) -> tuple[Input, ...]:
-    """What a network takes that was given these tensors [samples, …]."""
+def inputs_of(names: Iterable[str], tensors: Iterable[Tensor]) -> tuple[Input, ...]:
+    """What a network takes that was given these tensors [samples, …] by these names."""
     return tuple(
-        Input(name, tuple(x.shape[1:]), str(x.dtype).removeprefix("torch.")) for name, x in inputs.items()
+        Input(name, tuple(x.shape[1:]), str(x.dtype).removeprefix("torch."))
+        for name, x in zip(names, tensors, strict=True)
     )
 
 

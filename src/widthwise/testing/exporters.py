@@ -6,10 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from widthwise.core.errors import UserError
-from widthwise.data.batches import read_inputs
 from widthwise.export.checking import compare
 from widthwise.export.exporter import Exporter
-from widthwise.network.calling import takes_of
 from widthwise.testing.holds import holds
 
 if TYPE_CHECKING:
@@ -34,8 +32,7 @@ def check_exporter(
     if refusals:
         holds(all(reason.strip() for reason in refusals), "a refusal says what can't be expressed")
         return refusals
-    named = read_inputs(inputs, takes_of(graph.model))
-    exported = exporter.write(realised, graph, folder, {name: x[:1] for name, x in named.items()})
+    exported = exporter.write(realised, graph, folder, tuple(x[:1] for x in inputs))
     holds(exported.files, "something is written")
     inside = all(path.is_file() and folder in path.parents for path in exported.files)
     holds(inside, "all files that it names are there, inside its folder")
@@ -43,7 +40,7 @@ def check_exporter(
         raise AssertionError("what was written can be run, or nobody can know that it is right")
     aside = folder.rename(folder.with_name(f"{folder.name}.moved"))  # as `export` puts it in its place
     try:
-        check = compare(graph, exported.run, [named], on="the inputs")
+        check = compare(graph, exported.run, [inputs], on="the inputs")
     except UserError as error:
         raise AssertionError(f"what was written runs, wherever its folder was moved to: {error}") from error
     finally:
