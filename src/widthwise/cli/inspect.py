@@ -96,13 +96,14 @@ def _print_graph(
 
 def _metas(graph: Graph, fitting: Fit | None) -> dict[str, NodeMeta]:
     """Shapes and costs, from a sample of the data, a batch of it where it has to be one, or a guess."""
+    from widthwise.network.calling import as_example
     from widthwise.network.passes.metadata import propagate
     from widthwise.network.widths.example import example_input
 
     if fitting is None:
         return propagate(graph, tuple(x[:1] for x in example_input(graph.model)))
     block = fitting.block if fitting.reader.whole_because else fitting.block.part(0, 1)
-    return propagate(graph, block.inputs, samples=len(block))
+    return propagate(graph, as_example(fitting.reader.takes, block.inputs), samples=len(block))
 
 
 def _search_lines(config: SearchConfig) -> list[str]:

@@ -31,10 +31,9 @@ class Takes:
 
     def name(self, position: int) -> str | None:
         """The name of the input at a position; None where the network takes no so many."""
-        positional = [name for name in self.names if name not in self.keyword]
-        if position < len(positional):
-            return positional[position]
-        return None if self.more is None else f"{self.more}_{position - len(positional)}"
+        if position < len(self.names):
+            return self.names[position]
+        return None if self.more is None else f"{self.more}_{position - len(self.names)}"
 
     def __str__(self) -> str:
         named = [*self.names, *([f"*{self.more}"] if self.more else []), *(["**"] if self.anything else [])]
@@ -116,7 +115,8 @@ def _split(batch: Any, where: str) -> tuple[Any, Any]:
 
 
 def _by_name(given: Mapping[Any, Any], takes: Takes, where: str) -> dict[str, Any]:
-    found = {name: given[name] for name in takes.names if name in given and name not in LABELS}
+    named = [*takes.names, *(name for name in given if takes.more and str(name).startswith(f"{takes.more}_"))]
+    found = {name: given[name] for name in named if name in given and name not in LABELS}
     if found:
         return found
     tensors = {str(name): value for name, value in given.items() if _tensor(value) is not None}

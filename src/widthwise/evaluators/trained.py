@@ -24,9 +24,9 @@ from widthwise.evaluators.realising import Realiser
 from widthwise.metrics.cost.of_widths import WidthCosts
 from widthwise.metrics.quality.fits import check_data_fits_model
 from widthwise.metrics.spread import SPREAD, mean_and_spread
+from widthwise.network.calling import positional
 from widthwise.network.graph import Graph
 from widthwise.network.realised import Realised
-from widthwise.network.widths.example import example_input
 from widthwise.network.widths.unit_scores import Importance
 from widthwise.spaces.settings import WidthSearch
 from widthwise.spaces.width import WidthSpace
@@ -83,13 +83,15 @@ class WidthEvaluator:
         self.graph, self.space, self.data = graph, space, data
         self.mode, self.settings, self.repeats = mode, settings or Settings(), repeats
         self.halving = halving if mode != "supernet" else None
-        example = example_input(graph.model, data)
+        self.fitting = check_data_fits_model(graph.model, data, self.judging.task, self.judging.output)
+        block, whole = self.fitting.block, bool(self.fitting.reader.whole_because)
         self.cost_model = WidthCosts(
             graph,
             space.groups,
-            example,
+            positional(graph.model, block.inputs),
             varying=[choice.group for choice in space.choices],
             largest=space.largest,
+            samples=len(block) if whole else None,
         )
         self.source = network_source(
             mode,
@@ -105,7 +107,6 @@ class WidthEvaluator:
             device=self.judging.device,
         )
         task, quality = self.judging.task, self.judging.quality
-        self.fitting = check_data_fits_model(graph.model, data, task, self.judging.output)
         self.tally = task.tally(0, quality, facts_of(data), self.fitting.shape, self.judging.options)
         self.latest = Latest()
 

@@ -46,9 +46,7 @@ class Exporter(Protocol):
         """What of the network this form can't say, as "node: reason"; empty where it can. Writes nothing."""
         ...
 
-    def write(
-        self, realised: Realised, graph: Graph, folder: Path, example: tuple[Tensor, ...]
-    ) -> Exported:
+    def write(self, realised: Realised, graph: Graph, folder: Path, example: tuple[Tensor, ...]) -> Exported:
         """Write the network into the folder, which is empty.
 
         realised: with its weights. graph: made of it, on the CPU, in eval mode. example: inputs [n, …], those

@@ -34,9 +34,7 @@ class TorchExporter:
         del realised, graph
         return []
 
-    def write(
-        self, realised: Realised, graph: Graph, folder: Path, example: tuple[Tensor, ...]
-    ) -> Exported:
+    def write(self, realised: Realised, graph: Graph, folder: Path, example: tuple[Tensor, ...]) -> Exported:
         """NETWORK and WEIGHTS; what runs is the folder read back."""
         from widthwise.network.checkpoints import as_safetensors
 

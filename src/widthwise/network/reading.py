@@ -6,7 +6,9 @@ All this is found by running the network on a few samples, and said: nothing is 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import redirect_stderr
 from dataclasses import dataclass, replace
+from io import StringIO
 from itertools import chain
 from typing import Any
 
@@ -62,7 +64,7 @@ class Reader:
 
     def batches(self, loader: Iterable[Any], *, most: int | None = None) -> Iterator[DataBlock]:
         """The loader's batches, at most `most` samples of them."""
-        found = (self.read(batch) for batch in _guarded(loader, self.where))
+        found = map(self.read, loader)
         if most is None:
             return found
         return in_blocks(found, samples=1, most=most, whole=True) if self.whole_because else _cut(found, most)
@@ -113,7 +115,8 @@ def _tried(model: nn.Module, reader: Reader, first: DataBlock, batches: Iterable
 
 def run(model: nn.Module, inputs: Mapping[str, Tensor], takes: Takes | None = None) -> Any:
     """What a network returns in eval mode, without gradients; inputs and random state stay as they are."""
-    with torch.random.fork_rng(devices=[]):
+    # fx writes to stderr where a traced network fails, which is told by whoever catches it
+    with torch.random.fork_rng(devices=[]), redirect_stderr(StringIO()):
         return run_in_eval_mode(model, run=lambda: call(model, cloned(inputs), takes))
 
 
@@ -257,13 +260,3 @@ def _cut(blocks: Iterable[DataBlock], most: int) -> Iterator[DataBlock]:
             return
         yield block.part(0, most) if len(block) > most else block
         most -= len(block)
-
-
-def _guarded(loader: Iterable[Any], where: str) -> Iterator[Any]:
-    """The loader's batches; whatever it raises is a UserError."""
-    try:
-        yield from loader
-    except (UserError, GeneratorExit):
-        raise
-    except Exception as error:  # a loader of the user's own may raise anything
-        raise UserError(f"{where}: reading its batches raised {describe_error(error)}") from error

@@ -8,6 +8,7 @@ from typing import Any
 
 from widthwise.data.blocks import DataBlock
 from widthwise.network.calibration import fixed_by_parameter
+from widthwise.network.calling import as_example
 from widthwise.network.graph import Graph
 from widthwise.network.passes.calibrate import fixed_by_data
 from widthwise.network.passes.metadata import NodeMeta
@@ -56,17 +57,17 @@ class Calibration:
     def _inputs(self) -> Callable[[], Iterator[Any]]:
         """What gives the inputs of the blocks each time, kept where they have room."""
         kept: list[DataBlock] | None = []
-        room = self.room
+        room, takes = self.room, self.reader.takes
 
         def read() -> Iterator[Any]:
             nonlocal kept, room
             if kept:
-                yield from (block.inputs for block in kept)
+                yield from (as_example(takes, block.inputs) for block in kept)
                 return
             for block in self.blocks():
                 room -= block.nbytes
                 kept = [*kept, block] if kept is not None and room >= 0 else None
-                yield block.inputs
+                yield as_example(takes, block.inputs)
 
         return read
 

@@ -24,7 +24,7 @@ from widthwise.evaluators.judging import Judging
 from widthwise.metrics.quality.fits import Fit, fit_of
 from widthwise.metrics.quality.outputs import Output
 from widthwise.metrics.quality.task import Tally
-from widthwise.network.calling import cloned
+from widthwise.network.calling import as_example
 from widthwise.network.graph import Graph
 from widthwise.network.passes.metadata import propagate
 from widthwise.spaces.quantisation import QuantisationSpace
@@ -112,7 +112,8 @@ def prepare(graph: Graph, space: QuantisationSpace | None, data: Data, judging: 
     about, device = facts_of(data), judging.device
     fitting = fit_of(own.model, loader(), task, about, judging.output, device=device)
     example = fitting.block if fitting.reader.whole_because else fitting.block.part(0, 1)
-    metas = propagate(own, cloned(example.inputs), samples=len(example))
+    given = as_example(fitting.reader.takes, example.inputs)
+    metas = propagate(own, given, samples=len(example))
     size = block_samples(metas, len(example), memory)
     calibration = Calibration(loader, fitting.reader, size, memory // 8)
     slots = calibration.slots(own, fixed_slots(own) if space is None else space.slots)

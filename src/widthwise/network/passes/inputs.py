@@ -11,7 +11,7 @@ from torch import Tensor
 from widthwise.core.errors import UserError
 from widthwise.data import facts
 from widthwise.data.batches import read_inputs, without_targets
-from widthwise.network.calling import arguments, takes_of
+from widthwise.network.calling import as_example, takes_of
 from widthwise.network.graph import Graph
 from widthwise.network.passes.watch import Example
 
@@ -44,8 +44,7 @@ def some_inputs(
     for batch in chain([first], batches):
         inputs = read_inputs(batch, takes, where=f"{where}: its data")
         held = max((len(x) for x in inputs.values() if x.ndim), default=1)
-        args, named = arguments(takes, _first(inputs, left, held))
-        yield {**dict(zip(takes.names, args, strict=False)), **named} if named else args
+        yield as_example(takes, _first(inputs, left, held))
         left -= held
         if left <= 0:
             return
