@@ -182,17 +182,19 @@ class LeastError:
         fraction = self._fmt.fraction_for(low, high)
         if fraction is None:
             return dataclasses.replace(self._fmt, frac_width=None)
-        return _Errors(self._fmt, self._fmt.fractions_from(fraction), self._ends.elements)
+        # nothing saturates in the first, but below zero and at the limit: no error of it exceeds half a step
+        bounded = fraction > -LIMIT and (self._fmt.signed or low >= 0)
+        most = 1.001 * self._ends.elements * 4.0**-fraction / 4 if bounded else math.inf
+        return _Errors(self._fmt, self._fmt.fractions_from(fraction), most)
 
 
 class _Errors:
     """Squared errors of fixed point with several frac widths; those that can't be the least are dropped."""
 
-    def __init__(self, fmt: Integer, fractions: Sequence[int], elements: int) -> None:
+    def __init__(self, fmt: Integer, fractions: Sequence[int], most: float) -> None:
         self._formats = [dataclasses.replace(fmt, frac_width=fraction) for fraction in fractions]
         self._errors = [0.0] * len(fractions)
-        # nothing saturates in the first but at the limit, so no error of it exceeds half a step
-        self._most = 1.001 * elements * 4.0 ** -fractions[0] / 4 if fractions[0] > -LIMIT else math.inf
+        self._most = most  # that the least can be
 
     def see(self, x: Tensor) -> None:
         """Adds up the errors of the finite values."""

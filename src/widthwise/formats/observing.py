@@ -102,7 +102,7 @@ class MeanMagnitude:
             border = self._border.to(magnitudes)
             above = exceeds(magnitudes, _placed(border, self._axis, x.ndim) if border.numel() > 1 else border)
             magnitudes = magnitudes * above
-            counted = above.double().sum(within).flatten()
+            counted = above.sum(within, dtype=torch.float64).flatten()
         sums = magnitudes.sum(within, dtype=torch.float64).flatten()
         self._sums = sums if self._sums is None else self._sums + sums
         self._counts, self._axes, self._dtype = self._counts + counted, max(x.ndim, 1), magnitudes.dtype

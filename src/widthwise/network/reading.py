@@ -102,6 +102,7 @@ def _tried(model: nn.Module, reader: Reader, first: DataBlock, batches: Iterable
     if not first.has_rows:
         return _settled(model, replace(reader, whole_because=NO_ROWS), first)
     piece = first_of(in_blocks(batches, samples=PIECE))[0]
+    piece = DataBlock(cloned(piece.inputs), piece.targets.clone())  # a view would keep the batch in memory
     try:
         found = _settled(model, reader, piece)
     except UserError:  # which the whole batch tells again, if that is not what it takes

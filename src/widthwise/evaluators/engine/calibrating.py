@@ -16,7 +16,7 @@ from widthwise.network.reading import Reader
 from widthwise.spaces.slots import Slot
 
 SAMPLES = 1024
-SHARE = 8  # of the memory, that a block's inputs or its widest call may take: several live at once
+SHARE = 16  # of the memory, that what one call reads and gives may take: several live at once
 
 
 @dataclass(frozen=True, eq=False)
