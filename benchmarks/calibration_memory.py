@@ -1,9 +1,9 @@
 """Peak memory of calibrating on images of 224 x 224, beside the budget that evaluating may take.
 
 Run as `python benchmarks/calibration_memory.py [--memory MIB] [--images N] [--batch N] [--format NAME]`, and
-with `--alone` for a network that takes another way by its values, so that candidates share nothing. The figures
-are of this process: resident memory when all is made, at most while formats are calibrated, and at most while
-one candidate is evaluated. About 60 MiB of that is what torch loads when it first runs a network.
+with `--alone` for a network that takes another way by its values, so that candidates share nothing. The
+figures are of this process: resident memory when all is made, at most while formats are calibrated, and at most
+while one candidate is evaluated. About 60 MiB of that is what torch loads when it first runs a network.
 """
 
 from __future__ import annotations
@@ -130,9 +130,8 @@ def main() -> None:
     print(f"{given.images} images of 224 x 224 in batches of {given.batch}, {given.format}, one thread")
     print(f"budget               {given.memory:6} MiB")
     print(f"before               {start / MIB:6.0f} MiB resident")
-    print(
-        f"calibrating, peak    {calibrating.most / MIB:6.0f} MiB, {(calibrating.most - start) / MIB:.0f} more, {took:.1f} s"
-    )
+    more = (calibrating.most - start) / MIB
+    print(f"calibrating, peak    {calibrating.most / MIB:6.0f} MiB, {more:.0f} more, {took:.1f} s")
     print(
         f"one candidate, peak  {evaluating.most / MIB:6.0f} MiB, {(evaluating.most - start) / MIB:.0f} more"
     )

@@ -1,4 +1,4 @@
-"""Formats are fixed from blocks of values as from all of them at once, in memory that does not grow with them."""
+"""Formats are fixed from blocks of values as from all at once, in memory that does not grow with them."""
 
 from __future__ import annotations
 
