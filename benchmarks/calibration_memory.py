@@ -2,8 +2,8 @@
 
 Run as `python benchmarks/calibration_memory.py [--memory MIB] [--images N] [--batch N] [--format NAME]`, and
 with `--alone` for a network that takes another way by its values, so that candidates share nothing. The
-figures are of this process: resident memory when all is made, at most while formats are calibrated, and at most
-while one candidate is evaluated. About 60 MiB of that is what torch loads when it first runs a network.
+figures are of this process: resident memory when all is made, at most while formats are calibrated, and at
+most while one candidate is evaluated. About 60 MiB of that is what torch loads when it first runs a network.
 """
 
 from __future__ import annotations

@@ -149,6 +149,17 @@ def test_only_whole_batches_are_taken_of_the_first_so_many_samples(name: str) ->
         ww.evaluate(case.network(), case.data, metrics=["loss"], samples=3)
 
 
+def test_a_last_batch_that_the_network_does_not_take_is_one_line() -> None:
+    case = KINDS["batches of 16"]
+    short = Given([*case.batches[:2], (X[:7], Y[:7])])
+    for refused, message in (
+        (lambda: ww.evaluate(case.network(), short, metrics=["loss"]), "can't be evaluated: RuntimeError"),
+        (lambda: ww.fit(case.network(), short, epochs=1), "training on a batch of 7 failed: RuntimeError"),
+    ):
+        with pytest.raises(ww.UserError, match=message):
+            refused()
+
+
 @pytest.mark.parametrize("name", WHOLE)
 def test_margins_are_those_of_whole_batches(name: str) -> None:
     case = ALL[name]

@@ -121,6 +121,18 @@ def run(model: nn.Module, inputs: Mapping[str, Tensor], takes: Takes | None = No
         return run_in_eval_mode(model, run=lambda: call(model, cloned(inputs), takes))
 
 
+def called(model: nn.Module, block: DataBlock, takes: Takes | None = None) -> Any:
+    """What a network returns for a block, as it is and in the mode that it is in; UserError where it fails."""
+    try:
+        return call(model, block.inputs, takes)
+    except Exception as error:  # the network may raise anything
+        shapes = ", ".join(f"{name} {list(x.shape)}" for name, x in block.inputs.items())
+        raise UserError(
+            f"the network failed on a batch of {len(block)}, {shapes}: {describe_error(error)}; give batches "
+            "that it takes, all of them"
+        ) from error
+
+
 def batches_of(
     model: nn.Module, loader: Iterable[Any], *, device: str = "cpu", where: str = "the data"
 ) -> Iterator[DataBlock]:

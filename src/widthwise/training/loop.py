@@ -274,9 +274,11 @@ def parameters_to_train(model: nn.Module) -> list[nn.Parameter]:
 def _forward(run: Callable[[Mapping[str, Tensor]], Any], block: DataBlock) -> Any:
     try:
         return run(block.inputs)
-    except ValueError as error:  # from normalisation, where the batch size is 1
+    except Exception as error:  # the network may raise anything
+        # a ValueError is from normalisation, where the batch size is 1
+        mend = "take a larger batch_size" if isinstance(error, ValueError) else "give batches that it takes"
         raise UserError(
-            f"training on a batch of {len(block)} failed: {describe_error(error)}; take a larger batch_size"
+            f"training on a batch of {len(block)} failed: {describe_error(error)}; {mend}"
         ) from error
 
 

@@ -101,13 +101,13 @@ def _judged(
 ) -> Iterator[tuple[Tensor, DataBlock]]:
     """The outputs of the network in eval mode for each batch of the loader, and the batch."""
     from widthwise.metrics.quality.outputs import Output, find_output
-    from widthwise.network.calling import call, takes_of
-    from widthwise.network.reading import batches_of
+    from widthwise.network.calling import takes_of
+    from widthwise.network.reading import batches_of, called
 
     takes, found = takes_of(model), output if isinstance(output, Output) else None
     with _judging(model):
         for block in batches_of(model, loader, device=device, where=about.title):
-            result = call(model, block.inputs, takes)
+            result = called(model, block, takes)
             if found is None or not found.is_in(result):
                 said = None if isinstance(output, Output) else output
                 found = find_output(result, block.targets, task, about, said)

@@ -10,8 +10,8 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from widthwise.data.blocks import DataBlock
-from widthwise.network.calling import call, takes_of
-from widthwise.network.reading import batches_of
+from widthwise.network.calling import takes_of
+from widthwise.network.reading import batches_of, called
 
 
 def reestimate_norms(
@@ -53,7 +53,7 @@ def _pass(model: nn.Module, batches: Iterable[DataBlock], samples: int | None) -
         for block in batches:
             if len(block) < 2:
                 continue
-            call(model, block.inputs, takes)
+            called(model, block, takes)
             seen += len(block)
             if samples is not None and seen >= samples:
                 return

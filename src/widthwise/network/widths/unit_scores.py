@@ -17,8 +17,7 @@ from widthwise.core.arrays import FloatArray
 from widthwise.core.errors import UserError, unknown
 from widthwise.data.facts import part
 from widthwise.data.modules import Data
-from widthwise.network.calling import call
-from widthwise.network.reading import batches_of
+from widthwise.network.reading import batches_of, called
 from widthwise.network.widths.groups import Group, Groups, Layout, Member
 from widthwise.network.widths.kinds import axes, blocks
 
@@ -130,7 +129,7 @@ def _gradients(model: nn.Module, data: Data | None, device: str, loss: Loss) -> 
     try:
         sums = [torch.zeros_like(p) for p in parameters]
         for block in islice(batches_of(model, part(data, "train"), device=device), TAYLOR_BATCHES):
-            lost = loss(call(model, block.inputs), block.targets)
+            lost = loss(called(model, block), block.targets)
             found = torch.autograd.grad(lost, parameters, allow_unused=True)
             sums = [total if g is None else total + g for total, g in zip(sums, found, strict=True)]
     finally:
