@@ -37,7 +37,7 @@ from widthwise.network.widths.finding import find_groups
 from widthwise.network.widths.unit_scores import unit_scores
 
 ALL = {**FORMS, **KINDS}
-NO_GROUPS = ("steps first", "a dataclass")  # torch-pruning can't follow them, or nothing in them is free
+NO_GROUPS = ("steps first", "as many steps as samples", "a dataclass")  # not followed, or nothing is free
 
 
 def slack(case: Case) -> float:
@@ -158,6 +158,19 @@ def test_a_last_batch_that_the_network_does_not_take_is_one_line() -> None:
     ):
         with pytest.raises(ww.UserError, match=message):
             refused()
+
+
+def test_batches_of_other_inputs_than_the_first_are_one_line() -> None:
+    case = FORMS["a default between"]
+    without = [{"left": batch["left"], "label": batch["label"]} for batch in case.batches]
+    with pytest.raises(ww.UserError, match="some batches hold left, others left, scale; give"):
+        ww.evaluate(case.network(), Given([case.batches[0], without[1]]), metrics=["loss"])
+
+
+def test_facts_that_a_data_module_does_not_have_are_left_out() -> None:
+    data = FORMS["(x1, x2, y)"].data
+    data.parts, data.class_names = {"train": ((X, X), Y)}, None  # type: ignore[attr-defined]
+    assert ww.evaluate(Two().eval(), data, metrics=["accuracy"])["accuracy"] >= 0
 
 
 @pytest.mark.parametrize("name", WHOLE)

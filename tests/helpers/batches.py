@@ -262,9 +262,9 @@ def padded() -> list[dict[str, Tensor]]:
     ]
 
 
-def steps() -> list[tuple[Tensor, Tensor]]:
-    """Sequences [7, n, 6]."""
-    return [(normal(7, SIZE, 6, seed=at), Y[at : at + SIZE]) for at in range(0, N, SIZE)]
+def steps(length: int) -> list[tuple[Tensor, Tensor]]:
+    """Sequences [length, n, 6]."""
+    return [(normal(length, SIZE, 6, seed=at), Y[at : at + SIZE]) for at in range(0, N, SIZE)]
 
 
 def cast(dtype: torch.dtype) -> Callable[[nn.Module, Any], tuple[Tensor, Tensor]]:
@@ -301,9 +301,16 @@ KINDS = {
     "batches of 16": Case(Fixed, cut(X, Y), first),
     "the mean of the batch": Case(Centred, cut(X, Y), first),
     "statistics of the batch": Case(own_statistics, cut(X, Y), first),
-    "steps first": Case(Steps, steps(), first),
+    "steps first": Case(Steps, steps(7), first),
+    "as many steps as samples": Case(Steps, steps(SIZE), first),
 }
-WHOLE = ("batches of 16", "the mean of the batch", "statistics of the batch", "steps first")
+WHOLE = (
+    "batches of 16",
+    "the mean of the batch",
+    "statistics of the batch",
+    "steps first",
+    "as many steps as samples",
+)
 
 
 # ---- searches of any of these networks

@@ -151,7 +151,7 @@ MISFITS = {
         "it raised RuntimeError: mat1",
     ),
     "too few outputs": (lambda: nn.Linear(16, 4), "jsc", "has 5 classes but the network only 4 outputs"),
-    "no scores": (lambda: nn.Flatten(0), "jsc", "the network gives [128] for 8 samples of shape [16]"),
+    "no scores": (lambda: nn.Flatten(0), "jsc", "the network gives [3280] for 205 samples of shape [16]"),
     "two that fit": (Pair, "jsc", "the network returns 0 [8, 16], 1 [8, 16] for targets of shape [8]"),
 }
 

@@ -27,6 +27,7 @@ PIECE = 8  # samples that a network is tried on
 NO_ROWS = "its inputs have no row for each sample"
 FIXED_SIZE = "the network doesn't run on parts of them"
 MIXED = "what the network gives for a sample follows the others of its batch"
+NO_OUTPUTS = "what the network gives for a few of them has no row for each"
 RANDOM = "the network gives other outputs each time that it runs"
 
 
@@ -122,7 +123,7 @@ def run(model: nn.Module, inputs: Mapping[str, Tensor], takes: Takes | None = No
 
 
 def called(model: nn.Module, block: DataBlock, takes: Takes | None = None) -> Any:
-    """What a network returns for a block, as it is and in the mode that it is in; UserError where it fails."""
+    """What a network returns for a block, in the mode that it is in; UserError where it fails."""
     try:
         return call(model, block.inputs, takes)
     except Exception as error:  # the network may raise anything
@@ -194,13 +195,15 @@ def _in_precision(model: nn.Module, block: DataBlock) -> bool:
 def _bound_to_batch(model: nn.Module, found: Trial) -> str:
     """Why the samples of the trial's block have to stay together; "" where each is by itself."""
     block, takes = found.block, found.reader.takes
+    once = _rows(found.result, len(block))
+    if not once:
+        return NO_OUTPUTS
     if len(block) < 2:
         return ""
     middle = len(block) // 2
     parts = [_result(model, part, takes) for part in (block.part(0, middle), block.part(middle, len(block)))]
     if None in parts:
         return FIXED_SIZE
-    once = _rows(found.result, len(block))
     lower, upper = (
         _rows(part[0], n) for part, n in zip(parts, (middle, len(block) - middle), strict=True) if part
     )

@@ -64,7 +64,7 @@ def test_the_only_output_with_as_many_columns_as_there_are_classes_is_judged() -
         (lambda boxes, scores: scores, "scores", "the network returns one tensor; leave output out"),
         (lambda boxes, scores: (boxes, boxes), None, r"0 \[8, 3\], 1 \[8, 3\] for targets of shape \[8\]"),
         (lambda boxes, scores: {"words": "none"}, None, "returns a dict without a tensor"),
-        (lambda boxes, scores: scores.sum(), None, r"the network gives \[\] for 8 samples"),
+        (lambda boxes, scores: scores.sum(), None, r"the network gives \[\] for 16 samples"),
     ],
 )
 def test_an_output_that_is_not_there_is_one_line(form: Any, said: str | None, message: str) -> None:

@@ -94,8 +94,13 @@ class Prepared:
         )
 
     def check(self, block: DataBlock) -> None:
-        """Raises UserError for targets that the network can't be judged by."""
+        """Raises UserError for targets that the network can't be judged by, and other inputs than planned."""
         fitting = self.fitting
+        if self.sharing is not None and list(block.inputs) != list(fitting.block.inputs):
+            raise UserError(
+                f"{fitting.about.title}: some batches hold {', '.join(block.inputs)}, others "
+                f"{', '.join(fitting.block.inputs)}; give the network the same inputs in all"
+            )
         fitting.output.task.check(block.targets, fitting.shape, fitting.about)
 
 
