@@ -29,8 +29,9 @@ from widthwise.network.widths.groups import Groups, Member
 from widthwise.network.widths.rebuild import rebuilt, resize_attributes
 from widthwise.network.widths.slicing import sliced
 from widthwise.network.widths.statistics import reestimate_norms
-from widthwise.training.loop import Stepper, at_work, make_optimizer, parameters_to_train, passes_of, shuffled
+from widthwise.training.loop import at_work, parameters_to_train, passes_of, shuffled
 from widthwise.training.settings import Settings, check_device
+from widthwise.training.stepper import Stepper, make_optimizer
 
 Sizes = Mapping[str, int]
 Draw = Callable[[np.random.Generator], Sizes]
