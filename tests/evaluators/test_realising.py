@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from torch.utils._pytree import tree_leaves
 
 from helpers.judged import FIXED, every_layer, made
 from helpers.networks import ZOO, tagged
 from widthwise.evaluators.engine import Evaluator
 from widthwise.evaluators.latest import Latest
-from widthwise.evaluators.realising import first_tensor, marked_samples, outputs_mark
+from widthwise.evaluators.realising import marked_samples, outputs_mark
 from widthwise.network.realised import Realised
 
 AUTO = {
@@ -34,11 +35,12 @@ def test_a_realised_network_gives_the_outputs_of_the_evaluators(name: str, confi
         judged, again = evaluator.network(candidate).model, realised.graph(fresh).model
         with torch.no_grad():
             wanted, found = (
-                first_tensor(model(*(x.clone() for x in data.inputs))) for model in (judged, again)
+                tree_leaves(model(*(x.clone() for x in data.inputs))) for model in (judged, again)
             )
-        assert torch.equal(found, wanted)
-        samples = marked_samples(graph, data.val_dataloader())
-        assert realised.marks["outputs"] == outputs_mark(again, samples)
+        assert all(map(torch.equal, found, wanted))
+        fitting = evaluator.prepared.fitting
+        samples = marked_samples(fitting.reader, data.val_dataloader())
+        assert realised.marks["outputs"] == outputs_mark(again, samples, fitting.output)
         assert [known.shape for known in realised.inputs] == list(ZOO[name].shapes)
 
 

@@ -11,7 +11,8 @@ from torch import Tensor, fx, nn
 from helpers.networks import ZOO, Shared, Untraceable, build, inputs, normal, tagged
 from widthwise.core.errors import UserError
 from widthwise.formats import Integer
-from widthwise.network.graph import Graph, run_in_eval_mode
+from widthwise.network.graph import Graph
+from widthwise.network.undisturbed import run_in_eval_mode
 from widthwise.network.quantized import Quantized
 from widthwise.network.scheme import Scheme
 

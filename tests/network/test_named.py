@@ -152,7 +152,7 @@ MISFITS = {
     ),
     "too few outputs": (lambda: nn.Linear(16, 4), "jsc", "has 5 classes but the network only 4 outputs"),
     "no scores": (lambda: nn.Flatten(0), "jsc", "the network gives [3280] for 205 samples of shape [16]"),
-    "no tensor": (Pair, "jsc", "the network returns a tuple"),
+    "two that fit": (Pair, "jsc", "the network returns 0 [8, 16], 1 [8, 16] for targets of shape [8]"),
 }
 
 
@@ -180,10 +180,10 @@ X, Y = torch.zeros(3, 16), torch.tensor([0, 1, 2])
 BAD_LOADERS = {
     "empty": (list, "Module: its val_dataloader has no batches"),
     "raises": (failing, "Module: its val_dataloader raised OSError: no such disk"),
-    "named": (lambda: [{"x": X, "y": Y}], "its batches are (dict); give two tensors"),
-    "three": (lambda: [(X, X, Y)], "its batches are (Tensor, Tensor, Tensor); give two tensors"),
+    "named": (lambda: [{"x": X, "y": Y}], "its batches hold x, y, but no targets"),
+    "three": (lambda: [(X, X, Y)], "its batches hold 2 inputs before the targets, the network takes x"),
     "inputs alone": (lambda: [X[:2]], "its batches are (Tensor); give two tensors"),
-    "arrays": (lambda: [(X.numpy(), Y.numpy())], "its batches are (ndarray, ndarray); give two tensors"),
+    "texts": (lambda: [(["a", "b", "c"], Y)], "its batches are no tensors: (str, str, str)"),
     "real labels": (lambda: [(X, Y.float())], "its labels are float32 of shape [3] for x of shape [3, 16]"),
     "one-hot labels": (
         lambda: [(X, torch.eye(3, dtype=torch.int64))],

@@ -17,6 +17,7 @@ from helpers.configs import FORMATS, WIDTHS
 from widthwise.config import load_config
 from widthwise.core.errors import UserError
 from widthwise.evaluators.realising import marked_samples, outputs_mark
+from widthwise.metrics.quality.fits import check_data_fits_model
 from widthwise.search.limits import Limits
 from widthwise.search.problem import load_problem
 from widthwise.study.keeper import Keeper
@@ -81,7 +82,9 @@ def test_a_trained_network_has_the_figures_of_its_trial(widths: Path) -> None:
     data = ww.load_data("jsc")
     for trial in study.front:
         graph = study.network(trial)
-        mark = outputs_mark(graph.model, marked_samples(graph, data.val_dataloader()))
+        fitting = check_data_fits_model(graph.model, data)
+        samples = marked_samples(fitting.reader, data.val_dataloader())
+        mark = outputs_mark(graph.model, samples, fitting.output)
         assert study.realised(trial).marks["outputs"] == mark
 
 

@@ -14,7 +14,9 @@ from widthwise.core.errors import UserError
 if TYPE_CHECKING:
     from widthwise.config import SearchConfig
     from widthwise.data.modules import Data
+    from widthwise.metrics.quality.fits import Fit
     from widthwise.network.graph import Graph
+    from widthwise.network.passes.metadata import NodeMeta
 
 
 def register(app: typer.Typer) -> None:
@@ -52,31 +54,31 @@ def inspect(
     if widths:
         _print_widths(read, output)
         return
-    graph, data = _captured(read)
-    _print_graph(read, graph, data, output)
+    graph, data, fitting = _captured(read)
+    _print_graph(read, graph, data, fitting, output)
 
 
-def _captured(config: SearchConfig) -> tuple[Graph, Data | None]:
+def _captured(config: SearchConfig) -> tuple[Graph, Data | None, Fit | None]:
+    """The network's graph, the data where some is named, and how the one is given the other."""
     from widthwise.metrics.quality.fits import check_data_fits_model
     from widthwise.network.graph import Graph
     from widthwise.network.named import load_model
     from widthwise.search.problem import load_dataset
 
     network = load_model(str(config.model), checkpoint=config.load_name, seed=config.seed)
-    data = load_dataset(config) if config.dataset is not None else None
-    if data is not None:
-        check_data_fits_model(network, data, config.task)
-    return Graph(network), data
+    if config.dataset is None:
+        return Graph(network), None, None
+    data = load_dataset(config)
+    return Graph(network), data, check_data_fits_model(network, data, config.task, config.output)
 
 
-def _print_graph(config: SearchConfig, graph: Graph, data: Data | None, output: Output) -> None:
-    from widthwise.network.passes.metadata import propagate
-    from widthwise.network.widths.example import example_input
+def _print_graph(
+    config: SearchConfig, graph: Graph, data: Data | None, fitting: Fit | None, output: Output
+) -> None:
     from widthwise.report.network import capture_lines, graph_table, mode_line, total_line
-    from widthwise.report.problem import data_line
+    from widthwise.report.problem import data_line, judged_lines, note_lines
 
-    example = tuple(x[:1] for x in example_input(graph.model, data))
-    metas = propagate(graph, example)
+    metas = _metas(graph, fitting)
     output.say(f"network:     {config.model}")
     output.say(f"data:        {'none given' if data is None else data_line(data)}")
     for line in capture_lines(graph):
@@ -86,8 +88,22 @@ def _print_graph(config: SearchConfig, graph: Graph, data: Data | None, output: 
             output.say(line)
     else:
         output.say(mode_line(graph))
+        for line in [] if fitting is None else [*judged_lines(fitting.output), *note_lines(fitting)]:
+            output.say(line)
     output.show(graph_table(graph, metas))
     output.say(total_line(metas))
+
+
+def _metas(graph: Graph, fitting: Fit | None) -> dict[str, NodeMeta]:
+    """Shapes and costs, from a sample of the data, a batch of it where it has to be one, or a guess."""
+    from widthwise.network.calling import as_example
+    from widthwise.network.passes.metadata import propagate
+    from widthwise.network.widths.example import example_input
+
+    if fitting is None:
+        return propagate(graph, tuple(x[:1] for x in example_input(graph.model)))
+    block = fitting.block if fitting.reader.whole_because else fitting.block.part(0, 1)
+    return propagate(graph, as_example(fitting.reader.takes, block.inputs), samples=len(block))
 
 
 def _search_lines(config: SearchConfig) -> list[str]:

@@ -202,8 +202,13 @@ def _fit(config: SearchConfig, network: nn.Module, data: Data, output: Output) -
         judged = "  ".join(f"{name} {value:.4f}" for name, value in reversed(list(epoch.values.items())))
         output.note(f"epoch {epoch.number:>4}  loss {epoch.train_loss:.4f}  validation {judged}")
 
-    how: dict[str, Any] = {"seed": config.seed, "device": device_of(config), "task": config.task}
+    how: dict[str, Any] = {"seed": config.seed, "device": device_of(config), **_judged(config)}
     return fit(network, data, config.training, progress=told, **how)
+
+
+def _judged(config: SearchConfig) -> dict[str, Any]:
+    """What outputs are worth, and which of them is judged."""
+    return {"task": config.task, "output": config.output}
 
 
 def _best_line(history: History) -> str:
@@ -229,12 +234,12 @@ def _test_network(
 
     options.check_device(device)
     network, data = _network_and_data(config)
-    check_data_fits_model(network, data, config.task)
+    check_data_fits_model(network, data, config.task, config.output)
     _introduce(config, network, data, output)
     if is_untrained(config, network):
         output.warn(f"the weights of {config.model} are random; load trained ones with --load CHECKPOINT")
     graph = Graph(network)
-    how: dict[str, Any] = {"metrics": names, "device": device_of(config), "task": config.task}
+    how: dict[str, Any] = {"metrics": names, "device": device_of(config), **_judged(config)}
     return {part: evaluate(graph, data, loader=part, **how) for part in parts}
 
 
@@ -260,14 +265,14 @@ def _test_run(
     study, config = load_run(run), _config_of_run(run)
     found = _trial_of(study, trial)
     network, data = study.searched_network(), load_dataset(config)
-    check_data_fits_model(network, data, config.task)
+    check_data_fits_model(network, data, config.task, config.output)
     _introduce(config, network, data, output)
     said = "none, the float network" if found is None else f"{found.number}{_which_training(study)}"
     output.note(f"trial:    {said}")
     graph = study.network() if found is None else _network_of_trial(study, found, run, output)
     chosen = options.DEVICES.get(device or "", "")
     config = config if not chosen else replace(config, accelerator=chosen)  # type: ignore[arg-type]
-    how: dict[str, Any] = {"metrics": names, "device": device_of(config), "task": config.task}
+    how: dict[str, Any] = {"metrics": names, "device": device_of(config), **_judged(config)}
     return {part: evaluate(graph, data, loader=part, **how) for part in parts}
 
 

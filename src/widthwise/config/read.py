@@ -53,6 +53,7 @@ def read_config(top: Table) -> SearchConfig:
         accelerator=top.choice("accelerator", ACCELERATORS, "cpu"),
         project=top.text("project"),
         task=task,
+        output=_output(top),
         data=_data(top.table("data")),
         training=training,
         searching=_search(top.table("search"), training, task) if "search" in top else None,
@@ -70,6 +71,14 @@ def _task(top: Table) -> str:
     entries = TASKS.own.values() if given is None else TASKS.entries.values()
     names = {name.lower(): entry.name for entry in entries for name in (*entry.aliases, entry.name)}
     return top.choice("task", names, CLASSIFICATION)
+
+
+def _output(top: Table) -> str | None:
+    """Which of the network's outputs is judged: a key, or an index, as text."""
+    given = top.get("output")
+    if isinstance(given, int) and not isinstance(given, bool):
+        return str(given)
+    return top.text("output")
 
 
 def _source(top: Table, key: str, find: Callable[[str], str], *, files: tuple[str, ...]) -> str | None:

@@ -72,6 +72,7 @@ class SearchConfig:
 
     model, dataset: canonical names, files or module:callable; None where the file leaves them to the caller.
     task: the canonical name of what the network's outputs are worth.
+    output: which of several is judged, by its key or index; None: found by the data.
     accelerator: "gpu" means the GPU where there is one, since a file for the lab's system always says so.
     ignored: dotted keys that have no meaning here, for one warning; not part of what makes two configs equal.
     source: how errors name this config: the file as it was given.
@@ -86,6 +87,7 @@ class SearchConfig:
     accelerator: Accelerator = "cpu"
     project: str | None = None
     task: str = CLASSIFICATION
+    output: str | None = None
     data: DataOptions = field(default_factory=DataOptions)
     training: Settings = field(default_factory=Settings)
     searching: Search | None = None  # for files that only train; ask for `search`

@@ -15,7 +15,17 @@ from widthwise.training.reading import lab_keys
 
 def tables_of(config: SearchConfig) -> dict[str, Any]:
     """Nested dicts that `load_config` reads back as an equal config; what is None is left out."""
-    plain = ("model", "dataset", "load_name", "load_type", "batch_size", "seed", "accelerator", "project")
+    plain = (
+        "model",
+        "dataset",
+        "load_name",
+        "load_type",
+        "batch_size",
+        "seed",
+        "accelerator",
+        "project",
+        "output",
+    )
     tables: dict[str, Any] = {key: getattr(config, key) for key in plain}
     if config.task != CLASSIFICATION:
         tables["task"] = config.task

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, is_dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -35,12 +35,22 @@ def hash_weights(model: nn.Module) -> str:
 
 
 def hash_batches(batches: Iterable[Iterable[Any]]) -> str:
-    """A short hash of data as a loader gives it: batches of tensors."""
+    """A short hash of data as a loader gives it: batches of tensors, nested or by name."""
     return hash_arrays(
-        (f"{number}.{part}", array)
-        for number, batch in enumerate(batches)
-        for part, array in enumerate(batch)
+        (f"{number}.{part}", array) for number, batch in enumerate(batches) for part, array in _parts(batch)
     )
+
+
+def _parts(batch: Any) -> Iterator[tuple[str, Any]]:
+    """The arrays of a batch, each by the keys and indices that lead to it; of anything else what is plain."""
+    entries = batch.items() if isinstance(batch, Mapping) else enumerate(batch)
+    for key, value in entries:
+        if isinstance(value, Mapping | tuple | list):
+            yield from ((f"{key}.{inner}", array) for inner, array in _parts(value))
+        elif hasattr(value, "shape"):
+            yield str(key), value
+        else:
+            yield str(key), value if isinstance(value, str | int | float) else type(value).__name__
 
 
 def _numbers(array: Any) -> np.ndarray[Any, np.dtype[Any]]:

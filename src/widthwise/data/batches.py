@@ -31,10 +31,9 @@ class Takes:
 
     def name(self, position: int) -> str | None:
         """The name of the input at a position; None where the network takes no so many."""
-        positional = [name for name in self.names if name not in self.keyword]
-        if position < len(positional):
-            return positional[position]
-        return None if self.more is None else f"{self.more}_{position - len(positional)}"
+        if position < len(self.names):
+            return self.names[position]
+        return None if self.more is None else f"{self.more}_{position - len(self.names)}"
 
     def __str__(self) -> str:
         named = [*self.names, *([f"*{self.more}"] if self.more else []), *(["**"] if self.anything else [])]
@@ -72,15 +71,14 @@ def read_inputs(given: Any, takes: Takes, *, where: str = "the data") -> dict[st
         named = _by_name(given, takes, where)
     else:
         values = given if isinstance(given, tuple | list) else [given]
-        if len(values) == 1 and isinstance(values[0], tuple | list) and not _is_number(values[0]):
+        if len(values) == 1 and isinstance(values[0], tuple | list) and _tensor(values[0]) is None:
             values = values[0]
+        if any(value is not None and _tensor(value) is None for value in values):
+            raise _no_tensors(given, takes, where)
         named = _by_position(values, takes, where)
     found = {name: _tensor(value) for name, value in named.items() if value is not None}
     if not found or any(value is None for value in found.values()):
-        raise UserError(
-            f"{where}: its batches are no tensors: {_kinds(given)}; give batches (x, y) of tensors, or names "
-            f"to tensors: {takes}"
-        )
+        raise _no_tensors(given, takes, where)
     if missing := [name for name in takes.names if name in takes.needed and name not in found]:
         raise UserError(
             f"{where}: its batches hold {', '.join(found)}, but not {', '.join(missing)}, which the network "
@@ -117,7 +115,8 @@ def _split(batch: Any, where: str) -> tuple[Any, Any]:
 
 
 def _by_name(given: Mapping[Any, Any], takes: Takes, where: str) -> dict[str, Any]:
-    found = {name: given[name] for name in takes.names if name in given and name not in LABELS}
+    named = [*takes.names, *(name for name in given if takes.more and str(name).startswith(f"{takes.more}_"))]
+    found = {name: given[name] for name in named if name in given and name not in LABELS}
     if found:
         return found
     tensors = {str(name): value for name, value in given.items() if _tensor(value) is not None}
@@ -140,6 +139,13 @@ def _by_position(values: Sequence[Any], takes: Takes, where: str) -> dict[str, A
             f"{takes}; leave out the others"
         )
     return {str(name): value for name, value in zip(names, values, strict=True)}
+
+
+def _no_tensors(given: Any, takes: Takes, where: str) -> UserError:
+    return UserError(
+        f"{where}: its batches are no tensors: {_kinds(given)}; give batches (x, y) of tensors, or names to "
+        f"tensors: {takes}"
+    )
 
 
 def _check_lengths(inputs: Mapping[str, Tensor], targets: Tensor, where: str) -> None:

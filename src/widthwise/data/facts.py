@@ -52,7 +52,7 @@ def facts_of(data: Data) -> DataFacts:
         sample=next((tuple(x.shape[1:]) for x, _ in parts.values()), None),
         target=next((tuple(y.shape[1:]) for _, y in parts.values()), None),
         classes=int(classes) if isinstance(classes, Integral) else None,
-        class_names=tuple(getattr(data, "class_names", ())),
+        class_names=tuple(getattr(data, "class_names", None) or ()),
         note=str(getattr(data, "note", "") or ""),
         sizes={name: len(y) for name, (_, y) in parts.items()},
         kind=type(data).__name__,
@@ -72,6 +72,7 @@ def _held_parts(data: Data) -> Mapping[str, tuple[Tensor, Tensor]]:
     held = getattr(data, "parts", None)
     pairs = held if isinstance(held, dict) else {}
     whole = all(
-        isinstance(pair, tuple) and len(pair) == 2 and hasattr(pair[1], "shape") for pair in pairs.values()
+        isinstance(pair, tuple) and len(pair) == 2 and all(hasattr(x, "shape") for x in pair)
+        for pair in pairs.values()
     )
     return pairs if whole else {}

@@ -64,13 +64,16 @@ DATA: Registry[None] = Registry(
 
 @runtime_checkable
 class Data(Protocol):
-    """All that the package relies on: three loaders of batches (x, y), so a LightningDataModule will do."""
+    """All that the package relies on: three loaders of batches, so a LightningDataModule will do.
 
-    def train_dataloader(self) -> Iterable[tuple[Tensor, Tensor]]: ...
+    Batches are (x, y), (x1, x2, y), ((x1, x2), y), or names to tensors with labels: see `data/batches.py`.
+    """
 
-    def val_dataloader(self) -> Iterable[tuple[Tensor, Tensor]]: ...
+    def train_dataloader(self) -> Iterable[Any]: ...
 
-    def test_dataloader(self) -> Iterable[tuple[Tensor, Tensor]]: ...
+    def val_dataloader(self) -> Iterable[Any]: ...
+
+    def test_dataloader(self) -> Iterable[Any]: ...
 
 
 class Batches:

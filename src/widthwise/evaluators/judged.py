@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from itertools import count
 from typing import Any
 
-import torch
-
 from widthwise.core.errors import UserError
-from widthwise.evaluators.blocks import DataBlock, joined, read_blocks
+from widthwise.data.blocks import DataBlock, every_few, spread_over
+from widthwise.network.reading import Reader
 
 PRUNING_PARTS = 8
 LEAST_PART = 64  # samples
@@ -20,6 +19,7 @@ SPREAD = 2**31  # from here on blocks of samples from all over are numbered
 class JudgedData:
     """What a loader gives, at most `most` samples, in blocks of `size`; kept where it fits `room` bytes.
 
+    Where the reader keeps batches whole, these are the blocks.
     `check` is called with each block as it is read, and raises UserError for one that can't be judged by.
     """
 
@@ -31,11 +31,10 @@ class JudgedData:
         most: int | None,
         room: int,
         check: Callable[[DataBlock], None],
-        device: str,
-        names: Sequence[str],
+        reader: Reader,
     ) -> None:
         self._loader, self.size, self._most, self._room = loader, size, most, room
-        self._check, self._device, self._names = check, device, names
+        self._check, self._reader = check, reader
         self._kept: list[DataBlock] | None = None
 
     @property
@@ -55,7 +54,10 @@ class JudgedData:
         return enumerate(self.blocks())
 
     def _parts(self) -> Iterator[DataBlock]:
-        """The data in at least PRUNING_PARTS parts, so that a candidate can be stopped early."""
+        """The data in at least PRUNING_PARTS parts, so that a candidate can be stopped early; or batches."""
+        if self._reader.whole_because:
+            yield from self.blocks()
+            return
         size = min(self.size, max(LEAST_PART, -(-self.total // PRUNING_PARTS)))
         for block in self.blocks():
             for start in range(0, len(block), size):
@@ -65,15 +67,11 @@ class JudgedData:
         """Up to `most` samples from all over the data in numbered blocks: all blocks as they are, if few."""
         if self.total <= most and self._kept is not None:
             return list(enumerate(self._kept))
-        wanted = torch.linspace(0, self.total - 1, min(most, self.total)).long()
-        found, start = [], 0
-        for block in self.blocks():
-            here = wanted[(wanted >= start) & (wanted < start + len(block))] - start
-            start += len(block)
-            found.append(block.chosen(here))
-        whole = joined(found)
-        parts = range(0, len(whole), self.size)
-        return [(SPREAD + number, whole.part(at, at + self.size)) for number, at in enumerate(parts)]
+        if self._reader.whole_because:
+            found = every_few(list(self.blocks()), most)
+        else:
+            found = spread_over(self.blocks(), self.total, most, size=self.size)
+        return [(SPREAD + number, block) for number, block in enumerate(found)]
 
     def blocks(self) -> Iterator[DataBlock]:
         """All of it, in order."""
@@ -82,9 +80,7 @@ class JudgedData:
             return
         kept: list[DataBlock] | None = []
         room = self._room
-        for block in read_blocks(
-            self._loader(), samples=self.size, device=self._device, most=self._most, names=self._names
-        ):
+        for block in self._reader.blocks(self._loader(), samples=self.size, most=self._most):
             room -= block.nbytes
             kept = [*kept, block] if kept is not None and room >= 0 else None
             self._check(block)

@@ -27,6 +27,7 @@ class JudgingKeywords(TypedDict, total=False):
     seed: int
     objectives: Sequence[str] | None
     task: Task | str
+    output: str | int | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +35,7 @@ class Judging:
     """By which metrics candidates are judged, and how.
 
     metrics: each once; options: those of torchmetrics' by metric name. task: what outputs are worth.
+    output: which of several that a network returns is judged, by its key or index; None: see `find_output`.
     part: of the data, "val" or "test"; samples: only the first so many, None: all.
     compare_to: bits that memory_density compares with. device: cpu, cuda …
     memory: bytes that evaluating may take; None: a quarter of what is free.
@@ -51,6 +53,7 @@ class Judging:
     seed: int = 0
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     objectives: tuple[str, ...] = ()
+    output: str | int | None = None
 
     @classmethod
     def of(cls, **given: Unpack[JudgingKeywords]) -> Judging:

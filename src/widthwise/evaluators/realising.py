@@ -6,14 +6,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from widthwise.core.errors import UserError
 from widthwise.core.hashing import hash_arrays, hash_value, hash_weights
-from widthwise.evaluators.blocks import first_block, input_names
-from widthwise.network.graph import Graph, run_in_eval_mode
+from widthwise.data.blocks import DataBlock, first_of
+from widthwise.metrics.quality.fits import Fit
+from widthwise.metrics.quality.outputs import Output
+from widthwise.network.graph import Graph
+from widthwise.network.reading import Reader, run
 from widthwise.network.realised import Input, Realised, inputs_of
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
     from widthwise.network.scheme import Scheme
 
@@ -24,17 +26,18 @@ class Realiser:
     """Makes the realised networks of an evaluator, with their marks.
 
     loader: gives the loader of the samples that candidates are judged on, at most `most` of them.
+    fitting: how they are read, and which output is judged.
     """
 
     def __init__(
-        self, graph: Graph, loader: Callable[[], Iterable[Any]], *, most: int | None, device: str
+        self, graph: Graph, loader: Callable[[], Iterable[Any]], fitting: Fit, *, most: int | None
     ) -> None:
-        self.graph, self.most, self.device, self._loader = graph, most, device, loader
+        self.graph, self.most, self.fitting, self._loader = graph, most, fitting, loader
 
     def of_formats(self, candidate: Iterable[int], schemes: Mapping[str, Scheme]) -> Realised:
         """The network with these schemes and its own weights."""
         marks = {"weights": self._weights, "outputs": self.outputs(self.graph.quantized(schemes).model)}
-        return Realised(_key(candidate), {}, schemes, marks=marks, inputs=self.inputs)
+        return Realised(_key(candidate), {}, schemes, marks=marks, inputs=self.inputs, batch=self.batch)
 
     def of_training(
         self,
@@ -50,49 +53,48 @@ class Realiser:
             "outputs": self.outputs(model),
             "quality": hash_value(dict(judged)),
         }
-        return Realised(_key(candidate), sizes, {}, weights, marks=marks, inputs=self.inputs)
+        return Realised(
+            _key(candidate), sizes, {}, weights, marks=marks, inputs=self.inputs, batch=self.batch
+        )
 
     def outputs(self, model: nn.Module) -> str:
         """A hash of what a network gives for the first samples; equal where every bit is."""
-        return outputs_mark(model, self._samples)
+        return outputs_mark(model, self._samples, self.fitting.output)
 
     @cached_property
     def inputs(self) -> tuple[Input, ...]:
         """What the network takes."""
-        return inputs_of(input_names(self.graph), self._samples)
+        inputs = self._samples[0].inputs
+        return inputs_of(inputs.keys(), inputs.values())
 
     @cached_property
-    def _samples(self) -> tuple[Tensor, ...]:
-        return marked_samples(self.graph, self._loader(), most=self.most, device=self.device)
+    def batch(self) -> int | None:
+        """How many samples the network takes at once; None: as many as one likes."""
+        return len(self._samples[0]) if self.fitting.reader.whole_because else None
+
+    @cached_property
+    def _samples(self) -> list[DataBlock]:
+        return marked_samples(self.fitting.reader, self._loader(), most=self.most)
 
     @cached_property
     def _weights(self) -> str:
         return hash_weights(self.graph.model)
 
 
-def marked_samples(
-    graph: Graph, loader: Iterable[Any], *, most: int | None = None, device: str = "cpu"
-) -> tuple[Tensor, ...]:
-    """Inputs of the first samples of a loader whose outputs are a mark; UserError where it has none."""
+def marked_samples(reader: Reader, loader: Iterable[Any], *, most: int | None = None) -> list[DataBlock]:
+    """The first samples of a loader, whose outputs are a mark; UserError where it has none.
+
+    Samples that can't be taken out of their batch are the whole first one.
+    """
     count = MARKED if most is None else min(MARKED, most)
-    return first_block(loader, samples=count, device=device, names=input_names(graph)).inputs
+    if reader.whole_because:
+        return [first_of(reader.batches(loader))[0]]
+    return list(first_of(reader.blocks(loader, samples=count, most=count))[1])
 
 
-def outputs_mark(model: nn.Module, samples: Sequence[Tensor]) -> str:
+def outputs_mark(model: nn.Module, samples: Sequence[DataBlock], output: Output) -> str:
     """A hash of what a network gives for these samples in eval mode."""
-    outputs = first_tensor(run_in_eval_mode(model, *(x.clone() for x in samples)))
-    return hash_arrays([("outputs", outputs)])
-
-
-def first_tensor(result: Any) -> Tensor:
-    """The first tensor of what a network returns; UserError where there is none."""
-    from torch import Tensor
-    from torch.utils._pytree import tree_leaves
-
-    for leaf in tree_leaves(result):
-        if isinstance(leaf, Tensor):
-            return leaf
-    raise UserError(f"the network returns a {type(result).__name__} without a tensor")
+    return hash_arrays([("outputs", output(run(model, block.inputs))) for block in samples])
 
 
 def _key(candidate: Iterable[int]) -> tuple[int, ...]:

@@ -22,10 +22,11 @@ from widthwise.evaluators.latest import Latest
 from widthwise.evaluators.protocol import Pace, Results
 from widthwise.evaluators.realising import Realiser
 from widthwise.metrics.cost.of_widths import WidthCosts
+from widthwise.metrics.quality.fits import check_data_fits_model
 from widthwise.metrics.spread import SPREAD, mean_and_spread
-from widthwise.network.graph import Graph, run_in_eval_mode
+from widthwise.network.calling import positional
+from widthwise.network.graph import Graph
 from widthwise.network.realised import Realised
-from widthwise.network.widths.example import example_input
 from widthwise.network.widths.unit_scores import Importance
 from widthwise.spaces.settings import WidthSearch
 from widthwise.spaces.width import WidthSpace
@@ -82,13 +83,15 @@ class WidthEvaluator:
         self.graph, self.space, self.data = graph, space, data
         self.mode, self.settings, self.repeats = mode, settings or Settings(), repeats
         self.halving = halving if mode != "supernet" else None
-        example = example_input(graph.model, data)
+        self.fitting = check_data_fits_model(graph.model, data, self.judging.task, self.judging.output)
+        block, whole = self.fitting.block, bool(self.fitting.reader.whole_because)
         self.cost_model = WidthCosts(
             graph,
             space.groups,
-            example,
+            positional(graph.model, block.inputs),
             varying=[choice.group for choice in space.choices],
             largest=space.largest,
+            samples=len(block) if whole else None,
         )
         self.source = network_source(
             mode,
@@ -98,13 +101,13 @@ class WidthEvaluator:
             self.settings,
             Widths(space.smallest, space.largest, lambda rng: space.sizes(space.sample(1, rng)[0])),
             task=self.judging.task,
+            output=self.judging.output,
             importance=importance,
             sandwich=sandwich,
             device=self.judging.device,
         )
         task, quality = self.judging.task, self.judging.quality
-        outputs = task.outputs(run_in_eval_mode(graph.model, *example))
-        self.tally = task.tally(0, quality, facts_of(data), tuple(outputs.shape[1:]), self.judging.options)
+        self.tally = task.tally(0, quality, facts_of(data), self.fitting.shape, self.judging.options)
         self.latest = Latest()
 
     @property
@@ -127,7 +130,7 @@ class WidthEvaluator:
         training = self.settings
         length = f"{training.epochs} epochs" if training.steps is None else f"{training.steps:,} steps"
         seeds = f", {self.repeats} seeds each" if self.repeats > 1 else ""
-        return f"{WAYS[self.mode]}, {length}{seeds}"
+        return "; ".join((f"{WAYS[self.mode]}, {length}{seeds}", *self.fitting.reader.notes))
 
     def __call__(self, candidates: IntArray) -> Results:
         """The metrics of candidates [K, D], in their order; those that fail do so alone, with the reason."""
@@ -179,7 +182,9 @@ class WidthEvaluator:
     @cached_property
     def _realiser(self) -> Realiser:
         judging = self.judging
-        return Realiser(self.graph, self._loader, most=judging.samples, device=judging.device)
+        reader = replace(self.fitting.reader, device=judging.device)
+        fitting = replace(self.fitting, reader=reader)
+        return Realiser(self.graph, self._loader, fitting, most=judging.samples)
 
     def _loader(self) -> Any:
         return self.judging.loader(self.data)
@@ -214,20 +219,14 @@ class WidthEvaluator:
     def _judged(self, model: nn.Module) -> tuple[dict[str, float], str]:
         """The quality of a network, and what is wrong with it, if anything."""
         judging = self.judging
-        outputs, targets = predict(model, self._batches(), device=judging.device, task=judging.task)
+        batches = self.fitting.reader.batches(self._loader(), most=judging.samples)
+        outputs, targets = predict(
+            model, batches, device=judging.device, task=judging.task, output=self.fitting.output
+        )
         tally = self.tally.fresh(1)
         tally_one(tally, outputs, targets)
         found = tally.values(judging.quality)
         return {name: float(values[0]) for name, values in found.items()}, tally.failures.get(0, "")
-
-    def _batches(self) -> Any:
-        seen, samples = 0, self.judging.samples
-        for x, y in self._loader():
-            left = len(y) if samples is None else samples - seen
-            if left <= 0:
-                return
-            yield x[:left], y[:left]
-            seen += len(y)
 
     def _halved(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,15 +11,18 @@ import torch
 
 from widthwise.core.errors import UserError
 from widthwise.core.importing import describe_error
+from widthwise.data.batches import Takes, read_inputs
 from widthwise.data.facts import part as loader_of
-from widthwise.evaluators.blocks import input_names, read_blocks
-from widthwise.evaluators.realising import first_tensor, marked_samples, outputs_mark
-from widthwise.network.graph import run_in_eval_mode
+from widthwise.evaluators.realising import marked_samples, outputs_mark
+from widthwise.metrics.quality.outputs import tensors_of
+from widthwise.network.calling import arguments, cloned, takes_of
+from widthwise.network.reading import run as run_network
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from widthwise.data.modules import Data
+    from widthwise.metrics.quality.fits import Fit
     from widthwise.network.graph import Graph
 
 AT_ONCE = 256  # samples
@@ -50,16 +53,18 @@ class Check:
         return self.largest_difference <= TOLERANCE * max(self.scale, 1e-6)
 
 
-def compare(graph: Graph, run: Run, batches: Iterable[tuple[Tensor, ...]], *, on: str) -> Check:
-    """The network's outputs against those of `run` for batches of inputs [n, …].
+def compare(graph: Graph, run: Run, batches: Iterable[Any], *, on: str) -> Check:
+    """The network's outputs against those of `run` for batches of inputs [n, …]: all that it returns.
 
-    Raises UserError where `run` fails, or gives outputs of another shape.
+    `run` is called as the network is. Raises UserError where it fails, or gives outputs of other shapes.
     """
     samples = equal = 0
     largest = scale = 0.0
-    for inputs in batches:
-        wanted = first_tensor(run_in_eval_mode(graph.model, *(x.clone() for x in inputs)))
-        found = _outputs(run, inputs)
+    takes = takes_of(graph.model)
+    for batch in batches:
+        inputs = read_inputs(batch, takes)
+        wanted = _rows(run_network(graph.model, inputs))
+        found = _outputs(run, takes, inputs)
         if found.shape != wanted.shape:
             shapes = f"{list(found.shape)}, the network {list(wanted.shape)}"
             raise UserError(f"what was exported gives outputs of shape {shapes}")
@@ -73,24 +78,40 @@ def compare(graph: Graph, run: Run, batches: Iterable[tuple[Tensor, ...]], *, on
     return Check(samples, equal, largest, scale, on)
 
 
-def batches_of(graph: Graph, data: Data, part: str, most: int | None) -> Iterable[tuple[Tensor, ...]]:
+def batches_of(fitting: Fit, data: Data, part: str, most: int | None) -> Iterable[Mapping[str, Tensor]]:
     """The inputs that candidates were judged on, in batches."""
-    for block in read_blocks(loader_of(data, part), samples=AT_ONCE, most=most, names=input_names(graph)):
+    for block in fitting.reader.blocks(loader_of(data, part), samples=AT_ONCE, most=most):
         yield block.inputs
 
 
-def gives_marked(graph: Graph, data: Data, part: str, most: int | None, mark: str | None) -> bool | None:
+def gives_marked(
+    graph: Graph, fitting: Fit, data: Data, part: str, most: int | None, mark: str | None
+) -> bool | None:
     """Whether the network gives the outputs that it was marked by; None where it has no such mark."""
     if mark is None:
         return None
-    samples = marked_samples(graph, loader_of(data, part), most=most)
-    return outputs_mark(graph.model, samples) == mark
+    samples = marked_samples(fitting.reader, loader_of(data, part), most=most)
+    return outputs_mark(graph.model, samples, fitting.output) == mark
 
 
-def _outputs(run: Run, inputs: tuple[Tensor, ...]) -> Tensor:
+def _rows(result: Any) -> Tensor:
+    """All tensors of what a network returns, in one [n, …]; those that have another first axis as one row."""
+    found = [x.cpu() for x in tensors_of(result).values()]
+    if not found:
+        raise UserError(f"the network returns a {type(result).__name__} without a tensor")
+    if len(found) == 1:
+        return found[0] if found[0].ndim else found[0][None]
+    samples = len(found[0]) if found[0].ndim else 1
+    whole = [x.double().reshape(1, -1) for x in found if not x.ndim or len(x) != samples]
+    rows = [x.double().reshape(samples, -1) for x in found if x.ndim and len(x) == samples]
+    return torch.cat([*rows, *(x.expand(samples, -1) for x in whole)], dim=1)
+
+
+def _outputs(run: Run, takes: Takes, inputs: Mapping[str, Tensor]) -> Tensor:
+    args, named = arguments(takes, cloned(inputs))
     try:
         with torch.no_grad():
-            return first_tensor(run(*(x.clone() for x in inputs))).cpu()
+            return _rows(run(*args, **named))
     except UserError:
         raise
     except Exception as error:  # the other tool's runtime may raise anything

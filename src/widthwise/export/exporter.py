@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 class Exported:
     """What was written: its files, and what runs them, inputs [n, …] to outputs [n, …]; None: nothing can.
 
+    It is called as the network is: with its inputs by position, those behind one that is left out by name.
     What runs has read the files already: the folder is moved to its place after it was written.
     """
 
@@ -48,7 +49,8 @@ class Exporter(Protocol):
     def write(self, realised: Realised, graph: Graph, folder: Path, example: tuple[Tensor, ...]) -> Exported:
         """Write the network into the folder, which is empty.
 
-        realised: with its weights. graph: made of it, on the CPU, in eval mode. example: inputs [n, …].
+        realised: with its weights. graph: made of it, on the CPU, in eval mode. example: inputs [n, …], those
+        of `realised.inputs` in order.
         Raises UserError for what goes wrong.
         """
         ...

@@ -17,12 +17,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class JudgedOn:
-    """The data, of which `part` is judged, at most `samples` of it; `on` says so, or why there is none."""
+    """The data, of which `part` is judged, at most `samples` of it; `on` says so, or why there is none.
+
+    task, output: what outputs are worth, and which of several is judged.
+    """
 
     data: Data | None
     part: str
     samples: int | None
     on: str
+    task: str
+    output: str | None
 
 
 def judged_data(record: StudyRecord, given: Data | None) -> JudgedOn:
@@ -32,13 +37,14 @@ def judged_data(record: StudyRecord, given: Data | None) -> JudgedOn:
     config = load_config(parse_toml(record.config, label=CONFIG))
     evaluation = config.search.evaluation
     part, samples = evaluation.part, evaluation.samples
+    how = (config.task, config.output)
     if given is not None:
-        return JudgedOn(given, part, samples, f"the {part} samples of the data given")
+        return JudgedOn(given, part, samples, f"the {part} samples of the data given", *how)
     if config.dataset is None:
-        return JudgedOn(None, part, samples, "an example, as the data was given from Python")
+        return JudgedOn(None, part, samples, "an example, as the data was given from Python", *how)
     options = asdict(config.data)
     try:
         data = load_data(config.dataset, batch_size=config.batch_size, seed=config.seed, **options)
     except UserError as error:
-        return JudgedOn(None, part, samples, f"an example ({error})")
-    return JudgedOn(data, part, samples, f"the {part} samples of {config.dataset}")
+        return JudgedOn(None, part, samples, f"an example ({error})", *how)
+    return JudgedOn(data, part, samples, f"the {part} samples of {config.dataset}", *how)

@@ -93,7 +93,7 @@ def export(
     if reasons := made.refusals(realised, graph):
         raise UserError(f"trial {chosen.number} can't be exported as {made.name}: {'; '.join(reasons)}")
     with folder_in_one_piece(folder, blamed=folder) as part:
-        exported = made.write(realised, graph, part, realised.example(1))
+        exported = made.write(realised, graph, part, tuple(realised.example(1).values()))
         check = _checked(exported, made, realised, graph, found, data)
         done = Export(part, made.name, chosen, realised.repeat, exported, check)
         text = json.dumps(done.as_json(), indent=2, ensure_ascii=False, allow_nan=False)
@@ -119,6 +119,7 @@ def _checked(
     """How what was written compares with the network; UserError where it is another one."""
     from widthwise.export.checking import batches_of, compare, gives_marked
     from widthwise.export.judged_data import judged_data
+    from widthwise.metrics.quality.fits import check_data_fits_model
 
     if exported.run is None:
         raise UserError(f"{made.name}: what was written can't be run here, so nothing shows that it is right")
@@ -129,8 +130,9 @@ def _checked(
             raise UserError(f"{judged.on}, and the run says not what its network takes; give data")
         check = compare(graph, exported.run, [example], on=judged.on)
     else:
-        where = (judged.data, judged.part, judged.samples)
-        check = compare(graph, exported.run, batches_of(graph, *where), on=judged.on)
+        fitting = check_data_fits_model(graph.model, judged.data, judged.task, judged.output)
+        where = (fitting, judged.data, judged.part, judged.samples)
+        check = compare(graph, exported.run, batches_of(*where), on=judged.on)
         check = replace(check, as_judged=gives_marked(graph, *where, realised.marks.get("outputs")))
     if not check.passes(exact=made.exact):
         raise UserError(

@@ -7,7 +7,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self
 
 from widthwise.core.errors import UserError, nearest
 from widthwise.formats.notation import Notation, preset_of, written
@@ -81,6 +81,13 @@ class Format(ABC):
         """
         return self
 
+    def observer(self) -> Observer | None:
+        """What fixes this format as `calibrated` does, from values that come block by block.
+
+        None: it has none of its own, and all values are kept until then.
+        """
+        return None
+
     def inside(self, x: Tensor) -> Tensor:
         """Which elements lie in the closed range, as a boolean tensor of x's shape; NaN does not."""
         low, high = self.range
@@ -144,6 +151,18 @@ class Format(ABC):
             # the lab's system writes flags as 0 and 1 where all values of a table must be numbers
             given[field] = bool(value) if fields[field] == "bool" and value in (0, 1) else value
         return given
+
+
+class Observer(Protocol):
+    """Sees the values of a tensor block by block, samples first; the blocks may differ in their samples."""
+
+    def see(self, x: Tensor) -> None:
+        """Takes in the values of one block."""
+        ...
+
+    def settled(self) -> Format | Observer:
+        """The format, fixed by all that was seen; or what has to see it all once more."""
+        ...
 
 
 def parameter(meaning: str, default: Any = dataclasses.MISSING, *, kw_only: bool = False) -> Any:

@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from widthwise.formats.base import Format, check_flag, check_integer, parameter, wrong
+from widthwise.formats.base import Format, Observer, check_flag, check_integer, parameter, wrong
 from widthwise.formats.exact import exceeds, least, magnitudes, means, nan_or_zero, narrowed_, working
 from widthwise.formats.notation import Notation
+from widthwise.formats.observing import MeanMagnitude
 from widthwise.formats.scales import SCALE_BITS, as_scales, as_table, as_values, fixed
 from widthwise.formats.tiling import channels
 
@@ -95,6 +96,9 @@ class Binary(Format):
         if not self.scaling_factor or x.numel() == 0:
             return self
         return dataclasses.replace(self, scale=as_values(self._scales(working(x))))
+
+    def observer(self) -> Observer:
+        return MeanMagnitude(self, self.axis)
 
     def _scales(self, y: Tensor) -> Tensor:
         """The scale of each part of y, which is whole: parts are never padded."""

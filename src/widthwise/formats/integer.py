@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from widthwise.core.errors import UserError
-from widthwise.formats.base import Format, check_flag, check_integer, parameter, wrong
+from widthwise.formats.base import Format, Observer, check_flag, check_integer, parameter, wrong
 from widthwise.formats.exact import held, working
 from widthwise.formats.notation import Notation
+from widthwise.formats.observing import Extremes
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -116,19 +117,22 @@ class Integer(Format):
         if not math.isfinite(low + high):
             y = y[y.isfinite()]
             low, high = _ends(y)
-        fraction = self._fraction_for(low, high)
+        fraction = self.fraction_for(low, high)
         if fraction is None:
             return dataclasses.replace(self, frac_width=None)
         if self.frac_width == "auto":
             return dataclasses.replace(self, frac_width=fraction)
         return self._least_error(y, fraction)
 
+    def observer(self) -> Observer:
+        return Extremes(self, finite=True) if self.frac_width == "auto" else LeastError(self)
+
     def _least_error(self, y: Tensor, fraction: int) -> Integer:
         """This format with the frac width, from `fraction` up, that has the least squared error."""
         import torch
 
         best, best_error = dataclasses.replace(self, frac_width=fraction), math.inf  # if all errors overflow
-        for frac_width in range(fraction, min(fraction + self.width, LIMIT) + 1):
+        for frac_width in self.fractions_from(fraction):
             fmt = dataclasses.replace(self, frac_width=frac_width)
             step = 2.0**-frac_width
             in_steps = fmt.quantize(y).sub_(y).mul_(1 / step)  # whose squares do not underflow
@@ -140,7 +144,11 @@ class Integer(Format):
                 break
         return best
 
-    def _fraction_for(self, low: float, high: float) -> int | None:
+    def fractions_from(self, fraction: int) -> Sequence[int]:
+        """The frac widths from the one with which nothing saturates up to where everything does."""
+        return [*range(fraction, min(fraction + self.width, LIMIT) + 1)]
+
+    def fraction_for(self, low: float, high: float) -> int | None:
         """The greatest frac width with which neither bound saturates; None where both are zero anyhow."""
         least, greatest = self.codes
         low = min(low, 0.0) if self.signed else 0.0
@@ -153,6 +161,58 @@ class Integer(Format):
             if round(math.ldexp(low, fraction)) >= least and round(math.ldexp(high, fraction)) <= greatest:
                 return fraction
         return -LIMIT
+
+
+class LeastError:
+    """For fixed point: first the ends, then the frac width with the least squared error."""
+
+    def __init__(self, fmt: Integer) -> None:
+        self._fmt = fmt
+        self._ends = Extremes(fmt, finite=True)
+
+    def see(self, x: Tensor) -> None:
+        """As the extremes do."""
+        self._ends.see(x)
+
+    def settled(self) -> Format | Observer:
+        """What compares errors, from the greatest frac width up with which nothing saturates."""
+        if self._ends.ends is None:
+            return self._fmt
+        low, high = (float(end) for end in self._ends.ends)
+        fraction = self._fmt.fraction_for(low, high)
+        if fraction is None:
+            return dataclasses.replace(self._fmt, frac_width=None)
+        # nothing saturates in the first, but below zero and at the limit: no error of it exceeds half a step
+        bounded = fraction > -LIMIT and (self._fmt.signed or low >= 0)
+        most = 1.001 * self._ends.elements * 4.0**-fraction / 4 if bounded else math.inf
+        return _Errors(self._fmt, self._fmt.fractions_from(fraction), most)
+
+
+class _Errors:
+    """Squared errors of fixed point with several frac widths; those that can't be the least are dropped."""
+
+    def __init__(self, fmt: Integer, fractions: Sequence[int], most: float) -> None:
+        self._formats = [dataclasses.replace(fmt, frac_width=fraction) for fraction in fractions]
+        self._errors = [0.0] * len(fractions)
+        self._most = most  # that the least can be
+
+    def see(self, x: Tensor) -> None:
+        """Adds up the errors of the finite values."""
+        import torch
+
+        y = working(x)
+        y = y if bool(y.isfinite().all()) else y[y.isfinite()]
+        for number, fmt in enumerate(self._formats):
+            if self._errors[number] > self._most:
+                continue
+            step = 2.0**-fmt.fraction
+            in_steps = fmt.quantize(y).sub_(y).mul_(1 / step)  # whose squares do not underflow
+            self._errors[number] += (float(torch.linalg.vector_norm(in_steps)) * step) ** 2
+
+    def settled(self) -> Format:
+        """The first of those with the least error; if all overflow, the first."""
+        known = [error if math.isfinite(error) else math.inf for error in self._errors]
+        return self._formats[known.index(min(known))]
 
 
 def _ends(y: Tensor) -> tuple[float, float]:

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from widthwise.core.errors import UserError
-from widthwise.formats.base import Format, check_choice, check_flag, check_integer, parameter
+from widthwise.formats.base import Format, Observer, check_choice, check_flag, check_integer, parameter
 from widthwise.formats.exact import narrowed_, working
 from widthwise.formats.notation import Notation
+from widthwise.formats.observing import Extremes
 from widthwise.formats.scales import SCALE_BITS, as_scales, as_table, as_values
 from widthwise.formats.tiling import Tiling, channels, tiling
 
@@ -205,6 +206,9 @@ class ScaledInteger(Format):
         """Whether float32 is too narrow for the codes, or for the scales where these are fixed."""
         scales = self.scale if isinstance(self.scale, tuple) else ()
         return self.width > 16 or not all(2.0**-126 <= scale < 2.0**128 for scale in scales)
+
+    def observer(self) -> Observer | None:
+        return None if self.per == "group" else Extremes(self, self.axis)
 
     def _between(self, x: Tensor, *, outside: bool) -> Tensor:
         if x.numel() == 0:

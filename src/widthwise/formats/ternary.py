@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from widthwise.formats.base import Format, check_flag, check_integer, check_number, parameter
+from widthwise.formats.base import Format, Observer, check_flag, check_integer, check_number, parameter
 from widthwise.formats.exact import exceeds, magnitudes, means, nan_or_zero, narrowed_, up_to, working
 from widthwise.formats.notation import Notation
+from widthwise.formats.observing import MeanMagnitude
 from widthwise.formats.scales import SCALE_BITS, as_scales, as_table, as_values, fixed
 from widthwise.formats.tiling import Tiling, channels
 
@@ -118,6 +119,15 @@ class Ternary(Format):
         scale = as_values(self._scales(y, threshold, tiles)) if self.scaling_factor else self.scale
         return dataclasses.replace(self, threshold=as_values(threshold), scale=scale)
 
+    def observer(self) -> Observer:
+        if not self.scaling_factor:
+            return MeanMagnitude(self, self.axis)
+        if (threshold := fixed(self.threshold)) is None:
+            return Thresholds(self)
+        import torch
+
+        return MeanMagnitude(self, self.axis, torch.tensor(threshold))
+
     def _thresholds(self, y: Tensor, tiles: Tiling) -> Tensor:
         if threshold := fixed(self.threshold):
             return as_table(threshold, tiles, y, repr(self))
@@ -130,3 +140,21 @@ class Ternary(Format):
         found = magnitudes(y)
         above = exceeds(found, threshold)
         return means(found.mul_(above), above, tiles.within).to(y.dtype)
+
+
+class Thresholds(MeanMagnitude):
+    """For a ternary format with a scale: first its threshold, then the mean of the magnitudes above."""
+
+    def __init__(self, fmt: Ternary) -> None:
+        super().__init__(fmt, fmt.axis)
+        self._ternary = fmt
+
+    def settled(self) -> Format | Observer:
+        """What finds the scale, where anything was seen."""
+        fmt, digest = self._ternary, self.digest
+        if digest is None:
+            return fmt
+        plain = dataclasses.replace(fmt, scaling_factor=False).calibrated(digest)
+        assert isinstance(plain.threshold, tuple)
+        border = digest.new_tensor(plain.threshold)
+        return MeanMagnitude(dataclasses.replace(fmt, threshold=plain.threshold), fmt.axis, border)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from widthwise.core.errors import UserError, unknown
+from widthwise.data.batches import without_targets
 from widthwise.data.facts import PARTS, facts_of, part
 from widthwise.data.modules import Data, load_data
 from widthwise.metrics.quality.tasks import TASKS
@@ -87,7 +88,9 @@ class MaseDataModule:
     @property
     def dataset_info(self) -> DatasetInfo:
         """Name, classes and features of the data."""
-        shape = tuple(int(n) for n in next(iter(self.data.val_dataloader()))[0].shape[1:])
+        given = without_targets(next(iter(self.data.val_dataloader())))
+        first = next(iter(given.values() if isinstance(given, Mapping) else [given]))
+        shape = tuple(int(n) for n in first.shape[1:])
         classes = facts_of(self.data).classes or 0
         return DatasetInfo(self.name, classes, math.prod(shape), shape)
 
@@ -144,7 +147,8 @@ class InputGenerator:
             for batch in self._loader:
                 if given == self._max_batches:
                     return
-                yield {"x": batch[0]}
+                inputs = without_targets(batch)
+                yield dict(inputs) if isinstance(inputs, Mapping) else {"x": inputs}
                 given += 1
             if not given:
                 return

@@ -1,19 +1,19 @@
 """Calibration: what follows the data in formats ("auto" frac widths, scales) is fixed once and for all.
 
-Formats of inputs are fixed from what the float network computes on typical data, formats of weights and
-biases from their values. What differs from sample to sample (scales of blocks) stays as it is.
+Formats of inputs are fixed from what the float network computes on typical data, block by block, formats of
+weights and biases from their values. What differs from sample to sample (scales of blocks) stays as it is.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from widthwise.core.errors import UserError
-from widthwise.formats.base import Format
+from widthwise.formats.base import Format, Observer
+from widthwise.formats.observing import Everything
 from widthwise.network.graph import Layer
 from widthwise.network.output_channels import for_weight
 from widthwise.network.scheme import TensorName
@@ -22,39 +22,66 @@ Formats = tuple[Format | None, ...]  # those that one tensor may have; None is f
 
 
 class Readings:
-    """What layers read as data_in while the float network runs, of those whose formats follow it.
+    """What fixes the formats of data_in, layer by layer, while the float network runs on block after block.
 
     formats: of data_in, by layer.
     """
 
     def __init__(self, formats: Mapping[str, Formats]) -> None:
-        self._formats = formats
-        self._seen: dict[str, list[Tensor]] = defaultdict(list)
+        self._formats = {layer: list(each) for layer, each in formats.items()}
+        self._started: set[str] = set()
+        self._observers: dict[tuple[str, int], Observer] = {}
+        self._rows: dict[str, dict[tuple[int, ...], Tensor]] = {}  # a sample of each shape that a layer read
 
     def note(self, layer: str, read: Sequence[Tensor]) -> None:
         """A layer reads these, masks left out; each time that it runs counts."""
-        if layer not in self._formats:
-            return
-        values = input_values(read)
-        if fixed_by_inputs(self._formats[layer], values) != self._formats[layer]:
-            self._seen[layer] += [x.clone() for x in values]  # a later layer may change them in place
+        for x in input_values(read) if layer in self._formats else ():
+            if layer not in self._started:
+                self._start(layer, x)
+            observers = [self._observers.get((layer, at)) for at in range(len(self._formats[layer]))]
+            if any(observers):
+                self._rows[layer].setdefault(tuple(x.shape[1:]), x[:1].clone() if x.ndim else x.clone())
+            for observer in observers:
+                if observer is not None:
+                    observer.see(x)
+
+    @property
+    def finished(self) -> bool:
+        """Whether each layer has read something, and nothing of it follows the data."""
+        return not self._observers and self._started == self._formats.keys()
+
+    @property
+    def follows(self) -> bool:
+        """Whether anything is still to be fixed by what is read."""
+        return bool(self._observers)
+
+    def settle(self) -> None:
+        """All data has been read once: fixes what that fixes; if something still `follows`, read it again."""
+        for key, observer in list(self._observers.items()):
+            layer, at = key
+            settled = observer.settled()
+            if isinstance(settled, Format):
+                del self._observers[key]
+                if all(_takes(settled, x) for x in self._rows[layer].values()):
+                    self._formats[layer][at] = settled
+            else:
+                self._observers[key] = settled
 
     def fixed(self, layer: str) -> Formats:
         """The layer's formats, fixed by all that it has read."""
-        return fixed_by_inputs(self._formats[layer], self._seen[layer])
+        return tuple(self._formats[layer])
+
+    def _start(self, layer: str, x: Tensor) -> None:
+        self._started.add(layer)
+        self._rows[layer] = {}
+        for at, fmt in enumerate(self._formats[layer]):
+            if fmt is not None and _can_be_fixed(fmt, x):
+                self._observers[layer, at] = fmt.observer() or Everything(fmt)
 
 
 def input_values(read: Sequence[Tensor]) -> list[Tensor]:
     """Of the tensors that a layer reads as data those that its format applies to: floats."""
     return [x.detach() for x in read if x.is_floating_point()]
-
-
-def fixed_by_inputs(formats: Formats, values: Sequence[Tensor]) -> Formats:
-    """The formats with what follows the data fixed from all these values of inputs [samples, …].
-
-    One that would then fit only as many samples as there are here stays as it is.
-    """
-    return tuple(fmt and _fixed(fmt, values) for fmt in formats)
 
 
 def fixed_by_stored(formats: Formats, layer: Layer, tensor: TensorName) -> Formats:
@@ -69,29 +96,23 @@ def fixed_by_stored(formats: Formats, layer: Layer, tensor: TensorName) -> Forma
     if len(stored) != 1:
         return formats
     one = stored[0]
-    return tuple(fmt and fmt.calibrated(one.value if _has_axis(fmt) else one.whole) for fmt in formats)
+    return tuple(fmt and fmt.calibrated(one.value if _has_scales_by_axis(fmt) else one.whole) for fmt in formats)
 
 
-def _fixed(fmt: Format, values: Sequence[Tensor]) -> Format:
-    if not values:
-        return fmt
-    fixed = fmt.calibrated(_joined(fmt, values))
+def _can_be_fixed(fmt: Format, x: Tensor) -> bool:
+    """Whether it follows the data, and would fit other numbers of samples once it is fixed."""
+    two = torch.cat([x[:1], x[-1:]]) if x.ndim and len(x) else x
+    fixed = fmt.calibrated(two)
+    return fixed != fmt and _takes(fixed, x[:1] if x.ndim else x)
+
+
+def _takes(fmt: Format, x: Tensor) -> bool:
     try:
-        for x in values:
-            fixed.quantize(x[:1])
+        fmt.quantize(x)
     except UserError:
-        return fmt
-    return fixed
+        return False
+    return True
 
 
-def _joined(fmt: Format, values: Sequence[Tensor]) -> Tensor:
-    """All values in one tensor; for formats with scales along an axis those of the first one's shape."""
-    first = values[0]
-    alike = [x for x in values if x.ndim and x.shape[1:] == first.shape[1:]]
-    if len(alike) == len(values) or _has_axis(fmt):
-        return torch.cat(alike) if len(alike) > 1 else first
-    return torch.cat([x.flatten() for x in values])
-
-
-def _has_axis(fmt: Format) -> bool:
+def _has_scales_by_axis(fmt: Format) -> bool:
     return getattr(fmt, "per", "tensor") != "tensor" or getattr(fmt, "axis", None) is not None

@@ -31,9 +31,15 @@ def arguments(takes: Takes, inputs: Mapping[str, Any]) -> tuple[tuple[Any, ...],
     """Inputs as arguments: by position up to the first that is left out, and by name from there on."""
     args: list[Any] = []
     left = dict(inputs)
-    while (name := takes.name(len(args))) in left:
+    while (name := takes.name(len(args))) in left and name not in takes.keyword:
         args.append(left.pop(str(name)))
     return tuple(args), left
+
+
+def as_example(takes: Takes, inputs: Mapping[str, Any]) -> tuple[Any, ...] | dict[str, Any]:
+    """Inputs by position where none before them is left out, else by name."""
+    args, named = arguments(takes, inputs)
+    return dict(inputs) if named else args
 
 
 def call(model: nn.Module, inputs: Mapping[str, Any], takes: Takes | None = None) -> Any:

@@ -39,7 +39,9 @@ class Layer:
     tensors: tuple[TensorName, ...]  # what a scheme can quantise in it; empty: nothing
     function: Callable[..., Any] | None = None  # that is called; None: the module
     of: tuple[Operand, ...] = ()  # the operands of a function
-    stored: Mapping[TensorName, tuple[Stored, ...]] = field(default_factory=dict)  # what it reads of the network
+    stored: Mapping[TensorName, tuple[Stored, ...]] = field(
+        default_factory=dict
+    )  # what it reads of the network
 
     @property
     def name(self) -> str:
@@ -212,7 +214,9 @@ class Graph:
         """A copy in which the named nodes compute with these schemes; an empty one is float again."""
         made = self.copy_or_view()
         if self.capture == "running":
-            made._schemes = {name: scheme for name, scheme in (self._schemes | dict(schemes)).items() if scheme}
+            made._schemes = {
+                name: scheme for name, scheme in (self._schemes | dict(schemes)).items() if scheme
+            }
             made._set_placed()
             return made
         layers = {layer.name: layer for layer in made.layers}
@@ -271,7 +275,9 @@ class Graph:
             readers = [other for other in self.fx_graph.nodes if other.target == node.target]
             if len(readers) == 1:
                 return target
-        target = f"{node.name}_layer" if node.op != "call_module" else f"{target.replace('.', '_')}_of_{node.name}"
+        target = (
+            f"{node.name}_layer" if node.op != "call_module" else f"{target.replace('.', '_')}_of_{node.name}"
+        )
         while hasattr(self.model, target):
             target += "_"
         return target
@@ -289,13 +295,17 @@ class Graph:
         called: Any = inner.function if isinstance(inner, FunctionLayer) else self._called(node)
         if kind not in QUANTISABLE:
             return Layer(node, kind, None if function else inner, (), called)
-        of = wrapper.of if wrapper is not None and wrapper.of is not None else operands(
-            kind,
-            called,
-            (node.args, node.kwargs),
-            is_tensor=lambda leaf: isinstance(leaf, fx.Node),
-            is_constant=lambda leaf: leaf in stored.constant,
-            is_trained=lambda leaf: leaf in stored.trained,
+        of = (
+            wrapper.of
+            if wrapper is not None and wrapper.of is not None
+            else operands(
+                kind,
+                called,
+                (node.args, node.kwargs),
+                is_tensor=lambda leaf: isinstance(leaf, fx.Node),
+                is_constant=lambda leaf: leaf in stored.constant,
+                is_trained=lambda leaf: leaf in stored.trained,
+            )
         )
         read: dict[TensorName, tuple[Stored, ...]] = {}
         for operand in of:
@@ -307,7 +317,9 @@ class Graph:
         return Layer(node, kind, None if function else inner, tensors, called, of, read)
 
     def _called(self, node: fx.Node) -> Callable[..., Any]:
-        return cast(Callable[..., Any], node.meta[FUNCTION]) if FUNCTION in node.meta else called_function(node)
+        return (
+            cast(Callable[..., Any], node.meta[FUNCTION]) if FUNCTION in node.meta else called_function(node)
+        )
 
 
 def _layer_of_module(node: fx.Node, kind: str, module: nn.Module) -> Layer:
@@ -363,17 +375,3 @@ def _copied(graph: fx.Graph) -> fx.Graph:
 def _set_submodule(model: nn.Module, target: str, module: nn.Module) -> None:
     parent, _, name = target.rpartition(".")
     setattr(model.get_submodule(parent), name, module)
-
-
-def run_in_eval_mode(
-    model: nn.Module, *args: Any, run: Callable[..., Any] | None = None, **kwargs: Any
-) -> Any:
-    """What the model (or `run` in its place) returns in eval mode without gradients; modes are kept."""
-    training = [module for module in model.modules() if module.training]
-    model.eval()
-    try:
-        with torch.no_grad():
-            return (run or model)(*args, **kwargs)
-    finally:
-        for module in training:
-            module.training = True

@@ -42,6 +42,7 @@ SPELLINGS = {
     "rnn_relu_cell": "rnn_cell",
 }
 
+
 class Wrapper(nn.Module):
     """What stands in the place of a layer and counts as it."""
 

@@ -79,15 +79,20 @@ def operands(
             continue
         if role in ("weight", "bias") and not is_constant(leaf):
             role = "data_in"
-        elif role == "data_in" and kind in ARITHMETIC and (
-            is_trained(leaf) or (kind in PRODUCTS and is_constant(leaf))
+        elif (
+            role == "data_in"
+            and kind in ARITHMETIC
+            and (is_trained(leaf) or (kind in PRODUCTS and is_constant(leaf)))
         ):
             role = "bias" if kind in ("add", "sub") else "weight"
         found.append(Operand(path, role))
     return tuple(found)
 
 
-_IN_PLACE = {"__setitem__", *(f"__i{name}__" for name in ("add", "sub", "mul", "truediv", "pow", "or", "and"))}
+_IN_PLACE = {
+    "__setitem__",
+    *(f"__i{name}__" for name in ("add", "sub", "mul", "truediv", "pow", "or", "and")),
+}
 
 
 def changed_argument(function: Callable[..., Any], call: Call) -> Any:
@@ -103,9 +108,7 @@ def changed_argument(function: Callable[..., Any], call: Call) -> Any:
 def leaves(call: Call) -> list[tuple[Path, Any]]:
     """The leaves of the arguments with their paths."""
     args, kwargs = call
-    return [
-        (_plain(path[1:]), leaf) for path, leaf in tree_flatten_with_path((tuple(args), dict(kwargs)))[0]
-    ]
+    return [(_plain(path[1:]), leaf) for path, leaf in tree_flatten_with_path((tuple(args), dict(kwargs)))[0]]
 
 
 def at(call: Call, path: Path) -> Any:

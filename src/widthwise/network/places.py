@@ -21,7 +21,19 @@ EVERY = -1  # all calls of a function that a module makes
 
 
 _ASKING = {  # about a tensor, for what is no tensor and the same in all candidates
-    *("shape", "dtype", "device", "ndim", "size", "dim", "ndimension", "numel", "nelement", "stride", "layout"),
+    *(
+        "shape",
+        "dtype",
+        "device",
+        "ndim",
+        "size",
+        "dim",
+        "ndimension",
+        "numel",
+        "nelement",
+        "stride",
+        "layout",
+    ),
     *("requires_grad", "is_floating_point", "is_complex", "is_contiguous", "element_size", "storage_offset"),
     *("is_nested", "is_sparse", "is_cuda", "is_cpu", "is_meta", "is_mps", "is_xpu", "is_leaf", "grad_fn"),
     *("get_device", "is_inference", "is_quantized", "names", "itemsize", "nbytes", "__len__"),

@@ -15,7 +15,15 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 from widthwise.formats.base import Format
 from widthwise.formats.gradient import straight_through
 from widthwise.network.attention import quantised_products
-from widthwise.network.layers import CELLS, RECURRENT, FunctionLayer, Wrapper, is_torchs, layer_type, registered
+from widthwise.network.layers import (
+    CELLS,
+    RECURRENT,
+    FunctionLayer,
+    Wrapper,
+    is_torchs,
+    layer_type,
+    registered,
+)
 from widthwise.network.operands import Call, Operand, at, changed_argument, operands, replaced
 from widthwise.network.recurrent import cell_function, unrolled_function
 from widthwise.network.scheme import Scheme, TensorName
@@ -178,7 +186,14 @@ def run_layer(
     kind = layer_type(layer)
     if isinstance(layer, FunctionLayer):
         if of is None:
-            of = operands(kind, layer.function, (args, kwargs), is_tensor=is_tensor, is_constant=_is_parameter, is_trained=_is_parameter)
+            of = operands(
+                kind,
+                layer.function,
+                (args, kwargs),
+                is_tensor=is_tensor,
+                is_constant=_is_parameter,
+                is_trained=_is_parameter,
+            )
         return computed(kind, layer.function, (args, kwargs), of, scheme, stored)
     if reads_inside(kind, layer):
         with _WhereItComputes(kind, partial(computed, scheme=scheme, stored=stored)):
@@ -257,7 +272,9 @@ class _WhereItComputes(TorchFunctionMode):
         if self.done or not same_kind(layer_type(function), self.kind):
             return function(*args, **call[1])
         self.done = True
-        of = operands(self.kind, function, call, is_tensor=is_tensor, is_constant=is_tensor, is_trained=is_tensor)
+        of = operands(
+            self.kind, function, call, is_tensor=is_tensor, is_constant=is_tensor, is_trained=is_tensor
+        )
         return self.compute(self.kind, function, call, of)
 
 

@@ -57,7 +57,9 @@ def _strays(network: nn.Module, graph: fx.Graph) -> Iterator[Unreached]:
         if path not in met and layer_type(module) in {node.meta[KIND] for node in calls}
     ]
     for number, node in enumerate(calls):
-        identities = [leaf.identity for leaf in tree_leaves((node.args, node.kwargs)) if isinstance(leaf, Foreign)]
+        identities = [
+            leaf.identity for leaf in tree_leaves((node.args, node.kwargs)) if isinstance(leaf, Foreign)
+        ]
         name = next((homes[identity] for identity in identities if identity in homes), None)
         if name is None:
             name = idle[number] if number < len(idle) else node.name

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ import torch
 
 from widthwise.core.errors import UserError
 from widthwise.core.hashing import hash_weights
+from widthwise.network.calling import positional
 from widthwise.network.checkpoints import load_tensors
 from widthwise.network.graph import Graph
 from widthwise.network.scheme import Scheme
@@ -47,7 +48,8 @@ class Realised:
     repeat: which of several trainings these weights are from, 0 the first.
     marks: "weights", a hash of the float network's tensors; "outputs", of what the network gives for the
     first samples that it was judged on; "quality", of its metrics there, where it was trained.
-    inputs: what the network takes. model: its name in the config; None: it was given from Python.
+    inputs: what the network takes, by name; batch: so many samples at once, None: any.
+    model: its name in the config; None: it was given from Python.
     network: the network that was searched itself, where it is at hand (see `complete`); never written.
     """
 
@@ -60,6 +62,7 @@ class Realised:
     inputs: tuple[Input, ...] = ()
     model: str | None = None
     network: nn.Module | None = None
+    batch: int | None = None
 
     def complete(self, network: nn.Module) -> Realised:
         """The same with the network that was searched and, where it has no weights of its own, with its."""
@@ -90,10 +93,13 @@ class Realised:
         made.model.eval()
         return made.quantized(self.schemes) if self.schemes else made
 
-    def example(self, samples: int = EXAMPLE_SAMPLES) -> tuple[Tensor, ...]:
-        """Inputs [samples, …] that the network takes, the same each time; empty where none are known."""
+    def example(self, samples: int = EXAMPLE_SAMPLES) -> dict[str, Tensor]:
+        """Inputs [samples, …] that the network takes, the same each time; empty where none are known.
+
+        A network that takes just so many samples at once has those.
+        """
         generator = torch.Generator().manual_seed(0)
-        return tuple(known.example(samples, generator) for known in self.inputs)
+        return {known.name: known.example(self.batch or samples, generator) for known in self.inputs}
 
     def as_json(self) -> dict[str, Any]:
         """All but the weights as JSON has it; `from_json` reads it back bit for bit."""
@@ -105,6 +111,7 @@ class Realised:
             "marks": dict(self.marks),
             "inputs": [[known.name, list(known.shape), known.dtype] for known in self.inputs],
             "model": self.model,
+            "batch": self.batch,
         }
 
     @classmethod
@@ -125,6 +132,7 @@ class Realised:
                 marks={str(name): str(mark) for name, mark in stored["marks"].items()},
                 inputs=tuple(_input(*known) for known in stored["inputs"]),
                 model=None if stored["model"] is None else str(stored["model"]),
+                batch=None if stored.get("batch") is None else int(stored["batch"]),
             )
         except UserError:
             raise
@@ -133,16 +141,15 @@ class Realised:
 
     def _resized(self, captured: Graph) -> Graph:
         device = next((p.device for p in captured.model.parameters()), torch.device("cpu"))
-        example = tuple(x.to(device) for x in self.example())
+        example = positional(captured.model, {name: x.to(device) for name, x in self.example().items()})
         return resize(captured, self.sizes, weights="scratch", example=example or None)
 
 
-def inputs_of(names: tuple[str, ...], tensors: tuple[Tensor, ...]) -> tuple[Input, ...]:
-    """What a network takes that was given these tensors [samples, …]."""
-    named = (*names, *(f"input_{place}" for place in range(len(names), len(tensors))))
+def inputs_of(names: Iterable[str], tensors: Iterable[Tensor]) -> tuple[Input, ...]:
+    """What a network takes that was given these tensors [samples, …] by these names."""
     return tuple(
         Input(name, tuple(x.shape[1:]), str(x.dtype).removeprefix("torch."))
-        for name, x in zip(named, tensors, strict=False)
+        for name, x in zip(names, tensors, strict=True)
     )
 
 

@@ -45,7 +45,9 @@ class _Tracer(fx.Tracer):
         """The forward as a function of the network alone, its inputs stand-ins."""
         positional, named = [], {}
         for parameter in list(inspect.signature(root_fn).parameters.values())[1:]:
-            if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD) or self._is_fixed(parameter):
+            if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD) or self._is_fixed(
+                parameter
+            ):
                 continue
             default = () if parameter.default is parameter.empty else (parameter.default,)
             stand_in = self.create_proxy("placeholder", parameter.name, default, {})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -39,6 +39,14 @@ def undisturbed(network: nn.Module) -> Iterator[None]:
                     buffer.copy_(value)
 
 
+def run_in_eval_mode(
+    model: nn.Module, *args: Any, run: Callable[..., Any] | None = None, **kwargs: Any
+) -> Any:
+    """What the model (or `run` in its place) returns in eval mode without gradients; it stays as it is."""
+    with undisturbed(model), torch.no_grad():
+        return (run or model)(*args, **kwargs)
+
+
 @contextmanager
 def uncompiled(network: nn.Module) -> Iterator[None]:
     """Inside, what torch.compile made of parts of a network is what it was made from."""
@@ -48,7 +56,9 @@ def uncompiled(network: nn.Module) -> Iterator[None]:
         for name, child in module._modules.items()
         if child is not None and "_orig_mod" in child._modules
     ]
-    calls = [module for module in network.modules() if getattr(module, "_compiled_call_impl", None) is not None]
+    calls = [
+        module for module in network.modules() if getattr(module, "_compiled_call_impl", None) is not None
+    ]
     compiled = [module.__dict__.pop("_compiled_call_impl") for module in calls]
     for module, name, child in parts:
         module._modules[name] = child._modules["_orig_mod"]

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from torch import nn
 
     from widthwise.config import SearchConfig
+    from widthwise.metrics.quality.fits import Fit
+    from widthwise.metrics.quality.outputs import Output
     from widthwise.search.problem import Problem
 
 TRAIN = "train it first (--train), or load weights (--load CHECKPOINT)"
@@ -28,7 +30,18 @@ def problem_lines(problem: Problem) -> list[str]:
         f"strategy:    {search.strategy.name}{_limits(problem)}",
         f"objectives:  {_objectives(problem)}",
         f"evaluation:  {_evaluation(problem)}",
+        *judged_lines(problem.output),
     ]
+
+
+def judged_lines(output: Output) -> list[str]:
+    """Which output is judged, where there are several."""
+    return [f"judged:      {output}"] if len(output.among) > 1 else []
+
+
+def note_lines(fitting: Fit) -> list[str]:
+    """What is done to the data that its user may not expect."""
+    return [f"read:        {note}" for note in fitting.reader.notes]
 
 
 def data_line(data: Data) -> str:

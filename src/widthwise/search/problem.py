@@ -22,6 +22,7 @@ from widthwise.evaluators.protocol import Evaluate, Evaluator, Realises
 from widthwise.metrics.catalogue import Metric
 from widthwise.metrics.goals.aim import Aim
 from widthwise.metrics.quality.fits import check_data_fits_model
+from widthwise.metrics.quality.outputs import Output
 from widthwise.metrics.quality.tasks import metric_of, task_of
 from widthwise.network.graph import Graph
 from widthwise.network.named import load_model
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 class Problem:
     """All that a search needs: the network, its data, what may be chosen, and how candidates are judged.
 
+    output: what is judged of what the network returns.
     network: in float, with the weights that are searched. own_network, own_evaluator: whether it was given,
     and not made from the config. sampler: one of Optuna's, in place of the config's strategy.
     """
@@ -57,6 +59,7 @@ class Problem:
     judging: Judging
     evaluator: Evaluator
     aim: Aim
+    output: Output
     own_network: bool = False
     own_evaluator: bool = False
     sampler: BaseSampler | None = None
@@ -135,7 +138,7 @@ def load_problem(
         network = load_model(network, checkpoint=config.load_name)
     found = data if data is not None else load_dataset(config)
     judging = judging_of(config, memory=memory)
-    check_data_fits_model(network, found, judging.task)
+    fitting = check_data_fits_model(network, found, judging.task, judging.output)
     graph, search = Graph(network), config.search
     aim, kind = Aim(search.objectives, search.summed, search.direction), kind_of(search.space)
     named = [metric.name for metric in named_metrics(config)]
@@ -158,6 +161,7 @@ def load_problem(
         judging,
         judge,
         aim,
+        fitting.output,
         own_network=model is not None,
         own_evaluator=evaluator is not None,
     )
@@ -181,6 +185,7 @@ def judging_of(config: SearchConfig, *, memory: int | None = None) -> Judging:
     return Judging(
         metrics=_each_once([*named_metrics(config), *always]),
         task=task,
+        output=config.output,
         part=search.evaluation.part,
         samples=search.evaluation.samples,
         compare_to=search.evaluation.compare_to,

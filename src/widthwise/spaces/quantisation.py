@@ -98,7 +98,14 @@ class QuantisationSpace(Space):
     def from_config(cls, graph: Graph, search: QuantisationSearch) -> QuantisationSpace:
         """The space that a config's search_space describes."""
         rules = search.rules + ((search.default,) if search.default else ())
-        return cls(graph, by=search.by, seed=rules, tie=search.tie, share_inputs=search.share_inputs, untie=search.untie)
+        return cls(
+            graph,
+            by=search.by,
+            seed=rules,
+            tie=search.tie,
+            share_inputs=search.share_inputs,
+            untie=search.untie,
+        )
 
     def config(self, candidate: ArrayLike) -> dict[str, dict[str, Any]]:
         """The config of each selected layer for one candidate [D], as `quantize_transform_pass` takes it."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from widthwise.core.errors import UserError
 from widthwise.formats import Format, from_config, parse
+from widthwise.formats.base import Observer
 from widthwise.testing.holds import holds
 
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
@@ -32,6 +34,7 @@ def check_format(fmt: Format, tensors: Iterable[Tensor] | None = None, *, seed: 
         _check_layout(fmt, x)
         _check_alone(fmt, x)
         _check_calibrated(fmt, x)
+        _check_observed(fmt, x)
     _check_empty(fmt)
     _check_ends(fmt)
     _check_bits(fmt)
@@ -104,6 +107,24 @@ def _check_calibrated(fmt: Format, x: Tensor) -> None:
     holds(all(map(math.isfinite, fixed.range)), f"{fmt}: once calibrated, its range is finite")
     stored = fixed.storage_bits(x.shape) == fmt.storage_bits(x.shape)
     holds(stored, f"{fmt}: calibrated, it takes as many bits to store")
+
+
+def _check_observed(fmt: Format, x: Tensor) -> None:
+    """Seen in two blocks it is fixed as from all at once, where its parts are those of each block."""
+    fixed, observing = fmt.calibrated(x), fmt.observer()
+    if observing is None or fixed == fmt or len(x) < 2:
+        return
+    try:
+        fixed.quantize(x[:1])
+    except UserError:
+        return
+    found: Format | Observer = observing
+    while not isinstance(found, Format):
+        for block in (x[:1], x[1:]):
+            found.see(block)
+        found = found.settled()
+    same = all(map(partial(math.isclose, rel_tol=1e-4), found.range, fixed.range))
+    holds(same, f"{fmt}: its observer fixes it as calibrated() does: {found} in place of {fixed}")
 
 
 def _check_empty(fmt: Format) -> None:

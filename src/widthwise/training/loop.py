@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from widthwise.core.errors import UserError
-from widthwise.core.importing import describe_error
-from widthwise.data.facts import DataFacts, facts_of, part
+from widthwise.data.facts import facts_of, part
 from widthwise.data.modules import Batches, Data
 from widthwise.metrics.quality.fits import check_data_fits_model
 from widthwise.metrics.quality.tasks import CLASSIFICATION, task_of
 from widthwise.training.history import Epoch, History, best_of
 from widthwise.training.scoring import score
-from widthwise.training.settings import OPTIMIZERS, OptimizerName, Schedule, Settings, check_device
+from widthwise.training.settings import OptimizerName, Schedule, Settings, check_device
+from widthwise.training.stepper import Stepper, make_optimizer
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor, nn
 
     from widthwise.metrics.quality.task import Task
-
-
-TEMPERATURE = 2.0  # of distillation: softened outputs tell more about the classes that are alike
 
 
 def fit(
@@ -46,9 +40,13 @@ def fit(
     patience: int | None = None,
     mixed_precision: bool = False,
     task: Task | str = CLASSIFICATION,
+    output: str | int | None = None,
     progress: Callable[[Epoch], None] | None = None,
 ) -> History:
     """Trains the model in place by the task's loss (cross-entropy); the options are those of `Settings`.
+
+    Batches are tuples (x, y), (x1, x2, y), ((x1, x2), y) or dicts by the names of the network's forward with
+    labels; `output` names which of several outputs is trained and judged, where that is not plain.
 
     Afterwards the model holds the weights of the epoch that is best by the task's figures on validation data
     (accuracy), is in eval mode and on the device it came from; the global random state is as before. The same
@@ -68,7 +66,7 @@ def fit(
         patience=patience,
         mixed_precision=mixed_precision,
     )
-    return train(model, data, settings, seed=seed, device=device, task=task, progress=progress)
+    return train(model, data, settings, seed=seed, device=device, task=task, output=output, progress=progress)
 
 
 def train(
@@ -80,6 +78,7 @@ def train(
     device: str = "cpu",
     teacher: nn.Module | None = None,
     task: Task | str = CLASSIFICATION,
+    output: str | int | None = None,
     progress: Callable[[Epoch], None] | None = None,
 ) -> History:
     """As `fit`, with settings that are checked already; `teacher` is the network that `distil` is about."""
@@ -87,13 +86,13 @@ def train(
     trained, judged, about = parameters_to_train(model), task_of(task), facts_of(data)
     done: list[Epoch] = []
     with at_work(model, device, seed) as best:
-        check_data_fits_model(model, data, judged)
+        fitting = check_data_fits_model(model, data, judged, output)
         batches, val = shuffled(part(data, "train"), seed), part(data, "val")
         optimizer = make_optimizer(trained, settings)
-        stepper = Stepper(optimizer, settings, device, passes_of(batches), judged, about, teacher=teacher)
+        stepper = Stepper(optimizer, settings, device, passes_of(batches), fitting, about, teacher=teacher)
         while not stepper.finished(done):
             train_loss = _train_once(model, batches, stepper)
-            found = score(model, val, device=device, task=judged, about=about)
+            found = score(model, val, device=device, task=judged, about=about, output=fitting.output)
             epoch = Epoch(len(done) + 1, train_loss, found.values)
             _check_losses(epoch, settings.learning_rate)
             done.append(epoch)
@@ -104,99 +103,7 @@ def train(
     return History(tuple(done), judged)
 
 
-@dataclass
-class Stepper:
-    """Steps of an optimiser along a schedule, in full or mixed precision; `taken` counts them."""
-
-    optimizer: torch.optim.Optimizer
-    settings: Settings
-    device: str
-    per_pass: int | None  # batches of a pass, where the loader knows
-    task: Task
-    about: DataFacts
-    taken: int = 0
-    teacher: nn.Module | None = None  # whose outputs the loss is about too; on the device, in eval mode
-
-    def __post_init__(self) -> None:
-        import torch
-
-        if not self.settings.distil:
-            self.teacher = None
-        if self.teacher is not None:
-            self.teacher = copy.deepcopy(self.teacher).to(self.device).eval()
-
-        self.mixed_type = torch.bfloat16
-        if self.settings.mixed_precision and not torch.cuda.is_bf16_supported():
-            self.mixed_type = torch.float16
-        scaled = self.settings.mixed_precision and self.mixed_type == torch.float16
-        self.scaler = torch.amp.GradScaler(enabled=scaled)
-
-    def finished(self, done: list[Epoch]) -> bool:
-        """Whether the training is at its end after these epochs."""
-        patience = self.settings.patience
-        if patience is not None and done and len(done) - best_of(done, self.task).number >= patience:
-            return True
-        if self.settings.steps is not None:
-            return self.taken >= self.settings.steps
-        return len(done) >= self.settings.epochs
-
-    def loss(self, model: Callable[[Tensor], Any], x: Tensor, y: Tensor) -> Tensor:
-        """The loss of a batch, by which the step will go."""
-        import torch
-
-        kind = torch.device(self.device).type
-        with torch.autocast(kind, self.mixed_type, enabled=self.settings.mixed_precision):
-            outputs = self.task.outputs(_forward(model, x.to(self.device)))
-            self.task.check(y, tuple(outputs.shape[1:]), self.about)
-            loss = self.task.loss(outputs, y.to(self.device), self.settings)
-            if self.teacher is None:
-                return loss
-            with torch.no_grad():
-                wanted = self.task.outputs(self.teacher(x.to(self.device)))
-            share, distance = self.settings.distil, self.task.distance
-            return (1 - share) * loss + share * distance(outputs, wanted, temperature=TEMPERATURE)
-
-    def backward(self, loss: Tensor) -> None:
-        """Adds the gradient of the loss to what gradients there are."""
-        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
-
-    def apply(self) -> None:
-        """One step along the gradients that there are, and none left afterwards."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.settings.learning_rate * self.settings.rate(self._share_done())
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
-        self.optimizer.zero_grad(set_to_none=True)
-        self.taken += 1
-
-    def _share_done(self) -> float:
-        if self.settings.steps is not None:
-            return self.taken / self.settings.steps
-        if self.per_pass is None:
-            return 0.0
-        return self.taken / (self.per_pass * self.settings.epochs)
-
-    @property
-    def steps_left(self) -> float:
-        """How many steps there may still be."""
-        return math.inf if self.settings.steps is None else self.settings.steps - self.taken
-
-
-def make_optimizer(parameters: list[nn.Parameter], settings: Settings) -> torch.optim.Optimizer:
-    """The optimiser of the settings over these parameters."""
-    import torch
-
-    options: dict[str, Any] = {"lr": settings.learning_rate, "weight_decay": settings.weight_decay}
-    if settings.optimizer == "sgd":
-        options["momentum"] = settings.momentum
-    fused = all(p.is_floating_point() and p.device.type in ("cpu", "cuda") for p in parameters)
-    made: torch.optim.Optimizer = getattr(torch.optim, OPTIMIZERS[settings.optimizer])(
-        parameters, fused=fused, **options
-    )
-    return made
-
-
-def shuffled(loader: Iterable[tuple[Tensor, Tensor]], seed: int) -> Iterable[tuple[Tensor, Tensor]]:
+def shuffled(loader: Iterable[Any], seed: int) -> Iterable[Any]:
     """The loader, its order changed by the seed: other seeds see the batches differently (0: as they are)."""
     if isinstance(loader, Batches) and loader.shuffle is not None and seed:
         loader.shuffle.manual_seed(loader.shuffle.initial_seed() + 1_000_003 * seed)
@@ -211,21 +118,22 @@ def passes_of(loader: Any) -> int | None:
         return None
 
 
-def _train_once(model: nn.Module, loader: Iterable[tuple[Tensor, Tensor]], stepper: Stepper) -> float:
+def _train_once(model: nn.Module, loader: Iterable[Any], stepper: Stepper) -> float:
     """One pass with an optimiser step a batch; the mean loss over the samples."""
     model.train()
+    run = stepper.run(model)
     total, seen, largest = 0.0, 0, 0
-    for x, y in loader:
-        largest = max(largest, len(y))
-        if len(y) == 1 < largest:
+    for block in stepper.batches(loader):
+        largest = max(largest, len(block))
+        if len(block) == 1 < largest:
             continue  # a last batch of one can't be normalised; the next pass leaves out another sample
         if stepper.steps_left <= 0:
             break
-        loss = stepper.loss(model, x, y)
+        loss = stepper.loss(run, block)
         stepper.backward(loss)
         stepper.apply()
-        total += loss.item() * len(y)
-        seen += len(y)
+        total += loss.item() * len(block)
+        seen += len(block)
     if not seen:
         raise UserError("no samples to train on; give the train split a share of the data")
     return total / seen
@@ -237,15 +145,6 @@ def parameters_to_train(model: nn.Module) -> list[nn.Parameter]:
     if not trained:
         raise UserError(f"{type(model).__name__} has no parameters to train; let some require a gradient")
     return trained
-
-
-def _forward(model: Callable[[Tensor], Any], x: Tensor) -> Any:
-    try:
-        return model(x)
-    except ValueError as error:  # from normalisation, where the batch size is 1
-        raise UserError(
-            f"training on a batch of {len(x)} failed: {describe_error(error)}; take a larger batch_size"
-        ) from error
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from widthwise.core.errors import UserError
 from widthwise.data.facts import DataFacts
@@ -15,6 +15,8 @@ from widthwise.metrics.quality.tasks import CLASSIFICATION, task_of
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from widthwise.data.blocks import DataBlock
+    from widthwise.metrics.quality.outputs import Output
     from widthwise.metrics.quality.task import Tally, Task
 
 
@@ -38,47 +40,78 @@ class Score:
 
 def predict(
     model: nn.Module,
-    loader: Iterable[tuple[Tensor, Tensor]],
+    loader: Iterable[Any],
     *,
     device: str = "cpu",
     task: Task | str = CLASSIFICATION,
+    output: Output | str | int | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Outputs [samples, ...] in eval mode and targets [samples, ...] over the whole loader, on the CPU."""
+    """Outputs [samples, ...] in eval mode and targets [samples, ...] over the whole loader, on the CPU.
+
+    output: which of several that the network returns.
+    """
     import torch
 
-    judged = task_of(task)
-    with _judging(model):
-        batches = [(judged.outputs(model(x.to(device))).cpu(), y.cpu()) for x, y in loader]
-    if not batches:
+    found = [
+        (outputs.cpu(), block.targets.cpu())
+        for outputs, block in _judged(model, loader, device, task_of(task), DataFacts(), output)
+    ]
+    if not found:
         raise _nothing()
-    outputs, targets = (torch.cat(each) for each in zip(*batches, strict=True))
+    outputs, targets = (torch.cat(each) for each in zip(*found, strict=True))
     return outputs, targets
 
 
 def score(
     model: nn.Module,
-    loader: Iterable[tuple[Tensor, Tensor]],
+    loader: Iterable[Any],
     *,
     device: str = "cpu",
     task: Task | str = CLASSIFICATION,
     about: DataFacts | None = None,
+    output: Output | str | int | None = None,
 ) -> Score:
-    """The task's figures over the whole loader; raises UserError for targets that they can't be had for."""
+    """The task's figures over the whole loader; raises UserError for targets that they can't be had for.
+
+    output: which of several that the network returns is judged.
+    """
     judged, facts = task_of(task), about or DataFacts()
     tally: Tally | None = None
     samples = 0
-    with _judging(model):
-        for x, y in loader:
-            outputs = judged.outputs(model(x.to(device)))
-            shape = tuple(outputs.shape[1:])
-            judged.check(y, shape, facts)
-            if tally is None:
-                tally = judged.tally(1, judged.better, facts.seen(x, y), shape)
-            tally_one(tally, outputs, y.to(device))
-            samples += len(y)
+    for outputs, block in _judged(model, loader, device, judged, facts, output):
+        shape = tuple(outputs.shape[1:])
+        judged.check(block.targets, shape, facts)
+        if tally is None:
+            seen = facts.seen(next(iter(block.inputs.values())), block.targets)
+            tally = judged.tally(1, judged.better, seen, shape)
+        tally_one(tally, outputs, block.targets)
+        samples += len(block)
     if tally is None:
         raise _nothing()
     return Score({name: float(values[0]) for name, values in tally.values(judged.better).items()}, samples)
+
+
+def _judged(
+    model: nn.Module,
+    loader: Iterable[Any],
+    device: str,
+    task: Task,
+    about: DataFacts,
+    output: Output | str | int | None,
+) -> Iterator[tuple[Tensor, DataBlock]]:
+    """The outputs of the network in eval mode for each batch of the loader, and the batch."""
+    from widthwise.metrics.quality.outputs import Output, find_output
+    from widthwise.network.calling import takes_of
+    from widthwise.network.reading import batches_of, called
+
+    takes, found = takes_of(model), output if isinstance(output, Output) else None
+    with _judging(model):
+        for block in batches_of(model, loader, device=device, where=about.title):
+            result = called(model, block, takes)
+            if found is None or not found.is_in(result):
+                said = None if isinstance(output, Output) else output
+                found = find_output(result, block.targets, task, about, said)
+            yield found(result), block
 
 
 def tally_one(tally: Tally, outputs: Tensor, targets: Tensor) -> None:

@@ -14,6 +14,7 @@ from widthwise.core.arrays import FloatArray
 from widthwise.core.errors import unknown
 from widthwise.data.facts import part
 from widthwise.data.modules import Data
+from widthwise.metrics.quality.fits import check_data_fits_model
 from widthwise.metrics.quality.task import Task
 from widthwise.network.graph import Graph
 from widthwise.network.widths.finding import find_groups
@@ -60,6 +61,7 @@ class Scratch:
     groups: Groups
     data: Data
     task: Task
+    output: str | int | None
     settings: Settings
     device: str = "cpu"
 
@@ -73,6 +75,7 @@ class Scratch:
             seed=seed,
             device=self.device,
             task=self.task,
+            output=self.output,
         )
         return _holding(self.graph, model)
 
@@ -88,6 +91,7 @@ class Inherited:
     groups: Groups
     data: Data
     task: Task
+    output: str | int | None
     settings: Settings
     scores: Mapping[str, FloatArray]
     device: str = "cpu"
@@ -106,6 +110,7 @@ class Inherited:
             device=self.device,
             teacher=self.graph.model,
             task=self.task,
+            output=self.output,
         )
         return _holding(self.graph, model)
 
@@ -118,6 +123,7 @@ class ReadOff:
     groups: Groups
     data: Data
     task: Task
+    output: str | int | None
     settings: Settings
     widths: Widths
     sandwich: Sandwich | None = None
@@ -145,6 +151,7 @@ class ReadOff:
                 seed=seed,
                 device=self.device,
                 task=self.task,
+                output=self.output,
             )
             made.model.to(self.device)
             self.trained[seed] = made
@@ -160,6 +167,7 @@ def network_source(
     widths: Widths,
     *,
     task: Task,
+    output: str | int | None = None,
     importance: Importance = "magnitude",
     sandwich: Sandwich | None = None,
     device: str = "cpu",
@@ -167,16 +175,17 @@ def network_source(
     """The source of this mode; UserError for another. importance: what tells which units shrinking keeps."""
     match mode:
         case "scratch":
-            return Scratch(graph, groups, data, task, settings, device)
+            return Scratch(graph, groups, data, task, output, settings, device)
         case "inherit":
+            fitting = check_data_fits_model(graph.model, data, task, output)
 
             def loss(result: Any, targets: Tensor) -> Tensor:
-                return task.loss(task.outputs(result), targets, Settings())
+                return task.loss(fitting.output(result), targets, Settings())
 
             scores = unit_scores(graph.model, groups, how=importance, data=data, device=device, loss=loss)
-            return Inherited(graph, groups, data, task, settings, scores, device)
+            return Inherited(graph, groups, data, task, output, settings, scores, device)
         case "supernet":
-            return ReadOff(graph, groups, data, task, settings, widths, sandwich, device)
+            return ReadOff(graph, groups, data, task, output, settings, widths, sandwich, device)
     raise unknown("way to train candidates", mode, MODES)
 
 

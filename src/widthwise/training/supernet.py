@@ -6,6 +6,7 @@ import copy
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,19 +16,22 @@ from torch.func import functional_call
 
 from widthwise.core.arrays import IntArray
 from widthwise.core.errors import UserError
+from widthwise.data.blocks import DataBlock
 from widthwise.data.facts import facts_of, part
 from widthwise.data.modules import Data
 from widthwise.metrics.quality.fits import check_data_fits_model
 from widthwise.metrics.quality.task import Task
 from widthwise.metrics.quality.tasks import CLASSIFICATION, task_of
+from widthwise.network.calling import arguments, takes_of
 from widthwise.network.widths.changes import Change, check_size, side_channels
 from widthwise.network.widths.channels import Channels
 from widthwise.network.widths.groups import Groups, Member
 from widthwise.network.widths.rebuild import rebuilt, resize_attributes
 from widthwise.network.widths.slicing import sliced
 from widthwise.network.widths.statistics import reestimate_norms
-from widthwise.training.loop import Stepper, at_work, make_optimizer, parameters_to_train, passes_of, shuffled
+from widthwise.training.loop import at_work, parameters_to_train, passes_of, shuffled
 from widthwise.training.settings import Settings, check_device
+from widthwise.training.stepper import Stepper, make_optimizer
 
 Sizes = Mapping[str, int]
 Draw = Callable[[np.random.Generator], Sizes]
@@ -63,25 +67,29 @@ class Supernet:
         }
         self._owners = dict.fromkeys(member.owner for member in self._members)
 
-    def __call__(self, x: Tensor, sizes: Sizes) -> Any:
-        """What the slice of these sizes returns; gradients go to the shared weights.
+    def __call__(self, inputs: Tensor | Mapping[str, Tensor], sizes: Sizes) -> Any:
+        """What the slice of these sizes returns for its only input, or for several by name.
 
+        Gradients go to the shared weights.
         In training mode batch norms use the batch's own statistics and keep none.
         """
         tensors = {**dict(self.model.named_parameters()), **dict(self.model.named_buffers())}
         numbers = tuple(sizes.get(group.name, group.size) for group in self.groups.groups)
         layers = dict(self.model.named_modules())
         for owner in self._owners:
-            inputs = self._side(Member(owner, "in"), numbers)
+            taken = self._side(Member(owner, "in"), numbers)
             outputs = self._side(Member(owner, "out"), numbers)
             if owner in layers:
-                resize_attributes(self._layers[owner], inputs, outputs, like=layers[owner])
-                found = sliced(layers[owner], inputs, outputs, torch.default_generator)
+                resize_attributes(self._layers[owner], taken, outputs, like=layers[owner])
+                found = sliced(layers[owner], taken, outputs, torch.default_generator)
                 tensors |= {f"{owner}.{name}": tensor for name, tensor in found.items()}
             elif outputs is not None:
                 tensors[owner] = outputs.take(tensors[owner], self.groups.parameter_axes[owner])
         self._shell.train(self.model.training)
-        return functional_call(self._shell, tensors, (x,))
+        if isinstance(inputs, Tensor):
+            return functional_call(self._shell, tensors, (inputs,))
+        args, kwargs = arguments(takes_of(self.model), inputs)
+        return functional_call(self._shell, tensors, args, kwargs)
 
     def network(self, sizes: Sizes, data: Data | None = None, *, device: str = "cpu") -> nn.Module:
         """A network of its own of these sizes, batch norms measured anew on training data; in eval mode."""
@@ -127,6 +135,7 @@ def train_supernet(
     seed: int = 0,
     device: str = "cpu",
     task: Task | str = CLASSIFICATION,
+    output: str | int | None = None,
     progress: Callable[[int, float], None] | None = None,
 ) -> list[float]:
     """Trains the shared weights in place; the mean loss of the largest width, epoch by epoch.
@@ -141,10 +150,10 @@ def train_supernet(
     losses: list[float] = []
     with at_work(supernet.model, device, seed) as kept:
         supernet._shell.to(device)
-        check_data_fits_model(supernet.model, data, judged)
+        fitting = check_data_fits_model(supernet.model, data, judged, output)
         batches = shuffled(part(data, "train"), seed)
         optimizer = make_optimizer(parameters_to_train(supernet.model), settings)
-        stepper = Stepper(optimizer, settings, device, passes_of(batches), judged, facts_of(data))
+        stepper = Stepper(optimizer, settings, device, passes_of(batches), fitting, facts_of(data))
         while not _finished(stepper, len(losses)):
             losses.append(_epoch(supernet, batches, stepper, rule, smallest, draw, rng))
             if not math.isfinite(losses[-1]):
@@ -166,7 +175,7 @@ def _finished(stepper: Stepper, epochs: int) -> bool:
 
 def _epoch(
     supernet: Supernet,
-    batches: Iterable[tuple[Tensor, Tensor]],
+    batches: Iterable[Any],
     stepper: Stepper,
     rule: Sandwich,
     smallest: Sizes,
@@ -176,38 +185,37 @@ def _epoch(
     """One pass; the mean loss of the largest width."""
     supernet.model.train()
     total, seen, largest = 0.0, 0, 0
-    for x, y in batches:
-        largest = max(largest, len(y))
-        if len(y) == 1 < largest or stepper.steps_left <= 0:
+    for block in stepper.batches(batches):
+        largest = max(largest, len(block))
+        if len(block) == 1 < largest or stepper.steps_left <= 0:
             continue
         widths = [smallest, *(draw(rng) for _ in range(rule.random))]
-        loss = _sandwich_gradients(supernet, x, y, stepper, widths, distil=rule.distil)
+        loss = _sandwich_gradients(supernet, block, stepper, widths, distil=rule.distil)
         stepper.apply()
-        total += loss * len(y)
-        seen += len(y)
+        total += loss * len(block)
+        seen += len(block)
     if not seen:
         raise UserError("no samples to train on; give the train split a share of the data")
     return total / seen
 
 
 def _sandwich_gradients(
-    supernet: Supernet, x: Tensor, y: Tensor, stepper: Stepper, widths: list[Sizes], *, distil: bool
+    supernet: Supernet, block: DataBlock, stepper: Stepper, widths: list[Sizes], *, distil: bool
 ) -> float:
     """Adds up the gradients of the largest and these widths; the loss of the largest."""
-    x = x.to(stepper.device)
     results: list[Any] = []
 
-    def run(batch: Tensor) -> Any:
-        results.append(supernet(batch, {}))
+    def largest(inputs: Mapping[str, Tensor]) -> Any:
+        results.append(supernet(inputs, {}))
         return results[-1]
 
-    loss = stepper.loss(run, x, y)
+    loss = stepper.loss(largest, block)
     stepper.backward(loss)
-    task = stepper.task
-    teacher = task.outputs(results[0]).detach()
+    teacher = stepper.outputs(results[0], block).detach()
     for sizes in widths:
         if distil:
-            stepper.backward(task.distance(task.outputs(supernet(x, sizes)), teacher))
+            outputs = stepper.outputs(supernet(block.inputs, sizes), block)
+            stepper.backward(stepper.task.distance(outputs, teacher))
         else:
-            stepper.backward(stepper.loss(lambda batch, at=sizes: supernet(batch, at), x, y))  # type: ignore[misc]
+            stepper.backward(stepper.loss(partial(supernet, sizes=sizes), block))
     return float(loss.detach())

@@ -258,7 +258,7 @@ def test_targets_that_a_task_can_not_judge_by_are_refused():
     with pytest.raises(UserError, match="waves: its targets are"):
         fit(network(), data, task=Regression())
     with pytest.raises(
-        UserError, match=r"waves: its labels are float32 of shape \[300\] for x of shape \[300, 8\]"
+        UserError, match=r"waves: its labels are float32 of shape \[64\] for x of shape \[64, 8\]"
     ):
         evaluate(Graph(network()), Waves(), metrics=["accuracy"])
 

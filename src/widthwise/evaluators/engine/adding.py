@@ -9,7 +9,7 @@ from torch import Tensor
 
 from widthwise.core.arrays import IntArray
 from widthwise.core.importing import describe_error
-from widthwise.evaluators.blocks import DataBlock
+from widthwise.data.blocks import DataBlock
 from widthwise.evaluators.engine.prepared import Prepared
 from widthwise.evaluators.engine.running import Adds
 from widthwise.evaluators.engine.threads import threads_for
@@ -45,7 +45,7 @@ def add_block(
 
     plan, stack = prepared.sharing.plan, prepared.sharing.shares.stack
     try:
-        walk(plan, block.inputs, chosen[rows], consume, stack_bytes=stack, count=count)
+        walk(plan, tuple(block.inputs.values()), chosen[rows], consume, stack_bytes=stack, count=count)
     except Exception as error:
         logger.info("%d candidates can't be evaluated together: %s", len(rows), describe_error(error))
         left = rows[~done[rows]]
@@ -59,7 +59,7 @@ def _one_by_one(
     with threads_for(prepared.widest * len(block)):
         for row in rows:
             try:
-                outputs = prepared.single.outputs(number, dict(zip(prepared.inputs, block.inputs)), chosen[row])
+                outputs = prepared.single.outputs(number, block.inputs, chosen[row])
                 into.add(np.array([row]), outputs, np.zeros(1, dtype=np.int64), block.targets)
             except Exception as error:
                 into.failures[int(row)] = describe_error(error)

@@ -13,8 +13,8 @@ from torch import nn
 
 from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.core.errors import UserError
+from widthwise.data.blocks import DataBlock
 from widthwise.data.modules import Data
-from widthwise.evaluators.blocks import DataBlock
 from widthwise.evaluators.engine.adding import add_block
 from widthwise.evaluators.engine.memo import Memo
 from widthwise.evaluators.engine.prepared import prepare
@@ -43,7 +43,9 @@ class Evaluator:
         data: a data module; `loader` ("val") names the part to judge on, of which `samples` takes only the
             first.
         metrics: names of quality and cost metrics; `options` are those of torchmetrics' by metric name.
-        task: what the outputs are worth, or its name; by default classification.
+        task: what the outputs are worth, or its name; by default classification. output: which of several
+            that the network returns is judged, by its key or index ("logits", 1); by default the one of that
+            name, or the only one that the targets fit.
         device: cpu, cuda …; memory: bytes that evaluating may take, by default a quarter of what is free.
         compare_to: bits that memory_density compares with.
         judging: all of these but graph, space and data, in one object.
@@ -78,10 +80,10 @@ class Evaluator:
     @property
     def describe(self) -> str:
         """How candidates are evaluated."""
-        if self.prepared.sharing is not None:
-            return "candidates together: values that candidates share are computed once"
-        because = self.prepared.alone_because
-        return f"candidates one pass per candidate with cached weights: {because}"
+        found = "candidates together: values that candidates share are computed once"
+        if self.prepared.sharing is None:
+            found = f"candidates one pass per candidate with cached weights: {self.prepared.alone_because}"
+        return "; ".join((found, *self.prepared.fitting.reader.notes))
 
     @property
     def slots(self) -> tuple[Slot, ...]:
@@ -198,7 +200,7 @@ class Evaluator:
     @cached_property
     def _realiser(self) -> Realiser:
         judging = self.judging
-        return Realiser(self.prepared.graph, self._loader, most=judging.samples, device=judging.device)
+        return Realiser(self.prepared.graph, self._loader, self.prepared.fitting, most=judging.samples)
 
     @cached_property
     def judged(self) -> JudgedData:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,10 +29,9 @@ class Memo:
         self.depends = [list(step.depends) for step in plan.steps]
         self.slots = [list(step.slots) for step in plan.steps]
 
-    def outputs(self, block: int, inputs: Sequence[Tensor], chosen: IntArray) -> Tensor:
+    def outputs(self, block: int, inputs: Mapping[str, Tensor], chosen: IntArray) -> Tensor:
         """Outputs [1, samples, ...] of one candidate's formats [S]; `block` identifies the inputs."""
-        inputs = tuple(inputs.values())
-        outputs: Tensor = self._value(len(self.plan.steps) - 1, block, inputs, chosen)
+        outputs: Tensor = self._value(len(self.plan.steps) - 1, block, tuple(inputs.values()), chosen)
         return outputs
 
     def forget(self) -> None:

@@ -32,7 +32,7 @@ class PassPerCandidate:
         self.takes = takes_of(self.model)
 
     def outputs(self, block: int, inputs: Mapping[str, Tensor], chosen: IntArray) -> Tensor:
-        """Outputs [1, samples, ...] of one candidate's formats [S], for inputs by name, which stay as they are."""
+        """Outputs [1, samples, ...] of one candidate's formats [S] for inputs by name, left as they are."""
         for name, scheme in schemes(self.slots, chosen).items():
             self.wrapped[name].scheme = scheme
         return self._outputs(call(self.model, cloned(inputs), self.takes)).unsqueeze(0)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
 from torch import Tensor, fx, nn
 from torch.fx.node import map_aggregate
 
+from widthwise.data.blocks import DataBlock
 from widthwise.evaluators.engine.calls import OnCopy, choose_kernel, in_place
 from widthwise.evaluators.engine.in_place import CannotShareError, changed_along, versions_of
 from widthwise.evaluators.engine.kernels import (
@@ -26,14 +27,19 @@ from widthwise.evaluators.engine.kernels import (
     filled,
 )
 from widthwise.evaluators.engine.plan import Plan, Step
-from widthwise.network.calibration import fixed_by_inputs, fixed_by_stored, input_values
+from widthwise.network.calling import cloned
 from widthwise.network.graph import Graph, Layer, called_function
 from widthwise.network.layers import FunctionLayer, layer_type, registered
 from widthwise.network.operands import at
 from widthwise.network.passes.watch import tensors_in
-from widthwise.network.quantized import Quantized, data_of_call, data_of_layer, is_more_than_its_class, parameter_role, reads_inside
-from widthwise.network.stored import attribute
+from widthwise.network.quantized import (
+    Quantized,
+    is_more_than_its_class,
+    parameter_role,
+    reads_inside,
+)
 from widthwise.network.scheme import TensorName
+from widthwise.network.stored import attribute
 from widthwise.spaces.slots import Slot
 
 ASKING_FOR_SHAPE = {
@@ -43,18 +49,17 @@ ASKING_FOR_SHAPE = {
 
 
 def make_plan(
-    graph: Graph, slots: Sequence[Slot], examples: Sequence[Tensor], outputs: Callable[[Any], Tensor]
-) -> tuple[Plan, Tensor]:
-    """The plan of a graph that fx captured, with calibrated slots; and what the float network gives.
+    graph: Graph, slots: Sequence[Slot], example: DataBlock, outputs: Callable[[Any], Tensor]
+) -> Plan:
+    """The plan of a graph that fx captured, with slots whose formats follow no data any more.
 
-    `examples` are the network's inputs, [samples, ...] each: the float network runs on them once, for the
-    shapes and for the ranges of what follows the data. `outputs` finds the outputs [samples, ...] in what the
-    network returns. Raises CannotShareError for a network that changes values in place in ways that can't be
-    followed.
+    The float network runs on the example once, for the shapes. `outputs` finds the outputs [samples, ...] in
+    what the network returns. Raises CannotShareError for a network that changes values in place in ways that
+    can't be followed.
     """
-    planner = _Planner(graph, slots, examples, outputs)
+    planner = _Planner(graph, slots, example, outputs)
     with torch.no_grad():
-        for node in graph.fx_graph.nodes:
+        for node in _inputs_first(graph.fx_graph, example.inputs):
             planner.add(node)
             planner.forget(node)
     steps = tuple(planner.steps)
@@ -62,7 +67,16 @@ def make_plan(
     for index, step in enumerate(steps):
         for read in step.inputs:
             last[read] = index
-    return Plan(steps, len(examples), tuple(planner.slots), tuple(last)), planner.values[node]
+    return Plan(steps, len(example.inputs), tuple(planner.slots), tuple(last))
+
+
+def _inputs_first(graph: fx.Graph, inputs: Mapping[str, Tensor]) -> list[fx.Node]:
+    """The nodes in execution order, but the placeholders of the inputs in these' order before all others."""
+    placeholders = {str(node.target): node for node in graph.nodes if node.op == "placeholder"}
+    if unknown := [name for name in inputs if name not in placeholders]:
+        raise CannotShareError(f"{', '.join(unknown)} is no input of the traced network")
+    given = [placeholders[name] for name in inputs]
+    return [*given, *(node for node in graph.nodes if node not in given)]
 
 
 class _Planner:
@@ -72,7 +86,7 @@ class _Planner:
         self,
         graph: Graph,
         slots: Sequence[Slot],
-        examples: Sequence[Tensor],
+        example: DataBlock,
         outputs: Callable[[Any], Tensor],
     ) -> None:
         self.modules = graph.modules
@@ -82,8 +96,8 @@ class _Planner:
         self.columns: dict[tuple[str, TensorName], int] = {
             (slot.layer, slot.tensor): index for index, slot in enumerate(slots)
         }
-        self.examples = [x.clone() for x in examples]  # the network may change its inputs
-        self.samples = len(examples[0])
+        self.examples = cloned(example.inputs)
+        self.samples = len(example)
         self.steps: list[Step] = []
         self.step_of: dict[fx.Node, int] = {}
         self.values: dict[fx.Node, Any] = {}  # of the float network; None once all have read them
@@ -108,9 +122,8 @@ class _Planner:
                 self.values[read] = None
 
     def _add_placeholder(self, node: fx.Node) -> None:
-        position = len([other for other in self.values if other.op == "placeholder"])
-        if position < len(self.examples):
-            value: Any = self.examples[position]
+        if str(node.target) in self.examples:
+            value: Any = self.examples[str(node.target)]
         elif node.args:  # a default value
             value = node.args[0]
         else:
@@ -190,20 +203,8 @@ class _Planner:
     ) -> None:
         """A layer that applies its formats itself: where its products read, or to weights that it makes."""
         own = self._own_columns(layer)
-        call = filled(template, [self.values[read] for read in reads])
-        for tensor, column in own.items():
-            slot = self.slots[column]
-            if tensor != "data_in":
-                formats = fixed_by_stored(slot.formats, layer, tensor)
-            elif layer.function is not None:
-                data = data_of_call(layer.type, layer.function, call, layer.of)
-                formats = fixed_by_inputs(slot.formats, input_values(data))
-            else:
-                assert layer.module is not None
-                formats = fixed_by_inputs(slot.formats, input_values(data_of_layer(layer.module, call)))
-            self.slots[column] = replace(slot, formats=formats)
-        formats_of = {tensor: self.slots[column].formats for tensor, column in own.items()}
-        kernel = WholeLayer(layer.module or FunctionLayer(layer.function), layer.of, *template, formats_of)
+        formats = {tensor: self.slots[column].formats for tensor, column in own.items()}
+        kernel = WholeLayer(layer.module or FunctionLayer(layer.function), layer.of, *template, formats)
         inputs = tuple(self.step_of[read] for read in reads)
         self._append(node, inputs, tuple(own.values()), kernel, value)
 
@@ -216,7 +217,6 @@ class _Planner:
         else:
             stored, masks = {}, [arg for key, arg in node.kwargs.items() if "mask" in key]
             by_format = [read for read in reads if read not in masks]
-        self._calibrate_input(node, by_format)
         found = []
         for read in reads:
             if read in stored and layer is not None:
@@ -230,8 +230,6 @@ class _Planner:
         column = self.columns.get((node.name, role))
         if column is None:
             return self.step_of[read]
-        slot = self.slots[column]
-        self.slots[column] = replace(slot, formats=fixed_by_stored(slot.formats, layer, role))
         value = self.values[read]
         kernel = StoredVersions(Parameter(value, self.slots[column].formats))
         self._append(None, (), (column,), kernel, value, name=f"{node.name}.{role}")
@@ -243,15 +241,6 @@ class _Planner:
         module = self.modules[str(node.target)]
         layer = module.layer if isinstance(module, Quantized) else module
         return layer.function if isinstance(layer, FunctionLayer) else layer
-
-    def _calibrate_input(self, node: fx.Node, reads: Sequence[fx.Node]) -> None:
-        """Fixes what follows the data in the formats of all that a node reads."""
-        column = self.columns.get((node.name, "data_in"))
-        if column is not None:
-            tensors = list(tensors_in([self.values[read] for read in reads]))
-            slot = self.slots[column]
-            formats = fixed_by_inputs(slot.formats, input_values(tensors))
-            self.slots[column] = replace(slot, formats=formats)
 
     def _quantised_input(self, node: fx.Node, read: fx.Node) -> int:
         """The step whose value this node reads: that of `read`, through the node's data_in slot if any."""
@@ -276,8 +265,6 @@ class _Planner:
             column = self.columns.get((layer.name, role))
             if column is None:
                 continue
-            slot = self.slots[column]
-            self.slots[column] = replace(slot, formats=fixed_by_stored(slot.formats, layer, role))
             found[name] = (column, Parameter(value.detach(), self.slots[column].formats))
         return found
 

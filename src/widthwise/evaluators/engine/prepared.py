@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from torch import Tensor
+import torch
 
 from widthwise.core.errors import UserError
+from widthwise.data.blocks import DataBlock, first_of
 from widthwise.data.facts import DataFacts, facts_of, part
 from widthwise.data.modules import Data
-from widthwise.evaluators.blocks import DataBlock, first_block, input_names
+from widthwise.evaluators.engine.calibrating import Calibration, block_samples
 from widthwise.evaluators.engine.costs import Costs
 from widthwise.evaluators.engine.in_place import CannotShareError
 from widthwise.evaluators.engine.memo import Memo
@@ -22,13 +24,16 @@ from widthwise.evaluators.engine.planner import make_plan
 from widthwise.evaluators.engine.rerun import Rerun
 from widthwise.evaluators.judged import JudgedData
 from widthwise.evaluators.judging import Judging
-from widthwise.metrics.quality.task import Tally, Task
-from widthwise.network.graph import Graph, run_in_eval_mode
+from widthwise.metrics.quality.fits import Fit, fit_of
+from widthwise.metrics.quality.outputs import Output
+from widthwise.metrics.quality.task import Tally
+from widthwise.network.calling import as_example
+from widthwise.network.capture import Example
+from widthwise.network.graph import HOW, Graph
 from widthwise.network.passes.metadata import propagate
 from widthwise.spaces.quantisation import QuantisationSpace
 from widthwise.spaces.slots import Slot, fixed_slots
 
-CALIBRATION_SAMPLES = 1024
 MOST_ROWS = 2**17  # candidates
 
 
@@ -46,22 +51,26 @@ class Prepared:
 
     slots: calibrated, what follows the data is fixed. sharing: None where each candidate takes a pass of its
         own; `alone_because` says why. single: what evaluates one candidate.
-    memory: bytes that evaluating may take. about: what is known of the data; outputs: the shape of what the
-        network gives for one sample. tally: of no candidates, from which those of batches are made.
+    memory: bytes that evaluating may take; size: samples of a block of which no value takes too much of it.
+    fitting: how the network is given data, and what of it is judged.
+    tally: of no candidates, from which those of batches are made.
     """
 
     graph: Graph
     slots: tuple[Slot, ...]
     sharing: Sharing | None
     alone_because: str
-    single: Memo | PassPerCandidate
+    single: Memo | PassPerCandidate | Rerun
     costs: Costs
     memory: int
-    inputs: tuple[str, ...]
-    task: Task
-    about: DataFacts
-    outputs: tuple[int, ...]
+    size: int
+    fitting: Fit
     tally: Tally
+
+    @property
+    def about(self) -> DataFacts:
+        """What is known of the data."""
+        return self.fitting.about
 
     @property
     def rows_at_once(self) -> int:
@@ -81,17 +90,22 @@ class Prepared:
         """The data to judge on, in blocks of a size that suits the plan."""
         return JudgedData(
             loader,
-            size=self.sharing.shares.block_samples if self.sharing is not None else CALIBRATION_SAMPLES,
+            size=self.sharing.shares.block_samples if self.sharing is not None else self.size,
             most=judging.samples,
             room=self.memory // 8,
             check=self.check,
-            device=judging.device,
-            names=self.inputs,
+            reader=self.fitting.reader,
         )
 
     def check(self, block: DataBlock) -> None:
-        """Raises UserError for targets that the network can't be judged by."""
-        self.task.check(block.targets, self.outputs, self.about)
+        """Raises UserError for targets that the network can't be judged by, and other inputs than planned."""
+        fitting = self.fitting
+        if self.sharing is not None and list(block.inputs) != list(fitting.block.inputs):
+            raise UserError(
+                f"{fitting.about.title}: some batches hold {', '.join(block.inputs)}, others "
+                f"{', '.join(fitting.block.inputs)}; give the network the same inputs in all"
+            )
+        fitting.output.task.check(block.targets, fitting.shape, fitting.about)
 
 
 def prepare(graph: Graph, space: QuantisationSpace | None, data: Data, judging: Judging) -> Prepared:
@@ -99,68 +113,77 @@ def prepare(graph: Graph, space: QuantisationSpace | None, data: Data, judging: 
 
     Raises UserError for data that does not fit the network, for unknown metrics and for too little memory.
     """
-    own = graph.copy_or_view()
-    own.model.to(judging.device).eval()
     task = judging.task
     memory = default_budget(judging.device) if judging.memory is None else judging.memory
-    names = input_names(own)
-    examples = first_block(
-        _calibration_loader(data, judging),
-        samples=CALIBRATION_SAMPLES,
-        device=judging.device,
-        names=names,
-    )
-    slots = fixed_slots(own) if space is None else space.slots
-    found, alone_because = _planned(own, slots, examples.inputs, task)
+    loader = partial(_calibration_loader, data, judging)
+    fitting = fit_of(graph.network, loader(), task, facts_of(data), judging.output)
+    slots = fixed_slots(graph) if space is None else space.slots
+    own = _own(graph, as_example(fitting.reader.takes, fitting.block.inputs), slots, judging.device)
+    fitting = fitting.on(judging.device)
+    example = fitting.block if fitting.reader.whole_because else fitting.block.part(0, 1)
+    metas = propagate(own, as_example(fitting.reader.takes, example.inputs), samples=len(example))
+    size = block_samples(metas, len(example), memory)
+    calibration = Calibration(loader, fitting.reader, size, memory // 8)
+    slots = calibration.slots(own, slots)
+    plan, alone_because = _planned(own, slots, calibration, fitting.output)
     sharing = None
-    if found is not None:
-        plan, outputs = found
+    if plan is not None:
         sharing = Sharing(plan, shares(plan, memory, judging.device))
-        single: Memo | PassPerCandidate = Memo(plan, sharing.shares.memo)
-        slots = plan.slots
+        single: Memo | PassPerCandidate | Rerun = Memo(plan, sharing.shares.memo)
+    elif own.capture == "running":
+        single = Rerun(own, slots, fitting.output, memory // 4)
     else:
-        slots = _calibrated_tmp(own, slots, examples.inputs)
-        outputs = task.outputs(run_in_eval_mode(own.model, *examples.inputs))
-        if own.capture == "running":
-            single = Rerun(own, slots, task.outputs, memory // 4)
-        else:
-            single = PassPerCandidate(own, slots, task.outputs)
-    costs = _costs(own, slots, examples.inputs, judging.compare_to, untied=space is not None and space.untie)
-    shape, about = _shape_of_one(outputs, examples), facts_of(data)
-    about = about.seen(examples.inputs[0], examples.targets)
-    task.check(examples.targets, shape, about)
+        single = PassPerCandidate(own, slots, fitting.output)
+    nodes = [meta.cost for meta in metas.values() if meta.cost is not None]
     return Prepared(
         graph=own,
         slots=slots,
         sharing=sharing,
         alone_because=alone_because,
         single=single,
-        costs=costs,
+        costs=Costs(own, slots, nodes, judging.compare_to, untied=space is not None and space.untie),
         memory=memory,
-        inputs=names,
-        task=task,
-        about=about,
-        outputs=shape,
-        tally=task.tally(0, judging.quality, about, shape, judging.options),
+        size=size,
+        fitting=fitting,
+        tally=task.tally(0, judging.quality, fitting.about, fitting.shape, judging.options),
     )
 
 
+def _own(graph: Graph, example: Example, slots: Sequence[Slot], device: str) -> Graph:
+    """A copy on the device, in eval mode, that does what the network does on the example.
+
+    Raises UserError where that lacks layers with slots, and for a network that can be neither copied nor moved.
+    """
+    proved = graph.proved(example)
+    names = {layer.name for layer in proved.layers} if proved is not graph else set()
+    missing = [slot.layer for slot in slots if slot.layer not in names] if names else []
+    if missing:
+        raise UserError(
+            f"{missing[0]}: is no layer of the network as it runs on this data ({proved.capture_error}); build "
+            f"the space on {HOW}"
+        )
+    own = proved.copy_or_view()
+    if own.capture == "running" and own.network is graph.network:
+        if device != "cpu":
+            raise UserError(f"device {device}: the network can't be copied there; build it there")
+        return own
+    own.model.eval()
+    if any(tensor.device != torch.device(device) for tensor in own.model.state_dict().values()):
+        own.model.to(device)
+    return own
+
+
 def _planned(
-    graph: Graph, slots: Sequence[Slot], examples: Sequence[Tensor], task: Task
-) -> tuple[tuple[Plan, Tensor] | None, str]:
-    """How candidates share values, with what the float network gives; or None and why they can't."""
+    graph: Graph, slots: Sequence[Slot], calibration: Calibration, output: Output
+) -> tuple[Plan | None, str]:
+    """How candidates share values; or None and why they can't."""
     if graph.capture != "fx":
         return None, str(graph.capture_error)
+    example = first_of(calibration.blocks())[0]
     try:
-        return make_plan(graph, slots, examples, task.outputs), ""
+        return make_plan(graph, slots, example, output), ""
     except CannotShareError as reason:
         return None, str(reason)
-
-
-def _costs(graph: Graph, slots: Sequence[Slot], examples: Sequence[Tensor], compare_to: float, *, untied: bool) -> Costs:
-    one = tuple(x[:1].clone() for x in examples)  # the network may change its inputs
-    nodes = [meta.cost for meta in propagate(graph, one).values() if meta.cost is not None]
-    return Costs(graph, slots, nodes, compare_to, untied=untied)
 
 
 def _calibration_loader(data: Data, judging: Judging) -> Any:
@@ -168,25 +191,3 @@ def _calibration_loader(data: Data, judging: Judging) -> Any:
         return part(data, "train")
     except UserError:  # no training split: a network trained elsewhere
         return judging.loader(data)
-
-
-def _shape_of_one(outputs: Tensor, block: DataBlock) -> tuple[int, ...]:
-    """The shape of the outputs for one sample; raises UserError where they are not one row for each."""
-    if outputs.ndim == 0 or len(outputs) != len(block):
-        raise UserError(
-            f"the network returns outputs of shape {list(outputs.shape)} for {len(block)} samples; they must "
-            "be one row for each sample"
-        )
-    return tuple(outputs.shape[1:])
-
-
-def _calibrated_tmp(graph, slots, examples):
-    from dataclasses import replace
-    from widthwise.network.calibration import Readings, fixed_by_stored
-    from widthwise.network.passes.watch import watch
-    readings = Readings({slot.layer: slot.formats for slot in slots if slot.tensor == "data_in"})
-    watch(graph, examples, before=readings.note, data=True)
-    layers = {layer.name: layer for layer in graph.layers}
-    return tuple(
-        replace(slot, formats=readings.fixed(slot.layer) if slot.tensor == "data_in" else fixed_by_stored(slot.formats, layers[slot.layer], slot.tensor)) for slot in slots
-    )

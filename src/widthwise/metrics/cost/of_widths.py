@@ -38,6 +38,7 @@ class WidthCosts:
         graph, groups, example: the network, its groups, arguments that it takes.
         varying: the names of the groups whose sizes vary, in the order of the tables' columns.
         largest: their greatest sizes, at which the polynomials are checked.
+        samples: in the example, for a network that takes just so many; None: it is run on the first alone.
     """
 
     def __init__(
@@ -48,9 +49,11 @@ class WidthCosts:
         *,
         varying: Sequence[str],
         largest: Mapping[str, int],
+        samples: int | None = None,
     ) -> None:
-        self.graph, self.groups = graph, groups
-        self.example = tuple(x[:1] if isinstance(x, Tensor) else x for x in example)
+        self.graph, self.groups, self.samples = graph, groups, samples or 1
+        cut = samples is None
+        self.example = tuple(x[:1] if cut and isinstance(x, Tensor) else x for x in example)
         self.varying = list(varying)
         self.steps = np.array([groups[name].blocks for name in self.varying], dtype=np.int64)
         # Newton's form: at whole numbers from 0 the coefficients are finite differences, which are whole too
@@ -117,7 +120,8 @@ class WidthCosts:
         wanted = dict(zip(self.varying, (int(size) for size in sizes), strict=True))
         made = copy.copy(self.graph)
         made.model = resized(self.graph.model, self.groups, wanted, weights="scratch")
-        return [meta.cost for meta in propagate(made, self.example).values() if meta.cost is not None]
+        metas = propagate(made, self.example, samples=self.samples)
+        return [meta.cost for meta in metas.values() if meta.cost is not None]
 
     def _counted(self, sizes: IntArray) -> Counts:
         """[nodes, fields] of one network."""

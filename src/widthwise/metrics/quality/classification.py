@@ -26,7 +26,7 @@ BROKEN = "the scores hold NaN"
 
 @dataclass(frozen=True)
 class Classification:
-    """Outputs are scores [n, C] before softmax, of several outputs the first; targets are labels [n].
+    """Outputs are scores [n, C] before softmax; targets are labels [n].
 
     Quality follows from confusion matrices and from the cross entropy in nats; distillation is by the
     Kullback-Leibler divergence of softened scores (Hinton et al. 2015).
@@ -39,14 +39,10 @@ class Classification:
 
     def outputs(self, result: Any) -> Tensor:
         """The scores; raises UserError where they are no tensor."""
-        scores = result[0] if isinstance(result, tuple | list) and result else result
-        if not isinstance(scores, Tensor):
-            kind = type(scores).__name__.removeprefix("immutable_")  # as fx has them
-            raise UserError(
-                f"the network returns a {kind}; let it return scores [n, classes], or a tuple that has them "
-                "first"
-            )
-        return scores
+        if not isinstance(result, Tensor):
+            kind = type(result).__name__
+            raise UserError(f"the network returns a {kind}; let it return scores [n, classes]")
+        return result
 
     def check(self, targets: Tensor, outputs: tuple[int, ...], about: DataFacts) -> None:
         """Raises UserError for targets that are no labels, or that the network has no outputs for."""

@@ -1,8 +1,10 @@
-"""Whether a network and its data fit together."""
+"""Whether a network and its data fit together, and how one is given the other."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from widthwise.core.errors import UserError
 from widthwise.core.importing import describe_error
@@ -12,82 +14,87 @@ from widthwise.metrics.quality.task import Task
 from widthwise.metrics.quality.tasks import CLASSIFICATION, task_of
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
+
+    from widthwise.data.blocks import DataBlock
+    from widthwise.metrics.quality.outputs import Output
+    from widthwise.network.reading import Reader
 
 
-def check_data_fits_model(model: nn.Module, data: Data, task: Task | str = CLASSIFICATION) -> None:
-    """Runs one validation batch; UserError where the network can't take it, or can't be judged by it."""
-    judged, about = task_of(task), facts_of(data)
-    x, y = _first_batch(data, about)
-    outputs = _outputs(model, x, judged, about)
-    if outputs.ndim == 0 or len(outputs) != len(x):
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """How a network is given data and judged by it.
+
+    shape: of what is judged, for one sample. about: the data, with the shapes that were seen. block: a few
+    samples, or a batch where those have to stay together.
+    """
+
+    reader: Reader
+    output: Output
+    shape: tuple[int, ...]
+    about: DataFacts
+    block: DataBlock
+
+    def on(self, device: str) -> Fit:
+        """The same where inputs go to a device."""
+        return replace(self, reader=replace(self.reader, device=device), block=self.block.to(device))
+
+
+def check_data_fits_model(
+    model: nn.Module,
+    data: Data,
+    task: Task | str = CLASSIFICATION,
+    output: str | int | None = None,
+) -> Fit:
+    """Runs validation samples; UserError where the network can't take them, or can't be judged by them.
+
+    output: which of several that the network returns is judged.
+    """
+    about = facts_of(data)
+    return fit_of(model, _batches(data, "val", about), task_of(task), about, output)
+
+
+def fit_of(
+    model: nn.Module,
+    loader: Iterable[Any],
+    task: Task,
+    about: DataFacts,
+    output: str | int | None = None,
+    *,
+    device: str | None = None,
+) -> Fit:
+    """The same for the samples of a loader, on the device that the network is on."""
+    from widthwise.metrics.quality.outputs import find_output
+    from widthwise.network.reading import try_on
+
+    if device is None:
+        device = next((str(tensor.device) for tensor in model.state_dict().values()), "cpu")
+    trial = try_on(model, loader, device=device, where=about.title)
+    block = trial.block
+    about = about.seen(next(iter(block.inputs.values())), block.targets)
+    found = find_output(trial.result, block.targets, task, about, output)
+    outputs = found(trial.result)
+    if outputs.ndim == 0 or len(outputs) != len(block):
+        shapes = ", ".join(str(list(x.shape[1:])) for x in block.inputs.values())
         raise UserError(
-            f"{about.title}: the network gives {list(outputs.shape)} for {len(x)} samples of shape "
-            f"{list(x.shape[1:])}; it must give one row for each, [{len(x)}, ...]"
+            f"{about.title}: the network gives {list(outputs.shape)} for {len(block)} samples of shape "
+            f"{shapes}; it must give one row for each, [{len(block)}, ...]"
         )
-    judged.check(y, tuple(outputs.shape[1:]), about.seen(x, y))
+    task.check(trial.targets, tuple(outputs.shape[1:]), about)
+    return Fit(trial.reader, found, tuple(outputs.shape[1:]), about, block)
 
 
-def _first_batch(data: Data, about: DataFacts) -> tuple[Tensor, Tensor]:
-    """The first validation batch, x [n, ...] and y [n, ...]; UserError where there is no such thing."""
-    import torch
-
+def _batches(data: Data, name: str, about: DataFacts) -> Iterator[Any]:
+    """The batches of a part of the data; UserError where there are none."""
+    number = -1
     try:
-        batch = next(iter(part(data, "val")), None)
+        for number, batch in enumerate(part(data, name)):  # noqa: B007
+            yield batch
     except UserError:
         raise
     except Exception as error:  # a data module of the user's own may raise anything
-        raise UserError(f"{about.title}: its val_dataloader raised {describe_error(error)}") from error
-    if batch is None:
+        raise UserError(f"{about.title}: its {name}_dataloader raised {describe_error(error)}") from error
+    if number < 0:
         raise UserError(
-            f"{about.title}: its val_dataloader has no batches; networks are judged on them, so give some"
+            f"{about.title}: its {name}_dataloader has no batches; networks are judged on them, so give some"
         )
-    parts: list[object] = list(batch) if isinstance(batch, tuple | list) else [batch]
-    if len(parts) != 2 or not all(isinstance(found, torch.Tensor) for found in parts):
-        kinds = ", ".join(type(found).__name__ for found in parts)
-        raise UserError(f"{about.title}: its batches are ({kinds}); give two tensors, x [n, ...] and y [n]")
-    x, y = batch
-    if y.ndim == 0 or len(y) != len(x) or not len(y):
-        kind = str(y.dtype).removeprefix("torch.")
-        raise UserError(
-            f"{about.title}: its labels are {kind} of shape {list(y.shape)} for x of shape {list(x.shape)}; "
-            "give one for each sample"
-        )
-    return x, y
-
-
-def _outputs(model: nn.Module, x: Tensor, task: Task, about: DataFacts) -> Tensor:
-    import torch
-
-    device = next((tensor.device for tensor in model.state_dict().values()), x.device)
-    was_training = model.training
-    model.eval()
-    try:
-        with torch.no_grad():
-            result = model(x.to(device))
-    except (RuntimeError, ValueError, TypeError, IndexError) as error:
-        reason = _first_layer_misfit(model, x) or f"it raised {describe_error(error)}"
-        raise UserError(
-            f"{about.title}: samples of shape {list(x.shape[1:])} don't fit the network: {reason}; take "
-            "other data, or flatten images for an MLP"
-        ) from error
-    finally:
-        model.train(was_training)
-    if isinstance(result, tuple | list):
-        raise UserError(
-            f"the network returns a {type(result).__name__}; it must return a tensor [samples, ...]"
-        )
-    return task.outputs(result)
-
-
-def _first_layer_misfit(model: nn.Module, x: Tensor) -> str | None:
-    """What the first layer with a known number of inputs takes, unless the samples may have that number."""
-    for name, module in model.named_modules():
-        for attribute in ("in_features", "num_features", "in_channels"):
-            count = getattr(module, attribute, None)
-            if isinstance(count, int):
-                if count in x.shape[1:]:
-                    return None
-                unit = attribute.partition("_")[2]
-                return f"its first layer ({name}, {type(module).__name__}) takes {count} {unit}"
-    return None

@@ -100,7 +100,7 @@ class Task(Protocol):
         ...
 
     def outputs(self, result: Any) -> Tensor:
-        """The outputs [n, ...] in what a network returns; raises UserError where there are none."""
+        """The outputs [n, ...] of a tensor that a network returns, of several of the one that is judged."""
         ...
 
     def check(self, targets: Tensor, outputs: tuple[int, ...], about: DataFacts) -> None:

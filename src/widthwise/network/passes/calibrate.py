@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from widthwise.core.errors import UserError, unknown
-from widthwise.network.calibration import Readings, fixed_by_stored
+from widthwise.network.calibration import Formats, Readings, fixed_by_stored
+from widthwise.network.capture import Example
 from widthwise.network.graph import Graph
 from widthwise.network.passes.inputs import some_inputs
 from widthwise.network.passes.watch import watch
@@ -34,15 +36,35 @@ def calibrate_transform_pass(graph: Graph, pass_args: Mapping[str, Any]) -> tupl
     samples = pass_args.get("samples", SAMPLES)
     if isinstance(samples, bool) or not isinstance(samples, int) or samples < 1:
         raise UserError(f"{PASS}: samples = {samples!r} is no whole number from 1")
-    inputs = some_inputs(pass_args["data"], samples=samples, where=PASS)
+    blocks = partial(some_inputs, graph, pass_args["data"], samples=samples, where=PASS)
     schemes = {name: scheme for name, scheme in graph.schemes.items() if scheme}
-    readings = Readings({name: (scheme.data_in,) for name, scheme in schemes.items()})
-    watch(graph.quantized({name: Scheme() for name in schemes}), inputs, before=readings.note, data=True)
+    inputs = fixed_by_data(graph, {name: (scheme.data_in,) for name, scheme in schemes.items()}, blocks)
     layers = {layer.name: layer for layer in graph.layers}
     fixed = {}
     for name, scheme in schemes.items():
-        (data_in,) = readings.fixed(name)
+        (data_in,) = inputs[name]
         (weight,) = fixed_by_stored((scheme.weight,), layers[name], "weight")
         (bias,) = fixed_by_stored((scheme.bias,), layers[name], "bias")
         fixed[name] = Scheme(data_in=data_in, weight=weight, bias=bias)
     return graph.quantized(fixed), fixed
+
+
+def fixed_by_data(
+    graph: Graph, formats: Mapping[str, Formats], blocks: Callable[[], Iterable[Example]]
+) -> dict[str, Formats]:
+    """Formats of data_in by layer, fixed by what the float network computes on blocks of inputs.
+
+    blocks: gives the same blocks each time that it is called; some formats need to see them twice.
+    """
+    readings = Readings(formats)
+    quantised = {name: Scheme() for name, scheme in graph.schemes.items() if scheme}
+    plain = graph.quantized(quantised) if quantised else graph
+    unread = True
+    while unread or readings.follows:
+        unread = False
+        for inputs in blocks():
+            watch(plain, inputs, before=readings.note, data=True)
+            if readings.finished:
+                break
+        readings.settle()
+    return {name: readings.fixed(name) for name in formats}

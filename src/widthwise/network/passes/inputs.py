@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from widthwise.core.errors import UserError
 from widthwise.data import facts
+from widthwise.data.batches import read_inputs, without_targets
+from widthwise.network.calling import as_example, takes_of
+from widthwise.network.graph import Graph
 from widthwise.network.passes.watch import Example
 
-LABELS = ("label", "labels", "target", "targets")
 
-
-def some_inputs(data: Any, *, samples: int, part: str = "train", where: str = "") -> Example:
-    """The network's inputs for up to so many samples: a tuple of tensors [samples, …], or names to them.
+def some_inputs(
+    graph: Graph, data: Any, *, samples: int, part: str = "train", where: str = ""
+) -> Iterator[Example]:
+    """The network's inputs for up to so many samples, batch by batch: tensors [n, …], or names to them.
 
     `data` is the inputs themselves (a tensor, a tuple of them, or names to them), a loader of batches x,
     (x, y) or names to tensors, or a data module, of which `part` is read. Raises UserError for anything else,
@@ -24,45 +27,30 @@ def some_inputs(data: Any, *, samples: int, part: str = "train", where: str = ""
     """
     if hasattr(data, f"{part}_dataloader"):
         data = facts.part(data, part)
-    if isinstance(data, Tensor | Mapping):
-        return _first(_without_labels(data), samples)
-    if isinstance(data, tuple):
-        return _first({str(position): value for position, value in enumerate(data)}, samples)
-    if not isinstance(data, Iterable):
+    if isinstance(data, Tensor | tuple):
+        batches: Iterator[Any] = iter([data])
+    elif isinstance(data, Mapping):
+        batches = iter([without_targets(data)])
+    elif isinstance(data, Iterable):
+        batches = (without_targets(batch) for batch in data)
+    else:
         raise UserError(
             f"{where}: its data is a {type(data).__name__}; give a tensor, a loader or a data module"
         )
-    batches: list[dict[str, Any]] = []
-    held = 0
-    for batch in data:
-        named = _without_labels(batch)
-        sizes = [len(x) for x in named.values() if isinstance(x, Tensor) and x.ndim]
-        if not sizes:
-            raise UserError(f"{where}: its data's batches are no tensors; give batches x [n, ...] or (x, y)")
-        batches.append(named)
-        held += sizes[0]
-        if held >= samples:
-            break
-    if not batches:
+    first = next(batches, None)
+    if first is None:
         raise UserError(f"{where}: its data has no batches; give a loader that has some")
-    joined = {name: torch.cat([batch[name] for batch in batches]) for name in batches[0]}
-    return _first(joined, samples)
+    takes, left = takes_of(graph.model), samples
+    for batch in chain([first], batches):
+        inputs = read_inputs(batch, takes, where=f"{where}: its data")
+        held = max((len(x) for x in inputs.values() if x.ndim), default=1)
+        yield as_example(takes, _first(inputs, left, held))
+        left -= held
+        if left <= 0:
+            return
 
 
-def _without_labels(batch: Any) -> dict[str, Any]:
-    """A batch's inputs by name, or by position where they have none."""
-    if isinstance(batch, Mapping):
-        return {str(name): value for name, value in batch.items() if name not in LABELS}
-    if isinstance(batch, Tensor):
-        return {"0": batch}
-    if not isinstance(batch, tuple | list) or not batch:
-        return {}
-    inputs = list(batch[:-1]) if len(batch) > 1 else list(batch)
-    if len(inputs) == 1 and isinstance(inputs[0], tuple | list):
-        inputs = list(inputs[0])
-    return {str(position): value for position, value in enumerate(inputs)}
-
-
-def _first(named: Mapping[str, Any], samples: int) -> Example:
-    cut = {name: x[:samples] if isinstance(x, Tensor) and x.ndim else x for name, x in named.items()}
-    return tuple(cut.values()) if all(name.isdigit() for name in cut) else cut
+def _first(inputs: Mapping[str, Tensor], samples: int, held: int) -> dict[str, Tensor]:
+    """The inputs of the first samples, of those that have a row for each."""
+    rows = {name: x.ndim > 0 and len(x) == held for name, x in inputs.items()}
+    return {name: x[:samples] if rows[name] else x for name, x in inputs.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -11,9 +12,9 @@ import torch
 from torch import Tensor, fx
 
 from widthwise.core.errors import UserError, unknown
+from widthwise.network.capture import Example
 from widthwise.network.counting import NodeCost, Operation, node_cost, parameter_cost
 from widthwise.network.graph import META, Graph, Layer
-from widthwise.network.capture import Example
 from widthwise.network.passes.storing import stored_elements
 from widthwise.network.passes.watch import watch
 from widthwise.network.scheme import TensorName
@@ -28,6 +29,11 @@ class TensorMeta:
 
     shape: tuple[int, ...]
     dtype: torch.dtype
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that it takes."""
+        return math.prod(self.shape) * self.dtype.itemsize
 
 
 @dataclass(frozen=True)
@@ -53,10 +59,11 @@ class _Call:
     outputs: tuple[TensorMeta, ...]
 
 
-def propagate(graph: Graph, example: Example) -> dict[str, NodeMeta]:
+def propagate(graph: Graph, example: Example, *, samples: int | None = None) -> dict[str, NodeMeta]:
     """Metadata of every node by its name, found by running the network once on the example.
 
-    `example` is the network's input [samples, …], several of them in a tuple, or names to inputs. Runs in
+    `example` is the network's input [samples, …], several of them in a tuple, or names to inputs; `samples`
+    says how many there are where the first input's first axis doesn't. Runs in
     eval mode without gradients and leaves the graph as it is. Parameters that several nodes share are stored
     by the first of them alone. Raises UserError where the network can't be run on the example.
     """
@@ -71,7 +78,7 @@ def propagate(graph: Graph, example: Example) -> dict[str, NodeMeta]:
         calls[name].append(_Call(read.get(name, ()), _metas(values)))
 
     inputs = watch(graph, example, before=before, after=after)
-    samples = inputs[0].shape[0] if inputs and inputs[0].ndim else 1
+    samples = samples or (inputs[0].shape[0] if inputs and inputs[0].ndim else 1)
     layers = {layer.name: layer for layer in graph.layers}
     stored, found = stored_elements(graph), {}
     for node in graph.fx_graph.nodes:

@@ -96,7 +96,9 @@ def _check_reach(graph: Graph, by: By, rules: Iterable[str], place: str) -> None
         for layer in graph.unreached:
             names = (layer.name.replace(".", "_"), layer.name)
             if matches(key, by, names=names, kind=layer.type):
-                raise UserError(f"{place}{key}: {layer.name} ({layer.type}) can't be quantised: it {layer.reason}")
+                raise UserError(
+                    f"{place}{key}: {layer.name} ({layer.type}) can't be quantised: it {layer.reason}"
+                )
 
 
 def _selector(by: By, layers: Sequence[Layer]) -> Callable[[str, Layer], bool]:

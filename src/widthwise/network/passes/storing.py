@@ -93,7 +93,9 @@ def _read_as_they_are(graph: fx.Graph, layers: Mapping[str, Layer], nodes: Store
             continue
         layer = layers.get(node.name)
         call = (node.args, node.kwargs)
-        own = {at(call, operand.path) for operand in layer.of if operand.role != "data_in"} if layer else set()
+        own = (
+            {at(call, operand.path) for operand in layer.of if operand.role != "data_in"} if layer else set()
+        )
         todo += [read for read in node.all_input_nodes if read in nodes.constant and read not in own]
     while todo:
         node = todo.pop()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from widthwise.core.files import write_atomically
 from widthwise.formats.base import Format
 from widthwise.formats.statistics import TensorStatistics, statistics
 from widthwise.network.calibration import input_values
+from widthwise.network.capture import Example
 from widthwise.network.graph import Graph
 from widthwise.network.passes.calibrate import SAMPLES
 from widthwise.network.passes.inputs import some_inputs
@@ -129,45 +130,60 @@ def summarize_quantization_analysis_pass(
     )
     tensors: tuple[TensorSummary, ...] = ()
     if args.get("data") is not None:
-        inputs = some_inputs(args["data"], samples=args.get("samples", SAMPLES), part="val", where=PASS)
-        tensors = _tensor_summaries(graph, inputs)
+        samples = args.get("samples", SAMPLES)
+        tensors = _tensor_summaries(
+            graph, some_inputs(graph, args["data"], samples=samples, part="val", where=PASS)
+        )
     summary = QuantizationSummary(layers, tensors)
     if args.get("save_dir") is not None:
         _save(summary, Path(args["save_dir"]))
     return graph, summary
 
 
-def _tensor_summaries(graph: Graph, inputs: Any) -> tuple[TensorSummary, ...]:
+def _tensor_summaries(graph: Graph, blocks: Iterable[Example]) -> tuple[TensorSummary, ...]:
     """Every quantised tensor, layer by layer; a layer's inputs are taken together."""
     layers, schemes = {layer.name: layer for layer in graph.layers}, graph.schemes
-    read_by: dict[str, list[Tensor]] = defaultdict(list)
+    read_by: dict[str, list[_Part]] = defaultdict(list)
 
     def note(name: str, read: tuple[Tensor, ...]) -> None:
-        if name in layers and schemes[name].data_in is not None:
-            # a later layer may change them in place
-            read_by[name] += [x.clone() for x in input_values(read)]
+        if name in layers and (fmt := schemes[name].data_in) is not None:
+            read_by[name] += [_Part.of(fmt, x) for x in input_values(read)]
 
-    watch(graph, inputs, before=note, data=True)
+    for inputs in blocks:
+        watch(graph, inputs, before=note, data=True)
     found = []
     for name, layer in layers.items():
         scheme = schemes[name]
-        if scheme.data_in is not None and (values := read_by[name]):
-            found.append(TensorSummary(name, "data_in", scheme.data_in, _over(scheme.data_in, values)))
+        if scheme.data_in is not None and (parts := read_by[name]):
+            found.append(TensorSummary(name, "data_in", scheme.data_in, _over(parts)))
         for role, stored in layer.stored.items():
             if (fmt := scheme[role]) is not None:
                 found += [TensorSummary(name, x.own_name, fmt, statistics(fmt, x.value)) for x in stored]
     return tuple(found)
 
 
-def _over(fmt: Format, values: Sequence[Tensor]) -> TensorStatistics:
-    """Statistics of several tensors: each is quantised by itself."""
-    if len(values) == 1:
-        return statistics(fmt, values[0])
-    parts = [statistics(fmt, x) for x in values]
+@dataclass(frozen=True)
+class _Part:
+    """The statistics of one tensor, and the sum of its squares."""
+
+    statistics: TensorStatistics
+    signal: float
+
+    @classmethod
+    def of(cls, fmt: Format, x: Tensor) -> _Part:
+        """Of a tensor that is quantised by itself."""
+        return cls(statistics(fmt, x), float(x[x.isfinite()].double().square().sum()))
+
+
+def _over(read: Sequence[_Part]) -> TensorStatistics:
+    """Statistics of several tensors together."""
+    parts = [part.statistics for part in read]
+    if len(parts) == 1:
+        return parts[0]
     counts = torch.tensor([part.elements - part.not_finite for part in parts], dtype=torch.float64)
     share = counts / counts.sum().clamp_min(1)
     noise = float(sum(part.mse * float(count) for part, count in zip(parts, counts, strict=True)))
-    signal = float(sum(x[x.isfinite()].double().square().sum() for x in values))
+    signal = sum(part.signal for part in read)
     clipped = float(share @ torch.tensor([part.clipped for part in parts], dtype=torch.float64))
     return TensorStatistics(
         minimum=min(part.minimum for part in parts),

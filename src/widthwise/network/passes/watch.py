@@ -12,13 +12,13 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 
 from widthwise.core.errors import UserError, unknown
 from widthwise.network.capture import Example, as_call, cannot_run
-from widthwise.network.graph import Graph, Layer, run_in_eval_mode
+from widthwise.network.graph import Graph, Layer
 from widthwise.network.operands import Call
-from widthwise.network.places import Handle, Place, followed, plainly
 from widthwise.network.placed import Placed
+from widthwise.network.places import Handle, Place, followed, plainly
 from widthwise.network.quantized import data_of_call, data_of_layer
 from widthwise.network.recording import PLACE, named_arguments
-from widthwise.network.undisturbed import undisturbed
+from widthwise.network.undisturbed import run_in_eval_mode, undisturbed
 
 Note = Callable[[str, tuple[Tensor, ...]], None]  # a node's name and tensors
 
@@ -132,7 +132,9 @@ def _run_followed(graph: Graph, call: Call, watcher: _Watcher) -> None:
     """Runs a recorded network, each of whose nodes is a call at a place."""
     network, model = graph.network, graph.model
     inner = model.at_places() if isinstance(model, Placed) else plainly
-    handle = _WatchedPlaces({node.meta.get(PLACE): node.name for node in graph.fx_graph.nodes}, inner, watcher)
+    handle = _WatchedPlaces(
+        {node.meta.get(PLACE): node.name for node in graph.fx_graph.nodes}, inner, watcher
+    )
     for name, value in named_arguments(network, call).items():
         watcher.after(name, tensors_in(value))
     try:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from widthwise.core.errors import UserError
 from widthwise.core.importing import describe_error
+from widthwise.network.reading import as_plain
 
 Side = Literal["in", "out"]
 
@@ -164,7 +165,8 @@ def _dependency_graph(model: nn.Module, example: Sequence[Any]) -> Any:
             return graph.build_dependency(
                 model,
                 example_inputs=tuple(example),
-                forward_fn=lambda network, inputs: network(*inputs),  # its own tries twice and hides errors
+                # its own tries twice and hides errors, and looks into no dataclass
+                forward_fn=lambda network, inputs: as_plain(network(*inputs)),
                 verbose=False,
             )
     except Exception as error:

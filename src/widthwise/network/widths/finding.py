@@ -15,6 +15,7 @@ from widthwise.core.errors import UserError
 from widthwise.core.importing import describe_error
 from widthwise.data.modules import Data
 from widthwise.network.graph import Graph
+from widthwise.network.reading import as_plain
 from widthwise.network.widths.changes import Change, shrunk
 from widthwise.network.widths.coupling import couple
 from widthwise.network.widths.example import example_input
@@ -114,7 +115,7 @@ def _halved(chosen: Sequence[Group]) -> Mapping[str, Change]:
 
 def _outputs(model: nn.Module, inputs: Sequence[Any]) -> list[Tensor]:
     with torch.no_grad():
-        return [leaf for leaf in tree_leaves(model.eval()(*inputs)) if isinstance(leaf, Tensor)]
+        return [leaf for leaf in tree_leaves(as_plain(model.eval()(*inputs))) if isinstance(leaf, Tensor)]
 
 
 def _same(first: Sequence[Tensor], second: Sequence[Tensor]) -> bool:

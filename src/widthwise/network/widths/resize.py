@@ -15,7 +15,8 @@ from widthwise.core.importing import describe_error
 from widthwise.data.facts import part
 from widthwise.data.modules import Data
 from widthwise.network.built_in import RELU_OUTPUT_START
-from widthwise.network.graph import Graph, run_in_eval_mode
+from widthwise.network.graph import Graph
+from widthwise.network.undisturbed import run_in_eval_mode
 from widthwise.network.widths.changes import Change, check_size, grown, keeps_statistics, must_split, shrunk
 from widthwise.network.widths.example import example_input
 from widthwise.network.widths.finding import find_groups

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
+
+from widthwise.data.blocks import DataBlock
+from widthwise.network.calling import takes_of
+from widthwise.network.reading import batches_of, called
 
 
 def reestimate_norms(
     model: nn.Module,
-    loader: Iterable[tuple[Tensor, Tensor]],
+    loader: Iterable[Any],
     *,
     device: str = "cpu",
     samples: int | None = None,
@@ -24,6 +29,7 @@ def reestimate_norms(
     norms = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
     if not norms:
         return 0
+    batches = batches_of(model, loader, device=device)
     modes = {module: module.training for module in model.modules()}
     momenta = {norm: norm.momentum for norm in norms}
     model.eval()
@@ -32,7 +38,7 @@ def reestimate_norms(
         norm.momentum = None  # the plain average
         norm.train()
     try:
-        _pass(model, loader, device, samples)
+        _pass(model, batches, samples)
     finally:
         for module, mode in modes.items():
             module.training = mode
@@ -41,15 +47,13 @@ def reestimate_norms(
     return len(norms)
 
 
-def _pass(
-    model: nn.Module, loader: Iterable[tuple[Tensor, Tensor]], device: str, samples: int | None
-) -> None:
-    seen = 0
+def _pass(model: nn.Module, batches: Iterable[DataBlock], samples: int | None) -> None:
+    seen, takes = 0, takes_of(model)
     with torch.no_grad():
-        for x, _ in loader:
-            if len(x) < 2:
+        for block in batches:
+            if len(block) < 2:
                 continue
-            model(x.to(device))
-            seen += len(x)
+            called(model, block, takes)
+            seen += len(block)
             if samples is not None and seen >= samples:
                 return

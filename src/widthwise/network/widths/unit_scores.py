@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
+from itertools import islice
 from typing import Literal, get_args
 
 import numpy as np
@@ -16,6 +17,7 @@ from widthwise.core.arrays import FloatArray
 from widthwise.core.errors import UserError, unknown
 from widthwise.data.facts import part
 from widthwise.data.modules import Data
+from widthwise.network.reading import batches_of, called
 from widthwise.network.widths.groups import Group, Groups, Layout, Member
 from widthwise.network.widths.kinds import axes, blocks
 
@@ -126,8 +128,8 @@ def _gradients(model: nn.Module, data: Data | None, device: str, loss: Loss) -> 
     model.eval().to(device).requires_grad_(True)
     try:
         sums = [torch.zeros_like(p) for p in parameters]
-        for x, y in _first(part(data, "train"), TAYLOR_BATCHES):
-            lost = loss(model(x.to(device)), y.to(device))
+        for block in islice(batches_of(model, part(data, "train"), device=device), TAYLOR_BATCHES):
+            lost = loss(called(model, block), block.targets)
             found = torch.autograd.grad(lost, parameters, allow_unused=True)
             sums = [total if g is None else total + g for total, g in zip(sums, found, strict=True)]
     finally:
@@ -135,10 +137,3 @@ def _gradients(model: nn.Module, data: Data | None, device: str, loss: Loss) -> 
         for parameter, needs in zip(parameters, wanted, strict=True):
             parameter.requires_grad_(needs)
     return {id(p): total.cpu() for p, total in zip(parameters, sums, strict=True)}
-
-
-def _first(loader: Iterable[tuple[Tensor, Tensor]], count: int) -> Iterable[tuple[Tensor, Tensor]]:
-    for number, batch in enumerate(loader):
-        if number == count:
-            return
-        yield batch
