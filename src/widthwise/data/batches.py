@@ -31,9 +31,11 @@ class Takes:
 
     def name(self, position: int) -> str | None:
         """The name of the input at a position; None where the network takes no so many."""
-        if position < len(self.names):
-            return self.names[position]
-        return None if self.more is None else f"{self.more}_{position - len(self.names)}"
+        names = sorted(self.names, key=lambda name: name in self.keyword)  # those last, in order
+        if self.more is None:
+            return names[position] if position < len(names) else None
+        named = len(names) - len(self.keyword)
+        return names[position] if position < named else f"{self.more}_{position - named}"
 
     def __str__(self) -> str:
         named = [*self.names, *([f"*{self.more}"] if self.more else []), *(["**"] if self.anything else [])]

@@ -13,7 +13,11 @@ from widthwise.data.batches import Takes
 
 
 def takes_of(model: nn.Module) -> Takes:
-    """What a network takes, as its forward says it."""
+    """What a network takes, as its forward says it; of a wrapper of torch's, what is inside takes."""
+    if isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
+        return takes_of(model.module)
+    if isinstance(inner := getattr(model, "_orig_mod", None), nn.Module):  # of torch.compile
+        return takes_of(inner)
     if isinstance(model, torch.jit.ScriptModule):
         return _scripted(model)
     parameters = inspect.signature(model.forward).parameters.values()
