@@ -45,6 +45,7 @@ class Graph:
     """
 
     def __init__(self, model: nn.Module) -> None:
+        self.network = model  # as it was given
         self.capture_error: str | None = None
         if isinstance(model, fx.GraphModule):
             self.model: nn.Module = model

@@ -30,13 +30,37 @@ def rebuilt(model: nn.Module, groups: Groups, changes: Mapping[str, Change], *, 
             with torch.no_grad():
                 tensors = sliced(modules[owner], inputs, outputs, generator)
             _set_layer(modules[owner], tensors, inputs, outputs, generator)
-        elif outputs is not None:
+        else:
             parent, _, name = owner.rpartition(".")
             holder = made.get_submodule(parent)
-            tensor = outputs.take(getattr(holder, name).detach(), groups.parameter_axes[owner])
-            setattr(holder, name, nn.Parameter(tensor))
+            old = getattr(holder, name)
+            tensor = sliced_parameter(old.detach(), owner, sides, groups, generator)
+            setattr(holder, name, nn.Parameter(tensor, requires_grad=old.requires_grad))
+    set_attributes(modules, groups, {name: len(change.sources) for name, change in changes.items()})
     _tie(made, tied)
     return made
+
+
+def set_attributes(modules: Mapping[str, nn.Module], groups: Groups, sizes: Mapping[str, int]) -> None:
+    """Gives modules the numbers that their code reads, for the groups of these sizes."""
+    by_name = {groups[name].name: size for name, size in sizes.items()}
+    for known in groups.attributes:
+        if known.group in by_name:
+            setattr(modules[known.module], known.name, known.each * by_name[known.group])
+
+
+def sliced_parameter(
+    tensor: Tensor,
+    owner: str,
+    sides: Mapping[Member, Channels],
+    groups: Groups,
+    generator: torch.Generator,
+) -> Tensor:
+    """A parameter that belongs to no layer, its axes cut to their new channels."""
+    for member, axis in groups.parameter_axes.items():
+        if member.owner == owner and member in sides:
+            tensor = sides[member].take(tensor, axis)
+    return tensor
 
 
 def changed_sides(groups: Groups, changes: Mapping[str, Change]) -> dict[Member, Channels]:

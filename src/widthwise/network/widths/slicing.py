@@ -21,6 +21,8 @@ def sliced(
     """
     if isinstance(module, nn.MultiheadAttention):
         return _attention(module, outputs, generator) if outputs is not None else {}
+    if isinstance(module, nn.RNNBase):
+        return _recurrent(module, inputs, outputs, generator)
     found = {}
     for name, axis in axes(module).items():
         tensor = getattr(module, name, None)
@@ -123,3 +125,31 @@ def _attention(
     if out.bias is not None:
         found["out_proj.bias"] = side.take(out.bias, 0)
     return found
+
+
+def _recurrent(
+    module: nn.RNNBase, inputs: Channels | None, outputs: Channels | None, generator: torch.Generator
+) -> dict[str, Tensor]:
+    """Weights whose rows are a block of all hidden units for each gate, and that read inputs or hidden units.
+
+    Layers after the first read the hidden units of each direction.
+    """
+    gates = module.weight_hh_l0.shape[0] // module.hidden_size
+    rows = None if outputs is None else _repeated(outputs, gates, module.hidden_size)
+    directions = 2 if module.bidirectional else 1
+    hidden = None if outputs is None else _repeated(outputs, directions, module.hidden_size)
+    found = {}
+    for name, tensor in module.named_parameters():
+        reads = None
+        if name.startswith("weight_hh"):
+            reads = outputs
+        elif name.startswith("weight_ih"):
+            reads = inputs if name.startswith("weight_ih_l0") else hidden
+        axis = Axes(0, 1 if name.startswith("weight") else None)
+        found[name] = _plain(tensor, axis, reads, rows, generator)
+    return found
+
+
+def _repeated(side: Channels, times: int, size: int) -> Channels:
+    """The channels of a side that stand there several times, one block after the other."""
+    return Channels(torch.cat([side.index + block * size for block in range(times)]), side.split)
