@@ -282,8 +282,12 @@ def _copied(call: Call) -> Kept:
     return (call.joins.merged(facets),)
 
 
-def _unsafe_pointwise(call: Call) -> Kept:
-    return _pointwise(call)
+def _restrided(call: Call) -> Kept:
+    """Another layout in memory; another shape isn't followed."""
+    x = call.args["self"]
+    if list(call.args["size"]) != list(x.shape) or any(f.ndim != x.ndim for f in call.facets(x)):
+        raise UnfollowedError
+    return (call.facets(x),)
 
 
 def _table(rule: Callable[[Call], Kept], names: str) -> dict[str, Callable[[Call], Kept]]:
@@ -297,7 +301,9 @@ RULES: dict[str, Callable[[Call], Kept]] = {
         "dropout bernoulli to zero_",
     ),
     **_table(
-        _pointwise, "masked_fill where prelu _prelu_kernel lerp addcmul addcdiv rrelu_with_noise glu_jvp"
+        _pointwise,
+        "masked_fill where prelu _prelu_kernel lerp addcmul addcdiv rrelu_with_noise hardswish hardsigmoid hardtanh "
+        "leaky_relu silu mish elu celu selu softplus gelu relu relu6 threshold clamp hardshrink softshrink",
     ),
     **_table(
         _spatial,
@@ -338,6 +344,7 @@ RULES: dict[str, Callable[[Call], Kept]] = {
     **_table(_concatenated, "cat"),
     **_table(_stacked, "stack"),
     **_table(_copied, "copy_"),
+    **_table(_restrided, "as_strided"),
     **_table(
         _nothing,
         "zeros_like ones_like empty_like full_like rand_like randn_like new_zeros new_ones new_empty new_full "
