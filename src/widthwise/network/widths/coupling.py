@@ -51,6 +51,7 @@ def couple(model: nn.Module, example: Sequence[Any]) -> Coupling:
     """
     joins = Joins()
     layers = _layers(model, joins)
+    joins.layers = joins.count
     own, parameter_axes = _own_parameters(model, layers, joins)
     tensors = {**_layer_tensors(model, layers), **_facets_of(model, own, parameter_axes)}
     _join_layers(model, layers, tensors, joins)

@@ -25,8 +25,12 @@ Facets = tuple[Tensor, ...]
 
 @dataclass
 class Joins:
-    """Channels are numbered from 1, and pairs of those that change together are gathered."""
+    """Channels are numbered from 1, and pairs of those that change together are gathered.
 
+    layers: below this are those of layers, from it on those of parameters that belong to none.
+    """
+
+    layers: int = 1
     count: int = 1  # with NOBODY
     joined: int = 0
     pairs: list[IntArray] = field(default_factory=list)  # [2, pairs] each
@@ -35,6 +39,10 @@ class Joins:
         """New channels, [count]."""
         self.count += count
         return torch.arange(self.count - count, self.count)
+
+    def is_of_layers(self, facet: Tensor) -> bool:
+        """Whether a layer's channels lie in a facet."""
+        return bool(((facet != NOBODY) & (facet < self.layers)).any())
 
     def join(self, first: Tensor, second: Tensor) -> None:
         """The channels at the same places of two facets change together; raises UserError beyond the bound."""

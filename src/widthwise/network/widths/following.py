@@ -20,6 +20,7 @@ from widthwise.network.widths.facets import Facets, Joins, along, varying
 from widthwise.network.widths.rules import Call, UnfollowedError, follow
 
 OUTPUTS = "they are outputs of the network"
+SHAPED = ("view", "_unsafe_view", "split", "split_with_sizes", "expand", "slice")  # by sizes that code gives
 STATES = ("past_key_values",)  # what a network returns for its own next call
 
 
@@ -146,35 +147,27 @@ class _Following(TorchDispatchMode):
 
     def _follow(self, func: Any, args: dict[str, Any], outputs: tuple[Tensor, ...]) -> None:
         name = func.overloadpacket.__name__
-        call = Call(name, func, args, outputs, self.facets, self.sides, self.followed.joins)
+        call = Call(name, func, args, outputs, self.facets, self.sides, self.followed.joins, self.fix)
         try:
             kept = follow(call)
         except UnfollowedError:
-            self.fix(args.values(), f"they go through {name}, which can't be followed")
+            for tensor in tree_leaves(list(args.values())):
+                for facet in self.facets(tensor):
+                    self.fix(facet, f"they go through {name}, which can't be followed")
             kept = tuple(() for _ in outputs)
         for tensor, facets in zip(outputs, kept, strict=True):
-            facets = tuple(facet for facet in facets if varying(facet))
-            if facets:
-                self.known[tensor] = facets
-                self._read(name, tensor, facets)
+            if along_any := tuple(facet for facet in facets if varying(facet)):
+                self.known[tensor] = along_any
+                self._read(name, along_any)
             else:
                 self.known.pop(tensor, None)
 
-    def fix(self, values: Any, reason: str) -> None:
-        """Marks all channels that lie in these tensors."""
-        for tensor in tree_leaves(list(values)):
-            for facet in self.facets(tensor):
-                self.followed.fixed.append((facet, reason))
+    def fix(self, facet: Tensor, reason: str) -> None:
+        """The channels of a facet can't change."""
+        self.followed.fixed.append((facet, reason))
 
-    def _read(self, name: str, tensor: Tensor, facets: Facets) -> None:
-        if not self.modules or name not in (
-            "view",
-            "_unsafe_view",
-            "split",
-            "split_with_sizes",
-            "expand",
-            "slice",
-        ):
+    def _read(self, name: str, facets: Facets) -> None:
+        if name not in SHAPED:
             return
         for facet in facets:
             for dim in varying(facet):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +31,7 @@ class Call:
         [Any], tuple[Tensor | None, Tensor | None]
     ]  # of a layer's weight: its inputs, its outputs
     joins: Joins
+    fix: Callable[[Tensor, str], None]  # the channels of a facet can't change, and why
 
     def dims(self, ndim: int, name: str = "dim") -> list[int]:
         """The dimensions that an argument names; all where it names none."""
@@ -197,7 +198,16 @@ def _embedding(call: Call) -> Kept:
 
 def _view(call: Call) -> Kept:
     x, out = call.args["self"], call.outputs[0]
-    return (tuple(reshaped(f, x.shape, out.shape) for f in call.facets(x)),)
+    found = [reshaped(f, x.shape, out.shape) for f in call.facets(x)]
+    layers = [f for f in found if call.joins.is_of_layers(f)]
+    kept = []
+    for facet in found:
+        mixed = any(varying(facet) & varying(other) for other in layers if other is not facet)
+        if mixed and not call.joins.is_of_layers(facet):  # such as positions, flattened with channels
+            call.fix(facet, "they are flattened together with the channels of layers")
+        else:
+            kept.append(facet)
+    return (tuple(kept),)
 
 
 def _expand(call: Call) -> Kept:
@@ -226,13 +236,36 @@ def _anywhere(call: Call) -> Kept:
     return _on_facets(call, lambda facet, x: facet.expand(x.shape))
 
 
-def _on_facets(call: Call, prepare: Callable[[Tensor, Tensor], Tensor]) -> Kept:
+def _picked(call: Call) -> Kept:
+    """Picks places by their numbers: what lies along those dimensions can't change."""
+    dims: set[int] = set()
+    for dim, index in enumerate(call.args["indices"]):
+        if index is not None:
+            dims |= set(range(dim, dim + (index.ndim if index.dtype == torch.bool else 1)))
+    return _on_facets(call, lambda facet, x: facet.expand(x.shape), fixed=dims)
+
+
+def _selected(call: Call) -> Kept:
+    x = call.args["self"]
+    return _on_facets(call, lambda facet, x: facet.expand(x.shape), fixed=set(call.dims(x.ndim)))
+
+
+def _on_facets(
+    call: Call,
+    prepare: Callable[[Tensor, Tensor], Tensor],
+    *,
+    fixed: Set[int] = frozenset(),
+) -> Kept:
+    """The operation itself, on the facets; those that vary along dimensions in `fixed` can't change."""
     x = call.args["self"]
     others = {name: value for name, value in call.args.items() if name != "self"}
     if any(call.facets(known) for known in _tensors(others.values())):
         raise UnfollowedError
     by_facet = []
     for facet in call.facets(x):
+        if varying(facet) & fixed:
+            call.fix(facet, "the code picks them by their numbers")
+            continue
         moved = call.operation(prepare(facet, x), **others)
         by_facet.append(moved if isinstance(moved, list | tuple) else [moved])
     return tuple(
@@ -333,14 +366,14 @@ RULES: dict[str, Callable[[Call], Kept]] = {
     **_table(_view, "view _unsafe_view reshape _reshape_alias"),
     **_table(_expand, "expand"),
     **_table(_moved, "permute transpose t unsqueeze"),
-    **_table(
-        _along_dim, "slice select split split_with_sizes unbind index_select narrow unsafe_split unsafe_chunk"
-    ),
+    **_table(_along_dim, "slice select split split_with_sizes unbind narrow unsafe_split unsafe_chunk"),
     **_table(
         _anywhere,
-        "squeeze flip roll repeat constant_pad_nd pixel_shuffle pixel_unshuffle index unfold diagonal tril triu "
+        "squeeze flip roll repeat constant_pad_nd pixel_shuffle pixel_unshuffle unfold diagonal tril triu "
         "channel_shuffle native_channel_shuffle",
     ),
+    **_table(_picked, "index"),
+    **_table(_selected, "index_select gather"),
     **_table(_concatenated, "cat"),
     **_table(_stacked, "stack"),
     **_table(_copied, "copy_"),
