@@ -105,7 +105,7 @@ class Graph:
     def copy(self) -> Graph:
         """An independent graph: changing one, weights included, leaves the other as it is."""
         made = copy.copy(self)
-        made.model = copy.deepcopy(self.model)
+        made.model, made.network = copy.deepcopy((self.model, self.network))  # they share their weights
         if self.capture == "module":
             made._leaf_graph = _copied(self._leaf_graph)
         return made

@@ -23,7 +23,7 @@ from widthwise.metrics.quality.tasks import CLASSIFICATION, task_of
 from widthwise.network.widths.changes import Change, check_size, side_channels
 from widthwise.network.widths.channels import Channels
 from widthwise.network.widths.groups import Groups, Member
-from widthwise.network.widths.rebuild import rebuilt, resize_attributes
+from widthwise.network.widths.rebuild import rebuilt, resize_attributes, set_attributes, sliced_parameter
 from widthwise.network.widths.slicing import sliced
 from widthwise.network.widths.statistics import reestimate_norms
 from widthwise.training.loop import Stepper, at_work, make_optimizer, parameters_to_train, passes_of, shuffled
@@ -78,8 +78,11 @@ class Supernet:
                 resize_attributes(self._layers[owner], inputs, outputs, like=layers[owner])
                 found = sliced(layers[owner], inputs, outputs, torch.default_generator)
                 tensors |= {f"{owner}.{name}": tensor for name, tensor in found.items()}
-            elif outputs is not None:
-                tensors[owner] = outputs.take(tensors[owner], self.groups.parameter_axes[owner])
+            else:
+                sides = self._sides(owner, numbers)
+                tensors[owner] = sliced_parameter(tensors[owner], owner, sides, self.groups)
+        by_name = {group.name: size for group, size in zip(self.groups.groups, numbers, strict=True)}
+        set_attributes(self._layers, self.groups, by_name)
         self._shell.train(self.model.training)
         return functional_call(self._shell, tensors, (x,))
 
@@ -90,6 +93,12 @@ class Supernet:
         if data is not None:
             reestimate_norms(made, part(data, "train"), device=device)
         return made.eval()
+
+    def _sides(self, owner: str, numbers: tuple[int, ...]) -> dict[Member, Channels]:
+        """The sides of a parameter that belongs to no layer, at these sizes of all groups."""
+        mine = [member for member in self._members if member.owner == owner]
+        found = {member: self._side(member, numbers) for member in mine}
+        return {member: side for member, side in found.items() if side is not None}
 
     def _side(self, member: Member, numbers: tuple[int, ...]) -> Channels | None:
         """The channels of a side at these sizes of all groups; remembered, for few of them occur."""

@@ -34,7 +34,7 @@ def rebuilt(model: nn.Module, groups: Groups, changes: Mapping[str, Change], *, 
             parent, _, name = owner.rpartition(".")
             holder = made.get_submodule(parent)
             old = getattr(holder, name)
-            tensor = sliced_parameter(old.detach(), owner, sides, groups, generator)
+            tensor = sliced_parameter(old.detach(), owner, sides, groups)
             setattr(holder, name, nn.Parameter(tensor, requires_grad=old.requires_grad))
     set_attributes(modules, groups, {name: len(change.sources) for name, change in changes.items()})
     _tie(made, tied)
@@ -54,7 +54,6 @@ def sliced_parameter(
     owner: str,
     sides: Mapping[Member, Channels],
     groups: Groups,
-    generator: torch.Generator,
 ) -> Tensor:
     """A parameter that belongs to no layer, its axes cut to their new channels."""
     for member, axis in groups.parameter_axes.items():
