@@ -10,7 +10,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from widthwise.core.arrays import IntArray
-from widthwise.network.widths.facets import Facets, Joins, along
+from widthwise.network.widths.facets import NOBODY, Facets, Joins, along
 from widthwise.network.widths.following import LayerSides, Reading, run_followed
 from widthwise.network.widths.kinds import axes, channel_count, is_depthwise, is_known, makes_channels
 
@@ -34,13 +34,15 @@ class Coupling:
 
     sides: the classes of a side's channels, [channels]. producers: names of what makes new channels (linear
     layers, convolutions, embeddings, parameters), with the classes of these, in the order of modules.
-    fixed: why the channels of a class can't change. readings: sizes by which code tells tensors' shapes.
+    fixed: why the channels of a class can't change. averaged: classes over whose channels code of the
+    network's own takes a mean. readings: sizes by which code tells tensors' shapes.
     """
 
     sides: Mapping[Member, IntArray]
     producers: Mapping[str, IntArray]
     parameter_axes: Mapping[Member, int]
     fixed: Mapping[int, str]
+    averaged: frozenset[int]
     readings: Sequence[tuple[Reading, IntArray]]
 
 
@@ -67,10 +69,16 @@ def couple(model: nn.Module, example: Sequence[Any]) -> Coupling:
     producers |= {member.owner: sides[member] for member in own if member.side == "out"}
     fixed: dict[int, str] = {}
     for facet, reason in followed.fixed:
-        for number in np.unique(classes[facet[facet > 0].numpy()]):
-            fixed.setdefault(int(number), reason)
+        for number in _classes_of(facet, classes):
+            fixed.setdefault(number, reason)
+    averaged = frozenset(number for facet in followed.averaged for number in _classes_of(facet, classes))
     readings = [(reading, classes[reading.channels.numpy()]) for reading in followed.readings]
-    return Coupling(sides, producers, parameter_axes, fixed, readings)
+    return Coupling(sides, producers, parameter_axes, fixed, averaged, readings)
+
+
+def _classes_of(facet: Tensor, classes: IntArray) -> list[int]:
+    found: list[int] = np.unique(classes[facet[facet != NOBODY].numpy()]).tolist()
+    return found
 
 
 def _layers(model: nn.Module, joins: Joins) -> dict[str, LayerSides]:

@@ -17,6 +17,7 @@ from torch.utils.weak import WeakIdKeyDictionary
 from widthwise.core.errors import UserError
 from widthwise.core.importing import describe_error
 from widthwise.network.widths.facets import Facets, Joins, along, varying
+from widthwise.network.widths.kinds import RECURRENT
 from widthwise.network.widths.rules import Call, UnfollowedError, follow
 
 OUTPUTS = "they are outputs of the network"
@@ -43,10 +44,11 @@ class Reading:
 
 @dataclass(eq=False)
 class Followed:
-    """What a run tells: pairs of channels that change together, those that are fixed, shapes that were read."""
+    """What a run tells: channels that change together, are fixed, are averaged over; shapes that were read."""
 
     joins: Joins
     fixed: list[tuple[Tensor, str]] = field(default_factory=list)
+    averaged: list[Tensor] = field(default_factory=list)
     readings: list[Reading] = field(default_factory=list)
 
 
@@ -147,7 +149,17 @@ class _Following(TorchDispatchMode):
 
     def _follow(self, func: Any, args: dict[str, Any], outputs: tuple[Tensor, ...]) -> None:
         name = func.overloadpacket.__name__
-        call = Call(name, func, args, outputs, self.facets, self.sides, self.followed.joins, self.fix)
+        call = Call(
+            name,
+            func,
+            args,
+            outputs,
+            self.facets,
+            self.sides,
+            self.followed.joins,
+            self.fix,
+            self.followed.averaged.append,
+        )
         try:
             kept = follow(call)
         except UnfollowedError:
@@ -271,7 +283,7 @@ def _recurrent(mode: _Following, layer: LayerSides, module: Any, args: Sequence[
 
 WHOLE: dict[type[nn.Module], _Whole] = {
     nn.MultiheadAttention: _attention,
-    **dict.fromkeys((nn.LSTM, nn.GRU, nn.RNN), _recurrent),
+    **dict.fromkeys(RECURRENT, _recurrent),
     **dict.fromkeys(
         (
             *(nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.LayerNorm, nn.RMSNorm, nn.GroupNorm),

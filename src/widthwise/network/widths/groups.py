@@ -16,7 +16,9 @@ from widthwise.core.errors import UserError, unknown
 from widthwise.network.widths.attributes import Attribute, attributes_of
 from widthwise.network.widths.coupling import Coupling, Member
 from widthwise.network.widths.following import OUTPUTS
-from widthwise.network.widths.kinds import blocks, can_resize
+from widthwise.network.widths.kinds import blocks, can_resize, is_recurrent
+
+__all__ = ["ELSEWHERE", "Fixed", "Group", "Groups", "Layout", "Member", "group_channels", "node_name"]
 
 ELSEWHERE = -1  # a channel that belongs to no group
 
@@ -62,7 +64,8 @@ class Groups:
     """The groups of a network in the order of execution, what is fixed, and where the channels lie.
 
     parameter_axes: the axis of the channels in parameters that belong to no layer. attributes: numbers that
-    modules' own code reads, which change with a group.
+    modules' own code reads, which change with a group. averaged: names of groups over whose channels code of
+    the network's own takes a mean, as a norm does.
     """
 
     groups: tuple[Group, ...]
@@ -70,6 +73,7 @@ class Groups:
     layouts: Mapping[Member, Layout]
     parameter_axes: Mapping[Member, int]
     attributes: tuple[Attribute, ...] = ()
+    averaged: frozenset[str] = frozenset()
 
     def __getitem__(self, name: str) -> Group:
         """The group of this name, of a producer or its node; raises UserError where there is none."""
@@ -95,7 +99,9 @@ class Groups:
         }
         fixed = [Fixed(g.name, g.size, refused[g.name]) for g in self.groups if g.name in refused]
         attributes = tuple(known for known in self.attributes if known.group not in refused)
-        return Groups(tuple(kept), (*self.fixed, *fixed), layouts, self.parameter_axes, attributes)
+        return Groups(
+            tuple(kept), (*self.fixed, *fixed), layouts, self.parameter_axes, attributes, self.averaged
+        )
 
 
 def node_name(target: str) -> str:
@@ -120,7 +126,11 @@ def group_channels(model: nn.Module, coupling: Coupling) -> Groups:
         groups.append(group)
     named = {group.name: classes for group, classes in zip(groups, units, strict=True)}
     attributes = attributes_of(model, coupling, named)
-    return Groups(tuple(groups), (), layouts, coupling.parameter_axes, attributes).without(refused)
+    averaged = frozenset(
+        n for n, classes in named.items() if not coupling.averaged.isdisjoint(classes.tolist())
+    )
+    found = Groups(tuple(groups), (), layouts, coupling.parameter_axes, attributes, averaged)
+    return found.without(refused)
 
 
 class _RefusedError(Exception):
@@ -210,12 +220,11 @@ def _check(group: Group, units: IntArray, model: nn.Module, coupling: Coupling) 
     reasons = [coupling.fixed[int(number)] for number in units if int(number) in coupling.fixed]
     if reasons:
         raise _RefusedError(OUTPUTS if OUTPUTS in reasons else reasons[0])
-    if not any(_reads(member, group, modules.get(member.owner)) for member in group.members):
+    if not any(_reads(member, modules.get(member.owner)) for member in group.members):
         raise _RefusedError("no layer reads them")
 
 
-def _reads(member: Member, group: Group, module: nn.Module | None) -> bool:
+def _reads(member: Member, module: nn.Module | None) -> bool:
     if module is None:
         return True
-    both = isinstance(module, nn.MultiheadAttention | nn.RNNBase)
-    return member.side == "in" or both
+    return member.side == "in" or isinstance(module, nn.MultiheadAttention) or is_recurrent(module)

@@ -10,6 +10,9 @@ from torch.nn.modules.conv import _ConvNd
 from torch.nn.modules.instancenorm import _InstanceNorm
 
 
+RECURRENT = (nn.LSTM, nn.GRU, nn.RNN, nn.LSTMCell, nn.GRUCell, nn.RNNCell)
+
+
 @dataclass(frozen=True)
 class Axes:
     """Along which axis of a tensor the outputs lie, and along which the inputs (None: not in this tensor)."""
@@ -52,8 +55,8 @@ def is_transposed_linear(module: nn.Module) -> bool:
 
 
 def is_recurrent(module: nn.Module) -> bool:
-    """Whether this is one of torch's recurrent layers, with all its steps and directions."""
-    return type(module) in (nn.LSTM, nn.GRU, nn.RNN)
+    """Whether this is one of torch's recurrent layers, or a step of one."""
+    return type(module) in RECURRENT
 
 
 def is_known(module: nn.Module) -> bool:
@@ -72,8 +75,8 @@ def can_resize(module: nn.Module) -> bool:
     if isinstance(module, nn.MultiheadAttention):
         same = module._qkv_same_embed_dim and module.kdim == module.embed_dim
         return same and module.bias_k is None
-    if isinstance(module, nn.RNNBase):
-        return module.proj_size == 0
+    if is_recurrent(module):
+        return not getattr(module, "proj_size", 0)
     if isinstance(module, nn.LayerNorm | nn.RMSNorm):
         return len(module.normalized_shape) == 1
     return bool(axes(module))
@@ -83,7 +86,7 @@ def channel_count(module: nn.Module, side: str) -> int | None:
     """How many channels a side has; None where the layer has no number of its own."""
     if isinstance(module, nn.PReLU):
         return module.num_parameters if module.num_parameters > 1 else None
-    if isinstance(module, nn.RNNBase):
+    if isinstance(module, nn.RNNBase | nn.RNNCellBase):
         return module.input_size if side == "in" else module.hidden_size
     if is_transposed_linear(module):
         return int(module.nx if side == "in" else module.nf)  # type: ignore[arg-type]
@@ -109,8 +112,8 @@ def blocks(module: nn.Module) -> int:
 
 def mixes_channels(module: nn.Module) -> bool:
     """Whether new units would change what the layer makes of the others, so that growing must split units."""
-    whole = nn.LayerNorm | nn.RMSNorm | nn.GroupNorm | nn.MultiheadAttention | nn.RNNBase
-    if isinstance(module, whole):
+    whole = nn.LayerNorm | nn.RMSNorm | nn.GroupNorm | nn.MultiheadAttention
+    if isinstance(module, whole) or is_recurrent(module):
         return True
     return blocks(module) > 1
 
@@ -131,7 +134,7 @@ def set_sizes(module: nn.Module, inputs: int, outputs: int, *, like: nn.Module) 
         module.num_features = outputs
     elif isinstance(module, nn.LayerNorm | nn.RMSNorm):
         module.normalized_shape = (outputs,)
-    elif isinstance(module, nn.RNNBase):
+    elif isinstance(module, nn.RNNBase | nn.RNNCellBase):
         module.input_size, module.hidden_size = inputs, outputs
     elif is_transposed_linear(module):
         module.nx, module.nf = inputs, outputs  # type: ignore[assignment]

@@ -113,7 +113,7 @@ def plan(
         if size <= group.size:
             changes[name] = shrunk(group, size, scores[name])
             continue
-        if exact and not keeps_statistics(model, group, size):
+        if exact and not keeps_statistics(model, groups, group, size):
             raise _inexact(group, size)
         split = not exact or must_split(model, groups, group)
         changes[name] = grown(group, size, scores[name], split=split)

@@ -11,6 +11,9 @@ from torch import Tensor
 
 from widthwise.network.widths.facets import Facets, Joins, aligned, along, compressed, reshaped, varying
 
+AVERAGES = {"mean", "var", "std", "var_mean", "std_mean", "median"}
+EXTREMES = {"amax", "amin", "max", "min", "any", "all"}
+
 Kept = tuple[Facets, ...]  # of each tensor that an operation gives
 
 
@@ -32,6 +35,7 @@ class Call:
     ]  # of a layer's weight: its inputs, its outputs
     joins: Joins
     fix: Callable[[Tensor, str], None]  # the channels of a facet can't change, and why
+    average: Callable[[Tensor], None]  # the channels of a facet are averaged over
 
     def dims(self, ndim: int, name: str = "dim") -> list[int]:
         """The dimensions that an argument names; all where it names none."""
@@ -91,8 +95,17 @@ def _spatial(call: Call) -> Kept:
 
 
 def _reduction(call: Call) -> Kept:
+    """What is left of the dimensions that are not reduced.
+
+    A mean or a largest value over all channels says the same of fewer, a sum does not.
+    """
     x = _tensors(call.args.values())[0]
     dims = call.dims(x.ndim)
+    for facet in call.facets(x):
+        if varying(facet) <= set(dims) and call.name in AVERAGES:
+            call.average(facet)
+        elif varying(facet) <= set(dims) and call.name not in EXTREMES:
+            call.fix(facet, "they are added up by the network's code")
     found = call.joins.reduced(call.facets(x), dims)
     kept = []
     for out in call.outputs:
@@ -104,6 +117,27 @@ def _reduction(call: Call) -> Kept:
         else:
             kept.append(())
     return tuple(kept)
+
+
+def _softmax(call: Call) -> Kept:
+    x = _tensors(call.args.values())[0]
+    for facet in call.facets(x):
+        if varying(facet) & set(call.dims(x.ndim)):
+            call.fix(facet, "a softmax is taken over them")
+    return _alike(call)
+
+
+def _gated(call: Call) -> Kept:
+    """The first half along a dimension times a function of the second: they join."""
+    x, out = call.args["self"], call.outputs[0]
+    dim = call.dims(x.ndim)[0]
+    half = out.shape[dim]
+    halves = [
+        facet.narrow(dim, start, half) if dim in varying(facet) else facet
+        for facet in call.facets(x)
+        for start in (0, half)
+    ]
+    return (call.joins.merged(halves),)
 
 
 def _ordered(call: Call) -> Kept:
@@ -330,8 +364,7 @@ def _table(rule: Callable[[Call], Kept], names: str) -> dict[str, Callable[[Call
 RULES: dict[str, Callable[[Call], Kept]] = {
     **_table(
         _alike,
-        "clone detach alias _to_copy contiguous lift_fresh _softmax _log_softmax _safe_softmax native_dropout "
-        "dropout bernoulli to zero_",
+        "clone detach alias _to_copy contiguous lift_fresh native_dropout dropout bernoulli to zero_",
     ),
     **_table(
         _pointwise,
@@ -351,6 +384,8 @@ RULES: dict[str, Callable[[Call], Kept]] = {
         "mean sum amax amin var std var_mean std_mean linalg_vector_norm logsumexp max min any all prod norm "
         "median",
     ),
+    **_table(_softmax, "_softmax _log_softmax _safe_softmax"),
+    **_table(_gated, "glu"),
     **_table(_ordered, "cumsum cumprod sort argsort topk argmax argmin"),
     **_table(
         _batch_norm,

@@ -21,7 +21,7 @@ def sliced(
     """
     if isinstance(module, nn.MultiheadAttention):
         return _attention(module, outputs, generator) if outputs is not None else {}
-    if isinstance(module, nn.RNNBase):
+    if isinstance(module, nn.RNNBase | nn.RNNCellBase):
         return _recurrent(module, inputs, outputs, generator)
     found = {}
     for name, axis in axes(module).items():
@@ -128,23 +128,28 @@ def _attention(
 
 
 def _recurrent(
-    module: nn.RNNBase, inputs: Channels | None, outputs: Channels | None, generator: torch.Generator
+    module: nn.RNNBase | nn.RNNCellBase,
+    inputs: Channels | None,
+    outputs: Channels | None,
+    generator: torch.Generator,
 ) -> dict[str, Tensor]:
     """Weights whose rows are a block of all hidden units for each gate, and that read inputs or hidden units.
 
     Layers after the first read the hidden units of each direction.
     """
-    gates = module.weight_hh_l0.shape[0] // module.hidden_size
-    rows = None if outputs is None else _repeated(outputs, gates, module.hidden_size)
-    directions = 2 if module.bidirectional else 1
-    hidden = None if outputs is None else _repeated(outputs, directions, module.hidden_size)
+    units = module.hidden_size
+    tensors = dict(module.named_parameters())
+    gates = next(x for name, x in tensors.items() if name.startswith("weight_hh")).shape[0] // units
+    rows = None if outputs is None else _repeated(outputs, gates, units)
+    directions = 2 if getattr(module, "bidirectional", False) else 1
+    hidden = None if outputs is None else _repeated(outputs, directions, units)
     found = {}
-    for name, tensor in module.named_parameters():
+    for name, tensor in tensors.items():
         reads = None
         if name.startswith("weight_hh"):
             reads = outputs
         elif name.startswith("weight_ih"):
-            reads = inputs if name.startswith("weight_ih_l0") else hidden
+            reads = inputs if name in ("weight_ih", "weight_ih_l0", "weight_ih_l0_reverse") else hidden
         axis = Axes(0, 1 if name.startswith("weight") else None)
         found[name] = _plain(tensor, axis, reads, rows, generator)
     return found
