@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args
 
@@ -60,7 +61,8 @@ def resize(
 
 def recaptured(graph: Graph, network: nn.Module) -> Graph:
     """A resized network captured as the graph was, its layers with the same schemes."""
-    made = Graph(network)
+    made = copy.copy(graph)  # of its own kind, and with what it was given besides
+    vars(made).update(vars(Graph(network)))
     schemes = {name: scheme for name, scheme in graph.schemes.items() if scheme}
     return made.quantized(schemes) if schemes else made
 
