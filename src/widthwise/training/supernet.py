@@ -80,7 +80,9 @@ class Supernet:
                 tensors |= {f"{owner}.{name}": tensor for name, tensor in found.items()}
             else:
                 sides = self._sides(owner, numbers)
-                tensors[owner] = sliced_parameter(tensors[owner], owner, sides, self.groups)
+                tensors[owner] = sliced_parameter(
+                    tensors[owner], owner, sides, self.groups, torch.default_generator
+                )
         by_name = {group.name: size for group, size in zip(self.groups.groups, numbers, strict=True)}
         set_attributes(self._layers, self.groups, by_name)
         self._shell.train(self.model.training)

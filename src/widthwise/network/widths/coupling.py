@@ -28,6 +28,14 @@ class Member:
     side: Side
 
 
+@dataclass(frozen=True)
+class ParameterAxis:
+    """Where channels lie in a parameter of the network's own, and whether it is summed over there."""
+
+    axis: int
+    reads: bool = False
+
+
 @dataclass(frozen=True, eq=False)
 class Coupling:
     """Channels that change together are of the same class, by number.
@@ -40,7 +48,7 @@ class Coupling:
 
     sides: Mapping[Member, IntArray]
     producers: Mapping[str, IntArray]
-    parameter_axes: Mapping[Member, int]
+    parameter_axes: Mapping[Member, ParameterAxis]
     fixed: Mapping[int, str]
     averaged: frozenset[int]
     readings: Sequence[tuple[Reading, IntArray]]
@@ -73,7 +81,11 @@ def couple(model: nn.Module, example: Sequence[Any]) -> Coupling:
             fixed.setdefault(number, reason)
     averaged = frozenset(number for facet in followed.averaged for number in _classes_of(facet, classes))
     readings = [(reading, classes[reading.channels.numpy()]) for reading in followed.readings]
-    return Coupling(sides, producers, parameter_axes, fixed, averaged, readings)
+    read = {number for facet in followed.read for number in facet.unique().tolist()}
+    placed = {
+        m: ParameterAxis(axis, not read.isdisjoint(own[m].tolist())) for m, axis in parameter_axes.items()
+    }
+    return Coupling(sides, producers, placed, fixed, averaged, readings)
 
 
 def _classes_of(facet: Tensor, classes: IntArray) -> list[int]:

@@ -49,6 +49,7 @@ class Followed:
     joins: Joins
     fixed: list[tuple[Tensor, str]] = field(default_factory=list)
     averaged: list[Tensor] = field(default_factory=list)
+    read: list[Tensor] = field(default_factory=list)
     readings: list[Reading] = field(default_factory=list)
 
 
@@ -118,8 +119,11 @@ class _Following(TorchDispatchMode):
         super().__init__()
         self.followed, self.layers = followed, layers
         self.known: WeakIdKeyDictionary = WeakIdKeyDictionary()
+        self.own: WeakIdKeyDictionary = WeakIdKeyDictionary()
         for tensor, facets in tensors.items():
             self.known[tensor] = facets
+            if not any(followed.joins.is_of_layers(facet) for facet in facets):
+                self.own[tensor] = True
         self.weights: WeakIdKeyDictionary = WeakIdKeyDictionary()
         for name, module in model.named_modules():
             if name in layers and isinstance(weight := getattr(module, "weight", None), Tensor):
@@ -159,6 +163,7 @@ class _Following(TorchDispatchMode):
             self.followed.joins,
             self.fix,
             self.followed.averaged.append,
+            self.read,
         )
         try:
             kept = follow(call)
@@ -170,7 +175,7 @@ class _Following(TorchDispatchMode):
         for tensor, facets in zip(outputs, kept, strict=True):
             if along_any := tuple(facet for facet in facets if varying(facet)):
                 self.known[tensor] = along_any
-                self._read(name, along_any)
+                self._note_sizes(name, along_any)
             else:
                 self.known.pop(tensor, None)
 
@@ -178,7 +183,12 @@ class _Following(TorchDispatchMode):
         """The channels of a facet can't change."""
         self.followed.fixed.append((facet, reason))
 
-    def _read(self, name: str, facets: Facets) -> None:
+    def read(self, tensor: Any, facet: Tensor) -> None:
+        """A parameter of the network's own, or a view of one, reads these channels."""
+        if any(x is not None and x in self.own for x in (tensor, tensor._base)):
+            self.followed.read.append(facet)
+
+    def _note_sizes(self, name: str, facets: Facets) -> None:
         if name not in SHAPED:
             return
         for facet in facets:

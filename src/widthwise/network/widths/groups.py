@@ -14,7 +14,7 @@ from torch import nn
 from widthwise.core.arrays import IntArray
 from widthwise.core.errors import UserError, unknown
 from widthwise.network.widths.attributes import Attribute, attributes_of
-from widthwise.network.widths.coupling import Coupling, Member
+from widthwise.network.widths.coupling import Coupling, Member, ParameterAxis
 from widthwise.network.widths.following import OUTPUTS
 from widthwise.network.widths.kinds import blocks, can_resize, is_recurrent
 
@@ -71,7 +71,7 @@ class Groups:
     groups: tuple[Group, ...]
     fixed: tuple[Fixed, ...]
     layouts: Mapping[Member, Layout]
-    parameter_axes: Mapping[Member, int]
+    parameter_axes: Mapping[Member, ParameterAxis]
     attributes: tuple[Attribute, ...] = ()
     averaged: frozenset[str] = frozenset()
 

@@ -31,11 +31,12 @@ def rebuilt(model: nn.Module, groups: Groups, changes: Mapping[str, Change], *, 
                 tensors = sliced(modules[owner], inputs, outputs, generator)
             _set_layer(modules[owner], tensors, inputs, outputs, generator)
         else:
-            parent, _, name = owner.rpartition(".")
-            holder = made.get_submodule(parent)
-            old = getattr(holder, name)
-            tensor = sliced_parameter(old.detach(), owner, sides, groups)
-            setattr(holder, name, nn.Parameter(tensor, requires_grad=old.requires_grad))
+            old = attribute(made, owner)
+            tensor = sliced_parameter(old.detach(), owner, sides, groups, generator)
+            made_anew = nn.Parameter(tensor.clone(), requires_grad=old.requires_grad)
+            for known in next((names for names in tied if owner in names), [owner]):
+                parent, _, name = known.rpartition(".")
+                setattr(made.get_submodule(parent), name, made_anew)
     set_attributes(modules, groups, {name: len(change.sources) for name, change in changes.items()})
     _tie(made, tied)
     return made
@@ -54,11 +55,17 @@ def sliced_parameter(
     owner: str,
     sides: Mapping[Member, Channels],
     groups: Groups,
+    generator: torch.Generator,
 ) -> Tensor:
     """A parameter that belongs to no layer, its axes cut to their new channels."""
-    for member, axis in groups.parameter_axes.items():
-        if member.owner == owner and member in sides:
-            tensor = sides[member].take(tensor, axis)
+    for member, place in groups.parameter_axes.items():
+        if member.owner != owner or member not in sides:
+            continue
+        side = sides[member]
+        tensor = side.take(tensor, place.axis)
+        if side.split and place.reads:
+            shares = side.shares(1, generator)[0].to(tensor)
+            tensor = tensor * shares.reshape(-1, *[1] * (tensor.ndim - 1 - place.axis))
     return tensor
 
 

@@ -36,6 +36,7 @@ class Call:
     joins: Joins
     fix: Callable[[Tensor, str], None]  # the channels of a facet can't change, and why
     average: Callable[[Tensor], None]  # the channels of a facet are averaged over
+    read: Callable[[Any, Tensor], None]  # a tensor is summed over along these channels, times what it reads
 
     def dims(self, ndim: int, name: str = "dim") -> list[int]:
         """The dimensions that an argument names; all where it names none."""
@@ -173,6 +174,10 @@ def _product(call: Call, first: Tensor, second: Tensor, *extra: Any) -> Kept:
     ndim = call.outputs[0].ndim
     left = [aligned(f, ndim).unsqueeze(-1) for f in call.facets(first)]
     right = [aligned(f, ndim).unsqueeze(-3) for f in call.facets(second)]
+    for x, facets in ((first, left), (second, right)):
+        for facet in facets:
+            if ndim - 1 in varying(facet):
+                call.read(x, facet)
     summed = call.joins.reduced(call.joins.merged([*left, *right]), [ndim - 1])
     added = [aligned(f, ndim) for x in extra for f in call.facets(x)]
     return (call.joins.merged([*(f.squeeze(ndim - 1) for f in summed), *added]),)
@@ -192,6 +197,10 @@ def _vector_product(call: Call) -> Kept:
     matrix, vector = call.args["self"], call.args["vec"]
     left = call.facets(matrix)
     right = [along(f.flatten(), 1, 2) for f in call.facets(vector)]
+    for x, facets in ((matrix, left), (vector, right)):
+        for facet in facets:
+            if 1 in varying(facet):
+                call.read(x, facet)
     summed = call.joins.reduced(call.joins.merged([*left, *right]), [1])
     return (tuple(f.squeeze(1) for f in summed),)
 
@@ -203,6 +212,8 @@ def _convolution(call: Call) -> Kept:
         if groups > 1:
             raise UnfollowedError
         inputs, outputs = _axes_of(call, weight, transposed=call.args["transposed"])
+        if inputs is not None:
+            call.read(weight, inputs)
     found = call.facets(x)
     if any(varying(f) != {1} for f in found):
         raise UnfollowedError
