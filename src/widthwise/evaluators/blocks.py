@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from widthwise.core.errors import UserError
+from widthwise.data.facts import LABELS
 from widthwise.network.graph import Graph
-from widthwise.network.passes.inputs import LABELS
 
 
 @dataclass(frozen=True, eq=False)

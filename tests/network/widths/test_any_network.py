@@ -192,5 +192,5 @@ def test_named_inputs_are_given_in_the_order_of_forward():
     first, second = example_input(model, {"y": y, "x": x})
     assert torch.equal(first, x[:2])
     assert torch.equal(second, y[:2])
-    with pytest.raises(UserError, match="SeveralInputs.forward takes other inputs: .*'y'"):
+    with pytest.raises(UserError, match=r"SeveralInputs\.forward takes other inputs"):
         example_input(model, {"x": x, "z": y})

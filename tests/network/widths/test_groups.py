@@ -12,8 +12,6 @@ from widthwise.core.errors import UserError
 from widthwise.data.modules import load_data
 from widthwise.network.graph import Graph
 from widthwise.network.named import load_model
-from widthwise.network.passes.quantize import quantize_transform_pass
-from widthwise.network.passes.width import redefine_linear_transform_pass
 from widthwise.network.widths.changes import Change
 from widthwise.network.widths.finding import find_groups
 from widthwise.network.widths.rebuild import rebuilt

@@ -10,9 +10,8 @@ from torch import Tensor
 
 from widthwise.core.errors import UserError
 from widthwise.data import facts
+from widthwise.data.facts import LABELS
 from widthwise.network.passes.watch import Example
-
-LABELS = ("label", "labels", "target", "targets")
 
 
 def some_inputs(data: Any, *, samples: int, part: str = "train", where: str = "") -> Example:

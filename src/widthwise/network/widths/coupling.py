@@ -81,7 +81,7 @@ def couple(model: nn.Module, example: Sequence[Any]) -> Coupling:
             fixed.setdefault(number, reason)
     averaged = frozenset(number for facet in followed.averaged for number in _classes_of(facet, classes))
     readings = [(reading, classes[reading.channels.numpy()]) for reading in followed.readings]
-    read = {number for facet in followed.read for number in facet.unique().tolist()}
+    read = {number for facet in followed.read for number in facet.flatten().tolist()}
     placed = {
         m: ParameterAxis(axis, not read.isdisjoint(own[m].tolist())) for m, axis in parameter_axes.items()
     }

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
 from widthwise.core.errors import UserError
+from widthwise.data.facts import LABELS
 from widthwise.data.modules import Data
 from widthwise.network.graph import run_in_eval_mode
-from widthwise.network.passes.inputs import LABELS
 
 SAMPLES = 2
 IMAGE_SIDES = (32, 28, 8, 16, 64, 224)

@@ -1,8 +1,8 @@
 """What each place of a tensor belongs to: numbers of channels that lie along its dimensions.
 
-A facet of a tensor is an integer tensor of as many dimensions that broadcasts to its shape: at each place the
-number of the channel that lies there, 0 for none. A feature map has one facet that varies along its channels
-[1, C, 1, 1], a weight has two, queries that are split into heads one that varies along heads and their widths.
+A facet of a tensor is an integer tensor of as many dimensions that broadcasts to its shape: at each place
+the number of the channel that lies there, 0 for none. A feature map has one facet that varies along its
+channels [1, C, 1, 1], a weight has two, queries that are split into heads one that varies along both.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ class Joins:
         return bool(((facet != NOBODY) & (facet < self.layers)).any())
 
     def join(self, first: Tensor, second: Tensor) -> None:
-        """The channels at the same places of two facets change together; raises UserError beyond the bound."""
-        both = torch.stack([side.flatten() for side in torch.broadcast_tensors(first, second)]).numpy()
+        """Channels at the same places of two facets change together; raises UserError beyond the bound."""
+        both = torch.stack([side.flatten() for side in _broadcast(first, second)]).numpy()
         needed = (both[0] != both[1]) & (both != NOBODY).all(axis=0)
         both = np.unique(both[:, needed], axis=1)
         self.pairs.append(both)
@@ -69,14 +69,14 @@ class Joins:
         return found
 
     def merged(self, facets: Iterable[Tensor]) -> Facets:
-        """Facets of tensors that are combined place by place: those that vary along the same dimension join."""
+        """Facets of tensors that are combined by place: those that vary along the same dimension join."""
         kept: list[Tensor] = []
         for facet in facets:
             found = facet
             for other in [known for known in kept if varying(known) & varying(found)]:
                 self.join(other, found)
                 kept = [known for known in kept if known is not other]
-                left, right = torch.broadcast_tensors(other, found)
+                left, right = _broadcast(other, found)
                 found = torch.where(left == NOBODY, right, left)
             kept.append(found)
         return tuple(kept)
@@ -99,6 +99,11 @@ class Joins:
             else:
                 found.append(facet)
         return tuple(found)
+
+
+def _broadcast(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+    shape = np.broadcast_shapes(first.shape, second.shape)
+    return first.expand(shape), second.expand(shape)
 
 
 def varying(facet: Tensor) -> set[int]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
+from torch.utils._pytree import tree_leaves, tree_map
 
 from widthwise.core.errors import UserError
 from widthwise.core.importing import describe_error
@@ -21,6 +21,7 @@ from widthwise.network.widths.example import example_input
 from widthwise.network.widths.groups import Group, Groups, group_channels
 from widthwise.network.widths.rebuild import rebuilt
 
+HALVES = (torch.float16, torch.bfloat16)
 TOLERANCE = 1e-4  # of the largest output, in single precision
 
 
@@ -34,13 +35,24 @@ def find_groups(graph: Graph | nn.Module, example: Data | Tensor | Sequence[Any]
     """
     model = graph.network if isinstance(graph, Graph) else graph
     probe = _probe(model)
-    inputs = _on_device_of(probe, example_input(model, example))
+    inputs = _as_the_probe(probe, example_input(model, example))
     return _checked(probe, group_channels(probe, couple(probe, inputs)), inputs)
 
 
 def _probe(model: nn.Module) -> nn.Module:
-    """A copy with random weights: a special value, such as a dead unit, could hide a wrong group."""
-    probe = copy.deepcopy(model).eval().requires_grad_(False)
+    """A copy with random weights: a special value, such as a dead unit, could hide a wrong group.
+
+    It is on the CPU, and of single precision where the network's is half.
+    """
+    try:
+        probe = copy.deepcopy(model).cpu().eval().requires_grad_(False)
+    except Exception as error:  # a module may hold anything
+        raise UserError(
+            f"{type(model).__name__} can't be copied: {describe_error(error)}; its widths can't be changed "
+            "or searched, but formats can be"
+        ) from error
+    if any(parameter.dtype in HALVES for parameter in probe.parameters()):
+        probe = probe.float()
     generator = torch.Generator().manual_seed(0)
 
     def drawn(like: Tensor) -> Tensor:
@@ -58,9 +70,13 @@ def _probe(model: nn.Module) -> nn.Module:
     return probe
 
 
-def _on_device_of(model: nn.Module, inputs: Sequence[Any]) -> tuple[Any, ...]:
-    device = next((p.device for p in model.parameters()), torch.device("cpu"))
-    return tuple(x.to(device) if isinstance(x, Tensor) else x for x in inputs)
+def _as_the_probe(probe: nn.Module, inputs: Sequence[Any]) -> tuple[Any, ...]:
+    def moved(x: Any) -> Any:
+        if not isinstance(x, Tensor):
+            return x
+        return x.cpu().float() if x.dtype in HALVES else x.cpu()
+
+    return tuple(tree_map(moved, x) for x in inputs)
 
 
 def _checked(probe: nn.Module, groups: Groups, inputs: Sequence[Any]) -> Groups:

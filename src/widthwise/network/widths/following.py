@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -44,7 +44,7 @@ class Reading:
 
 @dataclass(eq=False)
 class Followed:
-    """What a run tells: channels that change together, are fixed, are averaged over; shapes that were read."""
+    """What a run tells: channels that change together, are fixed, are averaged over; sizes that were read."""
 
     joins: Joins
     fixed: list[tuple[Tensor, str]] = field(default_factory=list)
@@ -106,7 +106,7 @@ def _without_shortcuts() -> Iterator[None]:
         torch.backends.mha.set_fastpath_enabled(before)
 
 
-class _Following(TorchDispatchMode):
+class _Following(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Follows channels through each basic operation while it is entered."""
 
     def __init__(
@@ -116,15 +116,15 @@ class _Following(TorchDispatchMode):
         tensors: Mapping[Tensor, Facets],
         model: nn.Module,
     ) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.followed, self.layers = followed, layers
-        self.known: WeakIdKeyDictionary = WeakIdKeyDictionary()
-        self.own: WeakIdKeyDictionary = WeakIdKeyDictionary()
+        self.known: MutableMapping[Tensor, Facets] = WeakIdKeyDictionary()
+        self.own: MutableMapping[Tensor, bool] = WeakIdKeyDictionary()
         for tensor, facets in tensors.items():
             self.known[tensor] = facets
             if not any(followed.joins.is_of_layers(facet) for facet in facets):
                 self.own[tensor] = True
-        self.weights: WeakIdKeyDictionary = WeakIdKeyDictionary()
+        self.weights: MutableMapping[Tensor, LayerSides] = WeakIdKeyDictionary()
         for name, module in model.named_modules():
             if name in layers and isinstance(weight := getattr(module, "weight", None), Tensor):
                 self.weights[weight] = layers[name]
@@ -133,13 +133,14 @@ class _Following(TorchDispatchMode):
 
     def facets(self, tensor: Any) -> Facets:
         """The facets of a tensor; none of anything else."""
-        found: Facets = self.known.get(tensor, ()) if isinstance(tensor, Tensor) else ()
-        return found
+        return self.known[tensor] if isinstance(tensor, Tensor) and tensor in self.known else ()
 
     def sides(self, weight: Any) -> tuple[Tensor | None, Tensor | None]:
         """The sides of the layer whose weight this is."""
-        layer: LayerSides | None = self.weights.get(weight) if isinstance(weight, Tensor) else None
-        return (None, None) if layer is None else (layer.inputs, layer.outputs)
+        if not isinstance(weight, Tensor) or weight not in self.weights:
+            return None, None
+        layer = self.weights[weight]
+        return layer.inputs, layer.outputs
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
@@ -176,8 +177,8 @@ class _Following(TorchDispatchMode):
             if along_any := tuple(facet for facet in facets if varying(facet)):
                 self.known[tensor] = along_any
                 self._note_sizes(name, along_any)
-            else:
-                self.known.pop(tensor, None)
+            elif tensor in self.known:
+                del self.known[tensor]
 
     def fix(self, facet: Tensor, reason: str) -> None:
         """The channels of a facet can't change."""
@@ -279,7 +280,8 @@ def _attention(mode: _Following, layer: LayerSides, module: Any, args: Sequence[
 
 def _recurrent(mode: _Following, layer: LayerSides, module: Any, args: Sequence[Any], output: Any) -> None:
     """What it reads are its inputs; states and outputs are its hidden units, once for each direction."""
-    assert layer.inputs is not None and layer.outputs is not None
+    assert layer.inputs is not None
+    assert layer.outputs is not None
     given, *states = [x for x in tree_leaves(list(args)) if isinstance(x, Tensor) and x.is_floating_point()]
     mode.followed.joins.merged([*mode.facets(given), along(layer.inputs, given.ndim - 1, given.ndim)])
     for state in states:

@@ -30,9 +30,7 @@ class Call:
     args: Mapping[str, Any]
     outputs: tuple[Tensor, ...]
     facets: Callable[[Any], Facets]
-    sides: Callable[
-        [Any], tuple[Tensor | None, Tensor | None]
-    ]  # of a layer's weight: its inputs, its outputs
+    sides: Callable[[Any], tuple[Tensor | None, Tensor | None]]  # of a layer's weight: inputs, outputs
     joins: Joins
     fix: Callable[[Tensor, str], None]  # the channels of a facet can't change, and why
     average: Callable[[Tensor], None]  # the channels of a facet are averaged over
@@ -163,8 +161,8 @@ def _with_parameters(call: Call, dim: int | None) -> Kept:
     x = call.args["input"]
     facets = list(call.facets(x))
     for name in ("weight", "bias", "running_mean", "running_var"):
-        for facet in call.facets(call.args.get(name)):
-            facets.append(aligned(facet, x.ndim) if dim is None else along(facet.flatten(), dim, x.ndim))
+        own = call.facets(call.args.get(name))
+        facets += [aligned(f, x.ndim) if dim is None else along(f.flatten(), dim, x.ndim) for f in own]
     merged = call.joins.merged(facets)
     return tuple(merged if out.shape == x.shape else () for out in call.outputs)
 
@@ -328,12 +326,9 @@ def _concatenated(call: Call) -> Kept:
     inside: list[Tensor] = []
     if any(dim in varying(f) for x in parts for f in call.facets(x)):
         pieces = [_piece_along(call, x, dim) for x in parts]
-        rest = [max(p.shape[d] for p in pieces) for d in range(out.ndim)]
-        inside = [
-            torch.cat(
-                [p.expand([p.shape[d] if d == dim else n for d, n in enumerate(rest)]) for p in pieces], dim
-            )
-        ]
+        shape = [max(p.shape[d] for p in pieces) for d in range(out.ndim)]
+        spread = [p.expand([*shape[:dim], p.shape[dim], *shape[dim + 1 :]]) for p in pieces]
+        inside = [torch.cat(spread, dim)]
     return (call.joins.merged([*inside, *beside]),)
 
 
@@ -379,16 +374,18 @@ RULES: dict[str, Callable[[Call], Kept]] = {
     ),
     **_table(
         _pointwise,
-        "masked_fill where prelu _prelu_kernel lerp addcmul addcdiv rrelu_with_noise hardswish hardsigmoid hardtanh "
-        "leaky_relu silu mish elu celu selu softplus gelu relu relu6 threshold clamp hardshrink softshrink",
+        "masked_fill where prelu _prelu_kernel lerp addcmul addcdiv rrelu_with_noise hardswish hardsigmoid "
+        "hardtanh leaky_relu silu mish elu celu selu softplus gelu relu relu6 threshold clamp hardshrink "
+        "softshrink",
     ),
     **_table(
         _spatial,
-        "max_pool2d_with_indices avg_pool2d _adaptive_avg_pool2d adaptive_max_pool2d max_pool3d_with_indices "
-        "avg_pool3d _adaptive_avg_pool3d upsample_nearest2d upsample_bilinear2d upsample_bicubic2d "
-        "upsample_nearest1d upsample_linear1d _upsample_nearest_exact2d adaptive_max_pool3d max_pool2d "
-        "reflection_pad1d reflection_pad2d replication_pad1d replication_pad2d avg_pool1d adaptive_avg_pool1d "
-        "_upsample_bilinear2d_aa _upsample_bicubic2d_aa upsample_nearest3d upsample_trilinear3d",
+        "max_pool2d max_pool2d_with_indices max_pool3d_with_indices avg_pool1d avg_pool2d avg_pool3d "
+        "adaptive_avg_pool1d _adaptive_avg_pool2d _adaptive_avg_pool3d adaptive_max_pool2d "
+        "adaptive_max_pool3d upsample_nearest1d upsample_nearest2d upsample_nearest3d upsample_linear1d "
+        "upsample_bilinear2d upsample_bicubic2d upsample_trilinear3d _upsample_nearest_exact2d "
+        "_upsample_bilinear2d_aa _upsample_bicubic2d_aa reflection_pad1d reflection_pad2d replication_pad1d "
+        "replication_pad2d",
     ),
     **_table(
         _reduction,
@@ -426,7 +423,7 @@ RULES: dict[str, Callable[[Call], Kept]] = {
     **_table(_restrided, "as_strided"),
     **_table(
         _nothing,
-        "zeros_like ones_like empty_like full_like rand_like randn_like new_zeros new_ones new_empty new_full "
-        "arange _local_scalar_dense sym_size nonzero argwhere bernoulli_ fill_ equal",
+        "zeros_like ones_like empty_like full_like rand_like randn_like new_zeros new_ones new_empty "
+        "new_full arange _local_scalar_dense sym_size nonzero argwhere bernoulli_ fill_ equal",
     ),
 }
