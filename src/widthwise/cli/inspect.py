@@ -134,21 +134,20 @@ def _print_config(config: SearchConfig, output: Output) -> None:
 
 def _print_widths(config: SearchConfig, output: Output) -> None:
     """The groups; data is only loaded where no input of the network could be guessed."""
-    from widthwise.network.graph import Graph
     from widthwise.network.named import load_model
     from widthwise.network.widths.example import example_input
     from widthwise.network.widths.finding import find_groups
     from widthwise.report.network import fixed_table, group_table
     from widthwise.search.problem import load_dataset
 
-    graph = Graph(load_model(str(config.model), checkpoint=config.load_name, seed=config.seed))
+    network = load_model(str(config.model), checkpoint=config.load_name, seed=config.seed)
     try:
-        example = example_input(graph.model)
+        example = example_input(network)
     except UserError:
         if config.dataset is None:
             raise
-        example = example_input(graph.model, load_dataset(config))
-    groups = find_groups(graph, example)
+        example = example_input(network, load_dataset(config))
+    groups = find_groups(network, example)
     output.say("Groups of channels that change together:")
     output.show(group_table(groups))
     if groups.fixed:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 PARTS = ("train", "val", "test")
 
+LABELS = ("label", "labels", "target", "targets")  # of what a named batch holds
+
 
 @dataclass(frozen=True)
 class DataFacts:

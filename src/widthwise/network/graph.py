@@ -22,6 +22,7 @@ from widthwise.network.reach import Unreached, unreached
 from widthwise.network.recording import FUNCTION, KIND, PLACE, named_arguments, recorded
 from widthwise.network.scheme import TENSORS, Scheme, TensorName
 from widthwise.network.stored import Stored, StoredNodes
+from widthwise.network.tracing import traced
 from widthwise.network.undisturbed import copied, uncompiled, undisturbed, unwrapped
 
 Capture = Literal["fx", "running"]
@@ -72,6 +73,7 @@ class Graph:
                 "or quantised; give the module that it was scripted or traced from"
             )
         self._schemes: dict[str, Scheme] = {}  # of a network that runs as it is
+        self._trusted = False  # captured like a graph that was proved
         if isinstance(self.network, fx.GraphModule):
             self._captured = Captured(self.network, self.network.graph, None, None)
         else:
@@ -139,8 +141,8 @@ class Graph:
 
         Raises UserError where a layer that has a scheme is then none of the graph's.
         """
-        if self.network is self.model and self.capture == "fx":
-            return self  # it was given as a graph
+        if self._trusted or (self.network is self.model and self.capture == "fx"):  # given as a graph
+            return self
         call = as_call(example)
         why = None if self.capture == "running" else self._unproved(call)
         if self.capture == "fx" and why is None:
@@ -168,6 +170,23 @@ class Graph:
         except UserError:  # the network can't be run on it, as it will tell in more detail
             return None
 
+    def like(self, network: nn.Module) -> Graph:
+        """Another network of the same forward, captured as this one was, without proving it again."""
+        made = self._view()
+        made.network, made._schemes, made._trusted = network, {}, True
+        why, call = self.capture_error, self._captured.call
+        if isinstance(network, fx.GraphModule):
+            made._captured = Captured(network, network.graph, None, call)
+        elif self.capture == "fx":
+            inputs = [str(node.target) for node in self.fx_graph.nodes if node.op == "placeholder"]
+            model = traced(network, inputs)
+            made._captured = Captured(model, model.graph, None, call)
+        else:
+            assert call is not None
+            made._captured = Captured(network, recorded(network, call), why, call)
+        made.model = made._captured.model
+        return made
+
     def copy(self) -> Graph:
         """An independent graph: changing one, weights included, leaves the other as it is.
 
@@ -175,9 +194,9 @@ class Graph:
         """
         made = self._view()
         if self.capture == "fx":
-            made.model = copied(self.model)
+            made.model, made.network = copied(self.model, self.network)  # which share their weights
             return made
-        made.network = copied(self.network)
+        (made.network,) = copied(self.network)
         made._captured = replace(self._captured, model=made.network, graph=_copied(self.fx_graph))
         made._check_places(self)
         made._set_placed()

@@ -6,6 +6,7 @@ import copy
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import chain
 from typing import Any
 
 import torch
@@ -82,19 +83,20 @@ def unwrapped(model: nn.Module) -> nn.Module:
             return model
 
 
-def copied(network: nn.Module) -> nn.Module:
-    """A deep copy, of a network too that holds results of its parameters, as weight_norm and pruning leave them.
+def copied(*networks: nn.Module) -> tuple[nn.Module, ...]:
+    """Deep copies, which share what the networks share.
 
-    Raises whatever the modules raise that can't be copied.
+    Of networks too that hold results of their parameters, as weight_norm and pruning leave them. Raises
+    whatever the modules raise that can't be copied.
     """
     made = {}
-    for module in network.modules():
+    for module in chain.from_iterable(network.modules() for network in networks):
         for value in vars(module).values():
             if isinstance(value, torch.Tensor) and not value.is_leaf:
                 made[id(value)] = value.detach().clone()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of torch.jit, about gradients of what it traced
-        return copy.deepcopy(network, made)
+        return copy.deepcopy(networks, made)
 
 
 def _shallow(attributes: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
-from torch import Tensor, nn
+from torch import Tensor
 
 from widthwise.core.arrays import FloatArray
 from widthwise.core.errors import unknown
@@ -19,7 +18,7 @@ from widthwise.metrics.quality.task import Task
 from widthwise.network.graph import Graph
 from widthwise.network.widths.finding import find_groups
 from widthwise.network.widths.groups import Groups
-from widthwise.network.widths.resize import resized
+from widthwise.network.widths.resize import recaptured, resized
 from widthwise.network.widths.statistics import reestimate_norms
 from widthwise.network.widths.unit_scores import Importance, unit_scores
 from widthwise.training.loop import train
@@ -67,7 +66,8 @@ class Scratch:
 
     def network(self, sizes: Sizes, seed: int, settings: Settings | None = None) -> Graph:
         """Made and trained anew each time."""
-        model = resized(self.graph.model, self.groups, sizes, weights="scratch", seed=seed).to(self.device)
+        network = self.graph.network
+        model = resized(network, self.groups, sizes, weights="scratch", seed=seed).to(self.device)
         train(
             model,
             self.data,
@@ -77,7 +77,7 @@ class Scratch:
             task=self.task,
             output=self.output,
         )
-        return _holding(self.graph, model)
+        return recaptured(self.graph, model)
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +99,7 @@ class Inherited:
     def network(self, sizes: Sizes, seed: int, settings: Settings | None = None) -> Graph:
         """Made and tuned anew each time."""
         model = resized(
-            self.graph.model, self.groups, sizes, weights="inherit", seed=seed, scores=self.scores
+            self.graph.network, self.groups, sizes, weights="inherit", seed=seed, scores=self.scores
         ).to(self.device)
         reestimate_norms(model, part(self.data, "train"), device=self.device)
         train(
@@ -112,7 +112,7 @@ class Inherited:
             task=self.task,
             output=self.output,
         )
-        return _holding(self.graph, model)
+        return recaptured(self.graph, model)
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,13 +132,13 @@ class ReadOff:
 
     def network(self, sizes: Sizes, seed: int, settings: Settings | None = None) -> Graph:
         """A slice of the seed's supernet, whatever the settings: all share one training."""
-        return _holding(self.graph, self.supernet(seed).network(sizes, self.data, device=self.device))
+        return recaptured(self.graph, self.supernet(seed).network(sizes, self.data, device=self.device))
 
     def supernet(self, seed: int) -> Supernet:
         """The supernet of this seed, trained when it is first asked for."""
         if seed not in self.trained:
             largest = resized(
-                self.graph.model, self.groups, self.widths.largest, weights="scratch", seed=seed
+                self.graph.network, self.groups, self.widths.largest, weights="scratch", seed=seed
             )
             made = Supernet(largest, find_groups(largest, self.data))
             train_supernet(
@@ -182,14 +182,8 @@ def network_source(
             def loss(result: Any, targets: Tensor) -> Tensor:
                 return task.loss(fitting.output(result), targets, Settings())
 
-            scores = unit_scores(graph.model, groups, how=importance, data=data, device=device, loss=loss)
+            scores = unit_scores(graph.network, groups, how=importance, data=data, device=device, loss=loss)
             return Inherited(graph, groups, data, task, output, settings, scores, device)
         case "supernet":
             return ReadOff(graph, groups, data, task, output, settings, widths, sandwich, device)
     raise unknown("way to train candidates", mode, MODES)
-
-
-def _holding(graph: Graph, model: nn.Module) -> Graph:
-    made = copy.copy(graph)
-    made.model = model
-    return made

@@ -26,7 +26,7 @@ from widthwise.network.calling import arguments, takes_of
 from widthwise.network.widths.changes import Change, check_size, side_channels
 from widthwise.network.widths.channels import Channels
 from widthwise.network.widths.groups import Groups, Member
-from widthwise.network.widths.rebuild import rebuilt, resize_attributes
+from widthwise.network.widths.rebuild import rebuilt, resize_attributes, set_attributes, sliced_parameter
 from widthwise.network.widths.slicing import sliced
 from widthwise.network.widths.statistics import reestimate_norms
 from widthwise.training.loop import at_work, parameters_to_train, passes_of, shuffled
@@ -83,8 +83,13 @@ class Supernet:
                 resize_attributes(self._layers[owner], taken, outputs, like=layers[owner])
                 found = sliced(layers[owner], taken, outputs, torch.default_generator)
                 tensors |= {f"{owner}.{name}": tensor for name, tensor in found.items()}
-            elif outputs is not None:
-                tensors[owner] = outputs.take(tensors[owner], self.groups.parameter_axes[owner])
+            else:
+                sides = self._sides(owner, numbers)
+                tensors[owner] = sliced_parameter(
+                    tensors[owner], owner, sides, self.groups, torch.default_generator
+                )
+        by_name = {group.name: size for group, size in zip(self.groups.groups, numbers, strict=True)}
+        set_attributes(self._layers, self.groups, by_name)
         self._shell.train(self.model.training)
         if isinstance(inputs, Tensor):
             return functional_call(self._shell, tensors, (inputs,))
@@ -98,6 +103,12 @@ class Supernet:
         if data is not None:
             reestimate_norms(made, part(data, "train"), device=device)
         return made.eval()
+
+    def _sides(self, owner: str, numbers: tuple[int, ...]) -> dict[Member, Channels]:
+        """The sides of a parameter that belongs to no layer, at these sizes of all groups."""
+        mine = [member for member in self._members if member.owner == owner]
+        found = {member: self._side(member, numbers) for member in mine}
+        return {member: side for member, side in found.items() if side is not None}
 
     def _side(self, member: Member, numbers: tuple[int, ...]) -> Channels | None:
         """The channels of a side at these sizes of all groups; remembered, for few of them occur."""

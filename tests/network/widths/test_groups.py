@@ -12,8 +12,6 @@ from widthwise.core.errors import UserError
 from widthwise.data.modules import load_data
 from widthwise.network.graph import Graph
 from widthwise.network.named import load_model
-from widthwise.network.passes.quantize import quantize_transform_pass
-from widthwise.network.passes.width import redefine_linear_transform_pass
 from widthwise.network.widths.changes import Change
 from widthwise.network.widths.finding import find_groups
 from widthwise.network.widths.rebuild import rebuilt
@@ -110,20 +108,20 @@ class FixedShape(nn.Module):
         return self.last(torch.relu(self.second(hidden)).reshape(-1, 12))
 
 
-class Recurrent(nn.Module):
+class Sorted(nn.Module):
+    """What the second layer reads are no channels, but places in an order."""
+
     def __init__(self) -> None:
         super().__init__()
-        self.first, self.rnn = nn.Linear(16, 12), nn.GRU(12, 8, batch_first=True)
-        self.hidden, self.last = nn.Linear(8, 6), nn.Linear(6, 3)
+        self.first, self.second, self.last = nn.Linear(16, 12), nn.Linear(12, 6), nn.Linear(6, 3)
 
     def forward(self, x: Tensor) -> Tensor:
-        found, _ = self.rnn(self.first(x)[:, None])
-        return self.last(torch.relu(self.hidden(found[:, -1])))
+        return self.last(torch.relu(self.second(self.first(x).sort(-1).values)))
 
 
 @pytest.mark.parametrize(
     ("model", "fixed", "free"),
-    [(AddsInput(), "inner", []), (FixedShape(), "second", ["first"]), (Recurrent(), "first", ["hidden"])],
+    [(AddsInput(), "inner", []), (FixedShape(), "second", ["first"]), (Sorted(), "first", ["second"])],
 )
 def test_what_is_not_free_to_change_is_fixed_and_the_rest_still_works(model, fixed: str, free: list):
     groups = find_groups(model, torch.randn(4, 16))
@@ -134,35 +132,37 @@ def test_what_is_not_free_to_change_is_fixed_and_the_rest_still_works(model, fix
 class Detached(nn.Module):
     def __init__(self) -> None:
         super().__init__()
-        self.first, self.cut, self.last = nn.Linear(16, 12), Cut(), nn.Linear(12, 3)
+        self.first, self.last = nn.Linear(16, 12), nn.Linear(12, 3)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.last(self.cut(self.first(x)))
+        return self.last(self.first(x).detach())
 
 
-class Cut(nn.Module):
+def test_channels_are_followed_where_gradients_are_cut():
+    assert [group.name for group in find_groups(Detached(), torch.randn(4, 16)).groups] == ["first"]
+
+
+class Broken(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.refuses = nn.Linear(16, 12), Refuses()
+
     def forward(self, x: Tensor) -> Tensor:
-        return x.detach()
+        return self.refuses(self.first(x))
 
 
-def test_a_network_that_cannot_be_followed_says_where_and_what_still_works():
+class Refuses(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        raise ValueError("no values of\nthis kind")
+
+
+def test_a_network_that_does_not_run_says_where_in_one_line():
     with pytest.raises(UserError) as caught:
-        find_groups(Detached(), torch.randn(4, 16))
+        find_groups(Broken(), torch.randn(4, 16))
     text = str(caught.value)
-    assert "can't follow the channels of Detached in cut (Cut)" in text
+    assert "the channels of Broken can't be followed in refuses (Refuses)" in text
     assert text.endswith("its widths can't be changed or searched, but formats can be")
     assert "\n" not in text
-    # which is so: the lab's pass changes nothing either, and formats apply
-    graph = Graph(Detached())
-    wider = {"first": {"config": {"name": "output_only", "channel_multiplier": 2}}}
-    keep = {"by": "name", "default": {"config": {"name": None}}}
-    args = {"config": keep | wider, "dummy_in": {"x": torch.randn(4, 16)}}
-    with pytest.raises(UserError, match="first: its 12 outputs can't change"):
-        redefine_linear_transform_pass(graph, args)
-    scheme = {"config": {"name": "integer", "data_in_width": 8, "weight_width": 4, "bias_width": 4}}
-    quantised, _ = quantize_transform_pass(graph, keep | {"first": scheme})
-    x = torch.randn(4, 16)
-    assert not torch.equal(quantised.model(x), graph.model(x))
 
 
 def test_finding_leaves_the_network_and_the_random_state():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from functools import cache
 from itertools import combinations
@@ -20,7 +19,7 @@ from widthwise.network.counting import NodeCost
 from widthwise.network.graph import Graph
 from widthwise.network.passes.metadata import propagate
 from widthwise.network.widths.groups import Groups
-from widthwise.network.widths.resize import resized
+from widthwise.network.widths.resize import at_sizes, recaptured
 
 Counts = NDArray[np.int64]
 CHUNK = 16384  # candidates at a time
@@ -118,8 +117,7 @@ class WidthCosts:
     def nodes(self, sizes: IntArray) -> list[NodeCost]:
         """What each node of one network does, for sizes [groups], counted on the network itself."""
         wanted = dict(zip(self.varying, (int(size) for size in sizes), strict=True))
-        made = copy.copy(self.graph)
-        made.model = resized(self.graph.model, self.groups, wanted, weights="scratch")
+        made = recaptured(self.graph, at_sizes(self.graph.network, self.groups, wanted))
         metas = propagate(made, self.example, samples=self.samples)
         return [meta.cost for meta in metas.values() if meta.cost is not None]
 

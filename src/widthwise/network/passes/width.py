@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from widthwise.network.widths.finding import find_groups
 from widthwise.network.widths.groups import ELSEWHERE, Group, Groups, Member, node_name
 from widthwise.network.widths.kinds import channel_count
 from widthwise.network.widths.rebuild import changed_sides, rebuilt, reset
-from widthwise.network.widths.resize import WEIGHTS, plan
+from widthwise.network.widths.resize import WEIGHTS, plan, recaptured
 from widthwise.network.widths.unit_scores import unit_scores
 
 NAMES = ("output_only", "both", "input_only")
@@ -64,9 +63,8 @@ def redefine_linear_transform_pass(
     dummy = args.get("dummy_in")
     groups = find_groups(graph, tuple(dummy.values()) if isinstance(dummy, Mapping) else dummy)
     sizes = _group_sizes(graph, groups, wanted)
-    made = copy.copy(graph)
-    made.model = _resized(graph.model, groups, sizes, weights=weights, seed=seed)
-    return made, {}
+    made = _resized(graph.network, groups, sizes, weights=weights, seed=seed)
+    return recaptured(graph, made), {}
 
 
 @dataclass(frozen=True)
@@ -162,7 +160,7 @@ def _check_multiplier(layer: Layer, side: str, multiplier: Any, where: str) -> N
 
 def _group_sizes(graph: Graph, groups: Groups, rules: Mapping[str, _Rule]) -> dict[str, int]:
     """The new size of each group that changes; raises UserError where layers want different ones."""
-    modules = dict(graph.model.named_modules())
+    modules = dict(graph.network.named_modules())
     for rule in rules.values():
         _check_free(graph, groups, rule)
     sizes = {}

@@ -62,6 +62,8 @@ def must_split(model: nn.Module, groups: Groups, group: Group) -> bool:
     """Whether growing has to copy units: new ones would disturb the others, or have no clear place."""
     modules = dict(model.named_modules())
     number = groups.index(group)
+    if group.name in groups.averaged:
+        return True
     for member in group.members:
         module = modules.get(member.owner)
         if module is None or mixes_channels(module):
@@ -73,10 +75,12 @@ def must_split(model: nn.Module, groups: Groups, group: Group) -> bool:
     return False
 
 
-def keeps_statistics(model: nn.Module, group: Group, size: int) -> bool:
+def keeps_statistics(model: nn.Module, groups: Groups, group: Group, size: int) -> bool:
     """Whether norms over the channels see the same mean and variance after growing to this size."""
     modules = dict(model.named_modules())
-    norms = any(isinstance(modules.get(m.owner), nn.LayerNorm | nn.GroupNorm) for m in group.members)
+    kinds = nn.LayerNorm | nn.RMSNorm | nn.GroupNorm
+    norms = group.name in groups.averaged
+    norms |= any(isinstance(modules.get(m.owner), kinds) for m in group.members)
     return not norms or size <= group.size or size % group.size == 0
 
 

@@ -1,200 +1,172 @@
-"""Which channels are one unit: torch-pruning's dependency graph, followed channel by channel."""
+"""Which channels are one unit: followed through one run of the network, then gathered into classes."""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
 
-import torch
+import numpy as np
 from torch import Tensor, nn
 
-from widthwise.core.errors import UserError
-from widthwise.core.importing import describe_error
-from widthwise.network.reading import as_plain
+from widthwise.core.arrays import IntArray
+from widthwise.network.widths.facets import NOBODY, Facets, Joins, along
+from widthwise.network.widths.following import LayerSides, Reading, run_followed
+from widthwise.network.widths.kinds import axes, channel_count, is_depthwise, is_known, makes_channels
 
-Side = Literal["in", "out"]
-
-
-class Channel(NamedTuple):
-    """One channel of a side of a module, of a parameter outside them, or of an operation (a number)."""
-
-    owner: str | int
-    side: Side
-    place: int
+Side = Literal["in", "out", "axis0", "axis1", "axis2", "axis3", "axis4"]
 
 
-@dataclass
-class Coupling:
-    """Channels that must change together: a disjoint-set forest over all that was reached.
+@dataclass(frozen=True)
+class Member:
+    """A layer's side ("in", or "out": also what a norm has), or an axis of a parameter of the network's own.
 
-    outputs: operations whose channels are the network's outputs. producers: names of what makes new channels
-    (linear layers, convolutions, embeddings, parameters), with their numbers of channels, in the order of
-    execution.
+    Of such a parameter's axes, the last that is longer than 1 is "out".
     """
 
-    parent: dict[Channel, Channel] = field(default_factory=dict)
-    outputs: set[int] = field(default_factory=set)
-    producers: dict[str, int] = field(default_factory=dict)
-    parameter_axes: dict[str, int] = field(default_factory=dict)
+    owner: str
+    side: Side
 
-    def find(self, channel: Channel) -> Channel:
-        """The channel that stands for all that are coupled with this one."""
-        root = channel
-        while (above := self.parent.setdefault(root, root)) != root:
-            root = above
-        while channel != root:
-            self.parent[channel], channel = root, self.parent[channel]
-        return root
 
-    def join(self, first: Channel, second: Channel) -> None:
-        """Records that the two change together."""
-        self.parent[self.find(first)] = self.find(second)
+@dataclass(frozen=True)
+class ParameterAxis:
+    """Where channels lie in a parameter of the network's own, and whether it is summed over there."""
+
+    axis: int
+    reads: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Coupling:
+    """Channels that change together are of the same class, by number.
+
+    sides: the classes of a side's channels, [channels]. producers: names of what makes new channels (linear
+    layers, convolutions, embeddings, parameters), with the classes of these, in the order of modules.
+    fixed: why the channels of a class can't change. averaged: classes over whose channels code of the
+    network's own takes a mean. readings: sizes by which code tells tensors' shapes.
+    """
+
+    sides: Mapping[Member, IntArray]
+    producers: Mapping[str, IntArray]
+    parameter_axes: Mapping[Member, ParameterAxis]
+    fixed: Mapping[int, str]
+    averaged: frozenset[int]
+    readings: Sequence[tuple[Reading, IntArray]]
 
 
 def couple(model: nn.Module, example: Sequence[Any]) -> Coupling:
-    """The coupling of all channels that the producers' outputs reach.
+    """The coupling of all channels of a network in eval mode that takes these arguments.
 
-    `model` is a copy that may be used up: all its parameters must require gradients, for torch-pruning
-    follows those. Raises UserError where it can't: which module, and what still works.
+    Raises UserError where it can't be told: in which module, and what still works.
     """
-    graph = _dependency_graph(model, example)
-    # the nodes are found from the output backwards, so the reverse is near the order of execution
-    producers = {_name(graph, node): node for node in graph.module2node.values() if _is_producer(node)}
-    names = [name for name, _ in model.named_modules()] + [name for name, _ in model.named_parameters()]
-    coupling = Coupling()
-    for name in sorted(producers, key=names.index):
-        node = producers[name]
-        count = graph.get_out_channels(node)
-        coupling.producers[name] = count
-        if isinstance(node.module, nn.Parameter):
-            coupling.parameter_axes[name] = node.pruning_dim % node.module.ndim
-        _follow(graph, node, count, coupling)
-    _join_depthwise(model, coupling)
-    return coupling
+    joins = Joins()
+    layers = _layers(model, joins)
+    joins.layers = joins.count
+    own, parameter_axes = _own_parameters(model, layers, joins)
+    tensors = {**_layer_tensors(model, layers), **_facets_of(model, own, parameter_axes)}
+    _join_layers(model, layers, tensors, joins)
+    followed = run_followed(model, example, layers, tensors, joins)
+    classes = joins.classes()
+    two_sided = {name: layer for name, layer in layers.items() if layer.inputs is not layer.outputs}
+    numbers = {Member(name, "in"): layer.inputs for name, layer in two_sided.items()}
+    numbers |= {Member(name, "out"): layer.outputs for name, layer in layers.items()}
+    sides = {m: classes[x.numpy()] for m, x in {**numbers, **own}.items() if x is not None and len(x)}
+    modules = dict(model.named_modules())
+    made = [name for name in layers if makes_channels(modules[name])]
+    producers = {name: sides[Member(name, "out")] for name in made if Member(name, "out") in sides}
+    producers |= {member.owner: sides[member] for member in own if member.side == "out"}
+    fixed: dict[int, str] = {}
+    for facet, reason in followed.fixed:
+        for number in _classes_of(facet, classes):
+            fixed.setdefault(number, reason)
+    averaged = frozenset(number for facet in followed.averaged for number in _classes_of(facet, classes))
+    readings = [(reading, classes[reading.channels.numpy()]) for reading in followed.readings]
+    read = {number for facet in followed.read for number in facet.flatten().tolist()}
+    placed = {
+        m: ParameterAxis(axis, not read.isdisjoint(own[m].tolist())) for m, axis in parameter_axes.items()
+    }
+    return Coupling(sides, producers, placed, fixed, averaged, readings)
 
 
-def _is_producer(node: Any) -> bool:
-    from torch_pruning.ops import OPTYPE
-
-    kinds = (OPTYPE.CONV, OPTYPE.LINEAR, OPTYPE.EMBED, OPTYPE.PARAMETER, OPTYPE.MHA, OPTYPE.LSTM)
-    return node.type in kinds
+def _classes_of(facet: Tensor, classes: IntArray) -> list[int]:
+    found: list[int] = np.unique(classes[facet[facet != NOBODY].numpy()]).tolist()
+    return found
 
 
-def _name(graph: Any, node: Any) -> str:
-    if isinstance(node.module, nn.Parameter):
-        return str(graph._param_to_name[node.module])
-    return str(graph._module2name[node.module])
-
-
-def _follow(graph: Any, root: Any, count: int, coupling: Coupling) -> None:
-    """Joins what the dependencies say, edge by edge, from the root's output channels on."""
-    from torch_pruning.ops import OPTYPE
-
-    start = graph.get_pruner_of_module(root.module).prune_out_channels
-    todo = [(root, start, list(range(count)))]
-    side = _side(graph, root, start)
-    seen = {Channel(*side, index) for index in range(count)}
-    while todo:
-        node, function, indices = todo.pop()
-        if node.type == OPTYPE.OUTPUT:
-            coupling.outputs.add(node.module.id)
-        source = _side(graph, node, function)
-        for edge in node.dependencies:
-            if not edge.is_triggered_by(function):
-                continue
-            fresh = []
-            target = _side(graph, edge.target, edge.handler)
-            for index, reached in _mapped(edge, indices):
-                channel = Channel(*target, reached)
-                coupling.join(Channel(*source, index), channel)
-                if channel not in seen:
-                    seen.add(channel)
-                    fresh.append(reached)
-            if fresh:
-                todo.append((edge.target, edge.handler, fresh))
-
-
-def _mapped(edge: Any, indices: list[int]) -> Iterator[tuple[int, int]]:
-    """Pairs of a channel index at the edge's source and at its target."""
-    from torch_pruning._helpers import _HybridIndex
-
-    pairs = [_HybridIndex(idx=index, root_idx=index) for index in indices]
-    for mapping in edge.index_mapping:
-        if mapping is not None:
-            pairs = mapping(pairs)
-    for pair in pairs:
-        if pair.root_idx is not None:
-            yield pair.root_idx, pair.idx
-
-
-def _side(graph: Any, node: Any, function: Callable[..., Any]) -> tuple[str | int, Side]:
-    """The owner and the side of the channels that a pruning function of a node is about."""
-    pruner = graph.get_pruner_of_module(node.module)
-    two_sided = pruner.prune_in_channels != pruner.prune_out_channels
-    owner = node.module.id if hasattr(node.module, "id") else _name(graph, node)
-    return owner, "in" if two_sided and function == pruner.prune_in_channels else "out"
-
-
-def _join_depthwise(model: nn.Module, coupling: Coupling) -> None:
-    """Convolutions that make several outputs of each input channel: those change with their input.
-
-    torch-pruning knows them only where each input gives one output.
-    """
+def _layers(model: nn.Module, joins: Joins) -> dict[str, LayerSides]:
+    """The layers of known kinds, their channels numbered; a depthwise convolution has one side."""
+    found: dict[str, LayerSides] = {}
     for name, module in model.named_modules():
-        if isinstance(module, nn.modules.conv._ConvNd) and _makes_several(module):
-            each = module.out_channels // module.in_channels
-            for index in range(module.out_channels):
-                coupling.join(Channel(name, "out", index), Channel(name, "in", index // each))
+        if not is_known(module) or name.rpartition(".")[0] in found:  # attention holds a layer
+            continue
+        count = {side: channel_count(module, side) for side in ("in", "out")}
+        outputs = None if count["out"] is None else joins.number(count["out"])
+        inputs = None
+        if makes_channels(module) and not isinstance(module, nn.Embedding | nn.MultiheadAttention):
+            alike = is_depthwise(module) and count["in"] == count["out"]
+            inputs = outputs if alike or count["in"] is None else joins.number(count["in"])
+        found[name] = LayerSides(inputs, outputs)
+    return found
 
 
-def _makes_several(module: nn.modules.conv._ConvNd) -> bool:
-    return 1 < module.groups == module.in_channels < module.out_channels
+def _layer_tensors(model: nn.Module, layers: Mapping[str, LayerSides]) -> dict[Tensor, Facets]:
+    """The facets of the layers' weights; a grouped convolution's lie along the axis that is whole."""
+    found: dict[Tensor, Facets] = {}
+    for name, layer in layers.items():
+        module = model.get_submodule(name)
+        for key, axis in axes(module).items():
+            tensor = getattr(module, key, None)
+            if not isinstance(tensor, Tensor):
+                continue
+            facets = [
+                along(channels, at % tensor.ndim, tensor.ndim)
+                for channels, at in ((layer.inputs, axis.inputs), (layer.outputs, axis.out))
+                if channels is not None and at is not None and tensor.shape[at] == len(channels)
+            ]
+            found[tensor] = (*found.get(tensor, ()), *facets)
+    return found
 
 
-def _dependency_graph(model: nn.Module, example: Sequence[Any]) -> Any:
-    import torch_pruning
-
-    entered: list[str] = []
-    hooks = _watch(model, entered)
-    try:
-        with warnings.catch_warnings(), torch.enable_grad():
-            warnings.simplefilter("ignore")  # about parameters and operations: both are checked afterwards
-            graph = torch_pruning.DependencyGraph()
-            return graph.build_dependency(
-                model,
-                example_inputs=tuple(example),
-                # its own tries twice and hides errors, and looks into no dataclass
-                forward_fn=lambda network, inputs: as_plain(network(*inputs)),
-                verbose=False,
-            )
-    except Exception as error:
-        place = f" in {entered[-1]}" if entered else ""
-        raise UserError(
-            f"torch-pruning can't follow the channels of {type(model).__name__}{place}: "
-            f"{describe_error(error)}; its widths can't be changed or searched, but formats can be"
-        ) from error
-    finally:
-        for hook in hooks:
-            hook.remove()
+def _own_parameters(
+    model: nn.Module, layers: Mapping[str, LayerSides], joins: Joins
+) -> tuple[dict[Member, Tensor], dict[Member, int]]:
+    """Parameters of the network's own: the numbers of the channels along each axis, and the axes."""
+    held = {id(p) for name in layers for p in model.get_submodule(name).parameters()}
+    numbers: dict[Member, Tensor] = {}
+    places: dict[Member, int] = {}
+    for name, parameter in model.named_parameters():
+        if id(parameter) in held or not parameter.is_floating_point():
+            continue
+        long = [axis for axis, size in enumerate(parameter.shape) if size > 1]
+        for axis in long:
+            member = Member(name, "out" if axis == long[-1] else f"axis{axis}")  # type: ignore[arg-type]
+            numbers[member], places[member] = joins.number(parameter.shape[axis]), axis
+    return numbers, places
 
 
-def _watch(model: nn.Module, entered: list[str]) -> list[Any]:
-    """Hooks that keep in `entered` the modules now at work, and refuse one that cuts the gradient."""
+def _facets_of(
+    model: nn.Module, own: Mapping[Member, Tensor], parameter_axes: Mapping[Member, int]
+) -> dict[Tensor, Facets]:
+    parameters = dict(model.named_parameters())
+    found: dict[Tensor, Facets] = {}
+    for member, channels in own.items():
+        parameter = parameters[member.owner]
+        facet = along(channels, parameter_axes[member], parameter.ndim)
+        found[parameter] = (*found.get(parameter, ()), facet)
+    return found
 
-    def enter(name: str) -> Callable[..., None]:
-        return lambda module, inputs: entered.append(f"{name or 'the network'} ({type(module).__name__})")
 
-    def leave(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
-        followed = any(isinstance(x, Tensor) and x.requires_grad for x in inputs)
-        floating = isinstance(output, Tensor) and output.is_floating_point()
-        if followed and floating and not output.requires_grad:
-            raise RuntimeError("its output has no gradient, by which torch-pruning follows channels")
-        entered.pop()
-
-    return [
-        hook
-        for name, module in model.named_modules()
-        for hook in (module.register_forward_pre_hook(enter(name)), module.register_forward_hook(leave))
-    ]
+def _join_layers(
+    model: nn.Module,
+    layers: Mapping[str, LayerSides],
+    tensors: Mapping[Tensor, Facets],
+    joins: Joins,
+) -> None:
+    """Joins what two layers that hold one weight say of its axes, and a depthwise convolution's sides."""
+    for facets in tensors.values():
+        joins.merged(facets)
+    for name, layer in layers.items():
+        module = model.get_submodule(name)
+        if is_depthwise(module) and layer.inputs is not None and layer.outputs is not None:
+            each = len(layer.outputs) // len(layer.inputs)
+            joins.join(layer.outputs, layer.inputs.repeat_interleave(each))

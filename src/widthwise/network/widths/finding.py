@@ -1,4 +1,4 @@
-"""The groups of a network: found by torch-pruning's dependency graph, then checked on the network itself."""
+"""The groups of a network: found by following its channels through one run, then checked on the network."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves
+from torch.utils._pytree import tree_leaves, tree_map
 
 from widthwise.core.errors import UserError
 from widthwise.core.importing import describe_error
@@ -22,6 +22,7 @@ from widthwise.network.widths.example import example_input
 from widthwise.network.widths.groups import Group, Groups, group_channels
 from widthwise.network.widths.rebuild import rebuilt
 
+HALVES = (torch.float16, torch.bfloat16)
 TOLERANCE = 1e-4  # of the largest output, in single precision
 
 
@@ -31,18 +32,28 @@ def find_groups(graph: Graph | nn.Module, example: Data | Tensor | Sequence[Any]
     A group is taken only if changing the order of its channels leaves what the network computes as it is,
     which is what coupled means, and if the network runs with fewer of them; else it is listed as fixed, with
     the reason. Inputs and outputs of the network are fixed. `example` is an input, or data to take one from;
-    without it one is guessed. Raises UserError where torch-pruning can't follow the network at all.
+    without it one is guessed. Raises UserError where the network does not run.
     """
-    model = graph.model if isinstance(graph, Graph) else graph
-    inputs = example_input(model, example)
+    model = graph.network if isinstance(graph, Graph) else graph
     probe = _probe(model)
-    groups = group_channels(probe, couple(copy.deepcopy(probe), _on_device_of(probe, inputs)))
-    return _checked(probe, groups, _on_device_of(probe, inputs))
+    inputs = _as_the_probe(probe, example_input(model, example))
+    return _checked(probe, group_channels(probe, couple(probe, inputs)), inputs)
 
 
 def _probe(model: nn.Module) -> nn.Module:
-    """A copy with random weights: a special value, such as a dead unit, could hide a wrong group."""
-    probe = copy.deepcopy(model).eval().requires_grad_(True)
+    """A copy with random weights: a special value, such as a dead unit, could hide a wrong group.
+
+    It is on the CPU, and of single precision where the network's is half.
+    """
+    try:
+        probe = copy.deepcopy(model).cpu().eval().requires_grad_(False)
+    except Exception as error:  # a module may hold anything
+        raise UserError(
+            f"{type(model).__name__} can't be copied: {describe_error(error)}; its widths can't be changed "
+            "or searched, but formats can be"
+        ) from error
+    if any(parameter.dtype in HALVES for parameter in probe.parameters()):
+        probe = probe.float()
     generator = torch.Generator().manual_seed(0)
 
     def drawn(like: Tensor) -> Tensor:
@@ -60,36 +71,50 @@ def _probe(model: nn.Module) -> nn.Module:
     return probe
 
 
-def _on_device_of(model: nn.Module, inputs: Sequence[Any]) -> tuple[Any, ...]:
-    device = next((p.device for p in model.parameters()), torch.device("cpu"))
-    return tuple(x.to(device) if isinstance(x, Tensor) else x for x in inputs)
+def _as_the_probe(probe: nn.Module, inputs: Sequence[Any]) -> tuple[Any, ...]:
+    def moved(x: Any) -> Any:
+        if not isinstance(x, Tensor):
+            return x
+        return x.cpu().float() if x.dtype in HALVES else x.cpu()
+
+    return tuple(tree_map(moved, x) for x in inputs)
 
 
 def _checked(probe: nn.Module, groups: Groups, inputs: Sequence[Any]) -> Groups:
-    """The groups without those that fail alone; raises UserError where the others only fail together."""
-    if _complaint(probe, groups, groups.groups, inputs) is None:
+    """The groups without those that fail; raises UserError where some only fail together."""
+    expected = _outputs(probe, inputs)
+    refused: dict[str, str] = {}
+    parts = [list(groups.groups)]
+    while parts:  # by halves: most networks have few that fail
+        part = parts.pop()
+        complaint = _complaint(probe, groups, part, inputs, expected) if part else None
+        if complaint is not None and len(part) == 1:
+            refused[part[0].name] = complaint
+        elif complaint is not None:
+            parts += [part[: len(part) // 2], part[len(part) // 2 :]]
+    if not refused:
         return groups
-    refused = {}
-    for group in groups.groups:
-        if (complaint := _complaint(probe, groups, [group], inputs)) is not None:
-            refused[group.name] = complaint
     left = groups.without(refused)
-    if (complaint := _complaint(probe, left, left.groups, inputs)) is not None:
+    if (complaint := _complaint(probe, left, left.groups, inputs, expected)) is not None:
         raise UserError(f"the groups of channels can't be told apart: {complaint}; search formats instead")
     return left
 
 
 def _complaint(
-    probe: nn.Module, groups: Groups, chosen: Sequence[Group], inputs: Sequence[Any]
+    probe: nn.Module,
+    groups: Groups,
+    chosen: Sequence[Group],
+    inputs: Sequence[Any],
+    expected: Sequence[Tensor],
 ) -> str | None:
     """What is wrong with these groups, if anything is."""
     generator = np.random.default_rng(0)
     try:
         shuffled = rebuilt(probe, groups, {group.name: _shuffled(group, generator) for group in chosen})
-        if not _same(_outputs(probe, inputs), _outputs(shuffled, inputs)):
+        if not _same(expected, _outputs(shuffled, inputs)):
             return "changing their order changes what the network computes, so they aren't free to change"
     except Exception as error:
-        return f"torch-pruning doesn't follow them: {describe_error(error)}"
+        return f"their layers can't be rebuilt: {describe_error(error)}"
     try:
         _outputs(rebuilt(probe, groups, _halved(chosen)), inputs)
     except Exception as error:

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
 from torch import nn
 
 from widthwise.core.arrays import IntArray
 from widthwise.core.errors import UserError, unknown
-from widthwise.network.widths.coupling import Channel, Coupling, Side
-from widthwise.network.widths.kinds import blocks, can_resize, channel_count
+from widthwise.network.widths.attributes import Attribute, attributes_of
+from widthwise.network.widths.coupling import Coupling, Member, ParameterAxis
+from widthwise.network.widths.following import OUTPUTS
+from widthwise.network.widths.kinds import blocks, can_resize, is_recurrent
+
+__all__ = ["ELSEWHERE", "Fixed", "Group", "Groups", "Layout", "Member", "group_channels", "node_name"]
 
 ELSEWHERE = -1  # a channel that belongs to no group
-
-
-@dataclass(frozen=True)
-class Member:
-    """A layer's side ("in", or "out": also what a norm has), or a parameter of the network's own."""
-
-    owner: str
-    side: Side
 
 
 @dataclass(frozen=True)
@@ -65,13 +63,17 @@ class Layout:
 class Groups:
     """The groups of a network in the order of execution, what is fixed, and where the channels lie.
 
-    parameter_axes: the axis of the channels in parameters that belong to no layer.
+    parameter_axes: the axis of the channels in parameters that belong to no layer. attributes: numbers that
+    modules' own code reads, which change with a group. averaged: names of groups over whose channels code of
+    the network's own takes a mean, as a norm does.
     """
 
     groups: tuple[Group, ...]
     fixed: tuple[Fixed, ...]
     layouts: Mapping[Member, Layout]
-    parameter_axes: Mapping[str, int]
+    parameter_axes: Mapping[Member, ParameterAxis]
+    attributes: tuple[Attribute, ...] = ()
+    averaged: frozenset[str] = frozenset()
 
     def __getitem__(self, name: str) -> Group:
         """The group of this name, of a producer or its node; raises UserError where there is none."""
@@ -96,7 +98,10 @@ class Groups:
             member: Layout(numbers_of[layout.group], layout.unit) for member, layout in self.layouts.items()
         }
         fixed = [Fixed(g.name, g.size, refused[g.name]) for g in self.groups if g.name in refused]
-        return Groups(tuple(kept), (*self.fixed, *fixed), layouts, self.parameter_axes)
+        attributes = tuple(known for known in self.attributes if known.group not in refused)
+        return Groups(
+            tuple(kept), (*self.fixed, *fixed), layouts, self.parameter_axes, attributes, self.averaged
+        )
 
 
 def node_name(target: str) -> str:
@@ -106,84 +111,76 @@ def node_name(target: str) -> str:
 
 def group_channels(model: nn.Module, coupling: Coupling) -> Groups:
     """The groups that a coupling makes; whether they are right is not checked yet (see `finding`)."""
-    components = _components(coupling)
-    place = {  # class of channels to (group, unit)
-        root: (number, unit)
-        for number, component in enumerate(components)
-        for unit, root in enumerate(_units(component, coupling))
-    }
-    layouts, beyond = _layouts(model, coupling, place)
+    components = _components(model, coupling)
+    units = [_units(component, coupling) for component in components]
+    layouts = _layouts(coupling, units)
     groups, refused = [], {}
     for number, component in enumerate(components):
         members = tuple(member for member, layout in layouts.items() if (layout.group == number).any())
-        size = len(_units(component, coupling))
-        group = Group(component[0], size, 1, tuple(component), members)
+        group = Group(component[0], len(units[number]), 1, tuple(component), members)
         try:
             group = _with_blocks(group, number, layouts, model)
-            _check(group, number, model, coupling, beyond)
+            _check(group, units[number], model, coupling)
         except _RefusedError as reason:
             refused[group.name] = str(reason)
         groups.append(group)
-    return Groups(tuple(groups), (), layouts, coupling.parameter_axes).without(refused)
+    named = {group.name: classes for group, classes in zip(groups, units, strict=True)}
+    attributes = attributes_of(model, coupling, named)
+    averaged = frozenset(
+        n for n, classes in named.items() if not coupling.averaged.isdisjoint(classes.tolist())
+    )
+    found = Groups(tuple(groups), (), layouts, coupling.parameter_axes, attributes, averaged)
+    return found.without(refused)
 
 
 class _RefusedError(Exception):
     """Why a group can't be resized."""
 
 
-def _components(coupling: Coupling) -> list[list[str]]:
-    """Producers that share channels, in the order of the first of each."""
-    owner: dict[Channel, int] = {}
-    components: list[list[str]] = []
-    for name, count in coupling.producers.items():
-        roots = {coupling.find(Channel(name, "out", index)) for index in range(count)}
-        shared = sorted({owner[root] for root in roots if root in owner})
-        number = shared[0] if shared else len(components)
-        if not shared:
-            components.append([])
-        for other in shared[1:]:  # this producer links what were two groups
-            components[number] += components[other]
-            components[other] = []
-            owner = {root: number if at == other else at for root, at in owner.items()}
-        components[number].append(name)
-        owner |= dict.fromkeys(roots, number)
-    return [component for component in components if component]
+def _components(model: nn.Module, coupling: Coupling) -> list[list[str]]:
+    """Producers that share channels, in the order of the first of each.
 
-
-def _units(component: Sequence[str], coupling: Coupling) -> list[Channel]:
-    """The classes of the component's channels, in the order in which its producers have them."""
-    found: dict[Channel, None] = {}
-    for name in component:
-        for index in range(coupling.producers[name]):
-            found[coupling.find(Channel(name, "out", index))] = None
-    return list(found)
-
-
-def _layouts(
-    model: nn.Module, coupling: Coupling, place: Mapping[Channel, tuple[int, int]]
-) -> tuple[dict[Member, Layout], set[int]]:
-    """The layout of each side that a group reaches; and groups with channels beyond the end of a side."""
-    tensors = dict(model.named_parameters(remove_duplicate=False))
+    An axis of a parameter that shares its channels with nothing, as that of positions, is none.
+    """
+    names = list(coupling.producers)
+    first: dict[int, int] = {}
+    linked = [(at, first.setdefault(int(c), at)) for at, n in enumerate(names) for c in coupling.producers[n]]
+    labels = _connected(len(names), linked)
+    components: dict[int, list[str]] = {}
+    for name, label in zip(names, labels, strict=True):
+        components.setdefault(int(label), []).append(name)
     modules = dict(model.named_modules())
-    layouts: dict[Member, Layout] = {}
-    beyond: set[int] = set()
-    for channel in list(coupling.parent):
-        number, unit = place.get(coupling.find(channel), (ELSEWHERE, ELSEWHERE))
-        if not isinstance(channel.owner, str) or number == ELSEWHERE:
-            continue
-        member = Member(channel.owner, channel.side)
-        if member not in layouts:
-            if channel.owner in modules:
-                count = channel_count(modules[channel.owner], channel.side) or 0
-            else:
-                count = tensors[channel.owner].shape[coupling.parameter_axes.get(channel.owner, -1)]
-            layouts[member] = Layout(np.full(count, ELSEWHERE), np.full(count, ELSEWHERE))
-        layout = layouts[member]
-        if channel.place < len(layout.group):
-            layout.group[channel.place], layout.unit[channel.place] = number, unit
-        elif len(layout.group):  # else a layer without channels of its own, as PReLU with one slope
-            beyond.add(number)
-    return layouts, beyond
+    return [c for c in components.values() if any(name in modules for name in c) or _is_shared(c, coupling)]
+
+
+def _is_shared(component: Sequence[str], coupling: Coupling) -> bool:
+    classes = np.concatenate([coupling.producers[name] for name in component])
+    sides = {(m.owner, m.side) for m, found in coupling.sides.items() if np.isin(found, classes).any()}
+    return len(sides) > 1
+
+
+def _connected(count: int, pairs: Sequence[tuple[int, int]]) -> IntArray:
+    ends = np.array(pairs, dtype=np.int64).reshape(-1, 2)
+    edges = coo_matrix((np.ones(len(ends), dtype=bool), (ends[:, 0], ends[:, 1])), shape=(count, count))
+    found: IntArray = connected_components(edges, directed=False)[1]
+    return found
+
+
+def _units(component: Sequence[str], coupling: Coupling) -> IntArray:
+    """The classes of the component's channels, in the order in which its producers have them."""
+    every = np.concatenate([coupling.producers[name] for name in component])
+    classes, first = np.unique(every, return_index=True)
+    return classes[np.argsort(first)]
+
+
+def _layouts(coupling: Coupling, units: Sequence[IntArray]) -> dict[Member, Layout]:
+    """The layout of each side that a group reaches."""
+    count = 1 + max((int(side.max()) for side in coupling.sides.values()), default=0)
+    group, unit = np.full(count, ELSEWHERE), np.full(count, ELSEWHERE)
+    for number, classes in enumerate(units):
+        group[classes], unit[classes] = number, np.arange(len(classes))
+    layouts = {member: Layout(group[side], unit[side]) for member, side in coupling.sides.items()}
+    return {member: layout for member, layout in layouts.items() if (layout.group != ELSEWHERE).any()}
 
 
 def _with_blocks(group: Group, number: int, layouts: Mapping[Member, Layout], model: nn.Module) -> Group:
@@ -213,20 +210,21 @@ def _unit_blocks(group: Group, layout: Layout, count: int, layer: str) -> int:
     return count
 
 
-def _check(group: Group, number: int, model: nn.Module, coupling: Coupling, beyond: Iterable[int]) -> None:
+def _check(group: Group, units: IntArray, model: nn.Module, coupling: Coupling) -> None:
     modules = dict(model.named_modules())
     for member in group.members:
         module = modules.get(member.owner)
         if module is not None and not can_resize(module):
             kind = type(module).__name__
             raise _RefusedError(f"they go through {member.owner} ({kind}), which can't be resized")
-    if number in beyond:
-        raise _RefusedError("torch-pruning doesn't follow them through a change of shape")
-    units = set(_units(group.producers, coupling))
-    reached = {
-        coupling.find(channel) for channel in list(coupling.parent) if channel.owner in coupling.outputs
-    }
-    read = any(member.side == "in" for member in group.members)
-    attention = any(isinstance(modules.get(m.owner), nn.MultiheadAttention) for m in group.members)
-    if reached & units or not (read or attention):
-        raise _RefusedError("they are outputs of the network")
+    reasons = [coupling.fixed[int(number)] for number in units if int(number) in coupling.fixed]
+    if reasons:
+        raise _RefusedError(OUTPUTS if OUTPUTS in reasons else reasons[0])
+    if not any(_reads(member, modules.get(member.owner)) for member in group.members):
+        raise _RefusedError("no layer reads them")
+
+
+def _reads(member: Member, module: nn.Module | None) -> bool:
+    if module is None:
+        return True
+    return member.side == "in" or isinstance(module, nn.MultiheadAttention) or is_recurrent(module)

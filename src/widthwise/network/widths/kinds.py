@@ -9,6 +9,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 from torch.nn.modules.instancenorm import _InstanceNorm
 
+RECURRENT = (nn.LSTM, nn.GRU, nn.RNN, nn.LSTMCell, nn.GRUCell, nn.RNNCell)
+
 
 @dataclass(frozen=True)
 class Axes:
@@ -30,8 +32,10 @@ def axes(module: nn.Module) -> dict[str, Axes]:  # noqa: PLR0911 (a table by typ
         return {"weight": Axes(0) if is_depthwise(module) else weight, "bias": Axes(0)}
     if isinstance(module, _BatchNorm | _InstanceNorm):
         return dict.fromkeys(("weight", "bias", "running_mean", "running_var"), Axes(0))
-    if isinstance(module, nn.LayerNorm | nn.GroupNorm):
+    if isinstance(module, nn.LayerNorm | nn.RMSNorm | nn.GroupNorm):
         return dict.fromkeys(("weight", "bias"), Axes(-1))
+    if is_transposed_linear(module):
+        return {"weight": Axes(1, 0), "bias": Axes(0)}
     if isinstance(module, nn.Embedding):
         return {"weight": Axes(1)}
     if isinstance(module, nn.PReLU) and module.num_parameters > 1:
@@ -44,24 +48,52 @@ def is_depthwise(module: nn.Module) -> bool:
     return isinstance(module, _ConvNd) and 1 < module.groups == module.in_channels
 
 
+def is_transposed_linear(module: nn.Module) -> bool:
+    """Whether this is transformers' Conv1D: a linear layer whose weight is [inputs, outputs]."""
+    return type(module).__name__ == "Conv1D" and hasattr(module, "nx") and hasattr(module, "nf")
+
+
+def is_recurrent(module: nn.Module) -> bool:
+    """Whether this is one of torch's recurrent layers, or a step of one."""
+    return type(module) in RECURRENT
+
+
+def is_known(module: nn.Module) -> bool:
+    """Whether it is known where this layer's channels lie."""
+    return type(module) is nn.MultiheadAttention or is_recurrent(module) or bool(axes(module))
+
+
+def makes_channels(module: nn.Module) -> bool:
+    """Whether the layer's outputs are new channels, and not those that it is given."""
+    kept = _BatchNorm | _InstanceNorm | nn.LayerNorm | nn.RMSNorm | nn.GroupNorm | nn.PReLU
+    return is_known(module) and not isinstance(module, kept)
+
+
 def can_resize(module: nn.Module) -> bool:
     """Whether this kind of layer can be resized."""
     if isinstance(module, nn.MultiheadAttention):
         same = module._qkv_same_embed_dim and module.kdim == module.embed_dim
         return same and module.bias_k is None
-    flat = not isinstance(module, nn.LayerNorm) or len(module.normalized_shape) == 1
-    return flat and (bool(axes(module)) or isinstance(module, nn.PReLU))
+    if is_recurrent(module):
+        return not getattr(module, "proj_size", 0)
+    if isinstance(module, nn.LayerNorm | nn.RMSNorm):
+        return len(module.normalized_shape) == 1
+    return bool(axes(module))
 
 
 def channel_count(module: nn.Module, side: str) -> int | None:
     """How many channels a side has; None where the layer has no number of its own."""
     if isinstance(module, nn.PReLU):
         return module.num_parameters if module.num_parameters > 1 else None
+    if isinstance(module, nn.RNNBase | nn.RNNCellBase):
+        return module.input_size if side == "in" else module.hidden_size
+    if is_transposed_linear(module):
+        return int(module.nx if side == "in" else module.nf)  # type: ignore[arg-type]
     names = ("in_features", "in_channels") if side == "in" else ("out_features", "out_channels")
     for name in (*names, "num_features", "num_channels", "embedding_dim", "embed_dim"):
         if isinstance(value := getattr(module, name, None), int):
             return value
-    if isinstance(module, nn.LayerNorm):
+    if isinstance(module, nn.LayerNorm | nn.RMSNorm):
         return int(module.normalized_shape[-1])
     return None
 
@@ -79,7 +111,8 @@ def blocks(module: nn.Module) -> int:
 
 def mixes_channels(module: nn.Module) -> bool:
     """Whether new units would change what the layer makes of the others, so that growing must split units."""
-    if isinstance(module, nn.LayerNorm | nn.GroupNorm | nn.MultiheadAttention):
+    whole = nn.LayerNorm | nn.RMSNorm | nn.GroupNorm | nn.MultiheadAttention
+    if isinstance(module, whole) or is_recurrent(module):
         return True
     return blocks(module) > 1
 
@@ -98,8 +131,12 @@ def set_sizes(module: nn.Module, inputs: int, outputs: int, *, like: nn.Module) 
         module.in_channels, module.out_channels = inputs, outputs
     elif isinstance(module, _BatchNorm | _InstanceNorm):
         module.num_features = outputs
-    elif isinstance(module, nn.LayerNorm):
+    elif isinstance(module, nn.LayerNorm | nn.RMSNorm):
         module.normalized_shape = (outputs,)
+    elif isinstance(module, nn.RNNBase | nn.RNNCellBase):
+        module.input_size, module.hidden_size = inputs, outputs
+    elif is_transposed_linear(module):
+        module.nx, module.nf = inputs, outputs  # type: ignore[assignment]
     elif isinstance(module, nn.GroupNorm):
         module.num_channels = outputs
     elif isinstance(module, nn.Embedding):

@@ -30,13 +30,43 @@ def rebuilt(model: nn.Module, groups: Groups, changes: Mapping[str, Change], *, 
             with torch.no_grad():
                 tensors = sliced(modules[owner], inputs, outputs, generator)
             _set_layer(modules[owner], tensors, inputs, outputs, generator)
-        elif outputs is not None:
-            parent, _, name = owner.rpartition(".")
-            holder = made.get_submodule(parent)
-            tensor = outputs.take(getattr(holder, name).detach(), groups.parameter_axes[owner])
-            setattr(holder, name, nn.Parameter(tensor))
+        else:
+            old = attribute(made, owner)
+            tensor = sliced_parameter(old.detach(), owner, sides, groups, generator)
+            made_anew = nn.Parameter(tensor.clone(), requires_grad=old.requires_grad)
+            for known in next((names for names in tied if owner in names), [owner]):
+                parent, _, name = known.rpartition(".")
+                setattr(made.get_submodule(parent), name, made_anew)
+    set_attributes(modules, groups, {name: len(change.sources) for name, change in changes.items()})
     _tie(made, tied)
     return made
+
+
+def set_attributes(modules: Mapping[str, nn.Module], groups: Groups, sizes: Mapping[str, int]) -> None:
+    """Gives modules the numbers that their code reads, for the groups of these sizes."""
+    by_name = {groups[name].name: size for name, size in sizes.items()}
+    for known in groups.attributes:
+        if known.group in by_name:
+            setattr(modules[known.module], known.name, known.each * by_name[known.group])
+
+
+def sliced_parameter(
+    tensor: Tensor,
+    owner: str,
+    sides: Mapping[Member, Channels],
+    groups: Groups,
+    generator: torch.Generator,
+) -> Tensor:
+    """A parameter that belongs to no layer, its axes cut to their new channels."""
+    for member, place in groups.parameter_axes.items():
+        if member.owner != owner or member not in sides:
+            continue
+        side = sides[member]
+        tensor = side.take(tensor, place.axis)
+        if side.split and place.reads:
+            shares = side.shares(1, generator)[0].to(tensor)
+            tensor = tensor * shares.reshape(-1, *[1] * (tensor.ndim - 1 - place.axis))
+    return tensor
 
 
 def changed_sides(groups: Groups, changes: Mapping[str, Change]) -> dict[Member, Channels]:

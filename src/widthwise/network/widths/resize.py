@@ -6,6 +6,7 @@ import copy
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args
 
+import numpy as np
 import torch
 from torch import Tensor, fx, nn
 
@@ -50,14 +51,20 @@ def resize(
     Raises UserError for unknown groups and for sizes that a group can't have.
     """
     found = groups or find_groups(graph, example if example is not None else data)
-    made = copy.copy(graph)
-    made.model = resized(
-        graph.model, found, sizes, weights=weights, importance=importance, data=data, seed=seed
+    network = resized(
+        graph.network, found, sizes, weights=weights, importance=importance, data=data, seed=seed
     )
     if weights == "inherit" and data is not None and _shrinks(found, sizes):
-        reestimate_norms(made.model, part(data, "train"))
-    _check_runs(made.model, example_input(graph.model, example if example is not None else data), sizes)
-    return made
+        reestimate_norms(network, part(data, "train"))
+    _check_runs(network, example_input(graph.network, example if example is not None else data), sizes)
+    return recaptured(graph, network)
+
+
+def recaptured(graph: Graph, network: nn.Module) -> Graph:
+    """A resized network captured as the graph was, its layers with the same schemes."""
+    made = graph.like(network)
+    schemes = {name: scheme for name, scheme in graph.schemes.items() if scheme}
+    return made.quantized(schemes) if schemes else made
 
 
 def resized(
@@ -79,13 +86,18 @@ def resized(
     wanted = {groups[name].name: int(size) for name, size in sizes.items()}
     changed = {name: size for name, size in wanted.items() if size != groups[name].size}
     if weights == "scratch":
-        zeros = {group.name: torch.zeros(group.size).double().numpy() for group in groups.groups}
-        made = rebuilt(model, groups, plan(model, groups, changed, zeros, exact=False), seed=seed)
+        made = at_sizes(model, groups, changed, seed=seed)
         initialise(made, seed=seed)
         return made
     if scores is None and changed:
         scores = unit_scores(model, groups, how=importance, data=data)
     return rebuilt(model, groups, plan(model, groups, changed, scores or {}), seed=seed)
+
+
+def at_sizes(model: nn.Module, groups: Groups, sizes: Mapping[str, int], *, seed: int = 0) -> nn.Module:
+    """A copy in which groups have these sizes, whatever becomes of what it computes."""
+    zeros = {group.name: np.zeros(group.size) for group in groups.groups}
+    return rebuilt(model, groups, plan(model, groups, sizes, zeros, exact=False), seed=seed)
 
 
 def plan(
@@ -103,7 +115,7 @@ def plan(
         if size <= group.size:
             changes[name] = shrunk(group, size, scores[name])
             continue
-        if exact and not keeps_statistics(model, group, size):
+        if exact and not keeps_statistics(model, groups, group, size):
             raise _inexact(group, size)
         split = not exact or must_split(model, groups, group)
         changes[name] = grown(group, size, scores[name], split=split)
@@ -116,10 +128,20 @@ def initialise(model: nn.Module, *, seed: int) -> None:
     Where a linear layer's outputs go through a ReLU and out of the network, their biases start above 0: an
     output below 0 for every sample would never learn.
     """
-    reset(model, seed=seed)
-    last = _rectified_output(model)
+    captured = Graph(model).model  # of the same layers, in the order in which they run
+    reset(captured, seed=seed)
+    _reset_others(model, captured, seed=seed)
+    last = _rectified_output(captured)
     if last is not None and last.bias is not None:
         nn.init.constant_(last.bias, RELU_OUTPUT_START)
+
+
+def _reset_others(model: nn.Module, captured: nn.Module, *, seed: int) -> None:
+    """Modules that hold parameters and that capture looks into, or does not reach."""
+    known = set(captured.modules())
+    for module in model.modules():
+        if module not in known and any(True for _ in module.parameters(recurse=False)):
+            reset(module, seed=seed)
 
 
 def _rectified_output(model: nn.Module) -> nn.Linear | None:

@@ -21,6 +21,8 @@ def sliced(
     """
     if isinstance(module, nn.MultiheadAttention):
         return _attention(module, outputs, generator) if outputs is not None else {}
+    if isinstance(module, nn.RNNBase | nn.RNNCellBase):
+        return _recurrent(module, inputs, outputs, generator)
     found = {}
     for name, axis in axes(module).items():
         tensor = getattr(module, name, None)
@@ -123,3 +125,36 @@ def _attention(
     if out.bias is not None:
         found["out_proj.bias"] = side.take(out.bias, 0)
     return found
+
+
+def _recurrent(
+    module: nn.RNNBase | nn.RNNCellBase,
+    inputs: Channels | None,
+    outputs: Channels | None,
+    generator: torch.Generator,
+) -> dict[str, Tensor]:
+    """Weights whose rows are a block of all hidden units for each gate, and that read inputs or hidden units.
+
+    Layers after the first read the hidden units of each direction.
+    """
+    units = module.hidden_size
+    tensors = dict(module.named_parameters())
+    gates = next(x for name, x in tensors.items() if name.startswith("weight_hh")).shape[0] // units
+    rows = None if outputs is None else _repeated(outputs, gates, units)
+    directions = 2 if getattr(module, "bidirectional", False) else 1
+    hidden = None if outputs is None else _repeated(outputs, directions, units)
+    found = {}
+    for name, tensor in tensors.items():
+        reads = None
+        if name.startswith("weight_hh"):
+            reads = outputs
+        elif name.startswith("weight_ih"):
+            reads = inputs if name in ("weight_ih", "weight_ih_l0", "weight_ih_l0_reverse") else hidden
+        axis = Axes(0, 1 if name.startswith("weight") else None)
+        found[name] = _plain(tensor, axis, reads, rows, generator)
+    return found
+
+
+def _repeated(side: Channels, times: int, size: int) -> Channels:
+    """The channels of a side that stand there several times, one block after the other."""
+    return Channels(torch.cat([side.index + block * size for block in range(times)]), side.split)
