@@ -12,9 +12,9 @@ from helpers.networks import ZOO, Shared, Untraceable, build, inputs, normal, ta
 from widthwise.core.errors import UserError
 from widthwise.formats import Integer
 from widthwise.network.graph import Graph
-from widthwise.network.undisturbed import run_in_eval_mode
 from widthwise.network.quantized import Quantized
 from widthwise.network.scheme import Scheme
+from widthwise.network.undisturbed import run_in_eval_mode
 
 FINE = Integer(16, 10)
 COARSE = Integer(4, 2)

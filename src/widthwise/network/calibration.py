@@ -96,7 +96,9 @@ def fixed_by_stored(formats: Formats, layer: Layer, tensor: TensorName) -> Forma
     if len(stored) != 1:
         return formats
     one = stored[0]
-    return tuple(fmt and fmt.calibrated(one.value if _has_scales_by_axis(fmt) else one.whole) for fmt in formats)
+    return tuple(
+        fmt and fmt.calibrated(one.value if _has_scales_by_axis(fmt) else one.whole) for fmt in formats
+    )
 
 
 def _can_be_fixed(fmt: Format, x: Tensor) -> bool:

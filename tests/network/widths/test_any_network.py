@@ -23,7 +23,8 @@ from helpers.networks.sequences import (
     Stepped,
 )
 from widthwise.core.errors import UserError
-from widthwise.network.graph import Graph, attribute
+from widthwise.network.graph import Graph
+from widthwise.network.stored import attribute
 from widthwise.network.widths.changes import Change
 from widthwise.network.widths.example import example_input
 from widthwise.network.widths.finding import find_groups

@@ -33,7 +33,11 @@ def example_input(model: nn.Module, given: Example | None = None) -> tuple[Any, 
         block = trial.block if whole else trial.block.part(0, SAMPLES)
         return positional(model, block.inputs)
     if isinstance(given, Mapping):
-        return positional(model, given)
+        some = {name: x[:SAMPLES] if isinstance(x, Tensor) and x.ndim else x for name, x in given.items()}
+        try:
+            return positional(model, some)
+        except TypeError as error:
+            raise UserError(f"{type(model).__name__}.forward takes other inputs: {error}") from error
     if given is not None:
         return tuple(given)
     guess = guessed_call(model)
