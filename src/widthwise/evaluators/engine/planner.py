@@ -17,12 +17,12 @@ from widthwise.evaluators.engine.kernels import (
     EachVersion,
     Kernel,
     MatrixProduct,
-    Parameter,
     Pointwise,
     Quantise,
     Read,
     filled,
 )
+from widthwise.evaluators.engine.parameters import Choice, Layers, Parameter
 from widthwise.evaluators.engine.plan import Plan, Step
 from widthwise.network.calibration import fixed_by_inputs, fixed_by_parameter, input_values
 from widthwise.network.graph import Graph, attribute, called_function
@@ -127,7 +127,7 @@ class _Planner:
         template = map_aggregate(
             returned, lambda x: cast(Any, position.get(x, x) if isinstance(x, fx.Node) else x)
         )
-        kernel = EachVersion(self.outputs, (template,), {})
+        kernel = EachVersion(Layers(self.outputs), (template,), {})
         self._append(node, tuple(self.step_of[read] for read in reads), (), kernel, outputs)
 
     def _add_call(self, node: fx.Node) -> None:
@@ -272,6 +272,9 @@ class _Constant:
 
     def __call__(self, stacks: Any, picks: Any, choices: Any) -> Any:
         return self.value.unsqueeze(0) if isinstance(self.value, Tensor) else self.value
+
+    def one(self, values: Sequence[Any], choice: Choice) -> Any:
+        return self.value
 
 
 def _itself(value: Tensor) -> Tensor:
