@@ -49,9 +49,12 @@ EARLY = 0.25  # of the layers
 METRICS = ["accuracy", "loss"]
 CONFIG = {
     "name": ["integer"],
-    **{"data_in_width": [8, 4], "data_in_frac_width": 4},
-    **{"weight_width": [8, 4], "weight_frac_width": 6},
-    **{"bias_width": [8, 4], "bias_frac_width": 5},
+    "data_in_width": [8, 4],
+    "data_in_frac_width": 4,
+    "weight_width": [8, 4],
+    "weight_frac_width": 6,
+    "bias_width": [8, 4],
+    "bias_frac_width": 5,
 }
 QUANTISED = (nn.Conv2d, nn.Linear)
 
@@ -95,7 +98,7 @@ class Network:
 def timm_network(name: str) -> Network:
     """A network of timm with random weights, and random images."""
     without_torchvision()
-    import timm
+    import timm  # noqa: PLC0415  # after its stand-ins
 
     made, options = TIMM[name]
     torch.manual_seed(0)

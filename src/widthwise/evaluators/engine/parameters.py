@@ -1,4 +1,4 @@
-"""Parameters in versions: a layer's weights in each of their formats, and the layer as it computes with them."""
+"""Parameters in versions: a layer's weights in each of their formats, and the layer that computes with them."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from widthwise.formats.base import Format
 
-Choice = Sequence[int]
+Choice = Sequence[int] | NDArray[np.int64]
+"""The format of each of a step's own slots."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ class Layers:
         return self._once(tuple(int(index) for index in choice), self.call)
 
     def alone(self, choice: Choice) -> Callable[..., Any]:
-        """The same for one version at a time: convolutions of images with channels last, the faster layout."""
+        """The same for one version at a time: convolutions of images have channels last, which is faster."""
         return self._alone.of(choice)
 
     @cached_property

@@ -38,7 +38,7 @@ def in_turns(
 
 
 def in_order(plan: Plan, chosen: IntArray) -> IntArray:
-    """The candidates such that those with a common prefix are neighbours, of several groups the smaller first.
+    """The candidates such that those with a common prefix are neighbours, of several groups the least first.
 
     A group's prefix is kept until the last group that continues it: if that is the largest, few prefixes are
     kept at the same time.
@@ -61,7 +61,7 @@ class Versions:
 
 
 def versions_of(plan: Plan, chosen: IntArray) -> list[Versions]:
-    """The versions of each step for candidates [K, S]; steps that depend on the same slots share an object."""
+    """The versions of each step for candidates [K, S]: one object for steps that depend on the same slots."""
     found: dict[tuple[int, ...], Versions] = {
         (): Versions(np.zeros(len(chosen), dtype=np.int64), np.zeros(1, dtype=np.int64))
     }
