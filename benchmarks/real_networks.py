@@ -151,7 +151,10 @@ class StandIns(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 
 def settle(module: nn.Module) -> None:
-    """Statistics of batch norms that fit the random weights, so that values neither vanish nor explode."""
+    """No weights of zeros, and statistics of batch norms that fit: values neither vanish nor explode."""
+    for name, value in module.named_parameters():
+        if name.endswith("weight") and not value.any():
+            nn.init.normal_(value, std=0.02) if value.ndim > 1 else nn.init.ones_(value)
     module.train()
     for norm in (m for m in module.modules() if isinstance(m, nn.BatchNorm2d)):
         norm.momentum = None

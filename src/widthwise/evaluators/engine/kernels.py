@@ -104,7 +104,7 @@ class MatrixProduct:
         return result
 
     def one(self, values: Sequence[Any], choice: Choice) -> Tensor:
-        return torch.mm(self.weight[choice[0] if choice else 0], values[0].t()).t()
+        return torch.mm(self.weight[choice[0] if len(choice) else 0], values[0].t()).t()
 
     def _product(self, stack: Tensor, choices: IntArray) -> Tensor:
         """Every input version times every weight version, the latter changing fastest."""
@@ -136,7 +136,8 @@ class AddBias:
         return (gather(stack, pick).transpose(1, 2) + biases).transpose(1, 2)
 
     def one(self, values: Sequence[Any], choice: Choice) -> Tensor:
-        return (values[0].t() + self.bias[choice[0] if choice else 0].unsqueeze(1)).t()
+        product: Tensor = values[0].t()
+        return (product + self.bias[choice[0] if len(choice) else 0].unsqueeze(1)).t()
 
     def _biases(self, choices: IntArray) -> Tensor:
         return torch.stack([self.bias[int(choice)] for choice in choices])

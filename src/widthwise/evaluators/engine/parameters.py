@@ -1,4 +1,4 @@
-"""Parameters in versions: a layer's weights in each of their formats, and the layer that computes with them."""
+"""Parameters in versions: a layer's weights in each of their formats, and the layer that has them."""
 
 from __future__ import annotations
 
