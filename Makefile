@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow lint format types docs hooks debs clean
+.PHONY: help demo bench-deps test test-slow lint format types docs hooks debs clean
 
 help:
 	@echo "make demo       install, search the bit widths of a small network on real data, show the results"
@@ -17,6 +17,7 @@ help:
 	@echo "make types      the type checker"
 	@echo "make docs       the documentation with its API pages, into site/"
 	@echo "make hooks      git checks each commit as make lint and make types do"
+	@echo "make bench-deps  the networks of others that benchmarks/real_networks.py runs (timm, transformers)"
 	@echo "make debs       PostgreSQL and Chromium for the tests that need them (Debian, as root)"
 	@echo "make clean      remove $(VENV), site/ and caches"
 	@echo "Another Python: make test PYTHON=python3.12"
@@ -65,6 +66,11 @@ docs: $(VENV)/.installed-dev
 
 hooks: $(VENV)/.installed-dev
 	$(BIN)/pre-commit install
+
+# timm without what it asks for: its networks need no torchvision, which would have to match torch
+bench-deps: $(VENV)/.installed
+	$(PIP) install -c constraints.txt --no-build-isolation -e ".[transformers]"
+	$(PIP) install -c constraints.txt --no-deps timm
 
 # tests that need these skip, with the reason, where they are missing
 debs:

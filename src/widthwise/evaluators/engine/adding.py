@@ -13,6 +13,7 @@ from widthwise.data.blocks import DataBlock
 from widthwise.evaluators.engine.prepared import Prepared
 from widthwise.evaluators.engine.running import Adds
 from widthwise.evaluators.engine.threads import threads_for
+from widthwise.evaluators.engine.turns import in_turns
 from widthwise.evaluators.engine.walk import Count, walk
 
 FEW = 8  # up to here candidates are evaluated one by one with the memo
@@ -34,7 +35,8 @@ def add_block(
 
     Those that can't go together go by halves. In the end each of the few that are to blame tells its reason.
     """
-    if prepared.sharing is None or len(rows) <= FEW:
+    sharing = prepared.sharing
+    if sharing is None or len(rows) == 1 or (sharing.shares.kept is None and len(rows) <= FEW):
         _one_by_one(prepared, into, rows, chosen, number, block)
         return
     done = np.zeros(len(chosen), dtype=bool)
@@ -43,9 +45,12 @@ def add_block(
         into.add(rows[part], outputs, versions, block.targets)
         done[rows[part]] = True
 
-    plan, stack = prepared.sharing.plan, prepared.sharing.shares.stack
+    plan, shares, inputs = sharing.plan, sharing.shares, tuple(block.inputs.values())
     try:
-        walk(plan, tuple(block.inputs.values()), chosen[rows], consume, stack_bytes=stack, count=count)
+        if shares.kept is None:
+            walk(plan, inputs, chosen[rows], consume, stack_bytes=shares.stack, count=count)
+        else:
+            in_turns(plan, inputs, chosen[rows], consume, kept_bytes=shares.kept, count=count)
     except Exception as error:
         logger.info("%d candidates can't be evaluated together: %s", len(rows), describe_error(error))
         left = rows[~done[rows]]

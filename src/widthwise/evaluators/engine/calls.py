@@ -14,10 +14,10 @@ from widthwise.evaluators.engine.kernels import (
     EachVersion,
     Folded,
     Kernel,
-    Parameter,
     Pointwise,
     Read,
 )
+from widthwise.evaluators.engine.parameters import Layers, Parameter
 from widthwise.network.layers import ACTIVATIONS, POOLING
 
 # these mix neighbours along an axis, so they are not element by element
@@ -30,7 +30,14 @@ SAMPLEWISE = (
     | MAX_POOLING
 )
 BINARY = {"add", "sub", "mul", "div"}
-
+# functions that compute the same whatever the order of axes in memory
+ANY_LAYOUT = (
+    BINARY
+    | POINTWISE
+    | SAMPLEWISE
+    | {"cat", "chunk", "split", "batch_norm", "mean", "sum", "softmax", "getattr", "getitem", "size"}
+    | {"permute", "transpose", "reshape"}
+)
 
 IN_PLACE_OPERATORS = {"iadd", "isub", "imul", "itruediv", "ipow", "ior", "iand", "ixor", "imatmul"}
 
@@ -83,10 +90,18 @@ def choose_kernel(
         if kind in POINTWISE and not parameters:
             return Pointwise(_bound(call, args, kwargs))
         if kind in SAMPLEWISE and _keeps_samples_apart(call, kind, args, examples[0], value):
-            return Folded(call if parameters else _bound(call, args, kwargs), parameters)
+            return Folded(Layers(call, parameters) if parameters else Layers(_bound(call, args, kwargs)))
     if kind in BINARY and not kwargs and _of_equal_ranks(args, examples):
         return Arithmetic(call, (args[0].index, args[1].index))
-    return EachVersion(call, args, kwargs, parameters)
+    return EachVersion(Layers(call, parameters), args, kwargs, _dense(kind, examples))
+
+
+def _dense(kind: str, examples: Sequence[Any]) -> frozenset[int]:
+    """The inputs that have to lie in memory in order, as they do in the float network: views ask for that."""
+    if kind in ANY_LAYOUT:
+        return frozenset()
+    images = [i for i, x in enumerate(examples) if isinstance(x, Tensor) and x.ndim == 4]
+    return frozenset(i for i in images if kind == "view" or examples[i].is_contiguous())
 
 
 def _bound(call: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Callable[..., Any]:

@@ -16,6 +16,7 @@ from widthwise.core.errors import UserError
 from widthwise.data.blocks import DataBlock
 from widthwise.data.modules import Data
 from widthwise.evaluators.engine.adding import add_block
+from widthwise.evaluators.engine.answered import Answered, Both
 from widthwise.evaluators.engine.memo import Memo
 from widthwise.evaluators.engine.prepared import prepare
 from widthwise.evaluators.engine.running import SAMPLES, Running, SampleMargins
@@ -65,6 +66,7 @@ class Evaluator:
         self.data, self.judging = data, judging or Judging.of(**keywords)
         self.prepared = prepare(graph, space, data, self.judging)
         self.count = Count()
+        self._answered: Answered | None = None  # from when on margins may be asked for
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -126,6 +128,7 @@ class Evaluator:
         """Formats [R, S] over all the data: blocks outside, candidates inside."""
         ready, quality = self.prepared, self.judging.quality
         running = Running(ready.tally.fresh(len(chosen)), len(chosen))
+        margins: list[SampleMargins] | None = [] if stop is None and self._keeps_margins else None
         if isinstance(ready.single, Memo) and not self.judged.is_kept:
             ready.single.forget()  # read anew, a loader may give its samples in another order
         with torch.no_grad():
@@ -133,11 +136,30 @@ class Evaluator:
                 rows = running.active
                 if not len(rows):
                     break
-                add_block(ready, running.tally, rows, chosen, number, block, count=self.count)
+                into = running.tally if margins is None else self._with_margins(running, margins, block)
+                add_block(ready, into, rows, chosen, number, block, count=self.count)
                 running.samples += len(block)
                 if stop is not None and running.samples < self.judged.total:
                     running.prune(stop(running.tally.best_possible(quality, self.judged.total)))
+        if margins and self._answered is not None and len(running.active):
+            self._answered.keep(chosen, margins)
         return running
+
+    @property
+    def _keeps_margins(self) -> bool:
+        """Whether the run that scores candidates gives the very margins that `margins` would run them for.
+
+        Where candidates share values, those of margins are shared with those that scored them anyway.
+        """
+        if self._answered is None or self.prepared.sharing is not None:
+            return False
+        return self.judged.total <= SAMPLES and self.judged.is_kept
+
+    def _with_margins(self, running: Running, margins: list[SampleMargins], block: DataBlock) -> Both:
+        answers = self.judging.task.answers
+        assert answers is not None  # it was asked what they count
+        margins.append(SampleMargins(len(running.pruned), len(block), answers))
+        return Both(running.tally, margins[-1])
 
     def margins(self, candidates: IntArray) -> FloatArray:
         """By how much candidates [K, D] are right about each of up to SAMPLES samples, [K, samples] float32.
@@ -149,6 +171,8 @@ class Evaluator:
         if task.answers is None:
             raise UserError(f"{task.name}: its answers are not right or wrong, so there are no margins")
         chosen, size = slot_choices(self.slots, candidates), self.prepared.rows_at_once
+        if self._answered is not None and (kept := self._answered.take(chosen)) is not None:
+            return kept
         found = [SampleMargins(len(candidates), len(block), task.answers) for _, block in self._spread]
         with torch.no_grad():
             for part, (number, block) in zip(found, self._spread, strict=True):
@@ -165,6 +189,7 @@ class Evaluator:
         answers = self.judging.task.answers
         if answers is None or metric not in answers.metrics:
             return None
+        self._answered = self._answered or Answered()
         return answers.shares(metric, torch.from_numpy(self.margin_labels))
 
     @property

@@ -2,22 +2,24 @@
 
 A kernel is called with the stacks that it reads, for each of them the version that each result is made from
 (`picks`, [V] each), and the choices of its own slots ([V, slots]); results are sorted by picks, then choices.
+Its `one` computes a single version from single versions, none of which has the axis of versions.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.fx.node import map_aggregate
-from torch.utils._pytree import tree_map_only
+from torch.utils._pytree import tree_flatten, tree_map_only
 
 from widthwise.core.arrays import IntArray
+from widthwise.evaluators.engine.parameters import Choice, Layers, Parameter
 from widthwise.evaluators.engine.stacks import folded, gather, put, select, stacked, version
 from widthwise.formats.base import Format
 from widthwise.network.operands import Operand
@@ -29,6 +31,8 @@ class Kernel(Protocol):
     """Versions of inputs and choices of slots to the versions of a step's value."""
 
     def __call__(self, stacks: Sequence[Any], picks: Sequence[IntArray], choices: IntArray) -> Any: ...
+
+    def one(self, values: Sequence[Any], choice: Choice) -> Any: ...
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,14 @@ class Quantise:
         assert result is not None
         return result
 
+    def one(self, values: Sequence[Any], choice: Choice) -> Any:
+        (value,), fmt = values, self.formats[choice[0]]
+        if fmt is None:
+            return value
+        if isinstance(value, Tensor):
+            return fmt.quantize(value)
+        return tree_map_only(Tensor, partial(quantize_input, fmt), value)
+
     def _quantized(self, choice: int, stack: Tensor) -> Tensor:
         fmt = self.formats[choice]
         if fmt is None:
@@ -69,21 +81,6 @@ class Quantise:
             fmt, one = self.formats[choice], version(value, int(row))
             results.append(one if fmt is None else tree_map_only(Tensor, partial(quantize_input, fmt), one))
         return stacked(results)
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """The versions of a parameter: its values in each format, computed when first asked for."""
-
-    value: Tensor
-    formats: tuple[Format | None, ...]
-    made: dict[int, Tensor] = field(default_factory=dict)
-
-    def __getitem__(self, choice: int) -> Tensor:
-        if choice not in self.made:
-            fmt = self.formats[choice]
-            self.made[choice] = self.value if fmt is None else fmt.quantize(self.value)
-        return self.made[choice]
 
 
 @dataclass(frozen=True)
@@ -107,6 +104,9 @@ class MatrixProduct:
             result = put(result, rows, part, len(pick))
         assert result is not None
         return result
+
+    def one(self, values: Sequence[Any], choice: Choice) -> Tensor:
+        return torch.mm(self.weight[choice[0] if len(choice) else 0], values[0].t()).t()
 
     def _product(self, stack: Tensor, choices: IntArray) -> Tensor:
         """Every input version times every weight version, the latter changing fastest."""
@@ -136,6 +136,10 @@ class AddBias:
             return summed.flatten(0, 1).transpose(1, 2)
         biases = self._biases(choices[:, 0]).unsqueeze(2)
         return (gather(stack, pick).transpose(1, 2) + biases).transpose(1, 2)
+
+    def one(self, values: Sequence[Any], choice: Choice) -> Tensor:
+        product: Tensor = values[0].t()
+        return (product + self.bias[choice[0] if len(choice) else 0].unsqueeze(1)).t()
 
     def _biases(self, choices: IntArray) -> Tensor:
         return torch.stack([self.bias[int(choice)] for choice in choices])
@@ -169,6 +173,9 @@ class Pointwise:
     def __call__(self, stacks: Sequence[Any], picks: Sequence[IntArray], choices: IntArray) -> Tensor:
         return self.call(select(stacks[0], picks[0]))
 
+    def one(self, values: Sequence[Any], choice: Choice) -> Tensor:
+        return self.call(values[0])
+
 
 @dataclass(frozen=True)
 class Arithmetic:
@@ -183,42 +190,64 @@ class Arithmetic:
         total = len(picks[0])
         return result if len(result) == total else result.expand(total, *result.shape[1:])
 
+    def one(self, values: Sequence[Any], choice: Choice) -> Tensor:
+        return self.call(values[self.order[0]], values[self.order[1]])
+
 
 @dataclass(frozen=True)
 class Folded:
-    """A layer of one tensor that acts on each sample alone, with its parameters by role in versions."""
+    """A layer of one tensor that acts on each sample alone, with its parameters in versions."""
 
-    layer: Callable[..., Tensor]
-    parameters: Mapping[str, tuple[int, Parameter]] = field(
-        default_factory=dict
-    )  # name -> own slot, versions
+    layers: Layers
 
     def __call__(self, stacks: Sequence[Any], picks: Sequence[IntArray], choices: IntArray) -> Tensor:
         result: Tensor | None = None
         for choice, rows in _groups(choices):
-            call = _with_parameters(self.layer, self.parameters, choice)
-            part = folded(call, gather(stacks[0], picks[0][rows]))
+            part = folded(self.layers.of(choice), gather(stacks[0], picks[0][rows]))
             result = put(result, rows, part, len(picks[0]))
         assert result is not None
+        return result
+
+    def one(self, values: Sequence[Any], choice: Choice) -> Tensor:
+        result: Tensor = self.layers.alone(choice)(values[0])
         return result
 
 
 @dataclass(frozen=True)
 class EachVersion:
-    """Any call at all, once for each version, exactly as the network makes it."""
+    """Any call at all, once for each version, exactly as the network makes it.
 
-    call: Callable[..., Any]
+    dense: the inputs that have to lie in memory in the order of their axes, as the network itself has them.
+    """
+
+    layers: Layers
     args: tuple[Any, ...]  # with `Read(i)` for the i-th input
     kwargs: Mapping[str, Any]
-    parameters: Mapping[str, tuple[int, Parameter]] = field(default_factory=dict)
+    dense: frozenset[int] = frozenset()
 
     def __call__(self, stacks: Sequence[Any], picks: Sequence[IntArray], choices: IntArray) -> Any:
         results = []
         for row, choice in enumerate(choices):
             values = [version(stack, int(pick[row])) for stack, pick in zip(stacks, picks, strict=True)]
-            args, kwargs = filled((self.args, self.kwargs), values)
-            results.append(_with_parameters(self.call, self.parameters, choice)(*args, **kwargs))
+            results.append(self._called(self.layers.of(choice), values))
         return stacked(results)
+
+    def one(self, values: Sequence[Any], choice: Choice) -> Any:
+        given = [x.contiguous() if index in self.dense else x for index, x in enumerate(values)]
+        return self._called(self.layers.alone(choice), given)
+
+    def _called(self, call: Callable[..., Any], values: Sequence[Any]) -> Any:
+        if self._flat:
+            args = [values[leaf.index] if isinstance(leaf, Read) else leaf for leaf in self.args]
+            return call(*args, **self.kwargs)
+        args, kwargs = filled((self.args, self.kwargs), values)
+        return call(*args, **kwargs)
+
+    @cached_property
+    def _flat(self) -> bool:
+        """Whether every argument that is read stands by itself, among the positional ones."""
+        held = [leaf for leaf in self.args if not isinstance(leaf, Read)]
+        return not any(isinstance(leaf, Read) for leaf in tree_flatten((held, dict(self.kwargs)))[0])
 
 
 @dataclass(frozen=True)
@@ -230,6 +259,9 @@ class StoredVersions:
     def __call__(self, stacks: Sequence[Any], picks: Sequence[IntArray], choices: IntArray) -> Tensor:
         made = [self.parameter[int(choice)] for choice in choices[:, 0]]
         return made[0].unsqueeze(0) if len(made) == 1 else torch.stack(made)
+
+    def one(self, values: Sequence[Any], choice: Choice) -> Tensor:
+        return self.parameter[int(choice[0])]
 
 
 @dataclass(frozen=True)
@@ -247,13 +279,13 @@ class WholeLayer:
         results = []
         for row, choice in enumerate(choices):
             values = [version(stack, int(pick[row])) for stack, pick in zip(stacks, picks, strict=True)]
-            args, kwargs = filled((self.args, self.kwargs), values)
-            own = {
-                tensor: formats[index]
-                for (tensor, formats), index in zip(self.formats.items(), choice, strict=True)
-            }
-            results.append(run_layer(self.layer, Scheme(**own), self.stored, args, kwargs, self.of))
+            results.append(self.one(values, choice))
         return stacked(results)
+
+    def one(self, values: Sequence[Any], choice: Choice) -> Any:
+        args, kwargs = filled((self.args, self.kwargs), values)
+        own = {tensor: fmts[at] for (tensor, fmts), at in zip(self.formats.items(), choice, strict=True)}
+        return run_layer(self.layer, Scheme(**own), self.stored, args, kwargs, self.of)
 
 
 @dataclass(frozen=True)
@@ -266,15 +298,6 @@ class Read:
 def filled(arguments: Any, values: Sequence[Any]) -> Any:
     """The arguments with values in place of every `Read`."""
     return map_aggregate(arguments, lambda leaf: values[leaf.index] if isinstance(leaf, Read) else leaf)
-
-
-def _with_parameters(
-    call: Callable[..., Any], parameters: Mapping[str, tuple[int, Parameter]], choice: IntArray
-) -> Callable[..., Any]:
-    if not parameters or not isinstance(call, nn.Module):
-        return call
-    values = {name: versions[int(choice[slot])] for name, (slot, versions) in parameters.items()}
-    return lambda *args, **kwargs: torch.func.functional_call(call, values, args, kwargs)
 
 
 def _groups(choices: IntArray) -> list[tuple[IntArray, IntArray]]:

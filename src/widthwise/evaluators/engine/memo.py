@@ -6,7 +6,6 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 from torch import Tensor
 
 from widthwise.core.arrays import IntArray
@@ -15,7 +14,6 @@ from widthwise.evaluators.engine.stacks import leaf_bytes
 
 Key = tuple[int, ...]
 ENTRY = 1024  # bytes of an entry, whatever its value
-_FIRST = np.zeros(1, dtype=np.int64)
 
 
 class Memo:
@@ -26,30 +24,30 @@ class Memo:
         self.most_bytes = most_bytes
         self.bytes = 0
         self.kept: OrderedDict[Key, tuple[Any, int]] = OrderedDict()
-        self.depends = [list(step.depends) for step in plan.steps]
-        self.slots = [list(step.slots) for step in plan.steps]
 
     def outputs(self, block: int, inputs: Mapping[str, Tensor], chosen: IntArray) -> Tensor:
         """Outputs [1, samples, ...] of one candidate's formats [S]; `block` identifies the inputs."""
-        outputs: Tensor = self._value(len(self.plan.steps) - 1, block, tuple(inputs.values()), chosen)
-        return outputs
+        outputs: Tensor = self._value(
+            len(self.plan.steps) - 1, block, tuple(inputs.values()), chosen.tolist()
+        )
+        return outputs.unsqueeze(0)
 
     def forget(self) -> None:
         """Starts anew: the blocks that follow are not those that the numbers meant before."""
         self.kept.clear()
         self.bytes = 0
 
-    def _value(self, index: int, block: int, inputs: Sequence[Tensor], chosen: IntArray) -> Any:
+    def _value(self, index: int, block: int, inputs: Sequence[Tensor], chosen: list[int]) -> Any:
         if index < self.plan.placeholders:
-            return inputs[index].unsqueeze(0)
-        key = (block, index, *chosen[self.depends[index]].tolist())
+            return inputs[index]
+        step = self.plan.steps[index]
+        key = (block, index, *[chosen[slot] for slot in step.depends])
         found = self.kept.get(key)
         if found is not None:
             self.kept.move_to_end(key)
             return found[0]
-        step = self.plan.steps[index]
         reads = [self._value(read, block, inputs, chosen) for read in step.inputs]
-        value = step.kernel(reads, [_FIRST] * len(reads), chosen[self.slots[index]][None])
+        value = step.kernel.one(reads, [chosen[slot] for slot in step.slots])
         self._keep(key, value)
         return value
 

@@ -15,18 +15,24 @@ MIB = 2**20
 CPU_STACK = 8 * MIB  # larger stacks no longer fit the caches: more memory, and slower
 CUDA_STACK = 1024 * MIB
 CPU_MEMO = 128 * MIB  # beyond, fresh pages cost more than the values that are found again save
+CPU_TURNS_STACK = 64 * MIB  # where versions go one at a time: convolutions of more samples are faster
+WIDE = 8 * 1024  # bytes of a network's widest value for one sample, from which on they do
 LEAST_BUDGET = 64 * MIB
 WORKSPACE = 4  # stacks that a kernel takes beside those kept: quantised copies, products, masks
 
 
 @dataclass(frozen=True)
 class MemoryShares:
-    """Bytes that one stack, the memo and the data may take, and the samples of a block."""
+    """Bytes that one stack, the memo and the data may take, and the samples of a block.
+
+    kept: bytes of values that later candidates read, where candidates go in turns; None: they don't.
+    """
 
     stack: int
     memo: int
     data: int
     block_samples: int
+    kept: int | None = None
 
 
 def default_budget(device: str) -> int:
@@ -54,13 +60,12 @@ def shares(plan: Plan, budget: int, device: str) -> MemoryShares:
         raise UserError(
             f"memory: {budget / MIB:.0f} MiB is too little; give at least {LEAST_BUDGET // MIB} MiB"
         )
-    cuda = torch.device(device).type == "cuda"
-    usual = CUDA_STACK if cuda else CPU_STACK
+    cuda, wide = torch.device(device).type == "cuda", plan.widest >= WIDE
+    usual = CUDA_STACK if cuda else CPU_TURNS_STACK if wide else CPU_STACK
     memo = budget // 8 if cuda else min(budget // 8, CPU_MEMO)
     stack = max(min(usual, budget // 3 // (plan.live_most + WORKSPACE)), 1)
-    widest = max(step.sample_bytes for step in plan.steps)
-    # a few versions of the widest value fit a stack
-    return MemoryShares(stack, memo, budget // 8, max(1, int(stack / 4 / max(widest, 1))))
+    samples = max(1, int(stack / 4 / max(plan.widest, 1)))  # a few versions of the widest value fit a stack
+    return MemoryShares(stack, memo, budget // 8, samples, budget // 8 if wide and not cuda else None)
 
 
 def _lines(path: str) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from widthwise.evaluators.engine.kernels import Kernel
 from widthwise.spaces.slots import Slot
@@ -29,6 +30,20 @@ class Plan:
     placeholders: int
     slots: tuple[Slot, ...]  # calibrated: what follows the data is fixed
     last_use: tuple[int, ...]  # for each step, the last one that reads it
+
+    @cached_property
+    def readers(self) -> tuple[tuple[int, ...], ...]:
+        """For each step those that read its value, each once."""
+        found: list[list[int]] = [[] for _ in self.steps]
+        for index, step in enumerate(self.steps):
+            for read in step.inputs:
+                found[read].append(index)
+        return tuple(map(tuple, found))
+
+    @property
+    def widest(self) -> float:
+        """Bytes of the widest value of one version for one sample."""
+        return max(step.sample_bytes for step in self.steps)
 
     @property
     def live_most(self) -> int:

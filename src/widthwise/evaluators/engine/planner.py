@@ -18,7 +18,6 @@ from widthwise.evaluators.engine.kernels import (
     EachVersion,
     Kernel,
     MatrixProduct,
-    Parameter,
     Pointwise,
     Quantise,
     Read,
@@ -26,6 +25,7 @@ from widthwise.evaluators.engine.kernels import (
     WholeLayer,
     filled,
 )
+from widthwise.evaluators.engine.parameters import Choice, Layers, Parameter
 from widthwise.evaluators.engine.plan import Plan, Step
 from widthwise.network.calling import cloned
 from widthwise.network.graph import Graph, Layer, called_function
@@ -145,7 +145,7 @@ class _Planner:
         template = map_aggregate(
             returned, lambda x: cast(Any, position.get(x, x) if isinstance(x, fx.Node) else x)
         )
-        kernel = EachVersion(self.outputs, (template,), {})
+        kernel = EachVersion(Layers(self.outputs), (template,), {})
         self._append(node, tuple(self.step_of[read] for read in reads), (), kernel, outputs)
 
     def _add_call(self, node: fx.Node) -> None:
@@ -318,6 +318,9 @@ class _Constant:
 
     def __call__(self, stacks: Any, picks: Any, choices: Any) -> Any:
         return self.value.unsqueeze(0) if isinstance(self.value, Tensor) else self.value
+
+    def one(self, values: Sequence[Any], choice: Choice) -> Any:
+        return self.value
 
 
 def _is_plain_linear(call: Any) -> bool:

@@ -84,7 +84,7 @@ class Prepared:
         """Bytes of the widest value of one version for one sample; infinite where nobody knows."""
         if self.sharing is None:
             return float("inf")
-        return max(step.sample_bytes for step in self.sharing.plan.steps)
+        return self.sharing.plan.widest
 
     def judged(self, loader: Callable[[], Any], judging: Judging) -> JudgedData:
         """The data to judge on, in blocks of a size that suits the plan."""

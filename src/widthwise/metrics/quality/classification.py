@@ -15,7 +15,7 @@ from widthwise.core.errors import UserError
 from widthwise.data.facts import DataFacts
 from widthwise.metrics.catalogue import METRICS, Metric, find_metric
 from widthwise.metrics.quality.class_scores import class_feed
-from widthwise.metrics.quality.confusion import QUALITY, quality_metrics
+from widthwise.metrics.quality.confusion import QUALITY, ClassCounts, metrics_of_counts
 from widthwise.metrics.quality.margins import ClassAnswers
 from widthwise.metrics.quality.outcomes import count_outcomes
 from widthwise.metrics.quality.task import Answers, LossSettings, Options
@@ -84,7 +84,7 @@ class Classification:
         outputs: tuple[int, ...],
         options: Options | None = None,
     ) -> ClassTally:
-        """Confusion matrices, loss sums where asked, and accumulators for metrics of torchmetrics."""
+        """Counts of each class, loss sums where asked, and accumulators for metrics of torchmetrics."""
         classes = _class_count(outputs)
         feed = class_feed(classes)
         given = options or {}
@@ -106,7 +106,7 @@ def _class_count(outputs: tuple[int, ...], samples: int | str = "n") -> int:
 
 
 class ClassTally:
-    """Confusion matrices and loss sums of R candidates, and what is of torchmetrics."""
+    """Counts of each class and loss sums of R candidates, and what is of torchmetrics."""
 
     def __init__(
         self,
@@ -118,7 +118,7 @@ class ClassTally:
         class_names: Sequence[str],
     ) -> None:
         self.failures: dict[int, str] = {}
-        self.confusion = np.zeros((rows, classes, classes), dtype=np.int64)
+        self.counts = ClassCounts.none(rows, classes)
         self.loss_sum = np.zeros(rows)
         self.seen = np.zeros(rows, dtype=np.int64)  # samples added
         self._loss, self._others, self._class_names = loss, others, class_names
@@ -126,14 +126,18 @@ class ClassTally:
 
     @property
     def row_bytes(self) -> int:
-        """About how much memory a candidate takes: its matrix, here and of the versions at hand."""
-        return 16 * self.confusion.shape[1] ** 2 + self._accumulated.row_bytes
+        """About how much memory a candidate takes: its counts, here and of the versions at hand."""
+        return 48 * self._classes + self._accumulated.row_bytes
+
+    @property
+    def _classes(self) -> int:
+        return int(self.counts.hits.shape[1])
 
     def fresh(self, rows: int) -> ClassTally:
         """An empty one of the same figures, for so many candidates."""
         return ClassTally(
             rows,
-            self.confusion.shape[1],
+            self._classes,
             loss=self._loss,
             others=self._others,
             class_names=self._class_names,
@@ -141,11 +145,14 @@ class ClassTally:
 
     def add(self, rows: IntArray, outputs: Tensor, versions: IntArray, targets: Tensor) -> None:
         """Takes in scores [V, n, C] for labels [n]: those of the rows [R'], each with its version."""
-        counts = count_outcomes(outputs, targets, loss=self._loss)
-        self.confusion[rows] += counts.confusion.cpu().numpy()[versions]
-        self.loss_sum[rows] += counts.loss_sum.cpu().numpy()[versions]
+        found = count_outcomes(outputs, targets, loss=self._loss)
+        self.counts.hits[rows] += found.hits.cpu().numpy()[versions]
+        self.counts.predicted[rows] += found.predicted.cpu().numpy()[versions]
+        self.counts.present[rows] += targets.bincount(minlength=self._classes).cpu().numpy()
+        if self._loss:
+            self.loss_sum[rows] += found.loss_sum.cpu().numpy()[versions]
         self.seen[rows] += len(targets)
-        broken = counts.broken.cpu().numpy()
+        broken = found.broken.cpu().numpy()
         if broken.any():
             self.failures |= dict.fromkeys(rows[broken[versions]].tolist(), BROKEN)
         self._accumulated.add(rows, outputs, versions, targets)
@@ -153,7 +160,7 @@ class ClassTally:
     def values(self, metrics: Sequence[str], rows: IntArray | None = None) -> dict[str, FloatArray]:
         """The figures [R]; NaN for candidates that failed, and that are not in `rows`."""
         own = [name for name in metrics if name not in self._others]
-        found = quality_metrics(own, self.confusion, self.loss_sum, class_names=self._class_names)
+        found = metrics_of_counts(own, self.counts, self.loss_sum, class_names=self._class_names)
         if self._others:
             found |= self._accumulated.values([name for name in metrics if name in self._others], rows)
         if rows is not None or self.failures:
@@ -167,7 +174,7 @@ class ClassTally:
 
     def best_possible(self, metrics: Sequence[str], total: int) -> dict[str, FloatArray]:
         """If all samples still to come were right, without loss; of other figures the best that there is."""
-        correct = np.trace(self.confusion, axis1=1, axis2=2)
+        correct = self.counts.hits.sum(axis=1)
         known = {"accuracy": (correct + total - self.seen) / total, "loss": self.loss_sum / total}
         others = self._accumulated.best_possible([name for name in metrics if name in self._others], total)
         shares = {name: np.ones(len(self.seen)) for name in metrics}

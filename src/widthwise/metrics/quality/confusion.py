@@ -1,8 +1,9 @@
-"""Quality of many candidates at once, from one confusion matrix and one loss sum each."""
+"""Quality of many candidates at once, from confusion matrices, or what of them counts, and loss sums."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -31,22 +32,57 @@ def quality_metrics(
         raise ValueError(
             f"confusion {confusion.shape} and loss_sum {loss_sum.shape}; they must be [K, C, C] and [K]"
         )
-    counts = _Counts(confusion)
-    found = {name: _metric(name, counts, loss_sum, class_names) for name in names}
+    hits = np.diagonal(confusion, axis1=1, axis2=2)
+    counts = ClassCounts(hits, confusion.sum(axis=1), confusion.sum(axis=2))
+    return metrics_of_counts(names, counts, loss_sum, class_names=class_names)
+
+
+@dataclass(frozen=True, eq=False)
+class ClassCounts:
+    """What the metrics need of K confusion matrices, of each class, [K, C].
+
+    hits: samples of the class that are predicted so; predicted: all taken for it; present: all of it.
+    """
+
+    hits: IntArray
+    predicted: IntArray
+    present: IntArray
+
+    @classmethod
+    def none(cls, rows: int, classes: int) -> ClassCounts:
+        """Of no samples, to be added to."""
+        return cls(*(np.zeros((rows, classes), dtype=np.int64) for _ in range(3)))
+
+    @property
+    def samples(self) -> IntArray:
+        """All of them, [K]."""
+        total: IntArray = self.present.sum(axis=1)
+        return total
+
+
+def metrics_of_counts(
+    names: Sequence[str], counts: ClassCounts, loss_sum: FloatArray, *, class_names: Sequence[str] = ()
+) -> dict[str, FloatArray]:
+    """As `quality_metrics`, from what counts of the confusion matrices."""
+    each = (part.astype(np.float64) for part in (counts.hits, counts.predicted, counts.present))
+    floats = _Counts(*each)
+    found = {name: _metric(name, floats, loss_sum, class_names) for name in names}
     empty = counts.samples == 0
     return {name: np.where(empty, np.nan, values) for name, values in found.items()}
 
 
+@dataclass(frozen=True, eq=False)
 class _Counts:
-    """Sums over the confusion matrices that the metrics share, as floats."""
+    """ClassCounts as floats."""
 
-    def __init__(self, confusion: IntArray) -> None:
-        self.hits: FloatArray = np.diagonal(confusion, axis1=1, axis2=2).astype(
-            np.float64
-        )  # [K, C] true positives
-        self.predicted: FloatArray = confusion.sum(axis=1).astype(np.float64)  # [K, C]
-        self.present: FloatArray = confusion.sum(axis=2).astype(np.float64)  # [K, C]
-        self.samples: FloatArray = self.present.sum(axis=1)  # [K]
+    hits: FloatArray
+    predicted: FloatArray
+    present: FloatArray
+
+    @property
+    def samples(self) -> FloatArray:
+        total: FloatArray = self.present.sum(axis=1)
+        return total
 
 
 def _metric(name: str, counts: _Counts, loss_sum: FloatArray, class_names: Sequence[str]) -> FloatArray:

@@ -1,0 +1,103 @@
+"""Parameters in versions: a layer's weights in each of their formats, and the layer that has them."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from widthwise.formats.base import Format
+from widthwise.network.quantized import is_more_than_its_class
+
+Choice = Sequence[int] | NDArray[np.int64]
+"""The format of each of a step's own slots."""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """The versions of a parameter: its values in each format, computed when first asked for."""
+
+    value: Tensor
+    formats: tuple[Format | None, ...]
+    made: dict[int, Tensor] = field(default_factory=dict)
+
+    def __getitem__(self, choice: int) -> Tensor:
+        if choice not in self.made:
+            fmt = self.formats[choice]
+            self.made[choice] = self.value if fmt is None else fmt.quantize(self.value)
+        return self.made[choice]
+
+
+@dataclass(frozen=True, eq=False)
+class Layers:
+    """A call with its parameters in versions: for each choice of formats a call that computes with these.
+
+    parameters: name -> own slot, versions. A layer is copied with its parameters alone replaced, so hooks and
+    everything else of it is shared.
+    """
+
+    call: Callable[..., Any]
+    parameters: Mapping[str, tuple[int, Parameter]] = field(default_factory=dict)
+    _made: dict[tuple[int, ...], Callable[..., Any]] = field(default_factory=dict)
+
+    def of(self, choice: Choice) -> Callable[..., Any]:
+        """The call with the parameters of this choice of the own slots."""
+        if not self.parameters or not isinstance(self.call, nn.Module):
+            return self.call
+        return self._once(tuple(int(index) for index in choice), self.call)
+
+    def alone(self, choice: Choice) -> Callable[..., Any]:
+        """The same for one version at a time: convolutions of images have channels last, which is faster."""
+        return self._alone.of(choice)
+
+    @cached_property
+    def _alone(self) -> Layers:
+        call = self.call
+        if not isinstance(call, nn.Conv2d) or is_more_than_its_class(call) or call.weight.device.type != "cpu":
+            return self
+        own = _with_values(call, {"weight": _channels_last(call.weight)})
+        parameters = {
+            name: (slot, _InChannelsLast(versions.value, versions.formats) if name == "weight" else versions)
+            for name, (slot, versions) in self.parameters.items()
+        }
+        return Layers(own, parameters)
+
+    def _once(self, choice: tuple[int, ...], layer: nn.Module) -> Callable[..., Any]:
+        if choice not in self._made:
+            values = {name: versions[choice[slot]] for name, (slot, versions) in self.parameters.items()}
+            self._made[choice] = _with_values(layer, values)
+        return self._made[choice]
+
+
+class _InChannelsLast(Parameter):
+    def __getitem__(self, choice: int) -> Tensor:
+        if choice not in self.made:
+            self.made[choice] = _channels_last(super().__getitem__(choice))
+        return self.made[choice]
+
+
+def _channels_last(weight: Tensor) -> Tensor:
+    return weight.detach().contiguous(memory_format=torch.channels_last)
+
+
+def _with_values(layer: nn.Module, values: Mapping[str, Tensor]) -> nn.Module:
+    """A copy of the layer that computes with these values of its parameters, by name, and shares the rest."""
+    made = copy.copy(layer)
+    made._parameters, made._modules = dict(layer._parameters), dict(layer._modules)
+    inner: dict[str, dict[str, Tensor]] = {}
+    for name, value in values.items():
+        child, _, rest = name.partition(".")
+        if rest:
+            inner.setdefault(child, {})[rest] = value
+        else:
+            made._parameters[name] = value  # type: ignore[assignment]  # torch reads tensors here just as well
+    for child, own in inner.items():
+        made._modules[child] = _with_values(layer.get_submodule(child), own)
+    return made
