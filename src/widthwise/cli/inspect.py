@@ -69,7 +69,8 @@ def _captured(config: SearchConfig) -> tuple[Graph, Data | None, Fit | None]:
     if config.dataset is None:
         return Graph(network), None, None
     data = load_dataset(config)
-    return Graph(network), data, check_data_fits_model(network, data, config.task, config.output)
+    fitting = check_data_fits_model(network, data, config.task, config.output)
+    return Graph(network, fitting.example), data, fitting
 
 
 def _print_graph(

@@ -83,12 +83,12 @@ class WidthEvaluator:
         self.graph, self.space, self.data = graph, space, data
         self.mode, self.settings, self.repeats = mode, settings or Settings(), repeats
         self.halving = halving if mode != "supernet" else None
-        self.fitting = check_data_fits_model(graph.model, data, self.judging.task, self.judging.output)
+        self.fitting = check_data_fits_model(graph.network, data, self.judging.task, self.judging.output)
         block, whole = self.fitting.block, bool(self.fitting.reader.whole_because)
         self.cost_model = WidthCosts(
             graph,
             space.groups,
-            positional(graph.model, block.inputs),
+            positional(graph.network, block.inputs),
             varying=[choice.group for choice in space.choices],
             largest=space.largest,
             samples=len(block) if whole else None,

@@ -130,7 +130,7 @@ def _checked(
             raise UserError(f"{judged.on}, and the run says not what its network takes; give data")
         check = compare(graph, exported.run, [example], on=judged.on)
     else:
-        fitting = check_data_fits_model(graph.model, judged.data, judged.task, judged.output)
+        fitting = check_data_fits_model(graph.network, judged.data, judged.task, judged.output)
         where = (fitting, judged.data, judged.part, judged.samples)
         check = compare(graph, exported.run, batches_of(*where), on=judged.on)
         check = replace(check, as_judged=gives_marked(graph, *where, realised.marks.get("outputs")))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -50,6 +50,15 @@ def call(model: nn.Module, inputs: Mapping[str, Any], takes: Takes | None = None
     """What a network returns for inputs by name."""
     args, kwargs = arguments(takes or takes_of(model), inputs)
     return model(*args, **kwargs)
+
+
+def called(model: nn.Module, values: Sequence[Any]) -> Any:
+    """What a network returns for values in the order of its inputs, those that go by name alone by it."""
+    takes = takes_of(model)
+    names = (*takes.names, *(f"{takes.more}_{at}" for at in range(len(values))))
+    if not takes.keyword:
+        return model(*values)
+    return call(model, dict(zip(names, values, strict=False)), takes)
 
 
 def cloned(inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:

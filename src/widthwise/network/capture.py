@@ -12,6 +12,7 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 
 from widthwise.core.errors import UserError
 from widthwise.core.importing import describe_error
+from widthwise.network.calling import arguments, takes_of
 from widthwise.network.guessing import guessed_call
 from widthwise.network.operands import Call
 from widthwise.network.recording import named_arguments, plain, recorded
@@ -42,7 +43,7 @@ def capture(network: nn.Module, example: Example | None = None) -> Captured:
     example: inputs [samples, …]; None: some are guessed, and what no guess runs on stays unproved. Raises
     UserError where the network can be neither traced nor run.
     """
-    call = as_call(example) if example is not None else guessed_call(network)
+    call = as_call(network, example) if example is not None else guessed_call(network)
     given = None if call is None else named_arguments(network, call).keys()
     try:
         made = traced(network, given)
@@ -65,12 +66,12 @@ def capture(network: nn.Module, example: Example | None = None) -> Captured:
         raise cannot_run(type(network).__name__, call, error) from error
 
 
-def as_call(example: Example) -> Call:
-    """Positional and named arguments from an input, several of them, or names to them."""
+def as_call(network: nn.Module, example: Example) -> Call:
+    """Positional and named arguments of a network from an input, several of them, or names to them."""
     if isinstance(example, Tensor):
         return (example,), {}
     if isinstance(example, Mapping):
-        return (), dict(example)
+        return arguments(takes_of(network), example)
     return tuple(example), {}
 
 

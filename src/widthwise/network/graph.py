@@ -22,7 +22,7 @@ from widthwise.network.reach import Unreached, unreached
 from widthwise.network.recording import FUNCTION, KIND, PLACE, named_arguments, recorded
 from widthwise.network.scheme import TENSORS, Scheme, TensorName
 from widthwise.network.stored import Stored, StoredNodes
-from widthwise.network.tracing import traced
+from widthwise.network.tracing import inputs_of_graph, traced
 from widthwise.network.undisturbed import copied, uncompiled, undisturbed, unwrapped
 
 Capture = Literal["fx", "running"]
@@ -67,11 +67,6 @@ class Graph:
 
     def __init__(self, model: nn.Module, example: Example | None = None) -> None:
         self.network = unwrapped(model)
-        if isinstance(self.network, torch.jit.ScriptModule):
-            raise UserError(
-                f"{type(model).__name__}: a network of torch.jit can't be looked into, so nothing in it is counted "
-                "or quantised; give the module that it was scripted or traced from"
-            )
         self._schemes: dict[str, Scheme] = {}  # of a network that runs as it is
         self._trusted = False  # captured like a graph that was proved
         if isinstance(self.network, fx.GraphModule):
@@ -143,7 +138,7 @@ class Graph:
         """
         if self._trusted or (self.network is self.model and self.capture == "fx"):  # given as a graph
             return self
-        call = as_call(example)
+        call = as_call(self.network, example)
         why = None if self.capture == "running" else self._unproved(call)
         if self.capture == "fx" and why is None:
             return self
@@ -160,8 +155,7 @@ class Graph:
             given = named_arguments(self.network, call)
         except TypeError:  # told by whoever runs the network on it
             return None
-        names = {str(node.target) for node in self.fx_graph.nodes if node.op == "placeholder"}
-        if others := given.keys() - names:
+        if others := given.keys() - set(inputs_of_graph(self.fx_graph)):
             return f"{', '.join(sorted(others))} had its default when the network was captured"
         if any(self.schemes.values()):
             return None
@@ -178,8 +172,7 @@ class Graph:
         if isinstance(network, fx.GraphModule):
             made._captured = Captured(network, network.graph, None, call)
         elif self.capture == "fx":
-            inputs = [str(node.target) for node in self.fx_graph.nodes if node.op == "placeholder"]
-            model = traced(network, inputs)
+            model = traced(network, inputs_of_graph(self.fx_graph))
             made._captured = Captured(model, model.graph, None, call)
         else:
             assert call is not None

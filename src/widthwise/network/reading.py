@@ -20,7 +20,7 @@ from widthwise.core.errors import UserError
 from widthwise.core.importing import describe_error
 from widthwise.data.batches import Takes, read_batch
 from widthwise.data.blocks import DataBlock, first_of, in_blocks
-from widthwise.network.calling import call, cloned, takes_of
+from widthwise.network.calling import as_example, call, cloned, takes_of
 from widthwise.network.undisturbed import run_in_eval_mode
 
 PIECE = 8  # samples that a network is tried on
@@ -86,6 +86,11 @@ class Trial:
     block: DataBlock
     result: Any
     targets: Tensor
+
+    @property
+    def example(self) -> tuple[Any, ...] | dict[str, Any]:
+        """The block's inputs as arguments."""
+        return as_example(self.reader.takes, self.block.inputs)
 
 
 def try_on(model: nn.Module, loader: Iterable[Any], *, device: str = "cpu", where: str = "the data") -> Trial:

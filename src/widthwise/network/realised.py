@@ -68,7 +68,9 @@ class Realised:
         """The same with the network that was searched and, where it has no weights of its own, with its."""
         weights = self.weights
         if weights is None:
-            weights = {name: x.detach().clone() for name, x in Graph(network).model.state_dict().items()}
+            weights = {
+                name: x.detach().clone() for name, x in self._captured(network).model.state_dict().items()
+            }
         return replace(self, weights=weights, network=network)
 
     def graph(self, network: nn.Module | None = None) -> Graph:
@@ -80,7 +82,7 @@ class Realised:
         network = self.network if network is None else network
         if network is None:
             raise UserError("a realised network is made of the one that was searched; give that")
-        captured = Graph(network)
+        captured = self._captured(network)
         made = self._resized(captured) if self.sizes else captured.copy()
         if self.weights is not None:
             load_tensors(made.model, self.weights, source="the weights that were kept")
@@ -139,9 +141,12 @@ class Realised:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(f"{where}: is broken, or no description of a network; write it again") from error
 
+    def _captured(self, network: nn.Module) -> Graph:
+        return Graph(network, self.example() or None)
+
     def _resized(self, captured: Graph) -> Graph:
         device = next((p.device for p in captured.model.parameters()), torch.device("cpu"))
-        example = positional(captured.model, {name: x.to(device) for name, x in self.example().items()})
+        example = positional(captured.network, {name: x.to(device) for name, x in self.example().items()})
         return resize(captured, self.sizes, weights="scratch", example=example or None)
 
 

@@ -9,11 +9,15 @@ from typing import Any
 import torch
 from torch import fx, nn
 
+from widthwise.core.errors import UserError
 from widthwise.network.attention import open_multihead
 from widthwise.network.layers import QUANTISABLE, FunctionLayer, is_torchs, layer_type, registered
 from widthwise.network.quantized import Quantized, same_kind
 from widthwise.network.recording import KIND
 from widthwise.network.undisturbed import undisturbed
+
+FIXED = "fixed"  # a key of a placeholder's meta: it keeps its default
+_PLAIN = (type(None), bool, int, float, str)
 
 
 def traced(network: nn.Module, given: Collection[str] | None = None) -> fx.GraphModule:
@@ -32,6 +36,20 @@ def traced(network: nn.Module, given: Collection[str] | None = None) -> fx.Graph
     return made
 
 
+def expected(given: Any, fixed: Any, name: str) -> None:
+    """Raises UserError where an argument has another value than when the network was captured."""
+    if given is not fixed and not (type(given) is type(fixed) and given == fixed):
+        raise UserError(
+            f"{name} = {given!r}: the network was captured with its default, {fixed!r}; capture it with what it "
+            "is given: Graph(network, example)"
+        )
+
+
+def inputs_of_graph(graph: fx.Graph) -> list[str]:
+    """The names of a graph's inputs, but for arguments that keep their defaults."""
+    return [str(n.target) for n in graph.nodes if n.op == "placeholder" and FIXED not in n.meta]
+
+
 class _Tracer(fx.Tracer):
     """Goes down to torch's own layers and ours; arguments that are not given keep their defaults."""
 
@@ -43,18 +61,24 @@ class _Tracer(fx.Tracer):
         self, root_fn: Callable[..., Any], is_module: bool, concrete_args: Any = None
     ) -> tuple[Callable[..., Any], list[Any]]:
         """The forward as a function of the network alone, its inputs stand-ins."""
-        positional, named = [], {}
+        positional, named, fixed = [], {}, []
         for parameter in list(inspect.signature(root_fn).parameters.values())[1:]:
-            if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD) or self._is_fixed(
-                parameter
-            ):
+            if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+                continue
+            is_fixed = self._is_fixed(parameter)
+            if is_fixed and not isinstance(parameter.default, _PLAIN):
                 continue
             default = () if parameter.default is parameter.empty else (parameter.default,)
             stand_in = self.create_proxy("placeholder", parameter.name, default, {})
-            if parameter.kind is parameter.POSITIONAL_ONLY:
+            if is_fixed:
+                fixed.append((stand_in, parameter))
+            elif parameter.kind is parameter.POSITIONAL_ONLY:
                 positional.append(stand_in)
             else:
                 named[parameter.name] = stand_in
+        for stand_in, parameter in fixed:
+            stand_in.node.meta[FIXED] = True
+            self.create_proxy("call_function", expected, (stand_in, parameter.default, parameter.name), {})
 
         def forward(root: nn.Module) -> Any:
             return root_fn(root, *positional, **named)

@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from widthwise.core.errors import UserError
+
 _HELD = ("_parameters", "_buffers", "_modules")
 
 
@@ -73,8 +75,16 @@ def uncompiled(network: nn.Module) -> Iterator[None]:
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
-    """The network itself, without torch.compile and the wrappers for several devices around it."""
+    """The network itself, without torch.compile and the wrappers for several devices around it.
+
+    Raises UserError for one of torch.jit.
+    """
     while True:
+        if isinstance(model, torch.jit.ScriptModule):
+            raise UserError(
+                f"{type(model).__name__}: a network of torch.jit can't be looked into, so nothing in it is "
+                "counted or quantised; give the module that it was scripted or traced from"
+            )
         if "_orig_mod" in model._modules:
             model = model._modules["_orig_mod"]
         elif isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):

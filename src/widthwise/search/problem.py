@@ -139,7 +139,7 @@ def load_problem(
     found = data if data is not None else load_dataset(config)
     judging = judging_of(config, memory=memory)
     fitting = check_data_fits_model(network, found, judging.task, judging.output)
-    graph, search = Graph(network), config.search
+    graph, search = Graph(network, fitting.example), config.search
     aim, kind = Aim(search.objectives, search.summed, search.direction), kind_of(search.space)
     named = [metric.name for metric in named_metrics(config)]
     space = kind.space(graph, found, search.space)

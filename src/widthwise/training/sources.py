@@ -177,7 +177,7 @@ def network_source(
         case "scratch":
             return Scratch(graph, groups, data, task, output, settings, device)
         case "inherit":
-            fitting = check_data_fits_model(graph.model, data, task, output)
+            fitting = check_data_fits_model(graph.network, data, task, output)
 
             def loss(result: Any, targets: Tensor) -> Tensor:
                 return task.loss(fitting.output(result), targets, Settings())

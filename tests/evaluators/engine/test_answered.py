@@ -8,7 +8,7 @@ from helpers.judged import FIXED, every_layer, made
 from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.evaluators.engine import Evaluator
 from widthwise.evaluators.engine.answered import Answered
-from widthwise.evaluators.engine.one_by_one import PassPerCandidate
+from widthwise.evaluators.engine.rerun import Rerun
 from widthwise.evaluators.engine.running import SampleMargins
 from widthwise.metrics.goals.aim import Aim
 from widthwise.metrics.quality.margins import ClassAnswers
@@ -24,9 +24,9 @@ def without_plan() -> tuple[Evaluator, QuantisationSpace, list[int]]:
     space = every_layer(graph, FIXED)
     evaluator = Evaluator(graph, space, data, metrics=["accuracy", "average_bitwidth"])
     single = evaluator.prepared.single
-    assert isinstance(single, PassPerCandidate)
+    assert isinstance(single, Rerun)
     runs: list[int] = []
-    single.model.register_forward_hook(lambda *_: runs.append(1))
+    single.network.register_forward_hook(lambda *_: runs.append(1))
     return evaluator, space, runs
 
 

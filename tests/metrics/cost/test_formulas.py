@@ -57,6 +57,8 @@ def test_sums_equal_those_written_out_node_by_node(drawn: tuple[list[NodeCost], 
             size += bits.bias_bits[k, n] if node.bias_elements else 0
             if node.averaged:
                 averaged, elements = averaged + w * node.weight_elements, elements + node.weight_elements
+        floats = sum(node.other_parameters for node in nodes)
+        averaged, elements = averaged + 32 * floats, elements + floats
         average = averaged / elements if elements else 32
         assert found["bops"][k] == pytest.approx(bops)
         assert found["model_size"][k] == pytest.approx(size / 8)

@@ -26,7 +26,9 @@ from widthwise.evaluators.judging import Judging, JudgingKeywords
 from widthwise.evaluators.protocol import Hopeless, Pace, Results
 from widthwise.evaluators.realising import Realiser
 from widthwise.network.graph import Graph
+from widthwise.network.reading import try_on
 from widthwise.network.realised import Realised
+from widthwise.network.undisturbed import unwrapped
 from widthwise.spaces.quantisation import QuantisationSpace
 from widthwise.spaces.slots import Slot, schemes, slot_choices
 
@@ -248,8 +250,10 @@ def evaluate(
 
     Raises UserError, also where the network itself fails.
     """
-    graph = network if isinstance(network, Graph) else Graph(network)
-    evaluator = Evaluator(graph, None, data, judging, **keywords)
+    judging = judging or Judging.of(**keywords)
+    if not isinstance(network, Graph):
+        network = Graph(network, try_on(unwrapped(network), judging.loader(data)).example)
+    evaluator = Evaluator(network, None, data, judging)
     results = evaluator(np.zeros((1, 0), dtype=np.int64))
     if results.failures:
         raise UserError(f"the network can't be evaluated: {results.failures[0]}")

@@ -60,7 +60,11 @@ class Layers:
     @cached_property
     def _alone(self) -> Layers:
         call = self.call
-        if not isinstance(call, nn.Conv2d) or is_more_than_its_class(call) or call.weight.device.type != "cpu":
+        if (
+            not isinstance(call, nn.Conv2d)
+            or is_more_than_its_class(call)
+            or call.weight.device.type != "cpu"
+        ):
             return self
         own = _with_values(call, {"weight": _channels_last(call.weight)})
         parameters = {

@@ -118,7 +118,7 @@ def prepare(graph: Graph, space: QuantisationSpace | None, data: Data, judging: 
     loader = partial(_calibration_loader, data, judging)
     fitting = fit_of(graph.network, loader(), task, facts_of(data), judging.output)
     slots = fixed_slots(graph) if space is None else space.slots
-    own = _own(graph, as_example(fitting.reader.takes, fitting.block.inputs), slots, judging.device)
+    own = _own(graph, fitting.example, slots, judging.device)
     fitting = fitting.on(judging.device)
     example = fitting.block if fitting.reader.whole_because else fitting.block.part(0, 1)
     metas = propagate(own, as_example(fitting.reader.takes, example.inputs), samples=len(example))

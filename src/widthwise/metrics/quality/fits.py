@@ -35,6 +35,13 @@ class Fit:
     about: DataFacts
     block: DataBlock
 
+    @property
+    def example(self) -> tuple[Any, ...] | dict[str, Any]:
+        """Inputs that the network takes."""
+        from widthwise.network.calling import as_example
+
+        return as_example(self.reader.takes, self.block.inputs)
+
     def on(self, device: str) -> Fit:
         """The same where inputs go to a device."""
         return replace(self, reader=replace(self.reader, device=device), block=self.block.to(device))

@@ -40,7 +40,7 @@ def some_inputs(
     first = next(batches, None)
     if first is None:
         raise UserError(f"{where}: its data has no batches; give a loader that has some")
-    takes, left = takes_of(graph.model), samples
+    takes, left = takes_of(graph.network), samples
     for batch in chain([first], batches):
         inputs = read_inputs(batch, takes, where=f"{where}: its data")
         held = max((len(x) for x in inputs.values() if x.ndim), default=1)

@@ -58,7 +58,7 @@ def tensors_in(values: Any) -> tuple[Tensor, ...]:
 
 def _call(graph: Graph, example: Example) -> Call:
     """Positional and named arguments; raises UserError for a name that the network doesn't have."""
-    call = as_call(example)
+    call = as_call(graph.network, example)
     if graph.capture == "fx":
         names = [str(node.target) for node in graph.fx_graph.nodes if node.op == "placeholder"]
         for name in call[1]:

@@ -14,6 +14,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 from widthwise.core.errors import UserError
 from widthwise.core.importing import describe_error
 from widthwise.data.modules import Data
+from widthwise.network.calling import called
 from widthwise.network.graph import Graph
 from widthwise.network.reading import as_plain
 from widthwise.network.widths.changes import Change, shrunk
@@ -140,7 +141,9 @@ def _halved(chosen: Sequence[Group]) -> Mapping[str, Change]:
 
 def _outputs(model: nn.Module, inputs: Sequence[Any]) -> list[Tensor]:
     with torch.no_grad():
-        return [leaf for leaf in tree_leaves(as_plain(model.eval()(*inputs))) if isinstance(leaf, Tensor)]
+        return [
+            leaf for leaf in tree_leaves(as_plain(called(model.eval(), inputs))) if isinstance(leaf, Tensor)
+        ]
 
 
 def _same(first: Sequence[Tensor], second: Sequence[Tensor]) -> bool:

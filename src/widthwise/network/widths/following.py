@@ -16,6 +16,7 @@ from torch.utils.weak import WeakIdKeyDictionary
 
 from widthwise.core.errors import UserError
 from widthwise.core.importing import describe_error
+from widthwise.network.calling import called
 from widthwise.network.widths.facets import Facets, Joins, along, varying
 from widthwise.network.widths.kinds import RECURRENT
 from widthwise.network.widths.rules import Call, UnfollowedError, follow
@@ -73,7 +74,7 @@ def run_followed(
             stack.enter_context(_without_shortcuts())
             stack.enter_context(_hooks(model, mode, entered))
             stack.enter_context(mode)
-            outputs = model(*inputs)
+            outputs = called(model, inputs)
     except UserError:
         raise
     except Exception as error:  # the network may raise anything

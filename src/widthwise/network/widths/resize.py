@@ -15,6 +15,7 @@ from widthwise.core.importing import describe_error
 from widthwise.data.facts import part
 from widthwise.data.modules import Data
 from widthwise.network.built_in import RELU_OUTPUT_START
+from widthwise.network.calling import called
 from widthwise.network.graph import Graph
 from widthwise.network.undisturbed import run_in_eval_mode
 from widthwise.network.widths.changes import Change, check_size, grown, keeps_statistics, must_split, shrunk
@@ -177,7 +178,7 @@ def _inexact(group: Group, size: int) -> UserError:
 
 def _check_runs(model: nn.Module, inputs: Sequence[Any], sizes: Mapping[str, int]) -> None:
     try:
-        run_in_eval_mode(model, *inputs)
+        run_in_eval_mode(model, run=lambda: called(model, inputs))
     except Exception as error:
         wanted = ", ".join(f"{name} = {size}" for name, size in sizes.items())
         raise UserError(
