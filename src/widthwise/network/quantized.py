@@ -170,6 +170,10 @@ class Quantized(Wrapper):
         """What the layer computes from the quantised inputs with the quantised parameters."""
         return run_layer(self.layer, self.scheme, self.stored, args, kwargs, of=self.of)
 
+    def quantized_parameters(self) -> dict[str, Tensor]:
+        """Quantised values by parameter name, of those parameters that have a format."""
+        return quantised_parameters(self.layer, self.scheme, self.stored)
+
     def extra_repr(self) -> str:
         return str(self.scheme)
 

@@ -69,7 +69,8 @@ class _Tracer(fx.Tracer):
             if is_fixed and not isinstance(parameter.default, _PLAIN):
                 continue
             default = () if parameter.default is parameter.empty else (parameter.default,)
-            stand_in = self.create_proxy("placeholder", parameter.name, default, {})
+            written = getattr(root_fn, "__annotations__", {}).get(parameter.name)
+            stand_in = self.create_proxy("placeholder", parameter.name, default, {}, type_expr=written)
             if is_fixed:
                 fixed.append((stand_in, parameter))
             elif parameter.kind is parameter.POSITIONAL_ONLY:
