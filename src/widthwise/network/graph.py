@@ -57,8 +57,8 @@ class Graph:
     are recorded, and the network itself runs, with schemes applied to its calls (see docs/networks.md).
 
     Args:
-        model: the network; it stays as it is, and its float weights are shared. One that was compiled is taken
-            as it was before.
+        model: the network; it stays as it is, and its float weights are shared. One that was compiled is
+            taken as it was before.
         example: an input [samples, …], several of them, or names to inputs; None: one is guessed, and a
             network that no guess runs on is taken as torch.fx sees it until there is data (see `proved`).
 
@@ -77,7 +77,7 @@ class Graph:
 
     @property
     def capture(self) -> Capture:
-        """How the network was captured; where it runs as it is `capture_error` says why torch.fx did not do."""
+        """How the network was captured; where it runs as it is `capture_error` says why not by torch.fx."""
         return "fx" if isinstance(self.model, fx.GraphModule) else "running"
 
     @property
@@ -235,8 +235,9 @@ class Graph:
         for name, scheme in schemes.items():
             if made.node(name).name in layers:
                 made._set_scheme(layers[name], scheme)
-        made.model.delete_all_unused_submodules()
-        made.model.recompile()
+        model = cast(fx.GraphModule, made.model)
+        model.delete_all_unused_submodules()
+        model.recompile()
         return made
 
     def _set_placed(self) -> None:
@@ -326,7 +327,7 @@ class Graph:
                 read[operand.role] = (*read.get(operand.role, ()), found)
         roles = {operand.role for operand in of}
         tensors = tuple(tensor for tensor in TENSORS if tensor in roles)
-        return Layer(node, kind, None if function else inner, tensors, called, of, read)
+        return Layer(node, kind, None if function else inner, tensors, called, tuple(of), read)
 
     def _called(self, node: fx.Node) -> Callable[..., Any]:
         return (

@@ -62,7 +62,7 @@ def _of_layer(layer: Layer) -> OutputAxis:
 
 
 def _groups(layer: Layer) -> int:
-    """Of a function of torch that convolves, called as conv_transpose2d(x, weight, bias, stride, …, groups)."""
+    """Of a function that convolves, called as conv_transpose2d(x, weight, bias, stride, …, groups)."""
     args, kwargs = layer.node.args, layer.node.kwargs
     given: Any = kwargs.get("groups", args[6] if len(args) > 6 else 1)
     return given if isinstance(given, int) else 1

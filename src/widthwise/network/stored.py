@@ -26,8 +26,8 @@ class Stored:
     """A tensor that a layer reads and that follows from parameters alone.
 
     name: of the parameter, or of the node that makes it. value: the tensor that is used. root: the parameter
-    whose numbers these are, or some of them, so that readers of one tensor are known; None where it is made of
-    several.
+    whose numbers these are, or some of them, so that readers of one tensor are known; None where it is made
+    of several.
     """
 
     name: str

@@ -85,8 +85,8 @@ def unwrapped(model: nn.Module) -> nn.Module:
                 f"{type(model).__name__}: a network of torch.jit can't be looked into, so nothing in it is "
                 "counted or quantised; give the module that it was scripted or traced from"
             )
-        if "_orig_mod" in model._modules:
-            model = model._modules["_orig_mod"]
+        if (inside := model._modules.get("_orig_mod")) is not None:
+            model = inside
         elif isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
             model = model.module
         else:

@@ -23,8 +23,8 @@ LATER = "later"  # in a field's metadata: it came after searches were stored wit
 class SpaceSettings(Protocol):
     """What [search.search_space] says, as its kind of space reads it: a frozen dataclass.
 
-    Its fields, as `asdict` gives them, are part of what a stored search is known by; one that came LATER, only
-    where it is not its default.
+    Its fields, as `asdict` gives them, are part of what a stored search is known by; one that came LATER,
+    only where it is not its default.
     """
 
     __dataclass_fields__: ClassVar[dict[str, Any]]

@@ -111,7 +111,7 @@ class _Readers:
     tensor_bits: tuple[FloatArray, ...]
 
     def further(self, chosen: IntArray, *, untied: bool) -> _Further:
-        """What readers after the first need that is not stored yet; untied: each has its own, be they alike."""
+        """What readers after the first need that is not stored yet; untied: each has its own."""
         elements, tensors, copies = np.zeros((3, len(chosen)))
         before: list[IntArray] = []
         for column, formats, element_bits, tensor_bits in zip(

@@ -31,8 +31,8 @@ class Origin:
 class _Mark:
     """What a tensor carries.
 
-    changes: how often its memory had been changed in this run when it was made. home: the number of the origin
-    for which the memory was made, another one's for a view.
+    changes: how often its memory had been changed in this run when it was made. home: the number of the
+    origin for which the memory was made, another one's for a view.
     """
 
     owner: Origins
@@ -62,7 +62,7 @@ class Origins:
     def of(self, tensor: Tensor) -> Origin:
         """The origin of a tensor as it is now."""
         mark = self._mark(tensor)
-        changes = self._changes.get(_memory(tensor), ()) if self._changes else ()
+        changes = self._changes.get(_memory(tensor), []) if self._changes else []
         if len(changes) > mark.changes:
             return self._named(("changed", mark.origin.number, changes[-1].number), mark.origin, changes[-1])
         return mark.origin

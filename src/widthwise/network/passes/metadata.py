@@ -40,8 +40,8 @@ class TensorMeta:
 class NodeMeta:
     """What is known about a node; shapes and cost only where inputs have been run through the network.
 
-    A node that runs several times (a layer that a recorded network calls more than once) has the shapes of its
-    first call and the work of all its calls.
+    A node that runs several times (a layer that a recorded network calls more than once) has the shapes of
+    its first call and the work of all its calls.
     """
 
     type: str  # of the layer (linear, add …), or placeholder, get_attr, output

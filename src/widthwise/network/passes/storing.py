@@ -28,8 +28,8 @@ class Elements:
 def stored_elements(graph: Graph) -> dict[str, Elements]:
     """What every node stores, by its name.
 
-    A weight that is made of parameters (normalised, pruned) counts as the tensor that is used; what it is made
-    of is not needed when the network runs.
+    A weight that is made of parameters (normalised, pruned) counts as the tensor that is used; what it is
+    made of is not needed when the network runs.
     """
     nodes = StoredNodes(graph.fx_graph, graph.model)
     layers = {layer.name: layer for layer in graph.layers}
