@@ -52,6 +52,7 @@ class Coupling:
     fixed: Mapping[int, str]
     averaged: frozenset[int]
     readings: Sequence[tuple[Reading, IntArray]]
+    other_sizes: Mapping[str, set[int]]
 
 
 def couple(model: nn.Module, example: Sequence[Any]) -> Coupling:
@@ -85,7 +86,7 @@ def couple(model: nn.Module, example: Sequence[Any]) -> Coupling:
     placed = {
         m: ParameterAxis(axis, not read.isdisjoint(own[m].tolist())) for m, axis in parameter_axes.items()
     }
-    return Coupling(sides, producers, placed, fixed, averaged, readings)
+    return Coupling(sides, producers, placed, fixed, averaged, readings, followed.other_sizes)
 
 
 def _classes_of(facet: Tensor, classes: IntArray) -> list[int]:

@@ -51,6 +51,7 @@ class Followed:
     averaged: list[Tensor] = field(default_factory=list)
     read: list[Tensor] = field(default_factory=list)
     readings: list[Reading] = field(default_factory=list)
+    other_sizes: dict[str, set[int]] = field(default_factory=dict)  # by module, where no channels lay
 
 
 def run_followed(
@@ -176,7 +177,7 @@ class _Following(TorchDispatchMode):  # type: ignore[no-untyped-call]
         for tensor, facets in zip(outputs, kept, strict=True):
             if along_any := tuple(facet for facet in facets if varying(facet)):
                 self.known[tensor] = along_any
-                self._note_sizes(name, along_any)
+                self._note_sizes(name, tensor, along_any)
             elif tensor in self.known:
                 del self.known[tensor]
 
@@ -189,13 +190,18 @@ class _Following(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if any(x is not None and x in self.own for x in (tensor, tensor._base)):
             self.followed.read.append(facet)
 
-    def _note_sizes(self, name: str, facets: Facets) -> None:
+    def _note_sizes(self, name: str, tensor: Tensor, facets: Facets) -> None:
         if name not in SHAPED:
             return
+        module = self.modules[-1]
+        lying = set()
         for facet in facets:
             for dim in varying(facet):
+                lying.add(dim)
                 channels = facet.movedim(dim, 0).flatten(1)
-                self.followed.readings.append(Reading(self.modules[-1], facet.shape[dim], channels))
+                self.followed.readings.append(Reading(module, facet.shape[dim], channels))
+        others = {size for dim, size in enumerate(tensor.shape) if dim not in lying}
+        self.followed.other_sizes.setdefault(module, set()).update(others)
 
 
 def _tensors_of(result: Any) -> list[Tensor]:

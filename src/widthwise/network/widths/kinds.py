@@ -53,6 +53,12 @@ def is_transposed_linear(module: nn.Module) -> bool:
     return type(module).__name__ == "Conv1D" and hasattr(module, "nx") and hasattr(module, "nf")
 
 
+def reset_transposed_linear(module: nn.Module) -> None:
+    """Initial values as transformers gives them."""
+    nn.init.normal_(module.weight, std=0.02)  # type: ignore[arg-type]
+    nn.init.zeros_(module.bias)  # type: ignore[arg-type]
+
+
 def is_recurrent(module: nn.Module) -> bool:
     """Whether this is one of torch's recurrent layers, or a step of one."""
     return type(module) in RECURRENT
