@@ -167,6 +167,26 @@ def test_what_can_not_be_resized_says_why(make, reason: str):
     assert reason in {known.name: known.reason for known in groups.fixed}["first"]
 
 
+class SameNumbers(OwnAttention):
+    """As many heads as a head is wide, and a number of the same value that is no number of heads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head_dim, self.factor = 4, 4
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) * self.factor / self.head_dim**0.5
+
+
+def test_only_numbers_of_heads_follow_heads():
+    torch.manual_seed(0)
+    model = SameNumbers().eval()
+    groups = find_groups(model, SEQUENCE)
+    grown = resized(model, groups, {"qkv": 8})
+    assert (grown.num_heads, grown.head_dim, grown.factor) == (8, 4, 4)
+    assert torch.allclose(grown(*SEQUENCE), model(*SEQUENCE), atol=1e-5)
+
+
 def test_groups_are_those_of_the_users_own_modules():
     model = OwnAttention()
     small = resize(Graph(model), {"qkv": 2, "embed": 12}, example=SEQUENCE)

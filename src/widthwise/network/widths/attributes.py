@@ -53,7 +53,7 @@ Readings = dict[tuple[str, int, str], None]  # module, size and group, in the or
 
 
 def _readings(coupling: Coupling, groups: Mapping[str, IntArray]) -> tuple[Readings, set[tuple[str, int]]]:
-    """Where the size of a dimension is a multiple of a group's units, and modules' sizes of other dimensions."""
+    """Where a dimension's size is a multiple of a group's units, and modules' sizes of other dimensions."""
     owners = {int(number): name for name, classes in groups.items() for number in classes}
     found: Readings = {}
     others = {(module, size) for module, sizes in coupling.other_sizes.items() for size in sizes}
@@ -67,7 +67,7 @@ def _readings(coupling: Coupling, groups: Mapping[str, IntArray]) -> tuple[Readi
 
 
 def _lie_in_turn(classes: IntArray, units: IntArray) -> bool:
-    """Whether along a dimension, [places, what lies at each], there is one unit of a group after the other."""
+    """Whether along a dimension, [places, what lies at each], a group's units lie one after the other."""
     first = classes[:, 0]
     each = len(first) // len(units)
     if len(first) != each * len(units) or not (classes == first[:, None]).all():
