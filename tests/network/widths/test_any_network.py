@@ -94,6 +94,11 @@ GROUPS = {
     "root mean square": (RootMeanSquare, SEQUENCE, {"first": 8}),
     "positions": (Positions, SEQUENCE, {"first": 8}),
     "several inputs": (SeveralInputs, PAIR, {"left": 8}),
+    "bag": (
+        lambda: nn.Sequential(nn.EmbeddingBag(10, 6), nn.Linear(6, 2)),
+        (torch.randint(0, 10, (4, 3), generator=torch.Generator().manual_seed(0)),),
+        {"0": 6},
+    ),
     "names": (OfNames, ({"x": SEQUENCE[0][:, 0]},), {"first": 8}),
 }
 
@@ -152,7 +157,17 @@ class Rolls(Sums):
         return self.last(torch.fft.rfft(self.first(x)).real.repeat(1, 1, 2)[..., :8])
 
 
+class Weighed(Sums):
+    def __init__(self) -> None:
+        super().__init__()
+        self.second = nn.utils.parametrizations.weight_norm(nn.Linear(8, 8))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(self.second(self.first(x)))
+
+
 FIXED = {
+    "a weight computed from others": (Weighed, "a tensor reads them that doesn't change with them"),
     "a sum": (Sums, "they are added up by the network's code"),
     "a softmax": (Softmax, "a softmax is taken over them"),
     "an index": (Picks, "the code picks them by their numbers"),

@@ -94,6 +94,9 @@ def _classes_of(facet: Tensor, classes: IntArray) -> list[int]:
     return found
 
 
+TABLES = (nn.Embedding, nn.EmbeddingBag, nn.MultiheadAttention)  # of one side
+
+
 def _layers(model: nn.Module, joins: Joins) -> dict[str, LayerSides]:
     """The layers of known kinds, their channels numbered; a depthwise convolution has one side."""
     found: dict[str, LayerSides] = {}
@@ -103,7 +106,7 @@ def _layers(model: nn.Module, joins: Joins) -> dict[str, LayerSides]:
         count = {side: channel_count(module, side) for side in ("in", "out")}
         outputs = None if count["out"] is None else joins.number(count["out"])
         inputs = None
-        if makes_channels(module) and not isinstance(module, nn.Embedding | nn.MultiheadAttention):
+        if makes_channels(module) and not isinstance(module, TABLES):
             alike = is_depthwise(module) and count["in"] == count["out"]
             inputs = outputs if alike or count["in"] is None else joins.number(count["in"])
         found[name] = LayerSides(inputs, outputs)

@@ -14,6 +14,8 @@ from widthwise.network.widths.facets import Facets, Joins, aligned, along, compr
 AVERAGES = {"mean", "var", "std", "var_mean", "std_mean", "median"}
 EXTREMES = {"amax", "amin", "max", "min", "any", "all"}
 
+FIXED_READER = "a tensor reads them that doesn't change with them"
+
 Kept = tuple[Facets, ...]  # of each tensor that an operation gives
 
 
@@ -172,13 +174,23 @@ def _product(call: Call, first: Tensor, second: Tensor, *extra: Any) -> Kept:
     ndim = call.outputs[0].ndim
     left = [aligned(f, ndim).unsqueeze(-1) for f in call.facets(first)]
     right = [aligned(f, ndim).unsqueeze(-3) for f in call.facets(second)]
-    for x, facets in ((first, left), (second, right)):
-        for facet in facets:
-            if ndim - 1 in varying(facet):
-                call.read(x, facet)
+    _note_readers(call, (first, left), (second, right), ndim - 1)
     summed = call.joins.reduced(call.joins.merged([*left, *right]), [ndim - 1])
     added = [aligned(f, ndim) for x in extra for f in call.facets(x)]
     return (call.joins.merged([*(f.squeeze(ndim - 1) for f in summed), *added]),)
+
+
+def _note_readers(
+    call: Call, first: tuple[Tensor, Sequence[Tensor]], second: tuple[Tensor, Sequence[Tensor]], dim: int
+) -> None:
+    """Of two tensors that are multiplied and summed along a dimension: what reads what."""
+    for (x, facets), (_, others) in ((first, second), (second, first)):
+        for facet in facets:
+            if dim not in varying(facet):
+                continue
+            call.read(x, facet)
+            if not any(dim in varying(other) for other in others):
+                call.fix(facet, FIXED_READER)
 
 
 def _matrices(call: Call) -> Kept:
@@ -195,10 +207,7 @@ def _vector_product(call: Call) -> Kept:
     matrix, vector = call.args["self"], call.args["vec"]
     left = call.facets(matrix)
     right = [along(f.flatten(), 1, 2) for f in call.facets(vector)]
-    for x, facets in ((matrix, left), (vector, right)):
-        for facet in facets:
-            if 1 in varying(facet):
-                call.read(x, facet)
+    _note_readers(call, (matrix, left), (vector, right), 1)
     summed = call.joins.reduced(call.joins.merged([*left, *right]), [1])
     return (tuple(f.squeeze(1) for f in summed),)
 
@@ -212,6 +221,9 @@ def _convolution(call: Call) -> Kept:
         inputs, outputs = _axes_of(call, weight, transposed=call.args["transposed"])
         if inputs is not None:
             call.read(weight, inputs)
+        else:
+            for facet in call.facets(x):
+                call.fix(facet, FIXED_READER)
     found = call.facets(x)
     if any(varying(f) != {1} for f in found):
         raise UnfollowedError
@@ -236,7 +248,8 @@ def _axes_of(call: Call, weight: Tensor, *, transposed: bool) -> tuple[Tensor | 
 
 def _embedding(call: Call) -> Kept:
     weight, ndim = call.args["weight"], call.outputs[0].ndim
-    return (tuple(along(f.flatten(), ndim - 1, ndim) for f in call.facets(weight) if varying(f) == {1}),)
+    found = tuple(along(f.flatten(), ndim - 1, ndim) for f in call.facets(weight) if varying(f) == {1})
+    return (found, *(() for _ in call.outputs[1:]))
 
 
 def _view(call: Call) -> Kept:
@@ -405,7 +418,7 @@ RULES: dict[str, Callable[[Call], Kept]] = {
     **_table(_added_matrices, "addmm baddbmm"),
     **_table(_vector_product, "mv"),
     **_table(_convolution, "convolution _convolution"),
-    **_table(_embedding, "embedding"),
+    **_table(_embedding, "embedding _embedding_bag _embedding_bag_forward_only"),
     **_table(_view, "view _unsafe_view reshape _reshape_alias"),
     **_table(_expand, "expand"),
     **_table(_moved, "permute transpose t unsqueeze"),
