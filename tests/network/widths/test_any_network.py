@@ -29,6 +29,7 @@ from widthwise.network.widths.example import example_input
 from widthwise.network.widths.finding import find_groups
 from widthwise.network.widths.rebuild import rebuilt
 from widthwise.network.widths.resize import resize, resized
+from widthwise.training.supernet import Supernet, leading
 
 SEQUENCE = (torch.randn(4, 5, 16, generator=torch.Generator().manual_seed(0)),)
 PAIR = (SEQUENCE[0][:, 0], torch.randn(4, 4, generator=torch.Generator().manual_seed(1)))
@@ -180,6 +181,24 @@ def test_what_can_not_be_resized_says_why(make, reason: str):
     groups = find_groups(make(), SEQUENCE)
     assert not groups.groups
     assert reason in {known.name: known.reason for known in groups.fixed}["first"]
+
+
+SLICES = {
+    "heads": (OwnAttention, {"qkv": 2, "embed": 8}),
+    "shared keys": (SharedKeys, {"q": 1}),
+    "a GRU": (Stacked, {"rnn": 4, "first": 6}),
+    "an LSTM": (lambda: Stacked(nn.LSTM), {"rnn": 4}),
+    "a cell": (Stepped, {"cell": 4}),
+    "weights of its own": (OwnWeights, {"bias": 4}),
+}
+
+
+@pytest.mark.parametrize(("make", "sizes"), SLICES.values(), ids=SLICES.keys())
+def test_a_slice_of_a_supernet_is_the_smaller_network(make, sizes: dict[str, int]):
+    model = make().eval()
+    groups = find_groups(model, SEQUENCE)
+    small = rebuilt(model, groups, {name: leading(groups, name, size) for name, size in sizes.items()})
+    assert torch.allclose(Supernet(model, groups)(*SEQUENCE, sizes), small(*SEQUENCE), atol=1e-6)
 
 
 class SameNumbers(OwnAttention):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import copy
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from helpers.metrics import metrics_of
 from helpers.networks.others import TRANSFORMERS, of_timm, of_transformers
 from widthwise.metrics.cost.of_widths import WidthCosts
 from widthwise.network.graph import Graph, attribute
@@ -104,13 +106,15 @@ def test_image_networks_run_at_half_of_all_sizes(name: str):
         assert sum(p.numel() for p in made.parameters()) < sum(p.numel() for p in model.parameters()) / 2
 
 
-def test_costs_of_a_vision_transformers_widths_are_those_of_each_network():
-    model, x = of_transformers("vit")
-    groups = find_groups(model, x)
+@pytest.mark.parametrize("name", ["bert", "gpt2", "vit"])
+def test_costs_of_a_transformers_widths_are_those_of_each_network(name: str):
+    model, x = of_transformers(name)
+    graph, groups = Graph(model), find_groups(model, x)
     varying = [group.name for group in groups.groups][:3]  # channels, heads, the inner width
     largest = {name: groups[name].size for name in varying}
-    costs = WidthCosts(Graph(model), groups, x, varying=varying, largest=largest)
-    assert "stored" in costs.exact or costs.exact
-    small = resized(model, groups, {varying[1]: 2}, weights="scratch")
-    dropped = sum(p.numel() for p in model.parameters()) - sum(p.numel() for p in small.parameters())
-    assert dropped == 4 * 32 * 16 + 3 * 16
+    costs = WidthCosts(graph, groups, x, varying=varying, largest=largest)
+    for sizes in ({varying[0]: 16}, {varying[1]: 3}, {varying[1]: 1, varying[2]: 8}):
+        small = resized(model, groups, sizes, weights="scratch")
+        table = np.array([list((largest | sizes).values())])
+        found = costs(metrics_of("parameters"), table)["parameters"][0]
+        assert found == sum(p.numel() for p in small.parameters())
