@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from widthwise.core.arrays import IntArray
 from widthwise.network.widths.facets import NOBODY, Facets, Joins, along
-from widthwise.network.widths.following import LayerSides, Reading, run_followed
+from widthwise.network.widths.following import Reading, run_followed
 from widthwise.network.widths.kinds import axes, channel_count, is_depthwise, is_known, makes_channels
+from widthwise.network.widths.whole import LayerSides
 
 Side = Literal["in", "out", "axis0", "axis1", "axis2", "axis3", "axis4"]
 
