@@ -12,7 +12,7 @@ from widthwise.network.operations import TRANSPOSED
 from widthwise.network.scheme import Scheme
 
 if TYPE_CHECKING:
-    from widthwise.network.graph import Layer
+    from widthwise.network.layer import Layer
 
 MATRIX_PRODUCTS = {"matmul", "mm", "bmm", "addmm", "baddbmm"}  # by kind: a weight [in, out] on the right
 

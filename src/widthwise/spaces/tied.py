@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from widthwise.core.errors import UserError
-from widthwise.network.graph import Layer
+from widthwise.network.layer import Layer
 from widthwise.network.scheme import TensorName, tensor_fields
 from widthwise.spaces.settings import SeedRule
 

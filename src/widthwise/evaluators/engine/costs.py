@@ -13,7 +13,8 @@ from widthwise.metrics.catalogue import Metric
 from widthwise.metrics.cost.counts import FLOAT_BITS, NodeBits, NodeCounts
 from widthwise.metrics.cost.formulas import cost_metrics
 from widthwise.network.counting import NodeCost
-from widthwise.network.graph import Graph, Layer
+from widthwise.network.graph import Graph
+from widthwise.network.layer import Layer
 from widthwise.network.scheme import TensorName
 from widthwise.spaces.slots import Slot
 

@@ -28,7 +28,8 @@ from widthwise.evaluators.engine.kernels import (
 from widthwise.evaluators.engine.parameters import Choice, Layers, Parameter
 from widthwise.evaluators.engine.plan import Plan, Step
 from widthwise.network.calling import cloned
-from widthwise.network.graph import Graph, Layer, called_function
+from widthwise.network.graph import Graph, called_function
+from widthwise.network.layer import Layer
 from widthwise.network.layers import FunctionLayer, layer_type, registered
 from widthwise.network.operands import at
 from widthwise.network.passes.watch import tensors_in

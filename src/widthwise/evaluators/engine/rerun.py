@@ -24,7 +24,8 @@ from widthwise.evaluators.engine.stacks import leaf_bytes
 from widthwise.formats.base import Format
 from widthwise.network.calling import call as call_network
 from widthwise.network.calling import cloned
-from widthwise.network.graph import Graph, Layer
+from widthwise.network.graph import Graph
+from widthwise.network.layer import Layer
 from widthwise.network.operands import Call, changed_argument
 from widthwise.network.placed import out_of_reach
 from widthwise.network.places import UNKNOWN, Place, followed

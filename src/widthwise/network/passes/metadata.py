@@ -14,7 +14,8 @@ from torch import Tensor, fx
 from widthwise.core.errors import UserError, unknown
 from widthwise.network.capture import Example
 from widthwise.network.counting import NodeCost, Operation, node_cost, parameter_cost
-from widthwise.network.graph import META, Graph, Layer
+from widthwise.network.graph import META, Graph
+from widthwise.network.layer import Layer
 from widthwise.network.passes.storing import stored_elements
 from widthwise.network.passes.watch import watch
 from widthwise.network.scheme import TensorName

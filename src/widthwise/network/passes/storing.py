@@ -9,7 +9,8 @@ from typing import Any
 from torch import Tensor, fx, nn
 from torch.utils._pytree import tree_leaves
 
-from widthwise.network.graph import Graph, Layer
+from widthwise.network.graph import Graph
+from widthwise.network.layer import Layer
 from widthwise.network.operands import at
 from widthwise.network.quantized import Quantized
 from widthwise.network.stored import StoredNodes, attribute
