@@ -1,4 +1,4 @@
-"""Layers of a graph: what computes, which of its tensors a scheme can quantise, and what it reads of the network."""
+"""Layers of a graph: what computes, what of it a scheme can quantise, and what it reads of the network."""
 
 from __future__ import annotations
 

@@ -20,8 +20,9 @@ def unrolled_function(function: Callable[..., Any], read: Read, *args: Any) -> t
     """What a recurrent function of torch (lstm, gru, rnn_tanh …) gives with products that read so.
 
     Called with the function's own arguments: inputs, initial state, weights, whether there are biases,
-    layers, dropout, training, whether it goes both ways, whether the batch comes first. The data of its products are
-    each layer's inputs and the states h; an LSTM's c is none. Raises UserError for packed sequences.
+    layers, dropout, training, whether it goes both ways, whether the batch comes first. The data of its
+    products are each layer's inputs and the states h; an LSTM's c is none. Raises UserError for packed
+    sequences.
     """
     if isinstance(args[3], list | tuple):
         raise UserError(
