@@ -25,17 +25,20 @@ def undisturbed(network: nn.Module) -> Iterator[None]:
     tensors: nothing of it may stay.
     """
     modules = list(network.modules())
-    saved = [(module, _shallow(module.__dict__)) for module in modules]
+    plain = [module for module in modules if not isinstance(module, torch.jit.ScriptModule)]
+    saved = [(module, _shallow(module.__dict__)) for module in plain]
     buffers = [(buffer, buffer._version, buffer.detach().clone()) for buffer in network.buffers()]
-    for module in modules:
-        if module.training:
-            module.training = False
+    trained = [module for module in modules if module.training]
+    for module in trained:
+        module.training = False
     try:
         with uncompiled(network):
             yield
     finally:
         for module, was in saved:
             _restore(module.__dict__, was)
+        for module in trained:  # also those of torch.jit, whose attributes are their own affair
+            module.training = True
         with torch.no_grad():
             for buffer, version, value in buffers:
                 if buffer._version != version:
