@@ -11,8 +11,11 @@ from dataclasses import dataclass
 from itertools import chain, count
 from typing import Any, cast
 
+import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_flatten, tree_leaves
+from torch.utils._pytree import tree_leaves
+
+from widthwise.network.operands import Call
 
 MOST_ORIGINS = 200_000  # then everything is forgotten: a network whose runs all differ makes ever new ones
 _MARK = "_widthwise_origin"
@@ -45,7 +48,8 @@ class Origins:
     """The origins of the tensors of one network's runs."""
 
     def __init__(self, network: nn.Module) -> None:
-        self.network = network
+        held = chain(network.named_parameters(), network.named_buffers())
+        self._held = {id(tensor): (name, tensor) for name, tensor in held}  # alive, so that ids stay theirs
         self.changed: set[int] = set()  # homes whose memory a run changes after it was made
         self._known: dict[Any, Origin] = {}
         self._numbers = count(1)
@@ -55,8 +59,6 @@ class Origins:
         """A new run: no memory has been changed."""
         if len(self._known) > MOST_ORIGINS:
             self._known.clear()
-        held = chain(self.network.named_parameters(), self.network.named_buffers())
-        self._held = {id(tensor): name for name, tensor in held}
         self._changes: dict[int, list[Origin]] = {}
 
     def of(self, tensor: Tensor) -> Origin:
@@ -78,25 +80,36 @@ class Origins:
                 self.mark(leaf, self._named(("input", name, place)))
 
     def of_call(
-        self, function: Callable[..., Any], call: Any, own: tuple[int, ...] = (), name: str = ""
+        self,
+        function: Callable[..., Any],
+        call: Call,
+        read: list[Tensor],
+        own: tuple[int, ...] = (),
+        name: str = "",
     ) -> Origin:
         """The origin of what a call gives; a fresh one where that follows from more than what it reads.
 
-        own: columns of slots that apply in the call. name: of the layer whose slots they are.
+        read: takes in the tensors among the arguments. own: columns of slots that apply in the call. name: of
+        the layer whose slots they are.
         """
-        leaves, spec = tree_flatten(call)
-        parts: list[Any] = [function, name, spec]
-        read = []
-        for leaf in leaves:
-            if isinstance(leaf, Tensor):
-                read.append(self.of(leaf))
-                parts.append(read[-1].number)
-            else:
-                parts.append((type(leaf), leaf))
-        key = tuple(parts)
-        if not _is_hashable(key) or _is_random(function, leaves):
+        key = (function, name, _surroundings(), self._key(call[0], read), self._key(call[1], read))
+        if not _is_hashable(key) or _is_random(function, call):
             return self.fresh()
-        return self._named(key, *read, own=own)
+        found = self._known.get(key)
+        return self._named(key, *map(self.of, read), own=own) if found is None else found
+
+    def _key(self, value: Any, read: list[Tensor]) -> Any:
+        """What tells arguments apart: origins of tensors, and everything else with its type."""
+        if isinstance(value, Tensor):
+            read.append(value)
+            return self.of(value)
+        if isinstance(value, tuple | list):
+            return (type(value), *[self._key(item, read) for item in value])
+        if isinstance(value, dict):
+            return (dict, *[(key, self._key(item, read)) for key, item in value.items()])
+        if isinstance(value, slice):
+            return (slice, *[self._key(item, read) for item in (value.start, value.stop, value.step)])
+        return (type(value), value)
 
     def part(self, whole: Origin, place: int) -> Origin:
         """The origin of one of several tensors that a call gives."""
@@ -122,9 +135,9 @@ class Origins:
         return home
 
     def _mark(self, tensor: Tensor) -> _Mark:
-        name = self._held.get(id(tensor))
-        if name is not None:
-            origin = self._named(("held", name))
+        held = self._held.get(id(tensor))
+        if held is not None:
+            origin = self._named(("held", held[0]))
             return _Mark(self, origin, origin.number, 0)
         found = getattr(tensor, _MARK, None)
         if found is None or found.owner is not self:
@@ -152,11 +165,18 @@ def _is_hashable(key: Any) -> bool:
     return True
 
 
-def _is_random(function: Callable[..., Any], leaves: Sequence[Any]) -> bool:
+def _surroundings() -> tuple[Any, ...]:
+    """What else the result of a call follows from: autocast, and the type of new tensors."""
+    on = torch.is_autocast_enabled("cpu"), torch.is_autocast_enabled("cuda")
+    types = [torch.get_autocast_dtype(kind) for kind in ("cpu", "cuda")] if any(on) else []
+    return (*on, *types, torch.get_default_dtype())
+
+
+def _is_random(function: Callable[..., Any], call: Call) -> bool:
     """Whether a call draws random numbers; of dropout, whether it is on."""
     name = getattr(function, "__name__", "")
     if "dropout" in name:
-        return any(leaf is True for leaf in leaves)
+        return any(leaf is True for leaf in (*call[0], *call[1].values()))
     return "rand" in name or name in _RANDOM
 
 

@@ -31,7 +31,7 @@ from widthwise.network.placed import out_of_reach
 from widthwise.network.places import UNKNOWN, Place, followed
 from widthwise.network.quantized import StoredTensors, computed, quantize_input
 from widthwise.network.recording import PLACE
-from widthwise.network.undisturbed import undisturbed
+from widthwise.network.undisturbed import Inside, undisturbed
 from widthwise.spaces.slots import Slot, schemes
 
 ENTRY = 1024  # bytes of an entry, whatever its value
@@ -60,7 +60,7 @@ class Rerun:
         self.slots = tuple(slots)
         self._outputs = outputs
         self.memory = Memory(most_bytes)
-        self._origins = Origins(self.network)
+        self._origins, self._inside = Origins(self.network), Inside.of(self.network)
         self._stored = StoredTensors()
         columns: dict[str, list[int]] = {}
         for column, slot in enumerate(slots):
@@ -85,7 +85,8 @@ class Rerun:
         for name, value in given.items():
             self._origins.input(name, value)
         handle = _Handle(self, block, chosen)
-        with undisturbed(self.network), torch.no_grad(), followed(self.network, handle):
+        inside = self._inside
+        with undisturbed(self.network, inside), torch.no_grad(), followed(self.network, handle, inside):
             result = call_network(self.network, given)
         handle.check()
         return result
@@ -178,7 +179,8 @@ class _Handle:
         name: str,
     ) -> Any:
         """What a call gives: from memory, or computed."""
-        origin = self.origins.of_call(function, call, own, name)
+        read: list[Tensor] = []
+        origin = self.origins.of_call(function, call, read, own, name)
         changed = changed_argument(function, call)
         if changed is not None:
             self.memory.drop(self.origins.home(changed))
@@ -190,13 +192,13 @@ class _Handle:
         if found is not None:
             return found
         result = compute()
-        self._note(key, origin, result, call)
+        self._note(key, origin, result, read)
         return result
 
-    def _note(self, key: Key, origin: Origin, result: Any, call: Call) -> None:
+    def _note(self, key: Key, origin: Origin, result: Any, read: Sequence[Tensor]) -> None:
         """Marks what a call gave, and keeps it if it is no mere view of what it read."""
-        tensors = [leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor)]
-        read = [leaf for leaf in tree_leaves(call) if isinstance(leaf, Tensor)]
+        leaves = [result] if isinstance(result, Tensor) else tree_leaves(result)
+        tensors = [leaf for leaf in leaves if isinstance(leaf, Tensor)]
         keep = bool(tensors)
         for place, tensor in enumerate(tensors):
             if any(tensor is other for other in read):  # given back as it is
