@@ -85,9 +85,7 @@ class Rerun:
         """Starts anew: the blocks that follow are not those that the numbers meant before."""
         self.memory.forget()
 
-    def _run(
-        self, block: int, inputs: Mapping[str, Tensor], chosen: IntArray, later: IntArray | None
-    ) -> Any:
+    def _run(self, block: int, inputs: Mapping[str, Tensor], chosen: IntArray, later: IntArray | None) -> Any:
         self._origins.start()
         given = cloned(inputs)  # the network may change its inputs
         for name, value in given.items():
