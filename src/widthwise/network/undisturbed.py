@@ -15,17 +15,19 @@ from torch import nn
 from widthwise.core.errors import UserError
 
 _HELD = ("_parameters", "_buffers", "_modules")
+_OF_TORCH = frozenset(nn.Module().__dict__)
 
 
 @contextmanager
 def undisturbed(network: nn.Module) -> Iterator[None]:
     """Eval mode inside, and nothing compiled; afterwards modes, attributes and buffers are as they were.
 
-    Networks count their runs, keep what they have seen in attributes, or are traced with stand-ins for
-    tensors: nothing of it may stay.
+    Networks count their runs, keep what they have seen in attributes, or in dicts and lists that these hold, or
+    are traced with stand-ins for tensors: nothing of it may stay.
     """
     modules = list(network.modules())
     saved = [(module, _shallow(module.__dict__)) for module in modules]
+    holders = [(value, value.copy()) for module in modules for value in _holders(module)]
     buffers = [(buffer, buffer._version, buffer.detach().clone()) for buffer in network.buffers()]
     for module in modules:
         if module.training:
@@ -36,6 +38,8 @@ def undisturbed(network: nn.Module) -> Iterator[None]:
     finally:
         for module, was in saved:
             _restore(module.__dict__, was)
+        for holder, held in holders:
+            _refill(holder, held)
         with torch.no_grad():
             for buffer, version, value in buffers:
                 if buffer._version != version:
@@ -107,6 +111,28 @@ def copied(*networks: nn.Module) -> tuple[nn.Module, ...]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of torch.jit, about gradients of what it traced
         return copy.deepcopy(networks, made)
+
+
+def _holders(module: nn.Module) -> list[Any]:
+    """The dicts, lists and sets that are attributes of a module's own."""
+    own = (value for key, value in module.__dict__.items() if key not in _OF_TORCH)
+    return [value for value in own if isinstance(value, dict | list | set)]
+
+
+def _refill(holder: Any, held: Any) -> None:
+    """Lets a dict, list or set hold what it held; one that does is left alone, as it may be frozen."""
+    if _identities(holder) == _identities(held):
+        return
+    holder.clear()
+    if isinstance(holder, list):
+        holder.extend(held)
+    else:
+        holder.update(held)
+
+
+def _identities(holder: Any) -> list[int]:
+    items = chain(holder, holder.values()) if isinstance(holder, dict) else holder
+    return [id(item) for item in items]
 
 
 def _shallow(attributes: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from widthwise.evaluators.engine.adding import add_block
 from widthwise.evaluators.engine.answered import Answered, Both
 from widthwise.evaluators.engine.memo import Memo
 from widthwise.evaluators.engine.prepared import prepare
+from widthwise.evaluators.engine.rerun import Rerun
 from widthwise.evaluators.engine.running import SAMPLES, Running, SampleMargins
 from widthwise.evaluators.engine.walk import Count
 from widthwise.evaluators.judged import JudgedData
@@ -131,7 +132,7 @@ class Evaluator:
         ready, quality = self.prepared, self.judging.quality
         running = Running(ready.tally.fresh(len(chosen)), len(chosen))
         margins: list[SampleMargins] | None = [] if stop is None and self._keeps_margins else None
-        if isinstance(ready.single, Memo) and not self.judged.is_kept:
+        if isinstance(ready.single, Memo | Rerun) and not self.judged.is_kept:
             ready.single.forget()  # read anew, a loader may give its samples in another order
         with torch.no_grad():
             for number, block in self.judged.numbered(parts=stop is not None):

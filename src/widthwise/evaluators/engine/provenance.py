@@ -6,17 +6,18 @@ An origin is known by a number: the same structure has the same one in every run
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, count
 from typing import Any, cast
 
+import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten, tree_leaves
 
 MOST_ORIGINS = 200_000  # then everything is forgotten: a network whose runs all differ makes ever new ones
 _MARK = "_widthwise_origin"
-_RANDOM = {"bernoulli", "multinomial", "normal", "normal_", "uniform_", "exponential_", "poisson"}
+_AUTOCAST = ("cpu", "cuda")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,16 +86,16 @@ class Origins:
         own: columns of slots that apply in the call. name: of the layer whose slots they are.
         """
         leaves, spec = tree_flatten(call)
-        parts: list[Any] = [function, name, spec]
+        parts: list[Any] = [function, name, spec, _settings()]
         read = []
-        for leaf in leaves:
+        for leaf in _ends_of_slices(leaves):
             if isinstance(leaf, Tensor):
                 read.append(self.of(leaf))
                 parts.append(read[-1].number)
             else:
-                parts.append((type(leaf), leaf))
+                parts.append((type(leaf), repr(leaf) if type(leaf) is float else leaf))  # -0.0 is no 0.0
         key = tuple(parts)
-        if not _is_hashable(key) or _is_random(function, leaves):
+        if not _is_hashable(key):
             return self.fresh()
         return self._named(key, *read, own=own)
 
@@ -152,12 +153,27 @@ def _is_hashable(key: Any) -> bool:
     return True
 
 
-def _is_random(function: Callable[..., Any], leaves: Sequence[Any]) -> bool:
-    """Whether a call draws random numbers; of dropout, whether it is on."""
-    name = getattr(function, "__name__", "")
-    if "dropout" in name:
-        return any(leaf is True for leaf in leaves)
-    return "rand" in name or name in _RANDOM
+def _settings() -> tuple[Any, ...]:
+    """What lets the same call of the same values give others."""
+    autocast = [(torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind)) for kind in _AUTOCAST]
+    return (torch.get_default_dtype(), *autocast)
+
+
+def _ends_of_slices(leaves: Sequence[Any]) -> Iterator[Any]:
+    """Leaves of arguments, what slices consist of among them: slices can't be hashed, and may hold tensors."""
+    for leaf in leaves:
+        if isinstance(leaf, slice):
+            yield from (slice, leaf.start, leaf.stop, leaf.step)
+        else:
+            yield leaf
+
+
+def random_state() -> tuple[bytes, ...]:
+    """The states of the generators that calls draw random numbers from by default."""
+    states = [torch.get_rng_state()]
+    if torch.cuda.is_initialized():
+        states.append(torch.cuda.get_rng_state())
+    return tuple(state.numpy().tobytes() for state in states)
 
 
 def shares_memory(tensor: Tensor, others: Sequence[Tensor]) -> Tensor | None:

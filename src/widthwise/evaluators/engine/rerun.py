@@ -19,7 +19,7 @@ from torch.utils._pytree import tree_leaves
 
 from widthwise.core.arrays import IntArray
 from widthwise.core.errors import UserError
-from widthwise.evaluators.engine.provenance import Origin, Origins, shares_memory
+from widthwise.evaluators.engine.provenance import Origin, Origins, random_state, shares_memory
 from widthwise.evaluators.engine.stacks import leaf_bytes
 from widthwise.formats.base import Format
 from widthwise.network.calling import call as call_network
@@ -138,6 +138,7 @@ class _Handle:
         self.schemes = schemes(rerun.slots, chosen)
         self.met: set[str] = set()
         self.strays = False
+        self.given: set[Key] = set()  # what this run has come by
         self.read: dict[Any, Tensor] = {}  # what this run has quantised, for further readers
 
     def __call__(
@@ -176,37 +177,46 @@ class _Handle:
         own: tuple[int, ...],
         name: str,
     ) -> Any:
-        """What a call gives: from memory, or computed."""
+        """What a call gives: from memory, or computed; each value is given out once in a run.
+
+        So two equal ones are two tensors, of which the network may change one.
+        """
         origin = self.origins.of_call(function, call, own, name)
-        changed = changed_argument(function, call)
-        if changed is not None:
-            self.memory.drop(self.origins.home(changed))
-            result = compute()
-            self.origins.change(changed, origin)
-            return result
         key = (self.block, origin.number, *(self.chosen[column] for column in origin.depends))
-        found = self.memory.find(key)
+        changed = [x for x in tree_leaves(changed_argument(function, call)) if isinstance(x, Tensor)]
+        again = key in self.given
+        self.given.add(key)
+        found = None if changed or again else self.memory.find(key)
         if found is not None:
             return found
+        for tensor in changed:
+            self.memory.drop(self.origins.home(tensor))
+        before = random_state()
         result = compute()
-        self._note(key, origin, result, call)
+        drawn = random_state() != before or any(isinstance(x, torch.Generator) for x in tree_leaves(call))
+        if drawn:
+            origin = self.origins.fresh()
+        if changed:
+            for tensor in changed:
+                self.origins.change(tensor, origin)
+        elif self._note(origin, result, call) and not drawn and not again:
+            self.memory.keep(key, result, origin.number)
         return result
 
-    def _note(self, key: Key, origin: Origin, result: Any, call: Call) -> None:
-        """Marks what a call gave, and keeps it if it is no mere view of what it read."""
+    def _note(self, origin: Origin, result: Any, call: Call) -> bool:
+        """Marks what a call gave; whether it can be kept: it is no mere view of what was read."""
         tensors = [leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor)]
         read = [leaf for leaf in tree_leaves(call) if isinstance(leaf, Tensor)]
-        keep = bool(tensors)
+        keep = bool(tensors) and origin.number not in self.origins.changed
         for place, tensor in enumerate(tensors):
             if any(tensor is other for other in read):  # given back as it is
                 keep = False
                 continue
             of = shares_memory(tensor, read)
             own = origin if len(tensors) == 1 else self.origins.part(origin, place)
-            self.origins.mark(tensor, own, None if of is None else self.origins.home(of))
-            keep &= of is None and own.number not in self.origins.changed
-        if keep:
-            self.memory.keep(key, result, self.origins.home(tensors[0]))
+            self.origins.mark(tensor, own, origin.number if of is None else self.origins.home(of))
+            keep &= of is None
+        return keep
 
     def _quantised(self, fmt: Format, x: Tensor) -> Tensor:
         """A tensor as a layer reads it; several that read it alike share the copy."""
