@@ -12,7 +12,7 @@ from widthwise.cli.output import Output, check_new_file
 from widthwise.core.errors import UserError
 
 if TYPE_CHECKING:
-    from widthwise.network.graph import Layer
+    from widthwise.network.layer import Layer
 
 Layers = list[tuple[str, str, tuple[str, ...]]]
 

@@ -30,6 +30,11 @@ class Results(Mapping[str, FloatArray]):
     failures: Mapping[int, str] = field(default_factory=dict)
     pruned: frozenset[int] = frozenset()
 
+    @property
+    def metrics(self) -> Mapping[str, FloatArray]:
+        """The columns, as a trial names its figures."""
+        return self.columns
+
     def __getitem__(self, name: str) -> FloatArray:
         return self.columns[name]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from widthwise.mase.data import (
 )
 from widthwise.network.graph import META, Graph
 from widthwise.network.layers import layer_type
+from widthwise.network.operands import Operand
 from widthwise.network.passes.calibrate import calibrate_transform_pass
 from widthwise.network.passes.metadata import (
     NodeMeta,
@@ -36,6 +37,9 @@ from widthwise.network.passes.report import report_node_meta_param_analysis_pass
 from widthwise.network.passes.summary import QuantizationSummary
 from widthwise.network.passes.summary import summarize_quantization_analysis_pass as _summarize
 from widthwise.network.passes.width import get_parent_name, instantiate_linear, redefine_linear_transform_pass
+from widthwise.network.quantized import Quantized
+from widthwise.network.scheme import Scheme
+from widthwise.network.stand_in import StandIn
 
 __all__ = [
     "DatasetInfo",
@@ -80,10 +84,9 @@ class MaseGraph(Graph):
             model = fx.GraphModule(model, traced, type(model).__name__)
         super().__init__(model)
 
-    @property
-    def _layers_are_looked_at(self) -> bool:
+    def _wrapped(self, layer: nn.Module, scheme: Scheme, of: Sequence[Operand] | None) -> Quantized:
         """Passes written for the lab ask for a layer's class and attributes."""
-        return True
+        return StandIn(layer, scheme, of)
 
     @property
     def nodes(self) -> Any:
@@ -165,7 +168,9 @@ def get_node_actual_target(node: fx.Node) -> Any:
         return node.target
     owner = node.graph.owning_module
     if owner is None:
-        raise UserError(f"{node.name}: was captured at module level; use graph.modules[node.target]")
+        raise UserError(
+            f"{node.name}: is a call of a network that runs as it is; use graph.modules[node.target]"
+        )
     return owner.get_submodule(str(node.target))
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from widthwise.core.errors import UserError
 from widthwise.formats.base import Format, Observer
 from widthwise.formats.observing import Everything
-from widthwise.network.graph import Layer
+from widthwise.network.layer import Layer
 from widthwise.network.output_channels import for_weight
 from widthwise.network.scheme import TensorName
 

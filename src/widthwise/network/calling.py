@@ -13,7 +13,9 @@ from widthwise.data.batches import Takes
 
 
 def takes_of(model: nn.Module) -> Takes:
-    """What a network takes, as its forward says it; of a wrapper of torch's, what is inside takes."""
+    """What a network takes, as its forward says it; of a wrapper of torch's or ours, what is inside takes."""
+    if isinstance(inside := vars(model).get("network"), nn.Module):  # whose calls compute with schemes
+        return takes_of(inside)
     if isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
         return takes_of(model.module)
     if isinstance(inner := getattr(model, "_orig_mod", None), nn.Module):  # of torch.compile

@@ -131,10 +131,8 @@ def _products(layer: Operation, kind: str, inputs: Sequence[Shape], output: Shap
     """Operations that sum products."""
     if isinstance(layer, nn.MultiheadAttention):
         return _attention(layer, inputs)
-    if isinstance(layer, nn.RNNBase):
-        return _recurrent(layer, inputs[0])
-    if isinstance(layer, nn.RNNCellBase):
-        return _cell(layer, inputs[0])
+    if isinstance(layer, nn.RNNBase | nn.RNNCellBase):
+        return _recurrent(layer, inputs[0]) if isinstance(layer, nn.RNNBase) else _cell(layer, inputs[0])
     if kind == "attention":
         return _dot_products(*inputs[:3])
     if kind in PRODUCTS:

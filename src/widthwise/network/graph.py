@@ -4,50 +4,30 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal, cast
 
-import torch
 from torch import fx, nn
 
 from widthwise.core.errors import UserError
 from widthwise.network.capture import Captured, Example, as_call, capture, difference
+from widthwise.network.layer import Layer, layer_of_module
 from widthwise.network.layers import QUANTISABLE, FunctionLayer, layer_type
 from widthwise.network.operands import Call, Operand, at, operands
 from widthwise.network.output_channels import for_layer
 from widthwise.network.placed import Placed, PlacedLayer, out_of_reach
-from widthwise.network.quantized import Quantized, is_made, parameter_role
+from widthwise.network.quantized import Quantized
 from widthwise.network.reach import Unreached, unreached
 from widthwise.network.recording import FUNCTION, KIND, PLACE, named_arguments, recorded
 from widthwise.network.scheme import TENSORS, Scheme, TensorName
 from widthwise.network.stored import Stored, StoredNodes
 from widthwise.network.tracing import inputs_of_graph, traced
-from widthwise.network.undisturbed import copied, uncompiled, undisturbed, unwrapped
+from widthwise.network.undisturbed import copied, uncompiled, unwrapped
 
 Capture = Literal["fx", "running"]
 HOW = "Graph(network, example)"
 META = "widthwise"  # the key of our metadata in node.meta
-
-
-@dataclass(frozen=True)
-class Layer:
-    """A node that computes: a module, a function or a method in the graph."""
-
-    node: fx.Node
-    type: str  # linear, batch_norm1d, add …
-    module: nn.Module | None  # without its wrapper; None where the node calls a function or a method
-    tensors: tuple[TensorName, ...]  # what a scheme can quantise in it; empty: nothing
-    function: Callable[..., Any] | None = None  # that is called; None: the module
-    of: tuple[Operand, ...] = ()  # the operands of a function
-    stored: Mapping[TensorName, tuple[Stored, ...]] = field(
-        default_factory=dict
-    )  # what it reads of the network
-
-    @property
-    def name(self) -> str:
-        """The node's name, as configs select it: seq_blocks_2."""
-        return self.node.name
 
 
 class Graph:
@@ -57,8 +37,8 @@ class Graph:
     are recorded, and the network itself runs, with schemes applied to its calls (see docs/networks.md).
 
     Args:
-        model: the network; it stays as it is, and its float weights are shared. One that was compiled is taken
-            as it was before.
+        model: the network; it stays as it is, and its float weights are shared. One that was compiled is
+            taken as it was before.
         example: an input [samples, …], several of them, or names to inputs; None: one is guessed, and a
             network that no guess runs on is taken as torch.fx sees it until there is data (see `proved`).
 
@@ -77,7 +57,7 @@ class Graph:
 
     @property
     def capture(self) -> Capture:
-        """How the network was captured; where it runs as it is `capture_error` says why torch.fx did not do."""
+        """How the network was captured; where it runs as it is `capture_error` says why not by torch.fx."""
         return "fx" if isinstance(self.model, fx.GraphModule) else "running"
 
     @property
@@ -235,8 +215,9 @@ class Graph:
         for name, scheme in schemes.items():
             if made.node(name).name in layers:
                 made._set_scheme(layers[name], scheme)
-        made.model.delete_all_unused_submodules()
-        made.model.recompile()
+        model = cast(fx.GraphModule, made.model)
+        model.delete_all_unused_submodules()
+        model.recompile()
         return made
 
     def _set_placed(self) -> None:
@@ -303,7 +284,7 @@ class Graph:
         kind = node.meta.get(KIND) or layer_type(cast(Any, inner if is_module else node.target))
         if self.capture == "fx" and is_module and not function:
             assert inner is not None
-            return _layer_of_module(node, kind, inner)
+            return layer_of_module(node, kind, inner)
         called: Any = inner.function if isinstance(inner, FunctionLayer) else self._called(node)
         if kind not in QUANTISABLE:
             return Layer(node, kind, None if function else inner, (), called)
@@ -326,41 +307,12 @@ class Graph:
                 read[operand.role] = (*read.get(operand.role, ()), found)
         roles = {operand.role for operand in of}
         tensors = tuple(tensor for tensor in TENSORS if tensor in roles)
-        return Layer(node, kind, None if function else inner, tensors, called, of, read)
+        return Layer(node, kind, None if function else inner, tensors, called, tuple(of), read)
 
     def _called(self, node: fx.Node) -> Callable[..., Any]:
         return (
             cast(Callable[..., Any], node.meta[FUNCTION]) if FUNCTION in node.meta else called_function(node)
         )
-
-
-def _layer_of_module(node: fx.Node, kind: str, module: nn.Module) -> Layer:
-    stored: dict[TensorName, tuple[Stored, ...]] = {}
-    for name, value in used_tensors(module).items():
-        role = parameter_role(name)
-        root = value if isinstance(value, nn.Parameter) else None
-        stored[role] = (*stored.get(role, ()), Stored(f"{node.target}.{name}", value.detach(), root))
-    return Layer(node, kind, module, layer_tensors(module, kind), None, (), stored)
-
-
-def used_tensors(module: nn.Module) -> dict[str, torch.Tensor]:
-    """The weights and biases that a layer computes with: its parameters, or what is made of them."""
-    made = [name for name in ("weight", "bias") if is_made(module, name)]
-    if not made:
-        return dict(module.named_parameters())
-    with undisturbed(module), torch.no_grad():
-        found = {name: getattr(module, name, None) for name in ("weight", "bias")}
-    return {name: value for name, value in found.items() if isinstance(value, torch.Tensor)}
-
-
-def layer_tensors(module: nn.Module, kind: str) -> tuple[TensorName, ...]:
-    """Which tensors of the module a scheme can quantise."""
-    if kind not in QUANTISABLE:
-        return ()
-    roles = {parameter_role(name) for name in used_tensors(module)}
-    if kind not in ("embedding", "embedding_bag"):
-        roles.add("data_in")
-    return tuple(tensor for tensor in TENSORS if tensor in roles)
 
 
 @dataclass(frozen=True)

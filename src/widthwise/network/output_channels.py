@@ -12,7 +12,7 @@ from widthwise.network.operations import TRANSPOSED
 from widthwise.network.scheme import Scheme
 
 if TYPE_CHECKING:
-    from widthwise.network.graph import Layer
+    from widthwise.network.layer import Layer
 
 MATRIX_PRODUCTS = {"matmul", "mm", "bmm", "addmm", "baddbmm"}  # by kind: a weight [in, out] on the right
 
@@ -62,7 +62,7 @@ def _of_layer(layer: Layer) -> OutputAxis:
 
 
 def _groups(layer: Layer) -> int:
-    """Of a function of torch that convolves, called as conv_transpose2d(x, weight, bias, stride, …, groups)."""
+    """Of a function that convolves, called as conv_transpose2d(x, weight, bias, stride, …, groups)."""
     args, kwargs = layer.node.args, layer.node.kwargs
     given: Any = kwargs.get("groups", args[6] if len(args) > 6 else 1)
     return given if isinstance(given, int) else 1

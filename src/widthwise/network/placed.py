@@ -87,6 +87,6 @@ def out_of_reach(names: list[str]) -> str:
     """Why formats do not apply to these layers, and what to do."""
     return (
         f"{', '.join(names)}: can't be reached, so formats would not apply: the network runs layers that are "
-        "none of its modules (a closure, or what a copy still holds of the original); build the network anew in "
-        "place of copying it, or keep the layers as attributes"
+        "none of its modules (a closure, or what a copy still holds of the original); build the network anew "
+        "in place of copying it, or keep the layers as attributes"
     )

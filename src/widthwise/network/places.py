@@ -14,7 +14,7 @@ from torch.nn.modules.module import register_module_forward_hook, register_modul
 from torch.overrides import TorchFunctionMode
 
 from widthwise.network.attention import open_attention_forward
-from widthwise.network.undisturbed import uncompiled
+from widthwise.network.undisturbed import Inside, uncompiled
 
 UNKNOWN = "?"  # in the place of a module that is none of the network's
 EVERY = -1  # all calls of a function that a module makes
@@ -68,15 +68,14 @@ def plainly(place: Place, function: Callable[..., Any], args: tuple[Any, ...], k
 
 
 @contextmanager
-def followed(network: nn.Module, handle: Handle) -> Iterator[None]:
+def followed(network: nn.Module, handle: Handle, inside: Inside | None = None) -> Iterator[None]:
     """While this is open, `handle` takes over every torch function that the network calls.
 
     Attention (torch.nn.functional.multi_head_attention_forward) is opened: it is seen as the calls that it
     consists of. Compiled parts run as they were before they were compiled.
     """
-    with uncompiled(network):
-        paths = {id(module): path for path, module in network.named_modules()}
-    mode = _Following(handle)
+    inside = inside or Inside.of(network)
+    paths, mode = inside.paths, _Following(handle)
 
     def enter(module: nn.Module, args: Any) -> None:
         mode.modules.append(paths.get(id(module), UNKNOWN))
@@ -87,7 +86,7 @@ def followed(network: nn.Module, handle: Handle) -> Iterator[None]:
     with ExitStack() as stack:
         stack.callback(register_module_forward_pre_hook(enter).remove)
         stack.callback(register_module_forward_hook(leave, always_call=True).remove)
-        stack.enter_context(uncompiled(network))
+        stack.enter_context(uncompiled(network, inside))
         stack.enter_context(mode)
         yield
 

@@ -118,7 +118,7 @@ def _read_float(read: Callable[[Format, Tensor], Tensor], fmt: Format, x: Tensor
 def data_of_call(
     kind: str, function: Callable[..., Any], call: Call, of: Sequence[Operand]
 ) -> tuple[Tensor, ...]:
-    """All tensors that data_in applies to in a call of a function, those inside attention and the like too."""
+    """All tensors that data_in applies to in a call of a function, also inside attention and the like."""
     inside = _READ_INSIDE.get(kind)
     if inside is None:
         data = [at(call, operand.path) for operand in of if operand.role == "data_in"]
@@ -148,9 +148,10 @@ class Quantized(Wrapper):
     """A layer that reads its inputs, weights and biases through the formats of a scheme.
 
     Every float tensor among the inputs, masks excepted, is quantised as data_in, this reader's own copy. The
-    layer's float parameters stay as they are. Where hooks or parametrisations make a layer more than its class
-    says, the formats apply where it computes: to the weight that is used. Under autograd the formats pass
-    gradients straight through, cut where they saturate. A module that works in place changes its own copy.
+    layer's float parameters stay as they are. Where hooks or parametrisations make a layer more than its
+    class says, the formats apply where it computes: to the weight that is used. Under autograd the formats
+    pass gradients straight through, cut where they saturate. A module that works in place changes its own
+    copy.
 
     of: the operands of a function, by default its inputs, of which parameters are weights; a module's are its
     inputs and parameters.
@@ -169,6 +170,10 @@ class Quantized(Wrapper):
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """What the layer computes from the quantised inputs with the quantised parameters."""
         return run_layer(self.layer, self.scheme, self.stored, args, kwargs, of=self.of)
+
+    def quantized_parameters(self) -> dict[str, Tensor]:
+        """Quantised values by parameter name, of those parameters that have a format."""
+        return quantised_parameters(self.layer, self.scheme, self.stored)
 
     def extra_repr(self) -> str:
         return str(self.scheme)
@@ -234,7 +239,7 @@ def is_more_than_its_class(layer: nn.Module) -> bool:
 
 
 def is_made(layer: nn.Module, name: str) -> bool:
-    """Whether a weight or bias is no parameter but made of others: by a property, or by a hook that sets it."""
+    """Whether a weight or bias is no parameter but made of others: by a property, or a hook that sets it."""
     if name in layer._parameters:
         return False
     made = isinstance(layer.__dict__.get(name), Tensor)
@@ -304,7 +309,7 @@ def quantize_input(fmt: Format, x: Tensor) -> Tensor:
 
 
 def parameter_role(name: str) -> TensorName:
-    """Which of a scheme's formats a parameter takes: bias, in_proj_bias, bias_ih_l0 are biases, others weights."""
+    """Which format of a scheme a parameter takes: bias, in_proj_bias, bias_ih_l0 … are biases."""
     own = name.rpartition(".")[2]
     return "bias" if own.endswith("bias") or own.startswith(("bias_ih", "bias_hh")) else "weight"
 

@@ -15,8 +15,8 @@ from widthwise.network.recording import KIND, PLACE, Foreign
 
 SCRIPTED = "is compiled by torch.jit; put the module that it was made from in its place"
 STRAY = (
-    "is none of the network's modules; keep it as an attribute or in a ModuleList, and build the network anew in "
-    "place of copying it"
+    "is none of the network's modules; keep it as an attribute or in a ModuleList, and build the network "
+    "anew in place of copying it"
 )
 
 

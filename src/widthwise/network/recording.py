@@ -40,8 +40,9 @@ def recorded(network: nn.Module, call: Call) -> fx.Graph:
     """The calls of one run in eval mode without gradients, a node each; a description, never executed.
 
     Calls of a layer's own kind within it (linear in a Linear) are one call_module node with the layer's name,
-    however often the layer runs; others are named by the module that makes them and the function. meta["place"] says where a call is made,
-    meta["kind"] which layer type it is, meta["function"] what is called. Raises whatever the network raises.
+    however often the layer runs; others are named by the module that makes them and the function.
+    meta["place"] says where a call is made, meta["kind"] which layer type it is, meta["function"] what is
+    called. Raises whatever the network raises.
     """
     args, kwargs = tree_map_only(Tensor, torch.clone, call)  # the network may change its inputs
     recorder = _Recorder(network)

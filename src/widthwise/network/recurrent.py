@@ -17,11 +17,12 @@ Step = Callable[[Tensor, Tensor, State], State]
 
 
 def unrolled_function(function: Callable[..., Any], read: Read, *args: Any) -> tuple[Tensor, ...]:
-    """What a recurrent function of torch (lstm, gru, rnn_tanh, rnn_relu) gives whose products read data so.
+    """What a recurrent function of torch (lstm, gru, rnn_tanh …) gives with products that read so.
 
-    Called with the function's own arguments: inputs, initial state, weights, whether there are biases, layers,
-    dropout, training, whether it goes both ways, whether the batch comes first. The data of its products are
-    each layer's inputs and the states h; an LSTM's c is none. Raises UserError for packed sequences.
+    Called with the function's own arguments: inputs, initial state, weights, whether there are biases,
+    layers, dropout, training, whether it goes both ways, whether the batch comes first. The data of its
+    products are each layer's inputs and the states h; an LSTM's c is none. Raises UserError for packed
+    sequences.
     """
     if isinstance(args[3], list | tuple):
         raise UserError(
@@ -49,7 +50,7 @@ def unrolled_function(function: Callable[..., Any], read: Read, *args: Any) -> t
 
 
 def cell_function(function: Callable[..., Any], read: Read, *args: Any) -> Any:
-    """What a cell of torch (lstm_cell, gru_cell, rnn_tanh_cell, rnn_relu_cell) gives whose products read so."""
+    """What a cell of torch (lstm_cell, gru_cell, rnn_tanh_cell …) gives with products that read so."""
     x, state, *weights = args
     own = _Weights([w for w in weights if w is not None], len(weights) > 2 and weights[2] is not None)
     states = state if isinstance(state, tuple | list) else (state,)
@@ -64,7 +65,8 @@ class _Weights:
 
     def __init__(self, tensors: Sequence[Tensor], has_biases: bool) -> None:
         self.inputs, self.hidden = tensors[:2]
-        self.input_bias, self.hidden_bias = tensors[2:4] if has_biases else (None, None)
+        biases: Sequence[Tensor | None] = tensors[2:4] if has_biases else (None, None)
+        self.input_bias, self.hidden_bias = biases
         rest = tensors[4:] if has_biases else tensors[2:]
         self.projection = rest[0] if rest else None
 

@@ -32,7 +32,7 @@ class StandIn(Quantized):
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
         """How copies are made; without this they would be made as the layer's class."""
-        return _unfilled, (), self.__getstate__()
+        return _unfilled, (), dict(self.__dict__)
 
     def _get_name(self) -> str:
         return "Quantized"

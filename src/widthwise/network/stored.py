@@ -11,7 +11,8 @@ from torch import Tensor, fx, nn
 from torch.utils._pytree import tree_leaves
 
 from widthwise.network.layers import layer_type
-from widthwise.network.recording import FUNCTION, Foreign
+from widthwise.network.operations import EMBEDDINGS
+from widthwise.network.recording import FUNCTION, KIND, Foreign
 
 # what moves numbers and changes none
 _VIEWS = {
@@ -26,8 +27,8 @@ class Stored:
     """A tensor that a layer reads and that follows from parameters alone.
 
     name: of the parameter, or of the node that makes it. value: the tensor that is used. root: the parameter
-    whose numbers these are, or some of them, so that readers of one tensor are known; None where it is made of
-    several.
+    whose numbers these are, or some of them, so that readers of one tensor are known; None where it is made
+    of several.
     """
 
     name: str
@@ -72,10 +73,18 @@ class StoredNodes:
             reads = node.all_input_nodes
             if any(isinstance(leaf, Foreign) for leaf in tree_leaves((node.args, dict(node.kwargs)))):
                 return
+            if self._looks_up(node):  # by positions, say, of which there may be more another time
+                return
             if all(read in self.constant for read in reads) and (reads or node.op == "call_function"):
                 self.constant.add(node)
                 if any(read in self.trained for read in reads):
                     self.trained.add(node)
+
+    def _looks_up(self, node: fx.Node) -> bool:
+        """Whether a node reads rows of a table."""
+        if node.op == "call_module" and KIND not in node.meta:
+            return layer_type(self.model.get_submodule(str(node.target))) in EMBEDDINGS
+        return (node.meta.get(KIND) or layer_type(node.target)) in EMBEDDINGS  # type: ignore[arg-type]
 
     def value(self, node: fx.Node) -> Any:
         """What a constant node holds in eval mode."""

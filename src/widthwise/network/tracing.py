@@ -24,9 +24,9 @@ def traced(network: nn.Module, given: Collection[str] | None = None) -> fx.Graph
     """The network as torch.fx sees it in eval mode; Python's decisions are those of this one run.
 
     given: the names of the arguments that it is called with; others keep their defaults, as all that have one
-    do where nothing is known. Torch's own layers are nodes, but attention is opened. What else calls a function
-    of its own kind, as subclasses with a forward of their own do, gives that call its name and its type.
-    Raises whatever tracing raises.
+    do where nothing is known. Torch's own layers are nodes, but attention is opened. What else calls a
+    function of its own kind, as subclasses with a forward of their own do, gives that call its name and its
+    type. Raises whatever tracing raises.
     """
     with undisturbed(network), torch.no_grad():
         graph = _Tracer(given).trace(network)
@@ -40,8 +40,8 @@ def expected(given: Any, fixed: Any, name: str) -> None:
     """Raises UserError where an argument has another value than when the network was captured."""
     if given is not fixed and not (type(given) is type(fixed) and given == fixed):
         raise UserError(
-            f"{name} = {given!r}: the network was captured with its default, {fixed!r}; capture it with what it "
-            "is given: Graph(network, example)"
+            f"{name} = {given!r}: the network was captured with its default, {fixed!r}; capture it with what "
+            "it is given: Graph(network, example)"
         )
 
 
@@ -69,7 +69,8 @@ class _Tracer(fx.Tracer):
             if is_fixed and not isinstance(parameter.default, _PLAIN):
                 continue
             default = () if parameter.default is parameter.empty else (parameter.default,)
-            stand_in = self.create_proxy("placeholder", parameter.name, default, {})
+            written = getattr(root_fn, "__annotations__", {}).get(parameter.name)
+            stand_in = self.create_proxy("placeholder", parameter.name, default, {}, type_expr=written)
             if is_fixed:
                 fixed.append((stand_in, parameter))
             elif parameter.kind is parameter.POSITIONAL_ONLY:

@@ -6,6 +6,7 @@ import copy
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
@@ -18,28 +19,61 @@ _HELD = ("_parameters", "_buffers", "_modules")
 _OF_TORCH = frozenset(nn.Module().__dict__)
 
 
+@dataclass(frozen=True, eq=False)
+class Inside:
+    """What a network consists of, found once for many runs of it.
+
+    parts: modules that torch.compile made, each with who holds it and under which name.
+    """
+
+    modules: tuple[nn.Module, ...]
+    buffers: tuple[torch.Tensor, ...]
+    parts: tuple[tuple[nn.Module, str, nn.Module], ...]
+    paths: Mapping[int, str]  # of modules by identity, without what torch.compile puts between
+
+    @classmethod
+    def of(cls, network: nn.Module) -> Inside:
+        """Of a network as it is now."""
+        named = dict(network.named_modules())
+        parts = [
+            (module, name, child)
+            for module in named.values()
+            for name, child in module._modules.items()
+            if child is not None and "_orig_mod" in child._modules
+        ]
+        paths = {
+            id(module): ".".join(part for part in path.split(".") if part != "_orig_mod")
+            for path, module in named.items()
+        }
+        return cls(tuple(named.values()), tuple(network.buffers()), tuple(parts), paths)
+
+
 @contextmanager
-def undisturbed(network: nn.Module) -> Iterator[None]:
+def undisturbed(network: nn.Module, inside: Inside | None = None) -> Iterator[None]:
     """Eval mode inside, and nothing compiled; afterwards modes, attributes and buffers are as they were.
 
-    Networks count their runs, keep what they have seen in attributes, or in dicts and lists that these hold, or
-    are traced with stand-ins for tensors: nothing of it may stay.
+    Networks count their runs, keep what they have seen in attributes, or in dicts and lists among these, or are
+    traced with stand-ins for tensors: nothing of it may stay.
     """
-    modules = list(network.modules())
-    saved = [(module, _shallow(module.__dict__)) for module in modules]
-    holders = [(value, value.copy()) for module in modules for value in _holders(module)]
-    buffers = [(buffer, buffer._version, buffer.detach().clone()) for buffer in network.buffers()]
-    for module in modules:
-        if module.training:
-            module.training = False
+    inside = inside or Inside.of(network)
+    modules = inside.modules
+    plain = [module for module in modules if not isinstance(module, torch.jit.ScriptModule)]
+    saved = [(module, _shallow(module.__dict__)) for module in plain]
+    holders = [(value, value.copy()) for module in plain for value in _holders(module)]
+    buffers = [(buffer, buffer._version, buffer.detach().clone()) for buffer in inside.buffers]
+    trained = [module for module in modules if module.training]
+    for module in trained:
+        module.training = False
     try:
-        with uncompiled(network):
+        with uncompiled(network, inside):
             yield
     finally:
         for module, was in saved:
             _restore(module.__dict__, was)
         for holder, held in holders:
             _refill(holder, held)
+        for module in trained:  # also those of torch.jit, whose attributes are their own affair
+            module.training = True
         with torch.no_grad():
             for buffer, version, value in buffers:
                 if buffer._version != version:
@@ -55,17 +89,11 @@ def run_in_eval_mode(
 
 
 @contextmanager
-def uncompiled(network: nn.Module) -> Iterator[None]:
+def uncompiled(network: nn.Module, inside: Inside | None = None) -> Iterator[None]:
     """Inside, what torch.compile made of parts of a network is what it was made from."""
-    parts = [
-        (module, name, child)
-        for module in network.modules()
-        for name, child in module._modules.items()
-        if child is not None and "_orig_mod" in child._modules
-    ]
-    calls = [
-        module for module in network.modules() if getattr(module, "_compiled_call_impl", None) is not None
-    ]
+    inside = inside or Inside.of(network)
+    parts = [(module, name, child) for module, name, child in inside.parts if module._modules[name] is child]
+    calls = [m for m in inside.modules if m.__dict__.get("_compiled_call_impl") is not None]
     compiled = [module.__dict__.pop("_compiled_call_impl") for module in calls]
     for module, name, child in parts:
         module._modules[name] = child._modules["_orig_mod"]
@@ -89,8 +117,8 @@ def unwrapped(model: nn.Module) -> nn.Module:
                 f"{type(model).__name__}: a network of torch.jit can't be looked into, so nothing in it is "
                 "counted or quantised; give the module that it was scripted or traced from"
             )
-        if "_orig_mod" in model._modules:
-            model = model._modules["_orig_mod"]
+        if (inside := model._modules.get("_orig_mod")) is not None:
+            model = inside
         elif isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
             model = model.module
         else:

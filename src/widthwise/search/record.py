@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
+from typing import Any
 
 from widthwise.config.write import toml_of
 from widthwise.core.hashing import hash_batches, hash_value, hash_weights
@@ -14,6 +15,7 @@ from widthwise.metrics.spread import spread_of
 from widthwise.metrics.stored import metric_of_name
 from widthwise.search.problem import Problem, layers_as_text
 from widthwise.search.untrained import is_untrained
+from widthwise.spaces.settings import LATER, SpaceSettings
 from widthwise.study.fingerprint import fingerprint
 from widthwise.study.store import StudyRecord, StudySettings
 
@@ -68,7 +70,7 @@ def fingerprint_of(problem: Problem) -> dict[str, str]:
         weights=hash_weights(problem.graph.model),
         data=hash_batches(problem.judging.loader(problem.data)),
         evaluation=asdict(search.evaluation),
-        candidates=hash_value(asdict(search.space)),
+        candidates=hash_value(_known_by(search.space)),
         constraints=", ".join(map(str, search.constraints)) or "none",
         **others,
     )
@@ -77,3 +79,12 @@ def fingerprint_of(problem: Problem) -> dict[str, str]:
 def float_metrics(problem: Problem) -> dict[str, float]:
     """The metrics of the network as it is, by the engine: what candidates are compared with."""
     return evaluate(problem.graph, problem.data, replace(problem.judging, memory=None))
+
+
+def _known_by(space: SpaceSettings) -> dict[str, Any]:
+    """The settings of a space that tell what its candidates are."""
+    later = {item.name for item in fields(space) if item.metadata.get(LATER)}
+    defaults = {item.name: item.default for item in fields(space)}
+    return {
+        name: value for name, value in asdict(space).items() if name not in later or value != defaults[name]
+    }

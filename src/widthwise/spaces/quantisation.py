@@ -13,7 +13,8 @@ from numpy.typing import ArrayLike
 from widthwise.core.errors import UserError
 from widthwise.formats import parameters
 from widthwise.formats.base import Format
-from widthwise.network.graph import Graph, Layer
+from widthwise.network.graph import Graph
+from widthwise.network.layer import Layer
 from widthwise.network.output_channels import for_weight
 from widthwise.network.passes.rules import check_keys_apply, inactive, select
 from widthwise.network.scheme import TensorName, tensor_fields, tensor_format

@@ -17,10 +17,14 @@ WIDTH = "graph/width"
 ALL = "all"  # the key of the rule for all groups at once
 
 
+LATER = "later"  # in a field's metadata: it came after searches were stored without it
+
+
 class SpaceSettings(Protocol):
     """What [search.search_space] says, as its kind of space reads it: a frozen dataclass.
 
-    Its fields, as `asdict` gives them, are part of what a stored search is known by.
+    Its fields, as `asdict` gives them, are part of what a stored search is known by; one that came LATER,
+    only where it is not its default.
     """
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
@@ -61,7 +65,7 @@ class QuantisationSearch:
     default: SeedRule | None = None
     tie: bool = False
     share_inputs: bool = False
-    untie: bool = False
+    untie: bool = field(default=False, metadata={LATER: True})
 
 
 @dataclass(frozen=True)

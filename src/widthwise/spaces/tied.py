@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from widthwise.core.errors import UserError
-from widthwise.network.graph import Layer
+from widthwise.network.layer import Layer
 from widthwise.network.scheme import TensorName, tensor_fields
 from widthwise.spaces.settings import SeedRule
 
@@ -63,6 +63,7 @@ def _check_alike(
     said = {} if rule is None else _said(rule, tensor)
     if said and said != _said(decider.rule, decider.tensor):
         raise UserError(
-            f"{where}.{rule.key if rule else layer.name}: {layer.name} and {decider.layer.name} read the same "
-            f"stored {tensor}, which has one format; give both rules the same choices for it, or set untie = true"
+            f"{where}.{rule.key if rule else layer.name}: {layer.name} and {decider.layer.name} read the "
+            f"same stored {tensor}, which has one format; give both rules the same choices for it, or set "
+            "untie = true"
         )

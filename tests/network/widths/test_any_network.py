@@ -30,6 +30,7 @@ from widthwise.network.widths.example import example_input
 from widthwise.network.widths.finding import find_groups
 from widthwise.network.widths.rebuild import rebuilt
 from widthwise.network.widths.resize import resize, resized
+from widthwise.training.supernet import Supernet, leading
 
 SEQUENCE = (torch.randn(4, 5, 16, generator=torch.Generator().manual_seed(0)),)
 PAIR = (SEQUENCE[0][:, 0], torch.randn(4, 4, generator=torch.Generator().manual_seed(1)))
@@ -95,6 +96,11 @@ GROUPS = {
     "root mean square": (RootMeanSquare, SEQUENCE, {"first": 8}),
     "positions": (Positions, SEQUENCE, {"first": 8}),
     "several inputs": (SeveralInputs, PAIR, {"left": 8}),
+    "bag": (
+        lambda: nn.Sequential(nn.EmbeddingBag(10, 6), nn.Linear(6, 2)),
+        (torch.randint(0, 10, (4, 3), generator=torch.Generator().manual_seed(0)),),
+        {"0": 6},
+    ),
     "names": (OfNames, ({"x": SEQUENCE[0][:, 0]},), {"first": 8}),
 }
 
@@ -153,7 +159,17 @@ class Rolls(Sums):
         return self.last(torch.fft.rfft(self.first(x)).real.repeat(1, 1, 2)[..., :8])
 
 
+class Weighed(Sums):
+    def __init__(self) -> None:
+        super().__init__()
+        self.second = nn.utils.parametrizations.weight_norm(nn.Linear(8, 8))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(self.second(self.first(x)))
+
+
 FIXED = {
+    "a weight computed from others": (Weighed, "a tensor reads them that doesn't change with them"),
     "a sum": (Sums, "they are added up by the network's code"),
     "a softmax": (Softmax, "a softmax is taken over them"),
     "an index": (Picks, "the code picks them by their numbers"),
@@ -166,6 +182,44 @@ def test_what_can_not_be_resized_says_why(make, reason: str):
     groups = find_groups(make(), SEQUENCE)
     assert not groups.groups
     assert reason in {known.name: known.reason for known in groups.fixed}["first"]
+
+
+SLICES = {
+    "heads": (OwnAttention, {"qkv": 2, "embed": 8}),
+    "shared keys": (SharedKeys, {"q": 1}),
+    "a GRU": (Stacked, {"rnn": 4, "first": 6}),
+    "an LSTM": (lambda: Stacked(nn.LSTM), {"rnn": 4}),
+    "a cell": (Stepped, {"cell": 4}),
+    "weights of its own": (OwnWeights, {"bias": 4}),
+}
+
+
+@pytest.mark.parametrize(("make", "sizes"), SLICES.values(), ids=SLICES.keys())
+def test_a_slice_of_a_supernet_is_the_smaller_network(make, sizes: dict[str, int]):
+    model = make().eval()
+    groups = find_groups(model, SEQUENCE)
+    small = rebuilt(model, groups, {name: leading(groups, name, size) for name, size in sizes.items()})
+    assert torch.allclose(Supernet(model, groups)(*SEQUENCE, sizes), small(*SEQUENCE), atol=1e-6)
+
+
+class SameNumbers(OwnAttention):
+    """As many heads as a head is wide, and a number of the same value that is no number of heads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head_dim, self.factor = 4, 4
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) * self.factor / self.head_dim**0.5
+
+
+def test_only_numbers_of_heads_follow_heads():
+    torch.manual_seed(0)
+    model = SameNumbers().eval()
+    groups = find_groups(model, SEQUENCE)
+    grown = resized(model, groups, {"qkv": 8})
+    assert (grown.num_heads, grown.head_dim, grown.factor) == (8, 4, 4)
+    assert torch.allclose(grown(*SEQUENCE), model(*SEQUENCE), atol=1e-5)
 
 
 def test_groups_are_those_of_the_users_own_modules():

@@ -13,7 +13,8 @@ from widthwise.metrics.catalogue import Metric
 from widthwise.metrics.cost.counts import FLOAT_BITS, NodeBits, NodeCounts
 from widthwise.metrics.cost.formulas import cost_metrics
 from widthwise.network.counting import NodeCost
-from widthwise.network.graph import Graph, Layer
+from widthwise.network.graph import Graph
+from widthwise.network.layer import Layer
 from widthwise.network.scheme import TensorName
 from widthwise.spaces.slots import Slot
 
@@ -111,7 +112,7 @@ class _Readers:
     tensor_bits: tuple[FloatArray, ...]
 
     def further(self, chosen: IntArray, *, untied: bool) -> _Further:
-        """What readers after the first need that is not stored yet; untied: each has its own, be they alike."""
+        """What readers after the first need that is not stored yet; untied: each has its own."""
         elements, tensors, copies = np.zeros((3, len(chosen)))
         before: list[IntArray] = []
         for column, formats, element_bits, tensor_bits in zip(

@@ -87,7 +87,10 @@ class Evaluator:
         """How candidates are evaluated."""
         found = "candidates together: values that candidates share are computed once"
         if self.prepared.sharing is None:
-            found = f"candidates one pass per candidate with cached weights: {self.prepared.alone_because}"
+            because = self.prepared.alone_because
+            found = f"candidates one pass per candidate with cached weights: {because}"
+            if isinstance(self.prepared.single, Rerun):
+                found = f"candidates one after the other, calls alike from memory; not together: {because}"
         return "; ".join((found, *self.prepared.fitting.reader.notes))
 
     @property

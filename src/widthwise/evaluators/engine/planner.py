@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, TypeGuard, cast
 
 import torch
 from torch import Tensor, fx, nn
@@ -28,7 +28,8 @@ from widthwise.evaluators.engine.kernels import (
 from widthwise.evaluators.engine.parameters import Choice, Layers, Parameter
 from widthwise.evaluators.engine.plan import Plan, Step
 from widthwise.network.calling import cloned
-from widthwise.network.graph import Graph, Layer, called_function
+from widthwise.network.graph import Graph, called_function
+from widthwise.network.layer import Layer
 from widthwise.network.layers import FunctionLayer, layer_type, registered
 from widthwise.network.operands import at
 from widthwise.network.passes.watch import tensors_in
@@ -204,7 +205,9 @@ class _Planner:
         """A layer that applies its formats itself: where its products read, or to weights that it makes."""
         own = self._own_columns(layer)
         formats = {tensor: self.slots[column].formats for tensor, column in own.items()}
-        kernel = WholeLayer(layer.module or FunctionLayer(layer.function), layer.of, *template, formats)
+        function = FunctionLayer(layer.function) if layer.function is not None else None
+        args, kwargs = template
+        kernel = WholeLayer(function or cast(nn.Module, layer.module), layer.of, args, kwargs, formats)
         inputs = tuple(self.step_of[read] for read in reads)
         self._append(node, inputs, tuple(own.values()), kernel, value)
 
@@ -323,7 +326,7 @@ class _Constant:
         return self.value
 
 
-def _is_plain_linear(call: Any) -> bool:
+def _is_plain_linear(call: Any) -> TypeGuard[nn.Linear]:
     return isinstance(call, nn.Linear) and not registered(call) and not is_more_than_its_class(call)
 
 

@@ -152,15 +152,15 @@ def prepare(graph: Graph, space: QuantisationSpace | None, data: Data, judging: 
 def _own(graph: Graph, example: Example, slots: Sequence[Slot], device: str) -> Graph:
     """A copy on the device, in eval mode, that does what the network does on the example.
 
-    Raises UserError where that lacks layers with slots, and for a network that can be neither copied nor moved.
+    Raises UserError where that lacks layers with slots, and for one that can be neither copied nor moved.
     """
     proved = graph.proved(example)
     names = {layer.name for layer in proved.layers} if proved is not graph else set()
     missing = [slot.layer for slot in slots if slot.layer not in names] if names else []
     if missing:
         raise UserError(
-            f"{missing[0]}: is no layer of the network as it runs on this data ({proved.capture_error}); build "
-            f"the space on {HOW}"
+            f"{missing[0]}: is no layer of the network as it runs on this data ({proved.capture_error}); "
+            f"build the space on {HOW}"
         )
     own = proved.copy_or_view()
     if own.capture == "running" and own.network is graph.network:

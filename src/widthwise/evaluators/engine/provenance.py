@@ -6,18 +6,19 @@ An origin is known by a number: the same structure has the same one in every run
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain, count
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_flatten, tree_leaves
+from torch.utils._pytree import tree_leaves
+
+from widthwise.network.operands import Call
 
 MOST_ORIGINS = 200_000  # then everything is forgotten: a network whose runs all differ makes ever new ones
 _MARK = "_widthwise_origin"
-_AUTOCAST = ("cpu", "cuda")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +33,8 @@ class Origin:
 class _Mark:
     """What a tensor carries.
 
-    changes: how often its memory had been changed in this run when it was made. home: the number of the origin
-    for which the memory was made, another one's for a view.
+    changes: how often its memory had been changed in this run when it was made. home: the number of the
+    origin for which the memory was made, another one's for a view.
     """
 
     owner: Origins
@@ -46,7 +47,8 @@ class Origins:
     """The origins of the tensors of one network's runs."""
 
     def __init__(self, network: nn.Module) -> None:
-        self.network = network
+        held = chain(network.named_parameters(), network.named_buffers())
+        self._held = {id(tensor): (name, tensor) for name, tensor in held}  # alive, so that ids stay theirs
         self.changed: set[int] = set()  # homes whose memory a run changes after it was made
         self._known: dict[Any, Origin] = {}
         self._numbers = count(1)
@@ -56,14 +58,12 @@ class Origins:
         """A new run: no memory has been changed."""
         if len(self._known) > MOST_ORIGINS:
             self._known.clear()
-        held = chain(self.network.named_parameters(), self.network.named_buffers())
-        self._held = {id(tensor): name for name, tensor in held}
         self._changes: dict[int, list[Origin]] = {}
 
     def of(self, tensor: Tensor) -> Origin:
         """The origin of a tensor as it is now."""
         mark = self._mark(tensor)
-        changes = self._changes.get(_memory(tensor), ()) if self._changes else ()
+        changes = self._changes.get(_memory(tensor), []) if self._changes else []
         if len(changes) > mark.changes:
             return self._named(("changed", mark.origin.number, changes[-1].number), mark.origin, changes[-1])
         return mark.origin
@@ -79,25 +79,36 @@ class Origins:
                 self.mark(leaf, self._named(("input", name, place)))
 
     def of_call(
-        self, function: Callable[..., Any], call: Any, own: tuple[int, ...] = (), name: str = ""
+        self,
+        function: Callable[..., Any],
+        call: Call,
+        read: list[Tensor],
+        own: tuple[int, ...] = (),
+        name: str = "",
     ) -> Origin:
         """The origin of what a call gives; a fresh one where that follows from more than what it reads.
 
-        own: columns of slots that apply in the call. name: of the layer whose slots they are.
+        read: takes in the tensors among the arguments. own: columns of slots that apply in the call. name: of
+        the layer whose slots they are.
         """
-        leaves, spec = tree_flatten(call)
-        parts: list[Any] = [function, name, spec, _settings()]
-        read = []
-        for leaf in _ends_of_slices(leaves):
-            if isinstance(leaf, Tensor):
-                read.append(self.of(leaf))
-                parts.append(read[-1].number)
-            else:
-                parts.append((type(leaf), repr(leaf) if type(leaf) is float else leaf))  # -0.0 is no 0.0
-        key = tuple(parts)
+        key = (function, name, _surroundings(), self._key(call[0], read), self._key(call[1], read))
         if not _is_hashable(key):
             return self.fresh()
-        return self._named(key, *read, own=own)
+        found = self._known.get(key)
+        return self._named(key, *map(self.of, read), own=own) if found is None else found
+
+    def _key(self, value: Any, read: list[Tensor]) -> Any:
+        """What tells arguments apart: origins of tensors, and everything else with its type."""
+        if isinstance(value, Tensor):
+            read.append(value)
+            return self.of(value)
+        if isinstance(value, tuple | list):
+            return (type(value), *[self._key(item, read) for item in value])
+        if isinstance(value, dict):
+            return (dict, *[(key, self._key(item, read)) for key, item in value.items()])
+        if isinstance(value, slice):
+            return (slice, *[self._key(item, read) for item in (value.start, value.stop, value.step)])
+        return (type(value), repr(value) if type(value) is float else value)  # -0.0 is no 0.0
 
     def part(self, whole: Origin, place: int) -> Origin:
         """The origin of one of several tensors that a call gives."""
@@ -123,9 +134,9 @@ class Origins:
         return home
 
     def _mark(self, tensor: Tensor) -> _Mark:
-        name = self._held.get(id(tensor))
-        if name is not None:
-            origin = self._named(("held", name))
+        held = self._held.get(id(tensor))
+        if held is not None:
+            origin = self._named(("held", held[0]))
             return _Mark(self, origin, origin.number, 0)
         found = getattr(tensor, _MARK, None)
         if found is None or found.owner is not self:
@@ -153,25 +164,17 @@ def _is_hashable(key: Any) -> bool:
     return True
 
 
-def _settings() -> tuple[Any, ...]:
-    """What lets the same call of the same values give others."""
-    autocast = [(torch.is_autocast_enabled(kind), torch.get_autocast_dtype(kind)) for kind in _AUTOCAST]
-    return (torch.get_default_dtype(), *autocast)
-
-
-def _ends_of_slices(leaves: Sequence[Any]) -> Iterator[Any]:
-    """Leaves of arguments, what slices consist of among them: slices can't be hashed, and may hold tensors."""
-    for leaf in leaves:
-        if isinstance(leaf, slice):
-            yield from (slice, leaf.start, leaf.stop, leaf.step)
-        else:
-            yield leaf
+def _surroundings() -> tuple[Any, ...]:
+    """What else the result of a call follows from: autocast, and the type of new tensors."""
+    on = torch.is_autocast_enabled("cpu"), torch.is_autocast_enabled("cuda")
+    types = [torch.get_autocast_dtype(kind) for kind in ("cpu", "cuda")] if any(on) else []
+    return (*on, *types, torch.get_default_dtype())
 
 
 def random_state() -> tuple[bytes, ...]:
     """The states of the generators that calls draw random numbers from by default."""
     states = [torch.get_rng_state()]
-    if torch.cuda.is_initialized():
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         states.append(torch.cuda.get_rng_state())
     return tuple(state.numpy().tobytes() for state in states)
 

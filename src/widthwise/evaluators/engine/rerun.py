@@ -24,13 +24,14 @@ from widthwise.evaluators.engine.stacks import leaf_bytes
 from widthwise.formats.base import Format
 from widthwise.network.calling import call as call_network
 from widthwise.network.calling import cloned
-from widthwise.network.graph import Graph, Layer
+from widthwise.network.graph import Graph
+from widthwise.network.layer import Layer
 from widthwise.network.operands import Call, changed_argument
 from widthwise.network.placed import out_of_reach
 from widthwise.network.places import UNKNOWN, Place, followed
 from widthwise.network.quantized import StoredTensors, computed, quantize_input
 from widthwise.network.recording import PLACE
-from widthwise.network.undisturbed import undisturbed
+from widthwise.network.undisturbed import Inside, undisturbed
 from widthwise.spaces.slots import Slot, schemes
 
 ENTRY = 1024  # bytes of an entry, whatever its value
@@ -59,7 +60,7 @@ class Rerun:
         self.slots = tuple(slots)
         self._outputs = outputs
         self.memory = Memory(most_bytes)
-        self._origins = Origins(self.network)
+        self._origins, self._inside = Origins(self.network), Inside.of(self.network)
         self._stored = StoredTensors()
         columns: dict[str, list[int]] = {}
         for column, slot in enumerate(slots):
@@ -84,7 +85,8 @@ class Rerun:
         for name, value in given.items():
             self._origins.input(name, value)
         handle = _Handle(self, block, chosen)
-        with undisturbed(self.network), torch.no_grad(), followed(self.network, handle):
+        inside = self._inside
+        with undisturbed(self.network, inside), torch.no_grad(), followed(self.network, handle, inside):
             result = call_network(self.network, given)
         handle.check()
         return result
@@ -181,9 +183,10 @@ class _Handle:
 
         So two equal ones are two tensors, of which the network may change one.
         """
-        origin = self.origins.of_call(function, call, own, name)
-        key = (self.block, origin.number, *(self.chosen[column] for column in origin.depends))
+        read: list[Tensor] = []
+        origin = self.origins.of_call(function, call, read, own, name)
         changed = [x for x in tree_leaves(changed_argument(function, call)) if isinstance(x, Tensor)]
+        key = (self.block, origin.number, *(self.chosen[column] for column in origin.depends))
         again = key in self.given
         self.given.add(key)
         found = None if changed or again else self.memory.find(key)
@@ -193,20 +196,18 @@ class _Handle:
             self.memory.drop(self.origins.home(tensor))
         before = random_state()
         result = compute()
-        drawn = random_state() != before or any(isinstance(x, torch.Generator) for x in tree_leaves(call))
-        if drawn:
-            origin = self.origins.fresh()
-        if changed:
-            for tensor in changed:
-                self.origins.change(tensor, origin)
-        elif self._note(origin, result, call) and not drawn and not again:
+        drawn = "generator" in call[1] or random_state() != before
+        origin = self.origins.fresh() if drawn else origin
+        for tensor in changed:
+            self.origins.change(tensor, origin)
+        if not changed and self._note(origin, result, read) and not drawn and not again:
             self.memory.keep(key, result, origin.number)
         return result
 
-    def _note(self, origin: Origin, result: Any, call: Call) -> bool:
+    def _note(self, origin: Origin, result: Any, read: Sequence[Tensor]) -> bool:
         """Marks what a call gave; whether it can be kept: it is no mere view of what was read."""
-        tensors = [leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor)]
-        read = [leaf for leaf in tree_leaves(call) if isinstance(leaf, Tensor)]
+        leaves = [result] if isinstance(result, Tensor) else tree_leaves(result)
+        tensors = [leaf for leaf in leaves if isinstance(leaf, Tensor)]
         keep = bool(tensors) and origin.number not in self.origins.changed
         for place, tensor in enumerate(tensors):
             if any(tensor is other for other in read):  # given back as it is

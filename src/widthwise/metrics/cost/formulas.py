@@ -99,7 +99,8 @@ def average_bitwidth(counts: NodeCounts, bits: NodeBits) -> FloatArray:
     """Bits that are stored for a weight, averaged over all weights; 32 for those that have no format.
 
     Weights are those of layers and functions, and parameters that the network's own code reads: not biases,
-    nor the scale vectors of norms. One that layers read in several formats counts once for each. The lab's own mean skips layers that are left unquantised: equal where every layer is quantised.
+    nor the scale vectors of norms. One that layers read in several formats counts once for each. The lab's
+    own mean skips layers that are left unquantised: equal where every layer is quantised.
     """
     elements = counts.by_node("weight_elements") * counts.by_node("averaged")  # [K or 1, N]
     floats = counts.total("other_parameters")

@@ -22,6 +22,7 @@ from widthwise.network.widths.groups import Groups
 from widthwise.network.widths.resize import at_sizes, recaptured
 
 Counts = NDArray[np.int64]
+Pairs = Sequence[tuple[int, int]]
 CHUNK = 16384  # candidates at a time
 WHOLE = 2.0**53  # up to here floats are whole numbers
 
@@ -30,8 +31,9 @@ class WidthCosts:
     """Cost metrics of networks that differ in the sizes of some groups.
 
     A layer's counts are products of at most two sizes that are each linear in the groups' sizes, so as many
-    networks as a quadratic polynomial has coefficients fix the counts of all others. Two further networks are
-    counted to check this; where it doesn't hold, every network is counted by itself.
+    networks as a quadratic polynomial has coefficients fix the counts of all others; only groups that meet in
+    a layer have a product. Two further networks are counted to check this; where it doesn't hold, every
+    network is counted by itself.
 
     Args:
         graph, groups, example: the network, its groups, arguments that it takes.
@@ -55,10 +57,11 @@ class WidthCosts:
         self.example = tuple(x[:1] if cut and isinstance(x, Tensor) else x for x in example)
         self.varying = list(varying)
         self.steps = np.array([groups[name].blocks for name in self.varying], dtype=np.int64)
+        self.pairs = _meeting(groups, self.varying)
         # Newton's form: at whole numbers from 0 the coefficients are finite differences, which are whole too
-        self.points = _points(len(self.varying))
+        self.points = _points(len(self.varying), self.pairs)
         counted = np.stack([self._counted((1 + point) * self.steps) for point in self.points])
-        self.coefficients = _differences(self.points, counted)
+        self.coefficients = _differences(self.points, self.pairs, counted)
         self.exact = self._agreeing(largest)
 
     def __call__(
@@ -76,7 +79,7 @@ class WidthCosts:
 
     def counts(self, sizes: IntArray) -> NodeCounts:
         """What the nodes of the networks of sizes [K, groups] do and store, a field at a time."""
-        terms = _terms(sizes // self.steps - 1)  # [K, coefficients]
+        terms = _terms(sizes // self.steps - 1, self.pairs)  # [K, coefficients]
         nodes = self.coefficients.shape[1]
 
         @cache
@@ -127,33 +130,37 @@ class WidthCosts:
 
     def _evaluated(self, sizes: IntArray) -> Counts:
         """[K, nodes, fields] of the polynomials at sizes [K, groups]."""
-        terms = _terms(sizes // self.steps - 1)  # [K, coefficients]
+        terms = _terms(sizes // self.steps - 1, self.pairs)  # [K, coefficients]
         flat = terms @ self.coefficients.reshape(len(self.points), -1)
         return flat.reshape(len(sizes), *self.coefficients.shape[1:])
 
 
-def _points(groups: int) -> IntArray:
-    """Where the network is counted: the points of whole numbers with a sum of at most 2, [points, groups]."""
+def _meeting(groups: Groups, varying: Sequence[str]) -> Pairs:
+    """The pairs of groups, by their places, that some layer has both of."""
+    owners = [{member.owner for member in groups[name].members} for name in varying]
+    return [(a, b) for a, b in combinations(range(len(owners)), 2) if owners[a] & owners[b]]
+
+
+def _points(groups: int, pairs: Pairs) -> IntArray:
+    """Where the network is counted: at 0, 1 and 2 of each group and 1 of each pair, [points, groups]."""
     unit = np.eye(groups, dtype=np.int64)
-    pairs = [unit[a] + unit[b] for a, b in combinations(range(groups), 2)]
-    return np.array([np.zeros(groups, dtype=np.int64), *unit, *(2 * unit), *pairs])
+    both = [unit[a] + unit[b] for a, b in pairs]
+    return np.array([np.zeros(groups, dtype=np.int64), *unit, *(2 * unit), *both])
 
 
-def _terms(points: IntArray) -> IntArray:
+def _terms(points: IntArray, pairs: Pairs) -> IntArray:
     """Newton's terms of the polynomial at points [K, groups]: 1, x, x (x - 1) / 2, x y: [K, coefficients]."""
-    groups = points.shape[1]
-    pairs = [points[:, a] * points[:, b] for a, b in combinations(range(groups), 2)]
+    products = [points[:, a] * points[:, b] for a, b in pairs]
     squares = points * (points - 1) // 2
-    return np.stack([np.ones(len(points), dtype=np.int64), *points.T, *squares.T, *pairs], axis=1)
+    return np.stack([np.ones(len(points), dtype=np.int64), *points.T, *squares.T, *products], axis=1)
 
 
-def _differences(points: IntArray, values: Counts) -> Counts:
+def _differences(points: IntArray, pairs: Pairs, values: Counts) -> Counts:
     """Coefficients [points, ...] of the polynomial that has these values [points, ...] at the points."""
     groups = points.shape[1]
     base, first, second = values[0], values[1 : 1 + groups], values[1 + groups : 1 + 2 * groups]
     mixed = [
-        values[1 + 2 * groups + number] - first[a] - first[b] + base
-        for number, (a, b) in enumerate(combinations(range(groups), 2))
+        values[1 + 2 * groups + number] - first[a] - first[b] + base for number, (a, b) in enumerate(pairs)
     ]
     return np.stack([base, *(first - base), *(second - 2 * first + base), *mixed])
 

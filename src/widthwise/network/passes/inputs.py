@@ -12,8 +12,8 @@ from widthwise.core.errors import UserError
 from widthwise.data import facts
 from widthwise.data.batches import read_inputs, without_targets
 from widthwise.network.calling import as_example, takes_of
+from widthwise.network.capture import Example
 from widthwise.network.graph import Graph
-from widthwise.network.passes.watch import Example
 
 
 def some_inputs(

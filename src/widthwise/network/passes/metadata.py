@@ -14,7 +14,8 @@ from torch import Tensor, fx
 from widthwise.core.errors import UserError, unknown
 from widthwise.network.capture import Example
 from widthwise.network.counting import NodeCost, Operation, node_cost, parameter_cost
-from widthwise.network.graph import META, Graph, Layer
+from widthwise.network.graph import META, Graph
+from widthwise.network.layer import Layer
 from widthwise.network.passes.storing import stored_elements
 from widthwise.network.passes.watch import watch
 from widthwise.network.scheme import TensorName
@@ -40,8 +41,8 @@ class TensorMeta:
 class NodeMeta:
     """What is known about a node; shapes and cost only where inputs have been run through the network.
 
-    A node that runs several times (a layer that a recorded network calls more than once) has the shapes of its
-    first call and the work of all its calls.
+    A node that runs several times (a layer that a recorded network calls more than once) has the shapes of
+    its first call and the work of all its calls.
     """
 
     type: str  # of the layer (linear, add …), or placeholder, get_attr, output

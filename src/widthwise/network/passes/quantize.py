@@ -8,7 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 from widthwise.core.errors import UserError, unknown
-from widthwise.network.graph import Graph, Layer
+from widthwise.network.graph import Graph
+from widthwise.network.layer import Layer
 from widthwise.network.output_channels import for_layer
 from widthwise.network.passes.rules import check_keys_apply, inactive, select
 from widthwise.network.scheme import TENSORS, Scheme

@@ -8,7 +8,8 @@ from typing import Any, cast
 
 from widthwise.core.errors import UserError, nearest
 from widthwise.formats.base import UNSET
-from widthwise.network.graph import Graph, Layer
+from widthwise.network.graph import Graph
+from widthwise.network.layer import Layer
 from widthwise.network.scheme import tensor_fields
 from widthwise.network.selection import DEFAULT, By, check_pattern, matches
 

@@ -9,7 +9,8 @@ from typing import Any
 from torch import Tensor, fx, nn
 from torch.utils._pytree import tree_leaves
 
-from widthwise.network.graph import Graph, Layer
+from widthwise.network.graph import Graph
+from widthwise.network.layer import Layer
 from widthwise.network.operands import at
 from widthwise.network.quantized import Quantized
 from widthwise.network.stored import StoredNodes, attribute
@@ -28,8 +29,8 @@ class Elements:
 def stored_elements(graph: Graph) -> dict[str, Elements]:
     """What every node stores, by its name.
 
-    A weight that is made of parameters (normalised, pruned) counts as the tensor that is used; what it is made
-    of is not needed when the network runs.
+    A weight that is made of parameters (normalised, pruned) counts as the tensor that is used; what it is
+    made of is not needed when the network runs.
     """
     nodes = StoredNodes(graph.fx_graph, graph.model)
     layers = {layer.name: layer for layer in graph.layers}

@@ -12,7 +12,8 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 
 from widthwise.core.errors import UserError, unknown
 from widthwise.network.capture import Example, as_call, cannot_run
-from widthwise.network.graph import Graph, Layer
+from widthwise.network.graph import Graph
+from widthwise.network.layer import Layer
 from widthwise.network.operands import Call
 from widthwise.network.placed import Placed
 from widthwise.network.places import Handle, Place, followed, plainly

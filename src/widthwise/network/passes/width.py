@@ -11,7 +11,8 @@ import numpy as np
 from torch import Tensor, nn
 
 from widthwise.core.errors import UserError, unknown
-from widthwise.network.graph import Graph, Layer
+from widthwise.network.graph import Graph
+from widthwise.network.layer import Layer
 from widthwise.network.selection import By, by_of, matches
 from widthwise.network.widths.changes import Change, grown, shrunk
 from widthwise.network.widths.finding import find_groups

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,34 +35,45 @@ def attributes_of(
     An attribute that would have to follow two groups follows none, and the check of the groups tells.
     """
     modules = dict(model.named_modules())
-    owners = {int(number): name for name, classes in groups.items() for number in classes}
     found: dict[tuple[str, str], set[Attribute]] = {}
-    for module, size, group in _readings(coupling, owners, groups):
+    readings, others = _readings(coupling, groups)
+    for module, size, group in readings:
         if is_known(modules[module]):
             continue
-        read = _names_read(type(modules[module]))
-        for name in read & _integers(modules[module]).keys():
-            if _integers(modules[module])[name] == size:
+        values = _integers(modules[module])
+        for name in _names_read(type(modules[module])) & values.keys():
+            # where something else has the same size, only the name can tell
+            if values[name] == size and (COUNT.search(name) or (module, size) not in others):
                 attribute = Attribute(module, name, group, size // len(groups[group]))
                 found.setdefault((module, name), set()).add(attribute)
     return tuple(next(iter(known)) for known in found.values() if len(known) == 1)
 
 
-def _readings(
-    coupling: Coupling, owners: Mapping[int, str], groups: Mapping[str, IntArray]
-) -> Iterator[tuple[str, int, str]]:
-    """Module, size and group wherever the size of a dimension is a multiple of the group's units."""
-    seen = set()
+Readings = dict[tuple[str, int, str], None]  # module, size and group, in the order of the run
+
+
+def _readings(coupling: Coupling, groups: Mapping[str, IntArray]) -> tuple[Readings, set[tuple[str, int]]]:
+    """Where a dimension's size is a multiple of a group's units, and modules' sizes of other dimensions."""
+    owners = {int(number): name for name, classes in groups.items() for number in classes}
+    found: Readings = {}
+    others = {(module, size) for module, sizes in coupling.other_sizes.items() for size in sizes}
     for reading, classes in coupling.readings:
-        first = classes[:, 0]
-        group = owners.get(int(first[0]))
-        if group is None or reading.size % len(groups[group]) or not (classes == first[:, None]).all():
-            continue
-        key = (reading.module, reading.size, group)
-        counted = np.isin(first, groups[group]).all() and len(np.unique(first)) == len(groups[group])
-        if counted and key not in seen:
-            seen.add(key)
-            yield key
+        group = owners.get(int(classes[0, 0]))
+        if group is not None and _lie_in_turn(classes, groups[group]):
+            found[reading.module, reading.size, group] = None
+        else:
+            others.add((reading.module, reading.size))
+    return found, others
+
+
+def _lie_in_turn(classes: IntArray, units: IntArray) -> bool:
+    """Whether along a dimension, [places, what lies at each], a group's units lie one after the other."""
+    first = classes[:, 0]
+    each = len(first) // len(units)
+    if len(first) != each * len(units) or not (classes == first[:, None]).all():
+        return False
+    blocks = first.reshape(len(units), each)
+    return bool((blocks == blocks[:, :1]).all() and (np.sort(blocks[:, 0]) == np.sort(units)).all())
 
 
 def _integers(module: nn.Module) -> dict[str, int]:

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from widthwise.core.arrays import IntArray
 from widthwise.network.widths.facets import NOBODY, Facets, Joins, along
-from widthwise.network.widths.following import LayerSides, Reading, run_followed
+from widthwise.network.widths.following import Reading, run_followed
 from widthwise.network.widths.kinds import axes, channel_count, is_depthwise, is_known, makes_channels
+from widthwise.network.widths.whole import LayerSides
 
 Side = Literal["in", "out", "axis0", "axis1", "axis2", "axis3", "axis4"]
 
@@ -52,6 +53,7 @@ class Coupling:
     fixed: Mapping[int, str]
     averaged: frozenset[int]
     readings: Sequence[tuple[Reading, IntArray]]
+    other_sizes: Mapping[str, set[int]]
 
 
 def couple(model: nn.Module, example: Sequence[Any]) -> Coupling:
@@ -85,12 +87,15 @@ def couple(model: nn.Module, example: Sequence[Any]) -> Coupling:
     placed = {
         m: ParameterAxis(axis, not read.isdisjoint(own[m].tolist())) for m, axis in parameter_axes.items()
     }
-    return Coupling(sides, producers, placed, fixed, averaged, readings)
+    return Coupling(sides, producers, placed, fixed, averaged, readings, followed.other_sizes)
 
 
 def _classes_of(facet: Tensor, classes: IntArray) -> list[int]:
     found: list[int] = np.unique(classes[facet[facet != NOBODY].numpy()]).tolist()
     return found
+
+
+TABLES = (nn.Embedding, nn.EmbeddingBag, nn.MultiheadAttention)  # of one side
 
 
 def _layers(model: nn.Module, joins: Joins) -> dict[str, LayerSides]:
@@ -102,7 +107,7 @@ def _layers(model: nn.Module, joins: Joins) -> dict[str, LayerSides]:
         count = {side: channel_count(module, side) for side in ("in", "out")}
         outputs = None if count["out"] is None else joins.number(count["out"])
         inputs = None
-        if makes_channels(module) and not isinstance(module, nn.Embedding | nn.MultiheadAttention):
+        if makes_channels(module) and not isinstance(module, TABLES):
             alike = is_depthwise(module) and count["in"] == count["out"]
             inputs = outputs if alike or count["in"] is None else joins.number(count["in"])
         found[name] = LayerSides(inputs, outputs)

@@ -17,7 +17,7 @@ from widthwise.data.modules import Data
 from widthwise.network.calling import called
 from widthwise.network.graph import Graph
 from widthwise.network.reading import as_plain
-from widthwise.network.widths.changes import Change, shrunk
+from widthwise.network.widths.changes import Change, grown, shrunk
 from widthwise.network.widths.coupling import couple
 from widthwise.network.widths.example import example_input
 from widthwise.network.widths.groups import Group, Groups, group_channels
@@ -120,7 +120,34 @@ def _complaint(
         _outputs(rebuilt(probe, groups, _halved(chosen)), inputs)
     except Exception as error:
         return f"the network doesn't run with fewer of them: {describe_error(error)}"
+    return _complaint_of_more(probe, groups, _doubled(groups, chosen), inputs, expected)
+
+
+def _complaint_of_more(
+    probe: nn.Module,
+    groups: Groups,
+    doubled: Mapping[str, Change],
+    inputs: Sequence[Any],
+    expected: Sequence[Tensor],
+) -> str | None:
+    try:
+        if doubled and not _same(expected, _outputs(rebuilt(probe, groups, doubled), inputs)):
+            return "numbers that the code reads don't follow them"
+    except UserError:  # two layers of one weight, which can't grow
+        return None
+    except Exception as error:
+        return f"the network doesn't run with more of them: {describe_error(error)}"
     return None
+
+
+def _doubled(groups: Groups, chosen: Sequence[Group]) -> Mapping[str, Change]:
+    """Two copies of each unit, which keep the function, where attributes were matched by their values."""
+    matched = {known.group for known in groups.attributes}
+    return {
+        group.name: grown(group, 2 * group.size, np.zeros(group.size), split=True)
+        for group in chosen
+        if group.name in matched
+    }
 
 
 def _shuffled(group: Group, generator: np.random.Generator) -> Change:

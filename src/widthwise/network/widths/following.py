@@ -17,21 +17,14 @@ from torch.utils.weak import WeakIdKeyDictionary
 from widthwise.core.errors import UserError
 from widthwise.core.importing import describe_error
 from widthwise.network.calling import called
-from widthwise.network.widths.facets import Facets, Joins, along, varying
-from widthwise.network.widths.kinds import RECURRENT
-from widthwise.network.widths.rules import Call, UnfollowedError, follow
+from widthwise.network.widths.call import Call, UnfollowedError
+from widthwise.network.widths.facets import Facets, Joins, varying
+from widthwise.network.widths.rules import follow
+from widthwise.network.widths.whole import WHOLE, LayerSides, Whole
 
 OUTPUTS = "they are outputs of the network"
 SHAPED = ("view", "_unsafe_view", "split", "split_with_sizes", "expand", "slice")  # by sizes that code gives
 STATES = ("past_key_values",)  # what a network returns for its own next call
-
-
-@dataclass(frozen=True, eq=False)
-class LayerSides:
-    """A layer's channels, numbered: of its inputs, and of its outputs (also what a norm has)."""
-
-    inputs: Tensor | None
-    outputs: Tensor | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +45,7 @@ class Followed:
     averaged: list[Tensor] = field(default_factory=list)
     read: list[Tensor] = field(default_factory=list)
     readings: list[Reading] = field(default_factory=list)
+    other_sizes: dict[str, set[int]] = field(default_factory=dict)  # by module, where no channels lay
 
 
 def run_followed(
@@ -177,7 +171,7 @@ class _Following(TorchDispatchMode):  # type: ignore[no-untyped-call]
         for tensor, facets in zip(outputs, kept, strict=True):
             if along_any := tuple(facet for facet in facets if varying(facet)):
                 self.known[tensor] = along_any
-                self._note_sizes(name, along_any)
+                self._note_sizes(name, tensor, along_any)
             elif tensor in self.known:
                 del self.known[tensor]
 
@@ -190,13 +184,18 @@ class _Following(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if any(x is not None and x in self.own for x in (tensor, tensor._base)):
             self.followed.read.append(facet)
 
-    def _note_sizes(self, name: str, facets: Facets) -> None:
+    def _note_sizes(self, name: str, tensor: Tensor, facets: Facets) -> None:
         if name not in SHAPED:
             return
+        module = self.modules[-1]
+        lying = set()
         for facet in facets:
             for dim in varying(facet):
+                lying.add(dim)
                 channels = facet.movedim(dim, 0).flatten(1)
-                self.followed.readings.append(Reading(self.modules[-1], facet.shape[dim], channels))
+                self.followed.readings.append(Reading(module, facet.shape[dim], channels))
+        others = {size for dim, size in enumerate(tensor.shape) if dim not in lying}
+        self.followed.other_sizes.setdefault(module, set()).update(others)
 
 
 def _tensors_of(result: Any) -> list[Tensor]:
@@ -244,64 +243,15 @@ def _enter(name: str, mode: _Following, entered: list[str], *, whole: bool) -> C
     return hook
 
 
-def _leave(name: str, mode: _Following, entered: list[str], whole: _Whole | None) -> Callable[..., None]:
+def _leave(name: str, mode: _Following, entered: list[str], whole: Whole | None) -> Callable[..., None]:
     def hook(module: nn.Module, args: Any, kwargs: Mapping[str, Any], output: Any) -> None:
         entered.pop()
         mode.modules.pop()
         if whole is not None:
             mode.inside -= 1
-            whole(mode, mode.layers[name], module, [*args, *kwargs.values()], output)
+            given = [*args, *kwargs.values()]
+            found = whole(mode.facets, mode.followed.joins, mode.layers[name], module, given, output)
+            for tensor, facets in found:
+                mode.known[tensor] = facets
 
     return hook
-
-
-_Whole = Callable[[_Following, LayerSides, Any, Sequence[Any], Any], None]
-
-
-def _norm(mode: _Following, layer: LayerSides, module: Any, args: Sequence[Any], output: Any) -> None:
-    """A norm, which may have no tensors that say where its channels lie."""
-    assert layer.outputs is not None
-    x = next(value for value in args if isinstance(value, Tensor))
-    last = isinstance(module, nn.LayerNorm | nn.RMSNorm)
-    own = along(layer.outputs, x.ndim - 1 if last else 1, x.ndim)
-    if len(layer.outputs) == 1:
-        mode.known[output] = mode.facets(x)
-        return
-    mode.known[output] = mode.followed.joins.merged([*mode.facets(x), own])
-
-
-def _attention(mode: _Following, layer: LayerSides, module: Any, args: Sequence[Any], output: Any) -> None:
-    """Inputs and outputs have the channels of one side."""
-    assert layer.outputs is not None
-    for x in [value for value in args if isinstance(value, Tensor)][:3]:
-        if x.is_floating_point() and x.shape[-1] == len(layer.outputs):
-            mode.followed.joins.merged([*mode.facets(x), along(layer.outputs, x.ndim - 1, x.ndim)])
-    mode.known[output[0]] = (along(layer.outputs, output[0].ndim - 1, output[0].ndim),)
-
-
-def _recurrent(mode: _Following, layer: LayerSides, module: Any, args: Sequence[Any], output: Any) -> None:
-    """What it reads are its inputs; states and outputs are its hidden units, once for each direction."""
-    assert layer.inputs is not None
-    assert layer.outputs is not None
-    given, *states = [x for x in tree_leaves(list(args)) if isinstance(x, Tensor) and x.is_floating_point()]
-    mode.followed.joins.merged([*mode.facets(given), along(layer.inputs, given.ndim - 1, given.ndim)])
-    for state in states:
-        own = along(layer.outputs, state.ndim - 1, state.ndim)
-        mode.followed.joins.merged([*mode.facets(state), own])
-    for tensor in tree_leaves(output):
-        if isinstance(tensor, Tensor) and tensor.is_floating_point():
-            times = tensor.shape[-1] // len(layer.outputs)
-            mode.known[tensor] = (along(layer.outputs.repeat(times), tensor.ndim - 1, tensor.ndim),)
-
-
-WHOLE: dict[type[nn.Module], _Whole] = {
-    nn.MultiheadAttention: _attention,
-    **dict.fromkeys(RECURRENT, _recurrent),
-    **dict.fromkeys(
-        (
-            *(nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.LayerNorm, nn.RMSNorm, nn.GroupNorm),
-            *(nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d),
-        ),
-        _norm,
-    ),
-}

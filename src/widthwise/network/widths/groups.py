@@ -216,7 +216,9 @@ def _check(group: Group, units: IntArray, model: nn.Module, coupling: Coupling) 
         module = modules.get(member.owner)
         if module is not None and not can_resize(module):
             kind = type(module).__name__
-            raise _RefusedError(f"they go through {member.owner} ({kind}), which can't be resized")
+            raise _RefusedError(
+                f"they go through {member.owner or 'the network'} ({kind}), which can't be resized"
+            )
     reasons = [coupling.fixed[int(number)] for number in units if int(number) in coupling.fixed]
     if reasons:
         raise _RefusedError(OUTPUTS if OUTPUTS in reasons else reasons[0])

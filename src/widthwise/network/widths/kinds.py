@@ -8,6 +8,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 from torch.nn.modules.instancenorm import _InstanceNorm
+from torch.nn.utils.parametrize import is_parametrized
 
 RECURRENT = (nn.LSTM, nn.GRU, nn.RNN, nn.LSTMCell, nn.GRUCell, nn.RNNCell)
 
@@ -36,7 +37,7 @@ def axes(module: nn.Module) -> dict[str, Axes]:  # noqa: PLR0911 (a table by typ
         return dict.fromkeys(("weight", "bias"), Axes(-1))
     if is_transposed_linear(module):
         return {"weight": Axes(1, 0), "bias": Axes(0)}
-    if isinstance(module, nn.Embedding):
+    if isinstance(module, nn.Embedding | nn.EmbeddingBag):
         return {"weight": Axes(1)}
     if isinstance(module, nn.PReLU) and module.num_parameters > 1:
         return {"weight": Axes(0)}
@@ -53,13 +54,21 @@ def is_transposed_linear(module: nn.Module) -> bool:
     return type(module).__name__ == "Conv1D" and hasattr(module, "nx") and hasattr(module, "nf")
 
 
+def reset_transposed_linear(module: nn.Module) -> None:
+    """Initial values as transformers gives them."""
+    nn.init.normal_(module.weight, std=0.02)  # type: ignore[arg-type]
+    nn.init.zeros_(module.bias)  # type: ignore[arg-type]
+
+
 def is_recurrent(module: nn.Module) -> bool:
     """Whether this is one of torch's recurrent layers, or a step of one."""
     return type(module) in RECURRENT
 
 
 def is_known(module: nn.Module) -> bool:
-    """Whether it is known where this layer's channels lie."""
+    """Whether it is known where this layer's channels lie; not where its weight is computed from others."""
+    if is_parametrized(module):
+        return False
     return type(module) is nn.MultiheadAttention or is_recurrent(module) or bool(axes(module))
 
 
@@ -139,7 +148,7 @@ def set_sizes(module: nn.Module, inputs: int, outputs: int, *, like: nn.Module) 
         module.nx, module.nf = inputs, outputs  # type: ignore[assignment]
     elif isinstance(module, nn.GroupNorm):
         module.num_channels = outputs
-    elif isinstance(module, nn.Embedding):
+    elif isinstance(module, nn.Embedding | nn.EmbeddingBag):
         module.embedding_dim = outputs
     elif isinstance(module, nn.PReLU):
         module.num_parameters = outputs if module.num_parameters > 1 else 1

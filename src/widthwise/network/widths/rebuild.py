@@ -13,7 +13,13 @@ from widthwise.network.stored import attribute
 from widthwise.network.widths.changes import Change, side_channels
 from widthwise.network.widths.channels import Channels
 from widthwise.network.widths.groups import Groups, Member
-from widthwise.network.widths.kinds import axes, channel_count, set_sizes
+from widthwise.network.widths.kinds import (
+    axes,
+    channel_count,
+    is_transposed_linear,
+    reset_transposed_linear,
+    set_sizes,
+)
 from widthwise.network.widths.slicing import sliced
 
 
@@ -136,6 +142,9 @@ def reset(module: nn.Module, *, seed: int) -> None:
                 if callable(start := getattr(layer, method, None)):
                     start()
                     break
+            else:
+                if is_transposed_linear(layer):
+                    reset_transposed_linear(layer)
 
 
 def _tied(model: nn.Module) -> list[list[str]]:

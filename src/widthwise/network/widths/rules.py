@@ -2,46 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence, Set
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from widthwise.network.widths.facets import Facets, Joins, aligned, along, compressed, reshaped, varying
+from widthwise.network.widths.call import Call, Kept, UnfollowedError, table, tensors_among
+from widthwise.network.widths.facets import aligned, along, varying
+from widthwise.network.widths.moving import MOVING
 
 AVERAGES = {"mean", "var", "std", "var_mean", "std_mean", "median"}
 EXTREMES = {"amax", "amin", "max", "min", "any", "all"}
 
-Kept = tuple[Facets, ...]  # of each tensor that an operation gives
-
-
-class UnfollowedError(Exception):
-    """An operation of which it isn't known what it makes of channels."""
-
-
-@dataclass(frozen=True)
-class Call:
-    """An operation that was called: its arguments by the names of its schema, and what it gave."""
-
-    name: str
-    operation: Any
-    args: Mapping[str, Any]
-    outputs: tuple[Tensor, ...]
-    facets: Callable[[Any], Facets]
-    sides: Callable[[Any], tuple[Tensor | None, Tensor | None]]  # of a layer's weight: inputs, outputs
-    joins: Joins
-    fix: Callable[[Tensor, str], None]  # the channels of a facet can't change, and why
-    average: Callable[[Tensor], None]  # the channels of a facet are averaged over
-    read: Callable[[Any, Tensor], None]  # a tensor is summed over along these channels, times what it reads
-
-    def dims(self, ndim: int, name: str = "dim") -> list[int]:
-        """The dimensions that an argument names; all where it names none."""
-        given = self.args.get(name)
-        if given is None or given == []:
-            return list(range(ndim))
-        return [dim % ndim for dim in (given if isinstance(given, list | tuple) else [given])]
+FIXED_READER = "a tensor reads them that doesn't change with them"
 
 
 def follow(call: Call) -> Kept:
@@ -51,20 +25,10 @@ def follow(call: Call) -> Kept:
         return rule(call)
     if torch.Tag.pointwise in call.operation.tags:
         return _pointwise(call)
-    tensors = [x for x in _tensors(call.args.values()) if call.facets(x)]
+    tensors = [x for x in tensors_among(call.args.values()) if call.facets(x)]
     if not tensors:
         return _nothing(call)
     raise UnfollowedError
-
-
-def _tensors(values: Any) -> list[Tensor]:
-    found = []
-    for value in values:
-        if isinstance(value, Tensor):
-            found.append(value)
-        elif isinstance(value, list | tuple):
-            found += [x for x in value if isinstance(x, Tensor)]
-    return found
 
 
 def _nothing(call: Call) -> Kept:
@@ -73,19 +37,19 @@ def _nothing(call: Call) -> Kept:
 
 def _pointwise(call: Call) -> Kept:
     ndim = call.outputs[0].ndim
-    facets = [aligned(f, ndim) for x in _tensors(call.args.values()) for f in call.facets(x)]
+    facets = [aligned(f, ndim) for x in tensors_among(call.args.values()) for f in call.facets(x)]
     return tuple(call.joins.merged(facets) for _ in call.outputs[:1]) + tuple(() for _ in call.outputs[1:])
 
 
 def _alike(call: Call) -> Kept:
     """The first tensor's facets, in all outputs of its shape."""
-    x = _tensors(call.args.values())[0]
+    x = tensors_among(call.args.values())[0]
     return tuple(call.facets(x) if out.shape == x.shape else () for out in call.outputs)
 
 
 def _spatial(call: Call) -> Kept:
     """Batch and channels stay; what lies along the rest is mixed."""
-    x = _tensors(call.args.values())[0]
+    x = tensors_among(call.args.values())[0]
     first = x.ndim - (call.outputs[0].ndim - 2)
     facets = call.facets(x)
     if any(varying(f) & set(range(first, x.ndim)) for f in facets):
@@ -98,7 +62,7 @@ def _reduction(call: Call) -> Kept:
 
     A mean or a largest value over all channels says the same of fewer, a sum does not.
     """
-    x = _tensors(call.args.values())[0]
+    x = tensors_among(call.args.values())[0]
     dims = call.dims(x.ndim)
     for facet in call.facets(x):
         if varying(facet) <= set(dims) and call.name in AVERAGES:
@@ -119,7 +83,7 @@ def _reduction(call: Call) -> Kept:
 
 
 def _softmax(call: Call) -> Kept:
-    x = _tensors(call.args.values())[0]
+    x = tensors_among(call.args.values())[0]
     for facet in call.facets(x):
         if varying(facet) & set(call.dims(x.ndim)):
             call.fix(facet, "a softmax is taken over them")
@@ -141,7 +105,7 @@ def _gated(call: Call) -> Kept:
 
 def _ordered(call: Call) -> Kept:
     """What depends on the order along a dimension: no channels may lie there."""
-    x = _tensors(call.args.values())[0]
+    x = tensors_among(call.args.values())[0]
     dims = set(call.dims(x.ndim))
     if any(varying(f) & dims for f in call.facets(x)):
         raise UnfollowedError
@@ -172,17 +136,27 @@ def _product(call: Call, first: Tensor, second: Tensor, *extra: Any) -> Kept:
     ndim = call.outputs[0].ndim
     left = [aligned(f, ndim).unsqueeze(-1) for f in call.facets(first)]
     right = [aligned(f, ndim).unsqueeze(-3) for f in call.facets(second)]
-    for x, facets in ((first, left), (second, right)):
-        for facet in facets:
-            if ndim - 1 in varying(facet):
-                call.read(x, facet)
+    _note_readers(call, (first, left), (second, right), ndim - 1)
     summed = call.joins.reduced(call.joins.merged([*left, *right]), [ndim - 1])
     added = [aligned(f, ndim) for x in extra for f in call.facets(x)]
     return (call.joins.merged([*(f.squeeze(ndim - 1) for f in summed), *added]),)
 
 
+def _note_readers(
+    call: Call, first: tuple[Tensor, Sequence[Tensor]], second: tuple[Tensor, Sequence[Tensor]], dim: int
+) -> None:
+    """Of two tensors that are multiplied and summed along a dimension: what reads what."""
+    for (x, facets), (_, others) in ((first, second), (second, first)):
+        for facet in facets:
+            if dim not in varying(facet):
+                continue
+            call.read(x, facet)
+            if not any(dim in varying(other) for other in others):
+                call.fix(facet, FIXED_READER)
+
+
 def _matrices(call: Call) -> Kept:
-    first, second = _tensors([call.args["self"], call.args["mat2"]])
+    first, second = tensors_among([call.args["self"], call.args["mat2"]])
     return _product(call, first, second)
 
 
@@ -195,10 +169,7 @@ def _vector_product(call: Call) -> Kept:
     matrix, vector = call.args["self"], call.args["vec"]
     left = call.facets(matrix)
     right = [along(f.flatten(), 1, 2) for f in call.facets(vector)]
-    for x, facets in ((matrix, left), (vector, right)):
-        for facet in facets:
-            if 1 in varying(facet):
-                call.read(x, facet)
+    _note_readers(call, (matrix, left), (vector, right), 1)
     summed = call.joins.reduced(call.joins.merged([*left, *right]), [1])
     return (tuple(f.squeeze(1) for f in summed),)
 
@@ -212,6 +183,9 @@ def _convolution(call: Call) -> Kept:
         inputs, outputs = _axes_of(call, weight, transposed=call.args["transposed"])
         if inputs is not None:
             call.read(weight, inputs)
+        else:
+            for facet in call.facets(x):
+                call.fix(facet, FIXED_READER)
     found = call.facets(x)
     if any(varying(f) != {1} for f in found):
         raise UnfollowedError
@@ -236,149 +210,22 @@ def _axes_of(call: Call, weight: Tensor, *, transposed: bool) -> tuple[Tensor | 
 
 def _embedding(call: Call) -> Kept:
     weight, ndim = call.args["weight"], call.outputs[0].ndim
-    return (tuple(along(f.flatten(), ndim - 1, ndim) for f in call.facets(weight) if varying(f) == {1}),)
-
-
-def _view(call: Call) -> Kept:
-    x, out = call.args["self"], call.outputs[0]
-    found = [reshaped(f, x.shape, out.shape) for f in call.facets(x)]
-    layers = [f for f in found if call.joins.is_of_layers(f)]
-    kept = []
-    for facet in found:
-        mixed = any(varying(facet) & varying(other) for other in layers if other is not facet)
-        if mixed and not call.joins.is_of_layers(facet):  # such as positions, flattened with channels
-            call.fix(facet, "they are flattened together with the channels of layers")
-        else:
-            kept.append(facet)
-    return (tuple(kept),)
-
-
-def _expand(call: Call) -> Kept:
-    return (tuple(aligned(f, call.outputs[0].ndim) for f in call.facets(call.args["self"])),)
-
-
-def _moved(call: Call) -> Kept:
-    """Moves whole dimensions: the facets move in the same way."""
-    return _on_facets(call, lambda facet, x: facet)
-
-
-def _along_dim(call: Call) -> Kept:
-    """Picks along one dimension."""
-
-    def spread(facet: Tensor, x: Tensor) -> Tensor:
-        dim = call.args["dim"] % x.ndim
-        shape = list(facet.shape)
-        shape[dim] = x.shape[dim]
-        return facet.expand(shape)
-
-    return _on_facets(call, spread)
-
-
-def _anywhere(call: Call) -> Kept:
-    """Moves elements about: their channels move in the same way."""
-    return _on_facets(call, lambda facet, x: facet.expand(x.shape))
-
-
-def _picked(call: Call) -> Kept:
-    """Picks places by their numbers: what lies along those dimensions can't change."""
-    dims: set[int] = set()
-    for dim, index in enumerate(call.args["indices"]):
-        if index is not None:
-            dims |= set(range(dim, dim + (index.ndim if index.dtype == torch.bool else 1)))
-    return _on_facets(call, lambda facet, x: facet.expand(x.shape), fixed=dims)
-
-
-def _selected(call: Call) -> Kept:
-    x = call.args["self"]
-    return _on_facets(call, lambda facet, x: facet.expand(x.shape), fixed=set(call.dims(x.ndim)))
-
-
-def _on_facets(
-    call: Call,
-    prepare: Callable[[Tensor, Tensor], Tensor],
-    *,
-    fixed: Set[int] = frozenset(),
-) -> Kept:
-    """The operation itself, on the facets; those that vary along dimensions in `fixed` can't change."""
-    x = call.args["self"]
-    others = {name: value for name, value in call.args.items() if name != "self"}
-    if any(call.facets(known) for known in _tensors(others.values())):
-        raise UnfollowedError
-    by_facet = []
-    for facet in call.facets(x):
-        if varying(facet) & fixed:
-            call.fix(facet, "the code picks them by their numbers")
-            continue
-        moved = call.operation(prepare(facet, x), **others)
-        by_facet.append(moved if isinstance(moved, list | tuple) else [moved])
-    return tuple(
-        tuple(f for f in (compressed(moved[place]) for moved in by_facet) if varying(f))
-        for place in range(len(call.outputs))
-    )
-
-
-def _concatenated(call: Call) -> Kept:
-    tensors: Sequence[Tensor] = call.args["tensors"]
-    out = call.outputs[0]
-    dim = call.dims(out.ndim)[0]
-    parts = [x for x in tensors if x.ndim == out.ndim]
-    beside = [f for x in parts for f in call.facets(x) if dim not in varying(f)]
-    inside: list[Tensor] = []
-    if any(dim in varying(f) for x in parts for f in call.facets(x)):
-        pieces = [_piece_along(call, x, dim) for x in parts]
-        shape = [max(p.shape[d] for p in pieces) for d in range(out.ndim)]
-        spread = [p.expand([*shape[:dim], p.shape[dim], *shape[dim + 1 :]]) for p in pieces]
-        inside = [torch.cat(spread, dim)]
-    return (call.joins.merged([*inside, *beside]),)
-
-
-def _piece_along(call: Call, x: Tensor, dim: int) -> Tensor:
-    """The channels along a dimension of what is concatenated there."""
-    found = call.joins.merged([f for f in call.facets(x) if dim in varying(f)])
-    if len(found) == 1:
-        return found[0]
-    shape = [1] * x.ndim
-    shape[dim] = x.shape[dim]
-    return torch.zeros(shape, dtype=torch.int64)
-
-
-def _stacked(call: Call) -> Kept:
-    tensors: Sequence[Tensor] = call.args["tensors"]
-    dim = call.dims(call.outputs[0].ndim)[0]
-    return (call.joins.merged([f.unsqueeze(dim) for x in tensors for f in call.facets(x)]),)
-
-
-def _copied(call: Call) -> Kept:
-    """Writes into a tensor: what lay there and what is written join."""
-    target, source = call.args["self"], call.args["src"]
-    facets = [*call.facets(target), *(aligned(f, target.ndim) for f in call.facets(source))]
-    return (call.joins.merged(facets),)
-
-
-def _restrided(call: Call) -> Kept:
-    """Another layout in memory; another shape isn't followed."""
-    x = call.args["self"]
-    if list(call.args["size"]) != list(x.shape) or any(f.ndim != x.ndim for f in call.facets(x)):
-        raise UnfollowedError
-    return (call.facets(x),)
-
-
-def _table(rule: Callable[[Call], Kept], names: str) -> dict[str, Callable[[Call], Kept]]:
-    return dict.fromkeys(names.split(), rule)
+    found = tuple(along(f.flatten(), ndim - 1, ndim) for f in call.facets(weight) if varying(f) == {1})
+    return (found, *(() for _ in call.outputs[1:]))
 
 
 RULES: dict[str, Callable[[Call], Kept]] = {
-    **_table(
+    **table(
         _alike,
         "clone detach alias _to_copy contiguous lift_fresh native_dropout dropout bernoulli to zero_",
     ),
-    **_table(
+    **table(
         _pointwise,
         "masked_fill where prelu _prelu_kernel lerp addcmul addcdiv rrelu_with_noise hardswish hardsigmoid "
         "hardtanh leaky_relu silu mish elu celu selu softplus gelu relu relu6 threshold clamp hardshrink "
         "softshrink",
     ),
-    **_table(
+    **table(
         _spatial,
         "max_pool2d max_pool2d_with_indices max_pool3d_with_indices avg_pool1d avg_pool2d avg_pool3d "
         "adaptive_avg_pool1d _adaptive_avg_pool2d _adaptive_avg_pool3d adaptive_max_pool2d "
@@ -387,43 +234,29 @@ RULES: dict[str, Callable[[Call], Kept]] = {
         "_upsample_bilinear2d_aa _upsample_bicubic2d_aa reflection_pad1d reflection_pad2d replication_pad1d "
         "replication_pad2d",
     ),
-    **_table(
+    **table(
         _reduction,
         "mean sum amax amin var std var_mean std_mean linalg_vector_norm logsumexp max min any all prod norm "
         "median",
     ),
-    **_table(_softmax, "_softmax _log_softmax _safe_softmax"),
-    **_table(_gated, "glu"),
-    **_table(_ordered, "cumsum cumprod sort argsort topk argmax argmin"),
-    **_table(
+    **table(_softmax, "_softmax _log_softmax _safe_softmax"),
+    **table(_gated, "glu"),
+    **table(_ordered, "cumsum cumprod sort argsort topk argmax argmin"),
+    **table(
         _batch_norm,
         "native_batch_norm _native_batch_norm_legit _native_batch_norm_legit_no_training cudnn_batch_norm "
         "native_group_norm batch_norm miopen_batch_norm",
     ),
-    **_table(_last_norm, "native_layer_norm _fused_rms_norm rms_norm"),
-    **_table(_matrices, "mm bmm"),
-    **_table(_added_matrices, "addmm baddbmm"),
-    **_table(_vector_product, "mv"),
-    **_table(_convolution, "convolution _convolution"),
-    **_table(_embedding, "embedding"),
-    **_table(_view, "view _unsafe_view reshape _reshape_alias"),
-    **_table(_expand, "expand"),
-    **_table(_moved, "permute transpose t unsqueeze"),
-    **_table(_along_dim, "slice select split split_with_sizes unbind narrow unsafe_split unsafe_chunk"),
-    **_table(
-        _anywhere,
-        "squeeze flip roll repeat constant_pad_nd pixel_shuffle pixel_unshuffle unfold diagonal tril triu "
-        "channel_shuffle native_channel_shuffle",
-    ),
-    **_table(_picked, "index"),
-    **_table(_selected, "index_select gather"),
-    **_table(_concatenated, "cat"),
-    **_table(_stacked, "stack"),
-    **_table(_copied, "copy_"),
-    **_table(_restrided, "as_strided"),
-    **_table(
+    **table(_last_norm, "native_layer_norm _fused_rms_norm rms_norm"),
+    **table(_matrices, "mm bmm"),
+    **table(_added_matrices, "addmm baddbmm"),
+    **table(_vector_product, "mv"),
+    **table(_convolution, "convolution _convolution"),
+    **table(_embedding, "embedding _embedding_bag _embedding_bag_forward_only"),
+    **table(
         _nothing,
         "zeros_like ones_like empty_like full_like rand_like randn_like new_zeros new_ones new_empty "
         "new_full arange _local_scalar_dense sym_size nonzero argwhere bernoulli_ fill_ equal",
     ),
+    **MOVING,
 }

@@ -19,7 +19,7 @@ from widthwise.data.facts import part
 from widthwise.data.modules import Data
 from widthwise.network.reading import batches_of, called
 from widthwise.network.widths.groups import Group, Groups, Layout, Member
-from widthwise.network.widths.kinds import axes, blocks
+from widthwise.network.widths.kinds import axes, blocks, is_transposed_linear
 
 Importance = Literal["magnitude", "batch_norm", "taylor"]
 IMPORTANCES = get_args(Importance)
@@ -79,7 +79,8 @@ def _scores(
 
 def _has_weights(module: nn.Module, member: Member) -> bool:
     grouped = isinstance(module, _ConvNd) and blocks(module) > 1 and member.side == "in"
-    weighted = isinstance(module, nn.Linear | _ConvNd | nn.Embedding) and not grouped
+    weighted = isinstance(module, nn.Linear | _ConvNd | nn.Embedding) or is_transposed_linear(module)
+    weighted = weighted and not grouped
     return weighted and not (member.side == "in" and axes(module)["weight"].inputs is None)
 
 
