@@ -91,12 +91,13 @@ def operands(
 
 _IN_PLACE = {
     "__setitem__",
+    "__set__",  # x.data = y
     *(f"__i{name}__" for name in ("add", "sub", "mul", "truediv", "pow", "or", "and")),
 }
 
 
 def changed_argument(function: Callable[..., Any], call: Call) -> Any:
-    """The argument that a call changes in place; None where it changes none."""
+    """The argument that a call changes in place, or several of `out`; None where it changes none."""
     args, kwargs = call
     if kwargs.get("out") is not None:
         return kwargs["out"]

@@ -25,12 +25,18 @@ POOLS = {f"{kind}_pool{n}d" for kind in ("avg", "max", "lp", "fractional_max") f
 ADAPTIVE = {f"adaptive_{kind}_pool{n}d" for kind in ("avg", "max") for n in DIMENSIONS}
 REDUCTIONS = {
     *("mean", "sum", "prod", "amax", "amin", "max", "min", "norm", "std", "var"),
-    *("argmax", "argmin", "logsumexp", "cumsum"),
+    *("argmax", "argmin", "logsumexp", "cumsum", "std_mean", "var_mean", "linalg_norm", "vector_norm", "all"),
+    *("any", "topk", "sort", "argsort", "median", "count_nonzero", "allclose"),
 }
 ELEMENTWISE = {
     *("add", "sub", "mul", "div", "neg", "abs", "pow", "sqrt", "rsqrt", "exp", "log", "erf", "sin", "cos"),
     *("maximum", "minimum", "where", "clamp", "clip", "square", "reciprocal", "rsub", "floordiv", "mod"),
-    *("prelu", "rrelu"),
+    *("prelu", "rrelu", "log1p", "expm1", "exp2", "log2", "log10", "tan", "atan", "asin", "acos", "sinh", "cosh"),
+    *("floor", "ceil", "round", "trunc", "sign", "sgn", "frac", "lerp", "addcmul", "addcdiv", "remainder", "fmod"),
+    *("floor_divide", "rtruediv", "rpow", "rmul", "radd", "rdiv", "positive", "masked_fill", "nan_to_num", "xor"),
+    *("isfinite", "isnan", "isinf", "eq", "ne", "lt", "le", "gt", "ge", "logical_and", "logical_or", "logical_not"),
+    *("logical_xor", "and", "or", "invert", "not", "bitwise_and", "bitwise_or", "bitwise_not", "heaviside"),
+    *("normalize", "cosine_similarity", "fake_quantize_per_tensor_affine", "fake_quantize_per_channel_affine"),
 }
 FREE = {  # moves data, or does nothing at inference
     *("identity", "dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout"),
@@ -41,5 +47,12 @@ FREE = {  # moves data, or does nothing at inference
     *("getitem", "getattr", "size", "shape", "dim", "len", "int", "roll", "flip", "pad"),
     *("zero_pad2d", "constant_pad1d", "constant_pad2d", "constant_pad3d", "reflection_pad2d"),
     *("arange", "zeros", "ones", "full", "zeros_like", "ones_like", "pixel_shuffle", "pixel_unshuffle"),
-    *("channel_shuffle",),
+    *("channel_shuffle", "setitem", "item", "tolist", "double", "half", "bfloat16", "long", "bool", "cpu", "cuda"),
+    *("full_like", "new_zeros", "new_ones", "new_full", "new_empty", "empty", "empty_like", "tensor", "eye"),
+    *("linspace", "tril", "triu", "one_hot", "scatter", "scatter_", "index_put", "masked_select", "take_along_dim"),
+    *("repeat_interleave", "tile", "ravel", "hstack", "vstack", "dstack", "diagonal", "diag", "meshgrid", "rot90"),
+    *("data", "T", "mT", "real", "imag", "requires_grad_", "fold", "unfold", "im2col", "upsample", "interpolate"),
+    *("copy", "fill", "zero", "as_strided", "select", "take", "nonzero", "unique", "bernoulli", "rand", "randn"),
+    *("rand_like", "randn_like", "randint", "grid_sample", "affine_grid", "expected", "merged_mask", "type"),
+    *("zero_pad1d", "zero_pad3d", "reflection_pad1d", "replication_pad1d", "replication_pad2d", "circular_pad2d"),
 }

@@ -84,7 +84,7 @@ class StoredNodes:
         """Whether a node reads rows of a table."""
         if node.op == "call_module" and KIND not in node.meta:
             return layer_type(self.model.get_submodule(str(node.target))) in EMBEDDINGS
-        return (node.meta.get(KIND) or layer_type(node.target)) in EMBEDDINGS  # type: ignore[arg-type]
+        return (node.meta.get(KIND) or layer_type(node.target)) in EMBEDDINGS
 
     def value(self, node: fx.Node) -> Any:
         """What a constant node holds in eval mode."""

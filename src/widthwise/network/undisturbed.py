@@ -16,6 +16,7 @@ from torch import nn
 from widthwise.core.errors import UserError
 
 _HELD = ("_parameters", "_buffers", "_modules")
+_OF_TORCH = frozenset(nn.Module().__dict__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,13 +52,14 @@ class Inside:
 def undisturbed(network: nn.Module, inside: Inside | None = None) -> Iterator[None]:
     """Eval mode inside, and nothing compiled; afterwards modes, attributes and buffers are as they were.
 
-    Networks count their runs, keep what they have seen in attributes, or are traced with stand-ins for
-    tensors: nothing of it may stay.
+    Networks count their runs, keep what they have seen in attributes, or in dicts and lists among these, or are
+    traced with stand-ins for tensors: nothing of it may stay.
     """
     inside = inside or Inside.of(network)
     modules = inside.modules
     plain = [module for module in modules if not isinstance(module, torch.jit.ScriptModule)]
     saved = [(module, _shallow(module.__dict__)) for module in plain]
+    holders = [(value, value.copy()) for module in plain for value in _holders(module)]
     buffers = [(buffer, buffer._version, buffer.detach().clone()) for buffer in inside.buffers]
     trained = [module for module in modules if module.training]
     for module in trained:
@@ -68,6 +70,8 @@ def undisturbed(network: nn.Module, inside: Inside | None = None) -> Iterator[No
     finally:
         for module, was in saved:
             _restore(module.__dict__, was)
+        for holder, held in holders:
+            _refill(holder, held)
         for module in trained:  # also those of torch.jit, whose attributes are their own affair
             module.training = True
         with torch.no_grad():
@@ -135,6 +139,28 @@ def copied(*networks: nn.Module) -> tuple[nn.Module, ...]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of torch.jit, about gradients of what it traced
         return copy.deepcopy(networks, made)
+
+
+def _holders(module: nn.Module) -> list[Any]:
+    """The dicts, lists and sets that are attributes of a module's own."""
+    own = (value for key, value in module.__dict__.items() if key not in _OF_TORCH)
+    return [value for value in own if isinstance(value, dict | list | set)]
+
+
+def _refill(holder: Any, held: Any) -> None:
+    """Lets a dict, list or set hold what it held; one that does is left alone, as it may be frozen."""
+    if _identities(holder) == _identities(held):
+        return
+    holder.clear()
+    if isinstance(holder, list):
+        holder.extend(held)
+    else:
+        holder.update(held)
+
+
+def _identities(holder: Any) -> list[int]:
+    items = chain(holder, holder.values()) if isinstance(holder, dict) else holder
+    return [id(item) for item in items]
 
 
 def _shallow(attributes: Mapping[str, Any]) -> dict[str, Any]:

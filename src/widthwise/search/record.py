@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import asdict, fields, replace
 from typing import Any
 
@@ -78,7 +79,9 @@ def fingerprint_of(problem: Problem) -> dict[str, str]:
 
 def float_metrics(problem: Problem) -> dict[str, float]:
     """The metrics of the network as it is, by the engine: what candidates are compared with."""
-    return evaluate(problem.graph, problem.data, replace(problem.judging, memory=None))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of what is not counted: said with the search
+        return evaluate(problem.graph, problem.data, replace(problem.judging, memory=None))
 
 
 def _known_by(space: SpaceSettings) -> dict[str, Any]:

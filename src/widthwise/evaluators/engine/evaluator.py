@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from functools import cached_property, partial
 from typing import Any, Unpack
@@ -35,6 +36,7 @@ from widthwise.spaces.slots import Slot, schemes, slot_choices
 
 BATCH_FLOPS = 2e11  # what evaluating one batch may take before it is stored: a few seconds
 MOST_AFFORDABLE = 8192  # candidates
+OF_WORK = ("macs", "flops", "bops")
 
 Stop = Callable[[Mapping[str, FloatArray]], NDArray[np.bool_]]
 
@@ -87,11 +89,18 @@ class Evaluator:
         """How candidates are evaluated."""
         found = "candidates together: values that candidates share are computed once"
         if self.prepared.sharing is None:
-            because = self.prepared.alone_because
-            found = f"candidates one pass per candidate with cached weights: {because}"
+            found = f"candidates one pass per candidate with cached weights: {self.prepared.alone_because}"
             if isinstance(self.prepared.single, Rerun):
-                found = f"candidates one after the other, calls alike from memory; not together: {because}"
+                found += "; calls alike are answered from memory"
         return "; ".join((found, *self.prepared.fitting.reader.notes))
+
+    @property
+    def uncounted(self) -> str:
+        """What metrics of work leave out, in words; "" where they are not asked for, or have all."""
+        asked = [metric.name for metric in self.judging.cost if metric.name in OF_WORK]
+        if not asked or not self.prepared.uncounted:
+            return ""
+        return f"{', '.join(asked)} leave out what has no known count: {', '.join(self.prepared.uncounted)}"
 
     @property
     def slots(self) -> tuple[Slot, ...]:
@@ -135,7 +144,7 @@ class Evaluator:
         ready, quality = self.prepared, self.judging.quality
         running = Running(ready.tally.fresh(len(chosen)), len(chosen))
         margins: list[SampleMargins] | None = [] if stop is None and self._keeps_margins else None
-        if isinstance(ready.single, Memo) and not self.judged.is_kept:
+        if isinstance(ready.single, Memo | Rerun) and not self.judged.is_kept:
             ready.single.forget()  # read anew, a loader may give its samples in another order
         with torch.no_grad():
             for number, block in self.judged.numbered(parts=stop is not None):
@@ -258,6 +267,8 @@ def evaluate(
     if not isinstance(network, Graph):
         network = Graph(network, try_on(unwrapped(network), judging.loader(data)).example)
     evaluator = Evaluator(network, None, data, judging)
+    if told := evaluator.uncounted:
+        warnings.warn(told, stacklevel=2)
     results = evaluator(np.zeros((1, 0), dtype=np.int64))
     if results.failures:
         raise UserError(f"the network can't be evaluated: {results.failures[0]}")

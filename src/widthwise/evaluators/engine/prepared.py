@@ -30,7 +30,7 @@ from widthwise.metrics.quality.task import Tally
 from widthwise.network.calling import as_example
 from widthwise.network.capture import Example
 from widthwise.network.graph import HOW, Graph
-from widthwise.network.passes.metadata import propagate
+from widthwise.network.passes.metadata import propagate, uncounted
 from widthwise.spaces.quantisation import QuantisationSpace
 from widthwise.spaces.slots import Slot, fixed_slots
 
@@ -66,6 +66,7 @@ class Prepared:
     size: int
     fitting: Fit
     tally: Tally
+    uncounted: tuple[str, ...]  # types of calls whose arithmetic is not known
 
     @property
     def about(self) -> DataFacts:
@@ -146,6 +147,7 @@ def prepare(graph: Graph, space: QuantisationSpace | None, data: Data, judging: 
         size=size,
         fitting=fitting,
         tally=task.tally(0, judging.quality, fitting.about, fitting.shape, judging.options),
+        uncounted=uncounted(metas),
     )
 
 

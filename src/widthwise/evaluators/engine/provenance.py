@@ -19,7 +19,6 @@ from widthwise.network.operands import Call
 
 MOST_ORIGINS = 200_000  # then everything is forgotten: a network whose runs all differ makes ever new ones
 _MARK = "_widthwise_origin"
-_RANDOM = {"bernoulli", "multinomial", "normal", "normal_", "uniform_", "exponential_", "poisson"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +92,7 @@ class Origins:
         the layer whose slots they are.
         """
         key = (function, name, _surroundings(), self._key(call[0], read), self._key(call[1], read))
-        if not _is_hashable(key) or _is_random(function, call):
+        if not _is_hashable(key):
             return self.fresh()
         found = self._known.get(key)
         return self._named(key, *map(self.of, read), own=own) if found is None else found
@@ -109,7 +108,7 @@ class Origins:
             return (dict, *[(key, self._key(item, read)) for key, item in value.items()])
         if isinstance(value, slice):
             return (slice, *[self._key(item, read) for item in (value.start, value.stop, value.step)])
-        return (type(value), value)
+        return (type(value), repr(value) if type(value) is float else value)  # -0.0 is no 0.0
 
     def part(self, whole: Origin, place: int) -> Origin:
         """The origin of one of several tensors that a call gives."""
@@ -172,12 +171,12 @@ def _surroundings() -> tuple[Any, ...]:
     return (*on, *types, torch.get_default_dtype())
 
 
-def _is_random(function: Callable[..., Any], call: Call) -> bool:
-    """Whether a call draws random numbers; of dropout, whether it is on."""
-    name = getattr(function, "__name__", "")
-    if "dropout" in name:
-        return any(leaf is True for leaf in (*call[0], *call[1].values()))
-    return "rand" in name or name in _RANDOM
+def random_state() -> tuple[bytes, ...]:
+    """The states of the generators that calls draw random numbers from by default."""
+    states = [torch.get_rng_state()]
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        states.append(torch.cuda.get_rng_state())
+    return tuple(state.numpy().tobytes() for state in states)
 
 
 def shares_memory(tensor: Tensor, others: Sequence[Tensor]) -> Tensor | None:

@@ -19,7 +19,7 @@ from torch.utils._pytree import tree_leaves
 
 from widthwise.core.arrays import IntArray
 from widthwise.core.errors import UserError
-from widthwise.evaluators.engine.provenance import Origin, Origins, shares_memory
+from widthwise.evaluators.engine.provenance import Origin, Origins, random_state, shares_memory
 from widthwise.evaluators.engine.stacks import leaf_bytes
 from widthwise.formats.base import Format
 from widthwise.network.calling import call as call_network
@@ -146,6 +146,7 @@ class _Handle:
         self.schemes = schemes(rerun.slots, chosen)
         self.met: set[str] = set()
         self.strays = False
+        self.given: set[Key] = set()  # what this run has come by
         self.read: dict[Any, Tensor] = {}  # what this run has quantised, for further readers
         self.later = None if later is None else later == chosen
         self.needed: dict[tuple[int, ...], bool] = {}  # by the slots that a value depends on
@@ -186,38 +187,46 @@ class _Handle:
         own: tuple[int, ...],
         name: str,
     ) -> Any:
-        """What a call gives: from memory, or computed."""
+        """What a call gives: from memory, or computed; each value is given out once in a run.
+
+        So two equal ones are two tensors, of which the network may change one.
+        """
         read: list[Tensor] = []
         origin = self.origins.of_call(function, call, read, own, name)
-        changed = changed_argument(function, call)
-        if changed is not None:
-            self.memory.drop(self.origins.home(changed))
-            result = compute()
-            self.origins.change(changed, origin)
-            return result
+        changed = [x for x in tree_leaves(changed_argument(function, call)) if isinstance(x, Tensor)]
         key = (self.block, origin.number, *(self.chosen[column] for column in origin.depends))
-        found = self.memory.find(key)
+        again = key in self.given
+        self.given.add(key)
+        found = None if changed or again else self.memory.find(key)
         if found is not None:
             return found
+        for tensor in changed:
+            self.memory.drop(self.origins.home(tensor))
+        before = random_state()
         result = compute()
-        self._note(key, origin, result, read)
+        drawn = "generator" in call[1] or random_state() != before
+        origin = self.origins.fresh() if drawn else origin
+        for tensor in changed:
+            self.origins.change(tensor, origin)
+        kept = self._note(origin, result, read) if not changed else False
+        if kept and not drawn and not again and self._is_needed(origin.depends):
+            self.memory.keep(key, result, origin.number)
         return result
 
-    def _note(self, key: Key, origin: Origin, result: Any, read: Sequence[Tensor]) -> None:
-        """Marks what a call gave, and keeps it if it is no mere view of what it read."""
+    def _note(self, origin: Origin, result: Any, read: Sequence[Tensor]) -> bool:
+        """Marks what a call gave; whether it can be kept: it is no mere view of what was read."""
         leaves = [result] if isinstance(result, Tensor) else tree_leaves(result)
         tensors = [leaf for leaf in leaves if isinstance(leaf, Tensor)]
-        keep = bool(tensors)
+        keep = bool(tensors) and origin.number not in self.origins.changed
         for place, tensor in enumerate(tensors):
             if any(tensor is other for other in read):  # given back as it is
                 keep = False
                 continue
             of = shares_memory(tensor, read)
             own = origin if len(tensors) == 1 else self.origins.part(origin, place)
-            self.origins.mark(tensor, own, None if of is None else self.origins.home(of))
-            keep &= of is None and own.number not in self.origins.changed
-        if keep and self._is_needed(origin.depends):
-            self.memory.keep(key, result, self.origins.home(tensors[0]))
+            self.origins.mark(tensor, own, origin.number if of is None else self.origins.home(of))
+            keep &= of is None
+        return keep
 
     def _is_needed(self, depends: tuple[int, ...]) -> bool:
         """Whether a candidate that comes later has the same choices of these slots."""

@@ -91,6 +91,20 @@ def propagate(graph: Graph, example: Example, *, samples: int | None = None) -> 
     return found
 
 
+def uncounted(metas: Mapping[str, NodeMeta]) -> tuple[str, ...]:
+    """The types of nodes that compute floats from floats by arithmetic that is not known, each once."""
+    found = [
+        meta.type
+        for meta in metas.values()
+        if meta.cost is not None and not meta.cost.counted and _floats(meta.inputs) and _floats(meta.outputs)
+    ]
+    return tuple(dict.fromkeys(found))
+
+
+def _floats(tensors: Sequence[TensorMeta]) -> bool:
+    return any(x.dtype.is_floating_point or x.dtype.is_complex for x in tensors)
+
+
 def init_metadata_analysis_pass(
     graph: Graph, pass_args: Mapping[str, Any] | None = None
 ) -> tuple[Graph, dict[str, NodeMeta]]:
