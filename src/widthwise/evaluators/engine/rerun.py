@@ -18,32 +18,21 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from widthwise.core.arrays import IntArray
-from widthwise.core.errors import UserError
 from widthwise.evaluators.engine.provenance import Origin, Origins, random_state, shares_memory
 from widthwise.evaluators.engine.stacks import leaf_bytes
 from widthwise.formats.base import Format
 from widthwise.network.calling import call as call_network
 from widthwise.network.calling import cloned
+from widthwise.network.course import Course, Walked
 from widthwise.network.graph import Graph
-from widthwise.network.layer import Layer
 from widthwise.network.operands import Call, changed_argument
-from widthwise.network.placed import out_of_reach
-from widthwise.network.places import UNKNOWN, Place, followed
+from widthwise.network.places import Place, followed
 from widthwise.network.quantized import StoredTensors, computed, quantize_input
-from widthwise.network.recording import PLACE
 from widthwise.network.undisturbed import Inside, undisturbed
 from widthwise.spaces.slots import Slot, schemes
 
 ENTRY = 1024  # bytes of an entry, whatever its value
 Key = tuple[Any, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class _Placed:
-    """A layer at its place, with the columns of its slots."""
-
-    layer: Layer
-    columns: tuple[int, ...]
 
 
 class Rerun:
@@ -65,11 +54,8 @@ class Rerun:
         columns: dict[str, list[int]] = {}
         for column, slot in enumerate(slots):
             columns.setdefault(slot.layer, []).append(column)
-        self._placed = {
-            layer.node.meta[PLACE]: _Placed(layer, tuple(columns[layer.name]))
-            for layer in graph.layers
-            if layer.name in columns
-        }
+        self._columns = {name: tuple(found) for name, found in columns.items()}
+        self._course = Course(graph.fx_graph, [layer for layer in graph.layers if layer.name in columns])
 
     def outputs(self, block: int, inputs: Mapping[str, Tensor], chosen: IntArray) -> Tensor:
         """Outputs [1, samples, ...] of one candidate's formats [S]; `block` identifies the inputs."""
@@ -88,7 +74,7 @@ class Rerun:
         inside = self._inside
         with undisturbed(self.network, inside), torch.no_grad(), followed(self.network, handle, inside):
             result = call_network(self.network, given)
-        handle.check()
+        handle.walked.check()
         return result
 
 
@@ -136,22 +122,18 @@ class _Handle:
     def __init__(self, rerun: Rerun, block: int, chosen: IntArray) -> None:
         self.origins, self.memory, self.stored = rerun._origins, rerun.memory, rerun._stored
         self.block, self.chosen = block, chosen.tolist()
-        self.placed = rerun._placed
+        self.columns, self.walked = rerun._columns, Walked(rerun._course)
         self.schemes = schemes(rerun.slots, chosen)
-        self.met: set[str] = set()
-        self.strays = False
         self.given: set[Key] = set()  # what this run has come by
         self.read: dict[Any, Tensor] = {}  # what this run has quantised, for further readers
 
     def __call__(
         self, place: Place, function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> Any:
-        call, placed = (tuple(args), dict(kwargs)), self.placed.get(place) or self.placed.get(place.every)
-        self.strays |= place.module == UNKNOWN
-        if placed is None:
+        call = (tuple(args), dict(kwargs))
+        layer = self.walked.layer(place, call)
+        if layer is None:
             return self._made(function, call, partial(function, *args, **kwargs), (), "")
-        layer = placed.layer
-        self.met.add(layer.name)
         compute = partial(
             computed,
             layer.type,
@@ -163,13 +145,7 @@ class _Handle:
             layer.name,
             read=self._quantised,
         )
-        return self._made(function, call, compute, placed.columns, layer.name)
-
-    def check(self) -> None:
-        """Raises UserError for layers that the run never came to while it ran layers of something else."""
-        missing = [placed.layer.name for placed in self.placed.values() if placed.layer.name not in self.met]
-        if missing and self.strays:
-            raise UserError(out_of_reach(missing))
+        return self._made(function, call, compute, self.columns[layer.name], layer.name)
 
     def _made(
         self,
