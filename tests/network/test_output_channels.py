@@ -16,7 +16,7 @@ from widthwise.core.errors import UserError
 from widthwise.evaluators.engine import Evaluator
 from widthwise.formats import ScaledInteger, parse
 from widthwise.network.graph import Graph
-from widthwise.network.output_channels import OutputAxis, for_weight, output_axis
+from widthwise.network.output_channels import OutputAxis, for_weight, of_module, output_axis
 from widthwise.network.passes.calibrate import calibrate_transform_pass
 from widthwise.network.passes.quantize import quantize_transform_pass
 from widthwise.network.scheme import Scheme
@@ -96,7 +96,7 @@ def test_a_transposed_convolution_has_a_scale_for_each_output(dimensions: int, g
 @pytest.mark.parametrize(("dimensions", "groups"), CASES)
 def test_storage_counts_a_scale_for_each_output(dimensions: int, groups: int) -> None:
     layer = transposed(dimensions, groups)
-    fmt = for_weight(ScaledInteger(4, per="channel"), layer)
+    fmt = for_weight(ScaledInteger(4, per="channel"), of_module(layer))
     assert fmt.storage_bits(layer.weight.shape) == 4 * layer.weight.numel() + 32 * layer.out_channels
 
 
@@ -148,8 +148,9 @@ def test_wherever_formats_come_from_they_go_with_the_outputs() -> None:
     ids=lambda value: type(value).__name__ if isinstance(value, nn.Module) else value,
 )
 def test_layers_have_their_outputs_there(layer: nn.Module, written: str) -> None:
-    assert repr(for_weight(ScaledInteger(4, per="channel"), layer)) == written
-    assert for_weight(for_weight(ScaledInteger(4, per="channel"), layer), layer) == parse(written)
+    place = of_module(layer)
+    assert repr(for_weight(ScaledInteger(4, per="channel"), place)) == written
+    assert for_weight(for_weight(ScaledInteger(4, per="channel"), place), place) == parse(written)
 
 
 @pytest.mark.parametrize(
@@ -187,7 +188,7 @@ def test_transposed_functions_take_their_groups() -> None:
 def test_an_axis_that_was_given_stays(written: str) -> None:
     fmt = parse(written)
     layer = nn.ConvTranspose2d(4, 6, 3, groups=2)
-    assert for_weight(fmt, layer) is fmt
+    assert for_weight(fmt, of_module(layer)) is fmt
     graph = Graph(nn.Sequential(layer)).quantized({"_0": Scheme(weight=fmt)})
     assert graph.scheme("_0").weight == fmt
 

@@ -15,7 +15,7 @@ from widthwise.core.errors import UserError
 from widthwise.formats.base import Format, Observer
 from widthwise.formats.observing import Everything
 from widthwise.network.layer import Layer
-from widthwise.network.output_channels import for_weight
+from widthwise.network.output_channels import for_weight, of_layer
 from widthwise.network.scheme import TensorName
 
 Formats = tuple[Format | None, ...]  # those that one tensor may have; None is float
@@ -91,7 +91,7 @@ def fixed_by_stored(formats: Formats, layer: Layer, tensor: TensorName) -> Forma
     the module's outputs.
     """
     if tensor == "weight":
-        formats = tuple(for_weight(fmt, layer) for fmt in formats)
+        formats = tuple(for_weight(fmt, of_layer(layer)) for fmt in formats)
     stored = layer.stored.get(tensor, ())
     if len(stored) != 1:
         return formats

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from widthwise.formats.base import Format
+from widthwise.network.layers import layer_type
 from widthwise.network.operations import TRANSPOSED
 from widthwise.network.scheme import Scheme
 
@@ -39,26 +40,29 @@ def output_axis(kind: str, groups: int = 1, *, left: bool = False) -> OutputAxis
     return OutputAxis()
 
 
-def for_weight(fmt: Format | None, layer: Layer) -> Format | None:
-    """The format of a layer's weight: scales of channels go with the outputs, unless an axis was given."""
-    if fmt is None:
-        return None
-    place = _of_layer(layer)
-    return fmt.for_channels(place.axis, place.groups)
+def of_module(module: nn.Module) -> OutputAxis:
+    """Where a module has the output channels of its weight."""
+    groups = module.groups if isinstance(module, nn.modules.conv._ConvNd) else 1
+    return output_axis(layer_type(module), groups)
+
+
+def of_layer(layer: Layer) -> OutputAxis:
+    """Where a layer has the output channels of its weight."""
+    if layer.module is not None:
+        return of_module(layer.module)
+    place = next((operand.path[0] for operand in layer.of if operand.role == "weight"), None)
+    return output_axis(layer.type, _groups(layer), left=place == 0 and layer.type in MATRIX_PRODUCTS)
+
+
+def for_weight(fmt: Format | None, place: OutputAxis) -> Format | None:
+    """The format of a weight: scales of channels go with the outputs, unless an axis was given."""
+    return None if fmt is None else fmt.for_channels(place.axis, place.groups)
 
 
 def for_layer(scheme: Scheme, layer: Layer) -> Scheme:
     """The scheme with its weight's format as `for_weight` has it for this layer."""
-    weight = for_weight(scheme.weight, layer)
+    weight = for_weight(scheme.weight, of_layer(layer))
     return scheme if weight is scheme.weight else replace(scheme, weight=weight)
-
-
-def _of_layer(layer: Layer) -> OutputAxis:
-    if layer.module is not None:
-        groups = layer.module.groups if isinstance(layer.module, nn.modules.conv._ConvNd) else 1
-        return output_axis(layer.type, groups)
-    place = next((operand.path[0] for operand in layer.of if operand.role == "weight"), None)
-    return output_axis(layer.type, _groups(layer), left=place == 0 and layer.type in MATRIX_PRODUCTS)
 
 
 def _groups(layer: Layer) -> int:

@@ -15,7 +15,7 @@ from widthwise.formats import parameters
 from widthwise.formats.base import Format
 from widthwise.network.graph import Graph
 from widthwise.network.layer import Layer
-from widthwise.network.output_channels import for_weight
+from widthwise.network.output_channels import for_weight, of_layer
 from widthwise.network.passes.rules import check_keys_apply, inactive, select
 from widthwise.network.scheme import TensorName, tensor_fields, tensor_format
 from widthwise.network.selection import DEFAULT, By
@@ -215,7 +215,7 @@ def _slot(layer: Layer, tensor: TensorName, fields: Sequence[Field], where: str)
         config = _meant(constants | picked, keys, tensor, choosing=choosing)
         fmt = tensor_format(config, tuple(config), tensor, where=where)
         if tensor == "weight":
-            fmt = for_weight(fmt, layer)
+            fmt = for_weight(fmt, of_layer(layer))
         if fmt not in formats:
             formats.append(fmt)
         table[indices] = formats.index(fmt)

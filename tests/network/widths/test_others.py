@@ -12,7 +12,8 @@ from torch import nn
 from helpers.metrics import metrics_of
 from helpers.networks.others import TRANSFORMERS, of_timm, of_transformers
 from widthwise.metrics.cost.of_widths import WidthCosts
-from widthwise.network.graph import Graph, attribute
+from widthwise.network.graph import Graph
+from widthwise.network.stored import attribute
 from widthwise.network.widths.changes import Change
 from widthwise.network.widths.finding import find_groups
 from widthwise.network.widths.rebuild import rebuilt

@@ -11,6 +11,7 @@ from widthwise.core.arrays import IntArray
 from widthwise.core.importing import describe_error
 from widthwise.data.blocks import DataBlock
 from widthwise.evaluators.engine.prepared import Prepared
+from widthwise.evaluators.engine.rerun import Rerun
 from widthwise.evaluators.engine.running import Adds
 from widthwise.evaluators.engine.threads import threads_for
 from widthwise.evaluators.engine.turns import in_turns
@@ -61,10 +62,28 @@ def add_block(
 def _one_by_one(
     prepared: Prepared, into: Adds, rows: IntArray, chosen: IntArray, number: int, block: DataBlock
 ) -> None:
+    single = prepared.single
     with threads_for(prepared.widest * len(block)):
+        if isinstance(single, Rerun):
+            _rerun(single, into, rows, chosen, number, block)
+            return
         for row in rows:
             try:
-                outputs = prepared.single.outputs(number, block.inputs, chosen[row])
+                outputs = single.outputs(number, block.inputs, chosen[row])
                 into.add(np.array([row]), outputs, np.zeros(1, dtype=np.int64), block.targets)
             except Exception as error:
                 into.failures[int(row)] = describe_error(error)
+
+
+def _rerun(
+    single: Rerun, into: Adds, rows: IntArray, chosen: IntArray, number: int, block: DataBlock
+) -> None:
+    """Candidates with a common prefix one after the other, so that little has to be kept at a time."""
+    ordered = rows[np.lexsort(chosen[rows].T[::-1])] if chosen.shape[1] else rows
+    for place, row in enumerate(ordered):
+        later = chosen[ordered[place + 1 :]] if len(ordered) > 1 else None
+        try:
+            outputs = single.outputs(number, block.inputs, chosen[row], later)
+            into.add(np.array([row]), outputs, np.zeros(1, dtype=np.int64), block.targets)
+        except Exception as error:
+            into.failures[int(row)] = describe_error(error)

@@ -57,20 +57,26 @@ class Rerun:
         self._columns = {name: tuple(found) for name, found in columns.items()}
         self._course = Course(graph.fx_graph, [layer for layer in graph.layers if layer.name in columns])
 
-    def outputs(self, block: int, inputs: Mapping[str, Tensor], chosen: IntArray) -> Tensor:
-        """Outputs [1, samples, ...] of one candidate's formats [S]; `block` identifies the inputs."""
-        return self._outputs(self._run(block, inputs, chosen)).unsqueeze(0)
+    def outputs(
+        self, block: int, inputs: Mapping[str, Tensor], chosen: IntArray, later: IntArray | None = None
+    ) -> Tensor:
+        """Outputs [1, samples, ...] of one candidate's formats [S]; `block` identifies the inputs.
+
+        later: the formats [R, S] of candidates that come next, for which alone values are kept; None: nobody
+        knows which come.
+        """
+        return self._outputs(self._run(block, inputs, chosen, later)).unsqueeze(0)
 
     def forget(self) -> None:
         """Starts anew: the blocks that follow are not those that the numbers meant before."""
         self.memory.forget()
 
-    def _run(self, block: int, inputs: Mapping[str, Tensor], chosen: IntArray) -> Any:
+    def _run(self, block: int, inputs: Mapping[str, Tensor], chosen: IntArray, later: IntArray | None) -> Any:
         self._origins.start()
         given = cloned(inputs)  # the network may change its inputs
         for name, value in given.items():
             self._origins.input(name, value)
-        handle = _Handle(self, block, chosen)
+        handle = _Handle(self, block, chosen, later)
         inside = self._inside
         with undisturbed(self.network, inside), torch.no_grad(), followed(self.network, handle, inside):
             result = call_network(self.network, given)
@@ -119,13 +125,15 @@ class Memory:
 class _Handle:
     """Makes the calls of one run."""
 
-    def __init__(self, rerun: Rerun, block: int, chosen: IntArray) -> None:
+    def __init__(self, rerun: Rerun, block: int, chosen: IntArray, later: IntArray | None) -> None:
         self.origins, self.memory, self.stored = rerun._origins, rerun.memory, rerun._stored
         self.block, self.chosen = block, chosen.tolist()
         self.columns, self.walked = rerun._columns, Walked(rerun._course)
         self.schemes = schemes(rerun.slots, chosen)
         self.given: set[Key] = set()  # what this run has come by
         self.read: dict[Any, Tensor] = {}  # what this run has quantised, for further readers
+        self.later = None if later is None else later == chosen
+        self.needed: dict[tuple[int, ...], bool] = {}  # by the slots that a value depends on
 
     def __call__(
         self, place: Place, function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
@@ -193,7 +201,15 @@ class _Handle:
             own = origin if len(tensors) == 1 else self.origins.part(origin, place)
             self.origins.mark(tensor, own, origin.number if of is None else self.origins.home(of))
             keep &= of is None
-        return keep
+        return keep and self._is_needed(origin.depends)
+
+    def _is_needed(self, depends: tuple[int, ...]) -> bool:
+        """Whether a candidate that comes later has the same choices of these slots."""
+        if self.later is None:
+            return True
+        if depends not in self.needed:
+            self.needed[depends] = bool(self.later[:, depends].all(axis=1).any())
+        return self.needed[depends]
 
     def _quantised(self, fmt: Format, x: Tensor) -> Tensor:
         """A tensor as a layer reads it; several that read it alike share the copy."""
