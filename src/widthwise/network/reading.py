@@ -100,6 +100,7 @@ def try_on(model: nn.Module, loader: Iterable[Any], *, device: str = "cpu", wher
 
     Raises UserError where the network can't take the data.
     """
+    model = getattr(model, "_orig_mod", model)  # to compile it would take longer than all that follows
     reader = Reader(takes_of(model), device, where=where)
     first, batches = first_of(reader.batches(loader), where)
     return replace(_tried(model, reader, first, batches), targets=first.targets)
