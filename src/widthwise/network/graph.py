@@ -225,6 +225,8 @@ class Graph:
 
     def _set_placed(self) -> None:
         """The model that runs the network with its schemes."""
+        for name in self._schemes:
+            self.node(name)  # raises where there is none
         layers = [layer for layer in self.layers if layer.name in self._schemes] if self._schemes else []
         schemes = {layer.name: for_layer(self._schemes[layer.name], layer) for layer in layers}
         course = Course(self.fx_graph, layers)

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 import widthwise as ww
 from helpers.emulation import ALL, Emulation, loss_of, made_twice, rows, space_of
 from helpers.networks.decisions import Three
+from widthwise.formats.integer import Integer
+from widthwise.network.scheme import Scheme
 
 LINEAR = {"linear": ALL}
 
@@ -110,6 +112,13 @@ def test_a_space_that_lacks_layers_of_the_data_is_refused():
         ww.UserError, match=r"(other|middle): is a layer of the network as it runs on this data"
     ):
         ww.Evaluator(graph, space_of(graph, LINEAR), data, metrics=["loss"])
+
+
+def test_a_scheme_for_what_a_recorded_network_has_not_is_refused():
+    (model, _), data = made_twice(TakesAnother), rows()
+    graph = ww.Graph(model, data.inputs[0][:16])
+    with pytest.raises(ww.UserError, match="nowhere: no such node"):
+        graph.quantized({"nowhere": Scheme(weight=Integer(4))})
 
 
 def _weights(graph: ww.Graph) -> list[str]:
