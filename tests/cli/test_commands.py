@@ -96,7 +96,7 @@ def test_inspect_needs_no_data_that_has_to_be_fetched(run: Run) -> None:
     assert "32x32" in ran.out
 
 
-def test_inspect_says_what_is_out_of_reach_of_a_network_that_cant_be_traced(run: Run, place: Path) -> None:
+def test_inspect_says_how_a_network_that_cant_be_traced_is_captured(run: Run, place: Path) -> None:
     code = (
         "from torch import nn\nclass Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
         "        self.layer = nn.Linear(16, 5)\n    def forward(self, x):\n"
@@ -104,7 +104,7 @@ def test_inspect_says_what_is_out_of_reach_of_a_network_that_cant_be_traced(run:
     )
     (place / "untraceable.py").write_text(code)
     ran = run("inspect", "--model", "untraceable:Net", "--dataset", "jsc")
-    assert "module level, as torch.fx can't trace it" in ran.out
+    assert "by running: modules and functions; not by torch.fx (TraceError" in ran.out
     assert "one pass per candidate" in ran.out
 
 
@@ -136,6 +136,18 @@ def test_init_writes_a_config_that_searches(model: str, run: Run, place: Path) -
     ran = run("search", f"{model}.toml", "--trials", 2, "--out", "here")
     assert ran.status == 0, ran.err
     assert ww.load_run(place / "here").summary.trials == 2
+
+
+def test_init_names_the_layers_that_the_network_has_on_its_data(run: Run, place: Path) -> None:
+    code = (
+        "from torch import nn\nclass Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+        "        self.few, self.many = nn.Linear(16, 5), nn.Linear(16, 5)\n    def forward(self, x):\n"
+        "        return self.many(x) if len(x) > 2 and x.isfinite().all() else self.few(x)\n"
+    )
+    (place / "ways.py").write_text(code)
+    ran = run("init", "ways:Net", "--dataset", "jsc", "--out", "here.toml")
+    assert "1 layer (many)" in ran.out
+    assert run("search", "here.toml", "--trials", "2", "--out", "here").status == 0
 
 
 def test_init_names_every_strategy_once_and_counts_the_layers(run: Run, place: Path) -> None:

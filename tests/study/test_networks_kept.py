@@ -13,7 +13,9 @@ import torch
 from torch import Tensor, nn
 
 import widthwise as ww
+from helpers.batches import Fixed
 from helpers.configs import FORMATS, WIDTHS
+from helpers.emulation import rows
 from widthwise.config import load_config
 from widthwise.core.errors import UserError
 from widthwise.evaluators.realising import marked_samples, outputs_mark
@@ -250,6 +252,25 @@ def test_a_network_given_from_python_is_known_in_the_process_and_given_again_lat
     assert not network[0].weight.any()
     with pytest.raises(UserError, match="does not fit"):
         later.network(number, model=nn.Sequential(nn.Linear(16, 5)))
+
+
+def test_any_trial_of_a_network_for_one_batch_size_has_its_network(tmp_path: Path) -> None:
+    def network() -> nn.Module:
+        torch.manual_seed(0)
+        return Fixed()
+
+    data, layers = rows(48), {"linear": {"config": {"name": ["integer"], "weight_width": [2, 8]}}}
+    space = {"name": "graph/quantize/mixed_precision_ptq", "seed": layers, "setup": {"by": "type"}}
+    metrics = {"loss": {"direction": "minimize"}, "model_size": {"direction": "minimize"}}
+    strategy = {"name": "brute-force", "metrics": metrics}
+    config = {"search": {"search_space": space, "strategy": strategy}}
+    ww.search(network(), data, config, out=tmp_path / "run")
+    later = ww.load_run(tmp_path / "run")
+    for trial in later.trials:
+        found = ww.evaluate(later.network(trial, model=network()), data, metrics=["loss"])
+        assert found["loss"] == pytest.approx(trial.software_metrics["loss"], rel=1e-6)
+    found = ww.evaluate(later.network(model=network()), data, metrics=["loss"])
+    assert found == pytest.approx(ww.evaluate(network(), data, metrics=["loss"]))
 
 
 def test_a_stopped_search_keeps_what_it_had(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ def init(
     check_new_file(path, force=force, ending=".toml")
     made_for = MODELS.own[name].about if name in MODELS.own else None
     data = data_source(dataset) if dataset is not None else made_for
-    layers = _layers(name)
+    layers = _layers(name, dataset)
     if not layers:
         raise UserError(f"{name}: has no layer with weights that can be quantised; nothing to search")
     write_atomically(path, default_config_text(name, data, layers).encode())
@@ -52,13 +52,21 @@ def init(
         output.say(f"Next: widthwise inspect {path}    widthwise search {path} --train")
 
 
-def _layers(name: str) -> Layers:
-    """Name, type and tensors of the layers that hold nearly all weights: those that multiply matrices."""
+def _layers(name: str, dataset: str | None) -> Layers:
+    """Name, type and tensors of the layers that hold nearly all weights: those that multiply matrices.
+
+    dataset: whose samples the network is captured on, as a search will do.
+    """
+    from widthwise.data.facts import part
+    from widthwise.data.modules import load_data
     from widthwise.network.graph import Graph
     from widthwise.network.named import load_model
     from widthwise.network.operations import MATRICES
+    from widthwise.network.reading import try_on
 
-    found = [layer for layer in Graph(load_model(name)).layers if _is_chosen(layer, MATRICES)]
+    network = load_model(name)
+    example = None if dataset is None else try_on(network, part(load_data(dataset), "train")).example
+    found = [layer for layer in Graph(network, example).layers if _is_chosen(layer, MATRICES)]
     return [(layer.name, layer.type, tuple(layer.tensors)) for layer in found]
 
 

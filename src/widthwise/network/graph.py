@@ -12,11 +12,12 @@ from torch import fx, nn
 
 from widthwise.core.errors import UserError
 from widthwise.network.capture import Captured, Example, as_call, capture, difference
+from widthwise.network.course import Course, out_of_reach
 from widthwise.network.layer import Layer, layer_of_module
 from widthwise.network.layers import QUANTISABLE, FunctionLayer, layer_type
 from widthwise.network.operands import Call, Operand, at, operands
 from widthwise.network.output_channels import for_layer
-from widthwise.network.placed import Placed, PlacedLayer, out_of_reach
+from widthwise.network.placed import Placed
 from widthwise.network.quantized import Quantized
 from widthwise.network.reach import Unreached, unreached
 from widthwise.network.recording import FUNCTION, KIND, PLACE, named_arguments, recorded
@@ -126,6 +127,8 @@ class Graph:
         if not any(self.schemes.values()):
             return made
         if missing := self.schemes.keys() - made.schemes.keys():
+            if self.capture == "running":  # it tells when it runs another way
+                return self
             raise UserError(f"{', '.join(sorted(missing))}: {why}; capture the network on such inputs: {HOW}")
         return made.quantized(self.schemes)
 
@@ -222,14 +225,12 @@ class Graph:
 
     def _set_placed(self) -> None:
         """The model that runs the network with its schemes."""
-        layers = {layer.name: layer for layer in self.layers} if self._schemes else {}
-        placed = {}
-        for name, scheme in self._schemes.items():
-            node = self.node(name)
-            if name in layers:
-                layer = layers[name]
-                placed[node.meta[PLACE]] = PlacedLayer(name, layer.type, layer.of, for_layer(scheme, layer))
-        self.model = Placed(self.network, placed) if placed else self.network
+        for name in self._schemes:
+            self.node(name)  # raises where there is none
+        layers = [layer for layer in self.layers if layer.name in self._schemes] if self._schemes else []
+        schemes = {layer.name: for_layer(self._schemes[layer.name], layer) for layer in layers}
+        course = Course(self.fx_graph, layers)
+        self.model = Placed(self.network, course, schemes) if layers else self.network
 
     def _set_scheme(self, layer: Layer, scheme: Scheme) -> None:
         node = layer.node

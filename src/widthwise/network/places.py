@@ -20,7 +20,7 @@ UNKNOWN = "?"  # in the place of a module that is none of the network's
 EVERY = -1  # all calls of a function that a module makes
 
 
-_ASKING = {  # about a tensor, for what is no tensor and the same in all candidates
+ASKING = {  # about a tensor, for what is no tensor and the same in all candidates
     *(
         "shape",
         "dtype",
@@ -104,7 +104,7 @@ class _Following(TorchFunctionMode):
             with self:
                 return open_attention_forward(*args, **kwargs)
         name = function_name(function)
-        if name in _ASKING:
+        if name in ASKING:
             return function(*args, **kwargs)
         module = self.modules[-1]
         occurrence = self.calls[module, name]

@@ -20,6 +20,7 @@ from widthwise.core.errors import UserError
 from widthwise.core.importing import describe_error
 from widthwise.data.batches import Takes, read_batch
 from widthwise.data.blocks import DataBlock, first_of, in_blocks
+from widthwise.network.asking import asks_for_values
 from widthwise.network.calling import as_example, call, cloned, takes_of
 from widthwise.network.undisturbed import run_in_eval_mode
 
@@ -28,6 +29,7 @@ NO_ROWS = "its inputs have no row for each sample"
 FIXED_SIZE = "the network doesn't run on parts of them"
 MIXED = "what the network gives for a sample follows the others of its batch"
 NO_OUTPUTS = "what the network gives for a few of them has no row for each"
+ASKS = "its code asks for values, by which it may decide about a whole batch"
 RANDOM = "the network gives other outputs each time that it runs"
 
 
@@ -98,6 +100,7 @@ def try_on(model: nn.Module, loader: Iterable[Any], *, device: str = "cpu", wher
 
     Raises UserError where the network can't take the data.
     """
+    model = getattr(model, "_orig_mod", model)  # to compile it would take longer than all that follows
     reader = Reader(takes_of(model), device, where=where)
     first, batches = first_of(reader.batches(loader), where)
     return replace(_tried(model, reader, first, batches), targets=first.targets)
@@ -213,7 +216,8 @@ def _bound_to_batch(model: nn.Module, found: Trial) -> str:
         _rows(part[0], n) for part, n in zip(parts, (middle, len(block) - middle), strict=True) if part
     )
     if _same(once, lower, upper):
-        return ""
+        asks = asks_for_values(lambda: run(model, block.inputs, takes), block.inputs.values())
+        return ASKS if asks else ""
     again = _result(model, block, takes)
     nothing = [x[:0] for x in once]
     return MIXED if again is not None and _same(once, _rows(again[0], len(block)), nothing) else RANDOM

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from operator import methodcaller
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, fx, nn
@@ -120,7 +120,7 @@ def _is_view(node: fx.Node) -> bool:
     """Whether a node has the numbers of the one node that it reads, or some of them."""
     if not node.op.startswith("call_") or len(node.all_input_nodes) != 1:
         return False
-    kind = layer_type(node.meta.get(FUNCTION, node.target))
+    kind = node.meta.get(KIND) or layer_type(cast(Any, node.target))
     if kind == "getattr":  # a property: x.T
         kind = str(node.args[1])
     return kind in _VIEWS

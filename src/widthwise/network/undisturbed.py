@@ -52,7 +52,7 @@ class Inside:
 def undisturbed(network: nn.Module, inside: Inside | None = None) -> Iterator[None]:
     """Eval mode inside, and nothing compiled; afterwards modes, attributes and buffers are as they were.
 
-    Networks count their runs, keep what they have seen in attributes, or in dicts and lists among these, or are
+    Networks count their runs, keep what they have seen in attributes, dicts and lists, or are
     traced with stand-ins for tensors: nothing of it may stay.
     """
     inside = inside or Inside.of(network)

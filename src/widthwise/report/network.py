@@ -46,8 +46,7 @@ def capture_lines(graph: Graph) -> list[str]:
     if graph.capture == "fx":
         return ["capture:     by torch.fx: modules and functions"]
     return [
-        f"capture:     module level, as torch.fx can't trace it ({graph.capture_error})",
-        "             what is no module (functions in forward) is out of reach, and stays in float",
+        f"capture:     by running: modules and functions; not by torch.fx ({graph.capture_error})",
     ]
 
 

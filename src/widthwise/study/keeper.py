@@ -18,7 +18,7 @@ from widthwise.core.files import write_atomically
 from widthwise.core.hashing import hash_value
 from widthwise.core.importing import describe_error
 from widthwise.evaluators.protocol import HasSlots, Realises
-from widthwise.study.realised import read_kept, read_slots, schemes_of, slots_as_json
+from widthwise.study.realised import KNOWN, read_kept, read_slots, schemes_of, slots_as_json
 from widthwise.study.run_files import REALISED, SLOTS, TRIAL_WEIGHTS, trial_weights
 from widthwise.study.trials import Trial
 
@@ -114,7 +114,8 @@ class Keeper:
         if self._slots is None:
             own = tuple(self.evaluator.slots) if isinstance(self.evaluator, HasSlots) else ()
             if own and not (self.folder / SLOTS).is_file():
-                content = {"inputs": found.as_json()["inputs"], "slots": slots_as_json(own)}
+                known = found.as_json()
+                content = {name: known[name] for name in KNOWN} | {"slots": slots_as_json(own)}
                 _write_json(self.folder / SLOTS, content)
             self._slots = read_slots(self.folder)
         return self._slots

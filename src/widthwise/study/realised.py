@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 HOW = "resume the run, which writes them, or use `widthwise test --run`, which makes them again from its data"
 LISTED = 8  # trials in an error
+KNOWN = ("inputs", "batch")  # of the network, whatever the trial
 
 
 def realised_trial(folder: Path, record: StudyRecord, number: int, candidate: tuple[int, ...]) -> Realised:
@@ -48,15 +49,32 @@ def realised_trial(folder: Path, record: StudyRecord, number: int, candidate: tu
             raise _not_kept(folder, number, kept)
         marks = {"weights": record.fingerprint["weights"]}
         stored = {"candidate": candidate, "sizes": {}, "repeat": 0, "marks": marks, "model": None}
-        stored["inputs"] = known.get("inputs", [])
+        stored |= {"inputs": [], **_known(known)}
     return _read(stored, slots, folder, where=f"{place}: trial {number}", number=number, candidate=candidate)
 
 
-def realised_float(record: StudyRecord) -> Realised:
+def realised_float(folder: Path | None, record: StudyRecord) -> Realised:
     """What makes the network again that was searched: its own weights, nothing resized, no formats."""
     from widthwise.network.realised import Realised
 
-    return Realised((), {}, {}, marks={"weights": record.fingerprint["weights"]})
+    stored: dict[str, Any] = {
+        "candidate": (),
+        "sizes": {},
+        "schemes": {},
+        "repeat": 0,
+        "model": None,
+        "inputs": [],
+    }
+    stored["marks"] = {"weights": record.fingerprint["weights"]}
+    if folder is not None:
+        kept = read_kept(folder).values()
+        stored |= _known(_read_json(folder / SLOTS) or next(iter(kept), {}))
+    return Realised.from_json(stored, where=record.name)
+
+
+def _known(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a stored trial, or of the slots of all, is about the network's inputs."""
+    return {name: stored[name] for name in KNOWN if name in stored}
 
 
 def searched_network(

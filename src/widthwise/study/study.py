@@ -153,7 +153,7 @@ class Study:
         """
         from widthwise.study.realised import realised_float
 
-        found = realised_float(self.record) if trial is None else self.realised(trial)
+        found = realised_float(self.folder, self.record) if trial is None else self.realised(trial)
         return found.graph(self.searched_network(model))
 
     def realised(self, trial: Trial | int) -> Realised:

@@ -164,6 +164,8 @@ def _own(graph: Graph, example: Example, slots: Sequence[Slot], device: str) -> 
             f"{missing[0]}: is no layer of the network as it runs on this data ({proved.capture_error}); "
             f"build the space on {HOW}"
         )
+    if names:
+        _check_no_more(graph, proved, slots)
     own = proved.copy_or_view()
     if own.capture == "running" and own.network is graph.network:
         if device != "cpu":
@@ -173,6 +175,18 @@ def _own(graph: Graph, example: Example, slots: Sequence[Slot], device: str) -> 
     if any(tensor.device != torch.device(device) for tensor in own.model.state_dict().values()):
         own.model.to(device)
     return own
+
+
+def _check_no_more(graph: Graph, proved: Graph, slots: Sequence[Slot]) -> None:
+    """Raises UserError for layers of the types that have slots, but which the space could know nothing of."""
+    before = {layer.name: layer for layer in graph.layers}
+    types = {before[slot.layer].type for slot in slots if slot.layer in before}
+    more = [x.name for x in proved.layers if x.name not in before and x.tensors and x.type in types]
+    if more:
+        raise UserError(
+            f"{more[0]}: is a layer of the network as it runs on this data, but not as it was captured; "
+            f"build the space on {HOW}"
+        )
 
 
 def _planned(

@@ -18,32 +18,21 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from widthwise.core.arrays import IntArray
-from widthwise.core.errors import UserError
 from widthwise.evaluators.engine.provenance import Origin, Origins, random_state, shares_memory
 from widthwise.evaluators.engine.stacks import leaf_bytes
 from widthwise.formats.base import Format
 from widthwise.network.calling import call as call_network
 from widthwise.network.calling import cloned
+from widthwise.network.course import Course, Walked
 from widthwise.network.graph import Graph
-from widthwise.network.layer import Layer
 from widthwise.network.operands import Call, changed_argument
-from widthwise.network.placed import out_of_reach
-from widthwise.network.places import UNKNOWN, Place, followed
+from widthwise.network.places import Place, followed
 from widthwise.network.quantized import StoredTensors, computed, quantize_input
-from widthwise.network.recording import PLACE
 from widthwise.network.undisturbed import Inside, undisturbed
 from widthwise.spaces.slots import Slot, schemes
 
 ENTRY = 1024  # bytes of an entry, whatever its value
 Key = tuple[Any, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class _Placed:
-    """A layer at its place, with the columns of its slots."""
-
-    layer: Layer
-    columns: tuple[int, ...]
 
 
 class Rerun:
@@ -65,11 +54,8 @@ class Rerun:
         columns: dict[str, list[int]] = {}
         for column, slot in enumerate(slots):
             columns.setdefault(slot.layer, []).append(column)
-        self._placed = {
-            layer.node.meta[PLACE]: _Placed(layer, tuple(columns[layer.name]))
-            for layer in graph.layers
-            if layer.name in columns
-        }
+        self._columns = {name: tuple(found) for name, found in columns.items()}
+        self._course = Course(graph.fx_graph, [layer for layer in graph.layers if layer.name in columns])
 
     def outputs(
         self, block: int, inputs: Mapping[str, Tensor], chosen: IntArray, later: IntArray | None = None
@@ -94,7 +80,7 @@ class Rerun:
         inside = self._inside
         with undisturbed(self.network, inside), torch.no_grad(), followed(self.network, handle, inside):
             result = call_network(self.network, given)
-        handle.check()
+        handle.walked.check()
         return result
 
 
@@ -142,10 +128,8 @@ class _Handle:
     def __init__(self, rerun: Rerun, block: int, chosen: IntArray, later: IntArray | None) -> None:
         self.origins, self.memory, self.stored = rerun._origins, rerun.memory, rerun._stored
         self.block, self.chosen = block, chosen.tolist()
-        self.placed = rerun._placed
+        self.columns, self.walked = rerun._columns, Walked(rerun._course)
         self.schemes = schemes(rerun.slots, chosen)
-        self.met: set[str] = set()
-        self.strays = False
         self.given: set[Key] = set()  # what this run has come by
         self.read: dict[Any, Tensor] = {}  # what this run has quantised, for further readers
         self.later = None if later is None else later == chosen
@@ -154,12 +138,10 @@ class _Handle:
     def __call__(
         self, place: Place, function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> Any:
-        call, placed = (tuple(args), dict(kwargs)), self.placed.get(place) or self.placed.get(place.every)
-        self.strays |= place.module == UNKNOWN
-        if placed is None:
+        call = (tuple(args), dict(kwargs))
+        layer = self.walked.layer(place, call)
+        if layer is None:
             return self._made(function, call, partial(function, *args, **kwargs), (), "")
-        layer = placed.layer
-        self.met.add(layer.name)
         compute = partial(
             computed,
             layer.type,
@@ -171,13 +153,7 @@ class _Handle:
             layer.name,
             read=self._quantised,
         )
-        return self._made(function, call, compute, placed.columns, layer.name)
-
-    def check(self) -> None:
-        """Raises UserError for layers that the run never came to while it ran layers of something else."""
-        missing = [placed.layer.name for placed in self.placed.values() if placed.layer.name not in self.met]
-        if missing and self.strays:
-            raise UserError(out_of_reach(missing))
+        return self._made(function, call, compute, self.columns[layer.name], layer.name)
 
     def _made(
         self,
@@ -208,8 +184,7 @@ class _Handle:
         origin = self.origins.fresh() if drawn else origin
         for tensor in changed:
             self.origins.change(tensor, origin)
-        kept = self._note(origin, result, read) if not changed else False
-        if kept and not drawn and not again and self._is_needed(origin.depends):
+        if not changed and self._note(origin, result, read) and not drawn and not again:
             self.memory.keep(key, result, origin.number)
         return result
 
@@ -226,7 +201,7 @@ class _Handle:
             own = origin if len(tensors) == 1 else self.origins.part(origin, place)
             self.origins.mark(tensor, own, origin.number if of is None else self.origins.home(of))
             keep &= of is None
-        return keep
+        return keep and self._is_needed(origin.depends)
 
     def _is_needed(self, depends: tuple[int, ...]) -> bool:
         """Whether a candidate that comes later has the same choices of these slots."""
