@@ -1,4 +1,4 @@
-"""The page on networks does what it says: its blocks run in order, and its table names types that there are."""
+"""The page on networks does what it says: its blocks run in order, and its table names types there are."""
 
 from __future__ import annotations
 
