@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from widthwise.export.write import export
     from widthwise.metrics.goals.pareto import hypervolume
     from widthwise.network.graph import Graph
+    from widthwise.network.layers import register_layer
     from widthwise.network.named import load_checkpoint, load_model, save_checkpoint
     from widthwise.network.scheme import Scheme
     from widthwise.network.widths.resize import resize
@@ -56,6 +57,7 @@ _HOME = {  # where each public name lives; imported on first use, so that import
     "load_data": "data.modules",
     "load_model": "network.named",
     "load_run": "study.run_folder",
+    "register_layer": "network.layers",
     "resize": "network.widths.resize",
     "save_checkpoint": "network.named",
     "search": "search.launch",
@@ -88,6 +90,7 @@ __all__ = [
     "load_data",
     "load_model",
     "load_run",
+    "register_layer",
     "resize",
     "save_checkpoint",
     "search",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import operator
 import re
+from collections.abc import Callable
+from functools import partial
 
 import pytest
 import torch
@@ -11,6 +13,7 @@ from torch import nn
 from torch.nn import functional
 
 from widthwise.formats import Integer
+from widthwise.network.graph import Graph
 from widthwise.network.layers import ACTIVATIONS, ARITHMETIC, POOLING, QUANTISABLE, WEIGHTED, layer_type
 from widthwise.network.quantized import FunctionLayer, Quantized
 from widthwise.network.scheme import Scheme
@@ -65,7 +68,21 @@ FUNCTIONS = [
     (functional.log_softmax, "log_softmax"),
     ("mean", "mean"),
     (functional.linear, "linear"),
+    (functional.logsigmoid, "logsigmoid"),
+    (torch.rsub, "sub"),
+    (torch.Tensor.__rsub__, "sub"),
+    (torch.Tensor.__rdiv__, "div"),
 ]
+ALONG_ROWS = ("softmax", "log_softmax", "softmin")
+CALLS: dict[str, tuple[Callable[..., torch.Tensor], str]] = {
+    **{name: (getattr(functional, name), name) for name in sorted(ACTIVATIONS)},
+    **{name: (partial(getattr(functional, name), dim=1), name) for name in ALONG_ROWS},
+    "threshold": (partial(functional.threshold, threshold=0.0, value=0.0), "threshold"),
+    "1 + x": (partial(operator.add, 1.0), "add"),
+    "1 - x": (partial(operator.sub, 1.0), "sub"),
+    "1 * x": (partial(operator.mul, 1.0), "mul"),
+    "1 / x": (partial(operator.truediv, 1.0), "div"),
+}
 
 
 @pytest.mark.parametrize(
@@ -80,6 +97,28 @@ def test_a_module_has_the_name_that_configs_write(module: nn.Module, name: str) 
 def test_functions_and_methods_count_as_what_they_do(function: object, name: str) -> None:
     assert layer_type(function) == name  # type: ignore[arg-type]
     assert name in QUANTISABLE
+
+
+class Calling(nn.Module):
+    """A function of x, and a decision that torch.fx can't follow where `decides`."""
+
+    def __init__(self, function: Callable[[torch.Tensor], torch.Tensor], *, decides: bool) -> None:
+        super().__init__()
+        self.function, self.decides = function, decides
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.decides and x.isnan().any():
+            return x
+        return self.function(x)
+
+
+@pytest.mark.parametrize("decides", [False, True])
+@pytest.mark.parametrize("call", CALLS)
+def test_a_function_is_the_same_layer_however_it_is_captured(call: str, decides: bool) -> None:
+    function, name = CALLS[call]
+    graph = Graph(Calling(function, decides=decides), torch.rand(2, 4))
+    assert graph.capture == ("running" if decides else "fx")
+    assert [(layer.type, layer.tensors) for layer in graph.layers if layer.tensors] == [(name, ("data_in",))]
 
 
 def test_every_quantisable_type_is_a_module_or_function_of_torch() -> None:

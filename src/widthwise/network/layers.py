@@ -34,6 +34,9 @@ SPELLINGS = {
     "multiply": "mul",
     "subtract": "sub",
     "divide": "div",
+    "rsub": "sub",
+    "rdiv": "div",
+    "log_sigmoid": "logsigmoid",
     "scaled_dot_product_attention": "attention",
     "attention_products": "attention",
     "rnn_tanh": "rnn",
@@ -70,9 +73,10 @@ _REGISTERED: dict[type[nn.Module], str] = {}
 def register_layer(cls: type[nn.Module], like: str) -> None:
     """Makes modules of this class layers of a type (layer_norm …), selected and counted as torch's own are.
 
-    They are not looked into: the scheme's formats apply to the tensors that the module is called with, and to
-    its parameters, of which those whose names end in "bias" are biases. For modules that do not come from a
-    layer of torch, such as a norm of one's own. Raises UserError for a type that can't be quantised.
+    Where torch.fx traces a network they are not looked into: the scheme's formats apply to the tensors that
+    the module is called with, and to its parameters, of which those whose names end in "bias" are biases. In
+    a network that is recorded as it runs the calls that they make stay layers. For modules that do not come
+    from a layer of torch, such as a norm of one's own. Raises UserError for a type that can't be quantised.
     """
     if like not in WEIGHTED | ACTIVATIONS | POOLING:
         raise unknown("layer type", like, sorted(WEIGHTED | ACTIVATIONS | POOLING))
