@@ -3,12 +3,14 @@
 make bench-deps                             # timm and transformers, which the project itself doesn't need
 python benchmarks/real_networks.py [NAME ...] [--threads 1 2] [--runs 3] [--layers 24]
 
-Random weights, 32 images of 64 x 64 (timm). The plain loop runs the user's own module once for each
-candidate; every convolution and linear layer reads its input through its format, over weights that are
-quantised once for each format. The work: candidates drawn at random; a sweep of single changes spread over
-all layers; the same over the first layers alone. Beside the ratios stands what sharing allows: the time of
-all calls of a run, over the time of those calls that follow a change. Runs of both contenders alternate, each
-with candidates of its own; printed are medians, and the peak memory of the process while the engine ran.
+Random weights; 32 images of 64 x 64 (timm, and transformers' ViT in patches of 8) or 32 texts of 64 tokens
+(transformers, four layers of 256). The plain loop runs the user's own module once for each candidate; every
+convolution and linear layer (of transformers: linear layers, and GPT-2's addmm) reads its input through its
+format, over weights that are quantised once for each format. The work: candidates drawn at random; a sweep of
+single changes spread over all layers; the same over the first layers alone. Beside the ratios stands what
+sharing allows: the time of all calls of a run, over the time of those calls that follow a change. Runs of
+both contenders alternate, on the same candidates, new ones each time; printed are medians, and the peak
+memory of the process while the engine ran.
 """
 
 from __future__ import annotations
@@ -39,6 +41,9 @@ from widthwise.core.arrays import IntArray
 from widthwise.evaluators.engine import Evaluator
 from widthwise.formats.base import Format
 from widthwise.network.graph import Graph
+from widthwise.network.placed import Placed
+from widthwise.network.places import Place, followed
+from widthwise.network.recording import PLACE
 from widthwise.network.scheme import Scheme
 from widthwise.spaces.quantisation import QuantisationSpace
 from widthwise.spaces.slots import Slot, schemes, slot_choices
@@ -56,7 +61,13 @@ CONFIG = {
     "bias_width": [8, 4],
     "bias_frac_width": 5,
 }
-QUANTISED = (nn.Conv2d, nn.Linear)
+TRANSFORMERS_CONFIG = {
+    "name": ["integer"],
+    "data_in_width": 8,
+    "data_in_frac_width": 4,
+    "weight_width": [8, 4],
+    "weight_frac_width": 6,
+}
 
 TIMM: dict[str, tuple[str, dict[str, Any]]] = {
     "resnet18": ("resnet18", {}),
@@ -68,6 +79,23 @@ TIMM: dict[str, tuple[str, dict[str, Any]]] = {
     "vit_tiny": ("vit_tiny_patch16_224", {"img_size": SIDE}),
     "mixer": ("mixer_s32_224", {"img_size": SIDE}),
     "repvgg": ("repvgg_a0", {}),
+}
+TOKENS, VOCABULARY, LABELS, PATCH = 64, 200, 4, 8
+WIDE = {"hidden_size": 256, "num_hidden_layers": 4, "num_attention_heads": 4}
+GPT2_WIDE = {"n_embd": 256, "n_layer": 4, "n_head": 4, "bos_token_id": None, "eos_token_id": None}
+TRANSFORMERS: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "bert": ("Bert", "SequenceClassification", {**WIDE, "intermediate_size": 1024}),
+    "llama": (
+        "Llama",
+        "SequenceClassification",
+        {**WIDE, "intermediate_size": 512, "num_key_value_heads": 2, "pad_token_id": 0},
+    ),
+    "gpt2": ("GPT2", "SequenceClassification", {**GPT2_WIDE, "n_positions": TOKENS, "pad_token_id": 0}),
+    "vit": (
+        "ViT",
+        "ImageClassification",
+        {**WIDE, "intermediate_size": 1024, "image_size": SIDE, "patch_size": PATCH},
+    ),
 }
 
 
@@ -89,10 +117,12 @@ class Samples:
 
 @dataclass(frozen=True)
 class Network:
-    """A network and what it is judged on."""
+    """A network, what it is judged on, the types of its layers that have formats, and their choices."""
 
     module: nn.Module
     data: Samples
+    types: tuple[str, ...]
+    config: dict[str, Any]
 
 
 def timm_network(name: str) -> Network:
@@ -105,10 +135,34 @@ def timm_network(name: str) -> Network:
     module = timm.create_model(made, pretrained=False, num_classes=CLASSES, **options).eval()
     settle(module)
     images = torch.randn(IMAGES, 3, SIDE, SIDE)
-    return Network(module, Samples(images, torch.randint(0, CLASSES, (IMAGES,))))
+    data = Samples(images, torch.randint(0, CLASSES, (IMAGES,)))
+    return Network(module, data, ("conv2d", "linear"), CONFIG)
 
 
-FAMILIES: dict[str, Callable[[], Network]] = {name: partial(timm_network, name) for name in TIMM}
+def transformers_network(name: str) -> Network:
+    """A small classifier of transformers with random weights, and random texts or images."""
+    import transformers  # noqa: PLC0415  # slow to import, and for these networks alone
+
+    made, head, options = TRANSFORMERS[name]
+    images = head == "ImageClassification"
+    torch.manual_seed(0)
+    config = getattr(transformers, f"{made}Config")(
+        num_labels=LABELS, **options, **({} if images else {"vocab_size": VOCABULARY})
+    )
+    module = getattr(transformers, f"{made}For{head}")(config).eval()
+    x = (
+        torch.randn(IMAGES, 3, SIDE, SIDE)
+        if images
+        else torch.randint(1, VOCABULARY, (IMAGES, TOKENS))  # 0 is padding
+    )
+    data = Samples(x, torch.randint(0, LABELS, (IMAGES,)))
+    return Network(module, data, ("linear", "addmm"), TRANSFORMERS_CONFIG)
+
+
+FAMILIES: dict[str, Callable[[], Network]] = {
+    **{name: partial(timm_network, name) for name in TIMM},
+    **{name: partial(transformers_network, name) for name in TRANSFORMERS},
+}
 
 
 def without_torchvision() -> None:
@@ -164,17 +218,17 @@ def settle(module: nn.Module) -> None:
     module.eval()
 
 
-def space_of(graph: Graph) -> QuantisationSpace:
-    """Every convolution and linear layer has decisions of its own."""
-    names = [layer.name for layer in graph.layers if isinstance(layer.module, QUANTISED)]
-    return QuantisationSpace(graph, by="name", seed={name: {"config": CONFIG} for name in names})
+def space_of(graph: Graph, network: Network) -> QuantisationSpace:
+    """Every layer of the network's types has decisions of its own."""
+    names = [layer.name for layer in graph.layers if layer.type in network.types]
+    return QuantisationSpace(graph, by="name", seed={name: {"config": network.config} for name in names})
 
 
 # ---- the plain loop
 
 
 class PlainLayer(nn.Module):
-    """A convolution or linear layer that reads its input and its weights through formats."""
+    """A convolution, linear layer or Conv1D that reads its input and its weights through formats."""
 
     def __init__(self, layer: nn.Module) -> None:
         super().__init__()
@@ -195,7 +249,10 @@ class PlainLayer(nn.Module):
         x = x if scheme.data_in is None else scheme.data_in.quantize(x)
         if isinstance(layer, nn.Linear):
             return F.linear(x, weight, bias)
-        return layer._conv_forward(x, weight, bias)
+        if isinstance(layer, nn.Conv2d):
+            return layer._conv_forward(x, weight, bias)
+        rows = torch.addmm(bias, x.view(-1, x.size(-1)), weight)  # as transformers' Conv1D has it
+        return rows.view(*x.shape[:-1], rows.size(-1))
 
 
 class PlainLoop:
@@ -205,7 +262,7 @@ class PlainLoop:
         self.model, self.data, self.slots = copy.deepcopy(network.module), network.data, slots
         self.layers: dict[str, PlainLayer] = {}
         for name in dict.fromkeys(slot.layer for slot in slots):
-            target = str(graph.node(name).target)
+            target = module_path(graph.node(name))
             self.layers[name] = PlainLayer(self.model.get_submodule(target))
             parent, _, own = target.rpartition(".")
             setattr(self.model.get_submodule(parent), own, self.layers[name])
@@ -217,10 +274,16 @@ class PlainLoop:
             for chosen in slot_choices(self.slots, candidates):
                 for name, scheme in schemes(self.slots, chosen).items():
                     self.layers[name].scheme = scheme
-                scores = self.model(self.data.x)
+                returned = self.model(self.data.x)
+                scores = returned if isinstance(returned, Tensor) else returned.logits
                 right = (scores.argmax(1) == self.data.y).double().mean().item()
                 found.append((right, F.cross_entropy(scores, self.data.y).item()))
         return np.array(found)
+
+
+def module_path(node: fx.Node) -> str:
+    """Of the module that makes a node's call."""
+    return node.meta[PLACE].module if PLACE in node.meta else str(node.target)
 
 
 # ---- candidates
@@ -244,13 +307,13 @@ class Candidates:
         return self._changes(self.layers[: max(1, int(len(self.layers) * EARLY))])
 
     def _changes(self, layers: Sequence[str]) -> tuple[IntArray, list[str]]:
-        """A random candidate, and the same with one layer's weights (or inputs) in another format."""
+        """A random candidate, and the same with a layer's weights (or inputs, if free) in another format."""
         spread = np.unique(np.linspace(0, len(layers) - 1, min(self.most, len(layers))).astype(int))
         base = self.space.sample(1, self.rng)[0]
         rows, changed = [base], []
         for number in spread:
-            tensor = ("weight", "data_in")[int(number) % 2]
-            slot = next(s for s in self.slots if s.layer == layers[number] and s.tensor == tensor)
+            free = {s.tensor: s for s in self.slots if s.layer == layers[number] and s.columns}
+            slot = free["data_in"] if number % 2 and "data_in" in free else free["weight"]
             row = base.copy()
             row[slot.columns[0]] = 1 - row[slot.columns[0]]
             rows.append(row)
@@ -275,20 +338,40 @@ class Timed(fx.Interpreter):
         return value
 
 
+def timed_calls(graph: Graph, seconds: dict[str, float], x: Tensor) -> None:
+    """Runs a recorded network with its schemes and adds up the seconds of its nodes; of other calls as ""."""
+    placed = graph.model
+    assert isinstance(placed, Placed)
+    calls = placed.at_places()
+    names = {node.meta[PLACE]: node.name for node in graph.fx_graph.nodes if PLACE in node.meta}
+
+    def handle(place: Place, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        start = time.perf_counter()
+        value = calls(place, function, args, kwargs)
+        seconds[names.get(place) or names.get(place.every, "")] += time.perf_counter() - start
+        return value
+
+    with followed(graph.network, handle):
+        graph.network(x)
+
+
 class Theory:
     """By how much sharing can speed up single changes: by the time of each call of one candidate's graph."""
 
     def __init__(self, evaluator: Evaluator, x: Tensor, runs: int = 5) -> None:
-        model = evaluator.network(np.zeros(len(evaluator.slots), dtype=np.int64)).model
-        assert isinstance(model, fx.GraphModule)
-        timed = Timed(model)
+        graph = evaluator.network(np.zeros(len(evaluator.slots), dtype=np.int64))
+        self.graph = graph.fx_graph
+        if isinstance(graph.model, fx.GraphModule):
+            timed = Timed(graph.model)
+            self.seconds, run_once = timed.seconds, partial(timed.run, x)
+        else:
+            self.seconds = defaultdict(float)
+            run_once = partial(timed_calls, graph, self.seconds, x)
         with torch.no_grad():
             for run in range(runs + 1):
-                timed.run(x)
+                run_once()
                 if not run:
-                    timed.seconds.clear()
-        self.seconds = timed.seconds
-        self.graph = model.graph
+                    self.seconds.clear()
 
     def __call__(self, changed: Sequence[str]) -> float:
         total = sum(self.seconds.values())
@@ -364,8 +447,8 @@ def rows(names: Sequence[str], threads: Sequence[int], runs: int, layers: int) -
     print(f"{'network, threads':32}{'x loop':>8}{'x loop of':>16}{'x loop of':>16}{'MiB':>10}")
     for name in names:
         network = FAMILIES[name]()
-        graph = Graph(network.module)
-        space = space_of(graph)
+        graph = Graph(network.module, network.data.x)
+        space = space_of(graph, network)
         for count in threads:
             torch.set_num_threads(count)
             engine = Evaluator(graph, space, network.data, metrics=METRICS)
