@@ -52,7 +52,9 @@ FREE = {  # moves data, or does nothing at inference
     *("linspace", "tril", "triu", "one_hot", "scatter", "scatter_", "index_put", "masked_select", "take_along_dim"),
     *("repeat_interleave", "tile", "ravel", "hstack", "vstack", "dstack", "diagonal", "diag", "meshgrid", "rot90"),
     *("data", "T", "mT", "real", "imag", "requires_grad_", "fold", "unfold", "im2col", "upsample", "interpolate"),
-    *("copy", "fill", "zero", "as_strided", "select", "take", "nonzero", "unique", "bernoulli", "rand", "randn"),
+    *("copy", "fill", "zero", "as_strided", "select", "take", "nonzero", "unique", "bernoulli", "rand"),
+    "randn",
     *("rand_like", "randn_like", "randint", "grid_sample", "affine_grid", "expected", "merged_mask", "type"),
-    *("zero_pad1d", "zero_pad3d", "reflection_pad1d", "replication_pad1d", "replication_pad2d", "circular_pad2d"),
+    *("zero_pad1d", "zero_pad3d", "reflection_pad1d", "replication_pad1d", "replication_pad2d"),
+    "circular_pad2d",
 }
