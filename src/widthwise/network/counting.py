@@ -40,12 +40,19 @@ class _Work:
 
 
 def node_cost(
-    operation: Operation, inputs: Sequence[Shape], output: Shape, *, name: str = "", batch: int | None = None
+    operation: Operation,
+    inputs: Sequence[Shape],
+    output: Shape,
+    *,
+    name: str = "",
+    batch: int | None = None,
+    equation: str = "",
 ) -> NodeCost:
     """What a module, function or method (by its name) computes for one sample, and what the module stores.
 
     `inputs` are the shapes of its tensor arguments, batch dimension included, in their order; `output` is
     that of its (first) result. `batch`: samples in them; None: the first input's first dimension.
+    `equation`: an einsum's, which alone says what it sums.
     Conventions:
 
     - MACs: products that are summed, as in linear layers, convolutions (padding counts, as if it were data),
@@ -62,7 +69,7 @@ def node_cost(
     layer = _inner(operation)
     kind = layer_type(layer)
     samples = batch or (inputs[0][0] if inputs and inputs[0] else 1)
-    work = _work(layer, kind, inputs, output)
+    work = _einsum(equation, inputs, output) if equation else _work(layer, kind, inputs, output)
     stored = _stored(layer, kind) if isinstance(layer, nn.Module) else {}
     return NodeCost(
         name=name,
@@ -173,6 +180,21 @@ def _matrix_product(kind: str, inputs: Sequence[Shape], output: Shape) -> _Work:
         return _Work(known=False)
     fan_in, outputs = operands[0][-1], math.prod(output)
     return _Work(outputs * fan_in, outputs * added, fan_in)
+
+
+def _einsum(equation: str, inputs: Sequence[Shape], output: Shape) -> _Work:
+    """An output element sums a product for each value of the labels that it lacks; of two operands alone."""
+    operands, _, result = equation.replace(" ", "").partition("->")
+    terms = operands.split(",")
+    if len(terms) != 2 or "->" not in equation:  # the order of products of more is torch's choice
+        return _Work(known=False)
+    sizes: dict[str, int] = {}
+    for term, shape in zip(terms, inputs, strict=True):
+        before, _, after = term.partition("...")
+        sizes |= zip(before, shape, strict=False)
+        sizes |= zip(reversed(after), reversed(shape), strict=False)
+    fan_in = math.prod(size for label, size in sizes.items() if label not in result)
+    return _Work(math.prod(output) * fan_in, 0, fan_in)
 
 
 def _dot_products(query: Shape, key: Shape, value: Shape) -> _Work:

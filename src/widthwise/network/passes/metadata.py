@@ -189,4 +189,11 @@ def _call_cost(graph: Graph, layer: Layer, call: _Call, samples: int) -> NodeCos
         operation = graph.model.get_submodule(str(layer.node.target))
         if layer.of and graph.capture == "running":  # the weights stand among what the call reads
             shapes = shapes[: sum(operand.role == "data_in" for operand in layer.of)]
-    return node_cost(operation, shapes, output, name=layer.name, batch=samples)
+    equation = _equation(layer) if layer.type == "einsum" else ""
+    return node_cost(operation, shapes, output, name=layer.name, batch=samples, equation=equation)
+
+
+def _equation(layer: Layer) -> str:
+    """What an einsum computes, where it is said in letters."""
+    given = layer.node.args[0] if layer.node.args else layer.node.kwargs.get("equation")
+    return given if isinstance(given, str) else ""
