@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -104,8 +105,46 @@ def test_inspect_says_how_a_network_that_cant_be_traced_is_captured(run: Run, pl
     )
     (place / "untraceable.py").write_text(code)
     ran = run("inspect", "--model", "untraceable:Net", "--dataset", "jsc")
-    assert "by running: modules and functions; not by torch.fx (TraceError" in ran.out
+    assert "as it runs: formats apply to the calls that it makes; not by torch.fx (TraceError" in ran.out
     assert "one pass per candidate" in ran.out
+
+
+DEEP = """
+import torch
+from torch import nn
+
+
+class Deep(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(16, 16) for _ in range(60))
+        self.odd, self.head = nn.Parameter(torch.ones(16)), nn.Linear(9, 5)
+
+    def forward(self, x):
+        x = torch.hypot(x, self.odd)
+        for layer in self.layers:
+            x = layer(x)
+        return self.head(torch.fft.rfft(x).abs())
+"""
+
+
+def test_inspect_tells_in_one_screen_what_is_quantised_and_what_stays_in_float(run: Run, place: Path) -> None:
+    (place / "deep.py").write_text(DEEP)
+    ran = run("inspect", "--model", "deep:Deep", "--dataset", "jsc")
+    assert len(ran.out.splitlines()) < 40
+    assert re.search(r"^linear +61 +layers_0 ", ran.out, re.MULTILINE)
+    assert re.search(r"^parameter +1 +odd +16 ", ran.out, re.MULTILINE)
+    everything = run("inspect", "--model", "deep:Deep", "--dataset", "jsc", "--all")
+    assert "layers_59" in everything.out
+    assert "layers_59" not in ran.out
+
+
+def test_a_search_warns_once_of_parameters_in_float(run: Run, place: Path) -> None:
+    (place / "deep.py").write_text(DEEP.replace("range(60)", "range(1)"))
+    run("init", "deep:Deep", "--dataset", "jsc", "--out", "deep.toml")
+    ran = run("search", "deep.toml", "--trials", "2", "--strategy", "random")
+    assert ran.status == 0, ran.err
+    assert ran.err.count("stay in float") == 1
 
 
 def test_inspect_shows_what_applies_to_each_layer(run: Run, demo: Path) -> None:

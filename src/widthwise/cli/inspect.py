@@ -35,6 +35,9 @@ def inspect(
     widths: Annotated[
         bool, typer.Option("--widths", help="Groups of channels that change together.")
     ] = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="A row for each node, those that can't be quantised too.")
+    ] = False,
     assign: options.Set = None,
     untrusted: options.Untrusted = False,
 ) -> None:
@@ -55,7 +58,8 @@ def inspect(
         _print_widths(read, output)
         return
     graph, data, fitting = _captured(read)
-    _print_graph(read, graph, data, fitting, output)
+    _print_about(read, graph, data, fitting, output)
+    _print_layers(graph, _metas(graph, fitting), output, every=every)
 
 
 def _captured(config: SearchConfig) -> tuple[Graph, Data | None, Fit | None]:
@@ -73,17 +77,15 @@ def _captured(config: SearchConfig) -> tuple[Graph, Data | None, Fit | None]:
     return Graph(network, fitting.example), data, fitting
 
 
-def _print_graph(
+def _print_about(
     config: SearchConfig, graph: Graph, data: Data | None, fitting: Fit | None, output: Output
 ) -> None:
-    from widthwise.report.network import capture_lines, graph_table, mode_line, total_line
+    from widthwise.report.network import capture_line, mode_line
     from widthwise.report.problem import data_line, judged_lines, note_lines
 
-    metas = _metas(graph, fitting)
     output.say(f"network:     {config.model}")
     output.say(f"data:        {'none given' if data is None else data_line(data)}")
-    for line in capture_lines(graph):
-        output.say(line)
+    output.say(capture_line(graph))
     if config.searching is not None and data is not None:
         for line in _search_lines(config):
             output.say(line)
@@ -91,8 +93,20 @@ def _print_graph(
         output.say(mode_line(graph))
         for line in [] if fitting is None else [*judged_lines(fitting.output), *note_lines(fitting)]:
             output.say(line)
-    output.show(graph_table(graph, metas))
+
+
+def _print_layers(graph: Graph, metas: dict[str, NodeMeta], output: Output, *, every: bool) -> None:
+    """What can be quantised, what can't and why."""
+    from widthwise.network.passes.unquantised import shared_weights, unquantised
+    from widthwise.report.layers import float_table, layer_table, shared_line, total_line
+
+    if shared := shared_weights(graph):
+        output.say(shared_line(shared))
+    output.show(layer_table(graph, metas, every=every))
     output.say(total_line(metas))
+    if parts := unquantised(graph, metas):
+        output.say("Stays in float:")
+        output.show(float_table(parts))
 
 
 def _metas(graph: Graph, fitting: Fit | None) -> dict[str, NodeMeta]:

@@ -97,9 +97,10 @@ def difference(network: nn.Module, made: nn.Module, call: Call) -> str | None:
 def _outputs(network: nn.Module, call: Call) -> list[Tensor]:
     """The tensors that a network returns in eval mode."""
     args, kwargs = tree_map_only(Tensor, torch.clone, call)  # the network may change its inputs
+    run = network.forward if isinstance(network, fx.GraphModule) else network  # which prints what it raises
     try:
         with undisturbed(network), torch.no_grad():
-            result = network(*args, **kwargs)
+            result = run(*args, **kwargs)
     except UserError:
         raise
     except Exception as error:  # whatever the user's network raises

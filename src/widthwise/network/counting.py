@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from widthwise.network.layers import ACTIVATIONS, QUANTISABLE, FunctionLayer, layer_type
 from widthwise.network.operations import (
     ADAPTIVE,
+    COUNTED_ELSEWHERE,
     ELEMENTWISE,
     EMBEDDINGS,
     FREE,
@@ -126,7 +127,7 @@ def _work(layer: Operation, kind: str, inputs: Sequence[Shape], output: Shape) -
         (kind in ACTIVATIONS or kind in ELEMENTWISE, outputs),
         (kind in POOLS, outputs * _window(layer, inputs, output)),
         (kind in ADAPTIVE or kind in REDUCTIONS, read),
-        (kind in FREE or kind in EMBEDDINGS, 0),
+        (kind in FREE or kind in EMBEDDINGS or kind in COUNTED_ELSEWHERE, 0),
     )
     for applies, flops in simple:
         if applies:

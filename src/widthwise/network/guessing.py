@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from itertools import chain
 
@@ -17,11 +18,21 @@ LENGTHS = (16, 32, 64, 128)
 
 
 def guessed_call(network: nn.Module) -> Call | None:
-    """Arguments that the network runs with; None where no guess does."""
+    """Arguments that the network runs with, all of one shape; None where no guess does."""
+    count = _inputs(network)
     for guess in _guesses(network):
-        if _runs(network, guess):
-            return (guess,), {}
+        if _runs(network, (guess,) * count):
+            return (guess,) * count, {}
     return None
+
+
+def _inputs(network: nn.Module) -> int:
+    """How many inputs have no default."""
+    taken = inspect.signature(network.forward).parameters.values()
+    needed = [
+        p for p in taken if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+    ]
+    return max(len(needed), 1)
 
 
 def _guesses(network: nn.Module) -> Iterator[Tensor]:
@@ -62,10 +73,10 @@ def _shapes(module: nn.Module) -> Iterator[tuple[int, ...]]:
         yield (LENGTHS[0], module.embed_dim)
 
 
-def _runs(network: nn.Module, x: Tensor) -> bool:
+def _runs(network: nn.Module, inputs: tuple[Tensor, ...]) -> bool:
     try:
         with undisturbed(network), torch.no_grad():
-            network(x)
+            network(*inputs)
     except Exception:  # the network may raise anything for an input that it does not take
         return False
     return True

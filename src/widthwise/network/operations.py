@@ -20,6 +20,8 @@ NORMS = {  # flops per element
     "group_norm": 7,
     "rms_norm": 4,
 }
+COUNTED_ELSEWHERE = {"attention_weights"}  # the probabilities that attention itself computes
+
 SOFTMAX = {"softmax", "log_softmax", "softmin", "softmax2d"}
 POOLS = {f"{kind}_pool{n}d" for kind in ("avg", "max", "lp", "fractional_max") for n in DIMENSIONS}
 ADAPTIVE = {f"adaptive_{kind}_pool{n}d" for kind in ("avg", "max") for n in DIMENSIONS}

@@ -74,7 +74,7 @@ def warnings_of(problem: Problem, *, mend: str = TRAIN) -> list[str]:
         found.append(f"the weights of {config.model} are random, so its accuracy says little; {mend}")
     if search.summed:
         found += sum_conflicts(search.objectives, search.direction)
-    found += [told] if (told := getattr(problem.evaluator, "uncounted", "")) else []
+    found += getattr(problem.evaluator, "notes", ())
     return [*found, *problem.kind.warnings(problem.space)]
 
 

@@ -103,6 +103,13 @@ class Evaluator:
         return f"{', '.join(asked)} leave out what has no known count: {', '.join(self.prepared.uncounted)}"
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user of the figures should know: parameters without formats, work that isn't counted."""
+        in_float = self.prepared.in_float
+        told = f"{in_float}; they count 32 bits each, `widthwise inspect` lists them" if in_float else ""
+        return tuple(note for note in (told, self.uncounted) if note)
+
+    @property
     def slots(self) -> tuple[Slot, ...]:
         """The formats that each tensor may have, calibrated."""
         return self.prepared.slots

@@ -31,6 +31,7 @@ from widthwise.network.calling import as_example
 from widthwise.network.capture import Example
 from widthwise.network.graph import HOW, Graph
 from widthwise.network.passes.metadata import propagate, uncounted
+from widthwise.network.passes.unquantised import parameters_in_float, unquantised
 from widthwise.spaces.quantisation import QuantisationSpace
 from widthwise.spaces.slots import Slot, fixed_slots
 
@@ -67,6 +68,7 @@ class Prepared:
     fitting: Fit
     tally: Tally
     uncounted: tuple[str, ...]  # types of calls whose arithmetic is not known
+    in_float: str  # parameters that can have no format
 
     @property
     def about(self) -> DataFacts:
@@ -148,6 +150,7 @@ def prepare(graph: Graph, space: QuantisationSpace | None, data: Data, judging: 
         fitting=fitting,
         tally=task.tally(0, judging.quality, fitting.about, fitting.shape, judging.options),
         uncounted=uncounted(metas),
+        in_float=parameters_in_float(unquantised(own, metas)),
     )
 
 
