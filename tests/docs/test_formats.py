@@ -42,10 +42,10 @@ def test_its_row_gives_its_names_its_notation_and_its_keys(fmt: type[Format]) ->
 
 
 def test_its_code_runs() -> None:
-    (code,) = re.findall(r"```python\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
+    code = re.findall(r"```python\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)[0]
     exec(compile(code, str(PAGE), "exec"), {})
 
 
 def test_its_config_is_read() -> None:
-    (text,) = re.findall(r"```toml\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
+    text = re.findall(r"```toml\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)[0]
     assert str(Scheme.from_config(tomllib.loads(text))) == "data_in fixed<8,4>, weight mxint8/32"

@@ -63,10 +63,12 @@ def plot(
 ) -> None:
     """Draw value sets and rounding errors of formats on an HTML page."""
     from widthwise.core.files import write_atomically
-    from widthwise.formats import parse
+    from widthwise.formats import import_own, parse
     from widthwise.report.formats_page import formats_page
 
     check_new_file(out, force=force, ending=".html")
+    for name in names:
+        import_own(name.partition("<")[0])
     chosen = [parse(name) for name in names]
     write_atomically(out, formats_page(chosen).encode())
     Output().say(f"Wrote {out}")

@@ -12,12 +12,11 @@ from widthwise.core.registry import OWN, Registry
 from widthwise.core.toml import dotted
 from widthwise.data.modules import DATA, FILE_TYPES
 from widthwise.formats import REGISTRY as FORMATS
-from widthwise.formats.base import UNSET
 from widthwise.metrics.catalogue import REGISTRY as METRICS
 from widthwise.metrics.catalogue import known_metric
 from widthwise.metrics.quality.tasks import TASKS
 from widthwise.network.named import MODELS
-from widthwise.spaces.format_rules import WIDTH_NAMES
+from widthwise.spaces.format_rules import named_formats
 from widthwise.spaces.kinds import KINDS
 from widthwise.strategies.registry import HUB_PREFIX
 from widthwise.strategies.registry import REGISTRY as STRATEGIES
@@ -30,7 +29,6 @@ Keys = tuple[str, ...]
 STRATEGY: Keys = ("search", "strategy")
 SPACE: Keys = ("search", "search_space")
 SEED: Keys = (*SPACE, "seed")
-NO_FORMATS = (*UNSET, *WIDTH_NAMES)  # names in seeds for which nothing is looked up
 
 
 @dataclass(frozen=True)
@@ -113,18 +111,8 @@ def _named(tables: Mapping[str, Any]) -> Iterator[tuple[str, str, Any, Registry[
         for name in _under(tables, place):
             if known_metric(str(name)) is None:
                 yield "metric", dotted(place), name, METRICS
-    yield from _formats(_under(tables, SEED), SEED)
-
-
-def _formats(rules: Mapping[str, Any], path: Keys) -> Iterator[tuple[str, str, Any, Registry[Any]]]:
-    """The formats that rules name, at any depth: a key with dots makes tables of its own."""
-    for key, value in rules.items():
-        if isinstance(value, Mapping):
-            yield from _formats(value, (*path, str(key)))
-        elif key == "name" or str(key).endswith("_name"):
-            for name in value if isinstance(value, list | tuple) else [value]:
-                if name not in NO_FORMATS:
-                    yield "format", dotted((*path, str(key))), name, FORMATS
+    for keys, name in named_formats(_under(tables, SEED)):
+        yield "format", dotted((*SEED, *keys)), name, FORMATS
 
 
 def _under(tables: Mapping[str, Any], path: Keys) -> Mapping[str, Any]:

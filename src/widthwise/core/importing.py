@@ -11,6 +11,19 @@ from typing import Any
 from widthwise.core.errors import UserError, unknown
 
 
+def loaded_object(spec: str, *, what: str) -> Any:
+    """The object that "module:name" names in a module that was imported before; imports nothing.
+
+    Raises UserError where it wasn't, or lacks the name.
+    """
+    module_name = spec.partition(":")[0]
+    if module_name not in sys.modules:
+        raise UserError(
+            f"{what} {spec}: is code, which no file that is read makes run; import {module_name} first"
+        )
+    return load_object(spec, what=what)
+
+
 def load_object(spec: str, *, what: str) -> Any:
     """The object that "module:name" names (the name may have dots); `what` says in errors what it is for.
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from widthwise.core.errors import UserError, unknown
-from widthwise.core.importing import describe_error
+from widthwise.core.importing import describe_error, load_object, loaded_object
 from widthwise.core.registry import OWN, Entry, Registry
 from widthwise.formats.base import UNSET, Format
 from widthwise.formats.binary import Binary
@@ -69,6 +69,7 @@ __all__ = [
     "catalogue",
     "find_format",
     "from_config",
+    "import_own",
     "parameters",
     "parse",
 ]
@@ -88,16 +89,21 @@ def from_config(config: Mapping[str, Any], *, where: str = "") -> Format | None:
 
 
 def find_format(name: object, *, where: str = "") -> type[Format]:
-    """The format of this name, a plug-in's too, whose package is then imported. Raises UserError."""
+    """The format of this name, a plug-in's too, whose package is then imported. Raises UserError.
+
+    `module:Class` is one's own: its module has to be imported already, so that no file makes code run.
+    """
     cls = _found(name) if isinstance(name, str) else None
     if cls is None:
-        raise unknown("format", name, REGISTRY.entries, where=where)
+        raise unknown("format", name, [*REGISTRY.entries, "module:Class"], where=where)
     return cls
 
 
 def _found(name: str) -> type[Format] | None:
     if name in BY_NAME:
         return BY_NAME[name]
+    if ":" in name:
+        return _own(name, loaded_object(name, what="format"))
     entry = REGISTRY.get(name)
     if entry is None:
         return None
@@ -106,6 +112,33 @@ def _found(name: str) -> type[Format] | None:
         raise REGISTRY.broken(entry, f"is a {type(found).__name__}; it must be a Format")
     if name not in (*found.names, *found.presets):
         raise REGISTRY.broken(entry, "doesn't have this name among its names and presets")
+    return found
+
+
+def import_own(name: object, *, where: str = "") -> None:
+    """Imports the module of a format that is named `module:Class`; nothing for other names.
+
+    For names that the user gave, as in a space: names in files that a run keeps import nothing, see
+    `find_format`. Raises UserError where there is no such format.
+    """
+    if isinstance(name, str) and ":" in name:
+        try:
+            _own(name, load_object(name, what="format"))
+        except UserError as error:
+            raise error.at(where) from None
+
+
+def _own(name: str, found: object) -> type[Format]:
+    if not (isinstance(found, type) and issubclass(found, Format)):
+        raise UserError(
+            f"format {name}: is a {type(found).__name__}; it must be a subclass of widthwise's Format"
+        )
+    if name not in found.names:
+        written = ", ".join(f'"{known}"' for known in (name, *found.names))
+        raise UserError(
+            f"format {name}: is not among its own names; put it first, names = ({written}), so that a run "
+            "finds the format again"
+        )
     return found
 
 

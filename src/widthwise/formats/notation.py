@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Protocol, Self, TypeVar
 from widthwise.core.errors import UserError, nearest
 
 PATTERN = re.compile(
-    r"(?P<head>\w+)(?:<(?P<args>[^<>]*)>)?(?:/(?P<parts>\w+))?(?:@(?P<axis>-?\d+))?(?P<first>-first)?"
+    r"(?P<head>[\w.:]+)(?:<(?P<args>[^<>]*)>)?(?:/(?P<parts>\w+))?(?:@(?P<axis>-?\d+))?(?P<first>-first)?"
 )
 EXAMPLES = "fixed<8,4>, e4m3, mxint8/32"
 

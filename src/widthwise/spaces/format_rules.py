@@ -72,9 +72,7 @@ def quantisation_rule(key: str, table: Table) -> SeedRule:
     for tensor in TENSORS:
         known = [param for name in names[tensor] if name in BY_NAME for param in parameters(name)]
         table.known.update(dict.fromkeys(f"{tensor}_{param}" for param in known))
-        if any(
-            map(_is_of_plug_in, names[tensor])
-        ):  # what it takes is seen when it is made: no code runs here
+        if any(map(_is_code, names[tensor])):  # what it takes is seen when it is made: no code runs here
             table.known.update(dict.fromkeys(key for key in table if key.startswith(f"{tensor}_")))
     _ignore_meaningless(table, names)
     table.close(lab=LAB_KEYS, strict=True)
@@ -85,13 +83,28 @@ def quantisation_rule(key: str, table: Table) -> SeedRule:
     return SeedRule(key, tuple(fields.items()))
 
 
+def named_formats(rules: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """The formats that the rules of a seed name, read or not, each with its keys; imports nothing.
+
+    Rules may lie at any depth: a key with dots makes tables of its own.
+    """
+    for key, value in rules.items():
+        if isinstance(value, Mapping):
+            yield from (((str(key), *keys), name) for keys, name in named_formats(value))
+        elif key == "name" or str(key).endswith("_name"):
+            for name in value if isinstance(value, list | tuple) else [value]:
+                if name not in (*UNSET, *WIDTH_NAMES):
+                    yield (str(key),), name
+
+
 def is_unset(value: object) -> bool:
     """Whether a choice says "NA" or "none"."""
     return isinstance(value, str) and value in UNSET
 
 
-def _is_of_plug_in(name: str) -> bool:
-    return name not in BY_NAME and not is_unset(name) and REGISTRY.get(name) is not None
+def _is_code(name: str) -> bool:
+    """Whether it is a plug-in's or one's own, `module:Class`."""
+    return name not in BY_NAME and not is_unset(name) and (":" in name or REGISTRY.get(name) is not None)
 
 
 def _format_names(table: Table) -> dict[str, Choices]:
@@ -124,10 +137,11 @@ def _checked_names(table: Table, key: str) -> Choices:
             table.fail(
                 key, f'{name} is no number format; channel widths are searched by name = "graph/width"'
             )
-        if not isinstance(name, str) or not (name in BY_NAME or _is_of_plug_in(name)):
+        if not isinstance(name, str) or not (name in BY_NAME or _is_code(name)):
             names = REGISTRY.entries
             close = nearest(str(name), names)
-            table.fail(key, f"no format named {shown(name)}", near=close, allowed=(*names, "NA"))
+            allowed = (*names, "NA", "module:Class")
+            table.fail(key, f"no format named {shown(name)}", near=close, allowed=allowed)
     return found
 
 
@@ -149,7 +163,7 @@ def _check_tensor(table: Table, tensor: str, names: Choices, fields: Mapping[str
     if mentioned and not given:
         return  # a name with parameters of other tensors formats those alone
     for name in names:
-        if is_unset(name) or _is_of_plug_in(name):
+        if is_unset(name) or _is_code(name):
             continue
         known = parameters(name)
         own = {param: found for param, found in given.items() if param in known}

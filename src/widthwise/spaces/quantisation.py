@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from widthwise.core.errors import UserError
-from widthwise.formats import parameters
+from widthwise.formats import import_own, parameters
 from widthwise.formats.base import Format
 from widthwise.network.graph import Graph
 from widthwise.network.layer import Layer
@@ -209,6 +209,10 @@ def _slot(layer: Layer, tensor: TensorName, fields: Sequence[Field], where: str)
     table = np.zeros(shape, dtype=np.int64)
     keys = tuple(field.key for field in fields)
     constants = {field.key: field.choices[0] for field in fields if field.column is None}
+    for field in fields:
+        if field.key in ("name", f"{tensor}_name"):
+            for name in field.choices:
+                import_own(name, where=where)
     choosing = any(len(field.choices) > 1 for field in fields if field.key in ("name", f"{tensor}_name"))
     for indices in product(*(range(n) for n in shape)):
         picked = {field.key: field.choices[i] for field, i in zip(varying, indices, strict=True)}

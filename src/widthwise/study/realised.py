@@ -13,7 +13,7 @@ import numpy as np
 
 from widthwise.core.errors import UserError
 from widthwise.core.toml import parse_toml
-from widthwise.formats import from_config
+from widthwise.formats import from_config, import_own
 from widthwise.study.run_files import (
     CONFIG,
     REALISED,
@@ -39,8 +39,10 @@ KNOWN = ("inputs", "batch")  # of the network, whatever the trial
 def realised_trial(folder: Path, record: StudyRecord, number: int, candidate: tuple[int, ...]) -> Realised:
     """All that makes the network of a trial again, as the run in the folder keeps it; reads no data.
 
-    Raises UserError where the run keeps it not, or not whole.
+    Formats of one's own are imported where the run's config names them, as the network is. Raises UserError
+    where the run keeps it not, or not whole.
     """
+    _import_formats(record)
     kept, place = read_kept(folder), folder / REALISED
     stored, known = kept.get(str(number)), _read_json(folder / SLOTS)
     slots = _slots_of(known, folder / SLOTS)
@@ -51,6 +53,16 @@ def realised_trial(folder: Path, record: StudyRecord, number: int, candidate: tu
         stored = {"candidate": candidate, "sizes": {}, "repeat": 0, "marks": marks, "model": None}
         stored |= {"inputs": [], **_known(known)}
     return _read(stored, slots, folder, where=f"{place}: trial {number}", number=number, candidate=candidate)
+
+
+def _import_formats(record: StudyRecord) -> None:
+    from widthwise.spaces.format_rules import named_formats
+
+    seed: Any = parse_toml(record.config, label=CONFIG)
+    for key in ("search", "search_space", "seed"):
+        seed = seed.get(key, {})
+    for _, name in named_formats(seed):
+        import_own(name)
 
 
 def realised_float(folder: Path | None, record: StudyRecord) -> Realised:
