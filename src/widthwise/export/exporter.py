@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from widthwise.core.registry import Entry, Registry
 
@@ -18,21 +18,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written: its files, and what runs them, inputs [n, …] to outputs [n, …]; None: nothing can.
+    """What was written: its files, and what runs them, inputs [n, …] to outputs [n, …] (one, or a tuple of
+    several); None: nothing can.
 
     It is called as the network is: with its inputs by position, those behind one that is left out by name.
     What runs has read the files already: the folder is moved to its place after it was written.
+    exact: whether its outputs are the network's bit for bit; False where it rounds floats in another order.
     """
 
     files: tuple[Path, ...]
-    run: Callable[..., Tensor] | None
+    run: Callable[..., Any] | None
+    exact: bool = True
 
 
 class Exporter(Protocol):
     """A form of networks for other tools; a form a file, found by name in EXPORTERS.
 
     name: what `--to` calls it. extra: what `pip install 'widthwise[extra]'` it needs, "" for none.
-    exact: whether what it writes gives the network's outputs bit for bit, or else to the precision of floats.
+    exact: whether what it writes gives the network's outputs bit for bit, or else to the precision of floats;
+    of one network `Exported` may say less.
     """
 
     @property
@@ -63,7 +67,13 @@ EXPORTERS: Registry[None] = Registry(
             "torch",
             "widthwise.export.torch:TorchExporter",
             "weights as safetensors and the rest as JSON; widthwise.load reads it",
-        )
+        ),
+        Entry(
+            "qonnx",
+            "widthwise.export.qonnx:QonnxExporter",
+            "an ONNX file whose Quant and BipolarQuant nodes are the formats",
+            extra="onnx",
+        ),
     ],
     group="widthwise.exporters",
     methods=("refusals", "write"),

@@ -134,7 +134,7 @@ def _checked(
         where = (fitting, judged.data, judged.part, judged.samples)
         check = compare(graph, exported.run, batches_of(*where), on=judged.on)
         check = replace(check, as_judged=gives_marked(graph, *where, realised.marks.get("outputs")))
-    if not check.passes(exact=made.exact):
+    if not check.passes(exact=made.exact and exported.exact):
         raise UserError(
             f"{made.name}: what was written is another network: {check.equal:,} of {check.samples:,} outputs "
             f"are equal, the largest difference is {check.largest_difference:.3g}; nothing was kept"

@@ -46,7 +46,7 @@ def check_exporter(
     finally:
         aside.rename(folder)
     holds(
-        check.passes(exact=exporter.exact),
+        check.passes(exact=exporter.exact and exported.exact),
         f"what was written computes what the network computes: {check.equal} of {check.samples} samples "
         f"equal, largest difference {check.largest_difference:.3g}",
     )

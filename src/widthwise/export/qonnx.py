@@ -1,0 +1,129 @@
+"""The form "qonnx": one ONNX file with a Quant or BipolarQuant node for every tensor that has a format."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from widthwise.core.errors import UserError
+from widthwise.export.exporter import Exported
+from widthwise.export.fixed_point import is_fixed_point
+from widthwise.formats import Binary, Format, Integer, ScaledInteger
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from widthwise.network.graph import Graph
+    from widthwise.network.layer import Layer
+    from widthwise.network.realised import Realised
+    from widthwise.network.scheme import Scheme
+
+NETWORK = "network.onnx"
+LISTS = {"chunk", "split", "tensor_split", "unbind", "meshgrid"}
+ALIKE = 2  # samples of each call for which the graph as torch gave it is run too
+
+
+@dataclass(frozen=True)
+class QonnxExporter:
+    """Fixed point, scaled integers and binary tensors of traced networks, for one sample at a time.
+
+    Source: Pappalardo et al. 2022, QONNX; fastmachinelearning/qonnx for what the nodes compute.
+    """
+
+    name: str = "qonnx"
+    extra: str = "onnx"
+    exact: bool = True
+
+    def refusals(self, realised: Realised, graph: Graph) -> list[str]:
+        """Networks that run as they are, formats that have no node, formats inside a layer."""
+        del realised
+        if graph.capture != "fx":
+            return [f"the network runs as it is, so it has no graph to write ({graph.capture_error})"]
+        schemes = graph.schemes
+        return [
+            f"{layer.name}: {reason}"
+            for layer in graph.layers
+            for reason in _reasons(layer, schemes[layer.name])
+        ]
+
+    def write(self, realised: Realised, graph: Graph, folder: Path, example: tuple[Tensor, ...]) -> Exported:
+        """NETWORK, tidied by qonnx; what runs is that file in qonnx's executor, one sample at a time.
+
+        A few samples go through the graph as torch gave it too, and have to come out alike.
+        """
+        import onnx
+        from qonnx.core.modelwrapper import ModelWrapper  # type: ignore[import-untyped]
+        from qonnx.transformation.infer_shapes import InferShapes  # type: ignore[import-untyped]
+        from qonnx.util.cleanup import cleanup_model  # type: ignore[import-untyped]
+
+        from widthwise.export.formats_as_nodes import onnx_of
+
+        names = [each.name for each in realised.inputs] or [f"input_{n}" for n in range(len(example))]
+        made = onnx_of(graph, tuple(x[:1] for x in example), names)
+        raw = ModelWrapper(made).transform(InferShapes())
+        path = folder / NETWORK
+        onnx.save(cleanup_model(raw).model, str(path))
+        run = _Runtime(raw, ModelWrapper(onnx.load(str(path))))
+        return Exported((path,), run, exact=is_fixed_point(graph))
+
+
+@dataclass(frozen=True)
+class _Runtime:
+    """The written file in qonnx's executor, and beside it the graph that it was tidied from."""
+
+    raw: Any
+    written: Any
+
+    def __call__(self, *inputs: Tensor) -> tuple[Tensor, ...] | Tensor:
+        found = []
+        for number in range(len(inputs[0])):
+            sample = [x[number : number + 1].numpy() for x in inputs]
+            outputs = _executed(self.written, sample)
+            if number < ALIKE and any(
+                not torch.equal(one, other)
+                for one, other in zip(outputs, _executed(self.raw, sample), strict=True)
+            ):
+                raise UserError("qonnx's cleanup changes what the graph gives; nothing was kept")
+            found.append(outputs)
+        joined = tuple(torch.cat(parts) for parts in zip(*found, strict=True))
+        return joined if len(joined) > 1 else joined[0]
+
+
+def _executed(model: Any, sample: Sequence[Any]) -> list[Tensor]:
+    from qonnx.core.onnx_exec import execute_onnx  # type: ignore[import-untyped]
+
+    stored = {tensor.name for tensor in model.graph.initializer}
+    names = [value.name for value in model.graph.input if value.name not in stored]
+    found = execute_onnx(model, dict(zip(names, sample, strict=True)))
+    return [torch.from_numpy(found[value.name].copy()) for value in model.graph.output]
+
+
+def _reasons(layer: Layer, scheme: Scheme) -> Iterator[str]:
+    from widthwise.network.quantized import reads_inside
+
+    if layer.type in LISTS:
+        yield f"{layer.type} gives a list of tensors, which qonnx's executor does not take; use slices"
+    if scheme and reads_inside(layer.type, layer.module):
+        yield f"formats inside a {layer.type} have no node; leave it in float"
+        return
+    for tensor in ("data_in", "weight", "bias"):
+        fmt = scheme[tensor]
+        if fmt is not None and (reason := _no_node(fmt, fixed=tensor != "data_in")):
+            yield f"{tensor} {fmt!r} {reason}"
+
+
+def _no_node(fmt: Format, *, fixed: bool) -> str:
+    """Why a format has no node; "" where it has. fixed: whether its scale is that of a stored tensor."""
+    if not isinstance(fmt, Integer | ScaledInteger | Binary):
+        return "has no node; integer, scaled_integer and binary have one"
+    if isinstance(fmt, Binary) and not fmt.bipolar:
+        return "has the values 0 and a, BipolarQuant -a and a"
+    if isinstance(fmt, ScaledInteger) and (fmt.per == "group" or fmt.channel_groups > 1):
+        return "has scales of groups, a node those of channels"
+    if not fixed and not fmt.elementwise:
+        return "has a scale that follows the data, a node has a fixed one"
+    return ""
