@@ -58,7 +58,8 @@ def test_what_was_written_computes_what_the_network_computes(
     assert judged.scale > 0
     assert judged.passes(exact=True)
     try:
-        check_exporter(exporter(form), realised, tmp_path, data.inputs)
+        some = data.inputs if form in TORCHS else tuple(x[:6] for x in data.inputs)  # others run one by one
+        check_exporter(exporter(form), realised, tmp_path, some)
     except AssertionError:
         if form in TORCHS or is_fixed_point(graph.quantized(realised.schemes)):
             raise

@@ -55,13 +55,15 @@ class QonnxExporter:
 
         A few samples go through the graph as torch gave it too, and have to come out alike.
         """
-        import onnx
-        from qonnx.core.modelwrapper import ModelWrapper  # type: ignore[import-untyped]
-        from qonnx.transformation.infer_shapes import InferShapes  # type: ignore[import-untyped]
-        from qonnx.util.cleanup import cleanup_model  # type: ignore[import-untyped]
+        try:
+            import onnx
+            from qonnx.core.modelwrapper import ModelWrapper  # type: ignore[import-untyped]
+            from qonnx.transformation.infer_shapes import InferShapes  # type: ignore[import-untyped]
+            from qonnx.util.cleanup import cleanup_model  # type: ignore[import-untyped]
 
-        from widthwise.export.formats_as_nodes import onnx_of
-
+            from widthwise.export.formats_as_nodes import onnx_of
+        except ImportError as error:
+            raise UserError(f"qonnx: needs {error.name}; pip install 'widthwise[{self.extra}]'") from error
         names = [each.name for each in realised.inputs] or [f"input_{n}" for n in range(len(example))]
         made = onnx_of(graph, tuple(x[:1] for x in example), names)
         raw = ModelWrapper(made).transform(InferShapes())

@@ -1,0 +1,23 @@
+"""The page on deploying: its code runs, its forms are those that there are."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from helpers.places import DOCS
+from widthwise.export.exporter import EXPORTERS
+
+PAGE = (DOCS / "deploying.md").read_text(encoding="utf-8")
+
+
+def test_its_code_runs(tmp_path: Path) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    exec(compile(code, "deploying.md", "exec"), {"folder": tmp_path})
+    assert (tmp_path / "network.onnx").is_file()
+
+
+def test_every_form_but_our_own_has_a_section() -> None:
+    assert {heading.lower() for heading in re.findall(r"^## (\w+)$", PAGE, re.MULTILINE)} == {
+        *EXPORTERS.own
+    } - {"torch"}
