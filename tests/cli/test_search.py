@@ -65,11 +65,11 @@ def test_a_search_prints_what_it_is_about_and_the_best_trials(run: Run, demo: Pa
     header = "number   software_metrics"
     table = ran.out[ran.out.index(header) :].splitlines()
     study = ww.load_run("here")
-    assert [row.split()[0] for row in table[2 : 3 + len(study.front)]] == [
-        *(str(trial.number) for trial in study.front),
+    assert [row.split()[0] for row in table[2 : 3 + len(study.ties)]] == [
+        *(str(tie.trial.number) for tie in study.ties),
         "float",
     ]
-    best = study.front[0]
+    best = study.ties[0].trial
     assert f"accuracy {best.metrics['accuracy']:.3f}, loss {best.metrics['loss']:.3f}" in ran.out
     assert "ended because: all 18 candidates proposed" in ran.out
 

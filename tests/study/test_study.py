@@ -149,11 +149,11 @@ def test_json_of_a_study_has_what_the_command_line_prints(study):
     assert content["study"] == "sample"
     assert content["metrics"] == {"accuracy": "maximize", "model_size": "minimize"}
     assert content["trials"] == SPACE.size
-    assert [trial["number"] for trial in content["front"]] == [trial.number for trial in study.front]
+    assert [trial["number"] for trial in content["front"]] == [tie.trial.number for tie in study.ties]
     assert set(content["front"][0]) == {
-        "number", "software_metrics", "hardware_metrics", "scaled_metrics", "config"
+        "number", "software_metrics", "hardware_metrics", "scaled_metrics", "config", "alike"
     }  # fmt: skip
-    assert content["front"][0]["config"] == study.front[0].config
+    assert content["front"][0]["config"] == study.ties[0].trial.config
 
 
 def test_decisions_named_like_columns_and_choices_of_all_kinds_have_their_place(tmp_path):

@@ -52,7 +52,7 @@ def print_best(study: Study, output: Output, *, most: int | None = None) -> None
         output.say(line)
     if study.front:
         output.show(terminal.best_table(study, output.console.width, most=many))
-        for line in terminal.noise_lines(study):
+        for line in (*terminal.tie_lines(study), *terminal.noise_lines(study)):
             output.say(line)
         return
     for line in terminal.near_lines(nearest_trials(study)):

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from widthwise.study.nearest import Near
     from widthwise.study.study import Study
+    from widthwise.study.ties import Tie
     from widthwise.study.trials import Trial
 
 MOST_ROWS = 30
@@ -54,7 +55,10 @@ def shown_metrics(metrics: Mapping[str, float], known: Mapping[str, Metric]) -> 
 def best_table(study: Study, width: int, *, most: int = MOST_ROWS) -> RenderableType:
     """The trials of the front, and the float network to compare with, for a terminal of `width` columns."""
     noisy = study.within_noise
-    rows = [_trial_row(trial, mark=NOISY if trial.number in noisy else "") for trial in study.front[:most]]
+    rows = [
+        _trial_row(tie.trial, mark=_alike(tie) + (NOISY if tie.trial.number in noisy else ""))
+        for tie in study.ties[:most]
+    ]
     if study.record.settings.float_metrics:
         rows.append(_float_row(study))
     return _table(rows, width, {metric.name: metric for metric in study.record.metrics})
@@ -82,9 +86,14 @@ def best_lines(study: Study, *, most: int = MOST_ROWS) -> list[str]:
         if summary.trials == summary.failed:
             return [f"No trial succeeded ({summary.failed:,} failed)."]
         return ["No trial is within the bounds: " + ", ".join(_bounds(study)) + "."]
-    more = len(study.front) - most
-    left = f" (the first {most} of {len(study.front)}; --all shows the others)" if more > 0 else ""
+    count = len(study.ties)
+    left = f" (the first {most} of {count}; --all shows the others)" if count > most else ""
     return [f"Best trial(s){left}:"]
+
+
+def tie_lines(study: Study) -> list[str]:
+    """What the numbers of rows mean that stand for several trials; none where there is no such row."""
+    return ["(+N): N more with equal objectives"] if any(tie.alike for tie in study.ties) else []
 
 
 def noise_lines(study: Study) -> list[str]:
@@ -164,6 +173,10 @@ def shown_seconds(seconds: float) -> str:
 
 def _bounds(study: Study) -> list[str]:
     return [str(constraint) for constraint in study.record.settings.constraints]
+
+
+def _alike(tie: Tie) -> str:
+    return f" (+{len(tie.alike):,})" if tie.alike else ""
 
 
 def _trial_row(trial: Trial, *, mark: str = "") -> Row:

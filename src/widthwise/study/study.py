@@ -17,6 +17,7 @@ from widthwise.metrics.spread import indistinct
 from widthwise.study.front import FrontRows
 from widthwise.study.store import Store, StudyRecord
 from widthwise.study.store.records import Summary
+from widthwise.study.ties import Tie, ties
 from widthwise.study.trials import Trial, Trials, make_trials
 
 if TYPE_CHECKING:
@@ -103,6 +104,11 @@ class Study:
         numbers = [trial.number for trial in self.front]
         return {numbers[row]: tuple(numbers[other] for other in others) for row, others in found.items()}
 
+    @property
+    def ties(self) -> tuple[Tie, ...]:
+        """The front with one row for trials that are equal in all objectives."""
+        return ties(self.front, self.aim, self.record.metrics)
+
     def pick(self, rule: str) -> Trial:
         """The trial that a rule chooses, as "best accuracy with model_size <= 2KiB" or "knee".
 
@@ -117,9 +123,10 @@ class Study:
         directions = [*(o.direction for o in aim.objectives), *(metric.direction for metric in others)]
         names = [metric.name for metric in metrics]
         if not others and not aim.summed:
-            values = [[trial.metrics[name] for name in names] for trial in self.front]
-            numbers = [trial.number for trial in self.front]
-            return self.front[pick(rule, metrics, directions, values, numbers=numbers)]
+            rows = [tie.trial for tie in self.ties]
+            values = [[trial.metrics[name] for name in names] for trial in rows]
+            numbers = [trial.number for trial in rows]
+            return rows[pick(rule, metrics, directions, values, numbers=numbers)]
         block = self.trials.arrays()
         columns = dict(zip(self.record.columns, block.metrics.T, strict=True))
         table = np.stack([columns[name] for name in names], axis=1)
@@ -191,7 +198,10 @@ class Study:
             "study": self.name,
             "metrics": self.aim.directions,
             "float": self.record.settings.float_metrics,
-            "front": [trial_as_json(trial) | noise.get(trial.number, {}) for trial in self.front],
+            "front": [
+                trial_as_json(tie.trial) | {"alike": tie.alike} | noise.get(tie.trial.number, {})
+                for tie in self.ties
+            ],
             "trials": self.summary.trials,
             "failed": self.summary.failed,
             "seconds": round(self.seconds, 3),
