@@ -69,6 +69,12 @@ EXPORTERS: Registry[None] = Registry(
             "weights as safetensors and the rest as JSON; widthwise.load reads it",
         ),
         Entry(
+            "onnx",
+            "widthwise.export.onnx:OnnxExporter",
+            "an ONNX file of a float network, as ONNX Runtime runs it",
+            extra="onnx",
+        ),
+        Entry(
             "qonnx",
             "widthwise.export.qonnx:QonnxExporter",
             "an ONNX file whose Quant and BipolarQuant nodes are the formats",

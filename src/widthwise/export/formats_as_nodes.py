@@ -106,16 +106,20 @@ def _node(
     return found
 
 
-def onnx_of(graph: Graph, example: tuple[Tensor, ...], names: Sequence[str]) -> ModelProto:
-    """The network as an ONNX graph for inputs of exactly these shapes, its formats as nodes.
+def onnx_of(
+    graph: Graph, example: tuple[Tensor, ...], names: Sequence[str], *, any_batch: bool = False
+) -> ModelProto:
+    """The network as an ONNX graph, its formats as nodes, for inputs of the example's shapes.
 
-    names: of its inputs; outputs are called output, output_1 … Raises UserError for what torch can't export.
+    names: of its inputs; outputs are called output, output_1 … any_batch: whether axis 0 of all inputs may
+    have any length. Raises UserError for what torch can't export.
     """
     network = copy.deepcopy(graph.model).eval().requires_grad_(False)
     for path, module in list(network.named_modules()):
         if isinstance(module, Quantized):
             network.set_submodule(path, _Layer(module))
     outputs = _outputs(network)
+    free = tuple({0: torch.export.Dim.AUTO} for _ in example) if any_batch else None
     try:
         with torch.no_grad(), _quiet():
             program = torch.onnx.export(
@@ -125,6 +129,7 @@ def onnx_of(graph: Graph, example: tuple[Tensor, ...], names: Sequence[str]) -> 
                 opset_version=OPSET,
                 input_names=list(names),
                 output_names=["output", *(f"output_{number}" for number in range(1, outputs))],
+                dynamic_shapes=free,
                 optimize=False,
                 verbose=False,
             )
