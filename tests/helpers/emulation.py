@@ -17,7 +17,14 @@ from helpers.judged import Batches
 
 WIDTHS = (2, 8)  # of weights; data and biases have 8 bits, and half of all bits lie behind the point
 OTHERS = 8
-BIASES = {"linear": 2, "bilinear": 3, "addmm": 0, "baddbmm": 0, "layer_norm": 3}  # where functions take them
+BIASES = {
+    "linear": 2,
+    "bilinear": 3,
+    "addmm": 0,
+    "baddbmm": 0,
+    "addcmul": 0,
+    "layer_norm": 3,
+}  # where functions take them
 ALL = ("data_in", "weight", "bias")
 
 

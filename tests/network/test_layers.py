@@ -124,7 +124,7 @@ def test_a_function_is_the_same_layer_however_it_is_captured(call: str, decides:
 def test_every_quantisable_type_is_a_module_or_function_of_torch() -> None:
     """A typo in the tables would make a type that no layer ever has."""
     modules = {layer_type_of_class(cls) for cls in vars(nn).values()}
-    names = {*modules, *dir(functional), *dir(torch), *dir(torch.Tensor), *dir(operator)}
+    names = {*modules, *dir(functional), *dir(torch), *dir(torch.linalg), *dir(torch.Tensor), *dir(operator)}
     assert modules >= (WEIGHTED | ACTIVATIONS | POOLING)
     assert names >= ARITHMETIC
 

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from widthwise.core.errors import UserError
 from widthwise.core.hashing import hash_arrays, hash_value, hash_weights
 from widthwise.data.blocks import DataBlock, first_of
 from widthwise.metrics.quality.fits import Fit
 from widthwise.metrics.quality.outputs import Output
 from widthwise.network.graph import Graph
 from widthwise.network.reading import Reader, run
-from widthwise.network.realised import Input, Realised, inputs_of
+from widthwise.network.realised import EXAMPLE_SAMPLES, Input, Realised, inputs_of
+from widthwise.network.recording import PLACE
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from widthwise.network.scheme import Scheme
 
 MARKED = 64  # samples whose outputs are a mark
+MOST_BYTES = 2**24  # of the data that is kept with a network
+
+logger = logging.getLogger(__name__)
 
 
 class Realiser:
@@ -37,7 +43,7 @@ class Realiser:
     def of_formats(self, candidate: Iterable[int], schemes: Mapping[str, Scheme]) -> Realised:
         """The network with these schemes and its own weights."""
         marks = {"weights": self._weights, "outputs": self.outputs(self.graph.quantized(schemes).model)}
-        return Realised(_key(candidate), {}, schemes, marks=marks, inputs=self.inputs, batch=self.batch)
+        return Realised(_key(candidate), {}, schemes, marks=marks, **self._known)
 
     def of_training(
         self,
@@ -53,13 +59,18 @@ class Realiser:
             "outputs": self.outputs(model),
             "quality": hash_value(dict(judged)),
         }
-        return Realised(
-            _key(candidate), sizes, {}, weights, marks=marks, inputs=self.inputs, batch=self.batch
-        )
+        return Realised(_key(candidate), sizes, {}, weights, marks=marks, **self._known)
 
     def outputs(self, model: nn.Module) -> str:
         """A hash of what a network gives for the first samples; equal where every bit is."""
         return outputs_mark(model, self._samples, self.fitting.output)
+
+    @cached_property
+    def _known(self) -> dict[str, Any]:
+        """What holds of every candidate."""
+        made_up = Realised((), {}, {}, inputs=self.inputs, batch=self.batch)
+        sample = sample_that_captures(self.graph, self.fitting.block, made_up.example())
+        return {"inputs": self.inputs, "batch": self.batch, "sample": sample}
 
     @cached_property
     def inputs(self) -> tuple[Input, ...]:
@@ -79,6 +90,39 @@ class Realiser:
     @cached_property
     def _weights(self) -> str:
         return hash_weights(self.graph.model)
+
+
+def sample_that_captures(
+    graph: Graph, block: DataBlock, made_up: Mapping[str, Tensor]
+) -> dict[str, Tensor] | None:
+    """The first inputs of a block, as few as lead the network the way that was captured.
+
+    None where they are not needed: torch.fx traces the network, on made-up inputs too. None as well, with a
+    warning in the log, where no part of the block does it, or it takes too much memory.
+    """
+    device = next((x.device for x in block.inputs.values()), "cpu")
+    if graph.capture == "fx" and _captures(graph, {name: x.to(device) for name, x in made_up.items()}):
+        return None
+    for count in sorted({EXAMPLE_SAMPLES, len(block) // 2, len(block)}):
+        if count < len(block) and not block.has_rows:
+            continue
+        part = block if count >= len(block) else block.part(0, count)
+        if part.nbytes <= MOST_BYTES and _captures(graph, part.inputs):
+            return {name: x.detach().cpu().clone() for name, x in part.inputs.items()}
+    logger.warning("no samples are kept to capture the network on again, so its path may come out another")
+    return None
+
+
+def _captures(graph: Graph, inputs: Mapping[str, Tensor]) -> bool:
+    """Whether the network, captured on these inputs, makes the calls of the graph."""
+    try:
+        return _calls(Graph(graph.network, inputs)) == _calls(graph)
+    except UserError:
+        return False
+
+
+def _calls(graph: Graph) -> list[tuple[str, Any]]:
+    return [(node.name, node.meta.get(PLACE)) for node in graph.fx_graph.nodes]
 
 
 def marked_samples(reader: Reader, loader: Iterable[Any], *, most: int | None = None) -> list[DataBlock]:

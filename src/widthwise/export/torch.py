@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from widthwise.network.realised import Realised
 
 NETWORK, WEIGHTS = "network.json", "weights.safetensors"
+SAMPLE = "sample.safetensors"  # only where the network has to be captured on samples of the data
 VERSION = 1  # of what NETWORK holds
 
 
@@ -35,7 +36,7 @@ class TorchExporter:
         return []
 
     def write(self, realised: Realised, graph: Graph, folder: Path, example: tuple[Tensor, ...]) -> Exported:
-        """NETWORK and WEIGHTS; what runs is the folder read back."""
+        """NETWORK and WEIGHTS, SAMPLE where it is needed; what runs is the folder read back."""
         from widthwise.network.checkpoints import as_safetensors
 
         del graph, example
@@ -44,8 +45,12 @@ class TorchExporter:
         text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
         write_atomically(folder / NETWORK, text.encode() + b"\n")
         write_atomically(folder / WEIGHTS, as_safetensors(realised.weights or {}))
+        files = [folder / NETWORK, folder / WEIGHTS]
+        if realised.sample is not None:
+            write_atomically(folder / SAMPLE, as_safetensors(realised.sample))
+            files.append(folder / SAMPLE)
         again = load(folder, model=realised.network if name is None else None)
-        return Exported((folder / NETWORK, folder / WEIGHTS), again.model)
+        return Exported(tuple(files), again.model)
 
 
 def load(path: str | Path, *, model: nn.Module | None = None) -> Graph:
@@ -78,7 +83,8 @@ def read_realised(folder: Path) -> Realised:
     if version != VERSION:
         raise UserError(f"{place}: is of version {version}; this widthwise reads {VERSION}")
     weights = read_safetensors(existing_file(folder / WEIGHTS))
-    return Realised.from_json(stored, weights, where=str(place))
+    sample = read_safetensors(folder / SAMPLE) if (folder / SAMPLE).is_file() else None
+    return Realised.from_json(stored, weights, sample, where=str(place))
 
 
 def _name_that_works(realised: Realised) -> str | None:

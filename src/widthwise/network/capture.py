@@ -15,6 +15,7 @@ from widthwise.core.importing import describe_error
 from widthwise.network.calling import arguments, takes_of
 from widthwise.network.guessing import guessed_call
 from widthwise.network.operands import Call
+from widthwise.network.reading import precision, short
 from widthwise.network.recording import named_arguments, plain, recorded
 from widthwise.network.tracing import traced
 from widthwise.network.undisturbed import undisturbed
@@ -63,7 +64,7 @@ def capture(network: nn.Module, example: Example | None = None) -> Captured:
     except UserError:
         raise
     except Exception as error:  # whatever the user's network raises
-        raise cannot_run(type(network).__name__, call, error) from error
+        raise cannot_run(type(network).__name__, call, error, network) from error
 
 
 def as_call(network: nn.Module, example: Example) -> Call:
@@ -104,17 +105,20 @@ def _outputs(network: nn.Module, call: Call) -> list[Tensor]:
     except UserError:
         raise
     except Exception as error:  # whatever the user's network raises
-        raise cannot_run(type(network).__name__, call, error) from error
+        raise cannot_run(type(network).__name__, call, error, network) from error
     return [leaf for leaf in tree_leaves(plain(result)) if isinstance(leaf, Tensor)]
 
 
-def cannot_run(name: str, read: Any, error: Exception) -> UserError:
+def cannot_run(name: str, read: Any, error: Exception, network: nn.Module | None = None) -> UserError:
     """What to say where a network, or a layer of it, fails on what it reads."""
     tensors = [leaf for leaf in tree_leaves(read) if isinstance(leaf, Tensor)]
     shapes = ", ".join(str(list(x.shape)) for x in tensors) or "nothing"
-    return UserError(
-        f"{name}: can't be run on {shapes}: {describe_error(error)}; check the shape of the input"
-    )
+    advice = "check the shape of the input"
+    wanted = None if network is None else precision(network)
+    given = next((x.dtype for x in tensors if x.is_floating_point() and x.dtype != wanted), None)
+    if wanted is not None and given is not None:
+        advice = f"the network takes {short(wanted)}, the input is {short(given)}; convert it"
+    return UserError(f"{name}: can't be run on {shapes}: {describe_error(error)}; {advice}")
 
 
 def _apart(one: Tensor, other: Tensor) -> float:

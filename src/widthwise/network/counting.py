@@ -7,11 +7,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from torch import Tensor, nn
 
 from widthwise.network.layers import ACTIVATIONS, QUANTISABLE, FunctionLayer, layer_type
 from widthwise.network.operations import (
     ADAPTIVE,
+    CONTRACTIONS,
     COUNTED_ELSEWHERE,
     ELEMENTWISE,
     EMBEDDINGS,
@@ -143,8 +145,8 @@ def _products(layer: Operation, kind: str, inputs: Sequence[Shape], output: Shap
         return _recurrent(layer, inputs[0]) if isinstance(layer, nn.RNNBase) else _cell(layer, inputs[0])
     if kind == "attention":
         return _dot_products(*inputs[:3])
-    if kind in PRODUCTS:
-        return _matrix_product(kind, inputs, output)
+    if kind in PRODUCTS | CONTRACTIONS:
+        return (_matrix_product if kind in PRODUCTS else _contraction)(kind, inputs, output)
     if kind in WEIGHTED_SUMS:
         return _weighted_sums(layer, kind, inputs, output)
     return _Work(known=False)
@@ -181,6 +183,16 @@ def _matrix_product(kind: str, inputs: Sequence[Shape], output: Shape) -> _Work:
         return _Work(known=False)
     fan_in, outputs = operands[0][-1], math.prod(output)
     return _Work(outputs * fan_in, outputs * added, fan_in)
+
+
+def _contraction(kind: str, inputs: Sequence[Shape], output: Shape) -> _Work:
+    """What is summed lacks in the output: for vecdot an axis of both, for tensordot axes of either."""
+    outputs = math.prod(output)
+    if kind == "vecdot":
+        macs = math.prod(np.broadcast_shapes(*map(tuple, inputs[:2])))
+        return _Work(macs, 0, macs // max(1, outputs))
+    fan_in = math.isqrt(math.prod(inputs[0]) * math.prod(inputs[1]) // max(1, outputs))
+    return _Work(outputs * fan_in, 0, fan_in)
 
 
 def _einsum(equation: str, inputs: Sequence[Shape], output: Shape) -> _Work:

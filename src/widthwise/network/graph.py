@@ -20,7 +20,7 @@ from widthwise.network.output_channels import for_layer
 from widthwise.network.placed import Placed
 from widthwise.network.quantized import Quantized
 from widthwise.network.reach import Unreached, unreached
-from widthwise.network.recording import FUNCTION, KIND, PLACE, named_arguments, recorded
+from widthwise.network.recording import FUNCTION, KIND, PLACE, Foreign, named_arguments, recorded
 from widthwise.network.scheme import TENSORS, Scheme, TensorName
 from widthwise.network.stored import Stored, StoredNodes
 from widthwise.network.tracing import inputs_of_graph, traced
@@ -296,7 +296,9 @@ class Graph:
                 kind,
                 called,
                 (node.args, node.kwargs),
-                is_tensor=lambda leaf: isinstance(leaf, fx.Node),
+                is_tensor=lambda leaf: (
+                    isinstance(leaf, fx.Node) or (isinstance(leaf, Foreign) and not leaf.lasting)
+                ),
                 is_constant=lambda leaf: leaf in stored.constant,
                 is_trained=lambda leaf: leaf in stored.trained,
             )

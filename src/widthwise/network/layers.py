@@ -23,8 +23,11 @@ ACTIVATIONS = {
     *("hardswish", "hardshrink", "softshrink", "tanhshrink", "threshold", "glu"),
 }
 POOLING = {f"{kind}{n}d" for kind in ("avg_pool", "adaptive_avg_pool") for n in (1, 2, 3)}
-PRODUCTS = {"matmul", "mm", "bmm", "addmm", "baddbmm", "mv", "dot", "einsum"}
-ARITHMETIC = {"add", "sub", "mul", "div", "mean", "sum"} | PRODUCTS
+PRODUCTS = {
+    *("matmul", "mm", "bmm", "addmm", "baddbmm", "mv", "dot", "einsum"),
+    *("inner", "tensordot", "vecdot", "grouped_mm"),
+}
+ARITHMETIC = {"add", "sub", "mul", "div", "addcmul", "mean", "sum"} | PRODUCTS
 FUNCTIONS = {"attention", "batch_norm", "instance_norm"}  # that are no module by this name
 QUANTISABLE = WEIGHTED | ACTIVATIONS | POOLING | ARITHMETIC | FUNCTIONS
 
@@ -36,6 +39,9 @@ SPELLINGS = {
     "divide": "div",
     "rsub": "sub",
     "rdiv": "div",
+    "linalg_matmul": "matmul",
+    "linalg_vecdot": "vecdot",
+    "grouped_mm_fallback": "grouped_mm",  # of transformers
     "log_sigmoid": "logsigmoid",
     "scaled_dot_product_attention": "attention",
     "attention_products": "attention",
@@ -73,10 +79,11 @@ _REGISTERED: dict[type[nn.Module], str] = {}
 def register_layer(cls: type[nn.Module], like: str) -> None:
     """Makes modules of this class layers of a type (layer_norm …), selected and counted as torch's own are.
 
-    Where torch.fx traces a network they are not looked into: the scheme's formats apply to the tensors that
-    the module is called with, and to its parameters, of which those whose names end in "bias" are biases. In
-    a network that is recorded as it runs the calls that they make stay layers. For modules that do not come
-    from a layer of torch, such as a norm of one's own. Raises UserError for a type that can't be quantised.
+    They are not looked into: the scheme's formats apply to the tensors that the module is called with, and to
+    its parameters, of which those whose names end in "bias" are biases. Only recurrent ones (lstm, gru_cell
+    …) are, in a network that is recorded as it runs: there the calls that they make stay layers. For modules
+    that do not come from a layer of torch, such as a norm of one's own. Raises UserError for a type that
+    can't be quantised.
     """
     if like not in WEIGHTED | ACTIVATIONS | POOLING:
         raise unknown("layer type", like, sorted(WEIGHTED | ACTIVATIONS | POOLING))

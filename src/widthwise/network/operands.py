@@ -10,6 +10,7 @@ import torch
 from torch.utils._pytree import MappingKey, SequenceKey, tree_flatten_with_path
 
 from widthwise.network.layers import ARITHMETIC, CELLS, PRODUCTS, RECURRENT
+from widthwise.network.operations import EMBEDDINGS
 from widthwise.network.scheme import TensorName
 
 Path = tuple[int | str, ...]  # of an argument: its place or its name, and where it lies inside
@@ -26,6 +27,8 @@ _WITH_STATISTICS = {
 }
 _STATISTICS_LAST = {"input": "data_in", "weight": "weight", "bias": "bias"}
 _ADDED = {"input": "bias", "mat1": "data_in", "mat2": "data_in"}
+OWN: Mapping[str, TensorName] = {"own weight": "weight", "own bias": "bias"}
+"""Arguments, by names that no function has, in which a call of a layer of one's own holds its parameters."""
 SIGNATURES: Mapping[str, Mapping[str, str | None]] = {
     **{f"conv{n}d": _SUM for n in (1, 2, 3)},
     **{f"conv_transpose{n}d": _SUM for n in (1, 2, 3)},
@@ -41,6 +44,8 @@ SIGNATURES: Mapping[str, Mapping[str, str | None]] = {
     "prelu": {"input": "data_in", "weight": "weight"},
     "addmm": _ADDED,
     "baddbmm": _ADDED,
+    "addcmul": {"input": "bias", "tensor1": "data_in", "tensor2": "data_in"},
+    "grouped_mm": {"mat_a": "data_in", "mat_b": "data_in", "offs": None, "bias": "bias"},
     "attention": {"query": "data_in", "key": "data_in", "value": "data_in"},
 }
 """The parameters of functions in their order, each with the tensor of a scheme that it is."""
@@ -151,6 +156,8 @@ def _named(key: Any) -> str:
 
 
 def _role(kind: str, function: Callable[..., Any], path: Path, call: Call) -> TensorName | None:
+    if OWN.keys() & call[1].keys():
+        return OWN.get(str(path[0]), None if kind in EMBEDDINGS else "data_in")
     if kind in RECURRENT | CELLS:
         return _recurrent_role(kind, path, call)
     signature = _signature(kind, function)

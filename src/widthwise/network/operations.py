@@ -9,7 +9,8 @@ TRANSPOSED = {f"conv_transpose{n}d" for n in DIMENSIONS}
 EMBEDDINGS = {"embedding", "embedding_bag"}
 WEIGHTED_SUMS = {"linear", "bilinear"} | CONVOLUTIONS | TRANSPOSED
 MATRICES = {"lstm", "gru", "rnn"} | WEIGHTED_SUMS | EMBEDDINGS  # layers that hold most of a network's weights
-PRODUCTS = {"matmul", "mm", "bmm", "addmm", "baddbmm", "mv", "dot"}
+PRODUCTS = {"matmul", "mm", "bmm", "addmm", "baddbmm", "mv", "dot", "inner", "grouped_mm"}
+CONTRACTIONS = {"tensordot", "vecdot"}  # over axes that their arguments say
 
 NORMS = {  # flops per element
     **{f"batch_norm{n}d": 2 for n in DIMENSIONS},
@@ -28,7 +29,7 @@ ADAPTIVE = {f"adaptive_{kind}_pool{n}d" for kind in ("avg", "max") for n in DIME
 REDUCTIONS = {
     *("mean", "sum", "prod", "amax", "amin", "max", "min", "norm", "std", "var"),
     *("argmax", "argmin", "logsumexp", "cumsum", "std_mean", "var_mean", "linalg_norm", "vector_norm", "all"),
-    *("any", "topk", "sort", "argsort", "median", "count_nonzero", "allclose"),
+    *("any", "topk", "sort", "argsort", "median", "count_nonzero", "histc", "allclose"),
 }
 ELEMENTWISE = {
     *("add", "sub", "mul", "div", "neg", "abs", "pow", "sqrt", "rsqrt", "exp", "log", "erf", "sin", "cos"),
@@ -64,6 +65,7 @@ ELEMENTWISE = {
     ),
     *(
         "floor_divide",
+        "index_add",
         "rtruediv",
         "rpow",
         "rmul",
@@ -126,6 +128,7 @@ FREE = {  # moves data, or does nothing at inference
         "one_hot",
         "scatter",
         "scatter_",
+        "index_copy",
         "index_put",
         "masked_select",
         "take_along_dim",

@@ -15,7 +15,14 @@ from widthwise.network.scheme import Scheme
 if TYPE_CHECKING:
     from widthwise.network.layer import Layer
 
-MATRIX_PRODUCTS = {"matmul", "mm", "bmm", "addmm", "baddbmm"}  # by kind: a weight [in, out] on the right
+MATRIX_PRODUCTS = {
+    "matmul",
+    "mm",
+    "bmm",
+    "addmm",
+    "baddbmm",
+    "grouped_mm",
+}  # by kind: a weight [in, out] on the right
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from torch.nn.modules.module import register_module_forward_hook, register_modul
 from torch.overrides import TorchFunctionMode
 
 from widthwise.network.attention import open_attention_forward
+from widthwise.network.own_layers import OwnCall, own_layers_called
 from widthwise.network.undisturbed import Inside, uncompiled
 
 UNKNOWN = "?"  # in the place of a module that is none of the network's
@@ -72,7 +73,7 @@ def followed(network: nn.Module, handle: Handle, inside: Inside | None = None) -
     """While this is open, `handle` takes over every torch function that the network calls.
 
     Attention (torch.nn.functional.multi_head_attention_forward) is opened: it is seen as the calls that it
-    consists of. Compiled parts run as they were before they were compiled.
+    consists of. A layer of one's own is one call. Compiled parts run as they were before they were compiled.
     """
     inside = inside or Inside.of(network)
     paths, mode = inside.paths, _Following(handle)
@@ -87,6 +88,7 @@ def followed(network: nn.Module, handle: Handle, inside: Inside | None = None) -
         stack.callback(register_module_forward_pre_hook(enter).remove)
         stack.callback(register_module_forward_hook(leave, always_call=True).remove)
         stack.enter_context(uncompiled(network, inside))
+        stack.enter_context(own_layers_called(inside, mode.own_layer))
         stack.enter_context(mode)
         yield
 
@@ -97,19 +99,35 @@ class _Following(TorchFunctionMode):
         self.handle = handle
         self.modules: list[str] = [""]
         self.calls: Counter[tuple[str, str]] = Counter()
+        self.in_own_layer = False
+
+    def own_layer(self, call: OwnCall, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        """What the handle gives for a layer of one's own; what that calls are no calls of the network."""
+        if self.in_own_layer:
+            return call.forward(*args, **kwargs)
+        self.in_own_layer = True
+        try:
+            place = self._place(call.path, call.__name__)
+            return self.handle(place, call, args, {**kwargs, **call.parameters})
+        finally:
+            self.in_own_layer = False
+
+    def _place(self, module: str, name: str) -> Place:
+        occurrence = self.calls[module, name]
+        self.calls[module, name] += 1
+        return Place(module, name, occurrence)
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        if self.in_own_layer:
+            return function(*args, **kwargs)
         if function is multi_head_attention_forward:
             with self:
                 return open_attention_forward(*args, **kwargs)
         name = function_name(function)
         if name in ASKING:
             return function(*args, **kwargs)
-        module = self.modules[-1]
-        occurrence = self.calls[module, name]
-        self.calls[module, name] += 1
-        return self.handle(Place(module, name, occurrence), function, args, kwargs)
+        return self.handle(self._place(self.modules[-1], name), function, args, kwargs)
 
 
 def function_name(function: Callable[..., Any]) -> str:

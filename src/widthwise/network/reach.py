@@ -15,8 +15,8 @@ from widthwise.network.recording import KIND, PLACE, Foreign
 
 SCRIPTED = "is compiled by torch.jit; put the module that it was made from in its place"
 STRAY = (
-    "is none of the network's modules; keep it as an attribute or in a ModuleList, and build the network "
-    "anew in place of copying it"
+    "is none of the network's modules, or reads a weight that is none of its parameters; keep it as an "
+    "attribute or in a ModuleList, and build the network anew in place of copying it"
 )
 
 
@@ -27,6 +27,8 @@ class Unreached:
     name: str
     type: str
     reason: str
+    node: str = ""  # of the call that computes it
+    parameters: int = 0  # that it reads and the network doesn't hold
 
 
 def unreached(network: nn.Module, graph: fx.Graph) -> tuple[Unreached, ...]:
@@ -56,19 +58,23 @@ def _strays(network: nn.Module, graph: fx.Graph) -> Iterator[Unreached]:
         for path, module in network.named_modules()
         if path not in met and layer_type(module) in {node.meta[KIND] for node in calls}
     ]
+    seen: set[int] = set()
     for number, node in enumerate(calls):
-        identities = [
-            leaf.identity for leaf in tree_leaves((node.args, node.kwargs)) if isinstance(leaf, Foreign)
-        ]
-        name = next((homes[identity] for identity in identities if identity in homes), None)
+        read = {leaf.identity: leaf for leaf in _foreign(node)}
+        name = next((homes[identity] for identity in read if identity in homes), None)
         if name is None:
             name = idle[number] if number < len(idle) else node.name
-        yield Unreached(name, node.meta[KIND], STRAY)
+        own = sum(leaf.elements for leaf in read.values() if leaf.trained and leaf.identity not in seen)
+        seen |= read.keys()
+        yield Unreached(name, node.meta[KIND], STRAY, node.name, own)
 
 
 def _reads_foreign(node: fx.Node) -> bool:
-    leaves = tree_leaves((node.args, node.kwargs))
-    return any(isinstance(leaf, Foreign) and leaf.trained for leaf in leaves)
+    return any(leaf.trained for leaf in _foreign(node))
+
+
+def _foreign(node: fx.Node) -> list[Foreign]:
+    return [leaf for leaf in tree_leaves((node.args, dict(node.kwargs))) if isinstance(leaf, Foreign)]
 
 
 def _homes(network: nn.Module) -> Iterator[tuple[int, str]]:

@@ -218,7 +218,9 @@ def _bound_to_batch(model: nn.Module, found: Trial) -> str:
     if _same(once, lower, upper):
         asks = asks_for_values(lambda: run(model, block.inputs, takes), block.inputs.values())
         return ASKS if asks else ""
-    again = _result(model, block, takes)
+    with torch.random.fork_rng(devices=[]):  # each run begins with the same state of the generator
+        torch.default_generator.manual_seed(torch.initial_seed() + 1)
+        again = _result(model, block, takes)
     nothing = [x[:0] for x in once]
     return MIXED if again is not None and _same(once, _rows(again[0], len(block)), nothing) else RANDOM
 

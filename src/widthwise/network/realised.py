@@ -10,7 +10,7 @@ import torch
 
 from widthwise.core.errors import UserError
 from widthwise.core.hashing import hash_weights
-from widthwise.network.calling import positional
+from widthwise.network.calling import cloned, positional
 from widthwise.network.checkpoints import load_tensors
 from widthwise.network.graph import Graph
 from widthwise.network.scheme import Scheme
@@ -51,6 +51,7 @@ class Realised:
     inputs: what the network takes, by name; batch: so many samples at once, None: any.
     model: its name in the config; None: it was given from Python.
     network: the network that was searched itself, where it is at hand (see `complete`); never written.
+    sample: inputs of the data by name, where the network may take another way on made-up ones.
     """
 
     candidate: tuple[int, ...]
@@ -63,6 +64,7 @@ class Realised:
     model: str | None = None
     network: nn.Module | None = None
     batch: int | None = None
+    sample: Mapping[str, Tensor] | None = None
 
     def complete(self, network: nn.Module) -> Realised:
         """The same with the network that was searched and, where it has no weights of its own, with its."""
@@ -98,13 +100,16 @@ class Realised:
     def example(self, samples: int = EXAMPLE_SAMPLES) -> dict[str, Tensor]:
         """Inputs [samples, …] that the network takes, the same each time; empty where none are known.
 
-        A network that takes just so many samples at once has those.
+        A network that takes just so many samples at once has those, and one of which samples of the data are
+        kept has all of these: fewer, or others, might lead it another way.
         """
+        if self.sample is not None:
+            return cloned(self.sample)
         generator = torch.Generator().manual_seed(0)
         return {known.name: known.example(self.batch or samples, generator) for known in self.inputs}
 
     def as_json(self) -> dict[str, Any]:
-        """All but the weights as JSON has it; `from_json` reads it back bit for bit."""
+        """All but the weights and the sample as JSON has it; `from_json` reads it back bit for bit."""
         return {
             "candidate": list(self.candidate),
             "sizes": dict(self.sizes),
@@ -118,9 +123,14 @@ class Realised:
 
     @classmethod
     def from_json(
-        cls, stored: Mapping[str, Any], weights: Mapping[str, Tensor] | None = None, *, where: str
+        cls,
+        stored: Mapping[str, Any],
+        weights: Mapping[str, Tensor] | None = None,
+        sample: Mapping[str, Tensor] | None = None,
+        *,
+        where: str,
     ) -> Realised:
-        """What `as_json` wrote, with these weights; raises UserError, after `where`, for anything else."""
+        """What `as_json` wrote, with these tensors; raises UserError, after `where`, for anything else."""
         try:
             return cls(
                 candidate=tuple(int(index) for index in stored["candidate"]),
@@ -135,6 +145,7 @@ class Realised:
                 inputs=tuple(_input(*known) for known in stored["inputs"]),
                 model=None if stored["model"] is None else str(stored["model"]),
                 batch=None if stored.get("batch") is None else int(stored["batch"]),
+                sample=sample,
             )
         except UserError:
             raise
@@ -142,11 +153,15 @@ class Realised:
             raise UserError(f"{where}: is broken, or no description of a network; write it again") from error
 
     def _captured(self, network: nn.Module) -> Graph:
-        return Graph(network, self.example() or None)
+        return Graph(network, self._example_for(network) or None)
+
+    def _example_for(self, network: nn.Module) -> dict[str, Tensor]:
+        """The example, where the network lies."""
+        device = next((p.device for p in network.parameters()), torch.device("cpu"))
+        return {name: x.to(device) for name, x in self.example().items()}
 
     def _resized(self, captured: Graph) -> Graph:
-        device = next((p.device for p in captured.model.parameters()), torch.device("cpu"))
-        example = positional(captured.network, {name: x.to(device) for name, x in self.example().items()})
+        example = positional(captured.network, self._example_for(captured.model))
         return resize(captured, self.sizes, weights="scratch", example=example or None)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import math
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -29,11 +30,22 @@ _OTHERWISE_NAMED = {"relu6": "hardtanh"}
 
 @dataclass(frozen=True)
 class Foreign:
-    """Stands in a call's arguments for a tensor that neither the network holds nor a call made."""
+    """Stands in a call's arguments for a tensor that neither the network holds nor a call made.
+
+    lasting: whether it was there before the run, as what lies in a plain list; else it was made in the run by
+    what is no function of torch, as NumPy is, and is data.
+    """
 
     shape: tuple[int, ...]
-    trained: bool  # a parameter of something that is no module of the network
+    dtype: torch.dtype
+    trained: bool  # a parameter of something that is no module of the network, or like one
     identity: int  # of the tensor
+    lasting: bool
+
+    @property
+    def elements(self) -> int:
+        """Numbers in it."""
+        return math.prod(self.shape)
 
 
 def recorded(network: nn.Module, call: Call) -> fx.Graph:
@@ -44,13 +56,21 @@ def recorded(network: nn.Module, call: Call) -> fx.Graph:
     meta["place"] says where a call is made, meta["kind"] which layer type it is, meta["function"] what is
     called. Raises whatever the network raises.
     """
+    first = _run_recorded(network, call, {})
+    if not first.foreign:
+        return first.graph
+    return _run_recorded(network, call, first.foreign).graph  # what both runs read is the network's own
+
+
+def _run_recorded(network: nn.Module, call: Call, lasting: Mapping[int, Tensor]) -> _Recorder:
+    """What a run was recorded by. lasting: tensors that there were before it, by identity."""
     args, kwargs = tree_map_only(Tensor, torch.clone, call)  # the network may change its inputs
-    recorder = _Recorder(network)
+    recorder = _Recorder(network, lasting)
     recorder.placeholders(named_arguments(network, (args, kwargs)))
     with undisturbed(network), torch.no_grad(), followed(network, recorder):
         result = network(*args, **kwargs)
     recorder.graph.output(map_aggregate(plain(result), recorder.node_of))
-    return recorder.graph
+    return recorder
 
 
 def named_arguments(network: nn.Module, call: Call) -> dict[str, Any]:
@@ -78,10 +98,12 @@ def plain(value: Any) -> Any:
 @dataclass(eq=False)
 class _Recorder:
     network: nn.Module
+    lasting: Mapping[int, Tensor]
     graph: fx.Graph = field(default_factory=fx.Graph)
     # by identity of the tensor: what made it, and which part it is of several
     sources: dict[int, fx.Node | tuple[fx.Node, int]] = field(default_factory=dict)
     alive: list[Tensor] = field(default_factory=list)  # so that an identity stays that of one tensor
+    foreign: dict[int, Tensor] = field(default_factory=dict)  # alive as well
 
     def __post_init__(self) -> None:
         self.modules = dict(self.network.named_modules())
@@ -130,7 +152,9 @@ class _Recorder:
             return found if isinstance(found, fx.Node) else self._part(leaf, *found)
         name = self.held.get(id(leaf))
         if name is None:
-            return Foreign(tuple(leaf.shape), isinstance(leaf, nn.Parameter), id(leaf))
+            self.foreign[id(leaf)] = leaf
+            trained = isinstance(leaf, nn.Parameter) or leaf.requires_grad
+            return Foreign(tuple(leaf.shape), leaf.dtype, trained, id(leaf), id(leaf) in self.lasting)
         node = self.graph.get_attr(name)
         self.sources[id(leaf)] = node
         return node

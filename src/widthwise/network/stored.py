@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from operator import methodcaller
 from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor, fx, nn
 from torch.utils._pytree import tree_leaves
@@ -67,11 +68,13 @@ class StoredNodes:
     def _sort(self, node: fx.Node) -> None:
         if node.op == "get_attr":
             self.constant.add(node)
-            if isinstance(attribute(self.model, str(node.target)), nn.Parameter):
+            if is_trained(attribute(self.model, str(node.target))):
                 self.trained.add(node)
         elif node.op.startswith("call_"):
             reads = node.all_input_nodes
-            if any(isinstance(leaf, Foreign) for leaf in tree_leaves((node.args, dict(node.kwargs)))):
+            if any(
+                isinstance(leaf, Foreign | np.ndarray) for leaf in tree_leaves((node.args, dict(node.kwargs)))
+            ):
                 return
             if self._looks_up(node):  # by positions, say, of which there may be more another time
                 return
@@ -136,6 +139,11 @@ def _on_copy(function: Any, args: Any, kwargs: Any) -> Any:
     if name.endswith("_") and not name.endswith("__"):
         args = (args[0].clone(), *args[1:])
     return function(*args, **kwargs)
+
+
+def is_trained(value: Any) -> bool:
+    """Whether it is a parameter, or a tensor that is trained as one."""
+    return isinstance(value, nn.Parameter) or (isinstance(value, Tensor) and value.requires_grad)
 
 
 def attribute(model: nn.Module, path: str) -> Any:

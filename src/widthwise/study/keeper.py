@@ -19,7 +19,7 @@ from widthwise.core.hashing import hash_value
 from widthwise.core.importing import describe_error
 from widthwise.evaluators.protocol import HasSlots, Realises
 from widthwise.study.realised import KNOWN, read_kept, read_slots, schemes_of, slots_as_json
-from widthwise.study.run_files import REALISED, SLOTS, TRIAL_WEIGHTS, trial_weights
+from widthwise.study.run_files import REALISED, SAMPLE, SLOTS, TRIAL_WEIGHTS, trial_weights
 from widthwise.study.trials import Trial
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class Keeper:
         return found
 
     def _written(self, number: int, found: Realised) -> dict[str, Any]:
-        """What REALISED holds of a network; its weights are written, and its slots if they are not yet."""
+        """What REALISED holds of a network; its weights are written, sample and slots if they are not yet."""
         stored = found.as_json()
         if found.weights is not None:
             from widthwise.network.checkpoints import as_safetensors
@@ -104,6 +104,10 @@ class Keeper:
             path = self.folder / TRIAL_WEIGHTS / trial_weights(number)
             write_atomically(path, as_safetensors(found.weights))
             stored["weights"] = True
+        if found.sample is not None and not (self.folder / SAMPLE).is_file():
+            from widthwise.network.checkpoints import as_safetensors
+
+            write_atomically(self.folder / SAMPLE, as_safetensors(found.sample))
         slots = self._kept_slots(found)
         if slots and schemes_of(slots, found.candidate) == dict(found.schemes):
             del stored["schemes"]  # they follow from the candidate

@@ -17,6 +17,7 @@ from widthwise.formats import from_config, import_own
 from widthwise.study.run_files import (
     CONFIG,
     REALISED,
+    SAMPLE,
     SLOTS,
     TRIAL_WEIGHTS,
     WEIGHTS,
@@ -25,7 +26,7 @@ from widthwise.study.run_files import (
 )
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from widthwise.network.realised import Realised
     from widthwise.spaces.slots import Slot
@@ -78,10 +79,18 @@ def realised_float(folder: Path | None, record: StudyRecord) -> Realised:
         "inputs": [],
     }
     stored["marks"] = {"weights": record.fingerprint["weights"]}
-    if folder is not None:
-        kept = read_kept(folder).values()
-        stored |= _known(_read_json(folder / SLOTS) or next(iter(kept), {}))
-    return Realised.from_json(stored, where=record.name)
+    if folder is None:
+        return Realised.from_json(stored, where=record.name)
+    kept = read_kept(folder).values()
+    stored |= _known(_read_json(folder / SLOTS) or next(iter(kept), {}))
+    return Realised.from_json(stored, sample=_sample(folder), where=record.name)
+
+
+def _sample(folder: Path) -> dict[str, Tensor] | None:
+    """The samples that the network is captured on, where the run keeps some; older ones keep none."""
+    from widthwise.network.checkpoints import read_safetensors
+
+    return read_safetensors(folder / SAMPLE) if (folder / SAMPLE).is_file() else None
 
 
 def _known(stored: Mapping[str, Any]) -> dict[str, Any]:
@@ -197,9 +206,8 @@ def _read(
     own = stored.get("weights", False)
     if own and not path.is_file():
         raise UserError(f"{path}: is missing, so trial {number} has no network; copy the whole run folder")
-    found = Realised.from_json(
-        {"schemes": {}, **stored}, read_safetensors(path) if own else None, where=where
-    )
+    weights = read_safetensors(path) if own else None
+    found = Realised.from_json({"schemes": {}, **stored}, weights, _sample(folder), where=where)
     if found.candidate != candidate:
         raise UserError(f"{where}: is of another candidate than the trial; {HOW}")
     if "schemes" in stored:

@@ -14,6 +14,7 @@ CONFIG, STUDY, FRONT, LOG, STORAGE = "config.toml", "study.db", "front.json", "l
 WEIGHTS = "weights.safetensors"  # the network that was searched, as it was
 REALISED = "realised.json"  # what makes the networks of the front again, but for their weights
 SLOTS = "slots.json"  # the calibrated formats that each tensor may have, where formats were searched
+SAMPLE = "sample.safetensors"  # a few samples, where the network has to be captured on the data itself
 TRIAL_WEIGHTS = "weights"  # the folder with the trained weights of the front, a file a trial
 FILES = (CONFIG, FRONT, STUDY, STORAGE, WEIGHTS, LOG)
 

@@ -162,6 +162,12 @@ def _own(graph: Graph, example: Example, slots: Sequence[Slot], device: str) -> 
     proved = graph.proved(example)
     names = {layer.name for layer in proved.layers} if proved is not graph else set()
     missing = [slot.layer for slot in slots if slot.layer not in names] if names else []
+    if missing and graph.capture == proved.capture == "running":
+        raise UserError(
+            f"{missing[0]}: the first samples of this data don't come to it, as the network's path follows "
+            f"values; leave it out of the space (built on {HOW}, with these samples, it is), or let them "
+            "come to it"
+        )
     if missing:
         raise UserError(
             f"{missing[0]}: is no layer of the network as it runs on this data ({proved.capture_error}); "

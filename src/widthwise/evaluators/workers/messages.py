@@ -15,10 +15,13 @@ from widthwise.evaluators.protocol import Results
 from widthwise.network.checkpoints import as_safetensors
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from widthwise.network.realised import Realised
 
 HEAD = 8  # bytes that say how long the JSON is
 WEIGHTS = "weights of "  # what arrays of weights are called, before their number
+SAMPLE = "sample of "  # what those of samples of the data are
 TYPES = ("<i8", "<f8", "|u1")
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -79,8 +82,9 @@ def pack_results(results: Results, realised: Sequence[Realised] = ()) -> bytes:
     }
     arrays = {name: np.asarray(values, dtype="<f8") for name, values in results.items()}
     for place, network in enumerate(realised):
-        content = as_safetensors(network.weights or {})
-        arrays[f"{WEIGHTS}{place}"] = np.frombuffer(content, dtype=np.uint8)
+        arrays[f"{WEIGHTS}{place}"] = _bytes(network.weights or {})
+        if network.sample is not None:
+            arrays[f"{SAMPLE}{place}"] = _bytes(network.sample)
     return pack(json.loads(json.dumps(head, default=int)), arrays)  # rows may be numpy's integers
 
 
@@ -90,7 +94,7 @@ def unpack_results(message: bytes) -> Results | WorkerError:
         return error
     head, arrays = unpack(message)
     failures = {int(row): str(reason) for row, reason in head["failures"]}
-    metrics = {name: values for name, values in arrays.items() if not name.startswith(WEIGHTS)}
+    metrics = {name: values for name, values in arrays.items() if not name.startswith((WEIGHTS, SAMPLE))}
     return Results(metrics, failures, frozenset(head["pruned"]))
 
 
@@ -104,9 +108,20 @@ def unpack_realised(message: bytes) -> tuple[Realised, ...]:
 
     from widthwise.network.realised import Realised
 
-    weights = [load(arrays[f"{WEIGHTS}{place}"].tobytes()) for place in range(len(stored))]
-    networks = zip(stored, weights, strict=True)
-    return tuple(Realised.from_json(network, own, where="a worker's network") for network, own in networks)
+    def tensors(kind: str, place: int) -> dict[str, Tensor] | None:
+        found = arrays.get(f"{kind}{place}")
+        return None if found is None else load(found.tobytes())
+
+    return tuple(
+        Realised.from_json(
+            network, tensors(WEIGHTS, place), tensors(SAMPLE, place), where="a worker's network"
+        )
+        for place, network in enumerate(stored)
+    )
+
+
+def _bytes(tensors: Mapping[str, Tensor]) -> NDArray[np.uint8]:
+    return np.frombuffer(as_safetensors(tensors), dtype=np.uint8)
 
 
 def pack_error(text: str, *, by_user: bool) -> bytes:

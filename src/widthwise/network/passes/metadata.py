@@ -6,7 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, fx
@@ -184,7 +184,7 @@ def _cost(
 def _call_cost(graph: Graph, layer: Layer, call: _Call, samples: int) -> NodeCost:
     shapes = [x.shape for x in call.inputs]
     output = call.outputs[0].shape if call.outputs else (0,)
-    operation: Operation = cast(Any, layer.node.target)
+    operation: Operation = layer.type  # what a property of tensors is called says only its type: T
     if layer.node.op == "call_module":
         operation = graph.model.get_submodule(str(layer.node.target))
         if layer.of and graph.capture == "running":  # the weights stand among what the call reads

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,9 +11,11 @@ from torch.utils._pytree import tree_leaves
 
 from widthwise.network.graph import Graph
 from widthwise.network.layer import Layer
-from widthwise.network.operands import at
+from widthwise.network.layers import QUANTISABLE
+from widthwise.network.operands import Operand, at, leaves, operands
 from widthwise.network.quantized import Quantized
-from widthwise.network.stored import StoredNodes, attribute
+from widthwise.network.recording import Foreign
+from widthwise.network.stored import StoredNodes, attribute, is_trained
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,7 @@ def _held(
             yield _field(value), id(value), value.numel()
     if layer is None:
         return
+    yield from _of_nobody(layer)
     if layer.tensors:
         for role, stored in layer.stored.items():
             for tensor in stored:
@@ -72,6 +75,29 @@ def _held(
                 yield "buffer_elements", id(buffer), buffer.numel()
 
 
+def _of_nobody(layer: Layer) -> Iterator[tuple[str, int, int]]:
+    """The same of what the network keeps in ways that torch doesn't know, as layers in a plain list."""
+    call = (layer.node.args, layer.node.kwargs)
+    found = {path: leaf for path, leaf in leaves(call) if isinstance(leaf, Foreign) and leaf.lasting}
+    if not found:
+        return
+    of: Sequence[Operand] = ()
+    if layer.type in QUANTISABLE and layer.function is not None:
+        of = operands(
+            layer.type,
+            layer.function,
+            call,
+            is_tensor=lambda leaf: isinstance(leaf, Foreign) and leaf.lasting,
+            is_constant=lambda leaf: True,
+            is_trained=lambda leaf: isinstance(leaf, Foreign) and leaf.trained,
+        )
+    roles = {operand.path: operand.role for operand in of if operand.role != "data_in"}
+    for path, leaf in found.items():
+        field = f"{roles[path]}_elements" if path in roles else _float_field(leaf.trained)
+        if leaf.dtype.is_floating_point:
+            yield field, leaf.identity, leaf.elements
+
+
 def _holds_tensors(value: Any) -> bool:
     return any(isinstance(leaf, Tensor) for leaf in tree_leaves(value))
 
@@ -82,7 +108,11 @@ def _makes_weights(name: str) -> bool:
 
 
 def _field(value: Tensor) -> str:
-    return "other_parameters" if isinstance(value, nn.Parameter) else "buffer_elements"
+    return _float_field(is_trained(value))
+
+
+def _float_field(trained: bool) -> str:
+    return "other_parameters" if trained else "buffer_elements"
 
 
 def _read_as_they_are(graph: fx.Graph, layers: Mapping[str, Layer], nodes: StoredNodes) -> set[fx.Node]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from torch import fx
@@ -12,10 +12,12 @@ from widthwise.network.graph import Graph
 from widthwise.network.operations import COUNTED_ELSEWHERE, EMBEDDINGS, FREE
 from widthwise.network.passes.metadata import NodeMeta
 from widthwise.network.recording import PLACE
+from widthwise.network.scheme import TensorName
 
 UNKNOWN = "no type that formats apply to; ww.register_layer gives it one"
 READ = "no layer takes it as its weight or bias"
 ARITHMETIC = "no operation that formats apply to"
+UNREGISTERED = "torch doesn't know its weight; make that an nn.Parameter of the network"
 NEVER = "never called"
 
 
@@ -51,13 +53,24 @@ def unquantised(graph: Graph, metas: Mapping[str, NodeMeta]) -> tuple[Unquantise
 
 
 def _nodes(graph: Graph, metas: Mapping[str, NodeMeta]) -> Iterator[Unquantised]:
+    told = {layer.node for layer in graph.unreached}
     for node in graph.fx_graph.nodes:
         meta = metas[node.name]
-        if meta.cost is None or meta.tensors:
+        if meta.cost is None or node.name in told:
+            continue
+        if meta.tensors:
+            if in_float := _without_slot(meta.tensors, meta.cost):
+                yield Unquantised(meta.type, (node.name,), in_float, 0, UNREGISTERED)
             continue
         if reason := _reason(node, meta, meta.cost):
             kind = "parameter" if node.op == "get_attr" else meta.type
             yield Unquantised(kind, (node.name,), stored(meta.cost), meta.cost.macs, reason)
+
+
+def _without_slot(tensors: Collection[TensorName], cost: NodeCost) -> int:
+    """Parameters that a layer with formats stores and has none for."""
+    weights = 0 if "weight" in tensors else cost.weight_elements
+    return weights + (0 if "bias" in tensors else cost.bias_elements) + cost.other_parameters
 
 
 def stored(cost: NodeCost) -> int:
@@ -84,7 +97,8 @@ def _out_of_reach(graph: Graph) -> Iterator[Unquantised]:
     modules = dict(graph.network.named_modules())
     for layer in graph.unreached:
         own = modules[layer.name].parameters() if layer.name in modules else ()
-        yield Unquantised(layer.type, (layer.name,), sum(p.numel() for p in own), 0, layer.reason)
+        count = layer.parameters or sum(p.numel() for p in own)
+        yield Unquantised(layer.type, (layer.name,), count, 0, layer.reason)
 
 
 def _never_called(graph: Graph) -> Iterator[Unquantised]:

@@ -144,7 +144,7 @@ def _run_followed(graph: Graph, call: Call, watcher: _Watcher) -> None:
     except UserError:
         raise
     except Exception as error:  # whatever the user's network raises
-        raise cannot_run(type(network).__name__, call, error) from error
+        raise cannot_run(type(network).__name__, call, error, network) from error
 
 
 @dataclass(frozen=True)
