@@ -69,6 +69,17 @@ def part(data: Data, name: str) -> Iterable[Any]:
     return loader
 
 
+def samples_of(data: Data, name: str) -> int | None:
+    """How many samples a part has, as its arrays or its loader's data set say; None where nobody says."""
+    held = facts_of(data).sizes.get(name)
+    if held is not None:
+        return held
+    try:
+        return len(part(data, name).dataset)  # type: ignore[attr-defined]
+    except (AttributeError, TypeError):
+        return None
+
+
 def _held_parts(data: Data) -> Mapping[str, tuple[Tensor, Tensor]]:
     """The arrays of a module that holds all of them by part, as ours does."""
     held = getattr(data, "parts", None)
