@@ -79,13 +79,18 @@ def test_every_kind_of_space(kind: str):
     check_space_kind(KINDS.load(kind), config, ww.Graph(model), data)
 
 
+FLOAT_FORMS = {"onnx"}
+
+
 @pytest.mark.parametrize("form", list(EXPORTERS.own))
 def test_every_export_form(form: str, tmp_path: Path):
     graph, data = made("convolutional")
     space = every_layer(graph, FIXED)
     evaluator = ww.Evaluator(graph, space, data, metrics=["accuracy"])
-    realised = evaluator.realise(space.at([1])[0]).complete(made("convolutional")[0].model)
-    assert check_exporter(exporter(form), realised, tmp_path, data.inputs) == []
+    realised = evaluator.realise(space.at([1])[0])
+    written = replace(realised, schemes={}) if form in FLOAT_FORMS else realised
+    complete = written.complete(made("convolutional")[0].model)
+    assert check_exporter(exporter(form), complete, tmp_path, data.inputs) == []
 
 
 class Itself(ww.formats.Integer):

@@ -55,8 +55,8 @@ def unquantised(graph: Graph, metas: Mapping[str, NodeMeta]) -> tuple[Unquantise
 def _nodes(graph: Graph, metas: Mapping[str, NodeMeta]) -> Iterator[Unquantised]:
     told = {layer.node for layer in graph.unreached}
     for node in graph.fx_graph.nodes:
-        meta = metas[node.name]
-        if meta.cost is None or node.name in told:
+        meta = metas.get(node.name)  # some lack it where the path follows how many samples there are
+        if meta is None or meta.cost is None or node.name in told:
             continue
         if meta.tensors:
             if in_float := _without_slot(meta.tensors, meta.cost):
