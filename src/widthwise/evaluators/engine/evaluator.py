@@ -254,8 +254,10 @@ class Evaluator:
         """The data to judge on."""
         return self.prepared.judged(self._loader, self.judging)
 
-    def _loader(self) -> Any:
-        return self.judging.loader(self.data)
+    @property
+    def _loader(self) -> Callable[[], Any]:
+        """Fresh loaders; it holds no evaluator, as those it is given to are the evaluator's own."""
+        return partial(self.judging.loader, self.data)
 
 
 def evaluate(
