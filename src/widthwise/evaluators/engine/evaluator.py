@@ -36,7 +36,7 @@ from widthwise.spaces.slots import Slot, schemes, slot_choices
 
 BATCH_FLOPS = 2e11  # what evaluating one batch may take before it is stored: a few seconds
 MOST_AFFORDABLE = 8192  # candidates
-OF_WORK = ("macs", "flops", "bops")
+OF_WORK = ("macs", "flops", "bops", "ebops")
 
 Stop = Callable[[Mapping[str, FloatArray]], NDArray[np.bool_]]
 
