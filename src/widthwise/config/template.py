@@ -57,7 +57,7 @@ name = "{strategy}"      # or {others}
 
 [search.strategy.metrics]
 accuracy.direction = "maximize"    # or loss, f1, precision, recall, f1[2], a torchmetrics class ...
-average_bitwidth.direction = "minimize"   # or model_size, parameters, memory_density, macs, flops, bops
+average_bitwidth.direction = "minimize"   # or model_size, parameters, macs, flops, bops, ebops ...
 # average_bitwidth.scale = 0.2            # what scaled_metrics show, and what a sum is made of
 
 [search.constraints]

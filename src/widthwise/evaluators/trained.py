@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Unpack
 
 import numpy as np
@@ -186,8 +186,10 @@ class WidthEvaluator:
         fitting = replace(self.fitting, reader=reader)
         return Realiser(self.graph, self._loader, fitting, most=judging.samples)
 
-    def _loader(self) -> Any:
-        return self.judging.loader(self.data)
+    @property
+    def _loader(self) -> Callable[[], Any]:
+        """Fresh loaders; it holds no evaluator, as those it is given to are the evaluator's own."""
+        return partial(self.judging.loader, self.data)
 
     def _trained(
         self,

@@ -86,6 +86,12 @@ _COST = (
     _cost("macs", "minimize", "MAC", "multiply-accumulates of one sample"),
     _cost("flops", "minimize", "FLOP", "2 macs + all other arithmetic of one sample"),
     _cost("bops", "minimize", "bit operations", "sum of MACs (b_a b_w + b_a + b_w + log2 fan-in)"),
+    _cost(
+        "ebops",
+        "minimize",
+        "bit operations",
+        "sum of MACs (bits of the input) (significant bits of the weight)",
+    ),
 )
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _QUALITY + _COST}
 

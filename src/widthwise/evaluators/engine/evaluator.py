@@ -36,7 +36,7 @@ from widthwise.spaces.slots import Slot, schemes, slot_choices
 
 BATCH_FLOPS = 2e11  # what evaluating one batch may take before it is stored: a few seconds
 MOST_AFFORDABLE = 8192  # candidates
-OF_WORK = ("macs", "flops", "bops")
+OF_WORK = ("macs", "flops", "bops", "ebops")
 
 Stop = Callable[[Mapping[str, FloatArray]], NDArray[np.bool_]]
 
@@ -254,8 +254,10 @@ class Evaluator:
         """The data to judge on."""
         return self.prepared.judged(self._loader, self.judging)
 
-    def _loader(self) -> Any:
-        return self.judging.loader(self.data)
+    @property
+    def _loader(self) -> Callable[[], Any]:
+        """Fresh loaders; it holds no evaluator, as those it is given to are the evaluator's own."""
+        return partial(self.judging.loader, self.data)
 
 
 def evaluate(
