@@ -98,7 +98,9 @@ def test_whatever_way_it_is_written_the_same_is_read(
     assert [samples.targets.class_names[code] for code in samples.targets.values] == classes
     called = names if named else [f"x{number}" for number in range(len(names) + 1) if number != place]
     assert list(samples.feature_names) == called
-    assert samples.label == f"column {'kind of it' if named else f'x{place}'}"
+    assert samples.label == (
+        "column kind of it" if named else f"column x{place} (its first line names no columns)"
+    )
 
 
 @given(rows=st.lists(st.tuples(CELLS, CELLS, st.integers(0, 1)), min_size=4, max_size=12))

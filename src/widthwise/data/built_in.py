@@ -32,6 +32,7 @@ def jsc(_: Request) -> Samples:
     samples = read_samples(Path(__file__).with_name("jsc_1024.npz"), name="jsc")
     return dataclasses.replace(
         samples,
+        label="",
         note=f"jsc: the embedded 1,024-jet sample of {JETS}, not the full data set",
         standardise="train",
     )

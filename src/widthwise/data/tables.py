@@ -74,12 +74,13 @@ def samples_of_table(
     if not features.shape[1]:
         raise UserError(f"{name}: all its columns are labels; leave some for the features")
     _check_numbers(features, name, said=label is not None)
+    unnamed = " (its first line names no columns)" if table.attrs.get("unnamed") else ""
     return check_samples(
         features.to_numpy(dtype=np.float64, na_value=np.nan),
         _targets(table[labels], name),
         name=name,
         note=note,
-        label=f"column{'' if len(labels) == 1 else 's'} {', '.join(labels)}",
+        label=f"column{'' if len(labels) == 1 else 's'} {', '.join(labels)}{unnamed}",
         kind=kind,
         feature_names=list(features.columns),
         target_names=labels if len(labels) > 1 else (),
@@ -114,6 +115,7 @@ def _read_csv(path: Path, header: bool | None) -> DataFrame:
     table = pd.read_csv(path, header=0 if header else None, low_memory=False, **how)
     if not header:
         table.columns = [f"x{number}" for number in range(table.shape[1])]
+        table.attrs["unnamed"] = True
     last = table.columns[-1]
     if table.shape[1] > 1 and table[last].isna().all() and (not header or str(last).startswith("Unnamed: ")):
         table = table.drop(columns=last)  # every line ends with a separator
