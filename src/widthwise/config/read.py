@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from widthwise.config.budgets import read_bounds, read_budgets
+<<<<<<< HEAD
 from widthwise.config.schema import (
     Accelerator,
     DataOptions,
@@ -13,6 +14,16 @@ from widthwise.config.schema import (
     SearchConfig,
     Standardise,
     TargetKind,
+=======
+from widthwise.config.metrics import FindMetric, metrics_of, read_metrics
+from widthwise.config.schema import (
+    Accelerator,
+    DataOptions,
+    DeclaredMetric,
+    Search,
+    SearchConfig,
+    Standardise,
+>>>>>>> main
 )
 from widthwise.config.specs import check_spec
 from widthwise.config.strategy import read_strategy
@@ -46,9 +57,15 @@ LAB_TOP = (
 # fmt: on
 
 
-def read_config(top: Table) -> SearchConfig:
-    """The config of these tables, checked; raises UserError at the first thing that is wrong."""
+def read_config(top: Table, given: Sequence[DeclaredMetric] = ()) -> SearchConfig:
+    """The config of these tables, checked; raises UserError at the first thing that is wrong.
+
+    given: metrics from Python, which take the place of those that the tables declare by the same names.
+    """
     task = _task(top)
+    declared = {one.metric.name: one for one in (*read_metrics(top.table("metrics")), *given)}
+    metrics = tuple(declared.values())
+    find = metrics_of(task, metrics)
     training = read_lab_training(top)
     load_name, load_type = _checkpoint(top)
     config = SearchConfig(
@@ -64,7 +81,8 @@ def read_config(top: Table) -> SearchConfig:
         output=_output(top),
         data=_data(top.table("data")),
         training=training,
-        searching=_search(top.table("search"), training, task) if "search" in top else None,
+        metrics=metrics,
+        searching=_search(top.table("search"), training, find) if "search" in top else None,
         source=top.document.label,
     )
     top.close(lab=LAB_TOP)
@@ -74,6 +92,9 @@ def read_config(top: Table) -> SearchConfig:
 def _task(top: Table) -> str:
     """The canonical name of the task; nothing is imported."""
     given = top.get("task")
+    if isinstance(given, str) and ":" in given:
+        check_spec(given, what="task", where=top.where("task"))
+        return given
     if isinstance(given, str) and (entry := TASKS.get(given)) is not None:
         return entry.name
     entries = TASKS.own.values() if given is None else TASKS.entries.values()
@@ -182,9 +203,9 @@ def _splits(table: Table) -> tuple[float, float, float]:
     return found[0], found[1], found[2]
 
 
-def _search(table: Table, training: Settings, task: str) -> Search:
+def _search(table: Table, training: Settings, find: FindMetric) -> Search:
     space = read_space(table.table("search_space"), table.table("training"), training)
-    strategy = read_strategy(table.table("strategy"), task)
+    strategy = read_strategy(table.table("strategy"), find)
     constraints, limits = table.table("constraints"), strategy.limits
     setup = table.table("strategy").table("setup")
     trials, timeout = read_budgets(constraints, setup, limits.trials, limits.timeout)
@@ -195,7 +216,7 @@ def _search(table: Table, training: Settings, task: str) -> Search:
         objectives=strategy.objectives,
         summed=limits.summed,
         direction=limits.direction,
-        constraints=read_bounds(constraints, task),
+        constraints=read_bounds(constraints, find),
         evaluation=strategy.evaluation,
         trials=trials,
         timeout=timeout,

@@ -40,11 +40,14 @@ def fit(
     label_smoothing: float = 0.0,
     patience: int | None = None,
     mixed_precision: bool = False,
+    loss: str | Callable[[Tensor, Tensor], Tensor] | None = None,
     task: Task | str = CLASSIFICATION,
     output: str | int | None = None,
     progress: Callable[[Epoch], None] | None = None,
 ) -> History:
-    """Trains the model in place by the task's loss (cross-entropy); the options are those of `Settings`.
+    """Trains the model in place by the task's loss (cross-entropy), or by one's own `loss`.
+
+    The options are those of `Settings`.
 
     Batches are tuples (x, y), (x1, x2, y), ((x1, x2), y) or dicts by the names of the network's forward with
     labels; `output` names which of several outputs is trained and judged, where that is not plain.
@@ -66,6 +69,7 @@ def fit(
         label_smoothing=label_smoothing,
         patience=patience,
         mixed_precision=mixed_precision,
+        loss=loss,
     )
     return train(model, data, settings, seed=seed, device=device, task=task, output=output, progress=progress)
 
