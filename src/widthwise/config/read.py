@@ -6,15 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from widthwise.config.budgets import read_bounds, read_budgets
-<<<<<<< HEAD
-from widthwise.config.schema import (
-    Accelerator,
-    DataOptions,
-    Search,
-    SearchConfig,
-    Standardise,
-    TargetKind,
-=======
 from widthwise.config.metrics import FindMetric, metrics_of, read_metrics
 from widthwise.config.schema import (
     Accelerator,
@@ -23,7 +14,7 @@ from widthwise.config.schema import (
     Search,
     SearchConfig,
     Standardise,
->>>>>>> main
+    TargetKind,
 )
 from widthwise.config.specs import check_spec
 from widthwise.config.strategy import read_strategy

@@ -74,12 +74,12 @@ def part(data: Data, name: str) -> Iterable[Any]:
     return loader
 
 
-<<<<<<< HEAD
 def _texts(found: Any) -> tuple[str, ...]:
     """A list of texts; nothing where a module happens to hold something else there."""
     texts = tuple(found) if isinstance(found, tuple | list) else ()
     return texts if all(isinstance(text, str) for text in texts) else ()
-=======
+
+
 def samples_of(data: Data, name: str) -> int | None:
     """How many samples a part has, as its arrays or its loader's data set say; None where nobody says."""
     held = facts_of(data).sizes.get(name)
@@ -89,7 +89,6 @@ def samples_of(data: Data, name: str) -> int | None:
         return len(part(data, name).dataset)  # type: ignore[attr-defined]
     except (AttributeError, TypeError):
         return None
->>>>>>> main
 
 
 def _held_parts(data: Data) -> Mapping[str, tuple[Tensor, Tensor]]:
