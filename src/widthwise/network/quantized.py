@@ -15,6 +15,7 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 from widthwise.formats.base import Format
 from widthwise.formats.gradient import straight_through
 from widthwise.network.attention import quantised_products
+from widthwise.network.exactness import SUMS, exactly, exceeds_float, layer_exactly
 from widthwise.network.layers import (
     CELLS,
     RECURRENT,
@@ -104,11 +105,22 @@ def computed(
     inside = _READ_INSIDE.get(kind)
     if inside is not None and scheme.data_in is not None:
         return inside(function, partial(read, scheme.data_in), *args, **kwargs)
+    if exceeds_float_of(kind, (args, kwargs), of, scheme):
+        return exactly(function, args, kwargs)
     changed = changed_argument(function, call)
     if changed is None or not values:
         return function(*args, **kwargs)
     result = function(args[0].clone(), *args[1:], **kwargs)  # others may read the quantised copy
     return result if torch.is_grad_enabled() else changed.copy_(result)
+
+
+def exceeds_float_of(kind: str, call: Call, of: Sequence[Operand], scheme: Scheme) -> bool:
+    """Whether a function of quantised operands sums more bits than float32 holds."""
+    if kind not in SUMS:
+        return False
+    held = {operand.role: at(call, operand.path) for operand in of if operand.role != "data_in"}
+    weight, bias = held.get("weight"), held.get("bias")
+    return isinstance(weight, Tensor) and exceeds_float(kind, scheme, weight, bias)
 
 
 def _read_float(read: Callable[[Format, Tensor], Tensor], fmt: Format, x: Tensor) -> Tensor:
@@ -208,6 +220,10 @@ def run_layer(
         args, kwargs = _quantized_inputs(scheme.data_in, args, kwargs)
     if not parameters:
         return layer(*args, **kwargs)
+    if "weight" in parameters and not layer.training:
+        bias = parameters.get("bias", getattr(layer, "bias", None))
+        if exceeds_float(layer, scheme, parameters["weight"], bias):
+            return layer_exactly(layer, parameters, args, kwargs)
     return torch.func.functional_call(layer, parameters, args, kwargs)
 
 

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from torch import nn
 
 from widthwise.export.integers.arguments import POOLS, SAME_ORDER, arguments, pair
 from widthwise.export.integers.steps import (
@@ -21,17 +20,16 @@ from widthwise.export.integers.steps import (
     Step,
     Value,
     Window,
-    sum_range,
 )
 from widthwise.formats.grid import on_grid
 from widthwise.formats.integer import Integer
+from widthwise.network.exactness import FLOAT_BITS, RowSums, is_scale
 
 if TYPE_CHECKING:
     from widthwise.network.layer import Layer
     from widthwise.network.scheme import Scheme, TensorName
 
 MOST_BITS = 63  # of a sum
-FLOAT_BITS = 24  # of a whole number that float32 holds
 TABLE_BITS = 16  # of weights whose format is none of fixed point
 CAN = "linear, conv1d, conv2d, relu, max_pool1d, max_pool2d, add, sub, flatten and reshape can be written"
 
@@ -89,8 +87,8 @@ def _weighted(layer: Layer, scheme: Scheme, x: Value, outputs: Callable[[Codes],
         raise RefusalError(
             f"weights and bias lie {max(shift, aligned)} bits apart; bring their frac widths nearer"
         )
+    low, high = RowSums.of(weight, weight_fraction).range((x.low, x.high), x.fraction, bias, bias_fraction)
     bias = bias << aligned
-    low, high = sum_range(weight.reshape(len(bias), -1), bias, shift, x)
     return Value(layer.name, finest, low, high), weight, bias, shift
 
 
@@ -118,9 +116,7 @@ def _convolution(layer: Layer, scheme: Scheme, data: list[Value]) -> Step:
 
 def _scale(layer: Layer, scheme: Scheme, data: list[Value]) -> Step:
     """A batch norm that only multiplies and adds, as `fold_batchnorm` leaves it."""
-    norm = layer.module
-    plain = isinstance(norm, nn.modules.batchnorm._BatchNorm) and norm.running_mean is not None
-    if not plain or bool((norm.running_mean != 0).any()) or bool((norm.running_var + norm.eps != 1).any()):  # type: ignore[union-attr, operator]
+    if layer.module is None or not is_scale(layer.module):
         raise RefusalError(unknown(layer.type))
     out, weight, bias, shift = _weighted(layer, scheme, data[0], len)
     return Scale(out, data[0], weight, bias, shift)

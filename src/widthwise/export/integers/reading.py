@@ -11,7 +11,7 @@ from torch import Tensor, fx
 
 from widthwise.core.errors import UserError
 from widthwise.export.integers.arguments import DOES_NOTHING, POOLS, SAME_ORDER
-from widthwise.export.integers.layers import CAN, FLOAT_BITS, MOST_BITS, STEPS, RefusalError, add, unknown
+from widthwise.export.integers.layers import CAN, MOST_BITS, STEPS, RefusalError, add, unknown
 from widthwise.export.integers.steps import (
     Add,
     Move,
@@ -22,6 +22,7 @@ from widthwise.export.integers.steps import (
     reads,
 )
 from widthwise.formats.integer import Integer
+from widthwise.network.exactness import FLOAT_BITS
 from widthwise.network.quantized import reads_inside
 
 if TYPE_CHECKING:
