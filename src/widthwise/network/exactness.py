@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
+from widthwise.formats.base import Format
 from widthwise.formats.grid import on_grid
 from widthwise.formats.integer import Integer
 from widthwise.network.layers import layer_type
@@ -21,7 +22,9 @@ from widthwise.network.operations import CONVOLUTIONS
 from widthwise.network.scheme import Scheme
 
 Codes = NDArray[np.int64]
+Ends = tuple[int, int]  # the least and the greatest
 FLOAT_BITS = 24  # of a whole number that float32 holds, its sign left out
+TABLE_BITS = 16
 NORMS = {"batch_norm1d", "batch_norm2d", "batch_norm3d"}
 SUMS = {"linear"} | CONVOLUTIONS | NORMS  # of products with weights [outputs, ...]
 
@@ -44,9 +47,7 @@ class RowSums:
         above, below = np.maximum(rows, 0).sum(axis=1), np.minimum(rows, 0).sum(axis=1)
         return cls(tuple(above.tolist()), tuple(below.tolist()), fraction)
 
-    def range(
-        self, codes: tuple[int, int], fraction: int, bias: Codes, bias_fraction: int
-    ) -> tuple[int, int]:
+    def range(self, codes: Ends, fraction: int, bias: Codes, bias_fraction: int) -> Ends:
         """The least and the greatest that sums can be, their parts in any order included, in their own steps.
 
         codes, fraction: the least and the greatest input. bias: codes [outputs] or [1].
@@ -61,17 +62,26 @@ class RowSums:
         return low, high
 
 
+def codes_of(fmt: Format | None, values: Tensor) -> tuple[Codes, int] | None:
+    """(codes, fraction) of what a format made; None where it is no fixed point: floats, scales of any size.
+
+    Of formats but fixed point it is where codes take up to TABLE_BITS: binary, ternary, most minifloats.
+    """
+    if fmt is None or (found := on_grid(values)) is None:
+        return None
+    narrow = int(np.abs(found[0]).max(initial=0)) >> TABLE_BITS == 0
+    return found if narrow or isinstance(fmt, Integer) else None
+
+
 def accumulator_bits(scheme: Scheme, weight: Tensor, bias: Tensor | None) -> int | None:
     """Bits of a two's complement number that holds every sum of a layer, its parts in any order included.
 
     weight [outputs, ...], bias [outputs]: quantised. Counted from the format of the inputs and from these
     weights. None where something is no fixed point.
     """
-    fmt, weights = scheme.data_in, on_grid(weight)
-    biases = on_grid(torch.zeros(1) if bias is None else bias)
-    if not isinstance(fmt, Integer) or fmt.is_auto or scheme.weight is None:
-        return None
-    if weights is None or biases is None or (bias is not None and scheme.bias is None):
+    fmt, weights = scheme.data_in, codes_of(scheme.weight, weight)
+    biases = (np.zeros(1, dtype=np.int64), 0) if bias is None else codes_of(scheme.bias, bias)
+    if not isinstance(fmt, Integer) or fmt.is_auto or weights is None or biases is None:
         return None
     return signed_bits(*RowSums.of(*weights).range(fmt.codes, fmt.fraction, *biases))
 
@@ -96,7 +106,7 @@ def exceeds_float(layer: str | nn.Module, scheme: Scheme, weight: Tensor, bias: 
 
 
 def may_exceed_float(scheme: Scheme, weight: Tensor) -> bool:
-    """Whether sums take more bits than float32 holds, by the formats alone; quick to say, and true too often."""
+    """Whether sums take more bits than float32 holds, by the formats alone: quick, and true too often."""
     given = scheme.data_in
     if given is None or scheme.weight is None:
         return False

@@ -21,16 +21,13 @@ from widthwise.export.integers.steps import (
     Value,
     Window,
 )
-from widthwise.formats.grid import on_grid
-from widthwise.formats.integer import Integer
-from widthwise.network.exactness import FLOAT_BITS, RowSums, is_scale
+from widthwise.network.exactness import FLOAT_BITS, TABLE_BITS, RowSums, codes_of, is_scale
 
 if TYPE_CHECKING:
     from widthwise.network.layer import Layer
     from widthwise.network.scheme import Scheme, TensorName
 
 MOST_BITS = 63  # of a sum
-TABLE_BITS = 16  # of weights whose format is none of fixed point
 CAN = "linear, conv1d, conv2d, relu, max_pool1d, max_pool2d, add, sub, flatten and reshape can be written"
 
 
@@ -55,14 +52,7 @@ def _stored(layer: Layer, scheme: Scheme, tensor: TensorName) -> tuple[Codes, in
     if fmt is None:
         raise RefusalError(f"its {tensor} is in float; give it a format, as fixed<8,6>")
     values = fmt.calibrated(stored[0].value).quantize(stored[0].value)
-    fixed = isinstance(fmt, Integer) and not fmt.is_auto
-    found = on_grid(values, fmt.fraction if fixed else None)  # type: ignore[attr-defined]
-    wide = (
-        found is not None
-        and not isinstance(fmt, Integer)
-        and int(np.abs(found[0]).max(initial=0)) >> TABLE_BITS
-    )
-    if found is None or wide:
+    if (found := codes_of(fmt, values)) is None:
         raise RefusalError(
             f"{tensor} {fmt!r} has values that are no whole multiples of a power of two of at most "
             f"{TABLE_BITS} bits; a fixed<...> format has"
