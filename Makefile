@@ -82,7 +82,7 @@ debs:
 		export DEBIAN_FRONTEND=noninteractive; \
 		apt-get update -qq && \
 		apt-get install -y -qq --no-install-recommends postgresql chromium chromium-driver \
-			g++ verilator ghdl >/dev/null; \
+			g++ libc6-dev verilator ghdl >/dev/null; \
 	fi
 
 clean:

@@ -104,11 +104,14 @@ SIX = Integer(6, 3)
 @pytest.mark.parametrize("pipeline", [0.0, 3.0])
 @pytest.mark.parametrize("make", [perceptron, Signals])
 def test_the_test_bench_in_vhdl_finds_all_outputs_equal(
-    make: object, pipeline: float, tmp_path: Path
+    make: object, pipeline: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     graph, realised = formatted(make, lambda: SIX)
-    written = vhdl(pipeline=pipeline).write(realised, graph, tmp_path, (torch.zeros(2, *SHAPES[make]),))  # type: ignore[index]
-    assert written.notes[-1] == "ghdl ran the test bench: 256 of 256 samples: all outputs equal"
+    monkeypatch.chdir(tmp_path)
+    folder = Path("out")  # as a user names it
+    folder.mkdir()
+    written = vhdl(pipeline=pipeline).write(realised, graph, folder, (torch.zeros(2, *SHAPES[make]),))  # type: ignore[index]
+    assert written.notes[-1] == "GHDL ran the test bench: 256 of 256 samples: all outputs equal"
     assert ("clocks" in written.notes[0]) == bool(pipeline)
 
 
@@ -118,7 +121,7 @@ def test_the_test_bench_in_vhdl_finds_all_outputs_equal(
 def test_the_test_bench_in_verilog_finds_all_outputs_equal(pipeline: float, tmp_path: Path) -> None:
     graph, realised = formatted(perceptron, lambda: SIX)
     written = verilog(pipeline=pipeline).write(realised, graph, tmp_path, (torch.zeros(2, 4),))
-    assert written.notes[-1] == "verilator ran the test bench: 256 of 256 samples: all outputs equal"
+    assert written.notes[-1] == "Verilator ran the test bench: 256 of 256 samples: all outputs equal"
 
 
 @NEEDS_GHDL
@@ -136,7 +139,7 @@ def test_without_a_simulator_that_is_said(tmp_path: Path, monkeypatch: pytest.Mo
     graph, realised = formatted(perceptron, lambda: SIX)
     monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
     written = verilog().write(realised, graph, tmp_path, (torch.zeros(2, 4),))
-    assert written.notes[-1] == "the test bench was not run: verilator is not installed"
+    assert written.notes[-1] == "the test bench was not run: Verilator is not installed"
 
 
 def test_a_network_whose_input_does_not_matter_is_refused(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +14,9 @@ from widthwise.core.errors import UserError
 
 if TYPE_CHECKING:
     from widthwise.export.write import Export
+
+
+FILES_TOLD = 6
 
 
 def _forms(incomplete: str) -> list[str]:
@@ -84,11 +88,16 @@ def _read(pairs: list[str]) -> dict[str, str]:
     return {key.strip(): value.strip() for key, _, value in (pair.partition("=") for pair in pairs)}
 
 
+def _listed(files: Sequence[Path]) -> str:
+    more = f" and {len(files) - FILES_TOLD} more" if len(files) > FILES_TOLD else ""
+    return ", ".join(path.name for path in files[:FILES_TOLD]) + more
+
+
 def _lines(done: Export, run: Path) -> list[str]:
     check = done.check
     of = f"trial {done.trial.number} of {run}"
     return [
-        f"Wrote {done.folder}: {of} as {done.form} ({', '.join(path.name for path in done.exported.files)})",
+        f"Wrote {done.folder}: {of} as {done.form} ({_listed(done.exported.files)})",
         f"Run on {check.on}: {check.equal:,} of {check.samples:,} outputs equal, largest difference "
         f"{check.largest_difference:.3g}",
         *(note[0].upper() + note[1:] for note in done.exported.notes),

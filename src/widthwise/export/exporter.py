@@ -85,6 +85,11 @@ EXPORTERS: Registry[None] = Registry(
             extra="onnx",
         ),
         Entry(
+            "c",
+            "widthwise.export.c.exporter:CExporter",
+            "integer-only C99 of a network in fixed point, with a test main",
+        ),
+        Entry(
             "verilog",
             "widthwise.export.rtl:verilog",
             "logic of a network in fixed point, every product unrolled, with a test bench",

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from widthwise.export.integers.computing import compute, test_codes
+from widthwise.export.integers.computing import compute, sample_codes
 from widthwise.export.integers.steps import Codes, Program
 
 Flavor = Literal["verilog", "vhdl"]
@@ -151,7 +151,7 @@ def bench(flavor: Flavor, ports: Ports) -> str:
 
 def vectors(program: Program, ports: Ports) -> dict[str, str]:
     """The files that the test bench reads, by name: a sample a line, computed by whole numbers."""
-    given = test_codes(program, SAMPLES)
+    given = sample_codes(program, SAMPLES)
     wanted = compute(program, given).reshape(SAMPLES, -1)
     parts = (
         (INPUTS, ports.given, given.reshape(SAMPLES, -1), program.input.fraction),

@@ -13,7 +13,8 @@ import torch
 from widthwise.core.errors import UserError
 from widthwise.core.files import write_atomically
 from widthwise.export.exporter import Exported
-from widthwise.export.integers.reading import codes_of, read_program, with_shapes
+from widthwise.export.integers.computing import codes_of
+from widthwise.export.integers.reading import read_program, with_shapes
 from widthwise.export.integers.steps import Convolution, Linear, Program, Scale
 from widthwise.export.rtl.bench import TOP, Flavor, Port, Ports, bench, vectors
 from widthwise.export.rtl.simulating import simulated

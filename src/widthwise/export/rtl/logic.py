@@ -10,7 +10,7 @@ from alkaid.types import CombLogic  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 from widthwise.core.arrays import IntArray
-from widthwise.export.integers.computing import windows
+from widthwise.export.integers.computing import seen_of
 from widthwise.export.integers.steps import (
     Add,
     Convolution,
@@ -102,7 +102,7 @@ def _seen(x: Any, step: Convolution | MaxPool, shape: tuple[int, ...]) -> Any:
     """
     image, (_, height, width) = as_image(x.shape), as_image(shape)
     order = np.arange(x.size).reshape(1, *image)
-    index = windows(order, step.window, (height, width), OUTSIDE)[0]  # [channels, y, x, h, w]
+    index = seen_of(order, step.window, (height, width), OUTSIDE)[0]  # [channels, y, x, h, w]
     if isinstance(step, MaxPool):
         index = index.reshape(-1, 1, step.window.size[0] * step.window.size[1])
         index = np.where(index == OUTSIDE, index.max(axis=-1, keepdims=True), index)

@@ -13,14 +13,15 @@ from widthwise.core.errors import UserError
 from widthwise.export.rtl.bench import TOP, Flavor
 
 SIMULATORS: dict[Flavor, str] = {"verilog": "verilator", "vhdl": "ghdl"}
+NAMES = {"verilator": "Verilator", "ghdl": "GHDL"}
 SECONDS = 3600
 
 
 def simulated(flavor: Flavor, folder: Path) -> str:
     """What the test bench in a folder said, or that it was not run; UserError where an output differs."""
-    tool = SIMULATORS[flavor]
+    tool, folder = SIMULATORS[flavor], folder.resolve()
     if shutil.which(tool) is None:
-        return f"the test bench was not run: {tool} is not installed"
+        return f"the test bench was not run: {NAMES[tool]} is not installed"
     with TemporaryDirectory(prefix="widthwise-rtl-") as place:
         told = {"verilog": _verilated, "vhdl": _analysed}[flavor](folder, Path(place))
     found = re.search(r"(\d+) of (\d+) samples: all outputs equal", told)
@@ -28,7 +29,7 @@ def simulated(flavor: Flavor, folder: Path) -> str:
         raise UserError(f"{flavor}: {tool} ran the test bench, which said nothing: {told[-300:]}")
     if found[1] != found[2]:
         raise UserError(f"{flavor}: {tool} finds only {found[0]}; nothing was kept")
-    return f"{tool} ran the test bench: {found[0]}"
+    return f"{NAMES[tool]} ran the test bench: {found[0]}"
 
 
 def _verilated(folder: Path, place: Path) -> str:
