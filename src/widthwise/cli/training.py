@@ -191,10 +191,11 @@ def _file_name(config: SearchConfig) -> str:
 
 
 def _introduce(config: SearchConfig, network: nn.Module, data: Data, output: Output) -> None:
-    from widthwise.report.problem import data_line, network_line
+    from widthwise.report.problem import data_lines, network_line
 
-    output.note(f"data:     {data_line(data)}")
-    output.note(f"network:  {network_line(config, network)}")
+    for line in data_lines(data):
+        output.note(line)
+    output.note(f"network:     {network_line(config, network)}")
 
 
 def _fit(config: SearchConfig, network: nn.Module, data: Data, output: Output) -> History:
@@ -280,7 +281,7 @@ def _test_run(
     check_data_fits_model(network, data, config.task, config.output)
     _introduce(config, network, data, output)
     said = "none, the float network" if found is None else f"{found.number}{_which_training(study)}"
-    output.note(f"trial:    {said}")
+    output.note(f"trial:       {said}")
     graph = study.network() if found is None else _network_of_trial(study, found, run, output)
     chosen = options.DEVICES.get(device or "", "")
     config = config if not chosen else replace(config, accelerator=chosen)  # type: ignore[arg-type]
@@ -306,7 +307,7 @@ def _network_of_trial(study: Study, trial: Trial, run: Path, output: Output) -> 
     try:
         return study.network(trial)
     except NotKeptError:
-        output.note("network:  not kept by the run, so it is made again from the data, as in the search")
+        output.note("network:     not kept by the run, so it is made again from the data, as in the search")
     return problem_of_run(run).network_of(trial.candidate)
 
 

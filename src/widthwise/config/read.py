@@ -14,6 +14,7 @@ from widthwise.config.schema import (
     Search,
     SearchConfig,
     Standardise,
+    TargetKind,
 )
 from widthwise.config.specs import check_spec
 from widthwise.config.strategy import read_strategy
@@ -35,6 +36,7 @@ ACCELERATORS: dict[str, Accelerator] = {
     "mps": "auto",
 }
 STANDARDISATIONS: dict[str, Standardise] = {"train": "train", "reference": "reference", "none": "none"}
+TARGET_KINDS: dict[str, TargetKind | None] = {"auto": None, "classes": "classes", "numbers": "numbers"}
 LOAD_TYPES = {"pt": "pt", "pl": "pl", "safetensors": "safetensors"}
 # fmt: off
 LAB_TOP = (
@@ -133,11 +135,46 @@ def _data(table: Table) -> DataOptions:
         path=table.text("path"),
         download=table.flag("download", False),
         splits=splits,
-        standardise=table.choice("standardise", STANDARDISATIONS, None),
+        label=_label(table),
+        header=_header(table),
+        targets=table.choice("targets", TARGET_KINDS, None),
+        standardise=_standardise(table),
         flatten=table.flag("flatten", False),
     )
     table.close(strict=True)
     return options
+
+
+def _label(table: Table) -> tuple[str | int, ...] | None:
+    """Columns or arrays by name or number: one, or a list."""
+    value = table.get("label")
+    if value is None:
+        return None
+    found = value if isinstance(value, list) else [value]
+    if not found or any(
+        isinstance(one, bool) or not isinstance(one, str | int) or one == "" for one in found
+    ):
+        table.fail(
+            "label",
+            f"{shown(value)} names no columns; write a name or a number, or a list for several targets",
+        )
+    return tuple(found)
+
+
+def _header(table: Table) -> bool | None:
+    """Whether a .csv has a line of names; None where it is to be seen from the file."""
+    value = table.get("header")
+    if value is not None and value != "auto" and not isinstance(value, bool):
+        table.fail("header", f"{shown(value)} is unknown", allowed=("auto", "true", "false"))
+    return value if isinstance(value, bool) else None
+
+
+def _standardise(table: Table) -> Standardise | None:
+    """By which statistics; true and false stand for those of the training part, and none."""
+    value = table.get("standardise")
+    if isinstance(value, bool):
+        return "train" if value else "none"
+    return table.choice("standardise", STANDARDISATIONS, None)
 
 
 def _splits(table: Table) -> tuple[float, float, float]:

@@ -16,6 +16,7 @@ from widthwise.training.settings import Settings
 
 Accelerator = Literal["auto", "cpu", "gpu"]
 Standardise = Literal["train", "reference", "none"]
+TargetKind = Literal["classes", "numbers"]
 EvaluationPart = Literal["val", "test"]
 
 
@@ -71,11 +72,17 @@ class DeclaredMetric:
 
 @dataclass(frozen=True)
 class DataOptions:
-    """The [data] table: what load_data takes beside name, batch size and seed."""
+    """The [data] table: what load_data takes beside name, batch size and seed.
+
+    label: columns or arrays by name or number; header, targets, standardise: None where it is as it looks.
+    """
 
     path: str | None = None
     download: bool = False
     splits: tuple[float, float, float] = (0.6, 0.2, 0.2)
+    label: tuple[str | int, ...] | None = None
+    header: bool | None = None
+    targets: TargetKind | None = None
     standardise: Standardise | None = None
     flatten: bool = False
 

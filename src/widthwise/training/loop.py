@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from widthwise.core.errors import UserError
 from widthwise.data.facts import facts_of, part
-from widthwise.data.modules import Batches, Data
+from widthwise.data.modules import Data
+from widthwise.data.served import Batches
 from widthwise.metrics.quality.fits import check_data_fits_model
 from widthwise.metrics.quality.tasks import CLASSIFICATION, task_of
 from widthwise.training.history import Epoch, History, best_of
