@@ -40,6 +40,15 @@ class Plan:
                 found[read].append(index)
         return tuple(map(tuple, found))
 
+    @cached_property
+    def worth_keeping(self) -> tuple[bool, ...]:
+        """For each step whether one may need its value again: not if who reads it depends on the same slots."""
+        last = len(self.steps) - 1
+        return tuple(
+            index == last or any(self.steps[reader].depends != step.depends for reader in readers)
+            for index, (step, readers) in enumerate(zip(self.steps, self.readers, strict=True))
+        )
+
     @property
     def widest(self) -> float:
         """Bytes of the widest value of one version for one sample."""
