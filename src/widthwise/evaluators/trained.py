@@ -106,8 +106,7 @@ class WidthEvaluator:
             sandwich=sandwich,
             device=self.judging.device,
         )
-        task, quality = self.judging.task, self.judging.quality
-        self.tally = task.tally(0, quality, facts_of(data), self.fitting.shape, self.judging.options)
+        self.tally = self.judging.tally(data, facts_of(data), self.fitting.shape)
         self.latest = Latest()
 
     @property
