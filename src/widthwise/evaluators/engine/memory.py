@@ -72,8 +72,8 @@ def shares(plan: Plan, budget: int, device: str) -> MemoryShares:
 def keep_freed_memory() -> None:
     """Has glibc keep what stacks free, in place of giving it back and getting fresh pages for the next one.
 
-    It keeps up to twice the size of the largest allocation that it has seen freed (mallopt(3), M_MMAP_THRESHOLD);
-    this one is never written to, so it takes no memory. Elsewhere nothing happens.
+    It keeps up to twice the size of the largest allocation that it has seen freed (mallopt(3),
+    M_MMAP_THRESHOLD); this one is never written to, so it takes no memory. Elsewhere nothing happens.
     """
     torch.empty(ALLOCATION, dtype=torch.uint8)
 
