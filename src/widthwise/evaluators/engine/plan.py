@@ -42,7 +42,7 @@ class Plan:
 
     @cached_property
     def worth_keeping(self) -> tuple[bool, ...]:
-        """For each step whether its value may be needed again: not if its readers depend on the same slots."""
+        """For each step whether its value may be needed again: no, if its readers depend on the same."""
         last = len(self.steps) - 1
         return tuple(
             index == last or any(self.steps[reader].depends != step.depends for reader in readers)

@@ -67,7 +67,7 @@ class _Passes:
     reached: Tensor  # [most versions, n] like truth: whether it is the greatest of all
 
     def __call__(self, by_class: Tensor, hits: Tensor, up_to: Tensor) -> Tensor:
-        """Takes in scores [V, C, n]: hits, and how many are predicted up to each class, [V, C]; gives broken."""
+        """Takes in scores [V, C, n]: hits, and how many are predicted up to a class, [V, C]; gives broken."""
         versions, classes, samples = by_class.shape
         so_far = [by_class[:, 0], *self.so_far[1:, :versions]]
         for number in range(1, classes):
