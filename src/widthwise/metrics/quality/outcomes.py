@@ -79,7 +79,8 @@ class _Passes:
             torch.sum(reached, 1, out=up_to[:, number])
             hits[:, number].addmv_(reached, self.truth[number])
             hits[:, number + 1].addmv_(reached, self.truth[number + 1], alpha=-1)
-        return highest.amax(1).isnan()
+        broken: Tensor = highest.amax(1).isnan()
+        return broken
 
 
 def _by_greatest(by_class: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
