@@ -81,10 +81,11 @@ def _print_about(
     config: SearchConfig, graph: Graph, data: Data | None, fitting: Fit | None, output: Output
 ) -> None:
     from widthwise.report.network import capture_line, mode_line
-    from widthwise.report.problem import data_line, judged_lines, note_lines
+    from widthwise.report.problem import data_lines, judged_lines, note_lines
 
     output.say(f"network:     {config.model}")
-    output.say(f"data:        {'none given' if data is None else data_line(data)}")
+    for line in ["data:        none given"] if data is None else data_lines(data):
+        output.say(line)
     output.say(capture_line(graph))
     if config.searching is not None and data is not None:
         for line in _search_lines(config):
@@ -123,10 +124,10 @@ def _metas(graph: Graph, fitting: Fit | None) -> dict[str, NodeMeta]:
 
 def _search_lines(config: SearchConfig) -> list[str]:
     """What the config's search would be: space, strategy, objectives, evaluation."""
-    from widthwise.report.problem import problem_lines
+    from widthwise.report.problem import search_lines
     from widthwise.search.problem import load_problem
 
-    return problem_lines(load_problem(config))[2:]
+    return search_lines(load_problem(config))
 
 
 def _print_config(config: SearchConfig, output: Output) -> None:

@@ -110,8 +110,8 @@ def evaluate_network(
             raise UserError("--run: has its own network and data; leave CONFIG, --model, --load and such out")
         of_run = _config_of_run(run, untrusted=untrusted)
         options.announce_code(of_run, output, untrusted=untrusted)
-        known = _metrics(metrics, of_run.task)
-        found = _test_run(run, trial, parts, [metric.name for metric in known], output, setup.device)
+        known = _metrics(metrics, of_run)
+        found = _test_run(run, trial, parts, known, output, setup.device)
     else:
         if trial is not None:
             raise UserError("--trial: needs --run, the run folder that it is from")
@@ -119,8 +119,8 @@ def evaluate_network(
         read = options.read_config(config, given, setup, untrusted=untrusted)
         read = options.with_data_of_model(read)
         options.announce_code(read, output, untrusted=untrusted)
-        known = _metrics(metrics, read.task)
-        found = _test_network(read, parts, [metric.name for metric in known], output, setup.device)
+        known = _metrics(metrics, read)
+        found = _test_network(read, parts, known, output, setup.device)
     if json:
         from widthwise.study.study import finite
 
@@ -154,16 +154,19 @@ def train_first(
     return replace(config, load_name=str(kept)), network, data
 
 
-def _metrics(given: str | None, task: str) -> list[Metric]:
-    """The metrics asked for, else the usual ones; UserError for one that the task can't give."""
-    from widthwise.metrics.quality.tasks import metric_of, task_of
+def _metrics(given: str | None, config: SearchConfig) -> list[Metric]:
+    """The metrics asked for, else the usual ones and the config's; UserError for one that can't be had."""
+    from widthwise.config.metrics import metrics_of
+    from widthwise.metrics.quality.tasks import task_of
 
     if given:
         names = dict.fromkeys(name.strip() for name in given.split(","))
     else:
-        own = task_of(task).metrics
-        names = dict.fromkeys([*([name for name in QUALITY if name in own] or own), *COSTS])
-    return [metric_of(task, name, where="--metrics") for name in names]
+        usual = task_of(config.task).metrics
+        own = [declared.metric.name for declared in config.metrics if declared.metric.source]
+        names = dict.fromkeys([*([name for name in QUALITY if name in usual] or usual), *own, *COSTS])
+    find = metrics_of(config.task, config.metrics)
+    return [find(name, "--metrics") for name in names]
 
 
 def _network_and_data(config: SearchConfig) -> tuple[nn.Module, Data]:
@@ -188,10 +191,11 @@ def _file_name(config: SearchConfig) -> str:
 
 
 def _introduce(config: SearchConfig, network: nn.Module, data: Data, output: Output) -> None:
-    from widthwise.report.problem import data_line, network_line
+    from widthwise.report.problem import data_lines, network_line
 
-    output.note(f"data:     {data_line(data)}")
-    output.note(f"network:  {network_line(config, network)}")
+    for line in data_lines(data):
+        output.note(line)
+    output.note(f"network:     {network_line(config, network)}")
 
 
 def _fit(config: SearchConfig, network: nn.Module, data: Data, output: Output) -> History:
@@ -211,6 +215,14 @@ def _judged(config: SearchConfig) -> dict[str, Any]:
     return {"task": config.task, "output": config.output}
 
 
+def _options(config: SearchConfig, metrics: list[Metric]) -> dict[str, Any]:
+    """Those of the metrics that are asked for."""
+    from widthwise.search.problem import options_of
+
+    names = [metric.name for metric in metrics]
+    return {name: given for name, given in options_of(config).items() if name in names}
+
+
 def _best_line(history: History) -> str:
     best = history.best
     judged = ", ".join(f"{name} {value:.4f}" for name, value in best.values.items())
@@ -224,7 +236,7 @@ def _save(network: nn.Module, path: Path) -> None:
 
 
 def _test_network(
-    config: SearchConfig, parts: list[str], names: list[str], output: Output, device: str | None
+    config: SearchConfig, parts: list[str], metrics: list[Metric], output: Output, device: str | None
 ) -> dict[str, dict[str, float]]:
     from widthwise.evaluators.engine import evaluate
     from widthwise.metrics.quality.fits import check_data_fits_model
@@ -239,7 +251,8 @@ def _test_network(
     if is_untrained(config, network):
         output.warn(f"the weights of {config.model} are random; load trained ones with --load CHECKPOINT")
     graph = Graph(network)
-    how: dict[str, Any] = {"metrics": names, "device": device_of(config), **_judged(config)}
+    how: dict[str, Any] = {"metrics": metrics, "device": device_of(config), **_judged(config)}
+    how["options"] = _options(config, metrics)
     return {part: evaluate(graph, data, loader=part, **how) for part in parts}
 
 
@@ -253,7 +266,7 @@ def _config_of_run(run: Path, *, untrusted: bool = False) -> SearchConfig:
 
 
 def _test_run(
-    run: Path, trial: int | None, parts: list[str], names: list[str], output: Output, device: str | None
+    run: Path, trial: int | None, parts: list[str], metrics: list[Metric], output: Output, device: str | None
 ) -> dict[str, dict[str, float]]:
     """The network of a run, in float or as a trial has it: from what the run kept, else made again."""
     from widthwise.evaluators.engine import evaluate
@@ -268,11 +281,12 @@ def _test_run(
     check_data_fits_model(network, data, config.task, config.output)
     _introduce(config, network, data, output)
     said = "none, the float network" if found is None else f"{found.number}{_which_training(study)}"
-    output.note(f"trial:    {said}")
+    output.note(f"trial:       {said}")
     graph = study.network() if found is None else _network_of_trial(study, found, run, output)
     chosen = options.DEVICES.get(device or "", "")
     config = config if not chosen else replace(config, accelerator=chosen)  # type: ignore[arg-type]
-    how: dict[str, Any] = {"metrics": names, "device": device_of(config), **_judged(config)}
+    how: dict[str, Any] = {"metrics": metrics, "device": device_of(config), **_judged(config)}
+    how["options"] = _options(config, metrics)
     return {part: evaluate(graph, data, loader=part, **how) for part in parts}
 
 
@@ -293,7 +307,7 @@ def _network_of_trial(study: Study, trial: Trial, run: Path, output: Output) -> 
     try:
         return study.network(trial)
     except NotKeptError:
-        output.note("network:  not kept by the run, so it is made again from the data, as in the search")
+        output.note("network:     not kept by the run, so it is made again from the data, as in the search")
     return problem_of_run(run).network_of(trial.candidate)
 
 

@@ -24,15 +24,18 @@ class DataFacts:
     """What a data module says of itself; a foreign one may say nothing.
 
     sample, target: shapes of one sample's x and of its target, () for a class or a number; None until a batch
-    has been seen. classes, class_names: of targets that are classes. note: one line for outputs. sizes:
-    samples by part, where they are known without reading. kind: the name of the module's type.
+    has been seen. classes, class_names: of targets that are classes. target_names: of the columns of targets
+    [n, k]. note: one line for outputs. taken: what a file was taken for, "" where nobody said. sizes: samples
+    by part, where they are known without reading. kind: the name of the module's type.
     """
 
     sample: tuple[int, ...] | None = None
     target: tuple[int, ...] | None = None
     classes: int | None = None
     class_names: tuple[str, ...] = ()
+    target_names: tuple[str, ...] = ()
     note: str = ""
+    taken: str = ""
     sizes: Mapping[str, int] = field(default_factory=dict)
     kind: str = "data"
 
@@ -55,7 +58,9 @@ def facts_of(data: Data) -> DataFacts:
         target=next((tuple(y.shape[1:]) for _, y in parts.values()), None),
         classes=int(classes) if isinstance(classes, Integral) else None,
         class_names=tuple(getattr(data, "class_names", None) or ()),
+        target_names=_texts(getattr(data, "target_names", None)),
         note=str(getattr(data, "note", "") or ""),
+        taken=found if isinstance(found := getattr(data, "taken", None), str) else "",
         sizes={name: len(y) for name, (_, y) in parts.items()},
         kind=type(data).__name__,
     )
@@ -67,6 +72,23 @@ def part(data: Data, name: str) -> Iterable[Any]:
         raise unknown("part of the data", name, PARTS)
     loader: Iterable[Any] = getattr(data, f"{name}_dataloader")()
     return loader
+
+
+def _texts(found: Any) -> tuple[str, ...]:
+    """A list of texts; nothing where a module happens to hold something else there."""
+    texts = tuple(found) if isinstance(found, tuple | list) else ()
+    return texts if all(isinstance(text, str) for text in texts) else ()
+
+
+def samples_of(data: Data, name: str) -> int | None:
+    """How many samples a part has, as its arrays or its loader's data set say; None where nobody says."""
+    held = facts_of(data).sizes.get(name)
+    if held is not None:
+        return held
+    try:
+        return len(part(data, name).dataset)  # type: ignore[attr-defined]
+    except (AttributeError, TypeError):
+        return None
 
 
 def _held_parts(data: Data) -> Mapping[str, tuple[Tensor, Tensor]]:

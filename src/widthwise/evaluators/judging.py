@@ -4,20 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from math import prod
 from typing import Any, TypedDict, Unpack
 
 from widthwise.core.errors import UserError
-from widthwise.data.facts import part
+from widthwise.data.facts import DataFacts, part, samples_of
 from widthwise.data.modules import Data
 from widthwise.metrics.catalogue import Metric
-from widthwise.metrics.quality.task import Task
+from widthwise.metrics.own import Given, find_metrics
+from widthwise.metrics.quality.task import Tally, Task
 from widthwise.metrics.quality.tasks import CLASSIFICATION, metric_of, task_of
+
+FLOAT_BYTES = 4
 
 
 class JudgingKeywords(TypedDict, total=False):
     """Judging as keyword arguments, of which `metrics` must be given."""
 
-    metrics: Sequence[str]
+    metrics: Sequence[Given]
     options: Mapping[str, Mapping[str, Any]] | None
     loader: str
     samples: int | None
@@ -34,7 +39,8 @@ class JudgingKeywords(TypedDict, total=False):
 class Judging:
     """By which metrics candidates are judged, and how.
 
-    metrics: each once; options: those of torchmetrics' by metric name. task: what outputs are worth.
+    metrics: each once; options: those of torchmetrics', and of classes of one's own, by metric name.
+    task: what outputs are worth.
     output: which of several that a network returns is judged, by its key or index; None: see `find_output`.
     part: of the data, "val" or "test"; samples: only the first so many, None: all.
     compare_to: bits that memory_density compares with. device: cpu, cuda …
@@ -67,7 +73,7 @@ class Judging:
         if "loader" in others:
             others["part"] = others.pop("loader")
         task = task_of(others.pop("task", CLASSIFICATION))
-        metrics = tuple(metric_of(task, name) for name in dict.fromkeys(others.pop("metrics")))
+        metrics = find_metrics(others.pop("metrics"), partial(metric_of, task))
         if measured := [metric.name for metric in metrics if metric.kind == "measured"]:
             raise UserError(
                 f"metric {measured[0]}: is measured, so it does not follow from a network and its data; "
@@ -93,3 +99,22 @@ class Judging:
     def loader(self, data: Data) -> Any:
         """A fresh loader of the part of the data to judge on."""
         return part(data, self.part)
+
+    def tally(
+        self, data: Data, about: DataFacts, outputs: tuple[int, ...], *, most: int | None = None
+    ) -> Tally:
+        """An empty tally of the qualities; outputs: their shape for one sample.
+
+        most: bytes of outputs that may be kept for metrics of one's own; None: no bound. Raises UserError for
+        a metric that can't be had.
+        """
+        from widthwise.metrics.quality.joined import tally_of
+        from widthwise.metrics.quality.own import Room
+
+        quality = [metric for metric in self.metrics if metric.kind == "quality"]
+        samples = 0
+        if any(metric.is_own for metric in quality):
+            there = samples_of(data, self.part) or 0
+            samples = there if self.samples is None else min(there, self.samples)
+        room = Room(FLOAT_BYTES * samples * prod(outputs), most)
+        return tally_of(self.task, quality, about, outputs, self.options, room)

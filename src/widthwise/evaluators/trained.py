@@ -93,6 +93,7 @@ class WidthEvaluator:
             largest=space.largest,
             samples=len(block) if whole else None,
         )
+        self.cost_model.check(self.judging.cost, [choice.sizes for choice in space.choices])
         self.source = network_source(
             mode,
             graph,
@@ -106,8 +107,7 @@ class WidthEvaluator:
             sandwich=sandwich,
             device=self.judging.device,
         )
-        task, quality = self.judging.task, self.judging.quality
-        self.tally = task.tally(0, quality, facts_of(data), self.fitting.shape, self.judging.options)
+        self.tally = self.judging.tally(data, facts_of(data), self.fitting.shape)
         self.latest = Latest()
 
     @property

@@ -182,8 +182,10 @@ def judging_of(config: SearchConfig, *, memory: int | None = None) -> Judging:
     """How the config has candidates judged: by the metrics that it names, its task's and its kind's."""
     search, task = config.search, task_of(config.task)
     always = [metric_of(task, name) for name in (*task.better, *kind_of(search.space).always)]
+    own = [declared.metric for declared in config.metrics]
     return Judging(
-        metrics=_each_once([*named_metrics(config), *always]),
+        metrics=_each_once([*named_metrics(config), *own, *always]),
+        options=options_of(config),
         task=task,
         output=config.output,
         part=search.evaluation.part,
@@ -194,6 +196,11 @@ def judging_of(config: SearchConfig, *, memory: int | None = None) -> Judging:
         seed=config.seed,
         objectives=tuple(objective.name for objective in search.objectives),
     )
+
+
+def options_of(config: SearchConfig) -> dict[str, dict[str, Any]]:
+    """The options of the classes that compute metrics, by metric name."""
+    return {declared.metric.name: dict(declared.options) for declared in config.metrics if declared.options}
 
 
 def problem_of_run(path: str | Path, *, memory: int | None = None) -> Problem:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from widthwise.core.errors import UserError
 from widthwise.data.facts import facts_of, part
-from widthwise.data.modules import Batches, Data
+from widthwise.data.modules import Data
+from widthwise.data.served import Batches
 from widthwise.metrics.quality.fits import check_data_fits_model
 from widthwise.metrics.quality.tasks import CLASSIFICATION, task_of
 from widthwise.training.history import Epoch, History, best_of
@@ -39,11 +40,14 @@ def fit(
     label_smoothing: float = 0.0,
     patience: int | None = None,
     mixed_precision: bool = False,
+    loss: str | Callable[[Tensor, Tensor], Tensor] | None = None,
     task: Task | str = CLASSIFICATION,
     output: str | int | None = None,
     progress: Callable[[Epoch], None] | None = None,
 ) -> History:
-    """Trains the model in place by the task's loss (cross-entropy); the options are those of `Settings`.
+    """Trains the model in place by the task's loss (cross-entropy), or by one's own `loss`.
+
+    The options are those of `Settings`.
 
     Batches are tuples (x, y), (x1, x2, y), ((x1, x2), y) or dicts by the names of the network's forward with
     labels; `output` names which of several outputs is trained and judged, where that is not plain.
@@ -65,6 +69,7 @@ def fit(
         label_smoothing=label_smoothing,
         patience=patience,
         mixed_precision=mixed_precision,
+        loss=loss,
     )
     return train(model, data, settings, seed=seed, device=device, task=task, output=output, progress=progress)
 

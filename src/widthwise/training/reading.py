@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import fields, replace
-from typing import get_args
+from typing import Any, get_args
 
 from widthwise.core.table import Table
+from widthwise.core.toml import shown
 from widthwise.training.halving import Halving
 from widthwise.training.settings import OptimizerName, Schedule, Settings
+
+OwnLoss = str | Callable[..., Any] | None
 
 OPTIMIZERS: dict[str, OptimizerName] = {name: name for name in get_args(OptimizerName)}
 SCHEDULES: dict[str, Schedule] = {name: name for name in get_args(Schedule)}
@@ -68,7 +72,19 @@ def _read_common(table: Table, base: Settings) -> Settings:
         label_smoothing=_below_one(table, "label_smoothing", base.label_smoothing),
         patience=table.whole("patience", base.patience),
         mixed_precision=table.flag("mixed_precision", base.mixed_precision),
+        loss=_loss(table, base.loss),
     )
+
+
+def _loss(table: Table, default: OwnLoss) -> OwnLoss:
+    """module:callable; nothing is imported."""
+    given = table.text("loss")
+    if given is None:
+        return default
+    module, _, path = given.partition(":")
+    if not all(part.isidentifier() for part in [*module.split("."), *path.split(".")]):
+        table.fail("loss", f"{shown(given)} is not of the form module:callable, as my_losses:focal")
+    return given
 
 
 def _below_one(table: Table, key: str, default: float) -> float:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from widthwise.core.errors import UserError, unknown
 from widthwise.core.importing import describe_error
+from widthwise.core.later import LATER
 
 OPTIMIZERS = {"adam": "Adam", "adamw": "AdamW", "sgd": "SGD"}
 OptimizerName = Literal["adam", "adamw", "sgd"]
@@ -25,7 +27,9 @@ class Settings:
     line and then down along a cosine (one-cycle), or not at all. patience: epochs without a better one after
     which training stops. distil: the share of the loss that is the distance from a teacher's outputs, where
     there is a teacher (Hinton et al. 2015). mixed_precision: bfloat16 or float16 where it is safe; only
-    on a GPU. Raises UserError for values out of range.
+    on a GPU. loss: one's own in place of the task's, `(outputs, targets) -> a scalar`, or where it is as
+    "module:callable"; only training follows it, the task still judges. Raises UserError for values out of
+    range.
     """
 
     epochs: int = 100
@@ -39,6 +43,7 @@ class Settings:
     patience: int | None = None
     distil: float = 0.0
     mixed_precision: bool = False
+    loss: str | Callable[..., Any] | None = field(default=None, metadata={LATER: True})
 
     def __post_init__(self) -> None:
         _check_whole("epochs", self.epochs)

@@ -5,11 +5,15 @@ from __future__ import annotations
 from typing import cast
 
 from widthwise.core.errors import UserError, unknown
+from widthwise.core.importing import call_object, load_object
 from widthwise.core.registry import Entry, Registry
 from widthwise.metrics.catalogue import METRICS, Metric, find_metric, per_class
 from widthwise.metrics.quality.task import Task
 
 CLASSIFICATION = "classification"  # where nothing else is said
+
+METHODS = ("outputs", "check", "loss", "distance", "tally")
+FIELDS = ("name", "metrics", "better", "answers")
 
 TASKS: Registry[None] = Registry(
     "task",
@@ -22,16 +26,31 @@ TASKS: Registry[None] = Registry(
         )
     ],
     group="widthwise.tasks",
-    methods=("outputs", "check", "loss", "distance", "tally"),
+    methods=METHODS,
 )
 
 
 def task_of(task: Task | str) -> Task:
-    """The task of this name, or the one that is given; raises UserError for an unknown name."""
+    """The task of this name, one's own as `module:object`, or the one that is given; raises UserError."""
     if not isinstance(task, str):
         return task
+    if ":" in task:
+        return _own(task)
     found = TASKS.load(task)
     return cast(Task, found() if isinstance(found, type) else found)
+
+
+def _own(spec: str) -> Task:
+    """The task that "module:object" names, a class or an object; UserError where it is none."""
+    found = load_object(spec, what="task")
+    made = call_object(found, spec, what="task") if isinstance(found, type) else found
+    missing = [name for name in (*FIELDS, *METHODS) if not hasattr(made, name)]
+    if missing:
+        raise UserError(
+            f"task {spec}: is a {type(made).__name__} without {', '.join(missing)}; a task has "
+            f"{', '.join((*FIELDS, *METHODS))}"
+        )
+    return cast(Task, made)
 
 
 def metric_of(task: Task | str, name: str, where: str = "") -> Metric:
