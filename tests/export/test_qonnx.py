@@ -183,6 +183,6 @@ def test_without_its_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPat
 
 def test_sums_beyond_a_float_are_refused_with_the_forms_that_take_them() -> None:
     wide = Integer(16, 14)
-    assert "--to c or hls4ml writes it" in refused(
+    assert "--to c and hls4ml write it" in refused(
         perceptron, {"data_in": wide, "weight": wide, "bias": wide}
     )

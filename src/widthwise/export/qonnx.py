@@ -114,7 +114,7 @@ def _reasons(layer: Layer, scheme: Scheme) -> Iterator[str]:
         yield f"formats inside a {layer.type} have no node; leave it in float"
         return
     if some_exceed_float(layer, {tensor: (scheme[tensor],) for tensor in layer.tensors}):
-        yield "sums more bits than float32 has, in which qonnx's executor computes; --to c or hls4ml writes it"
+        yield "sums more bits than float32 has, in which qonnx computes; --to c and hls4ml write it"
     for tensor in ("data_in", "weight", "bias"):
         fmt = scheme[tensor]
         if fmt is not None and (reason := _no_node(fmt, fixed=tensor != "data_in")):

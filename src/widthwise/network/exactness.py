@@ -101,6 +101,8 @@ def exceeds_float(layer: str | nn.Module, scheme: Scheme, weight: Tensor, bias: 
         return False
     if kind in NORMS and (isinstance(layer, str) or not is_scale(layer)):
         return False
+    if type(weight) not in (Tensor, nn.Parameter):  # torch exports or compiles, and has no values
+        return False
     bits = accumulator_bits(scheme, weight, bias)
     return bits is not None and bits - 1 > FLOAT_BITS
 
@@ -108,10 +110,10 @@ def exceeds_float(layer: str | nn.Module, scheme: Scheme, weight: Tensor, bias: 
 def may_exceed_float(scheme: Scheme, weight: Tensor) -> bool:
     """Whether sums take more bits than float32 holds, by the formats alone: quick, and true too often."""
     given = scheme.data_in
-    if given is None or scheme.weight is None:
+    if not isinstance(given, Integer) or scheme.weight is None:
         return False
     others = [fmt for fmt in (scheme.weight, scheme.bias) if fmt is not None]
-    if not isinstance(given, Integer) or not all(isinstance(fmt, Integer) for fmt in others):
+    if not all(isinstance(fmt, Integer) for fmt in others):
         return True
     formats = [fmt for fmt in (given, *others) if isinstance(fmt, Integer)]
     if any(fmt.is_auto for fmt in formats):
