@@ -36,6 +36,13 @@ def export(
         str, typer.Option("--to", metavar="FORM", help="What is written.", autocompletion=_forms)
     ] = "torch",
     out: Annotated[Path | None, typer.Option("--out", metavar="FOLDER", help="Where it is written.")] = None,
+    with_scaler: Annotated[
+        bool,
+        typer.Option(
+            "--with-scaler",
+            help="What is written standardises its input itself, as the data was.",
+        ),
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace the export that is there.")] = False,
     untrusted: options.Untrusted = False,
     json: options.Json = False,
@@ -60,7 +67,7 @@ def export(
     from widthwise.export.write import export as write
 
     chosen: int | str = trial if trial is not None else str(pick)
-    done = write(run, chosen, to, out, force=force)
+    done = write(run, chosen, to, out, with_scaler=with_scaler, force=force)
     if done.check.as_judged is False:
         output.warn(
             "the network's outputs are not, bit for bit, those that were judged: another processor or "
@@ -80,4 +87,16 @@ def _lines(done: Export, run: Path) -> list[str]:
         f"Wrote {done.folder}: {of} as {done.form} ({', '.join(path.name for path in done.exported.files)})",
         f"Run on {check.on}: {check.equal:,} of {check.samples:,} outputs equal, largest difference "
         f"{check.largest_difference:.3g}",
+        *_scaler_lines(done),
     ]
+
+
+def _scaler_lines(done: Export) -> list[str]:
+    """What its user has to do to samples first, where anything."""
+    if done.scaler is None:
+        return []
+    if "unknown" in done.scaler:
+        return [f"Whether samples have to be standardised first isn't known: {done.scaler['unknown']}"]
+    if done.scaler["first_layer"]:
+        return ["It takes samples as they are: standardising them is its first layer"]
+    return ["It takes standardised samples, (x - mean) / scale: both are in export.json"]
