@@ -54,6 +54,7 @@ class Export:
             "config": dict(self.trial.config),
             "check": asdict(self.check),
             "scaler": self.scaler,
+            "notes": list(self.exported.notes),
             "files": [str(path.relative_to(self.folder)) for path in self.exported.files],
             "versions": {
                 **{name: version(name) for name in ("widthwise", "torch")},
@@ -73,13 +74,15 @@ def export(
     model: nn.Module | None = None,
     data: Data | None = None,
     with_scaler: bool = False,
+    options: Mapping[str, object] | None = None,
     force: bool = False,
 ) -> Export:
     """Writes the network that a trial was judged by in a form that other tools read, and proves it.
 
     Args:
         study: a study, or its run folder. trial: a trial, its number, or a rule that picks one ("knee").
-        form: the name of an exporter, as "torch", or one of one's own. out: the folder, which is new or
+        form: the name of an exporter, as "torch", or one of one's own. options: of the exporter of that name,
+            as {"pipeline": 4}. out: the folder, which is new or
             empty; `force` replaces an earlier export.
         model: the network that was searched, where it was given from Python and in another process.
         data: where it was given from Python; else that of the run's config. What was written is run on the
@@ -94,7 +97,7 @@ def export(
     from widthwise.study.run_folder import load_run
 
     found = study if isinstance(study, Study) else load_run(study)
-    made = exporter(form) if isinstance(form, str) else form
+    made = exporter(form, options) if isinstance(form, str) else form
     folder = Path(out).expanduser()
     _check_place(folder, force=force)
     chosen = _chosen(found, trial)
