@@ -48,6 +48,7 @@ EACH: dict[str, st.SearchStrategy[Any]] = {
     "label_smoothing": st.floats(0, 1, exclude_max=True),
     "patience": st.integers(1, 1000),
     "distil": st.floats(0, 1),
+    "loss": st.sampled_from(["mse", "mae", "huber"]),
     "mixed_precision": st.booleans(),
 }
 values = st.fixed_dictionaries({}, optional=EACH)

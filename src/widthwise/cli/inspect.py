@@ -81,10 +81,12 @@ def _print_about(
     config: SearchConfig, graph: Graph, data: Data | None, fitting: Fit | None, output: Output
 ) -> None:
     from widthwise.report.network import capture_line, mode_line
-    from widthwise.report.problem import data_line, judged_lines, note_lines
+    from widthwise.report.problem import data_line, judged_lines, note_lines, task_line
 
     output.say(f"network:     {config.model}")
     output.say(f"data:        {'none given' if data is None else data_line(data)}")
+    if fitting is not None:
+        output.say(f"task:        {task_line(fitting.output)}")
     output.say(capture_line(graph))
     if config.searching is not None and data is not None:
         for line in _search_lines(config):
@@ -126,7 +128,7 @@ def _search_lines(config: SearchConfig) -> list[str]:
     from widthwise.report.problem import problem_lines
     from widthwise.search.problem import load_problem
 
-    return problem_lines(load_problem(config))[2:]
+    return problem_lines(load_problem(config))[3:]
 
 
 def _print_config(config: SearchConfig, output: Output) -> None:

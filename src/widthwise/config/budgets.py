@@ -11,7 +11,7 @@ from widthwise.core.table import Table, as_number
 from widthwise.core.toml import dotted, shown
 from widthwise.metrics.catalogue import METRICS, Metric
 from widthwise.metrics.goals.constraints import Constraint, parse_constraints
-from widthwise.metrics.quality.tasks import CLASSIFICATION, metric_of
+from widthwise.metrics.quality.tasks import metric_of
 from widthwise.metrics.units import DURATIONS
 
 T = TypeVar("T", int, float)
@@ -21,7 +21,7 @@ _BUDGET = re.compile(r"\s*(?:<=)?\s*(\d[\d_]*\.?\d*(?:[eE]\d+)?)\s*([A-Za-z]*)\s
 _THOUSANDS = {"": 1.0, "k": 1e3, "m": 1e6}
 
 
-def read_bounds(table: Table, task: str = CLASSIFICATION) -> tuple[Constraint, ...]:
+def read_bounds(table: Table, task: str | None = None) -> tuple[Constraint, ...]:
     """The bounds on metrics of a task; budgets are read apart. Raises UserError for what makes no sense."""
     return tuple(bound for key in table if key not in BUDGETS for bound in _bounds(table, key, task))
 
@@ -40,12 +40,12 @@ def read_budgets(
     )
 
 
-def _bounds(table: Table, key: str, task: str) -> tuple[Constraint, ...]:
+def _bounds(table: Table, key: str, task: str | None) -> tuple[Constraint, ...]:
     place = table.where(key).removesuffix(dotted([key])).removesuffix(".")  # where the key stands
     return parse_constraints({key: table.get(key)}, metrics={key: _metric(table, key, task)}, where=place)
 
 
-def _metric(table: Table, key: str, task: str) -> Metric:
+def _metric(table: Table, key: str, task: str | None) -> Metric:
     try:
         return metric_of(task, key, where=table.where(key))
     except UserError:

@@ -13,7 +13,7 @@ from widthwise.core.errors import UserError
 from widthwise.core.table import Table, as_number
 from widthwise.core.toml import dotted, shown
 from widthwise.data.modules import FILE_TYPES, data_source
-from widthwise.metrics.quality.tasks import CLASSIFICATION, TASKS
+from widthwise.metrics.quality.tasks import TASKS
 from widthwise.network.named import model_source
 from widthwise.spaces.kinds import read_space
 from widthwise.training.reading import read_lab_training
@@ -63,14 +63,17 @@ def read_config(top: Table) -> SearchConfig:
     return replace(config, ignored=tuple(dict.fromkeys(map(dotted, top.document.ignored))))
 
 
-def _task(top: Table) -> str:
-    """The canonical name of the task; nothing is imported."""
+def _task(top: Table) -> str | None:
+    """The canonical name of the task, if it is said; nothing is imported."""
     given = top.get("task")
+    if given is None:
+        return None
     if isinstance(given, str) and (entry := TASKS.get(given)) is not None:
         return entry.name
-    entries = TASKS.own.values() if given is None else TASKS.entries.values()
-    names = {name.lower(): entry.name for entry in entries for name in (*entry.aliases, entry.name)}
-    return top.choice("task", names, CLASSIFICATION)
+    names = {
+        name.lower(): entry.name for entry in TASKS.entries.values() for name in (*entry.aliases, entry.name)
+    }
+    return top.choice("task", names, None)
 
 
 def _output(top: Table) -> str | None:
@@ -139,7 +142,7 @@ def _splits(table: Table) -> tuple[float, float, float]:
     return found[0], found[1], found[2]
 
 
-def _search(table: Table, training: Settings, task: str) -> Search:
+def _search(table: Table, training: Settings, task: str | None) -> Search:
     space = read_space(table.table("search_space"), table.table("training"), training)
     strategy = read_strategy(table.table("strategy"), task)
     constraints, limits = table.table("constraints"), strategy.limits

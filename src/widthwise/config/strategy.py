@@ -12,7 +12,7 @@ from widthwise.core.table import Table, as_number
 from widthwise.core.toml import shown
 from widthwise.metrics.catalogue import Direction
 from widthwise.metrics.goals.objective import Objective
-from widthwise.metrics.quality.tasks import CLASSIFICATION, metric_of
+from widthwise.metrics.quality.tasks import metric_of
 from widthwise.strategies import strategy_source
 
 DIRECTIONS: dict[str, Direction] = {"maximize": "maximize", "minimize": "minimize"}
@@ -46,7 +46,7 @@ class StrategyTable:
     limits: SetupTable
 
 
-def read_strategy(table: Table, task: str = CLASSIFICATION) -> StrategyTable:
+def read_strategy(table: Table, task: str | None = None) -> StrategyTable:
     """[search.strategy] of a task; raises UserError for what is unknown, missing or contradicts itself."""
     setup = table.table("setup")
     strategy = _strategy(table, setup)
@@ -117,7 +117,7 @@ def _jobs(setup: Table) -> int:
     return int(number)
 
 
-def _objectives(table: Table, limits: SetupTable, task: str) -> tuple[Objective, ...]:
+def _objectives(table: Table, limits: SetupTable, task: str | None) -> tuple[Objective, ...]:
     found = tuple(_objective(table.table(name), name, limits, task) for name in table)
     if not found:
         raise UserError(
@@ -127,7 +127,7 @@ def _objectives(table: Table, limits: SetupTable, task: str) -> tuple[Objective,
     return found
 
 
-def _objective(table: Table, name: str, limits: SetupTable, task: str) -> Objective:
+def _objective(table: Table, name: str, limits: SetupTable, task: str | None) -> Objective:
     metric = metric_of(task, name, where=table.where())
     scale = table.number("scale", 1.0)
     direction = table.choice("direction", DIRECTIONS, None)

@@ -24,14 +24,16 @@ class DataFacts:
     """What a data module says of itself; a foreign one may say nothing.
 
     sample, target: shapes of one sample's x and of its target, () for a class or a number; None until a batch
-    has been seen. classes, class_names: of targets that are classes. note: one line for outputs. sizes:
-    samples by part, where they are known without reading. kind: the name of the module's type.
+    has been seen. classes, class_names: of targets that are classes. target_names: of several numbers a
+    target. note: one line for outputs. sizes: samples by part, where they are known without reading. kind:
+    the name of the module's type.
     """
 
     sample: tuple[int, ...] | None = None
     target: tuple[int, ...] | None = None
     classes: int | None = None
     class_names: tuple[str, ...] = ()
+    target_names: tuple[str, ...] = ()
     note: str = ""
     sizes: Mapping[str, int] = field(default_factory=dict)
     kind: str = "data"
@@ -53,8 +55,9 @@ def facts_of(data: Data) -> DataFacts:
     return DataFacts(
         sample=next((tuple(x.shape[1:]) for x, _ in parts.values()), None),
         target=next((tuple(y.shape[1:]) for _, y in parts.values()), None),
-        classes=int(classes) if isinstance(classes, Integral) else None,
+        classes=int(classes) if isinstance(classes, Integral) and int(classes) > 0 else None,
         class_names=tuple(getattr(data, "class_names", None) or ()),
+        target_names=tuple(getattr(data, "target_names", None) or ()),
         note=str(getattr(data, "note", "") or ""),
         sizes={name: len(y) for name, (_, y) in parts.items()},
         kind=type(data).__name__,
@@ -67,6 +70,14 @@ def part(data: Data, name: str) -> Iterable[Any]:
         raise unknown("part of the data", name, PARTS)
     loader: Iterable[Any] = getattr(data, f"{name}_dataloader")()
     return loader
+
+
+def held_targets(data: Data) -> Tensor | None:
+    """All targets of a module that holds its arrays by part; None where they have to be read."""
+    import torch
+
+    parts = [y for _, y in _held_parts(data).values() if len(y)]
+    return torch.cat([torch.as_tensor(y) for y in parts]) if parts else None
 
 
 def _held_parts(data: Data) -> Mapping[str, tuple[Tensor, Tensor]]:

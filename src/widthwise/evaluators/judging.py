@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from widthwise.core.errors import UserError
 from widthwise.data.facts import part
 from widthwise.data.modules import Data
 from widthwise.metrics.catalogue import Metric
+from widthwise.metrics.quality.fits import check_data_fits_model
 from widthwise.metrics.quality.task import Task
-from widthwise.metrics.quality.tasks import CLASSIFICATION, metric_of, task_of
+from widthwise.metrics.quality.tasks import metric_of, task_of
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 class JudgingKeywords(TypedDict, total=False):
@@ -26,7 +30,7 @@ class JudgingKeywords(TypedDict, total=False):
     memory: int | None
     seed: int
     objectives: Sequence[str] | None
-    task: Task | str
+    task: Task | str | None
     output: str | int | None
 
 
@@ -56,17 +60,25 @@ class Judging:
     output: str | int | None = None
 
     @classmethod
-    def of(cls, **given: Unpack[JudgingKeywords]) -> Judging:
+    def of(cls, network: nn.Module, data: Data, **given: Unpack[JudgingKeywords]) -> Judging:
         """From the keyword arguments of the evaluators, where the part of the data is its `loader`.
 
-        Raises UserError for metrics that are unknown, of another task, or measured on a device.
+        Without a task it is the one that fits what the network gives on that part. Raises UserError for
+        metrics that are unknown, of another task, or measured on a device.
         """
         others: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
         if "metrics" not in others:
             raise TypeError("metrics: is missing; name what candidates are judged by")
         if "loader" in others:
             others["part"] = others.pop("loader")
-        task = task_of(others.pop("task", CLASSIFICATION))
+        said, name = others.pop("task", None), others.get("part", "val")
+        for metric in others["metrics"] if said is None else ():
+            metric_of(None, metric)  # before anything is run
+        task = (
+            task_of(said)
+            if said is not None
+            else check_data_fits_model(network, data, None, others.get("output"), name=name).task
+        )
         metrics = tuple(metric_of(task, name) for name in dict.fromkeys(others.pop("metrics")))
         if measured := [metric.name for metric in metrics if metric.kind == "measured"]:
             raise UserError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,8 @@ from widthwise.metrics.catalogue import Metric
 from widthwise.metrics.goals.aim import Aim
 from widthwise.metrics.quality.fits import check_data_fits_model
 from widthwise.metrics.quality.outputs import Output
-from widthwise.metrics.quality.tasks import metric_of, task_of
+from widthwise.metrics.quality.task import Task
+from widthwise.metrics.quality.tasks import metric_of, task_of, tasks_with
 from widthwise.network.graph import Graph
 from widthwise.network.named import load_model
 from widthwise.search.batches import batch_size
@@ -137,8 +138,10 @@ def load_problem(
     if model is None and config.load_name is not None:
         network = load_model(network, checkpoint=config.load_name)
     found = data if data is not None else load_dataset(config)
-    judging = judging_of(config, memory=memory)
-    fitting = check_data_fits_model(network, found, judging.task, judging.output)
+    part = config.search.evaluation.part
+    fitting = check_data_fits_model(network, found, config.task, config.output, name=part)
+    judging = judging_of(config, fitting.task, memory=memory)
+    config = replace(config, task=judging.task.name)
     graph, search = Graph(network, fitting.example), config.search
     aim, kind = Aim(search.objectives, search.summed, search.direction), kind_of(search.space)
     named = [metric.name for metric in named_metrics(config)]
@@ -178,12 +181,23 @@ def named_metrics(config: SearchConfig) -> tuple[Metric, ...]:
     )
 
 
-def judging_of(config: SearchConfig, *, memory: int | None = None) -> Judging:
-    """How the config has candidates judged: by the metrics that it names, its task's and its kind's."""
-    search, task = config.search, task_of(config.task)
-    always = [metric_of(task, name) for name in (*task.better, *kind_of(search.space).always)]
+def metrics_to_pick(config: SearchConfig) -> tuple[Metric, ...]:
+    """The metrics of a search before its data is read: of all tasks that it may be, where none is said."""
+    named = named_metrics(config)
+    tasks = tasks_with(named) if config.task is None else [config.task]
+    return _each_once([*named, *(metric for name in tasks for metric in _always(config, task_of(name)))])
+
+
+def judging_of(config: SearchConfig, task: Task, *, memory: int | None = None) -> Judging:
+    """How the config has candidates judged: by the metrics that it names, the task's and its kind's.
+
+    Raises UserError for a metric of another task.
+    """
+    search, named = config.search, named_metrics(config)
+    for metric in named:
+        metric_of(task, metric.name, where=config.source)
     return Judging(
-        metrics=_each_once([*named_metrics(config), *always]),
+        metrics=_each_once([*named, *_always(config, task)]),
         task=task,
         output=config.output,
         part=search.evaluation.part,
@@ -223,6 +237,11 @@ def load_dataset(config: SearchConfig) -> Data:
 def device_of(config: SearchConfig) -> str:
     """The device for the config's accelerator: the GPU where one is asked for and there is one."""
     return "cuda" if config.accelerator in ("gpu", "auto") and torch.cuda.is_available() else "cpu"
+
+
+def _always(config: SearchConfig, task: Task) -> list[Metric]:
+    """What is stored of every candidate."""
+    return [metric_of(task, name) for name in (*task.better, *kind_of(config.search.space).always)]
 
 
 def _each_once(metrics: Iterable[Metric]) -> tuple[Metric, ...]:

@@ -67,6 +67,7 @@ def _read_common(table: Table, base: Settings) -> Settings:
         schedule=table.choice("schedule", SCHEDULES, base.schedule),
         label_smoothing=_below_one(table, "label_smoothing", base.label_smoothing),
         patience=table.whole("patience", base.patience),
+        loss=table.text("loss") or base.loss,
         mixed_precision=table.flag("mixed_precision", base.mixed_precision),
     )
 

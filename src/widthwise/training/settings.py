@@ -24,7 +24,8 @@ class Settings:
     schedule: how the learning rate goes from step to step: down to 0 along a cosine or a line, up along a
     line and then down along a cosine (one-cycle), or not at all. patience: epochs without a better one after
     which training stops. distil: the share of the loss that is the distance from a teacher's outputs, where
-    there is a teacher (Hinton et al. 2015). mixed_precision: bfloat16 or float16 where it is safe; only
+    there is a teacher (Hinton et al. 2015). loss: which of the task's, as regression has mse, mae and huber;
+    None: its first. mixed_precision: bfloat16 or float16 where it is safe; only
     on a GPU. Raises UserError for values out of range.
     """
 
@@ -38,6 +39,7 @@ class Settings:
     label_smoothing: float = 0.0
     patience: int | None = None
     distil: float = 0.0
+    loss: str | None = None
     mixed_precision: bool = False
 
     def __post_init__(self) -> None:

@@ -27,13 +27,13 @@ def class_feed(classes: int) -> Feed:
 def _adapter(classes: int, name: str, metric: Any, place: str) -> Adapt:
     """A binary metric takes one score a sample: the difference of the logits (its sigmoid: softmax)."""
     if not type(metric).__name__.startswith("Binary"):
-        return _as_logits
+        return as_logits
     if classes != 2:
         raise UserError(f"{place}{name} is for two classes, the data have {classes}; use the Multiclass one")
-    return lambda logits: _as_logits(logits[:, 1] - logits[:, 0])
+    return lambda logits: as_logits(logits[:, 1] - logits[:, 0])
 
 
-def _as_logits(scores: Tensor) -> Tensor:
+def as_logits(scores: Tensor) -> Tensor:
     """The scores such that torchmetrics reads them as logits.
 
     It takes a batch for probabilities if all its values lie in [0, 1], which logits may do by chance. Those

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
+from widthwise.core.errors import UserError, unknown
 from widthwise.data.facts import DataFacts
 from widthwise.metrics.catalogue import Metric
 
@@ -23,6 +24,11 @@ class LossSettings(Protocol):
     @property
     def label_smoothing(self) -> float:
         """The share of a target that is spread over all classes."""
+        ...
+
+    @property
+    def loss(self) -> str | None:
+        """Which of the task's `losses` is minimised; None: the first."""
         ...
 
 
@@ -68,8 +74,11 @@ class Answers(Protocol):
         """By how much outputs [V, n, ...] are right about targets [n, ...]: [V, n], > 0 where they are."""
         ...
 
-    def shares(self, metric: str, targets: Tensor) -> FloatArray:
-        """What each of the samples with targets [S, ...] counts in one of `metrics` if it is right, [S]."""
+    def shares(self, metric: str, targets: Tensor) -> FloatArray | None:
+        """What each of the samples with targets [S, ...] counts in one of `metrics` if it is right, [S].
+
+        None where samples with such targets aren't right or wrong as a whole.
+        """
         ...
 
 
@@ -131,6 +140,17 @@ class Task(Protocol):
         Raises UserError for a metric that the task can't give, and for options that a metric doesn't take.
         """
         ...
+
+
+def check_loss(task: Task, settings: LossSettings) -> None:
+    """Raises UserError for a loss that the task doesn't have: one may list its names as `losses`."""
+    if settings.loss is None:
+        return
+    allowed = tuple(getattr(task, "losses", ()))
+    if not allowed:
+        raise UserError(f"loss = {settings.loss!r}: {task.name} has one loss; leave it out")
+    if settings.loss not in allowed:
+        raise unknown(f"loss of {task.name}", settings.loss, allowed)
 
 
 def ranked(task: Task, values: Mapping[str, float]) -> tuple[float, ...]:
