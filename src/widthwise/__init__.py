@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from widthwise.export.torch import load
     from widthwise.export.write import export
     from widthwise.metrics.goals.pareto import hypervolume
+    from widthwise.metrics.own import own_metric
     from widthwise.network.graph import Graph
     from widthwise.network.layers import register_layer
     from widthwise.network.named import load_checkpoint, load_model, save_checkpoint
@@ -57,6 +58,7 @@ _HOME = {  # where each public name lives; imported on first use, so that import
     "load_data": "data.modules",
     "load_model": "network.named",
     "load_run": "study.run_folder",
+    "own_metric": "metrics.own",
     "register_layer": "network.layers",
     "resize": "network.widths.resize",
     "save_checkpoint": "network.named",
@@ -90,6 +92,7 @@ __all__ = [
     "load_data",
     "load_model",
     "load_run",
+    "own_metric",
     "register_layer",
     "resize",
     "save_checkpoint",

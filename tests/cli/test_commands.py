@@ -198,13 +198,13 @@ def test_init_names_every_strategy_once_and_counts_the_layers(run: Run, place: P
 
 def test_own_data_is_named_once(run: Run, place: Path) -> None:
     np.savez(place / "own.npz", X=np.random.default_rng(0).normal(size=(60, 16)), y=np.arange(60) % 5)
-    assert "data:     own.npz (35 train," in run("test", "--model", "jsc-tiny", "--dataset", "own.npz").out
+    assert "data:        own.npz (35 train," in run("test", "--model", "jsc-tiny", "--dataset", "own.npz").out
     (place / "own_module.py").write_text(
         "import torch\nclass Mine:\n    def train_dataloader(self):\n"
         "        return [(torch.zeros(4, 16), torch.arange(4))]\n"
         "    val_dataloader = test_dataloader = train_dataloader\n"
     )
-    assert "data:     Mine\n" in run("test", "--model", "jsc-tiny", "--dataset", "own_module:Mine").out
+    assert "data:        Mine\n" in run("test", "--model", "jsc-tiny", "--dataset", "own_module:Mine").out
 
 
 def test_formats_lists_every_format_with_its_parameters(run: Run) -> None:

@@ -157,4 +157,4 @@ def test_of_several_trainings_test_says_which(run: Run, place: Path) -> None:
     study = ww.search(None, None, ww.load_config(WIDTHS, {"search.training.repeats": 3}), out="here")
     number = study.front[0].number
     said = run("test", "--run", "here", "--trial", number, "--part", "val").out
-    assert f"trial:    {number}, the first of its 3 trainings\n" in said
+    assert f"trial:       {number}, the first of its 3 trainings\n" in said

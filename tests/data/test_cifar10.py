@@ -10,7 +10,8 @@ import torch
 
 from widthwise.core.errors import UserError
 from widthwise.data.cifar10 import CLASSES, RECORD, TEST_FILE, TRAIN_FILES
-from widthwise.data.modules import DataModule, load_data
+from widthwise.data.modules import load_data
+from widthwise.data.served import DataModule
 from widthwise.metrics.quality.fits import check_data_fits_model
 from widthwise.network.named import load_model
 from widthwise.training import fit

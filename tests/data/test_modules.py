@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from widthwise.core.errors import UserError
 from widthwise.data.built_in import Request, jsc
-from widthwise.data.modules import DATA, Batches, DataModule, data_source, load_data
+from widthwise.data.modules import DATA, data_source, load_data
 from widthwise.data.samples import Scaler
+from widthwise.data.served import Batches, DataModule
 from widthwise.data.split import stratified_split
 
 PARTS = ("train", "val", "test")
@@ -66,7 +67,7 @@ def test_embedded_sample_is_the_shared_file(shared_data: Path):
     with np.load(shared_data / "jsc_1024.npz") as shared:
         samples = jsc(Request())
         assert np.array_equal(samples.x, shared["X"])
-        assert np.array_equal(samples.y, shared["y"])
+        assert np.array_equal(samples.targets.values, shared["y"])
 
 
 def test_toy_labels_say_whether_the_sum_is_positive():
@@ -133,7 +134,7 @@ def test_a_whole_data_set_in_one_split_keeps_its_order():
     x, y = collected(data.val_dataloader())
     samples = jsc(Request())
     assert np.array_equal(x.numpy(), samples.x)
-    assert np.array_equal(y.numpy(), samples.y)
+    assert np.array_equal(y.numpy(), samples.targets.values)
 
 
 # ---- loaders
@@ -203,7 +204,7 @@ def test_full_jets_are_read_from_a_file_whatever_the_order_of_its_columns(tmp_pa
     samples = jsc(Request())
     columns = [f"j_{feature}" for feature in samples.feature_names]
     frame = pd.DataFrame(samples.x, columns=columns)[columns[::-1]]
-    frame["class"] = np.array(samples.class_names)[samples.y]
+    frame["class"] = np.array(samples.targets.class_names)[samples.targets.values]
     frame.to_parquet(tmp_path / "jets.parquet")
     data = load("jsc_full", path=tmp_path / "jets.parquet", splits=(0, 1, 0), standardise="reference")
     sample = load("jsc", splits=(0, 1, 0), standardise="reference")

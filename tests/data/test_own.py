@@ -11,7 +11,8 @@ import pytest
 
 from widthwise.core.errors import UserError
 from widthwise.data.facts import facts_of
-from widthwise.data.modules import Data, DataModule, load_data
+from widthwise.data.modules import Data, load_data
+from widthwise.data.served import DataModule
 
 
 def load(*args, **options) -> DataModule:
@@ -185,15 +186,18 @@ BAD_DATA: dict[str, tuple[Bad, str]] = {
         npz_with(y=np.zeros(59)),
         "labels of shape [59] don't go with features of shape [60, 4]",
     ),
-    "one-hot labels": (npz_with(y=np.ones((60, 3))), "labels of shape [60, 3] don't go"),
-    "negative label": (npz_with(y=labels_with(-1)), "label -1 in row 7 is no class"),
-    "fractional label": (npz_with(y=labels_with(0.5)), "label 0.5 in row 7 is no class"),
-    "NaN label": (npz_with(y=labels_with(np.nan)), "label nan in row 7 is no class"),
+    "text for each of several": (npz_with(y=np.full((60, 3), "a")), "of shape [60, 3] have dtype <U1"),
+    "negative label": (
+        npz_with(y=labels_with(-1)),
+        "4 different whole numbers from -1 to 2, not 0 to 3, so they may be classes or numbers",
+    ),
+    "NaN label": (npz_with(y=labels_with(np.nan)), "label nan in row 7 is no number that can be learnt"),
+    "infinite number": (npz_with(y=labels_with(1e300) / 2), "label inf in row 7 is no number"),
     "label out of range": (
         npz_with(y=labels_with(9).astype(int), class_names=["a", "b", "c"]),
         "label 9 in row 7 is out of range; the 3 classes are numbered from 0 to 2",
     ),
-    "labels from 1": (npz_with(y=np.arange(60) % 3 + 1), "labels run up to 3, but none is 0"),
+    "labels from 1": (npz_with(y=np.arange(60) % 3 + 1), "3 different whole numbers from 1 to 3, not 0 to 2"),
     "label of no class": (
         npz_with(y=np.array(["a", "x"] * 30), class_names=["a", "b"]),
         "label 'x' is none of the classes a, b",
@@ -212,11 +216,17 @@ BAD_DATA: dict[str, tuple[Bad, str]] = {
     "empty csv": (csv_with(""), "no .csv file that can be read: No columns to parse from file"),
     "csv without rows": (csv_with("a,b,label\n"), "has no rows"),
     "csv of one column": (csv_with("a\n1\n2\n"), "has 1 columns; give features and a label"),
-    "csv without names": (csv_with("1.5,2,0\n2.5,3,1\n"), "its first line holds numbers"),
+    "csv without names": (csv_with("1.5,2,0\n2.5,3,1\n"), "which of its 3 columns (x0, x1, x2) is the label"),
+    "csv with more cells": (csv_with("a,b,label\n1,2,0,4\n2,3,1\n"), "Expected 3 fields in line 2, saw 4"),
     "csv with text": (csv_with("a,b,label\n1,red,0\n2,blue,1\n"), "column b has dtype"),
     "csv with a gap": (csv_with("a,b,label\n1,2,0\n,3,1\n"), "feature a is nan in row 1"),
     "csv without a label": (csv_with("a,b,label\n1,2,0\n2,3,\n"), "column label has no label in row 1"),
     "csv with two labels": (csv_with("a,y,label\n1,2,0\n2,3,1\n"), "columns y, label could all be the label"),
+    "csv with 0 and 1 in the last column": (
+        csv_with("price,rooms,garden\n1.5,2,0\n2.5,3,1\n"),
+        "which of its 3 columns (price, rooms, garden) is the label isn't plain: none is called",
+    ),
+    "csv with two columns of text": (csv_with("a,b,c\n1,x,u\n2,x,u\n"), "and b, c all hold text; say which"),
     "binary csv": (
         lambda folder: broken(folder / "bad.csv", b"\xff\xfe\x00\x81"),
         "no .csv file that can be read",

@@ -82,7 +82,7 @@ def compare(
     options.check_device(setup.device)
     if out is not None:
         _check_folder(out, force=force)
-    from widthwise.report.problem import warnings_of
+    from widthwise.report.problem import data_lines, warnings_of
     from widthwise.search.comparing import compare as compare_strategies
     from widthwise.search.comparing.writing import as_csv, as_json
     from widthwise.search.problem import load_problem
@@ -90,6 +90,8 @@ def compare(
     problem = load_problem(read, memory=options.size_in_bytes(memory, "--memory"))
 
     def started() -> None:
+        for line in data_lines(problem.data):
+            output.note(line)
         for line in warnings_of(problem, mend="load trained ones (--load CHECKPOINT)"):
             output.warn(line)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -25,6 +25,9 @@ def register(app: typer.Typer) -> None:
 def init(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A built-in network, or module:callable.")],
     dataset: options.Dataset = None,
+    label: options.Label = None,
+    header: options.Header = None,
+    standardise: options.Standardise = None,
     out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="By default MODEL.toml.")] = None,
     force: options.Force = False,
 ) -> None:
@@ -40,10 +43,12 @@ def init(
     check_new_file(path, force=force, ending=".toml")
     made_for = MODELS.own[name].about if name in MODELS.own else None
     data = data_source(dataset) if dataset is not None else made_for
-    layers = _layers(name, dataset)
+    said = {"label": label or None, "header": header, "standardise": standardise}
+    reading = {key: value for key, value in said.items() if value is not None}
+    layers = _layers(name, dataset, reading, output)
     if not layers:
         raise UserError(f"{name}: has no layer with weights that can be quantised; nothing to search")
-    write_atomically(path, default_config_text(name, data, layers).encode())
+    write_atomically(path, default_config_text(name, data, layers, reading=reading).encode())
     count = f"{len(layers)} layer{'' if len(layers) == 1 else 's'}"
     output.say(f"Wrote {path}: {count} ({', '.join(layer for layer, _, _ in layers)})")
     if data is None:
@@ -52,10 +57,10 @@ def init(
         output.say(f"Next: widthwise inspect {path}    widthwise search {path} --train")
 
 
-def _layers(name: str, dataset: str | None) -> Layers:
+def _layers(name: str, dataset: str | None, reading: dict[str, Any], output: Output) -> Layers:
     """Name, type and tensors of the layers that hold nearly all weights: those that multiply matrices.
 
-    dataset: whose samples the network is captured on, as a search will do.
+    dataset: whose samples the network is captured on, as a search will do; reading: what it is taken for.
     """
     from widthwise.data.facts import part
     from widthwise.data.modules import load_data
@@ -63,9 +68,14 @@ def _layers(name: str, dataset: str | None) -> Layers:
     from widthwise.network.named import load_model
     from widthwise.network.operations import MATRICES
     from widthwise.network.reading import try_on
+    from widthwise.report.problem import data_lines
 
-    network = load_model(name)
-    example = None if dataset is None else try_on(network, part(load_data(dataset), "train")).example
+    network, example = load_model(name), None
+    if dataset is not None:
+        data = load_data(dataset, **reading)
+        for line in data_lines(data):
+            output.say(line)
+        example = try_on(network, part(data, "train")).example
     found = [layer for layer in Graph(network, example).layers if _is_chosen(layer, MATRICES)]
     return [(layer.name, layer.type, tuple(layer.tensors)) for layer in found]
 

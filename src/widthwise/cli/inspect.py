@@ -81,10 +81,11 @@ def _print_about(
     config: SearchConfig, graph: Graph, data: Data | None, fitting: Fit | None, output: Output
 ) -> None:
     from widthwise.report.network import capture_line, mode_line
-    from widthwise.report.problem import data_line, judged_lines, note_lines, task_line
+    from widthwise.report.problem import data_lines, judged_lines, note_lines, task_line
 
     output.say(f"network:     {config.model}")
-    output.say(f"data:        {'none given' if data is None else data_line(data)}")
+    for line in ["data:        none given"] if data is None else data_lines(data):
+        output.say(line)
     if fitting is not None:
         output.say(f"task:        {task_line(fitting.output)}")
     output.say(capture_line(graph))
@@ -125,10 +126,10 @@ def _metas(graph: Graph, fitting: Fit | None) -> dict[str, NodeMeta]:
 
 def _search_lines(config: SearchConfig) -> list[str]:
     """What the config's search would be: space, strategy, objectives, evaluation."""
-    from widthwise.report.problem import problem_lines
+    from widthwise.report.problem import search_lines
     from widthwise.search.problem import load_problem
 
-    return problem_lines(load_problem(config))[3:]
+    return search_lines(load_problem(config))
 
 
 def _print_config(config: SearchConfig, output: Output) -> None:

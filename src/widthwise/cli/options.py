@@ -20,6 +20,9 @@ KEYS = {
     "--model": "model",
     "--dataset": "dataset",
     "--load": "load_name",
+    "--label": "data.label",
+    "--header": "data.header",
+    "--standardise": "data.standardise",
     "--seed": "seed",
     "--batch-size": "batch_size",
     "--epochs": "max_epochs",
@@ -68,6 +71,30 @@ Dataset = Annotated[
 Load = Annotated[
     str | None, typer.Option("--load", metavar="CHECKPOINT", help="Weights: .safetensors, .pt, .ckpt, .npz.")
 ]
+Label = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--label",
+        metavar="COLUMN",
+        help="The label's column (or array) by name or number; repeat it for several targets.",
+    ),
+]
+Header = Annotated[
+    bool | None,
+    typer.Option(
+        "--header/--no-header",
+        help="Whether the first line of a .csv names its columns; by default as it looks.",
+        show_default=False,
+    ),
+]
+Standardise = Annotated[
+    bool | None,
+    typer.Option(
+        "--standardise/--no-standardise",
+        help="Scale features by the training part; by default tables are.",
+        show_default=False,
+    ),
+]
 Strategy = Annotated[
     str | None,
     typer.Option(
@@ -91,11 +118,14 @@ Memory = Annotated[
 
 @dataclass(frozen=True)
 class Network:
-    """Which network, on which data."""
+    """Which network, on which data, and what a file of data is taken for."""
 
     model: Model = None
     dataset: Dataset = None
     load: Load = None
+    label: Label = None
+    header: Header = None
+    standardise: Standardise = None
 
 
 @dataclass(frozen=True)
@@ -109,7 +139,7 @@ class Setup:
 def given(*groups: object, **others: Any) -> dict[str, Any]:
     """Of groups of options, and of others by name, those that stand for a key of a config: by KEYS."""
     found = {key: value for group in groups for key, value in vars(group).items()} | others
-    named = {f"--{key.replace('_', '-')}": value for key, value in found.items()}
+    named = {f"--{key.replace('_', '-')}": None if value == [] else value for key, value in found.items()}
     return {name: value for name, value in named.items() if name in KEYS}
 
 

@@ -154,21 +154,24 @@ def train_first(
     return replace(config, load_name=str(kept)), network, data
 
 
-def _metrics(given: str | None, task: Task | str | None) -> list[Metric]:
-    """The metrics asked for, else the usual ones; UserError for one that the task can't give.
+def _metrics(given: str | None, config: SearchConfig, task: Task | str | None) -> list[Metric]:
+    """The metrics asked for, else the usual ones and the config's; UserError for one that can't be had.
 
     Without a task, those asked for are only known to be of some task.
     """
-    from widthwise.metrics.quality.tasks import metric_of, task_of
+    from widthwise.config.metrics import metrics_of
+    from widthwise.metrics.quality.tasks import task_of
 
     if given:
         names = dict.fromkeys(name.strip() for name in given.split(","))
     elif task is None:
         return []
     else:
-        own = task_of(task).metrics
-        names = dict.fromkeys([*([name for name in QUALITY if name in own] or own), *COSTS])
-    return [metric_of(task, name, where="--metrics") for name in names]
+        usual = task_of(task).metrics
+        own = [declared.metric.name for declared in config.metrics if declared.metric.source]
+        names = dict.fromkeys([*([name for name in QUALITY if name in usual] or usual), *own, *COSTS])
+    find = metrics_of(task, config.metrics)
+    return [find(name, "--metrics") for name in names]
 
 
 def _network_and_data(config: SearchConfig) -> tuple[nn.Module, Data]:
@@ -195,12 +198,13 @@ def _file_name(config: SearchConfig) -> str:
 def _introduce(config: SearchConfig, network: nn.Module, data: Data, output: Output) -> Fit:
     """What is trained or tested, on what, and as what; UserError where they don't fit."""
     from widthwise.metrics.quality.fits import check_data_fits_model
-    from widthwise.report.problem import data_line, network_line, task_line
+    from widthwise.report.problem import data_lines, network_line, task_line
 
     fitting = check_data_fits_model(network, data, config.task, config.output)
-    output.note(f"data:     {data_line(data)}")
-    output.note(f"network:  {network_line(config, network)}")
-    output.note(f"task:     {task_line(fitting.output)}")
+    for line in data_lines(data):
+        output.note(line)
+    output.note(f"network:     {network_line(config, network)}")
+    output.note(f"task:        {task_line(fitting.output)}")
     return fitting
 
 
@@ -221,6 +225,14 @@ def _judged(config: SearchConfig) -> dict[str, Any]:
     return {"task": config.task, "output": config.output}
 
 
+def _options(config: SearchConfig, metrics: list[Metric]) -> dict[str, Any]:
+    """Those of the metrics that are asked for."""
+    from widthwise.search.problem import options_of
+
+    names = [metric.name for metric in metrics]
+    return {name: given for name, given in options_of(config).items() if name in names}
+
+
 def _best_line(history: History) -> str:
     best = history.best
     judged = ", ".join(f"{name} {value:.4f}" for name, value in best.values.items())
@@ -236,22 +248,17 @@ def _save(network: nn.Module, path: Path) -> None:
 def _test_network(
     config: SearchConfig, parts: list[str], asked: str | None, output: Output, device: str | None
 ) -> tuple[list[Metric], dict[str, dict[str, float]]]:
-    from widthwise.evaluators.engine import evaluate
     from widthwise.network.graph import Graph
-    from widthwise.search.problem import device_of
     from widthwise.search.untrained import is_untrained
 
     options.check_device(device)
-    _metrics(asked, config.task)
+    _metrics(asked, config, config.task)
     network, data = _network_and_data(config)
     task = _introduce(config, network, data, output).task
     if is_untrained(config, network):
         output.warn(f"the weights of {config.model} are random; load trained ones with --load CHECKPOINT")
     graph = Graph(network)
-    known = _metrics(asked, task)
-    names = [metric.name for metric in known]
-    how: dict[str, Any] = {"metrics": names, "device": device_of(config), **_judged(config), "task": task}
-    return known, {part: evaluate(graph, data, loader=part, **how) for part in parts}
+    return _tested(graph, data, config, _metrics(asked, config, task), task, parts)
 
 
 def _config_of_run(run: Path, *, untrusted: bool = False) -> SearchConfig:
@@ -267,25 +274,33 @@ def _test_run(
     run: Path, trial: int | None, parts: list[str], asked: str | None, output: Output, device: str | None
 ) -> tuple[list[Metric], dict[str, dict[str, float]]]:
     """The network of a run, in float or as a trial has it: from what the run kept, else made again."""
-    from widthwise.evaluators.engine import evaluate
-    from widthwise.search.problem import device_of, load_dataset
+    from widthwise.search.problem import load_dataset
     from widthwise.study.run_folder import load_run
 
     options.check_device(device)
     study, config = load_run(run), _config_of_run(run)
     found = _trial_of(study, trial)
-    _metrics(asked, config.task)
+    _metrics(asked, config, config.task)
     network, data = study.searched_network(), load_dataset(config)
     task = _introduce(config, network, data, output).task
     said = "none, the float network" if found is None else f"{found.number}{_which_training(study)}"
-    output.note(f"trial:    {said}")
+    output.note(f"trial:       {said}")
     graph = study.network() if found is None else _network_of_trial(study, found, run, output)
     chosen = options.DEVICES.get(device or "", "")
     config = config if not chosen else replace(config, accelerator=chosen)  # type: ignore[arg-type]
-    known = _metrics(asked, task)
-    names = [metric.name for metric in known]
-    how: dict[str, Any] = {"metrics": names, "device": device_of(config), **_judged(config), "task": task}
-    return known, {part: evaluate(graph, data, loader=part, **how) for part in parts}
+    return _tested(graph, data, config, _metrics(asked, config, task), task, parts)
+
+
+def _tested(
+    graph: Graph, data: Data, config: SearchConfig, metrics: list[Metric], task: Task, parts: list[str]
+) -> tuple[list[Metric], dict[str, dict[str, float]]]:
+    """The metrics, and their values on each of the parts."""
+    from widthwise.evaluators.engine import evaluate
+    from widthwise.search.problem import device_of
+
+    how: dict[str, Any] = {"metrics": metrics, "task": task, "output": config.output}
+    how |= {"device": device_of(config), "options": _options(config, metrics)}
+    return metrics, {part: evaluate(graph, data, loader=part, **how) for part in parts}
 
 
 def _trial_of(study: Study, number: int | None) -> Trial | None:
@@ -305,7 +320,7 @@ def _network_of_trial(study: Study, trial: Trial, run: Path, output: Output) -> 
     try:
         return study.network(trial)
     except NotKeptError:
-        output.note("network:  not kept by the run, so it is made again from the data, as in the search")
+        output.note("network:     not kept by the run, so it is made again from the data, as in the search")
     return problem_of_run(run).network_of(trial.candidate)
 
 

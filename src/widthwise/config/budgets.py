@@ -6,12 +6,12 @@ import math
 import re
 from typing import Any, TypeVar
 
+from widthwise.config.metrics import FindMetric
 from widthwise.core.errors import UserError, nearest, unknown
 from widthwise.core.table import Table, as_number
 from widthwise.core.toml import dotted, shown
 from widthwise.metrics.catalogue import METRICS, Metric
 from widthwise.metrics.goals.constraints import Constraint, parse_constraints
-from widthwise.metrics.quality.tasks import metric_of
 from widthwise.metrics.units import DURATIONS
 
 T = TypeVar("T", int, float)
@@ -21,9 +21,12 @@ _BUDGET = re.compile(r"\s*(?:<=)?\s*(\d[\d_]*\.?\d*(?:[eE]\d+)?)\s*([A-Za-z]*)\s
 _THOUSANDS = {"": 1.0, "k": 1e3, "m": 1e6}
 
 
-def read_bounds(table: Table, task: str | None = None) -> tuple[Constraint, ...]:
-    """The bounds on metrics of a task; budgets are read apart. Raises UserError for what makes no sense."""
-    return tuple(bound for key in table if key not in BUDGETS for bound in _bounds(table, key, task))
+def read_bounds(table: Table, find: FindMetric) -> tuple[Constraint, ...]:
+    """The bounds on metrics, as `find` knows them; budgets are read apart.
+
+    Raises UserError for what makes no sense.
+    """
+    return tuple(bound for key in table if key not in BUDGETS for bound in _bounds(table, key, find))
 
 
 def read_budgets(
@@ -40,14 +43,14 @@ def read_budgets(
     )
 
 
-def _bounds(table: Table, key: str, task: str | None) -> tuple[Constraint, ...]:
+def _bounds(table: Table, key: str, find: FindMetric) -> tuple[Constraint, ...]:
     place = table.where(key).removesuffix(dotted([key])).removesuffix(".")  # where the key stands
-    return parse_constraints({key: table.get(key)}, metrics={key: _metric(table, key, task)}, where=place)
+    return parse_constraints({key: table.get(key)}, metrics={key: _metric(table, key, find)}, where=place)
 
 
-def _metric(table: Table, key: str, task: str | None) -> Metric:
+def _metric(table: Table, key: str, find: FindMetric) -> Metric:
     try:
-        return metric_of(task, key, where=table.where(key))
+        return find(key, table.where(key))
     except UserError:
         if nearest(key, [*METRICS, *BUDGETS]) in BUDGETS:
             allowed = [*METRICS, *BUDGETS]

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from widthwise.config.read import read_config
-from widthwise.config.schema import SearchConfig
+from widthwise.config.schema import DeclaredMetric, SearchConfig
 from widthwise.config.trust import refuse_code
 from widthwise.config.write import tables_of
 from widthwise.core.errors import UserError
 from widthwise.core.table import Document, Table
 from widthwise.core.toml import dotted, parse_key, parse_value, read_toml, shown
+from widthwise.metrics.catalogue import find_metric
+from widthwise.metrics.own import Given, find_metrics
 
 TEXTS = {("model",), ("dataset",), ("load_name",), ("project",)}  # a file may be called 1e5
 DEEPEST = 16
@@ -26,13 +28,15 @@ def load_config(
     overrides: Mapping[str, Any] | None = None,
     *,
     options: Mapping[str, str] | None = None,
+    metrics: Sequence[Given] = (),
     untrusted: bool = False,
 ) -> SearchConfig:
     """The config of a TOML file, of nested mappings or of another config, checked.
 
     `overrides` maps dotted keys ("search.strategy.setup.n_trials") to values; text is read as a TOML value
     ("[2, 4]", "true") where it is one; None leaves a key as it is. `options` maps keys to what errors call
-    them in place of `--set KEY`. `untrusted`: a config that names code is refused, and none of it imported.
+    them in place of `--set KEY`. `metrics`: one's own, from Python, which the config may name. `untrusted`: a
+    config that names code is refused, and none of it imported.
     Raises UserError, one line that names file and key, says what was found and what is allowed.
     """
     label = "config"
@@ -55,7 +59,10 @@ def load_config(
     if untrusted:
         refuse_code(tables, label)
     names = {parse_key(key): name for key, name in (options or {}).items()}
-    return read_config(Table(tables, (), Document(label, tuple(given), names)))
+    own = [DeclaredMetric(metric) for metric in find_metrics(metrics, find_metric)]
+    if isinstance(config, SearchConfig):  # tables hold no objects
+        own = [*(one for one in config.metrics if not isinstance(one.metric.source, str)), *own]
+    return read_config(Table(tables, (), Document(label, tuple(given), names)), own)
 
 
 def _override(path: Keys, value: Any) -> Any:

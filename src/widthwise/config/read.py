@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from widthwise.config.budgets import read_bounds, read_budgets
-from widthwise.config.schema import Accelerator, DataOptions, Search, SearchConfig, Standardise
+from widthwise.config.metrics import FindMetric, metrics_of, read_metrics
+from widthwise.config.schema import (
+    Accelerator,
+    DataOptions,
+    DeclaredMetric,
+    Search,
+    SearchConfig,
+    Standardise,
+    TargetKind,
+)
 from widthwise.config.specs import check_spec
 from widthwise.config.strategy import read_strategy
 from widthwise.core.errors import UserError
@@ -27,6 +36,7 @@ ACCELERATORS: dict[str, Accelerator] = {
     "mps": "auto",
 }
 STANDARDISATIONS: dict[str, Standardise] = {"train": "train", "reference": "reference", "none": "none"}
+TARGET_KINDS: dict[str, TargetKind | None] = {"auto": None, "classes": "classes", "numbers": "numbers"}
 LOAD_TYPES = {"pt": "pt", "pl": "pl", "safetensors": "safetensors"}
 # fmt: off
 LAB_TOP = (
@@ -38,9 +48,15 @@ LAB_TOP = (
 # fmt: on
 
 
-def read_config(top: Table) -> SearchConfig:
-    """The config of these tables, checked; raises UserError at the first thing that is wrong."""
+def read_config(top: Table, given: Sequence[DeclaredMetric] = ()) -> SearchConfig:
+    """The config of these tables, checked; raises UserError at the first thing that is wrong.
+
+    given: metrics from Python, which take the place of those that the tables declare by the same names.
+    """
     task = _task(top)
+    declared = {one.metric.name: one for one in (*read_metrics(top.table("metrics")), *given)}
+    metrics = tuple(declared.values())
+    find = metrics_of(task, metrics)
     training = read_lab_training(top)
     load_name, load_type = _checkpoint(top)
     config = SearchConfig(
@@ -56,7 +72,8 @@ def read_config(top: Table) -> SearchConfig:
         output=_output(top),
         data=_data(top.table("data")),
         training=training,
-        searching=_search(top.table("search"), training, task) if "search" in top else None,
+        metrics=metrics,
+        searching=_search(top.table("search"), training, find) if "search" in top else None,
         source=top.document.label,
     )
     top.close(lab=LAB_TOP)
@@ -68,6 +85,9 @@ def _task(top: Table) -> str | None:
     given = top.get("task")
     if given is None:
         return None
+    if isinstance(given, str) and ":" in given:
+        check_spec(given, what="task", where=top.where("task"))
+        return given
     if isinstance(given, str) and (entry := TASKS.get(given)) is not None:
         return entry.name
     names = {
@@ -118,11 +138,46 @@ def _data(table: Table) -> DataOptions:
         path=table.text("path"),
         download=table.flag("download", False),
         splits=splits,
-        standardise=table.choice("standardise", STANDARDISATIONS, None),
+        label=_label(table),
+        header=_header(table),
+        targets=table.choice("targets", TARGET_KINDS, None),
+        standardise=_standardise(table),
         flatten=table.flag("flatten", False),
     )
     table.close(strict=True)
     return options
+
+
+def _label(table: Table) -> tuple[str | int, ...] | None:
+    """Columns or arrays by name or number: one, or a list."""
+    value = table.get("label")
+    if value is None:
+        return None
+    found = value if isinstance(value, list) else [value]
+    if not found or any(
+        isinstance(one, bool) or not isinstance(one, str | int) or one == "" for one in found
+    ):
+        table.fail(
+            "label",
+            f"{shown(value)} names no columns; write a name or a number, or a list for several targets",
+        )
+    return tuple(found)
+
+
+def _header(table: Table) -> bool | None:
+    """Whether a .csv has a line of names; None where it is to be seen from the file."""
+    value = table.get("header")
+    if value is not None and value != "auto" and not isinstance(value, bool):
+        table.fail("header", f"{shown(value)} is unknown", allowed=("auto", "true", "false"))
+    return value if isinstance(value, bool) else None
+
+
+def _standardise(table: Table) -> Standardise | None:
+    """By which statistics; true and false stand for those of the training part, and none."""
+    value = table.get("standardise")
+    if isinstance(value, bool):
+        return "train" if value else "none"
+    return table.choice("standardise", STANDARDISATIONS, None)
 
 
 def _splits(table: Table) -> tuple[float, float, float]:
@@ -142,9 +197,9 @@ def _splits(table: Table) -> tuple[float, float, float]:
     return found[0], found[1], found[2]
 
 
-def _search(table: Table, training: Settings, task: str | None) -> Search:
+def _search(table: Table, training: Settings, find: FindMetric) -> Search:
     space = read_space(table.table("search_space"), table.table("training"), training)
-    strategy = read_strategy(table.table("strategy"), task)
+    strategy = read_strategy(table.table("strategy"), find)
     constraints, limits = table.table("constraints"), strategy.limits
     setup = table.table("strategy").table("setup")
     trials, timeout = read_budgets(constraints, setup, limits.trials, limits.timeout)
@@ -155,7 +210,7 @@ def _search(table: Table, training: Settings, task: str | None) -> Search:
         objectives=strategy.objectives,
         summed=limits.summed,
         direction=limits.direction,
-        constraints=read_bounds(constraints, task),
+        constraints=read_bounds(constraints, find),
         evaluation=strategy.evaluation,
         trials=trials,
         timeout=timeout,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from widthwise.core.errors import UserError
-from widthwise.metrics.catalogue import Direction
+from widthwise.metrics.catalogue import Direction, Metric
 from widthwise.metrics.goals.constraints import Constraint
 from widthwise.metrics.goals.objective import Objective
 from widthwise.spaces.settings import SpaceSettings
@@ -14,6 +14,7 @@ from widthwise.training.settings import Settings
 
 Accelerator = Literal["auto", "cpu", "gpu"]
 Standardise = Literal["train", "reference", "none"]
+TargetKind = Literal["classes", "numbers"]
 EvaluationPart = Literal["val", "test"]
 
 
@@ -55,12 +56,26 @@ class Search:
 
 
 @dataclass(frozen=True)
+class DeclaredMetric:
+    """A metric of one's own, with the options of the class that computes it, in order."""
+
+    metric: Metric
+    options: tuple[tuple[str, Any], ...] = ()
+
+
+@dataclass(frozen=True)
 class DataOptions:
-    """The [data] table: what load_data takes beside name, batch size and seed."""
+    """The [data] table: what load_data takes beside name, batch size and seed.
+
+    label: columns or arrays by name or number; header, targets, standardise: None where it is as it looks.
+    """
 
     path: str | None = None
     download: bool = False
     splits: tuple[float, float, float] = (0.6, 0.2, 0.2)
+    label: tuple[str | int, ...] | None = None
+    header: bool | None = None
+    targets: TargetKind | None = None
     standardise: Standardise | None = None
     flatten: bool = False
 
@@ -72,6 +87,7 @@ class SearchConfig:
     model, dataset: canonical names, files or module:callable; None where the file leaves them to the caller.
     task: the canonical name of what the network's outputs are worth; None: the one that fits the data.
     output: which of several is judged, by its key or index; None: found by the data.
+    metrics: one's own, which may be named as others are and are kept of every candidate.
     accelerator: "gpu" means the GPU where there is one, since a file for the lab's system always says so.
     ignored: dotted keys that have no meaning here, for one warning; not part of what makes two configs equal.
     source: how errors name this config: the file as it was given.
@@ -89,6 +105,7 @@ class SearchConfig:
     output: str | None = None
     data: DataOptions = field(default_factory=DataOptions)
     training: Settings = field(default_factory=Settings)
+    metrics: tuple[DeclaredMetric, ...] = ()
     searching: Search | None = None  # for files that only train; ask for `search`
     ignored: tuple[str, ...] = field(default=(), compare=False)
     source: str = field(default="config", compare=False)

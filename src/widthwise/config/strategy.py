@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from widthwise.config.metrics import DIRECTIONS, FindMetric
 from widthwise.config.schema import Evaluation, EvaluationPart, StrategySettings
 from widthwise.config.specs import check_spec
 from widthwise.core.errors import UserError
@@ -12,10 +13,8 @@ from widthwise.core.table import Table, as_number
 from widthwise.core.toml import shown
 from widthwise.metrics.catalogue import Direction
 from widthwise.metrics.goals.objective import Objective
-from widthwise.metrics.quality.tasks import metric_of
 from widthwise.strategies import strategy_source
 
-DIRECTIONS: dict[str, Direction] = {"maximize": "maximize", "minimize": "minimize"}
 LOADERS: dict[str, EvaluationPart] = {
     "val_dataloader": "val",
     "validation_dataloader": "val",
@@ -46,14 +45,17 @@ class StrategyTable:
     limits: SetupTable
 
 
-def read_strategy(table: Table, task: str | None = None) -> StrategyTable:
-    """[search.strategy] of a task; raises UserError for what is unknown, missing or contradicts itself."""
+def read_strategy(table: Table, find: FindMetric) -> StrategyTable:
+    """[search.strategy], its metrics as `find` knows them.
+
+    Raises UserError for what is unknown, missing or contradicts itself.
+    """
     setup = table.table("setup")
     strategy = _strategy(table, setup)
     limits = _limits(setup)
     _check_no_options(setup, strategy.name)
     setup.close(lab=LAB_SETUP)
-    objectives = _objectives(table.table("metrics"), limits, task)
+    objectives = _objectives(table.table("metrics"), limits, find)
     evaluation = _evaluation(table)
     if table.get("eval_mode") is not None and not table.flag("eval_mode", True):
         table.ignore("eval_mode")  # quality is always judged in eval mode
@@ -117,8 +119,8 @@ def _jobs(setup: Table) -> int:
     return int(number)
 
 
-def _objectives(table: Table, limits: SetupTable, task: str | None) -> tuple[Objective, ...]:
-    found = tuple(_objective(table.table(name), name, limits, task) for name in table)
+def _objectives(table: Table, limits: SetupTable, find: FindMetric) -> tuple[Objective, ...]:
+    found = tuple(_objective(table.table(name), name, limits, find) for name in table)
     if not found:
         raise UserError(
             f'{table.where()}: names no metric; add accuracy.direction = "maximize" and one of cost, as '
@@ -127,8 +129,8 @@ def _objectives(table: Table, limits: SetupTable, task: str | None) -> tuple[Obj
     return found
 
 
-def _objective(table: Table, name: str, limits: SetupTable, task: str | None) -> Objective:
-    metric = metric_of(task, name, where=table.where())
+def _objective(table: Table, name: str, limits: SetupTable, find: FindMetric) -> Objective:
+    metric = find(name, table.where())
     scale = table.number("scale", 1.0)
     direction = table.choice("direction", DIRECTIONS, None)
     table.close(lab=("lower_bound", "upper_bound"), strict=True)

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
+from typing import Any
 
 from widthwise.core.errors import unknown
 from widthwise.core.toml import dotted, dumps, shown
 from widthwise.strategies.registry import STRATEGIES
 
+DATA = {  # keys of [data], each with an example and its meaning
+    "label": ('"price"', "the column (or array) of targets, by name or number; a list: several targets"),
+    "header": ('"auto"', "true, false: whether the first line of a .csv names its columns"),
+    "targets": ('"auto"', '"classes", "numbers": what targets are, where that isn\'t plain'),
+    "standardise": ("true", "scale features by the training part; false: as they are"),
+}
 WIDTHS = {"data_in": "[4, 8]", "weight": "[2, 4, 8]", "bias": "[2, 4, 8]"}
 
 HEAD = """\
@@ -22,6 +29,7 @@ HEAD = """\
 # learning_rate = 0.02
 # accelerator = "cpu"                    # or "gpu", "auto"
 
+{data}
 [search.search_space]
 name = "graph/quantize/mixed_precision_ptq"   # bit widths and formats; "graph/width" searches channels
 
@@ -49,7 +57,7 @@ name = "{strategy}"      # or {others}
 
 [search.strategy.metrics]
 accuracy.direction = "maximize"    # or loss, f1, precision, recall, f1[2], a torchmetrics class ...
-average_bitwidth.direction = "minimize"   # or model_size, parameters, memory_density, macs, flops, bops
+average_bitwidth.direction = "minimize"   # or model_size, parameters, macs, flops, bops, ebops ...
 # average_bitwidth.scale = 0.2            # what scaled_metrics show, and what a sum is made of
 
 [search.constraints]
@@ -67,16 +75,18 @@ def default_config_text(
     *,
     strategy: str = "frontier",
     trials: int = 100,
+    reading: Mapping[str, Any] | None = None,
 ) -> str:
     """A commented config in TOML that `load_config` reads.
 
     layers: name, type and tensors ("data_in", "weight", "bias") of each layer that can be quantised, in
-    order; each gets a rule of its own. Without layers there is one rule, for linear layers.
+    order; each gets a rule of its own. Without layers there is one rule, for linear layers. reading: keys of
+    [data] that are set.
     """
     rules = [_rule(name, kind, tensors) for name, kind, tensors in layers if name != "default"]
     by = "name" if rules else "type"
     names = {key: value for key, value in (("model", model), ("dataset", dataset)) if value is not None}
-    head = HEAD.format(names=dumps(names) if names else "", by=by)
+    head = HEAD.format(names=dumps(names) if names else "", by=by, data=_data(reading or {}))
     body = rules or [_rule("linear", "", tuple(WIDTHS))]
     others = ", ".join(name for name in STRATEGIES if name != strategy)
     return (
@@ -98,6 +108,17 @@ def example_text(name: str) -> str:
     if name not in example_names():
         raise unknown("example", name, example_names())
     return (files("widthwise") / "examples" / f"{name}.toml").read_text(encoding="utf-8")
+
+
+def _data(reading: Mapping[str, Any]) -> str:
+    """The table [data]: what is set, and the rest of its keys as comments."""
+    rest = [
+        f"# {key} = {example}    # {meaning}"
+        for key, (example, meaning) in DATA.items()
+        if key not in reading
+    ]
+    head = dumps({"data": dict(reading)}).rstrip() if reading else "# [data]"
+    return "\n".join([head, *rest]) + "\n"
 
 
 def _rule(name: str, kind: str, tensors: Sequence[str]) -> str:

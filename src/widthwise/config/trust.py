@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 Keys = tuple[str, ...]
 
 STRATEGY: Keys = ("search", "strategy")
+TRAINING: Keys = ("search", "training")
 SPACE: Keys = ("search", "search_space")
 SEED: Keys = (*SPACE, "seed")
 
@@ -102,14 +103,19 @@ def _named(tables: Mapping[str, Any]) -> Iterator[tuple[str, str, Any, Registry[
     yield "model", "model", tables.get("model"), MODELS
     yield "dataset", "dataset", tables.get("dataset"), DATA
     yield "task", "task", tables.get("task"), TASKS
+    for place in ((), TRAINING):
+        yield "loss", dotted((*place, "loss")), _under(tables, place).get("loss"), TASKS
     yield "space", dotted((*SPACE, "name")), _under(tables, SPACE).get("name"), KINDS
     strategy = _under(tables, STRATEGY)
     yield "strategy", dotted((*STRATEGY, "name")), strategy.get("name"), STRATEGIES
     setup = (*STRATEGY, "setup")
     yield "strategy", dotted((*setup, "sampler")), _under(tables, setup).get("sampler"), STRATEGIES
+    declared = _under(tables, ("metrics",))
+    for name in declared:
+        yield "metric", dotted(("metrics", name, "source")), _under(declared, (name,)).get("source"), METRICS
     for place in ((*STRATEGY, "metrics"), ("search", "constraints")):
         for name in _under(tables, place):
-            if known_metric(str(name)) is None:
+            if name not in declared and known_metric(str(name)) is None:
                 yield "metric", dotted(place), name, METRICS
     for keys, name in named_formats(_under(tables, SEED)):
         yield "format", dotted((*SEED, *keys)), name, FORMATS

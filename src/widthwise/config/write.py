@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
+from widthwise.config.metrics import write_metrics
 from widthwise.config.schema import Search, SearchConfig
 from widthwise.core.toml import dumps
 from widthwise.spaces.kinds import kind_of
@@ -29,6 +30,7 @@ def tables_of(config: SearchConfig) -> dict[str, Any]:
     tables: dict[str, Any] = {key: getattr(config, key) for key in plain}
     tables |= {key: getattr(config.training, name) for name, key in lab_keys().items()}
     tables["data"] = _fields(config.data)
+    tables["metrics"] = write_metrics(config.metrics)
     if config.searching is not None:
         tables["search"] = _search(config.searching)
     return _without_none(tables)

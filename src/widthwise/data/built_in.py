@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from widthwise.core.errors import UserError
-from widthwise.data.own import read_samples, samples_of_table
+from widthwise.data.own import read_samples
 from widthwise.data.samples import Samples, check_samples
+from widthwise.data.tables import samples_of_table
 
 JETS = "the hls4ml LHC jet data"
 OPENML_ID = 42468
@@ -31,6 +32,7 @@ def jsc(_: Request) -> Samples:
     samples = read_samples(Path(__file__).with_name("jsc_1024.npz"), name="jsc")
     return dataclasses.replace(
         samples,
+        label="",
         note=f"jsc: the embedded 1,024-jet sample of {JETS}, not the full data set",
         standardise="train",
     )
@@ -51,7 +53,7 @@ def jsc_full(request: Request) -> Samples:
             f".parquet), allow the download from OpenML {OPENML_ID} (download), or use jsc, the embedded "
             "1,024-jet sample"
         )
-    note = f"jsc-full: {len(samples.y):,} jets of {JETS} from {source}"
+    note = f"jsc-full: {len(samples.targets.values):,} jets of {JETS} from {source}"
     return dataclasses.replace(_like(samples, sample), note=note, scaler=sample.scaler, standardise="train")
 
 
@@ -117,12 +119,12 @@ def _like(samples: Samples, sample: Samples) -> Samples:
             f"jsc-full: the file holds the features {', '.join(features) or 'of images'}, the jet data has "
             f"{', '.join(sample.feature_names)}; load other data by its own path"
         )
-    if samples.class_names not in (sample.class_names, numbered[1]):
+    classes, wanted = samples.targets.class_names, sample.targets.class_names
+    if classes not in (wanted, numbered[1]):
         raise UserError(
-            f"jsc-full: the file holds the classes {', '.join(samples.class_names)}, the jet data has "
-            f"{', '.join(sample.class_names)}; load other data by its own path"
+            f"jsc-full: the file holds the classes {', '.join(classes)}, the jet data has "
+            f"{', '.join(wanted)}; load other data by its own path"
         )
     x = samples.x[:, [features.index(feature) for feature in sample.feature_names]]
-    return dataclasses.replace(
-        samples, x=x, feature_names=sample.feature_names, class_names=sample.class_names
-    )
+    targets = dataclasses.replace(samples.targets, class_names=wanted)
+    return dataclasses.replace(samples, x=x, feature_names=sample.feature_names, targets=targets)

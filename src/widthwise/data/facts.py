@@ -24,9 +24,9 @@ class DataFacts:
     """What a data module says of itself; a foreign one may say nothing.
 
     sample, target: shapes of one sample's x and of its target, () for a class or a number; None until a batch
-    has been seen. classes, class_names: of targets that are classes. target_names: of several numbers a
-    target. note: one line for outputs. sizes: samples by part, where they are known without reading. kind:
-    the name of the module's type.
+    has been seen. classes, class_names: of targets that are classes. target_names: of the columns of targets
+    [n, k]. note: one line for outputs. taken: what a file was taken for, "" where nobody said. sizes: samples
+    by part, where they are known without reading. kind: the name of the module's type.
     """
 
     sample: tuple[int, ...] | None = None
@@ -35,6 +35,7 @@ class DataFacts:
     class_names: tuple[str, ...] = ()
     target_names: tuple[str, ...] = ()
     note: str = ""
+    taken: str = ""
     sizes: Mapping[str, int] = field(default_factory=dict)
     kind: str = "data"
 
@@ -57,8 +58,9 @@ def facts_of(data: Data) -> DataFacts:
         target=next((tuple(y.shape[1:]) for _, y in parts.values()), None),
         classes=int(classes) if isinstance(classes, Integral) and int(classes) > 0 else None,
         class_names=tuple(getattr(data, "class_names", None) or ()),
-        target_names=tuple(getattr(data, "target_names", None) or ()),
+        target_names=_texts(getattr(data, "target_names", None)),
         note=str(getattr(data, "note", "") or ""),
+        taken=found if isinstance(found := getattr(data, "taken", None), str) else "",
         sizes={name: len(y) for name, (_, y) in parts.items()},
         kind=type(data).__name__,
     )
@@ -78,6 +80,23 @@ def held_targets(data: Data) -> Tensor | None:
 
     parts = [y for _, y in _held_parts(data).values() if len(y)]
     return torch.cat([torch.as_tensor(y) for y in parts]) if parts else None
+
+
+def _texts(found: Any) -> tuple[str, ...]:
+    """A list of texts; nothing where a module happens to hold something else there."""
+    texts = tuple(found) if isinstance(found, tuple | list) else ()
+    return texts if all(isinstance(text, str) for text in texts) else ()
+
+
+def samples_of(data: Data, name: str) -> int | None:
+    """How many samples a part has, as its arrays or its loader's data set say; None where nobody says."""
+    held = facts_of(data).sizes.get(name)
+    if held is not None:
+        return held
+    try:
+        return len(part(data, name).dataset)  # type: ignore[attr-defined]
+    except (AttributeError, TypeError):
+        return None
 
 
 def _held_parts(data: Data) -> Mapping[str, tuple[Tensor, Tensor]]:

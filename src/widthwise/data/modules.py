@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -15,47 +13,33 @@ from widthwise.core.registry import Entry, Registry
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from torch import Generator, Tensor
 
     from widthwise.data.samples import Samples, Scaler, Standardise
+    from widthwise.data.served import DataModule
+    from widthwise.data.targets import TargetKind
 
 FILE_TYPES = (".npz", ".csv", ".parquet")
 FROM_ELSEWHERE = ("jsc-full", "cifar10")  # not part of the package
 DEFAULT_SPLITS = (0.6, 0.2, 0.2)
+STANDARDISED = {
+    "train": "standardised by the training part",
+    "reference": "standardised by the statistics that came with them",
+    "none": "as they are",
+}
 
 
-def _own(name: str, read_by: str, summary: str) -> Entry[None]:
-    return Entry(name, f"widthwise.data.built_in:{read_by}", summary)
+def _own(name: str, summary: str) -> Entry[None]:
+    return Entry(name, f"widthwise.data.built_in:{name.replace('-', '_')}", summary)
 
 
 DATA: Registry[None] = Registry(
     "data set",
     [
-        Entry(
-            "jsc",
-            "widthwise.data.built_in:jsc",
-            "jets at the LHC, 16 features, 5 classes: the embedded 1,024-jet sample",
-        ),
-        Entry(
-            "jsc-full",
-            "widthwise.data.built_in:jsc_full",
-            "the same jets, all 830,000: from a file, or downloaded from OpenML",
-        ),
-        Entry(
-            "digits",
-            "widthwise.data.built_in:digits",
-            "scikit-learn's 1,797 handwritten digits, [1, 8, 8], 10 classes",
-        ),
-        Entry(
-            "cifar10",
-            "widthwise.data.built_in:cifar10",
-            "60,000 photographs, [3, 32, 32], 10 classes: from the user's folder",
-        ),
-        Entry(
-            "toy_tiny",
-            "widthwise.data.built_in:toy_tiny",
-            "four uniform numbers, is their sum positive: only to try things",
-        ),
+        _own("jsc", "jets at the LHC, 16 features, 5 classes: the embedded 1,024-jet sample"),
+        _own("jsc-full", "the same jets, all 830,000: from a file, or downloaded from OpenML"),
+        _own("digits", "scikit-learn's 1,797 handwritten digits, [1, 8, 8], 10 classes"),
+        _own("cifar10", "60,000 photographs, [3, 32, 32], 10 classes: from the user's folder"),
+        _own("toy_tiny", "four uniform numbers, is their sum positive: only to try things"),
     ],
     group="widthwise.data",
 )
@@ -76,69 +60,6 @@ class Data(Protocol):
     def test_dataloader(self) -> Iterable[Any]: ...
 
 
-class Batches:
-    """A loader: batches x [n, ...], y [n] of up to batch_size rows; a generator shuffles each pass anew."""
-
-    def __init__(self, x: Tensor, y: Tensor, *, batch_size: int, shuffle: Generator | None = None) -> None:
-        self.x, self.y, self.batch_size, self.shuffle = x, y, batch_size, shuffle
-
-    def __len__(self) -> int:
-        return math.ceil(len(self.y) / self.batch_size)
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        x, y = self.x, self.y
-        if self.shuffle is not None:
-            import torch
-
-            order = torch.randperm(len(y), generator=self.shuffle)
-            x, y = x[order], y[order]
-        for start in range(0, len(y), self.batch_size):
-            rows = slice(start, start + self.batch_size)
-            yield x[rows], y[rows]
-
-
-@dataclass(frozen=True, eq=False)
-class DataModule:
-    """A data set in three parts, each a pair x [rows, *input_shape] (float32), y [rows] (int64)."""
-
-    name: str
-    note: str  # one line for outputs: what this data is
-    feature_names: tuple[str, ...]  # empty where a sample is no flat list of features
-    class_names: tuple[str, ...]
-    input_shape: tuple[int, ...]
-    scaler: Scaler | None  # how the features were standardised
-    batch_size: int
-    seed: int
-    parts: dict[str, tuple[Tensor, Tensor]]  # "train", "val", "test"
-
-    @property
-    def classes(self) -> int:
-        """How many classes there are."""
-        return len(self.class_names)
-
-    def train_dataloader(self) -> Batches:
-        """Training batches, shuffled; each new loader gives the same passes. Raises UserError where empty."""
-        import torch
-
-        return self._loader("train", shuffle=torch.Generator().manual_seed(self.seed))
-
-    def val_dataloader(self) -> Batches:
-        """Validation batches, in the order of the data. Raises UserError where empty."""
-        return self._loader("val")
-
-    def test_dataloader(self) -> Batches:
-        """Test batches, in the order of the data. Raises UserError where empty."""
-        return self._loader("test")
-
-    def _loader(self, part: str, *, shuffle: Generator | None = None) -> Batches:
-        x, y = self.parts[part]
-        if not len(y):
-            raise UserError(
-                f"{self.name}: the {part} split is empty; give it a share in splits (train, val, test)"
-            )
-        return Batches(x, y, batch_size=self.batch_size, shuffle=shuffle)
-
-
 def load_data(
     name_or_path: str | Path | Data,
     *,
@@ -147,10 +68,13 @@ def load_data(
     path: str | Path | None = None,
     download: bool = False,
     splits: Sequence[float] = DEFAULT_SPLITS,
-    standardise: Standardise | None = None,
+    label: str | int | Sequence[str | int] | None = None,
+    header: bool | None = None,
+    targets: TargetKind | None = None,
+    standardise: Standardise | bool | None = None,
     flatten: bool = False,
 ) -> Data:
-    """A data set, split by class with the seed and standardised with statistics of the training split alone.
+    """A data set, split with the seed and standardised with statistics of the training split alone.
 
     Args:
         name_or_path: a name in DATA, a .npz, .csv or .parquet file, or "module:callable" returning a
@@ -159,11 +83,17 @@ def load_data(
             path is also cifar10's folder.
         splits: shares of train, val and test, adding up to 1; a part may be empty if nobody asks for it.
             cifar10's test split is the published one; train and val share the rest.
-        standardise: "train" (statistics of the training split), "reference" (those that came with the data)
-            or "none"; by default "train" for tables, "none" for images, toy_tiny and what a callable returns.
+        label: which columns of a table (by name or number) or arrays of an .npz are the targets; without it
+            the column named label, target, class or y, or the only one of text.
+        header: whether the first line of a .csv names the columns; without it, as it looks.
+        targets: "classes" or "numbers"; without it, as they look.
+        standardise: "train" (statistics of the training split; also True), "reference" (those that came with
+            the data) or "none" (also False); by default "train" for tables, "none" for images, toy_tiny and
+            what a callable returns.
         flatten: samples as flat vectors, as an MLP takes images.
 
-    Raises UserError for data that can't be found, read or split, for NaN, and for labels that are no classes.
+    Raises UserError for data that can't be found, read or split, for NaN, for labels that are no targets, and
+    where it isn't plain what the label is.
     """
     if isinstance(name_or_path, Data):
         return name_or_path
@@ -171,8 +101,15 @@ def load_data(
     if source not in FROM_ELSEWHERE and (path is not None or download):
         elsewhere = " and ".join(FROM_ELSEWHERE)
         raise UserError(f"{name_or_path}: takes neither a path nor a download; those are for {elsewhere}")
-    _check_options(batch_size, splits, standardise)
-    found = _samples(source, seed=seed, path=path, download=download)
+    if not _is_file(source) and (label is not None or header is not None):
+        raise UserError(f"{name_or_path}: takes neither a label nor a header; those are for files")
+    if isinstance(standardise, bool):
+        standardise = "train" if standardise else "none"
+    _check_options(batch_size, splits, standardise, targets)
+    if _is_file(source):
+        found: Samples | Data = _of_file(source, label, header, targets)
+    else:
+        found = _samples(source, seed=seed, path=path, download=download, targets=targets)
     if isinstance(found, Data):
         return found
     return _module(
@@ -199,22 +136,39 @@ def _is_file(text: str) -> bool:
     return Path(text).suffix.lower() in FILE_TYPES
 
 
-def _check_options(batch_size: int, splits: Sequence[float], standardise: str | None) -> None:
+def _check_options(
+    batch_size: int, splits: Sequence[float], standardise: str | None, targets: str | None
+) -> None:
     from widthwise.data.samples import STANDARDISATIONS
     from widthwise.data.split import check_splits
+    from widthwise.data.targets import TARGET_KINDS
 
     if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
         raise UserError(f"batch_size = {batch_size!r} is no whole number from 1")
     check_splits(splits)
     if standardise is not None and standardise not in STANDARDISATIONS:
         raise unknown("standardisation", standardise, STANDARDISATIONS)
+    if targets is not None and targets not in TARGET_KINDS:
+        raise unknown("kind of targets", targets, TARGET_KINDS)
 
 
-def _samples(source: str, *, seed: int, path: str | Path | None, download: bool) -> Samples | Data:
+def _of_file(
+    source: str,
+    label: str | int | Sequence[str | int] | None,
+    header: bool | None,
+    targets: TargetKind | None,
+) -> Samples:
+    from widthwise.data import own
+
+    asked = (label,) if isinstance(label, str | int) else label
+    return own.read_samples(source, label=asked, header=header, kind=targets)
+
+
+def _samples(
+    source: str, *, seed: int, path: str | Path | None, download: bool, targets: TargetKind | None
+) -> Samples | Data:
     from widthwise.data import built_in, own
 
-    if _is_file(source):
-        return own.read_samples(source)
     entry = DATA.get(source) if ":" not in source else None
     found = load_object(source, what="data") if entry is None else DATA.loaded(entry)
     if entry is not None and source in DATA.own:
@@ -222,7 +176,7 @@ def _samples(source: str, *, seed: int, path: str | Path | None, download: bool)
         return samples
     made = call_object(found, source, what="data")
     if not isinstance(made, Data):
-        return own.samples_of_pair(made, name=source)
+        return own.samples_of_pair(made, name=source, kind=targets)
     _set_up(made, source)
     return made
 
@@ -247,27 +201,38 @@ def _module(
 ) -> DataModule:
     import torch
 
+    from widthwise.data.served import DataModule
     from widthwise.data.split import SPLITS, split_samples
 
     rows = split_samples(samples, splits, seed=seed)
-    scaler = _scaler(samples, rows[0], standardise or samples.standardise)
+    how, targets = standardise or samples.standardise, samples.targets
+    scaler = _scaler(samples, rows[0], how)
     x = samples.x if scaler is None else scaler(samples.x)
     x = x.reshape(len(x), -1) if flatten else x
     parts = {
-        part: (torch.from_numpy(x[chosen]), torch.from_numpy(samples.y[chosen]))
+        part: (torch.from_numpy(x[chosen]), torch.from_numpy(targets.values[chosen]))
         for part, chosen in zip(SPLITS, rows, strict=True)
     }
     return DataModule(
         name=samples.name,
         note=samples.note,
         feature_names=samples.feature_names,
-        class_names=samples.class_names,
+        class_names=targets.class_names,
+        target_names=targets.names,
         input_shape=x.shape[1:],
         scaler=scaler,
         batch_size=batch_size,
         seed=seed,
         parts=parts,
+        taken=_taken(samples, how),
     )
+
+
+def _taken(samples: Samples, standardise: Standardise) -> str:
+    """What the data is taken for: its label, and what was done to the features."""
+    said = f"{samples.label}, {samples.targets}" if samples.label else str(samples.targets)
+    features = "features" if samples.feature_names else "samples"
+    return f"{said}; {features} {STANDARDISED[standardise]}"
 
 
 def _scaler(samples: Samples, train_rows: NDArray[Any], standardise: str) -> Scaler | None:

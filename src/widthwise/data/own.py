@@ -2,75 +2,56 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from widthwise.core.errors import UserError
+from widthwise.core.errors import UserError, unknown
 from widthwise.core.files import existing_file, read_npz
 from widthwise.data.samples import Samples, Scaler, check_samples
+from widthwise.data.tables import read_table, samples_of_table
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from pandas import DataFrame
+
+    from widthwise.data.targets import TargetKind
 
 FEATURE_ARRAYS = ("X", "x", "features")
 LABEL_ARRAYS = ("y", "labels")
-LABEL_COLUMNS = ("label", "target", "class", "y")
 
 
-def read_samples(path: str | Path, *, name: str | None = None) -> Samples:
-    """Samples of an .npz (arrays X and y), .csv or .parquet file (one column of labels, the others features).
+def read_samples(
+    path: str | Path,
+    *,
+    name: str | None = None,
+    label: Sequence[str | int] | None = None,
+    header: bool | None = None,
+    kind: TargetKind | None = None,
+) -> Samples:
+    """Samples of an .npz (arrays X and y), .csv or .parquet file (columns of targets, the others features).
 
-    An .npz may also hold feature_names, class_names, scaler_mean and scaler_scale. The label column is the
-    one named label, target, class or y, else the last. Raises UserError where the file is missing, broken or
-    holds no samples.
+    An .npz may also hold feature_names, class_names, scaler_mean and scaler_scale. label: which arrays or
+    columns are the targets; without it the column is the one named label, target, class or y, or the only one
+    of text. header, kind: as in `read_table` and `read_targets`. Raises UserError where the file is missing,
+    broken, holds no samples, or where it isn't plain what the label is.
     """
     path = existing_file(path)
     name = name or path.name
     if path.suffix.lower() == ".npz":
-        return _samples_of_arrays(read_npz(path), path, name)
-    return samples_of_table(_read_table(path), name=name, note=_note(name, path))
-
-
-def samples_of_table(table: DataFrame, *, name: str, note: str) -> Samples:
-    """Samples of a data frame with a column of labels and numbers in all others."""
-    if table.shape[1] < 2:
-        raise UserError(
-            f"{name}: has {table.shape[1]} columns; give features and a label, separated by commas"
-        )
-    if table.empty:
-        raise UserError(f"{name}: has no rows; give data with at least two classes")
-    label = _label_column(table, name)
-    features = table.drop(columns=label)
-    for column, dtype in features.dtypes.items():
-        if not _is_number(dtype):
-            raise UserError(
-                f"{name}: column {column} has dtype {dtype}, not numbers; remove it or encode it as numbers"
-            )
-    labels = table[label]
-    if labels.isna().any():
-        row = int(np.flatnonzero(labels.isna())[0])
-        raise UserError(
-            f"{name}: column {label} has no label in row {row} (counted from 0); remove or fill it"
-        )
-    numeric = _is_number(labels.dtype)
-    return check_samples(
-        features.to_numpy(dtype=np.float64, na_value=np.nan),
-        labels.to_numpy() if numeric else np.array(labels.astype(str).tolist()),
-        name=name,
-        note=note,
-        feature_names=list(features.columns),
-    )
+        if header is not None:
+            raise UserError(f"{path}: header is for .csv files; leave it out")
+        return _samples_of_arrays(read_npz(path), path, name, label, kind)
+    table = read_table(path, header=header)
+    return samples_of_table(table, name=name, note=_note(name, path), label=label, kind=kind)
 
 
 def _note(name: str, path: Path) -> str:
     return name if name == str(path) else f"{name}: {path}"
 
 
-def samples_of_pair(made: Any, *, name: str) -> Samples:
+def samples_of_pair(made: Any, *, name: str, kind: TargetKind | None = None) -> Samples:
     """Samples of a pair (X, y) of arrays, tensors or lists; raises UserError for anything else."""
     if not isinstance(made, tuple | list) or len(made) != 2:
         raise UserError(
@@ -81,29 +62,61 @@ def samples_of_pair(made: Any, *, name: str) -> Samples:
         x, y = (np.asarray(part) for part in made)
     except (ValueError, TypeError, RuntimeError) as error:  # ragged lists, tensors that need a gradient
         raise UserError(f"{name}: returned a pair that is no pair of arrays: {error}") from error
-    return check_samples(x, y, name=name, note=f"{name}: the user's own data", standardise="none")
+    return check_samples(x, y, name=name, note=f"{name}: the user's own data", kind=kind, standardise="none")
 
 
-def _samples_of_arrays(arrays: dict[str, NDArray[Any]], path: Path, name: str) -> Samples:
-    def pick(names: tuple[str, ...]) -> NDArray[Any]:
-        for known in names:
-            if known in arrays:
-                return arrays[known]
-        found = ", ".join(arrays) or "none"
-        raise UserError(
-            f"{path}: holds no array named {' or '.join(names)} (found: {found}); store it under one of them"
-        )
-
-    x, y = pick(FEATURE_ARRAYS), pick(LABEL_ARRAYS)
+def _samples_of_arrays(
+    arrays: dict[str, NDArray[Any]],
+    path: Path,
+    name: str,
+    label: Sequence[str | int] | None,
+    kind: TargetKind | None,
+) -> Samples:
+    x = _picked(arrays, FEATURE_ARRAYS, path)
+    labels = [_picked_name(arrays, LABEL_ARRAYS, path)] if label is None else _asked(arrays, label, path)
+    y = arrays[labels[0]] if len(labels) == 1 else _stacked(arrays, labels, path)
     return check_samples(
         x,
         y,
         name=name,
         note=_note(name, path),
+        label=f"array{'' if len(labels) == 1 else 's'} {', '.join(labels)}",
+        kind=kind,
         feature_names=_names(arrays, "feature_names", x.shape[1] if x.ndim == 2 else None, path),
         class_names=_names(arrays, "class_names", None, path),
+        target_names=labels if len(labels) > 1 else (),
         scaler=_scaler(arrays, x.shape[1:], path),
     )
+
+
+def _picked(arrays: dict[str, NDArray[Any]], names: tuple[str, ...], path: Path) -> NDArray[Any]:
+    return arrays[_picked_name(arrays, names, path)]
+
+
+def _picked_name(arrays: dict[str, NDArray[Any]], names: tuple[str, ...], path: Path) -> str:
+    for known in names:
+        if known in arrays:
+            return known
+    found = ", ".join(arrays) or "none"
+    raise UserError(
+        f"{path}: holds no array named {' or '.join(names)} (found: {found}); store it under one of them"
+    )
+
+
+def _asked(arrays: dict[str, NDArray[Any]], label: Sequence[str | int], path: Path) -> list[str]:
+    for one in label:
+        if one not in arrays:
+            raise unknown("array", one, arrays, where=str(path))
+    return [str(one) for one in dict.fromkeys(label)]
+
+
+def _stacked(arrays: dict[str, NDArray[Any]], labels: Sequence[str], path: Path) -> NDArray[Any]:
+    """Targets [N, k] of k arrays [N]."""
+    shapes = {name: list(arrays[name].shape) for name in labels}
+    if any(len(shape) != 1 for shape in shapes.values()) or len({*map(tuple, shapes.values())}) > 1:
+        said = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+        raise UserError(f"{path}: several labels are arrays [rows] of one length; found {said}")
+    return np.stack([arrays[name] for name in labels], axis=1)
 
 
 def _names(arrays: dict[str, NDArray[Any]], key: str, count: int | None, path: Path) -> list[str]:
@@ -130,35 +143,3 @@ def _scaler(arrays: dict[str, NDArray[Any]], shape: tuple[int, ...], path: Path)
             f"samples of shape {list(shape)}; both have that shape, are finite, and every scale is above 0"
         )
     return Scaler(mean, scale)
-
-
-def _read_table(path: Path) -> DataFrame:
-    suffix = path.suffix.lower()
-    try:
-        import pandas as pd
-
-        return pd.read_csv(path) if suffix == ".csv" else pd.read_parquet(path)
-    except ImportError as error:
-        raise UserError(f"{path}: reading {suffix} files needs pandas and pyarrow; install them") from error
-    except (ValueError, OSError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"{path}: no {suffix} file that can be read: {reason}") from error
-
-
-def _label_column(table: DataFrame, name: str) -> str:
-    columns = [str(column) for column in table.columns]
-    table.columns = columns
-    if all(re.fullmatch(r"[-+.]?\d[-+.\deE]*", column) for column in columns):
-        raise UserError(
-            f"{name}: its first line holds numbers; put a line with the names of the columns first"
-        )
-    named = [column for column in columns if column.lower() in LABEL_COLUMNS]
-    if len(named) > 1:
-        raise UserError(f"{name}: columns {', '.join(named)} could all be the label; keep one of these names")
-    return named[0] if named else columns[-1]
-
-
-def _is_number(dtype: Any) -> bool:
-    from pandas.api.types import is_bool_dtype, is_numeric_dtype
-
-    return bool(is_numeric_dtype(dtype) or is_bool_dtype(dtype))

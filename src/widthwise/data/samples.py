@@ -1,4 +1,4 @@
-"""Samples: features and labels, checked once when they come in."""
+"""Samples: features and targets, checked once when they come in."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from widthwise.core.errors import UserError
+from widthwise.data.targets import TargetKind, Targets, read_targets
 
 Standardise = Literal["train", "reference", "none"]
 STANDARDISATIONS = get_args(Standardise)
@@ -39,14 +40,14 @@ class Scaler:
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """Finite features [N, ...] with labels [N] from 0 to classes - 1, and what is known about them."""
+    """Finite features [N, ...] with targets [N, ...], and what is known about them."""
 
     name: str
     note: str  # one line for outputs: what this data is
     x: NDArray[np.float32]
-    y: NDArray[np.int64]
+    targets: Targets
     feature_names: tuple[str, ...]  # empty where a sample is no flat list of features
-    class_names: tuple[str, ...]
+    label: str = ""  # where the targets are from, as "column price"
     scaler: Scaler | None = None  # reference statistics that came with the data
     standardise: Standardise = "none"  # unless the user says otherwise
     test_rows: int = 0  # the last so many rows are the test split, as published
@@ -62,22 +63,23 @@ def check_samples(
     *,
     name: str,
     note: str,
+    label: str = "",
+    kind: TargetKind | None = None,
     feature_names: Sequence[Any] = (),
     class_names: Sequence[Any] = (),
+    target_names: Sequence[Any] = (),
     scaler: Scaler | None = None,
     standardise: Standardise | None = None,
 ) -> Samples:
-    """Samples from features [N, ...] and labels [N] (whole numbers from 0, or text), both of any dtype.
+    """Samples from features [N, ...] and targets [N, ...], both of any dtype; targets by `read_targets`.
 
-    Without `standardise`, flat samples are standardised and others (images) are taken as they are. Raises
-    UserError for shapes that don't agree, no rows, values that aren't finite numbers, and labels that are no
-    classes.
+    label: where the targets are from. kind: what they are, where that is said. Without `standardise`, flat
+    samples are standardised and others (images) are taken as they are. Raises UserError for shapes that don't
+    agree, no rows, values that aren't finite numbers, and labels that are no targets.
     """
     features = _features(x, name)
     labels = np.asarray(y)
-    if labels.ndim == 2 and labels.shape[1] == 1:
-        labels = labels[:, 0]
-    if labels.shape != features.shape[:1]:
+    if labels.shape[:1] != features.shape[:1]:
         raise UserError(
             f"{name}: labels of shape {list(labels.shape)} don't go with features of shape "
             f"{list(features.shape)}; give one label for each of the {len(features)} rows"
@@ -87,33 +89,9 @@ def check_samples(
     if flat and not names:
         names = tuple(f"x{index}" for index in range(features.shape[1]))
     _check_finite(features, names, name)
-    classes, encoded = encode_labels(labels, class_names, name=name)
+    targets = read_targets(labels, name=name, kind=kind, class_names=class_names, names=target_names)
     usual: Standardise = "train" if flat else "none"
-    return Samples(name, note, features, encoded, names, classes, scaler, standardise or usual)
-
-
-def encode_labels(
-    labels: NDArray[Any], class_names: Sequence[Any] = (), *, name: str
-) -> tuple[tuple[str, ...], NDArray[np.int64]]:
-    """Class names, and labels [N] as numbers into them; text labels are mapped to their sorted names.
-
-    Raises UserError for labels that are neither text nor whole numbers from 0, that name no class, or where
-    fewer than two classes occur.
-    """
-    names = tuple(str(known) for known in class_names)
-    if labels.dtype.kind in "USO":
-        names, codes = _codes_of_text(labels, names, name)
-    else:
-        codes = _whole_numbers(labels, name)
-        names = names or _names_of_numbers(codes, name)
-    if codes.max() >= len(names):
-        raise UserError(
-            f"{name}: label {codes.max()} in row {codes.argmax()} is out of range; the {len(names)} classes "
-            f"are numbered from 0 to {len(names) - 1}"
-        )
-    if len(np.unique(codes)) < 2:
-        raise UserError(f"{name}: all labels are {names[codes[0]]}; give data with at least two classes")
-    return names, codes
+    return Samples(name, note, features, targets, names, label, scaler, standardise or usual)
 
 
 def _features(x: ArrayLike, name: str) -> NDArray[np.float32]:
@@ -125,7 +103,7 @@ def _features(x: ArrayLike, name: str) -> NDArray[np.float32]:
             f"{name}: features have shape {list(raw.shape)}; give [rows, features] or [rows, channels, ...]"
         )
     if len(raw) == 0:
-        raise UserError(f"{name}: has no rows; give data with at least two classes")
+        raise UserError(f"{name}: has no rows; give at least one for each part of the data")
     with np.errstate(over="ignore"):  # too large for float32 becomes infinite, which is reported
         return raw.astype(np.float32)
 
@@ -140,43 +118,3 @@ def _check_finite(x: NDArray[np.float32], feature_names: tuple[str, ...], name: 
         f"{name}: feature {feature} is {x[tuple(bad[0])]} in row {row} (counted from 0; {len(bad)} such "
         "values in all); remove or fill them"
     )
-
-
-def _codes_of_text(
-    labels: NDArray[Any], names: tuple[str, ...], name: str
-) -> tuple[tuple[str, ...], NDArray[np.int64]]:
-    wrong = [row for row, label in enumerate(labels.tolist()) if not isinstance(label, str) or not label]
-    if wrong:
-        raise UserError(
-            f"{name}: the label in row {wrong[0]} is {labels[wrong[0]]!r}; give text or whole numbers"
-        )
-    found, codes = np.unique(labels.astype(str), return_inverse=True)
-    names = names or tuple(str(label) for label in found)
-    for label in found:
-        if label not in names:
-            raise UserError(f"{name}: label {str(label)!r} is none of the classes {', '.join(names)}")
-    return names, np.array([names.index(label) for label in found])[codes].astype(np.int64)
-
-
-def _whole_numbers(labels: NDArray[Any], name: str) -> NDArray[np.int64]:
-    if labels.dtype.kind not in "fiub":
-        raise UserError(f"{name}: labels have dtype {labels.dtype}; give text or whole numbers from 0")
-    numbers = labels.astype(np.float64)
-    wrong = np.flatnonzero(~((numbers >= 0) & (numbers == np.floor(numbers)) & np.isfinite(numbers)))
-    if len(wrong):
-        row = int(wrong[0])
-        raise UserError(
-            f"{name}: label {labels[row]} in row {row} is no class; give whole numbers from 0, or text"
-        )
-    return labels.astype(np.int64)
-
-
-def _names_of_numbers(codes: NDArray[np.int64], name: str) -> tuple[str, ...]:
-    found = np.unique(codes)
-    if found[-1] >= len(found):  # a gap: most often labels that start at 1
-        missing = next(number for number, code in enumerate(found) if number != code)
-        raise UserError(
-            f"{name}: labels run up to {found[-1]}, but none is {missing}; number the classes from 0 without "
-            "gaps"
-        )
-    return tuple(str(code) for code in found)

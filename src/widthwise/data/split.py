@@ -1,10 +1,10 @@
-"""Splitting labelled samples into training, validation and test parts."""
+"""Splitting samples into training, validation and test parts."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,21 +31,37 @@ def check_splits(splits: Sequence[float]) -> None:
 
 
 def split_samples(samples: Samples, shares: Sequence[float], *, seed: int) -> tuple[NDArray[np.int64], ...]:
-    """Row numbers of train, val and test: stratified, or the published test split and shares
-    of the rest.
+    """Row numbers of train, val and test: classes by their shares, other targets at random.
 
-    Raises UserError where a class has too few rows.
+    Where a test split was published it stays, and the shares are those of the rest. Raises UserError where a
+    class, or the data, has too few rows.
     """
-    about: dict[str, Any] = {"seed": seed, "class_names": samples.class_names, "name": samples.name}
-    if not samples.test_rows:
-        return stratified_split(samples.y, shares, **about)
-    train_and_val = samples.y[: -samples.test_rows]
-    if not sum(shares[:2]):
+    targets, name = samples.targets, samples.name
+    total = len(targets.values)
+    if samples.test_rows and not sum(shares[:2]):
+        raise UserError(f"{name}: its test split is given; give train and val shares of the rest in splits")
+    asked = shares[:2] if samples.test_rows else shares
+    rows = total - samples.test_rows
+    if targets.values.ndim == 1 and targets.class_names:
+        y = targets.values[:rows].astype(np.int64)
+        found = stratified_split(y, asked, seed=seed, class_names=targets.class_names, name=name)
+    else:
+        found = random_split(rows, asked, seed=seed, name=name)
+    return (*found, np.arange(rows, total)) if samples.test_rows else found
+
+
+def random_split(
+    rows: int, shares: Sequence[float], *, seed: int, name: str
+) -> tuple[NDArray[np.int64], ...]:
+    """Row numbers of each part, ascending, drawn with the seed; UserError for fewer rows than parts."""
+    if rows < np.count_nonzero(shares):
         raise UserError(
-            f"{samples.name}: its test split is given; give train and val shares of the rest in splits"
+            f"{name}: has {rows} rows, too few for {np.count_nonzero(shares)} splits; add some, or give "
+            "fewer parts a share"
         )
-    train, val = stratified_split(train_and_val, shares[:2], **about)
-    return train, val, np.arange(len(train_and_val), len(samples.y))
+    order = np.random.default_rng(seed).permutation(rows)
+    bounds = np.cumsum(_sizes(rows, shares))[:-1]
+    return tuple(np.sort(part).astype(np.int64) for part in np.split(order, bounds))
 
 
 def stratified_split(

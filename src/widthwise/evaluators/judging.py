@@ -4,24 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from math import prod
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from widthwise.core.errors import UserError
-from widthwise.data.facts import part
+from widthwise.data.facts import DataFacts, part, samples_of
 from widthwise.data.modules import Data
 from widthwise.metrics.catalogue import Metric
+from widthwise.metrics.own import Given, find_metrics
 from widthwise.metrics.quality.fits import check_data_fits_model
-from widthwise.metrics.quality.task import Task
+from widthwise.metrics.quality.task import Tally, Task
 from widthwise.metrics.quality.tasks import metric_of, task_of
 
 if TYPE_CHECKING:
     from torch import nn
 
+FLOAT_BYTES = 4
+
 
 class JudgingKeywords(TypedDict, total=False):
     """Judging as keyword arguments, of which `metrics` must be given."""
 
-    metrics: Sequence[str]
+    metrics: Sequence[Given]
     options: Mapping[str, Mapping[str, Any]] | None
     loader: str
     samples: int | None
@@ -38,7 +43,8 @@ class JudgingKeywords(TypedDict, total=False):
 class Judging:
     """By which metrics candidates are judged, and how.
 
-    metrics: each once; options: those of torchmetrics' by metric name. task: what outputs are worth.
+    metrics: each once; options: those of torchmetrics', and of classes of one's own, by metric name.
+    task: what outputs are worth.
     output: which of several that a network returns is judged, by its key or index; None: see `find_output`.
     part: of the data, "val" or "test"; samples: only the first so many, None: all.
     compare_to: bits that memory_density compares with. device: cpu, cuda …
@@ -71,15 +77,13 @@ class Judging:
             raise TypeError("metrics: is missing; name what candidates are judged by")
         if "loader" in others:
             others["part"] = others.pop("loader")
-        said, name = others.pop("task", None), others.get("part", "val")
-        for metric in others["metrics"] if said is None else ():
-            metric_of(None, metric)  # before anything is run
-        task = (
-            task_of(said)
-            if said is not None
-            else check_data_fits_model(network, data, None, others.get("output"), name=name).task
-        )
-        metrics = tuple(metric_of(task, name) for name in dict.fromkeys(others.pop("metrics")))
+        said, name, asked = others.pop("task", None), others.get("part", "val"), others.pop("metrics")
+        if said is None:
+            find_metrics(asked, partial(metric_of, None))  # before anything is run
+            task = check_data_fits_model(network, data, None, others.get("output"), name=name).task
+        else:
+            task = task_of(said)
+        metrics = find_metrics(asked, partial(metric_of, task))
         if measured := [metric.name for metric in metrics if metric.kind == "measured"]:
             raise UserError(
                 f"metric {measured[0]}: is measured, so it does not follow from a network and its data; "
@@ -105,3 +109,22 @@ class Judging:
     def loader(self, data: Data) -> Any:
         """A fresh loader of the part of the data to judge on."""
         return part(data, self.part)
+
+    def tally(
+        self, data: Data, about: DataFacts, outputs: tuple[int, ...], *, most: int | None = None
+    ) -> Tally:
+        """An empty tally of the qualities; outputs: their shape for one sample.
+
+        most: bytes of outputs that may be kept for metrics of one's own; None: no bound. Raises UserError for
+        a metric that can't be had.
+        """
+        from widthwise.metrics.quality.joined import tally_of
+        from widthwise.metrics.quality.own import Room
+
+        quality = [metric for metric in self.metrics if metric.kind == "quality"]
+        samples = 0
+        if any(metric.is_own for metric in quality):
+            there = samples_of(data, self.part) or 0
+            samples = there if self.samples is None else min(there, self.samples)
+        room = Room(FLOAT_BYTES * samples * prod(outputs), most)
+        return tally_of(self.task, quality, about, outputs, self.options, room)

@@ -24,11 +24,13 @@ class Results(Mapping[str, FloatArray]):
     columns: name to values [K] float64, NaN where the candidate failed.
     failures: row to the reason, for the candidates that failed alone; the others of the batch are good.
     pruned: rows that were stopped early because others do better; their quality is NaN.
+    causes: row to what was raised, for failures where that is at hand.
     """
 
     columns: Mapping[str, FloatArray]
     failures: Mapping[int, str] = field(default_factory=dict)
     pruned: frozenset[int] = frozenset()
+    causes: Mapping[int, Exception] = field(default_factory=dict)
 
     @property
     def metrics(self) -> Mapping[str, FloatArray]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Unpack
 
 import numpy as np
@@ -23,7 +23,6 @@ from widthwise.evaluators.protocol import Pace, Results
 from widthwise.evaluators.realising import Realiser
 from widthwise.metrics.cost.of_widths import WidthCosts
 from widthwise.metrics.quality.fits import check_data_fits_model
-from widthwise.metrics.quality.task import check_loss
 from widthwise.metrics.spread import SPREAD, mean_and_spread
 from widthwise.network.calling import positional
 from widthwise.network.graph import Graph
@@ -32,6 +31,7 @@ from widthwise.network.widths.unit_scores import Importance
 from widthwise.spaces.settings import WidthSearch
 from widthwise.spaces.width import WidthSpace
 from widthwise.training import Settings, predict
+from widthwise.training.losses import check_loss
 from widthwise.training.scoring import tally_one
 from widthwise.training.settings import check_device
 from widthwise.training.sources import Mode, Widths, network_source
@@ -107,9 +107,8 @@ class WidthEvaluator:
             sandwich=sandwich,
             device=self.judging.device,
         )
-        task, quality = self.judging.task, self.judging.quality
-        check_loss(task, self.settings)
-        self.tally = task.tally(0, quality, facts_of(data), self.fitting.shape, self.judging.options)
+        check_loss(self.judging.task, self.settings)
+        self.tally = self.judging.tally(data, facts_of(data), self.fitting.shape)
         self.latest = Latest()
 
     @property
@@ -188,8 +187,10 @@ class WidthEvaluator:
         fitting = replace(self.fitting, reader=reader)
         return Realiser(self.graph, self._loader, fitting, most=judging.samples)
 
-    def _loader(self) -> Any:
-        return self.judging.loader(self.data)
+    @property
+    def _loader(self) -> Callable[[], Any]:
+        """Fresh loaders; it holds no evaluator, as those it is given to are the evaluator's own."""
+        return partial(self.judging.loader, self.data)
 
     def _trained(
         self,

@@ -80,6 +80,11 @@ EXPORTERS: Registry[None] = Registry(
             "an ONNX file whose Quant and BipolarQuant nodes are the formats",
             extra="onnx",
         ),
+        Entry(
+            "c",
+            "widthwise.export.c.exporter:CExporter",
+            "integer-only C99 of a network in fixed point, with a test main",
+        ),
     ],
     group="widthwise.exporters",
     methods=("refusals", "write"),

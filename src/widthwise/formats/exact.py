@@ -31,6 +31,19 @@ def working(x: Tensor, *, double: bool = False) -> Tensor:
     return x.detach().to(torch.float64 if double or x.dtype == torch.float64 else torch.float32)
 
 
+def significant_bits(x: Tensor) -> Tensor:
+    """Bits from the first to the last that is set in the magnitude of each value, int32 like x; 0 of zero.
+
+    0.375 is 11 in binary, an exponent aside, and has 2; a power of two has 1. Not of NaN and infinities.
+    """
+    import torch
+
+    mantissas, _ = torch.frexp(working(x, double=True))
+    codes = (mantissas.abs() * 2.0**53).to(torch.int64)  # all bits of a float64
+    last = codes & -codes
+    return torch.where(codes > 0, 54 - torch.frexp(last.to(torch.float64))[1], 0).to(torch.int32)
+
+
 def narrowed_(y: Tensor, dtype: torch.dtype) -> Tensor:
     """y in the dtype, rounded to it, and cut to what it reaches: never infinite. y may be overwritten."""
     import torch

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import EntryPoint
@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from widthwise.core.errors import UserError, unknown
-from widthwise.core.importing import describe_error
+from widthwise.core.importing import describe_error, load_object
 from widthwise.core.registry import Entry, Registry
 
 Direction = Literal["maximize", "minimize"]
 Kind = Literal["quality", "cost", "measured"]
+Judges = Literal["task", "all", "sample"]
 
 GROUP = "widthwise.metrics"  # of entry points
 NAMESPACES = ("torchmetrics.classification", "torchmetrics", "torchmetrics.nominal")
@@ -33,8 +34,11 @@ class Metric:
         network alone too, but something has to run for it (a latency, a synthesis).
     direction: which way is better where the config does not say. unit: "" for plain numbers; None: not known,
         so bounds may be written in any. low, high: no value lies below or above.
-    source: "module:object" that computes it, imported when it is first used: for a cost a function (see
-        `widthwise.metrics.cost.formulas.Cost`), for a quality a class like torchmetrics' ("": ours).
+    source: "module:object" that computes it, imported when it is first used, or the object itself: for a cost
+        a function (see `widthwise.metrics.cost.formulas.Cost`), for a quality a class like torchmetrics' ("":
+        ours).
+    judges: who computes a quality. "task": the task, which knows it by its name. Of one's own (see
+        `widthwise.metrics.own`) the source itself does, from "all" outputs at once, or of each "sample".
     """
 
     name: str
@@ -44,16 +48,26 @@ class Metric:
     description: str
     low: float = -inf
     high: float = inf
-    source: str = ""
+    source: str | Callable[..., Any] = ""
+    judges: Judges = "task"
 
     def __post_init__(self) -> None:
-        for field, kinds in (("kind", get_args(Kind)), ("direction", get_args(Direction))):
+        for field, kinds in (
+            ("kind", get_args(Kind)),
+            ("direction", get_args(Direction)),
+            ("judges", get_args(Judges)),
+        ):
             if getattr(self, field) not in kinds:
                 raise UserError(
                     f"metric {self.name}: {field} = {getattr(self, field)!r}; allowed: {', '.join(kinds)}"
                 )
         if not self.low < self.high:
             raise UserError(f"metric {self.name}: low = {self.low} and high = {self.high}; give low < high")
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it is a quality that no task knows."""
+        return self.judges != "task"
 
     @property
     def is_hardware(self) -> bool:
@@ -94,13 +108,19 @@ _COST = (
     _cost("macs", "minimize", "MAC", "multiply-accumulates of one sample"),
     _cost("flops", "minimize", "FLOP", "2 macs + all other arithmetic of one sample"),
     _cost("bops", "minimize", "bit operations", "sum of MACs (b_a b_w + b_a + b_w + log2 fan-in)"),
+    _cost(
+        "ebops",
+        "minimize",
+        "bit operations",
+        "sum of MACs (bits of the input) (significant bits of the weight)",
+    ),
 )
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _QUALITY + _COST}
 
 # a plug-in's entry point names a Metric; names are taken as they are written
 REGISTRY: Registry[Metric] = Registry(
     "metric",
-    [Entry(metric.name, metric.source, metric.description, about=metric) for metric in METRICS.values()],
+    [Entry(metric.name, str(metric.source), metric.description, about=metric) for metric in METRICS.values()],
     group=GROUP,
     spelling=str,
 )
@@ -111,11 +131,14 @@ def find_metric(name: str, where: str = "", *, among: Registry[Metric] = REGISTR
 
     Allowed are the names in METRICS; precision, recall and f1 of one class, by index or name (`f1[2]`,
     `f1[t]`); torchmetrics classes: `MulticlassCohenKappa`, `torchmetrics.classification.MulticlassAUROC`, or
-    the functional name `cohen_kappa`, which stands for the Multiclass class where there is one; and what
-    plug-ins add to these, for which their packages are imported. Raises UserError.
+    the functional name `cohen_kappa`, which stands for the Multiclass class where there is one; one's own as
+    `module:callable`, which isn't imported yet; and what plug-ins add to these, for which their packages are
+    imported. Raises UserError.
     """
     if (known := known_metric(name)) is not None:
         return known
+    if ":" in name:
+        return Metric(name, "quality", "maximize", None, f"as {name} has it", source=name, judges="all")
     entry = among.get(name)
     if entry is None:
         raise _no_metric(name, where, among)
@@ -141,6 +164,14 @@ def known_metric(name: str) -> Metric | None:
 
 def computing(metric: Metric) -> Any:
     """What computes a metric that has a source, imported now; UserError where that can't be."""
+    if not isinstance(metric.source, str):
+        return metric.source
+    if metric.is_own and not metric.source:
+        raise UserError(
+            f"metric {metric.name}: was given from Python; give it again, as widthwise.search(…, metrics=[…])"
+        )
+    if metric.is_own:
+        return load_object(metric.source, what="metric")
     try:
         return EntryPoint(metric.name, metric.source, GROUP).load()
     except Exception as error:  # a package may do anything when it is imported
@@ -235,5 +266,5 @@ def _no_metric(name: str, where: str, among: Registry[Metric]) -> UserError:
     if not close or lower[close[0]] in listed:
         return unknown("metric", name, listed, where=where)
     place = f"{where}: " if where else ""
-    allowed = f"{', '.join(sorted(listed))}, f1[class], or a torchmetrics class"
+    allowed = f"{', '.join(sorted(listed))}, f1[class], a torchmetrics class, module:callable"
     return UserError(f"{place}no metric named {name!r}; did you mean {lower[close[0]]}? allowed: {allowed}")

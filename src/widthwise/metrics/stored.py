@@ -11,10 +11,15 @@ from widthwise.metrics.spread import SPREAD, spread_of
 
 
 def metric_to_json(metric: Metric) -> dict[str, Any]:
-    """Its fields; an end of the range that is infinite, for which JSON has no number, is left out."""
-    return {
-        key: value for key, value in vars(metric).items() if not (isinstance(value, float) and isinf(value))
-    }
+    """Its fields; an end of the range that is infinite, for which JSON has no number, is left out.
+
+    So is a source that is an object, and what metrics of the version before didn't have.
+    """
+    source = metric.source if isinstance(metric.source, str) else ""
+    own = {"judges": metric.judges} if metric.is_own else {}
+    fields = {key: value for key, value in vars(metric).items() if key != "judges"}
+    kept = {key: value for key, value in fields.items() if not (isinstance(value, float) and isinf(value))}
+    return {**kept, "source": source, **own}
 
 
 def metric_from_json(stored: Mapping[str, Any]) -> Metric:

@@ -12,6 +12,7 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 
 from widthwise.core.errors import UserError
 from widthwise.core.importing import describe_error
+from widthwise.network.asked import note_asked
 from widthwise.network.calling import arguments, takes_of
 from widthwise.network.guessing import guessed_call
 from widthwise.network.operands import Call
@@ -53,6 +54,8 @@ def capture(network: nn.Module, example: Example | None = None) -> Captured:
     else:
         why = None if call is None else difference(network, made, call)
     if why is None:
+        if call is not None:
+            note_asked(made, network, named_arguments(network, call))
         return Captured(made, made.graph, None, call)
     if call is None:
         raise UserError(

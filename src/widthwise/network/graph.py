@@ -11,6 +11,7 @@ from typing import Any, Literal, cast
 from torch import fx, nn
 
 from widthwise.core.errors import UserError
+from widthwise.network.asked import note_asked
 from widthwise.network.capture import Captured, Example, as_call, capture, difference
 from widthwise.network.course import Course, out_of_reach
 from widthwise.network.layer import Layer, layer_of_module
@@ -156,6 +157,8 @@ class Graph:
             made._captured = Captured(network, network.graph, None, call)
         elif self.capture == "fx":
             model = traced(network, inputs_of_graph(self.fx_graph))
+            if call is not None:
+                note_asked(model, network, named_arguments(network, call))
             made._captured = Captured(model, model.graph, None, call)
         else:
             assert call is not None
@@ -297,7 +300,8 @@ class Graph:
                 called,
                 (node.args, node.kwargs),
                 is_tensor=lambda leaf: (
-                    isinstance(leaf, fx.Node) or (isinstance(leaf, Foreign) and not leaf.lasting)
+                    (isinstance(leaf, fx.Node) and leaf not in stored.unknown)
+                    or (isinstance(leaf, Foreign) and not leaf.lasting)
                 ),
                 is_constant=lambda leaf: leaf in stored.constant,
                 is_trained=lambda leaf: leaf in stored.trained,

@@ -16,6 +16,7 @@ from torch import Tensor, fx, nn
 from torch.fx.node import map_aggregate
 from torch.utils._pytree import tree_leaves, tree_map_only
 
+from widthwise.network.asked import LIKE, without_values
 from widthwise.network.layers import QUANTISABLE, is_torchs, layer_type
 from widthwise.network.operands import Call
 from widthwise.network.places import UNKNOWN, Place, followed
@@ -120,7 +121,10 @@ class _Recorder:
         self, place: Place, function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> Any:
         # before the call, which may change what it reads
-        args_read, kwargs_read = map_aggregate((tuple(args), dict(kwargs)), self.node_of)
+        if layer_type(function) in LIKE:
+            args_read, kwargs_read = without_values((args, kwargs), self.node_of)
+        else:
+            args_read, kwargs_read = map_aggregate((tuple(args), dict(kwargs)), self.node_of)
         result = function(*args, **kwargs)
         changes = place.function == "__setitem__"
         if changes or any(isinstance(leaf, Tensor) for leaf in tree_leaves(result)):

@@ -11,15 +11,19 @@ import torch
 from torch import Tensor, fx, nn
 from torch.utils._pytree import tree_leaves
 
+from widthwise.network.asked import LIKE, NOTED, asked_about, asked_alone
 from widthwise.network.layers import layer_type
 from widthwise.network.operations import EMBEDDINGS
 from widthwise.network.recording import FUNCTION, KIND, Foreign
 
-# what moves numbers and changes none
+# what moves numbers, or gives them another type, and computes none
 _VIEWS = {
     *("t", "T", "mT", "transpose", "permute", "view", "reshape", "flatten", "unflatten", "squeeze"),
-    *("unsqueeze", "detach", "contiguous", "clone", "swapaxes", "movedim"),
+    *("unsqueeze", "detach", "contiguous", "clone", "swapaxes", "movedim", "data", "requires_grad_"),
     *("getitem", "narrow", "select", "chunk", "split", "unbind"),  # parts
+    *("expand", "broadcast_to", "repeat", "tile", "repeat_interleave"),  # the same several times
+    *("float", "double", "half", "bfloat16", "type", "cpu", "cuda"),
+    *LIKE,
 }
 
 
@@ -61,6 +65,9 @@ class StoredNodes:
         self.model = model
         self.constant: set[fx.Node] = set()  # of parameters, buffers and constants
         self.trained: set[fx.Node] = set()  # of these, of at least one parameter
+        self.shaped: set[fx.Node] = set()  # of the constant ones, those that follow shapes of the data too
+        self.unknown: set[fx.Node] = set()  # that would be constant, had it been noted what they ask for
+        self._asked = asked_alone(graph)
         self._values: dict[fx.Node, Any] = {}
         for node in graph.nodes:
             self._sort(node)
@@ -71,17 +78,36 @@ class StoredNodes:
             if is_trained(attribute(self.model, str(node.target))):
                 self.trained.add(node)
         elif node.op.startswith("call_"):
-            reads = node.all_input_nodes
+            about = asked_about(node)
+            reads = [read for read in node.all_input_nodes if read not in about]
             if any(
                 isinstance(leaf, Foreign | np.ndarray) for leaf in tree_leaves((node.args, dict(node.kwargs)))
             ):
                 return
             if self._looks_up(node):  # by positions, say, of which there may be more another time
                 return
-            if all(read in self.constant for read in reads) and (reads or node.op == "call_function"):
+            held = [read for read in reads if read in self.constant or read in self.unknown]
+            if held and all(read in held or read in self._asked for read in reads):
+                self._sort_stored(node, held, [read for read in (*reads, *about) if read not in held])
+            elif not reads and node.op == "call_function":
                 self.constant.add(node)
-                if any(read in self.trained for read in reads):
-                    self.trained.add(node)
+
+    def _sort_stored(self, node: fx.Node, held: list[fx.Node], asked: list[fx.Node]) -> None:
+        """A node that follows from what is stored, and from shapes and types of the data."""
+        if not self.unknown.isdisjoint(held) or not all(map(self._is_noted, asked)):
+            self.unknown.add(node)
+            return
+        self.constant.add(node)
+        if not self.trained.isdisjoint(held):
+            self.trained.add(node)
+        if asked or not self.shaped.isdisjoint(held):
+            self.shaped.add(node)
+
+    def _is_noted(self, node: fx.Node) -> bool:
+        """Whether it can be told what a node asks for, or what it makes of that."""
+        if node in self.constant or NOTED in node.meta:
+            return True
+        return node in self._asked and all(map(self._is_noted, node.all_input_nodes))
 
     def _looks_up(self, node: fx.Node) -> bool:
         """Whether a node reads rows of a table."""
@@ -90,7 +116,7 @@ class StoredNodes:
         return (node.meta.get(KIND) or layer_type(node.target)) in EMBEDDINGS
 
     def value(self, node: fx.Node) -> Any:
-        """What a constant node holds in eval mode."""
+        """What a constant node holds in eval mode; one that follows shapes, on the data of its capture."""
         if node not in self._values:
             self._values[node] = self._made(node)
         return self._values[node]
@@ -98,6 +124,8 @@ class StoredNodes:
     def _made(self, node: fx.Node) -> Any:
         if node.op == "get_attr":
             return attribute(self.model, str(node.target))
+        if NOTED in node.meta and node not in self.constant:
+            return node.meta[NOTED]
         args, kwargs = fx.node.map_arg((node.args, dict(node.kwargs)), self.value)
         function: Any = node.meta.get(FUNCTION, node.target)
         if node.op == "call_module" and FUNCTION not in node.meta:
@@ -111,22 +139,23 @@ class StoredNodes:
     def stored(self, node: fx.Node) -> Stored:
         """What a layer reads that reads this node."""
         at = node
-        while _is_view(at):
-            at = at.all_input_nodes[0]
+        while (viewed := _viewed(at)) is not None:
+            at = viewed
         value = next(leaf for leaf in tree_leaves(self.value(node)) if isinstance(leaf, Tensor))
         if at.op == "get_attr":
             return Stored(str(at.target), value.detach(), self.value(at))
         return Stored(node.name, value.detach(), None)
 
 
-def _is_view(node: fx.Node) -> bool:
-    """Whether a node has the numbers of the one node that it reads, or some of them."""
-    if not node.op.startswith("call_") or len(node.all_input_nodes) != 1:
-        return False
+def _viewed(node: fx.Node) -> fx.Node | None:
+    """The node whose numbers a node has, or some of them."""
+    if node.op not in ("call_function", "call_method"):
+        return None
     kind = node.meta.get(KIND) or layer_type(cast(Any, node.target))
     if kind == "getattr":  # a property: x.T
         kind = str(node.args[1])
-    return kind in _VIEWS
+    first = node.args[0] if node.args else None
+    return first if kind in _VIEWS and isinstance(first, fx.Node) else None
 
 
 def _on_copy(function: Any, args: Any, kwargs: Any) -> Any:

@@ -21,11 +21,15 @@ TRAIN = "train it first (--train), or load weights (--load CHECKPOINT)"
 
 
 def problem_lines(problem: Problem) -> list[str]:
-    """Data, network, space, strategy, objectives and evaluation, a line each."""
-    config, search = problem.config, problem.config.search
+    """Data, network, and what is searched, a line each."""
+    network = f"network:     {network_line(problem.config, problem.network)}"
+    return [*data_lines(problem.data), network, *search_lines(problem)]
+
+
+def search_lines(problem: Problem) -> list[str]:
+    """Space, strategy, objectives and evaluation, a line each."""
+    search = problem.config.search
     return [
-        f"data:        {data_line(problem.data)}",
-        f"network:     {network_line(config, problem.network)}",
         f"task:        {task_line(problem.output)}",
         f"space:       {space_line(problem)}",
         f"strategy:    {search.strategy.name}{_limits(problem)}",
@@ -50,11 +54,12 @@ def note_lines(fitting: Fit) -> list[str]:
     return [f"read:        {note}" for note in fitting.reader.notes]
 
 
-def data_line(data: Data) -> str:
-    """What the data is, and how many samples its parts have."""
+def data_lines(data: Data) -> list[str]:
+    """What the data is, how many samples its parts have, and what it was taken for, where it says so."""
     about = facts_of(data)
     counts = ", ".join(f"{count:,} {part}" for part, count in about.sizes.items())
-    return f"{about.title} ({counts})" if counts else about.title
+    lines = [f"data:        {about.title}{f' ({counts})' if counts else ''}"]
+    return [*lines, f"label:       {about.taken}"] if about.taken else lines
 
 
 def network_line(config: SearchConfig, network: nn.Module) -> str:

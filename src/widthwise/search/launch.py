@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from widthwise.config import SearchConfig, load_config
 from widthwise.core.errors import UserError
 from widthwise.data.modules import Data
 from widthwise.evaluators.protocol import Evaluate, Evaluator, Realises
+from widthwise.metrics.own import Given
 from widthwise.network.named import save_checkpoint
 from widthwise.search.allowed import check_possible
 from widthwise.search.limits import Limits, Progress
@@ -48,6 +49,7 @@ def search(
     gpus: float | None = None,
     sampler: BaseSampler | None = None,
     evaluator: Evaluate | Evaluator | None = None,
+    metrics: Sequence[Given] = (),
     progress: Callable[[Progress], None] | None = None,
     started: Callable[[Run, Problem], None] | None = None,
 ) -> Study:
@@ -67,13 +69,15 @@ def search(
             one that was made alike.
         evaluator: one's own, in place of the one that goes with the config's kind of space: anything that is
             called with candidates [K, D] and gives Results with the metrics that the config names.
+        metrics: one's own, as callables `(outputs, targets) -> number`, objects of torchmetrics or
+            `own_metric(...)`. The config may name them, as objectives or in bounds; all are kept of trials.
         progress, started: told how far it is, and when the run folder is there.
 
     Raises UserError; what was stored before is kept.
     """
     names = {"model": model, "dataset": data}
     given = {key: value for key, value in names.items() if isinstance(value, str)}
-    loaded = load_config(config, given)
+    loaded = load_config(config, given, metrics=metrics)
     problem = load_problem(
         loaded,
         model=None if isinstance(model, str) else model,

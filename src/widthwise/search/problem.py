@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from widthwise.config import SearchConfig, load_config
+from widthwise.config.metrics import metrics_of
 from widthwise.core.errors import UserError, unknown
 from widthwise.core.importing import load_object
 from widthwise.data.modules import Data, load_data
@@ -183,7 +184,7 @@ def named_metrics(config: SearchConfig) -> tuple[Metric, ...]:
 
 def metrics_to_pick(config: SearchConfig) -> tuple[Metric, ...]:
     """The metrics of a search before its data is read: of all tasks that it may be, where none is said."""
-    named = named_metrics(config)
+    named = _named_and_own(config)
     tasks = tasks_with(named) if config.task is None else [config.task]
     return _each_once([*named, *(metric for name in tasks for metric in _always(config, task_of(name)))])
 
@@ -193,11 +194,13 @@ def judging_of(config: SearchConfig, task: Task, *, memory: int | None = None) -
 
     Raises UserError for a metric of another task.
     """
-    search, named = config.search, named_metrics(config)
+    search, named = config.search, _named_and_own(config)
+    find = metrics_of(task, config.metrics)
     for metric in named:
-        metric_of(task, metric.name, where=config.source)
+        find(metric.name, config.source)
     return Judging(
         metrics=_each_once([*named, *_always(config, task)]),
+        options=options_of(config),
         task=task,
         output=config.output,
         part=search.evaluation.part,
@@ -208,6 +211,11 @@ def judging_of(config: SearchConfig, task: Task, *, memory: int | None = None) -
         seed=config.seed,
         objectives=tuple(objective.name for objective in search.objectives),
     )
+
+
+def options_of(config: SearchConfig) -> dict[str, dict[str, Any]]:
+    """The options of the classes that compute metrics, by metric name."""
+    return {declared.metric.name: dict(declared.options) for declared in config.metrics if declared.options}
 
 
 def problem_of_run(path: str | Path, *, memory: int | None = None) -> Problem:
@@ -237,6 +245,11 @@ def load_dataset(config: SearchConfig) -> Data:
 def device_of(config: SearchConfig) -> str:
     """The device for the config's accelerator: the GPU where one is asked for and there is one."""
     return "cuda" if config.accelerator in ("gpu", "auto") and torch.cuda.is_available() else "cpu"
+
+
+def _named_and_own(config: SearchConfig) -> tuple[Metric, ...]:
+    """The metrics that the config names, and those that it declares."""
+    return (*named_metrics(config), *(declared.metric for declared in config.metrics))
 
 
 def _always(config: SearchConfig, task: Task) -> list[Metric]:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, fields, is_dataclass, replace
 from typing import Any
 
+from widthwise.config.schema import DeclaredMetric
 from widthwise.config.write import toml_of
-from widthwise.core.hashing import hash_batches, hash_value, hash_weights
+from widthwise.core.hashing import hash_batches, hash_value, hash_weights, text_of
+from widthwise.core.later import LATER
 from widthwise.data.facts import facts_of
 from widthwise.evaluators.engine import evaluate
 from widthwise.metrics.catalogue import Metric
+from widthwise.metrics.own import described
 from widthwise.metrics.quality.tasks import CLASSIFICATION
 from widthwise.metrics.spread import spread_of
 from widthwise.metrics.stored import metric_of_name
 from widthwise.search.problem import Problem, layers_as_text
 from widthwise.search.untrained import is_untrained
-from widthwise.spaces.settings import LATER, SpaceSettings
 from widthwise.study.fingerprint import fingerprint
 from widthwise.study.store import StudyRecord, StudySettings
 
@@ -59,6 +61,8 @@ def fingerprint_of(problem: Problem) -> dict[str, str]:
     others = {} if task == CLASSIFICATION else {"task": task}
     if config.model is not None and not problem.named:  # the hash of its weights can be the named one's
         others["network"] = f"given from Python, {hash_value(layers_as_text(problem.network))}"
+    if own := [_own_metric(declared) for declared in config.metrics]:
+        others["own metrics"] = ", ".join(own)
     if problem.own_evaluator:
         others["evaluator"] = problem.evaluator.describe
     return fingerprint(
@@ -77,6 +81,12 @@ def fingerprint_of(problem: Problem) -> dict[str, str]:
     )
 
 
+def _own_metric(declared: DeclaredMetric) -> str:
+    """What it is computed by, and with which options."""
+    metric, options = declared.metric, text_of(dict(declared.options)) if declared.options else ""
+    return f"{metric.name} by {described(metric.source)} {metric.judges} {options}".strip()
+
+
 def float_metrics(problem: Problem) -> dict[str, float]:
     """The metrics of the network as it is, by the engine: what candidates are compared with."""
     with warnings.catch_warnings():
@@ -84,10 +94,11 @@ def float_metrics(problem: Problem) -> dict[str, float]:
         return evaluate(problem.graph, problem.data, replace(problem.judging, memory=None))
 
 
-def _known_by(space: SpaceSettings) -> dict[str, Any]:
-    """The settings of a space that tell what its candidates are."""
-    later = {item.name for item in fields(space) if item.metadata.get(LATER)}
-    defaults = {item.name: item.default for item in fields(space)}
-    return {
-        name: value for name, value in asdict(space).items() if name not in later or value != defaults[name]
-    }
+def _known_by(space: Any) -> dict[str, Any]:
+    """The settings of a space, and those in them, that tell what its candidates are."""
+    whole, found = asdict(space), {}
+    for item in fields(space):
+        value = getattr(space, item.name)
+        if not (item.metadata.get(LATER) and value == item.default):
+            found[item.name] = _known_by(value) if is_dataclass(value) else whole[item.name]
+    return found

@@ -96,6 +96,13 @@ def build_of(problem: Problem, *, sharing: int | None) -> Build:
         raise UserError(
             "evaluator: was given, and workers make theirs from the config; leave out --jobs and --ray"
         )
+    for declared in config.metrics:
+        if not isinstance(declared.metric.source, str):
+            name = declared.metric.name
+            raise UserError(
+                f"metric {name}: was given from Python, and workers make theirs from the config; name it "
+                f'there, as metrics.{name}.source = "module:callable"'
+            )
     for key, what in NAMED.items():
         if getattr(config, key) is None:
             raise UserError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Protocol
 
+from widthwise.core.later import LATER
 from widthwise.network.selection import By, WidthBy
 from widthwise.training.halving import Halving
 from widthwise.training.settings import Settings
@@ -15,9 +16,6 @@ Importance = Literal["magnitude", "batch_norm", "taylor"]
 QUANTISATION = "graph/quantize/mixed_precision_ptq"
 WIDTH = "graph/width"
 ALL = "all"  # the key of the rule for all groups at once
-
-
-LATER = "later"  # in a field's metadata: it came after searches were stored without it
 
 
 class SpaceSettings(Protocol):

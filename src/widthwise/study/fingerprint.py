@@ -16,7 +16,7 @@ CAUSES = {  # what changes with something else, which then is what to restore
     "data": ("seed", "evaluation"),  # how it is split, and which part is judged on
     "weights": ("seed",),  # where they are random
     "candidates": ("space",),
-    "metrics": ("objectives", "constraints"),
+    "metrics": ("objectives", "constraints", "own metrics"),
 }
 
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from widthwise.core.errors import UserError
 from widthwise.data.facts import facts_of, part
-from widthwise.data.modules import Batches, Data
+from widthwise.data.modules import Data
+from widthwise.data.served import Batches
 from widthwise.metrics.quality.fits import check_data_fits_model
-from widthwise.metrics.quality.task import check_loss
 from widthwise.training.history import Epoch, History, best_of
 from widthwise.training.scoring import score
 from widthwise.training.settings import OptimizerName, Schedule, Settings, check_device
@@ -38,13 +38,13 @@ def fit(
     schedule: Schedule = "cosine",
     label_smoothing: float = 0.0,
     patience: int | None = None,
-    loss: str | None = None,
     mixed_precision: bool = False,
+    loss: str | Callable[[Tensor, Tensor], Tensor] | None = None,
     task: Task | str | None = None,
     output: str | int | None = None,
     progress: Callable[[Epoch], None] | None = None,
 ) -> History:
-    """Trains the model in place by the task's loss; the options are those of `Settings`.
+    """Trains the model in place by the task's loss, or by one's own `loss`; options are those of `Settings`.
 
     task: what the outputs are worth, or its name; without it the one that fits the data.
 
@@ -67,8 +67,8 @@ def fit(
         schedule=schedule,
         label_smoothing=label_smoothing,
         patience=patience,
-        loss=loss,
         mixed_precision=mixed_precision,
+        loss=loss,
     )
     return train(model, data, settings, seed=seed, device=device, task=task, output=output, progress=progress)
 
@@ -92,7 +92,6 @@ def train(
     with at_work(model, device, seed) as best:
         fitting = check_data_fits_model(model, data, task, output)
         judged = fitting.task
-        check_loss(judged, settings)
         batches, val = shuffled(part(data, "train"), seed), part(data, "val")
         optimizer = make_optimizer(trained, settings)
         stepper = Stepper(optimizer, settings, device, passes_of(batches), fitting, about, teacher=teacher)

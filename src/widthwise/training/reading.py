@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import fields, replace
-from typing import get_args
+from typing import Any, get_args
 
 from widthwise.core.table import Table
+from widthwise.core.toml import shown
 from widthwise.training.halving import Halving
-from widthwise.training.settings import OptimizerName, Schedule, Settings
+from widthwise.training.settings import LOSSES, OptimizerName, Schedule, Settings
+
+OwnLoss = str | Callable[..., Any] | None
 
 OPTIMIZERS: dict[str, OptimizerName] = {name: name for name in get_args(OptimizerName)}
 SCHEDULES: dict[str, Schedule] = {name: name for name in get_args(Schedule)}
@@ -67,9 +71,21 @@ def _read_common(table: Table, base: Settings) -> Settings:
         schedule=table.choice("schedule", SCHEDULES, base.schedule),
         label_smoothing=_below_one(table, "label_smoothing", base.label_smoothing),
         patience=table.whole("patience", base.patience),
-        loss=table.text("loss") or base.loss,
         mixed_precision=table.flag("mixed_precision", base.mixed_precision),
+        loss=_loss(table, base.loss),
     )
+
+
+def _loss(table: Table, default: OwnLoss) -> OwnLoss:
+    """A name, of the task's losses, or module:callable; nothing is imported."""
+    given = table.text("loss")
+    if given is None or given in LOSSES:
+        return given or default
+    module, _, path = given.partition(":")
+    if not all(part.isidentifier() for part in [*module.split("."), *path.split(".")]):
+        named = ", ".join(LOSSES)
+        table.fail("loss", f"{shown(given)} is neither {named} nor module:callable, as my_losses:focal")
+    return given
 
 
 def _below_one(table: Table, key: str, default: float) -> float:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from widthwise.core.errors import UserError, unknown
 from widthwise.core.importing import describe_error
+from widthwise.core.later import LATER
 
 OPTIMIZERS = {"adam": "Adam", "adamw": "AdamW", "sgd": "SGD"}
 OptimizerName = Literal["adam", "adamw", "sgd"]
 Schedule = Literal["cosine", "linear", "one-cycle", "constant"]
 SCHEDULES = get_args(Schedule)
+LOSSES = ("mse", "mae", "huber")  # that a task of ours lets one choose among
 WARM_UP = 0.3  # share of a one-cycle schedule in which the rate rises
 
 
@@ -24,9 +27,10 @@ class Settings:
     schedule: how the learning rate goes from step to step: down to 0 along a cosine or a line, up along a
     line and then down along a cosine (one-cycle), or not at all. patience: epochs without a better one after
     which training stops. distil: the share of the loss that is the distance from a teacher's outputs, where
-    there is a teacher (Hinton et al. 2015). loss: which of the task's, as regression has mse, mae and huber;
-    None: its first. mixed_precision: bfloat16 or float16 where it is safe; only
-    on a GPU. Raises UserError for values out of range.
+    there is a teacher (Hinton et al. 2015). mixed_precision: bfloat16 or float16 where it is safe; only
+    on a GPU. loss: which of the task's, as regression has mse, mae and huber; or one's own in place of it,
+    `(outputs, targets) -> a scalar`, or where that is as "module:callable": only training follows it, the
+    task still judges. Raises UserError for values out of range.
     """
 
     epochs: int = 100
@@ -39,8 +43,8 @@ class Settings:
     label_smoothing: float = 0.0
     patience: int | None = None
     distil: float = 0.0
-    loss: str | None = None
     mixed_precision: bool = False
+    loss: str | Callable[..., Any] | None = field(default=None, metadata={LATER: True})
 
     def __post_init__(self) -> None:
         _check_whole("epochs", self.epochs)

@@ -22,6 +22,7 @@ from widthwise.network.widths.resize import recaptured, resized
 from widthwise.network.widths.statistics import reestimate_norms
 from widthwise.network.widths.unit_scores import Importance, unit_scores
 from widthwise.training.loop import train
+from widthwise.training.losses import loss_of
 from widthwise.training.settings import Settings
 from widthwise.training.supernet import Sandwich, Supernet, train_supernet
 
@@ -178,9 +179,10 @@ def network_source(
             return Scratch(graph, groups, data, task, output, settings, device)
         case "inherit":
             fitting = check_data_fits_model(graph.network, data, task, output)
+            of_outputs = loss_of(task, Settings(loss=settings.loss))
 
             def loss(result: Any, targets: Tensor) -> Tensor:
-                return task.loss(fitting.output(result), targets, Settings())
+                return of_outputs(fitting.output(result), targets)
 
             scores = unit_scores(graph.network, groups, how=importance, data=data, device=device, loss=loss)
             return Inherited(graph, groups, data, task, output, settings, scores, device)

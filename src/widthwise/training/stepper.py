@@ -13,6 +13,7 @@ from widthwise.core.errors import UserError
 from widthwise.core.importing import describe_error
 from widthwise.data.facts import DataFacts
 from widthwise.training.history import Epoch, best_of
+from widthwise.training.losses import loss_of
 from widthwise.training.settings import OPTIMIZERS, Settings
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class Stepper:
         self.mixed_type = torch.bfloat16
         if self.settings.mixed_precision and not torch.cuda.is_bf16_supported():
             self.mixed_type = torch.float16
+        self.of_targets = loss_of(self.task, self.settings)
         scaled = self.settings.mixed_precision and self.mixed_type == torch.float16
         self.scaler = torch.amp.GradScaler(enabled=scaled)
 
@@ -79,7 +81,7 @@ class Stepper:
         with torch.autocast(kind, self.mixed_type, enabled=self.settings.mixed_precision):
             outputs = self.outputs(_forward(run, block), block)
             self.task.check(block.targets, tuple(outputs.shape[1:]), self.about)
-            loss = self.task.loss(outputs, block.targets, self.settings)
+            loss = self.of_targets(outputs, block.targets)
             if self.teacher is None:
                 return loss
             with torch.no_grad():

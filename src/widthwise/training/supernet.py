@@ -20,7 +20,7 @@ from widthwise.data.blocks import DataBlock
 from widthwise.data.facts import facts_of, part
 from widthwise.data.modules import Data
 from widthwise.metrics.quality.fits import check_data_fits_model
-from widthwise.metrics.quality.task import Task, check_loss
+from widthwise.metrics.quality.task import Task
 from widthwise.network.calling import arguments, takes_of
 from widthwise.network.widths.changes import Change, check_size, side_channels
 from widthwise.network.widths.channels import Channels
@@ -161,7 +161,6 @@ def train_supernet(
     with at_work(supernet.model, device, seed) as kept:
         supernet._shell.to(device)
         fitting = check_data_fits_model(supernet.model, data, task, output)
-        check_loss(fitting.task, settings)
         batches = shuffled(part(data, "train"), seed)
         optimizer = make_optimizer(parameters_to_train(supernet.model), settings)
         stepper = Stepper(optimizer, settings, device, passes_of(batches), fitting, facts_of(data))

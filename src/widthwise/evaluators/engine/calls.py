@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, fx, nn
-from torch.utils._pytree import tree_flatten
 
 from widthwise.evaluators.engine.kernels import (
     Arithmetic,
@@ -16,6 +15,7 @@ from widthwise.evaluators.engine.kernels import (
     Kernel,
     Pointwise,
     Read,
+    reads_in,
 )
 from widthwise.evaluators.engine.parameters import Layers, Parameter
 from widthwise.network.layers import ACTIVATIONS, POOLING
@@ -85,7 +85,7 @@ def choose_kernel(
     parameters: those that have versions. examples, value: what the float network reads and computes.
     """
     args, kwargs = template
-    reads = [leaf for leaf in tree_flatten((args, dict(kwargs)))[0] if isinstance(leaf, Read)]
+    reads = reads_in((args, dict(kwargs)))
     if len(reads) == 1 and args and args[0] == reads[0] and isinstance(examples[0], Tensor):
         if kind in POINTWISE and not parameters:
             return Pointwise(_bound(call, args, kwargs))

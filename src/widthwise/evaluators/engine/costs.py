@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Literal
 
 import numpy as np
+from torch import Tensor
 
 from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.formats.base import Format
+from widthwise.formats.exact import significant_bits
 from widthwise.metrics.catalogue import Metric
 from widthwise.metrics.cost.counts import FLOAT_BITS, NodeBits, NodeCounts
 from widthwise.metrics.cost.formulas import cost_metrics
@@ -45,6 +49,11 @@ class Costs:
         ]
         self.shared = _shared(layers, slots, position)
         self.untied = untied
+        self._slots = [(column, slot) for column, slot in enumerate(slots) if slot.layer in position]
+        self._layers = {name: layer for name, layer in layers.items() if name in position}
+        self._position = position
+        weighted = {position[name] for name, layer in self._layers.items() if layer.stored.get("weight")}
+        self._products = set(position.values()) - weighted  # of two results
 
     def __call__(self, metrics: Sequence[Metric], chosen: IntArray) -> dict[str, FloatArray]:
         """The costs [K] by name for format indices [K, S]."""
@@ -66,8 +75,8 @@ class Costs:
             each[tensor][:, node] = element_bits[choice]
             if tensor != "data_in":
                 totals[tensor][:, node] = tensor_bits[choice]
-            elif not self.nodes[node].weight_elements:
-                each["weight"][:, node] = element_bits[choice]  # a product of two results
+            elif node in self._products:
+                each["weight"][:, node] = element_bits[choice]
         stored, copies = each["weight"], np.ones((1, len(self.nodes)))
         if self.shared:
             stored, copies = stored.copy(), np.ones_like(stored)
@@ -84,7 +93,45 @@ class Costs:
             stored=stored,
             copies=copies,
             compare_to=self.compare_to,
+            significant=partial(self._significant, chosen, each),
         )
+
+    def _significant(
+        self,
+        chosen: IntArray,
+        each: Mapping[str, FloatArray],
+        tensor: Literal["weight", "bias"],
+    ) -> FloatArray:
+        """As `NodeBits.significant` has it, [K, N], for format indices [K, S] and bits of an element."""
+        found = each[tensor].copy()
+        if tensor == "bias":
+            without = [
+                self._position[name] for name, layer in self._layers.items() if not layer.stored.get("bias")
+            ]
+            found[:, without] = 0
+        for column, node, own, bits in self._significant_by_slot:
+            if own == tensor:
+                found[:, node] = bits[chosen[:, column]]
+        return found
+
+    @cached_property
+    def _significant_by_slot(self) -> list[tuple[int, int, TensorName, FloatArray]]:
+        """Column, node, tensor, and the mean significant bits for each format of the slot."""
+        found: list[tuple[int, int, TensorName, FloatArray]] = []
+        for column, slot in self._slots:
+            values = [stored.value for stored in self._layers[slot.layer].stored.get(slot.tensor, ())]
+            if slot.tensor != "data_in" and values:
+                bits = np.array([_mean_significant(fmt, values) for fmt in slot.formats])
+                found.append((column, self._position[slot.layer], slot.tensor, bits))
+        return found
+
+
+def _mean_significant(fmt: Format | None, values: Sequence[Tensor]) -> float:
+    """Of all elements of the tensors, each rounded by the format; at most the format's bits."""
+    if fmt is None:
+        return float(FLOAT_BITS)
+    bits = [significant_bits(fmt.quantize(value)).clamp(max=round(fmt.bits)).double() for value in values]
+    return float(sum(x.sum() for x in bits)) / max(1, sum(x.numel() for x in bits))
 
 
 @dataclass(frozen=True, eq=False)

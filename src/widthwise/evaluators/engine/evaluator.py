@@ -36,7 +36,7 @@ from widthwise.spaces.slots import Slot, schemes, slot_choices
 
 BATCH_FLOPS = 2e11  # what evaluating one batch may take before it is stored: a few seconds
 MOST_AFFORDABLE = 8192  # candidates
-OF_WORK = ("macs", "flops", "bops")
+OF_WORK = ("macs", "flops", "bops", "ebops")
 
 Stop = Callable[[Mapping[str, FloatArray]], NDArray[np.bool_]]
 
@@ -48,7 +48,8 @@ class Evaluator:
         graph, space: the network and what may be chosen in it; without a space the graph as it is.
         data: a data module; `loader` ("val") names the part to judge on, of which `samples` takes only the
             first.
-        metrics: names of quality and cost metrics; `options` are those of torchmetrics' by metric name.
+        metrics: names of quality and cost metrics, callables `(outputs, targets) -> number`, objects and
+            classes of torchmetrics, or `own_metric(...)`; `options` are those of classes by metric name.
         task: what the outputs are worth, or its name; by default the one that fits. output: which of several
             that the network returns is judged, by its key or index ("logits", 1); by default the one of that
             name, or the only one that the targets fit.
@@ -134,6 +135,7 @@ class Evaluator:
             {name: np.concatenate([part[name] for part in parts]) for name in parts[0]},
             {start + row: part.failures[row] for start, part in pairs for row in part.failures},
             frozenset(start + row for start, part in pairs for row in part.pruned),
+            {start + row: part.causes[row] for start, part in pairs for row in part.causes},
         )
 
     def _evaluate(self, candidates: IntArray, hopeless: Hopeless | None) -> Results:
@@ -144,7 +146,8 @@ class Evaluator:
             return Results(found)
         running = self._run(chosen, hopeless and partial(hopeless, found))
         values, failures = running.values(quality), running.tally.failures
-        return Results(found | values, failures, frozenset(np.flatnonzero(running.pruned).tolist()))
+        pruned = frozenset(np.flatnonzero(running.pruned).tolist())
+        return Results(found | values, failures, pruned, getattr(running.tally, "causes", {}))
 
     def _run(self, chosen: IntArray, stop: Stop | None) -> Running:
         """Formats [R, S] over all the data: blocks outside, candidates inside."""
@@ -256,8 +259,10 @@ class Evaluator:
         """The data to judge on."""
         return self.prepared.judged(self._loader, self.judging)
 
-    def _loader(self) -> Any:
-        return self.judging.loader(self.data)
+    @property
+    def _loader(self) -> Callable[[], Any]:
+        """Fresh loaders; it holds no evaluator, as those it is given to are the evaluator's own."""
+        return partial(self.judging.loader, self.data)
 
 
 def evaluate(
@@ -281,7 +286,7 @@ def evaluate(
         warnings.warn(told, stacklevel=2)
     results = evaluator(np.zeros((1, 0), dtype=np.int64))
     if results.failures:
-        raise UserError(f"the network can't be evaluated: {results.failures[0]}")
+        raise UserError(f"the network can't be evaluated: {results.failures[0]}") from results.causes.get(0)
     return {metric.name: float(results[metric.name][0]) for metric in evaluator.judging.metrics}
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.fx.node import map_aggregate
-from torch.utils._pytree import tree_flatten, tree_map_only
+from torch.utils._pytree import tree_map_only
 
 from widthwise.core.arrays import IntArray
 from widthwise.evaluators.engine.parameters import Choice, Layers, Parameter
@@ -246,8 +246,8 @@ class EachVersion:
     @cached_property
     def _flat(self) -> bool:
         """Whether every argument that is read stands by itself, among the positional ones."""
-        held = [leaf for leaf in self.args if not isinstance(leaf, Read)]
-        return not any(isinstance(leaf, Read) for leaf in tree_flatten((held, dict(self.kwargs)))[0])
+        held = tuple(leaf for leaf in self.args if not isinstance(leaf, Read))
+        return not reads_in((held, self.kwargs))
 
 
 @dataclass(frozen=True)
@@ -293,6 +293,13 @@ class Read:
     """Stands in arguments for the value of the i-th input."""
 
     index: int
+
+
+def reads_in(arguments: Any) -> list[Read]:
+    """Every `Read` in the arguments, those inside slices included."""
+    found: list[Read] = []
+    map_aggregate(arguments, lambda leaf: found.append(leaf) if isinstance(leaf, Read) else None)
+    return found
 
 
 def filled(arguments: Any, values: Sequence[Any]) -> Any:

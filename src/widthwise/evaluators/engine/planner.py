@@ -40,7 +40,7 @@ from widthwise.network.quantized import (
     reads_inside,
 )
 from widthwise.network.scheme import TensorName
-from widthwise.network.stored import attribute
+from widthwise.network.stored import StoredNodes, attribute
 from widthwise.spaces.slots import Slot
 
 ASKING_FOR_SHAPE = {
@@ -91,6 +91,7 @@ class _Planner:
         outputs: Callable[[Any], Tensor],
     ) -> None:
         self.modules = graph.modules
+        self.shaped = StoredNodes(graph.fx_graph, graph.model).shaped
         self.layers = {layer.name: layer for layer in graph.layers}
         self.outputs = outputs
         self.slots = list(slots)
@@ -234,6 +235,8 @@ class _Planner:
         if column is None:
             return self.step_of[read]
         value = self.values[read]
+        if read in self.shaped:  # another one where samples have another shape
+            return self._quantised_step(node, read, column)
         kernel = StoredVersions(Parameter(value, self.slots[column].formats))
         self._append(None, (), (column,), kernel, value, name=f"{node.name}.{role}")
         return len(self.steps) - 1
@@ -252,10 +255,12 @@ class _Planner:
         value = self.values[read]
         if column is None or not any(x.is_floating_point() for x in tensors_in(value)):
             return source
-        slot = self.slots[column]
-        self._append(
-            None, (source,), (column,), Quantise.of(slot.formats), value, name=f"{node.name}.{read.name}"
-        )
+        return self._quantised_step(node, read, column)
+
+    def _quantised_step(self, node: fx.Node, read: fx.Node, column: int) -> int:
+        """The step whose value is that of `read` in the formats of a slot of the node."""
+        kernel, name = Quantise.of(self.slots[column].formats), f"{node.name}.{read.name}"
+        self._append(None, (self.step_of[read],), (column,), kernel, self.values[read], name=name)
         return len(self.steps) - 1
 
     def _parameters(self, layer: Layer | None, call: Any) -> dict[str, tuple[int, Parameter]]:

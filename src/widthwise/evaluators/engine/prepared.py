@@ -148,7 +148,7 @@ def prepare(graph: Graph, space: QuantisationSpace | None, data: Data, judging: 
         memory=memory,
         size=size,
         fitting=fitting,
-        tally=task.tally(0, judging.quality, fitting.about, fitting.shape, judging.options),
+        tally=judging.tally(data, fitting.about, fitting.shape, most=memory // 4),
         uncounted=uncounted(metas),
         in_float=parameters_in_float(unquantised(own, metas)),
     )

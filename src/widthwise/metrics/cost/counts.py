@@ -68,6 +68,11 @@ class NodeBits:
     stored: FloatArray | None = None  # of all copies of a weight that are stored; None: `weight`, of one
     copies: FloatArray | None = None  # how many; None: one
     compare_to: float = FLOAT_BITS  # bits of an element that memory_density compares with
+    significant: Callable[[Literal["weight", "bias"]], FloatArray] | None = None
+    """Bits from the first to the last that is set, mean over the elements of a node's weight or bias.
+
+    Asked only for what a cost needs, as every weight is rounded for it. None: as many as an element has.
+    """
 
     @classmethod
     def unquantised(

@@ -133,6 +133,29 @@ def bops(counts: NodeCounts, bits: NodeBits) -> FloatArray:
     return per_candidate
 
 
+def ebops(counts: NodeCounts, bits: NodeBits) -> FloatArray:
+    """Effective bit operations of one sample: what constant multipliers of an FPGA have to add up.
+
+    The sum over all multiplications of the bits of the input times the significant bits of the weight: those
+    from the first to the last that is set, so a weight of zero costs nothing and a power of two one bit, and
+    at most the format's. Every bias that is added counts its significant bits. Where two results are
+    multiplied: the bits of both. A float counts 32 bits.
+    Source: Sun et al. 2024, HGQ (arXiv 2405.00645), section III; HGQ2's `ebops` of a dense layer is equal
+    where its quantisers have each weight's own significant bits. Ours differs: multiplications by a
+    convolution's padding count as MACs do, and additions of results (HGQ2: 0.65 of their bits), pooling and
+    tables of functions have no part.
+    """
+    weights = bits.weight if bits.significant is None else bits.significant("weight")
+    biases = (
+        bits.bias * (counts.by_node("bias_elements") > 0)
+        if bits.significant is None
+        else bits.significant("bias")
+    )
+    return _summed(bits.data_in * weights, counts.by_node("macs")) + _summed(
+        biases, counts.by_node("outputs")
+    )
+
+
 def _summed(
     values: FloatArray, factors: FloatArray | np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
 ) -> FloatArray:

@@ -62,7 +62,7 @@ class Regression:
 
     def loss(self, outputs: Tensor, targets: Tensor, settings: LossSettings) -> Tensor:
         """The mean of the loss that the settings name, by default the squared error."""
-        return LOSSES[settings.loss or "mse"](outputs, targets.reshape(outputs.shape).to(outputs))
+        return LOSSES.get(settings.loss, mse_loss)(outputs, targets.reshape(outputs.shape).to(outputs))
 
     def distance(self, outputs: Tensor, teacher: Tensor, *, temperature: float = 1.0) -> Tensor:
         """Mean squared difference from the teacher's."""

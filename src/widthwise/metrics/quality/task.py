@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from widthwise.core.errors import UserError, unknown
 from widthwise.data.facts import DataFacts
 from widthwise.metrics.catalogue import Metric
 
@@ -27,8 +26,8 @@ class LossSettings(Protocol):
         ...
 
     @property
-    def loss(self) -> str | None:
-        """Which of the task's `losses` is minimised; None: the first."""
+    def loss(self) -> Any:
+        """The name of the one of the task's `losses` that is minimised; anything else: the first."""
         ...
 
 
@@ -140,17 +139,6 @@ class Task(Protocol):
         Raises UserError for a metric that the task can't give, and for options that a metric doesn't take.
         """
         ...
-
-
-def check_loss(task: Task, settings: LossSettings) -> None:
-    """Raises UserError for a loss that the task doesn't have: one may list its names as `losses`."""
-    if settings.loss is None:
-        return
-    allowed = tuple(getattr(task, "losses", ()))
-    if not allowed:
-        raise UserError(f"loss = {settings.loss!r}: {task.name} has one loss; leave it out")
-    if settings.loss not in allowed:
-        raise unknown(f"loss of {task.name}", settings.loss, allowed)
 
 
 def ranked(task: Task, values: Mapping[str, float]) -> tuple[float, ...]:

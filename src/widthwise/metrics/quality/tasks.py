@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import cast
 
 from widthwise.core.errors import UserError, unknown
+from widthwise.core.importing import call_object, load_object
 from widthwise.core.registry import Entry, Registry
 from widthwise.metrics.catalogue import METRICS, PER_CLASS, Metric, find_metric, per_class
 from widthwise.metrics.quality.task import Task
@@ -13,6 +14,9 @@ from widthwise.metrics.quality.task import Task
 CLASSIFICATION = "classification"
 BINARY = "binary"
 REGRESSION = "regression"
+
+METHODS = ("outputs", "check", "loss", "distance", "tally")
+FIELDS = ("name", "metrics", "better", "answers")
 
 
 def _own(name: str, target: str, summary: str, metrics: Sequence[str], *aliases: str) -> Entry[Sequence[str]]:
@@ -44,15 +48,17 @@ TASKS: Registry[Sequence[str]] = Registry(
         ),
     ],
     group="widthwise.tasks",
-    methods=("outputs", "check", "loss", "distance", "tally"),
+    methods=METHODS,
 )
 """What is known of ours without importing them are the names of their metrics."""
 
 
 def task_of(task: Task | str) -> Task:
-    """The task of this name, or the one that is given; raises UserError for an unknown name."""
+    """The task of this name, one's own as `module:object`, or the one that is given; raises UserError."""
     if not isinstance(task, str):
         return task
+    if ":" in task:
+        return _made(task)
     found = TASKS.load(task)
     return cast(Task, found() if isinstance(found, type) else found)
 
@@ -60,6 +66,19 @@ def task_of(task: Task | str) -> Task:
 def own_metrics(task: str) -> dict[str, Metric]:
     """The metrics of one of our tasks, by name."""
     return {name: METRICS[name] for name in TASKS.own[task].about or ()}
+
+
+def _made(spec: str) -> Task:
+    """The task that "module:object" names, a class or an object; UserError where it is none."""
+    found = load_object(spec, what="task")
+    made = call_object(found, spec, what="task") if isinstance(found, type) else found
+    missing = [name for name in (*FIELDS, *METHODS) if not hasattr(made, name)]
+    if missing:
+        raise UserError(
+            f"task {spec}: is a {type(made).__name__} without {', '.join(missing)}; a task has "
+            f"{', '.join((*FIELDS, *METHODS))}"
+        )
+    return cast(Task, made)
 
 
 def metric_of(task: Task | str | None, name: str, where: str = "") -> Metric:
@@ -97,9 +116,9 @@ def tasks_with(metrics: Sequence[Metric]) -> list[str]:
 
 def _gives(task: Task | str) -> tuple[str, Mapping[str, Metric]]:
     """The name of a task, and its metrics."""
-    if isinstance(task, str):
+    if isinstance(task, str) and ":" not in task:
         entry = TASKS.find(task)
         if entry.name in TASKS.own:
             return entry.name, own_metrics(entry.name)
-        task = task_of(task)
-    return task.name, task.metrics
+    found = task_of(task)
+    return found.name, found.metrics

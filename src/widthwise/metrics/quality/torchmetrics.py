@@ -88,7 +88,7 @@ class Accumulated:
         for accumulators in self._each.values():
             for row, version in zip(rows.tolist(), versions.tolist(), strict=True):
                 if row not in self.failures:
-                    with self._failing(row):
+                    with self._failing(row, accumulators[row].name):
                         accumulators[row].update(outputs[version], targets)
 
     def values(self, metrics: Sequence[str], rows: IntArray | None = None) -> dict[str, FloatArray]:
@@ -98,7 +98,7 @@ class Accumulated:
         for name, values in found.items():
             for row in wanted.tolist():
                 if row not in self.failures:
-                    with self._failing(row):
+                    with self._failing(row, name):
                         values[row] = self._each[name][row].compute()
         for values in found.values():
             values[list(self.failures)] = np.nan
@@ -110,12 +110,12 @@ class Accumulated:
         return {name: np.full(self._rows, best[find_metric(name).direction]) for name in metrics}
 
     @contextmanager
-    def _failing(self, row: int) -> Iterator[None]:
+    def _failing(self, row: int, name: str) -> Iterator[None]:
         """What is raised inside is the failure of this candidate alone."""
         try:
             yield
         except Exception as error:
-            self.failures[row] = describe_error(error)
+            self.failures[row] = f"metric {name} raised {describe_error(error)}"
 
 
 def accumulator(

@@ -1,0 +1,1 @@
+"""Networks that nobody here wrote, and what they are measured beside."""

@@ -1,0 +1,224 @@
+"""Tables: .csv and .parquet files, whether their first line holds names, and which column is the label."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from widthwise.core.errors import UserError, nearest
+from widthwise.data.samples import Samples, check_samples
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from pandas import DataFrame, Series
+
+    from widthwise.data.targets import TargetKind
+
+LABEL_COLUMNS = ("label", "target", "class", "y")
+SEPARATORS = ",;\t"
+FIRST_LINES = 10
+LOOKED_AT = 200  # lines by which it is told whether the first is one of names
+MISSING = {"", "na", "n/a", "nan", "null", "none"}
+NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|[-+]?inf(inity)?|true|false", re.IGNORECASE)
+SAY_WHICH = "say which: --label NAME, data.label in a config, label= in Python"
+
+
+def read_table(path: Path, *, header: bool | None = None) -> DataFrame:
+    """The table of a .csv (separated by comma, semicolon or tab) or .parquet file, its columns named.
+
+    header: whether the first line of a .csv names the columns, which else are x0, x1 …; None: as it looks.
+    Raises UserError where the file can't be read as a table.
+    """
+    suffix = path.suffix.lower()
+    if header is not None and suffix != ".csv":
+        raise UserError(f"{path}: header is for .csv files; leave it out")
+    try:
+        import pandas as pd
+
+        table = _read_csv(path, header) if suffix == ".csv" else pd.read_parquet(path)
+    except ImportError as error:
+        raise UserError(f"{path}: reading {suffix} files needs pandas and pyarrow; install them") from error
+    except (ValueError, OSError, csv.Error) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path}: no {suffix} file that can be read: {reason}") from error
+    table.columns = [str(column).strip() for column in table.columns]
+    return table
+
+
+def samples_of_table(
+    table: DataFrame,
+    *,
+    name: str,
+    note: str,
+    label: Sequence[str | int] | None = None,
+    kind: TargetKind | None = None,
+) -> Samples:
+    """Samples of a data frame with one or several columns of targets and numbers in all others.
+
+    label: the columns by name or number; None: found. kind: what the targets are, where that is said.
+    """
+    if table.shape[1] < 2:
+        raise UserError(
+            f"{name}: has {table.shape[1]} columns; give features and a label, separated by commas"
+        )
+    if table.empty:
+        raise UserError(f"{name}: has no rows; give data with at least two classes")
+    labels = _label_columns(table, label, name)
+    features = table.drop(columns=labels)
+    if not features.shape[1]:
+        raise UserError(f"{name}: all its columns are labels; leave some for the features")
+    _check_numbers(features, name, said=label is not None)
+    unnamed = " (its first line names no columns)" if table.attrs.get("unnamed") else ""
+    return check_samples(
+        features.to_numpy(dtype=np.float64, na_value=np.nan),
+        _targets(table[labels], name),
+        name=name,
+        note=note,
+        label=f"column{'' if len(labels) == 1 else 's'} {', '.join(labels)}{unnamed}",
+        kind=kind,
+        feature_names=list(features.columns),
+        target_names=labels if len(labels) > 1 else (),
+    )
+
+
+def column_of(asked: str | int, columns: Sequence[str], name: str) -> str:
+    """The column of this name, or of this number, from 0 or, below it, from the end."""
+    if str(asked) in columns:
+        return str(asked)
+    if re.fullmatch(r"[-+]?\d+", str(asked)):
+        number = int(asked)
+        if not -len(columns) <= number < len(columns):
+            raise UserError(
+                f"{name}: has no column {number}; its {len(columns)} have the numbers from 0, or from -1 "
+                "backwards"
+            )
+        return columns[number]
+    raise UserError(
+        f"{name}: has no column named {asked!r}", near=nearest(str(asked), columns), allowed=_few(columns)
+    )
+
+
+def _read_csv(path: Path, header: bool | None) -> DataFrame:
+    import pandas as pd
+
+    table: DataFrame
+    how: dict[str, Any] = {"sep": _separator(path), "skipinitialspace": True, "index_col": False}
+    if header is None:
+        head = pd.read_csv(path, header=None, nrows=LOOKED_AT, dtype=str, keep_default_na=False, **how)
+        header = _names_columns(head)
+    table = pd.read_csv(path, header=0 if header else None, low_memory=False, **how)
+    if not header:
+        table.columns = [f"x{number}" for number in range(table.shape[1])]
+        table.attrs["unnamed"] = True
+    last = table.columns[-1]
+    if table.shape[1] > 1 and table[last].isna().all() and (not header or str(last).startswith("Unnamed: ")):
+        table = table.drop(columns=last)  # every line ends with a separator
+    return table
+
+
+def _separator(path: Path) -> str:
+    """What cuts the first lines into the most cells, as many in each; the comma where nothing does."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        lines = list(islice((line for line in file if line.strip()), FIRST_LINES))
+
+    def cells(separator: str) -> tuple[bool, int]:
+        counts = [len(row) for row in csv.reader(lines, delimiter=separator)]
+        return len(set(counts)) == 1, max(counts, default=0)
+
+    found = {separator: cells(separator) for separator in SEPARATORS}
+    cutting = [separator for separator in SEPARATORS if found[separator][1] > 1]
+    return max(cutting, key=found.__getitem__, default=SEPARATORS[0])
+
+
+def _names_columns(head: DataFrame) -> bool:
+    """Whether the first line of a table of text is one of names.
+
+    It is where it holds text above numbers, only text, or 0, 1, 2 … as pandas writes columns without names.
+    """
+    first = [str(cell).strip() for cell in head.iloc[0]]
+    if len(first) > 2 and first == [str(number) for number in range(len(first))]:
+        return True
+    numbers = [_are_numbers(head[column].iloc[1:]) for column in head.columns]
+    texts = [cell.lower() not in MISSING and not NUMBER.fullmatch(cell) for cell in first]
+    if any(text and below for text, below in zip(texts, numbers, strict=True)):
+        return True
+    return not any(NUMBER.fullmatch(cell) for cell in first)
+
+
+def _are_numbers(cells: Series[Any]) -> bool:
+    found = [text for cell in cells if (text := str(cell).strip()).lower() not in MISSING]
+    return bool(found) and all(NUMBER.fullmatch(text) for text in found)
+
+
+def _label_columns(table: DataFrame, asked: Sequence[str | int] | None, name: str) -> list[str]:
+    """The names of the columns of targets: those asked for, or the one that can be no other."""
+    columns = list(table.columns)
+    if asked is not None:
+        found = list(dict.fromkeys(column_of(one, columns, name) for one in asked))
+        if doubled := [column for column in found if columns.count(column) > 1]:
+            raise UserError(f"{name}: has several columns named {doubled[0]}; rename one")
+        return found
+    named = [column for column in columns if column.lower() in LABEL_COLUMNS]
+    if len(named) > 1:
+        raise UserError(f"{name}: columns {', '.join(named)} could all be the label; {SAY_WHICH}")
+    if named:
+        return named
+    texts = [column for column in columns if not _is_number(table[column].dtype)]
+    if len(texts) == 1 and table[texts[0]].nunique() < len(table):
+        return texts
+    why = f"{', '.join(texts)} all hold text" if len(texts) > 1 else "none alone holds text that occurs again"
+    raise UserError(
+        f"{name}: which of its {len(columns)} columns ({_shown(columns)}) is the label isn't plain: none is "
+        f"called {', '.join(LABEL_COLUMNS[:-1])} or {LABEL_COLUMNS[-1]}, and {why}; {SAY_WHICH}"
+    )
+
+
+def _targets(labels: DataFrame, name: str) -> NDArray[Any]:
+    """Targets [N] of one column, or [N, k] of several: int64 where all are 0 or 1, else floats."""
+    for column in labels.columns:
+        if labels[column].isna().any():
+            row = int(np.flatnonzero(labels[column].isna())[0])
+            raise UserError(
+                f"{name}: column {column} has no label in row {row} (counted from 0); remove or fill it"
+            )
+    if labels.shape[1] == 1:
+        only = labels.iloc[:, 0]
+        return only.to_numpy() if _is_number(only.dtype) else np.array(only.astype(str).tolist())
+    for column in labels.columns:
+        if not _is_number(labels[column].dtype):
+            raise UserError(
+                f"{name}: column {column} holds text, and several labels have to be numbers; encode it as "
+                "numbers, or take it alone"
+            )
+    values: NDArray[Any] = labels.to_numpy(dtype=np.float64)
+    return values.astype(np.int64) if np.isin(values, (0, 1)).all() else values
+
+
+def _check_numbers(features: DataFrame, name: str, *, said: bool) -> None:
+    for column, dtype in features.dtypes.items():
+        if not _is_number(dtype):
+            hint = "" if said else f", or say that it is the label: --label {column}"
+            raise UserError(
+                f"{name}: column {column} has dtype {dtype}, not numbers; remove it or encode it as "
+                f"numbers{hint}"
+            )
+
+
+def _few(columns: Sequence[str]) -> list[str]:
+    return [*columns[:10], "…"] if len(columns) > 10 else list(columns)
+
+
+def _shown(columns: Sequence[str]) -> str:
+    return ", ".join(_few(columns))
+
+
+def _is_number(dtype: Any) -> bool:
+    from pandas.api.types import is_bool_dtype, is_numeric_dtype
+
+    return bool(is_numeric_dtype(dtype) or is_bool_dtype(dtype))

@@ -1,0 +1,1 @@
+"""The form "c": integer-only C99."""

@@ -1,0 +1,121 @@
+"""What a program of integers computes, in numpy: the figures that test benches expect."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from widthwise.export.integers.steps import (
+    Add,
+    Codes,
+    Convolution,
+    Linear,
+    MaxPool,
+    Move,
+    Pair,
+    Program,
+    Relu,
+    Requantise,
+    Scale,
+    Step,
+    Value,
+    Window,
+    as_image,
+    unsaturated,
+)
+
+
+def compute(program: Program, codes: Codes) -> Codes:
+    """Codes of the output [n, ...] for codes of the input [n, ...], exactly."""
+    values: dict[Value, Codes] = {program.input: codes.astype(np.int64)}
+    for step in program.steps:
+        x = values[step.x]
+        if isinstance(step, Add):
+            x, y = x << step.shifts[0], values[step.y] << step.shifts[1]
+            values[step.out] = x + step.sign * y
+        else:
+            shape = program.shape(step.out)
+            places = as_image(shape)[1:] if isinstance(step, Convolution | MaxPool) else (1, 1)
+            values[step.out] = _computed(step, x, places).reshape(len(codes), *shape)
+    return values[program.output]
+
+
+def sample_codes(program: Program, samples: int) -> Codes:
+    """Codes [samples, ...] to try a program with: the least, the greatest, zeros, then at random; always the
+    same."""
+    low, high = program.input.low, program.input.high
+    drawn = np.random.default_rng(0).integers(
+        low, high, (samples, *program.shape(program.input)), endpoint=True
+    )
+    for row, code in enumerate((low, high, 0)[:samples]):
+        drawn[row] = code
+    return drawn
+
+
+def rounded(codes: Codes, shift: int) -> Codes:
+    """codes * 2^-shift to the nearest, halves to even; shift above 0."""
+    if shift > 62:  # all are less than half
+        return np.zeros_like(codes)
+    down, rest, half = codes >> shift, codes & ((1 << shift) - 1), 1 << (shift - 1)
+    found: Codes = down + ((rest > half) | ((rest == half) & (down & 1 == 1)))
+    return found
+
+
+def _computed(step: Step, x: Codes, places: Pair) -> Codes:
+    """places: (vertical, horizontal) where windows lie."""
+    found: Codes
+    match step:
+        case Requantise():
+            found = _requantised(step, x)
+        case Linear():
+            found = ((x @ step.weight.T) << step.shift) + step.bias
+        case Convolution():
+            found = (_convolved(step, _windows(x, step.window, places, 0)) << step.shift) + step.bias[
+                :, None, None
+            ]
+        case Scale():
+            spread = (-1, *[1] * (x.ndim - 2))
+            found = ((x * step.weight.reshape(spread)) << step.shift) + step.bias.reshape(spread)
+        case Relu():
+            found = np.maximum(x, 0)
+        case MaxPool():
+            found = _windows(x, step.window, places, step.x.low).max(axis=(-2, -1))
+        case Move() | Add():
+            found = x
+    return found
+
+
+def _requantised(step: Requantise, x: Codes) -> Codes:
+    low, high = step.fmt.codes
+    if step.shift > 0:
+        return rounded(x, step.shift).clip(low, high)
+    least, most = unsaturated(step)
+    inside = x.clip(least, most) << (-step.shift if least < most else 0)
+    return np.where(x < least, low, np.where(x > most, high, inside))
+
+
+def _convolved(step: Convolution, windows: Codes) -> Codes:
+    """windows: [n, channels, y, x, h, w]."""
+    outputs, inputs = step.weight.shape[:2]
+    parts = []
+    for group in range(step.groups):
+        own = windows[:, group * inputs : (group + 1) * inputs]
+        each = outputs // step.groups
+        weight = step.weight[group * each : (group + 1) * each]
+        parts.append(np.einsum("ncyxhw,ochw->noyx", own, weight))
+    return np.concatenate(parts, axis=1)
+
+
+def _windows(x: Codes, window: Window, places: Pair, outside: int) -> Codes:
+    """What a window sees at each place of x [n, channels, (height,) width]: [n, channels, y, x, h, w]."""
+    image = x.reshape(len(x), *as_image(x.shape[1:]))
+    after, extent = [], []
+    for axis in (0, 1):
+        wide = (window.size[axis] - 1) * window.dilation[axis] + 1
+        end = (places[axis] - 1) * window.stride[axis] + wide
+        after.append(max(end - window.before[axis] - image.shape[2 + axis], 0))
+        extent.append(wide)
+    margins = [(0, 0), (0, 0), *zip(window.before, after, strict=True)]
+    seen = sliding_window_view(np.pad(image, margins, constant_values=outside), extent, axis=(2, 3))
+    seen = seen[:, :, :: window.stride[0], :: window.stride[1]][:, :, : places[0], : places[1]]
+    return seen[..., :: window.dilation[0], :: window.dilation[1]]

@@ -1,0 +1,179 @@
+"""Layers as steps on integers, a function a kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from torch import nn
+
+from widthwise.export.integers.arguments import POOLS, SAME_ORDER, arguments, pair
+from widthwise.export.integers.steps import (
+    Add,
+    Codes,
+    Convolution,
+    Linear,
+    MaxPool,
+    Move,
+    Relu,
+    Scale,
+    Step,
+    Value,
+    Window,
+    sum_range,
+)
+from widthwise.formats.grid import on_grid
+from widthwise.formats.integer import Integer
+
+if TYPE_CHECKING:
+    from widthwise.network.layer import Layer
+    from widthwise.network.scheme import Scheme, TensorName
+
+MOST_BITS = 63  # of a sum
+FLOAT_BITS = 24  # of a whole number that float32 holds
+TABLE_BITS = 16  # of weights whose format is none of fixed point
+CAN = "linear, conv1d, conv2d, relu, max_pool1d, max_pool2d, add, sub, flatten and reshape can be written"
+
+
+class RefusalError(Exception):
+    """Why a node has no step."""
+
+
+def unknown(kind: str) -> str:
+    """Why a kind of layer has no step."""
+    if "norm" in kind:
+        return f"{kind} computes with statistics in float; fold_batchnorm writes them into weights and biases"
+    if kind in ("cat", "concat"):
+        return f"{kind} can't be written; add tensors in place of joining them"
+    return f"{kind} can't be written; {CAN}"
+
+
+def _stored(layer: Layer, scheme: Scheme, tensor: TensorName) -> tuple[Codes, int] | None:
+    """The codes of a weight or bias and their fraction; None where the layer has none."""
+    if not (stored := layer.stored.get(tensor)):
+        return None
+    fmt = scheme[tensor]
+    if fmt is None:
+        raise RefusalError(f"its {tensor} is in float; give it a format, as fixed<8,6>")
+    values = fmt.calibrated(stored[0].value).quantize(stored[0].value)
+    fixed = isinstance(fmt, Integer) and not fmt.is_auto
+    found = on_grid(values, fmt.fraction if fixed else None)  # type: ignore[attr-defined]
+    wide = (
+        found is not None
+        and not isinstance(fmt, Integer)
+        and int(np.abs(found[0]).max(initial=0)) >> TABLE_BITS
+    )
+    if found is None or wide:
+        raise RefusalError(
+            f"{tensor} {fmt!r} has values that are no whole multiples of a power of two of at most "
+            f"{TABLE_BITS} bits; a fixed<...> format has"
+        )
+    return found
+
+
+def _weighted(layer: Layer, scheme: Scheme, x: Value, outputs: Callable[[Codes], int]) -> tuple[Any, ...]:
+    """(out, weight, bias, shift) of what multiplies by weights and adds a bias; outputs: bias elements."""
+    found = _stored(layer, scheme, "weight")
+    if found is None:
+        raise RefusalError("has no weight")
+    weight, weight_fraction = found
+    fraction = x.fraction + weight_fraction
+    bias, bias_fraction = _stored(layer, scheme, "bias") or (
+        np.zeros(outputs(weight), dtype=np.int64),
+        fraction,
+    )
+    finest = max(fraction, bias_fraction)
+    shift, aligned = finest - fraction, finest - bias_fraction
+    if max(shift, aligned + int(np.abs(bias).max(initial=0)).bit_length()) > MOST_BITS:
+        raise RefusalError(
+            f"weights and bias lie {max(shift, aligned)} bits apart; bring their frac widths nearer"
+        )
+    bias = bias << aligned
+    low, high = sum_range(weight.reshape(len(bias), -1), bias, shift, x)
+    return Value(layer.name, finest, low, high), weight, bias, shift
+
+
+def _linear(layer: Layer, scheme: Scheme, data: list[Value]) -> Step:
+    out, weight, bias, shift = _weighted(layer, scheme, data[0], len)
+    return Linear(out, data[0], weight, bias, shift)
+
+
+def _convolution(layer: Layer, scheme: Scheme, data: list[Value]) -> Step:
+    given, flat = arguments(layer), layer.type.endswith("1d")
+    if given.get("padding_mode", "zeros") != "zeros":
+        raise RefusalError(f"pads with {given['padding_mode']}; zeros can be written")
+    out, weight, bias, shift = _weighted(layer, scheme, data[0], len)
+    if weight.ndim == 3:  # of signals
+        weight = weight[:, :, None, :]
+    size, dilation = (weight.shape[2], weight.shape[3]), pair(given["dilation"], 1, flat=flat)
+    before = given["padding"]
+    if before == "same":
+        before = tuple(d * (k - 1) // 2 for d, k in zip(dilation, size, strict=True))
+    elif before == "valid":
+        before = 0
+    window = Window(size, pair(given["stride"], 1, flat=flat), pair(before, 0, flat=flat), dilation)
+    return Convolution(out, data[0], weight, bias, shift, window, given["groups"])
+
+
+def _scale(layer: Layer, scheme: Scheme, data: list[Value]) -> Step:
+    """A batch norm that only multiplies and adds, as `fold_batchnorm` leaves it."""
+    norm = layer.module
+    plain = isinstance(norm, nn.modules.batchnorm._BatchNorm) and norm.running_mean is not None
+    if not plain or bool((norm.running_mean != 0).any()) or bool((norm.running_var + norm.eps != 1).any()):  # type: ignore[union-attr, operator]
+        raise RefusalError(unknown(layer.type))
+    out, weight, bias, shift = _weighted(layer, scheme, data[0], len)
+    return Scale(out, data[0], weight, bias, shift)
+
+
+def _relu(layer: Layer, scheme: Scheme, data: list[Value]) -> Step:
+    (x,) = data
+    return Relu(Value(layer.name, x.fraction, max(x.low, 0), max(x.high, 0)), x)
+
+
+def _max_pool(layer: Layer, scheme: Scheme, data: list[Value]) -> Step:
+    (x,), given, flat = data, arguments(layer), layer.type.endswith("1d")
+    size = pair(given["kernel_size"], 1, flat=flat)
+    stride = size if given["stride"] in (None, ()) else pair(given["stride"], 1, flat=flat)
+    before, dilation = pair(given["padding"], 0, flat=flat), pair(given["dilation"], 1, flat=flat)
+    window = Window(size, stride, before, dilation)
+    if given.get("return_indices"):
+        raise RefusalError("gives indices too; leave return_indices out")
+    return MaxPool(Value(layer.name, x.fraction, x.low, x.high), x, window)
+
+
+def add(layer: Layer, scheme: Scheme, data: list[Value]) -> Step:
+    """A sum or difference of two tensors."""
+    x, y = data
+    if layer.node.kwargs or len(layer.node.args) != 2:
+        raise RefusalError("adds with a factor (alpha); multiply by a weight in place of it")
+    sign = -1 if layer.type == "sub" else 1
+    finest = max(x.fraction, y.fraction)
+    shifts = (finest - x.fraction, finest - y.fraction)
+    if max(shifts) > MOST_BITS:
+        raise RefusalError(f"what it adds lies {max(shifts)} bits apart; give its data_in a format")
+    ends = sorted((sign * y.low << shifts[1], sign * y.high << shifts[1]))
+    low, high = (x.low << shifts[0]) + ends[0], (x.high << shifts[0]) + ends[1]
+    out = Value(layer.name, finest, low, high)
+    if out.bits - 1 > FLOAT_BITS:
+        raise RefusalError(
+            f"its sums need {out.bits} bits, which float32 does not hold; give its data_in fewer bits"
+        )
+    return Add(out, x, y, shifts, sign)
+
+
+def _move(layer: Layer, scheme: Scheme, data: list[Value]) -> Step:
+    (x,) = data
+    return Move(Value(layer.name, x.fraction, x.low, x.high), x)
+
+
+STEPS: dict[str, Callable[[Layer, Scheme, list[Value]], Step]] = {
+    "linear": _linear,
+    "relu": _relu,
+    "add": add,
+    "sub": add,
+    **dict.fromkeys(("conv1d", "conv2d"), _convolution),
+    **dict.fromkeys(("batch_norm1d", "batch_norm2d"), _scale),
+    **dict.fromkeys(sorted(POOLS), _max_pool),
+    **dict.fromkeys(sorted(SAME_ORDER), _move),
+}

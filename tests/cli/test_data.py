@@ -1,0 +1,117 @@
+"""What a file of data is taken for, as every command says it and takes it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from helpers.running import Run
+from widthwise.config import load_config
+from widthwise.config.write import toml_of
+
+SAID = "label:       column kind, 5 classes; features standardised by the training part\n"
+NETWORK = ("--model", "jsc-tiny", "--dataset", "own.csv")
+
+
+@pytest.fixture
+def own(place: Path) -> Path:
+    """A table of 16 features, a column of classes in front and one of 0 and 1 at the end."""
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.normal(size=(80, 16)), columns=[f"f{number}" for number in range(16)])
+    frame.insert(0, "kind", np.arange(80) % 5)
+    frame.to_csv(place / "own.csv", index=False)
+    frame.to_csv(place / "bare.csv", index=False, header=False)
+    return place / "own.csv"
+
+
+@pytest.mark.parametrize(
+    "command", [("train", "--epochs", "1", "--out", "w.safetensors"), ("test", "--part", "val"), ("inspect",)]
+)
+def test_commands_say_what_the_data_is_taken_for(run: Run, own: Path, command: tuple[str, ...]) -> None:
+    ran = run(*command, *NETWORK, "--label", "kind")
+    assert ran.status == 0
+    assert SAID in ran.out
+    assert (
+        SAID.replace("standardised by the training part", "as they are")
+        in run(
+            *command,
+            *NETWORK,
+            "--label",
+            "0",
+            "--no-standardise",
+            *(["--force"] if "train" in command else []),
+        ).out
+    )
+
+
+def test_init_writes_what_was_said_and_search_and_compare_say_it(run: Run, own: Path) -> None:
+    said = ("--dataset", "own.csv", "--label", "kind", "--header")
+    assert SAID in run("init", "jsc-tiny", *said).out
+    text = Path("jsc-tiny.toml").read_text()
+    assert '[data]\nlabel = ["kind"]\nheader = true\n# targets' in text
+    assert SAID in run("search", "jsc-tiny.toml", "--trials", "2", "--out", "run").out
+    compared = run("compare", "jsc-tiny.toml", "--strategies", "random", "--seeds", "1", "--budget", "2")
+    assert SAID in compared.out
+    assert SAID in run("test", "--run", "run", "--part", "val").out
+
+
+def test_a_label_that_is_not_plain_is_one_line_that_says_how(run: Run, own: Path) -> None:
+    ran = run("train", *NETWORK)
+    assert ran.status == 2
+    assert ran.err.count("\n") == 1
+    assert "is the label isn't plain" in ran.err
+    assert "--label NAME" in ran.err
+
+
+def test_a_file_without_names_keeps_its_first_line(run: Run, own: Path) -> None:
+    bare = ("test", "--model", "jsc-tiny", "--dataset", "bare.csv", "--label", "0")
+    assert "(50 train, 15 val, 15 test)" in run(*bare).out
+    assert "column x0 (its first line names no columns), 5 classes" in run(*bare, "--no-header").out
+    counts = re.search(r"\((\d+) train, (\d+) val, (\d+) test\)", run(*bare, "--header").out)
+    assert counts is not None
+    assert sum(map(int, counts.groups())) == 79  # as was said, the first line is no sample
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"label": "kind"},
+        {"label": ["a", 2], "targets": "numbers"},
+        {"header": False, "standardise": False},
+        {"header": "auto", "targets": "auto", "standardise": True},
+    ],
+)
+def test_the_keys_are_read_and_written_back(data: dict) -> None:
+    config = load_config({"data": data})
+    assert load_config(toml_of_tables(config)) == config
+    label = data.get("label")
+    assert config.data.label == (None if label is None else (label,) if label == "kind" else tuple(label))
+    assert config.data.header == (False if data.get("header") is False else None)
+    assert config.data.standardise == {False: "none", True: "train", None: None}[data.get("standardise")]
+
+
+def toml_of_tables(config) -> dict:
+    import tomllib
+
+    return tomllib.loads(toml_of(config))
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        ({"label": []}, "data.label: [] names no columns"),
+        ({"label": [1.5]}, "data.label: [1.5] names no columns"),
+        ({"label": True}, "data.label: True names no columns"),
+        ({"header": "maybe"}, "data.header: 'maybe' is unknown; allowed: auto, true, false"),
+        ({"targets": "class"}, "data.targets: 'class' is unknown; did you mean classes?"),
+        ({"standardise": "by row"}, "data.standardise: 'by row' is unknown"),
+    ],
+)
+def test_what_says_nothing_is_refused_with_its_key(data: dict, says: str) -> None:
+    with pytest.raises(ValueError, match=r"^config: data\.") as caught:
+        load_config({"data": data})
+    assert says in str(caught.value)
