@@ -184,9 +184,9 @@ def test_metrics_from_python_are_searched_by_and_kept(here: Path, run: Run) -> N
 
 
 TASK = """
-from helpers.regression import Regression, Waves, network
+from helpers.regression import Nearness, Waves, network
 
-class Near(Regression):
+class Near(Nearness):
     name = "near"
 
 data = Waves

@@ -142,7 +142,8 @@ def load_problem(
     part = config.search.evaluation.part
     fitting = check_data_fits_model(network, found, config.task, config.output, name=part)
     judging = judging_of(config, fitting.task, memory=memory)
-    config = replace(config, task=judging.task.name)
+    if config.task is None:
+        config = replace(config, task=fitting.task.name)
     graph, search = Graph(network, fitting.example), config.search
     aim, kind = Aim(search.objectives, search.summed, search.direction), kind_of(search.space)
     named = [metric.name for metric in named_metrics(config)]
