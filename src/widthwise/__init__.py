@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from widthwise.export.write import export
     from widthwise.metrics.goals.pareto import hypervolume
     from widthwise.metrics.own import own_metric
+    from widthwise.metrics.table_file import cost_table
     from widthwise.network.graph import Graph
     from widthwise.network.layers import register_layer
     from widthwise.network.named import load_checkpoint, load_model, save_checkpoint
@@ -48,6 +49,7 @@ _HOME = {  # where each public name lives; imported on first use, so that import
     "WidthEvaluator": "evaluators.trained",
     "WidthSpace": "spaces.width",
     "compare": "search.comparing",
+    "cost_table": "metrics.table_file",
     "evaluate": "evaluators.engine",
     "export": "export.write",
     "fit": "training",
@@ -81,6 +83,7 @@ __all__ = [
     "WidthEvaluator",
     "WidthSpace",
     "compare",
+    "cost_table",
     "evaluate",
     "export",
     "fit",

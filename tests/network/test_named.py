@@ -27,8 +27,9 @@ def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> boo
 # ---- networks
 
 
-# those for the user's own CIFAR-10 are tested with it
-WITH_DATA = [name for name, entry in MODELS.own.items() if entry.about != "cifar10"]
+# those for the user's own CIFAR-10, and for data of other tasks, are tested with it
+CLASSES = ("toy_tiny", "jsc", "digits")
+WITH_DATA = [name for name, entry in MODELS.own.items() if entry.about in CLASSES]
 
 
 @pytest.mark.parametrize("name", WITH_DATA)

@@ -61,7 +61,7 @@ def load_config(
     names = {parse_key(key): name for key, name in (options or {}).items()}
     own = [DeclaredMetric(metric) for metric in find_metrics(metrics, find_metric)]
     if isinstance(config, SearchConfig):  # tables hold no objects
-        own = [*(one for one in config.metrics if not isinstance(one.metric.source, str)), *own]
+        own = [*(one for one in config.metrics if one.is_from_python), *own]
     return read_config(Table(tables, (), Document(label, tuple(given), names)), own)
 
 

@@ -14,6 +14,7 @@ from widthwise.core.table import Table
 from widthwise.metrics.catalogue import METRICS, Direction, Judges, Kind, Metric, known_metric
 from widthwise.metrics.quality.task import Task
 from widthwise.metrics.quality.tasks import metric_of
+from widthwise.metrics.table_file import TableFile, cost_table
 
 FindMetric = Callable[[str, str], Metric]
 """A name, and where it stands, to the metric; raises UserError."""
@@ -48,7 +49,10 @@ def _declared(table: Table, name: str) -> DeclaredMetric:
         raise UserError(f"{table.where()}: is one of widthwise's metrics; give yours another name")
     options = table.table("options").values
     source = table.text("source")
-    base = _of_torchmetrics(table, name) if source is None else _own(table, name, source)
+    if table.text("table") is not None:
+        base = _of_table(table, name)
+    else:
+        base = _of_torchmetrics(table, name) if source is None else _own(table, name, source)
     metric = _ranged(table, base)
     table.close(strict=True)
     return DeclaredMetric(metric, tuple(options.items()))
@@ -59,6 +63,17 @@ def _of_torchmetrics(table: Table, name: str) -> Metric:
     if known is None or not known.source:
         table.fail("source", f'is missing; name what computes {name}, as source = "my_metrics:{name}"')
     return known
+
+
+def _of_table(table: Table, name: str) -> Metric:
+    if "source" in table:
+        table.fail("source", "stands beside table, which is the source already; leave one of them out")
+    try:
+        return cost_table(
+            table.text("table") or "", name=name, column=table.text("column"), unit=table.text("unit") or ""
+        )
+    except UserError as error:
+        raise error.at(table.where()) from None
 
 
 def _own(table: Table, name: str, source: str) -> Metric:
@@ -86,16 +101,24 @@ def _ranged(table: Table, metric: Metric) -> Metric:
 
 
 def _written(declared: DeclaredMetric) -> Mapping[str, Any]:
-    metric = declared.metric
+    metric, file = declared.metric, declared.metric.source
+    if isinstance(file, TableFile):
+        return {"table": file.path, "column": file.column, **_range_of(metric)}
     own = metric.is_own or metric.kind == "cost"
     source = (metric.source if isinstance(metric.source, str) else "") or FROM_PYTHON
     return {
         "source": source if own else None,
         "kind": metric.kind if metric.kind != "quality" else None,
         "by_sample": True if metric.judges == "sample" else None,
+        **_range_of(metric),
+        "options": dict(declared.options) or None,
+    }
+
+
+def _range_of(metric: Metric) -> Mapping[str, Any]:
+    return {
         "direction": metric.direction,
         "low": metric.low if metric.low != -inf else None,
         "high": metric.high if metric.high != inf else None,
         "unit": metric.unit or None,
-        "options": dict(declared.options) or None,
     }

@@ -9,6 +9,7 @@ from widthwise.core.errors import UserError
 from widthwise.metrics.catalogue import Direction, Metric
 from widthwise.metrics.goals.constraints import Constraint
 from widthwise.metrics.goals.objective import Objective
+from widthwise.metrics.table_file import TableFile
 from widthwise.spaces.settings import SpaceSettings
 from widthwise.training.settings import Settings
 
@@ -61,6 +62,11 @@ class DeclaredMetric:
 
     metric: Metric
     options: tuple[tuple[str, Any], ...] = ()
+
+    @property
+    def is_from_python(self) -> bool:
+        """Whether no config can name what computes it."""
+        return not isinstance(self.metric.source, str | TableFile)
 
 
 @dataclass(frozen=True)

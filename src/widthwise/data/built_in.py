@@ -1,4 +1,4 @@
-"""The built-in data sets: jets (a sample and the full data), digits, CIFAR-10, and a toy."""
+"""The built-in data sets: jets (a sample and all), scikit-learn's, CIFAR-10, poems, and a toy."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from widthwise.core.errors import UserError
 from widthwise.data.own import read_samples
@@ -16,6 +17,7 @@ from widthwise.data.tables import samples_of_table
 JETS = "the hls4ml LHC jet data"
 OPENML_ID = 42468
 TOY_ROWS = 2048
+INK = 0.5  # a pixel as dark as this is part of the digit
 
 
 @dataclass(frozen=True)
@@ -71,13 +73,72 @@ def cifar10(request: Request) -> Samples:
 
 def digits(_: Request) -> Samples:
     """scikit-learn's 1,797 handwritten digits, [1, 8, 8] grey values from 0 to 1."""
-    from sklearn.datasets import load_digits
-
-    loaded = load_digits()
-    images = loaded.images[:, None] / 16
+    images, labels = _digits()
     return check_samples(
-        images, loaded.target, name="digits", note="digits: scikit-learn's 1,797 handwritten digits"
+        images, labels, name="digits", note="digits: scikit-learn's 1,797 handwritten digits"
     )
+
+
+def digits_masks(_: Request) -> Samples:
+    """The digits, a class for each of 8 x 8 pixels: background, or which digit its ink is of."""
+    images, labels = _digits()
+    return check_samples(
+        images,
+        np.where(images[:, 0] >= INK, labels[:, None, None] + 1, 0),
+        name="digits-masks",
+        note="digits-masks: scikit-learn's handwritten digits, and of each pixel which digit it is part of",
+        class_names=("background", *map(str, range(10))),
+    )
+
+
+def digits_traits(_: Request) -> Samples:
+    """The digits, and for each of four traits whether it has it."""
+    images, labels = _digits()
+    traits = {"even": (0, 2, 4, 6, 8), "large": (5, 6, 7, 8, 9), "prime": (2, 3, 5, 7), "loop": (0, 6, 8, 9)}
+    return check_samples(
+        images,
+        np.stack([np.isin(labels, digits) for digits in traits.values()], axis=1),
+        name="digits-traits",
+        note="digits-traits: scikit-learn's handwritten digits: even, 5 or more, prime, with a loop?",
+        target_names=tuple(traits),
+    )
+
+
+def diabetes(_: Request) -> Samples:
+    """scikit-learn's 442 patients, 10 features as measured: how far their diabetes went on in a year."""
+    from sklearn.datasets import load_diabetes
+
+    loaded = load_diabetes(scaled=False)
+    return check_samples(
+        loaded.data,
+        loaded.target,
+        kind="numbers",
+        name="diabetes",
+        note="diabetes: scikit-learn's 442 patients, how far their diabetes went on in a year",
+        feature_names=loaded.feature_names,
+    )
+
+
+def breast_cancer(_: Request) -> Samples:
+    """scikit-learn's 569 tumours, 30 features: is it benign?"""
+    from sklearn.datasets import load_breast_cancer
+
+    loaded = load_breast_cancer()
+    return check_samples(
+        loaded.data,
+        loaded.target,
+        name="breast-cancer",
+        note="breast-cancer: scikit-learn's 569 tumours, malignant or benign",
+        feature_names=loaded.feature_names.tolist(),
+        class_names=loaded.target_names.tolist(),
+    )
+
+
+def poems(_: Request) -> Samples:
+    """Lines of English verse in the public domain, a character a token."""
+    from widthwise.data.poems import read_poems
+
+    return read_poems()
 
 
 def toy_tiny(request: Request) -> Samples:
@@ -91,6 +152,14 @@ def toy_tiny(request: Request) -> Samples:
         class_names=("not positive", "positive"),
         standardise="none",
     )
+
+
+def _digits() -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Images [n, 1, 8, 8] from 0 to 1, and which digits they show [n]."""
+    from sklearn.datasets import load_digits
+
+    loaded = load_digits()
+    return loaded.images[:, None] / 16, loaded.target.astype(np.int64)
 
 
 def _download() -> Samples:

@@ -38,6 +38,11 @@ DATA: Registry[None] = Registry(
         _own("jsc", "jets at the LHC, 16 features, 5 classes: the embedded 1,024-jet sample"),
         _own("jsc-full", "the same jets, all 830,000: from a file, or downloaded from OpenML"),
         _own("digits", "scikit-learn's 1,797 handwritten digits, [1, 8, 8], 10 classes"),
+        _own("digits-masks", "the digits, a class for each pixel: background, or which digit"),
+        _own("digits-traits", "the digits, four labels each: even, large, prime, with a loop"),
+        _own("diabetes", "scikit-learn's 442 patients, 10 features, a number: how the illness went on"),
+        _own("breast-cancer", "scikit-learn's 569 tumours, 30 features: malignant or benign"),
+        _own("poems", "204 lines of verse, a character a token: which comes next"),
         _own("cifar10", "60,000 photographs, [3, 32, 32], 10 classes: from the user's folder"),
         _own("toy_tiny", "four uniform numbers, is their sum positive: only to try things"),
     ],
@@ -231,6 +236,8 @@ def _module(
 def _taken(samples: Samples, standardise: Standardise) -> str:
     """What the data is taken for: its label, and what was done to the features."""
     said = f"{samples.label}, {samples.targets}" if samples.label else str(samples.targets)
+    if samples.x.dtype.kind == "i":
+        return said
     features = "features" if samples.feature_names else "samples"
     return f"{said}; {features} {STANDARDISED[standardise]}"
 
@@ -240,6 +247,8 @@ def _scaler(samples: Samples, train_rows: NDArray[Any], standardise: str) -> Sca
 
     if standardise == "none":
         return None
+    if samples.x.dtype.kind == "i":
+        raise UserError(f"{samples.name}: tokens are no numbers to standardise; leave it out, or say none")
     if standardise == "train":
         if not len(train_rows):
             raise UserError(

@@ -24,12 +24,12 @@ class Scaler:
     mean: NDArray[np.float32]
     scale: NDArray[np.float32]
 
-    def __call__(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
+    def __call__(self, x: NDArray[Any]) -> NDArray[np.float32]:
         """Standardised samples, same shape [N, ...] as x."""
         return ((x - self.mean) / self.scale).astype(np.float32)
 
     @classmethod
-    def of(cls, x: NDArray[np.float32]) -> Scaler:
+    def of(cls, x: NDArray[Any]) -> Scaler:
         """Mean and standard deviation of each feature of x, [N, ...]; a constant feature is only centred."""
         mean = x.mean(axis=0, dtype=np.float64)
         deviation = x.std(axis=0, dtype=np.float64)
@@ -44,7 +44,7 @@ class Samples:
 
     name: str
     note: str  # one line for outputs: what this data is
-    x: NDArray[np.float32]
+    x: NDArray[np.float32] | NDArray[np.int64]  # whole numbers: tokens
     targets: Targets
     feature_names: tuple[str, ...]  # empty where a sample is no flat list of features
     label: str = ""  # where the targets are from, as "column price"

@@ -13,6 +13,7 @@ from widthwise.core.errors import UserError
 
 TargetKind = Literal["classes", "numbers"]
 TARGET_KINDS: tuple[TargetKind, ...] = get_args(TargetKind)
+IGNORED = -100  # a target that is left out of all figures, as torch has it
 MOST_UNSAID = 50  # more different whole numbers than this are no classes that somebody numbered from 1
 
 
@@ -32,7 +33,9 @@ class Targets:
         shape = " x ".join(map(str, self.values.shape[1:]))
         numbers = self.values.dtype.kind == "f"
         if self.class_names:
-            return f"{len(self.class_names)} classes" + (f" at each of {shape} places" if shape else "")
+            left_out = ", padding left out" if not numbers and (self.values == IGNORED).any() else ""
+            places = f" at each of {shape} places{left_out}" if shape else ""
+            return f"{len(self.class_names)} classes{places}"
         if numbers and not shape:
             return f"numbers from {self.values.min():g} to {self.values.max():g}"
         if self.values.ndim == 2 and not numbers and self.values.max() <= 1 and self.values.min() >= 0:

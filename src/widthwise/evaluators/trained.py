@@ -94,6 +94,7 @@ class WidthEvaluator:
             largest=space.largest,
             samples=len(block) if whole else None,
         )
+        self.cost_model.check(self.judging.cost, [choice.sizes for choice in space.choices])
         self.source = network_source(
             mode,
             graph,

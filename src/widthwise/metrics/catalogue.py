@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import EntryPoint
@@ -35,8 +35,8 @@ class Metric:
     direction: which way is better where the config does not say. unit: "" for plain numbers; None: not known,
         so bounds may be written in any. low, high: no value lies below or above.
     source: "module:object" that computes it, imported when it is first used, or the object itself: for a cost
-        a function (see `widthwise.metrics.cost.formulas.Cost`), for a quality a class like torchmetrics' ("":
-        ours).
+        a function (see `widthwise.metrics.cost.formulas.Cost`) or a `TableFile`, for a quality a class like
+        torchmetrics' ("": ours).
     judges: who computes a quality. "task": the task, which knows it by its name. Of one's own (see
         `widthwise.metrics.own`) the source itself does, from "all" outputs at once, or of each "sample".
     """
@@ -48,7 +48,7 @@ class Metric:
     description: str
     low: float = -inf
     high: float = inf
-    source: str | Callable[..., Any] = ""
+    source: Any = ""
     judges: Judges = "task"
 
     def __post_init__(self) -> None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import torch
 from torch import Tensor, nn
 
 RELU_OUTPUT_START = 1.0
+TARGET_MEAN, TARGET_DEVIATION = 152.0, 77.0  # of diabetes
+CHARACTERS = 36  # of poems
 
 
 class SequentialNetwork(nn.Module):
@@ -134,9 +137,66 @@ class DigitsMLP(SequentialNetwork):
         )
 
 
-def conv_norm_relu(fan_in: int, fan_out: int) -> list[nn.Module]:
+class DigitsTraits(SequentialNetwork):
+    """Digits: 64-32-4, a logit for each of four traits."""
+
+    def __init__(self) -> None:
+        super().__init__(nn.Flatten(), nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 4))
+
+
+class DigitsMasks(SequentialNetwork):
+    """Digits: three convolutions that see 11 x 11 pixels, then scores [11, 8, 8] of each pixel's classes."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            *conv_norm_relu(1, 16),
+            *conv_norm_relu(16, 16, dilation=2),
+            *conv_norm_relu(16, 16, dilation=2),
+            nn.Conv2d(16, 11, 1),
+        )
+
+
+class Diabetes(SequentialNetwork):
+    """Diabetes: 10-32-16-1, whose outputs start about where the targets are: 152, give or take 77."""
+
+    def __init__(self) -> None:
+        last = nn.Linear(16, 1)
+        with torch.no_grad():
+            last.weight *= TARGET_DEVIATION
+            last.bias.fill_(TARGET_MEAN)
+        super().__init__(nn.Linear(10, 32), nn.ReLU(), nn.Linear(32, 16), nn.ReLU(), last)
+
+
+class BreastCancer(SequentialNetwork):
+    """Breast cancer: 30-16-8-1, the logit of benign."""
+
+    def __init__(self) -> None:
+        super().__init__(nn.Linear(30, 16), nn.ReLU(), nn.Linear(16, 8), nn.ReLU(), nn.Linear(8, 1))
+
+
+class Poems(nn.Module):
+    """Characters: an embedding, two convolutions that see 9 characters back, scores of the next."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(CHARACTERS, 16)
+        self.past1, self.conv1, self.relu1 = nn.ConstantPad1d((4, 0), 0.0), nn.Conv1d(16, 48, 5), nn.ReLU()
+        self.past2, self.conv2, self.relu2 = nn.ConstantPad1d((4, 0), 0.0), nn.Conv1d(48, 48, 5), nn.ReLU()
+        self.linear = nn.Linear(48, CHARACTERS)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Scores [n, T, characters] of what follows each of the characters x [n, T], int64."""
+        x = self.embedding(x).transpose(1, 2)
+        x = self.relu1(self.conv1(self.past1(x)))
+        x = self.relu2(self.conv2(self.past2(x)))
+        scores: Tensor = self.linear(x.transpose(1, 2))
+        return scores
+
+
+def conv_norm_relu(fan_in: int, fan_out: int, *, dilation: int = 1) -> list[nn.Module]:
     """A 3x3 convolution that keeps the size of the image, BatchNorm and ReLU."""
-    return [nn.Conv2d(fan_in, fan_out, 3, padding=1, bias=False), nn.BatchNorm2d(fan_out), nn.ReLU()]
+    conv = nn.Conv2d(fan_in, fan_out, 3, padding=dilation, dilation=dilation, bias=False)
+    return [conv, nn.BatchNorm2d(fan_out), nn.ReLU()]
 
 
 class VGG7(SequentialNetwork):

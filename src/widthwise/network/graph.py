@@ -203,8 +203,13 @@ class Graph:
         """Raises UserError where a copy does not come to the places of the original."""
         call = self._captured.call
         assert call is not None
-        found = {node.meta.get(PLACE) for node in recorded(self.network, call).nodes}
-        missing = [n.name for n in original.fx_graph.nodes if n.meta.get(PLACE) not in found]
+        found = {node.meta.get(PLACE): _held_by(node) for node in recorded(self.network, call).nodes}
+        nodes = [node for node in original.fx_graph.nodes if PLACE in node.meta]
+        missing = [
+            node.name
+            for node in nodes
+            if node.meta[PLACE] not in found or not _held_by(node) <= found[node.meta[PLACE]]
+        ]
         if missing:
             raise UserError(out_of_reach(missing))
 
@@ -335,6 +340,11 @@ class MethodCall:
 def called_function(node: fx.Node) -> Callable[..., Any]:
     """The function or method that a node calls."""
     return MethodCall(str(node.target)) if node.op == "call_method" else cast(Callable[..., Any], node.target)
+
+
+def _held_by(node: fx.Node) -> set[str]:
+    """What a node reads of the network, by name."""
+    return {str(read.target) for read in node.all_input_nodes if read.op == "get_attr"}
 
 
 def _copied(graph: fx.Graph) -> fx.Graph:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from dataclasses import asdict, fields, is_dataclass, replace
 from typing import Any
@@ -13,10 +14,12 @@ from widthwise.core.later import LATER
 from widthwise.data.facts import facts_of
 from widthwise.evaluators.engine import evaluate
 from widthwise.metrics.catalogue import Metric
+from widthwise.metrics.cost.table import UnknownCostError
 from widthwise.metrics.own import described
 from widthwise.metrics.quality.tasks import CLASSIFICATION
 from widthwise.metrics.spread import spread_of
 from widthwise.metrics.stored import metric_of_name
+from widthwise.metrics.table_file import TableFile
 from widthwise.search.problem import Problem, layers_as_text
 from widthwise.search.untrained import is_untrained
 from widthwise.study.fingerprint import fingerprint
@@ -84,14 +87,28 @@ def fingerprint_of(problem: Problem) -> dict[str, str]:
 def _own_metric(declared: DeclaredMetric) -> str:
     """What it is computed by, and with which options."""
     metric, options = declared.metric, text_of(dict(declared.options)) if declared.options else ""
+    if isinstance(metric.source, TableFile):
+        return f"{metric.name} by {metric.description} {metric.source.mark}"
     return f"{metric.name} by {described(metric.source)} {metric.judges} {options}".strip()
 
 
 def float_metrics(problem: Problem) -> dict[str, float]:
-    """The metrics of the network as it is, by the engine: what candidates are compared with."""
+    """The metrics of the network as it is, by the engine: what candidates are compared with.
+
+    NaN for costs by a table that has only what candidates may have.
+    """
+    judging = replace(problem.judging, memory=None)
+    by_table = [metric for metric in judging.metrics if isinstance(metric.source, TableFile)]
+    others = tuple(metric for metric in judging.metrics if metric not in by_table)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of what is not counted: said with the search
-        return evaluate(problem.graph, problem.data, replace(problem.judging, memory=None))
+        found = evaluate(problem.graph, problem.data, replace(judging, metrics=others))
+        for metric in by_table:
+            try:
+                found |= evaluate(problem.graph, problem.data, replace(judging, metrics=(metric,)))
+            except UnknownCostError:
+                found[metric.name] = math.nan
+    return {metric.name: found[metric.name] for metric in judging.metrics}
 
 
 def _known_by(space: Any) -> dict[str, Any]:

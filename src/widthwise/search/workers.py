@@ -97,7 +97,7 @@ def build_of(problem: Problem, *, sharing: int | None) -> Build:
             "evaluator: was given, and workers make theirs from the config; leave out --jobs and --ray"
         )
     for declared in config.metrics:
-        if not isinstance(declared.metric.source, str):
+        if declared.is_from_python:
             name = declared.metric.name
             raise UserError(
                 f"metric {name}: was given from Python, and workers make theirs from the config; name it "

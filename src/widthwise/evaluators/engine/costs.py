@@ -16,6 +16,8 @@ from widthwise.formats.exact import significant_bits
 from widthwise.metrics.catalogue import Metric
 from widthwise.metrics.cost.counts import FLOAT_BITS, NodeBits, NodeCounts
 from widthwise.metrics.cost.formulas import cost_metrics
+from widthwise.metrics.cost.sizes import layer_choices
+from widthwise.metrics.cost.table import Choice, Choices, CostTable, Tables, combinations
 from widthwise.network.counting import NodeCost
 from widthwise.network.graph import Graph
 from widthwise.network.layer import Layer
@@ -26,7 +28,11 @@ CHUNK = 4096  # candidates at a time: five tables [K, N] of floats
 
 
 class Costs:
-    """Cost metrics of one graph with slots; untied: stored tensors are stored for each of their readers."""
+    """Cost metrics of one graph with slots.
+
+    untied: stored tensors are stored for each of their readers. written: the slots before they were
+    calibrated, whose formats tables of costs name.
+    """
 
     def __init__(
         self,
@@ -36,6 +42,7 @@ class Costs:
         compare_to: float,
         *,
         untied: bool = False,
+        written: Sequence[Slot] = (),
     ) -> None:
         self.nodes, self.counts = list(nodes), NodeCounts.of(nodes)
         self.compare_to = compare_to
@@ -49,6 +56,10 @@ class Costs:
         ]
         self.shared = _shared(layers, slots, position)
         self.untied = untied
+        # as they were written: what is calibrated has scales of its own
+        self._written = tuple(written or slots)
+        self._tables = Tables()
+        self._sizes = {layer.name: layer_choices(layer) for layer in graph.layers}
         self._slots = [(column, slot) for column, slot in enumerate(slots) if slot.layer in position]
         self._layers = {name: layer for name, layer in layers.items() if name in position}
         self._position = position
@@ -57,11 +68,43 @@ class Costs:
 
     def __call__(self, metrics: Sequence[Metric], chosen: IntArray) -> dict[str, FloatArray]:
         """The costs [K] by name for format indices [K, S]."""
-        parts = [
-            cost_metrics(metrics, self.counts, self._node_bits(chosen[start : start + CHUNK]))
-            for start in range(0, max(len(chosen), 1), CHUNK)
-        ]
+        tables = self._tables.of(metrics)
+        counted = [metric for metric in metrics if metric.name not in tables]
+        parts = [self._part(counted, tables, chosen[start : start + CHUNK]) for start in _starts(chosen)]
         return {metric.name: np.concatenate([part[metric.name] for part in parts]) for metric in metrics}
+
+    def check(self, metrics: Sequence[Metric]) -> None:
+        """Raises UserError where a table lacks what candidates may have."""
+        for table in self._tables.of(metrics).values():
+            table.check(self._possible(), dict.fromkeys(slot.layer for slot in self._written))
+
+    def _part(
+        self, metrics: Sequence[Metric], tables: Mapping[str, CostTable], chosen: IntArray
+    ) -> dict[str, FloatArray]:
+        found = cost_metrics(metrics, self.counts, self._node_bits(chosen)) if metrics else {}
+        if tables:
+            choices = self._choices(chosen)
+            found |= {name: table(choices, len(chosen)) for name, table in tables.items()}
+        return found
+
+    def _possible(self) -> Choices:
+        """As `_choices`, with all that each layer may have by itself."""
+        choices = {name: dict(sizes) for name, sizes in self._sizes.items()}
+        for layer, own in choices.items():
+            slots = [slot for slot in self._written if slot.layer == layer]
+            counts = {c: n for slot in slots for c, n in zip(slot.columns, slot.table.shape, strict=True)}
+            rows = dict(zip(counts, combinations([*counts.values()]).T, strict=True))
+            for slot in slots:
+                codes = slot.table[tuple(rows[column] for column in slot.columns)]
+                own[slot.tensor] = Choice(slot.formats, np.atleast_1d(codes))
+        return choices
+
+    def _choices(self, chosen: IntArray) -> Choices:
+        """What the layers have for format indices [K, S], as tables of costs know it."""
+        choices = {name: dict(sizes) for name, sizes in self._sizes.items()}
+        for column, slot in enumerate(self._written):
+            choices[slot.layer][slot.tensor] = Choice(slot.formats, chosen[:, column])
+        return choices
 
     def _node_bits(self, chosen: IntArray) -> NodeBits:
         floats = NodeBits.unquantised(self.counts, len(chosen))
@@ -132,6 +175,10 @@ def _mean_significant(fmt: Format | None, values: Sequence[Tensor]) -> float:
         return float(FLOAT_BITS)
     bits = [significant_bits(fmt.quantize(value)).clamp(max=round(fmt.bits)).double() for value in values]
     return float(sum(x.sum() for x in bits)) / max(1, sum(x.numel() for x in bits))
+
+
+def _starts(chosen: IntArray) -> range:
+    return range(0, max(len(chosen), 1), CHUNK)
 
 
 @dataclass(frozen=True, eq=False)

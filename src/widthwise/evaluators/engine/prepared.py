@@ -120,14 +120,14 @@ def prepare(graph: Graph, space: QuantisationSpace | None, data: Data, judging: 
     memory = default_budget(judging.device) if judging.memory is None else judging.memory
     loader = partial(_calibration_loader, data, judging)
     fitting = fit_of(graph.network, loader(), task, facts_of(data), judging.output)
-    slots = fixed_slots(graph) if space is None else space.slots
-    own = _own(graph, fitting.example, slots, judging.device)
+    written = fixed_slots(graph) if space is None else space.slots
+    own = _own(graph, fitting.example, written, judging.device)
     fitting = fitting.on(judging.device)
     example = fitting.block if fitting.reader.whole_because else fitting.block.part(0, 1)
     metas = propagate(own, as_example(fitting.reader.takes, example.inputs), samples=len(example))
     size = block_samples(metas, len(example), memory)
     calibration = Calibration(loader, fitting.reader, size, memory // 8)
-    slots = calibration.slots(own, slots)
+    slots = calibration.slots(own, written)
     plan, alone_because = _planned(own, slots, calibration, fitting.output)
     sharing = None
     if plan is not None:
@@ -138,13 +138,16 @@ def prepare(graph: Graph, space: QuantisationSpace | None, data: Data, judging: 
     else:
         single = PassPerCandidate(own, slots, fitting.output)
     nodes = [meta.cost for meta in metas.values() if meta.cost is not None]
+    untied = space is not None and space.untie
+    costs = Costs(own, slots, nodes, judging.compare_to, untied=untied, written=written)
+    costs.check(judging.cost)
     return Prepared(
         graph=own,
         slots=slots,
         sharing=sharing,
         alone_because=alone_because,
         single=single,
-        costs=Costs(own, slots, nodes, judging.compare_to, untied=space is not None and space.untie),
+        costs=costs,
         memory=memory,
         size=size,
         fitting=fitting,

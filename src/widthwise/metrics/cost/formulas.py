@@ -16,6 +16,7 @@ from widthwise.core.arrays import FloatArray
 from widthwise.core.errors import UserError
 from widthwise.metrics.catalogue import Metric, computing
 from widthwise.metrics.cost.counts import FLOAT_BITS, NodeBits, NodeCounts
+from widthwise.metrics.table_file import TableFile
 
 Cost = Callable[[NodeCounts, NodeBits], FloatArray]  # gives [K], or [1] where all candidates have the same
 
@@ -31,7 +32,7 @@ def cost_of(metric: Metric) -> Cost:
     """The function that computes a cost, imported when it is first asked for; UserError for other metrics."""
     if metric.kind == "quality":
         raise UserError(f"{metric.name} is a quality metric: it needs predictions")
-    if metric.kind == "measured" or not metric.source:
+    if metric.kind == "measured" or not metric.source or isinstance(metric.source, TableFile):
         raise UserError(f"{metric.name} can't be computed from the network alone; leave it out")
     return _imported(metric)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cache
-from itertools import combinations
+from itertools import combinations as pairs_of
 from typing import Any
 
 import numpy as np
@@ -15,10 +15,12 @@ from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.metrics.catalogue import Metric
 from widthwise.metrics.cost.counts import FIELDS, FLOAT_BITS, Field, NodeBits, NodeCounts
 from widthwise.metrics.cost.formulas import cost_metrics
+from widthwise.metrics.cost.sizes import layer_choices
+from widthwise.metrics.cost.table import Choice, Choices, Column, Tables, combinations
 from widthwise.network.counting import NodeCost
 from widthwise.network.graph import Graph
 from widthwise.network.passes.metadata import propagate
-from widthwise.network.widths.groups import Groups
+from widthwise.network.widths.groups import Groups, Layout, node_name
 from widthwise.network.widths.resize import at_sizes, recaptured
 
 Counts = NDArray[np.int64]
@@ -53,6 +55,7 @@ class WidthCosts:
         samples: int | None = None,
     ) -> None:
         self.graph, self.groups, self.samples = graph, groups, samples or 1
+        self._tables = Tables()
         cut = samples is None
         self.example = tuple(x[:1] if cut and isinstance(x, Tensor) else x for x in example)
         self.varying = list(varying)
@@ -71,11 +74,67 @@ class WidthCosts:
 
         Raises UserError for metrics that are no costs.
         """
+        tables = self._tables.of(metrics)
+        counted = [metric for metric in metrics if metric.name not in tables]
         parts = []
         for start in range(0, max(len(sizes), 1), CHUNK):
-            counts = self.counts(sizes[start : start + CHUNK])
-            parts.append(cost_metrics(metrics, counts, NodeBits.unquantised(counts, compare_to=compare_to)))
+            some = sizes[start : start + CHUNK]
+            counts = self.counts(some)
+            bits = NodeBits.unquantised(counts, compare_to=compare_to)
+            found = cost_metrics(counted, counts, bits) if counted else {}
+            if tables:
+                choices = self._choices(some)
+                found |= {name: table(choices, len(some)) for name, table in tables.items()}
+            parts.append(found)
         return {metric.name: np.concatenate([part[metric.name] for part in parts]) for metric in metrics}
+
+    def check(self, metrics: Sequence[Metric], possible: Sequence[Sequence[int]]) -> None:
+        """Raises UserError where a table lacks what candidates may have; possible: sizes of each group."""
+        for table in self._tables.of(metrics).values():
+            table.check(self._possible(possible), sorted(self._resized))
+
+    def _possible(self, possible: Sequence[Sequence[int]]) -> Choices:
+        """As `_choices`, with all that each layer may have by itself."""
+        found = {}
+        for layer in self.graph.layers:
+            owned = [name for name in self.varying if layer.name in self._owners(name)]
+            places = [self.varying.index(name) for name in owned]
+            rows = combinations([len(possible[place]) for place in places])
+            sizes = np.array([[options[0] for options in possible]] * len(rows), dtype=np.int64)
+            for column, place in zip(rows.T, places, strict=True):
+                sizes[:, place] = np.array(possible[place])[column]
+            found[layer.name] = self._choices(sizes)[layer.name]
+        return found
+
+    def _owners(self, name: str) -> set[str]:
+        return {node_name(member.owner) for member in self.groups[name].members}
+
+    @property
+    def _resized(self) -> set[str]:
+        """Layers with products, and sizes that vary: what a table has to have."""
+        owners = set().union(*map(self._owners, self.varying))
+        weights = {layer.name: layer.stored.get("weight", ()) for layer in self.graph.layers}
+        return {name for name, stored in weights.items() if stored and stored[0].whole.ndim > 1} & owners
+
+    def _choices(self, sizes: IntArray) -> Choices:
+        """What the layers of networks of these sizes [K, groups] have, as tables of costs know it."""
+        found = {layer.name: dict(layer_choices(layer)) for layer in self.graph.layers}
+        for member, layout in self.groups.layouts.items():
+            layer = found.get(node_name(member.owner))
+            if layer is not None and "size" in layer:
+                column: Column = "size" if member.side == "out" else "input_size"
+                labels, codes = np.unique(self._channels(layout, sizes), return_inverse=True)
+                layer[column] = Choice(labels.tolist(), codes)
+        return found
+
+    def _channels(self, layout: Layout, sizes: IntArray) -> IntArray:
+        """How many channels a side has, [K]: units of a group may be several there, as after flattening."""
+        total = np.full(len(sizes), len(layout.group), dtype=np.int64)
+        for column, name in enumerate(self.varying):
+            group = self.groups[name]
+            here = int((layout.group == self.groups.index(group)).sum())
+            total += here * (sizes[:, column] - group.size) // group.size
+        return total
 
     def counts(self, sizes: IntArray) -> NodeCounts:
         """What the nodes of the networks of sizes [K, groups] do and store, a field at a time."""
@@ -138,7 +197,7 @@ class WidthCosts:
 def _meeting(groups: Groups, varying: Sequence[str]) -> Pairs:
     """The pairs of groups, by their places, that some layer has both of."""
     owners = [{member.owner for member in groups[name].members} for name in varying]
-    return [(a, b) for a, b in combinations(range(len(owners)), 2) if owners[a] & owners[b]]
+    return [(a, b) for a, b in pairs_of(range(len(owners)), 2) if owners[a] & owners[b]]
 
 
 def _points(groups: int, pairs: Pairs) -> IntArray:
