@@ -9,7 +9,7 @@ from typing import Any, get_args
 from widthwise.core.table import Table
 from widthwise.core.toml import shown
 from widthwise.training.halving import Halving
-from widthwise.training.settings import OptimizerName, Schedule, Settings
+from widthwise.training.settings import LOSSES, OptimizerName, Schedule, Settings
 
 OwnLoss = str | Callable[..., Any] | None
 
@@ -77,13 +77,14 @@ def _read_common(table: Table, base: Settings) -> Settings:
 
 
 def _loss(table: Table, default: OwnLoss) -> OwnLoss:
-    """module:callable; nothing is imported."""
+    """A name, of the task's losses, or module:callable; nothing is imported."""
     given = table.text("loss")
-    if given is None:
-        return default
+    if given is None or given in LOSSES:
+        return given or default
     module, _, path = given.partition(":")
     if not all(part.isidentifier() for part in [*module.split("."), *path.split(".")]):
-        table.fail("loss", f"{shown(given)} is not of the form module:callable, as my_losses:focal")
+        named = ", ".join(LOSSES)
+        table.fail("loss", f"{shown(given)} is neither {named} nor module:callable, as my_losses:focal")
     return given
 
 

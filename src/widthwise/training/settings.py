@@ -15,6 +15,7 @@ OPTIMIZERS = {"adam": "Adam", "adamw": "AdamW", "sgd": "SGD"}
 OptimizerName = Literal["adam", "adamw", "sgd"]
 Schedule = Literal["cosine", "linear", "one-cycle", "constant"]
 SCHEDULES = get_args(Schedule)
+LOSSES = ("mse", "mae", "huber")  # that a task of ours lets one choose among
 WARM_UP = 0.3  # share of a one-cycle schedule in which the rate rises
 
 
@@ -27,9 +28,9 @@ class Settings:
     line and then down along a cosine (one-cycle), or not at all. patience: epochs without a better one after
     which training stops. distil: the share of the loss that is the distance from a teacher's outputs, where
     there is a teacher (Hinton et al. 2015). mixed_precision: bfloat16 or float16 where it is safe; only
-    on a GPU. loss: one's own in place of the task's, `(outputs, targets) -> a scalar`, or where it is as
-    "module:callable"; only training follows it, the task still judges. Raises UserError for values out of
-    range.
+    on a GPU. loss: which of the task's, as regression has mse, mae and huber; or one's own in place of it,
+    `(outputs, targets) -> a scalar`, or where that is as "module:callable": only training follows it, the
+    task still judges. Raises UserError for values out of range.
     """
 
     epochs: int = 100
