@@ -98,6 +98,7 @@ _QUALITY = (
     Metric("mse", "quality", "minimize", None, "mean squared error, mean over the outputs", 0.0),
     Metric("rmse", "quality", "minimize", None, "root of an output's mse, mean over the outputs", 0.0),
     Metric("mae", "quality", "minimize", None, "mean absolute error, mean over the outputs", 0.0),
+    Metric("perplexity", "quality", "minimize", "", "e to the mean cross entropy of a token", 1.0),
     Metric("r2", "quality", "maximize", "", "1 - squared errors / those of the targets' mean", high=1.0),
 )
 _COST = (

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 import sklearn.metrics
 import torch
+import torchmetrics.functional.text
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
@@ -32,7 +33,7 @@ from widthwise.config import load_config
 from widthwise.config.write import tables_of
 from widthwise.core.errors import UserError
 from widthwise.core.toml import dumps
-from widthwise.data.facts import DataFacts
+from widthwise.data.facts import DataFacts, facts_of
 from widthwise.data.modules import load_data
 from widthwise.evaluators.engine import Evaluator, evaluate
 from widthwise.evaluators.trained import WidthEvaluator
@@ -41,6 +42,7 @@ from widthwise.metrics.quality.classification import Classification
 from widthwise.metrics.quality.regression import Regression
 from widthwise.metrics.quality.task import Tally, Task, ranked
 from widthwise.metrics.quality.tasks import TASKS, metric_of, task_of
+from widthwise.metrics.quality.tokens import Tokens
 from widthwise.network.graph import Graph
 from widthwise.network.named import load_model
 from widthwise.spaces.quantisation import QuantisationSpace
@@ -113,6 +115,32 @@ def of_labels(name: str, labels: int | None = None, pick: int | None = None) -> 
 
 def entropy(outputs: Tensor, targets: Tensor) -> float:
     return float(binary_cross_entropy_with_logits(outputs.double(), targets.double()))
+
+
+def sequences(versions: int, samples: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Scores of 4 tokens at 3 places, some of which are padding; the first place of a sample never is."""
+    targets = torch.randint(CLASSES, (samples, 3), generator=generator)
+    targets[:, 1:][torch.rand(samples, 2, generator=generator) < 0.4] = -100
+    return 3 * torch.randn(versions, samples, 3, CLASSES, generator=generator), targets
+
+
+def of_counted(reference: Reference) -> Reference:
+    """Of the places that are no padding, side by side."""
+
+    def counted(outputs: Tensor, targets: Tensor) -> float:
+        return reference(outputs[targets != -100], targets[targets != -100])
+
+    return counted
+
+
+def perplexity(outputs: Tensor, targets: Tensor) -> float:
+    return float(torchmetrics.functional.text.perplexity(outputs.double(), targets, ignore_index=-100))
+
+
+def of_characters() -> nn.Module:
+    torch.manual_seed(0)
+    characters = facts_of(load_data("poems")).classes
+    return nn.Sequential(nn.Embedding(characters, 6), nn.Linear(6, characters))
 
 
 OF_LABELS = {
@@ -211,6 +239,19 @@ CASES = {
         | {"MeanAbsoluteError": of_sklearn("mean_absolute_error")},
         partial(network, 3),
         partial(Waves, outputs=3),
+    ),
+    "tokens": Case(
+        Tokens(),
+        (3, CLASSES),
+        sequences,
+        {
+            "loss": of_counted(lambda outputs, targets: float(cross_entropy(outputs.double(), targets))),
+            "perplexity": perplexity,
+            "accuracy": of_counted(of_classes("accuracy", "micro")),
+            "MulticlassF1Score": of_counted(of_classes("f1_score")),
+        },
+        of_characters,
+        partial(load_data, "poems"),
     ),
 }
 every_task = pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())

@@ -11,7 +11,7 @@ from torch import Tensor
 from widthwise.core.errors import UserError
 from widthwise.data.facts import DataFacts
 from widthwise.metrics.quality.task import Task
-from widthwise.metrics.quality.tasks import BINARY, CLASSIFICATION, REGRESSION, task_of
+from widthwise.metrics.quality.tasks import BINARY, CLASSIFICATION, REGRESSION, TOKENS, task_of
 
 Shape = tuple[int, ...]
 
@@ -54,6 +54,8 @@ def _candidates(targets: Tensor, outputs: Shape) -> Iterator[tuple[str, str]]:
     yes_or_no = one_each and bool(((targets == 0) | (targets == 1)).all())
     if whole and targets.ndim == 1 and len(outputs) == 1 and outputs[0] > 1:
         yield CLASSIFICATION, f"one of {outputs[0]} classes for each sample"
+    if whole and len(outputs) == 2 and tuple(targets.shape[1:]) == outputs[:1]:
+        yield TOKENS, f"one of {outputs[1]:,} tokens at each of {outputs[0]} places"
     if yes_or_no and targets.ndim <= 2:
         labels = int(targets[:1].numel())
         yield BINARY, "targets 0 and 1, a logit for each" + (f" of {labels} labels" if labels > 1 else "")

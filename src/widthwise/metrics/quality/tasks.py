@@ -14,6 +14,7 @@ from widthwise.metrics.quality.task import Task
 CLASSIFICATION = "classification"
 BINARY = "binary"
 REGRESSION = "regression"
+TOKENS = "tokens"
 
 METHODS = ("outputs", "check", "loss", "distance", "tally")
 FIELDS = ("name", "metrics", "better", "answers")
@@ -45,6 +46,12 @@ TASKS: Registry[Sequence[str]] = Registry(
             "regression:Regression",
             "numbers that the outputs should be near to",
             ("mse", "rmse", "mae", "r2"),
+        ),
+        _own(
+            TOKENS,
+            "tokens:Tokens",
+            "the token that comes next, at each place of a sequence",
+            ("loss", "perplexity", "accuracy"),
         ),
     ],
     group="widthwise.tasks",
