@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +12,13 @@ import torch
 from widthwise.core.errors import UserError
 from widthwise.export.exporter import Exported
 from widthwise.export.fixed_point import is_fixed_point
+from widthwise.export.scaler import in_front
 from widthwise.formats import Binary, Format, Integer, ScaledInteger
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from widthwise.data.samples import Scaler
     from widthwise.network.graph import Graph
     from widthwise.network.layer import Layer
     from widthwise.network.realised import Realised
@@ -71,6 +73,22 @@ class QonnxExporter:
         onnx.save(cleanup_model(raw).model, str(path))
         run = _Runtime(raw, ModelWrapper(onnx.load(str(path))))
         return Exported((path,), run, exact=is_fixed_point(graph))
+
+    def with_scaler(self, exported: Exported, scaler: Scaler, folder: Path) -> Exported:
+        """NETWORK with the scaler as its first two nodes, in float."""
+        import onnx
+        from qonnx.core.modelwrapper import ModelWrapper
+        from qonnx.transformation.infer_shapes import InferShapes
+
+        runs = exported.run
+        if not isinstance(runs, _Runtime):
+            raise TypeError("the scaler goes in front of what this form wrote")
+        raw, written = (
+            ModelWrapper(in_front(model.model, scaler)).transform(InferShapes())
+            for model in (runs.raw, runs.written)
+        )
+        onnx.save(written.model, str(folder / NETWORK))
+        return replace(exported, run=_Runtime(raw, ModelWrapper(onnx.load(str(folder / NETWORK)))))
 
 
 @dataclass(frozen=True)

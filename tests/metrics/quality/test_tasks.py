@@ -18,7 +18,6 @@ import numpy as np
 import pytest
 import sklearn.metrics
 import torch
-import torchmetrics.functional.text
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
@@ -26,6 +25,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 from torchmetrics.functional import classification
 from torchmetrics.functional.classification import multiclass_recall
 
+from helpers.dense import Counting, Stripes, segmenting, speaking
 from helpers.installed import enter, environment
 from helpers.places import TESTS
 from helpers.regression import Nearness, Waves, network
@@ -33,13 +33,14 @@ from widthwise.config import load_config
 from widthwise.config.write import tables_of
 from widthwise.core.errors import UserError
 from widthwise.core.toml import dumps
-from widthwise.data.facts import DataFacts, facts_of
+from widthwise.data.facts import DataFacts
 from widthwise.data.modules import load_data
 from widthwise.evaluators.engine import Evaluator, evaluate
 from widthwise.evaluators.trained import WidthEvaluator
 from widthwise.metrics.quality.binary import Binary
 from widthwise.metrics.quality.classification import Classification
 from widthwise.metrics.quality.regression import Regression
+from widthwise.metrics.quality.segmentation import Segmentation
 from widthwise.metrics.quality.task import Tally, Task, ranked
 from widthwise.metrics.quality.tasks import TASKS, metric_of, task_of
 from widthwise.metrics.quality.tokens import Tokens
@@ -117,30 +118,43 @@ def entropy(outputs: Tensor, targets: Tensor) -> float:
     return float(binary_cross_entropy_with_logits(outputs.double(), targets.double()))
 
 
-def sequences(versions: int, samples: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Scores of 4 tokens at 3 places, some of which are padding; the first place of a sample never is."""
-    targets = torch.randint(CLASSES, (samples, 3), generator=generator)
-    targets[:, 1:][torch.rand(samples, 2, generator=generator) < 0.4] = -100
-    return 3 * torch.randn(versions, samples, 3, CLASSES, generator=generator), targets
+def labels_of_places(
+    classes: int, shape: tuple[int, ...], *, last: bool
+) -> Callable[[int, int, torch.Generator], tuple[Tensor, Tensor]]:
+    """Scores of places, with ties, and labels of which some don't count."""
+
+    def draw(versions: int, samples: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        labels = torch.randint(classes - 1, (samples, *shape), generator=generator)
+        left_out = torch.rand(labels.shape, generator=generator) < 0.3
+        left_out[0] = False
+        labels[left_out] = -100
+        if not last:
+            labels[1].flatten()[0] = 255
+        scores = torch.randn((versions, samples, *shape, classes), generator=generator).mul(8).round() / 4
+        return scores if last else scores.movedim(-1, 2).contiguous(), labels
+
+    return draw
 
 
-def of_counted(reference: Reference) -> Reference:
-    """Of the places that are no padding, side by side."""
+def of_places(
+    function: Callable[..., float], *, last: bool, predicted: bool = True, **options: Any
+) -> Reference:
+    """A figure of scikit-learn or torch of the places that count: of scores or predictions [places]."""
 
-    def counted(outputs: Tensor, targets: Tensor) -> float:
-        return reference(outputs[targets != -100], targets[targets != -100])
+    def reference(outputs: Tensor, targets: Tensor) -> float:
+        rows = (outputs if last else outputs.movedim(1, -1)).flatten(0, -2).double()
+        labels = targets.flatten()
+        counts = (labels != -100) & (labels != 255)
+        rows, labels = rows[counts], labels[counts]
+        if not predicted:
+            return float(function(rows, labels))
+        found = rows.argmax(-1)
+        if options.get("labels") == "seen":
+            seen = torch.cat([found, labels]).unique().tolist()
+            return float(function(labels, found, labels=seen, average="macro"))
+        return float(np.squeeze(function(labels, found, **options)))
 
-    return counted
-
-
-def perplexity(outputs: Tensor, targets: Tensor) -> float:
-    return float(torchmetrics.functional.text.perplexity(outputs.double(), targets, ignore_index=-100))
-
-
-def of_characters() -> nn.Module:
-    torch.manual_seed(0)
-    characters = facts_of(load_data("poems")).classes
-    return nn.Sequential(nn.Embedding(characters, 6), nn.Linear(6, characters))
+    return reference
 
 
 OF_LABELS = {
@@ -169,6 +183,7 @@ class Case:
     metrics: Mapping[str, Reference]
     network: Callable[[], nn.Module]
     data: Callable[[], Any]
+    layer: str = "linear"  # whose formats are searched
 
 
 CASES = {
@@ -209,6 +224,34 @@ CASES = {
         partial(network, 3),
         partial(Waves, outputs=3, above=0.0),
     ),
+    "segmentation": Case(
+        Segmentation(),
+        (4, 2, 3),
+        labels_of_places(4, (2, 3), last=False),
+        {
+            "mean_iou": of_places(sklearn.metrics.jaccard_score, last=False, labels="seen"),
+            "pixel_accuracy": of_places(sklearn.metrics.accuracy_score, last=False),
+            "loss": of_places(cross_entropy, last=False, predicted=False),
+            "iou[1]": of_places(
+                sklearn.metrics.jaccard_score, last=False, labels=[1], average=None, zero_division=0
+            ),
+        },
+        segmenting,
+        Stripes,
+        "conv2d",
+    ),
+    "tokens": Case(
+        Tokens(),
+        (5, 7),
+        labels_of_places(7, (5,), last=True),
+        {
+            "loss": of_places(cross_entropy, last=True, predicted=False),
+            "perplexity": of_places(lambda x, y: cross_entropy(x, y).exp(), last=True, predicted=False),
+            "accuracy": of_places(sklearn.metrics.accuracy_score, last=True),
+        },
+        speaking,
+        Counting,
+    ),
     "of a plug-in": Case(
         Nearness(),
         (),
@@ -239,19 +282,6 @@ CASES = {
         | {"MeanAbsoluteError": of_sklearn("mean_absolute_error")},
         partial(network, 3),
         partial(Waves, outputs=3),
-    ),
-    "tokens": Case(
-        Tokens(),
-        (3, CLASSES),
-        sequences,
-        {
-            "loss": of_counted(lambda outputs, targets: float(cross_entropy(outputs.double(), targets))),
-            "perplexity": perplexity,
-            "accuracy": of_counted(of_classes("accuracy", "micro")),
-            "MulticlassF1Score": of_counted(of_classes("f1_score")),
-        },
-        of_characters,
-        partial(load_data, "poems"),
     ),
 }
 every_task = pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
@@ -348,7 +378,7 @@ def test_answers_that_count_add_up_to_their_metrics():
 
 def space_of(case: Case, graph: Graph) -> QuantisationSpace:
     config = {"name": ["integer"], "data_in_width": [4, 8], "weight_width": [3, 4, 8], "bias_width": [8]}
-    return QuantisationSpace(graph, by="type", seed={"linear": {"config": config}})
+    return QuantisationSpace(graph, by="type", seed={case.layer: {"config": config}})
 
 
 @every_task
@@ -518,6 +548,7 @@ SEARCH = {
 SCRIPT = """
 import json, sys
 import widthwise as ww
+from helpers.dense import Counting, Stripes, segmenting, speaking
 from helpers.regression import Nearness, Waves, network
 from widthwise.config.trust import code_in
 model, data, config = network(), Waves(), json.loads(sys.argv[1])

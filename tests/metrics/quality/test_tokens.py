@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from helpers.judged import Batches
 from widthwise.core.errors import UserError
 from widthwise.data.facts import DataFacts
 from widthwise.data.modules import load_data
 from widthwise.metrics.quality.fits import check_data_fits_model
-from widthwise.metrics.quality.tokens import Next, Tokens
+from widthwise.metrics.quality.tokens import Tokens
 
 
 def network(characters: int) -> nn.Module:
@@ -45,43 +45,9 @@ class Plain:
     label_smoothing, loss = 0.0, None
 
 
-@pytest.mark.parametrize(
-    ("targets", "outputs", "reason"),
-    [
-        (torch.zeros(2, 3), (3, 5), "whole numbers"),
-        (torch.zeros(2, 4, dtype=torch.int64), (3, 5), r"shape \[2, 4\], the network gives \[2, 3, 5\]"),
-        (torch.full((2, 3), 5), (3, 5), "token 5 is out of range; the network has scores for 0 to 4"),
-        (torch.full((2, 3), -1), (3, 5), "token -1 is out of range"),
-    ],
-)
-def test_what_does_not_fit_is_one_line(targets: Tensor, outputs: tuple[int, ...], reason: str) -> None:
-    with pytest.raises(UserError, match=reason):
-        Tokens().check(targets, outputs, DataFacts(note="these"))
-
-
 def test_targets_that_are_the_inputs_own_tokens_are_refused() -> None:
     tokens = torch.randint(9, (40, 6))
     with pytest.raises(UserError, match=r"the tokens of .* themselves, at the same places"):
         check_data_fits_model(network(9), Batches((tokens,), tokens))
     shifted = torch.cat([tokens[:, 1:], torch.full((40, 1), -100)], dim=1)
     assert check_data_fits_model(network(9), Batches((tokens,), shifted)).task.name == "tokens"
-
-
-def test_statistics_make_nothing_as_large_as_the_scores(monkeypatch: pytest.MonkeyPatch) -> None:
-    from widthwise.metrics.quality import tokens as module
-
-    scores, targets = torch.randn(2, 6, 5, 11), torch.randint(11, (6, 5))
-    whole = Next().statistics(scores, targets)
-    monkeypatch.setattr(module, "AT_ONCE", 40)  # three tokens
-    parts, sizes = module._parts, []
-
-    def seen(scores: Tensor, targets: Tensor):
-        for part, wanted in parts(scores, targets):
-            sizes.append(part.numel())
-            yield part, wanted
-
-    monkeypatch.setattr(module, "_parts", seen)
-    cut = Next().statistics(scores, targets)
-    assert max(sizes) <= 40
-    for name, found in cut.items():
-        assert torch.allclose(found.double(), whole[name].double(), rtol=1e-6)

@@ -14,6 +14,7 @@ from widthwise.metrics.quality.task import Task
 CLASSIFICATION = "classification"
 BINARY = "binary"
 REGRESSION = "regression"
+SEGMENTATION = "segmentation"
 TOKENS = "tokens"
 
 METHODS = ("outputs", "check", "loss", "distance", "tally")
@@ -48,10 +49,18 @@ TASKS: Registry[Sequence[str]] = Registry(
             ("mse", "rmse", "mae", "r2"),
         ),
         _own(
+            SEGMENTATION,
+            "segmentation:Segmentation",
+            "a class for each place of a sample, as for pixels",
+            ("mean_iou", "pixel_accuracy", "loss"),
+            "dense",
+        ),
+        _own(
             TOKENS,
             "tokens:Tokens",
-            "the token that comes next, at each place of a sequence",
+            "a token of a vocabulary for each position, as the next one",
             ("loss", "perplexity", "accuracy"),
+            "lm",
         ),
     ],
     group="widthwise.tasks",
