@@ -112,6 +112,7 @@ _COST = (
     _cost("memory_density", "maximize", "x", "compare_to (32 bits) / average_bitwidth"),
     _cost("macs", "minimize", "MAC", "multiply-accumulates of one sample"),
     _cost("flops", "minimize", "FLOP", "2 macs + all other arithmetic of one sample"),
+    _cost("accumulator_bits", "minimize", "bits", "bits of the widest sum of products"),
     _cost("bops", "minimize", "bit operations", "sum of MACs (b_a b_w + b_a + b_w + log2 fan-in)"),
     _cost(
         "ebops",
