@@ -146,14 +146,12 @@ def _data(table: Table) -> DataOptions:
 
 
 def _label(table: Table) -> tuple[str | int, ...] | None:
-    """Columns or arrays by name or number: one, or a list."""
+    """Columns or arrays by name or number: one, or a list; an empty one for no targets."""
     value = table.get("label")
     if value is None:
         return None
     found = value if isinstance(value, list) else [value]
-    if not found or any(
-        isinstance(one, bool) or not isinstance(one, str | int) or one == "" for one in found
-    ):
+    if any(isinstance(one, bool) or not isinstance(one, str | int) or one == "" for one in found):
         table.fail(
             "label",
             f"{shown(value)} names no columns; write a name or a number, or a list for several targets",

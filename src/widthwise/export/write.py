@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import shutil
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -49,6 +50,7 @@ class Export:
             "metrics": self.trial.metrics,
             "config": dict(self.trial.config),
             "check": asdict(self.check),
+            "notes": list(self.exported.notes),
             "files": [str(path.relative_to(self.folder)) for path in self.exported.files],
             "versions": {
                 **{name: version(name) for name in ("widthwise", "torch")},
@@ -67,13 +69,15 @@ def export(
     *,
     model: nn.Module | None = None,
     data: Data | None = None,
+    options: Mapping[str, object] | None = None,
     force: bool = False,
 ) -> Export:
     """Writes the network that a trial was judged by in a form that other tools read, and proves it.
 
     Args:
         study: a study, or its run folder. trial: a trial, its number, or a rule that picks one ("knee").
-        form: the name of an exporter, as "torch", or one of one's own. out: the folder, which is new or
+        form: the name of an exporter, as "torch", or one of one's own. options: of the exporter of that name,
+            as {"pipeline": 4}. out: the folder, which is new or
             empty; `force` replaces an earlier export.
         model: the network that was searched, where it was given from Python and in another process.
         data: where it was given from Python; else that of the run's config. What was written is run on the
@@ -84,7 +88,7 @@ def export(
     from widthwise.study.run_folder import load_run
 
     found = study if isinstance(study, Study) else load_run(study)
-    made = exporter(form) if isinstance(form, str) else form
+    made = exporter(form, options) if isinstance(form, str) else form
     folder = Path(out).expanduser()
     _check_place(folder, force=force)
     chosen = _chosen(found, trial)

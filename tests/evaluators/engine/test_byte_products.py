@@ -115,13 +115,13 @@ class WithoutValues(nn.Module):
 
 
 def used_bytes(evaluator: Evaluator) -> bool:
-    """Whether some weight was turned into bytes."""
+    """Whether weights were turned into bytes: of a planned network those of all layers."""
     prepared = evaluator.prepared
     if isinstance(prepared.single, Rerun):
         return bool(prepared.single._bytes.kept)
     assert prepared.sharing is not None
-    kernels = [step.kernel for step in prepared.sharing.plan.steps]
-    return sum(bool(kernel.kept) for kernel in kernels if isinstance(kernel, ByteLayer)) == 3
+    kernels = [step.kernel for step in prepared.sharing.plan.steps if isinstance(step.kernel, ByteLayer)]
+    return len(kernels) == 4 and all(kernel.kept for kernel in kernels)
 
 
 NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
