@@ -40,6 +40,13 @@ def export(
         str, typer.Option("--to", metavar="FORM", help="What is written.", autocompletion=_forms)
     ] = "torch",
     out: Annotated[Path | None, typer.Option("--out", metavar="FOLDER", help="Where it is written.")] = None,
+    with_scaler: Annotated[
+        bool,
+        typer.Option(
+            "--with-scaler",
+            help="What is written standardises its input itself, as the data was.",
+        ),
+    ] = False,
     option: Annotated[
         list[str] | None,
         typer.Option("--option", metavar="KEY=VALUE", help="Of the form, as pipeline=4; repeatable."),
@@ -68,7 +75,8 @@ def export(
     from widthwise.export.write import export as write
 
     chosen: int | str = trial if trial is not None else str(pick)
-    done = write(run, chosen, to, out, options=_read(option or []), force=force)
+    read = _read(option or [])
+    done = write(run, chosen, to, out, options=read, with_scaler=with_scaler, force=force)
     if done.check.as_judged is False:
         output.warn(
             "the network's outputs are not, bit for bit, those that were judged: another processor or "
@@ -100,5 +108,17 @@ def _lines(done: Export, run: Path) -> list[str]:
         f"Wrote {done.folder}: {of} as {done.form} ({_listed(done.exported.files)})",
         f"Run on {check.on}: {check.equal:,} of {check.samples:,} outputs equal, largest difference "
         f"{check.largest_difference:.3g}",
+        *_scaler_lines(done),
         *(note[0].upper() + note[1:] for note in done.exported.notes),
     ]
+
+
+def _scaler_lines(done: Export) -> list[str]:
+    """What its user has to do to samples first, where anything."""
+    if done.scaler is None:
+        return []
+    if "unknown" in done.scaler:
+        return [f"Whether samples have to be standardised first isn't known: {done.scaler['unknown']}"]
+    if done.scaler["first_layer"]:
+        return ["It takes samples as they are: standardising them is its first layer"]
+    return ["It takes standardised samples, (x - mean) / scale: both are in export.json"]

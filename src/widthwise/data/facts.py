@@ -56,7 +56,7 @@ def facts_of(data: Data) -> DataFacts:
     return DataFacts(
         sample=next((tuple(x.shape[1:]) for x, _ in parts.values()), None),
         target=next((tuple(y.shape[1:]) for _, y in parts.values() if y is not None), None),
-        classes=int(classes) if isinstance(classes, Integral) else None,
+        classes=int(classes) if isinstance(classes, Integral) and int(classes) > 0 else None,
         class_names=tuple(getattr(data, "class_names", None) or ()),
         target_names=_texts(getattr(data, "target_names", None)),
         note=str(getattr(data, "note", "") or ""),
@@ -72,6 +72,14 @@ def part(data: Data, name: str) -> Iterable[Any]:
         raise unknown("part of the data", name, PARTS)
     loader: Iterable[Any] = getattr(data, f"{name}_dataloader")()
     return loader
+
+
+def held_targets(data: Data) -> Tensor | None:
+    """All targets of a module that holds its arrays by part; None where they have to be read."""
+    import torch
+
+    parts = [y for _, y in _held_parts(data).values() if y is not None and len(y)]
+    return torch.cat([torch.as_tensor(y) for y in parts]) if parts else None
 
 
 def _texts(found: Any) -> tuple[str, ...]:

@@ -112,7 +112,7 @@ class ByteFunctions:
 
         def multiplied(*args: Any, **kwargs: Any) -> Any:
             given = args[bias] if len(args) > bias else kwargs.get("bias")
-            if kwargs.keys() - {"bias"}:
+            if kwargs.keys() - {"bias"} or args[x].dtype != torch.float32:
                 return function(*args, **kwargs)
             codes = self._codes((layer.name, fmt), args[w], weight[0], out_first=w < bias)
             found = product(args[x], *data, codes)
