@@ -124,11 +124,13 @@ def evaluate_network(
     if json:
         from widthwise.study.study import finite
 
-        print_json(finite(found))
+        print_json(finite({**found.figures, "standard_errors": found.errors}))
     else:
         from widthwise.report.tables import metric_table
 
-        output.show(metric_table(found, known))
+        output.show(metric_table(found.figures, known, found.errors))
+        if any(found.errors.values()):
+            output.say("±: one standard error, on the samples of the part")
 
 
 def train_first(
@@ -215,6 +217,21 @@ def _judged(config: SearchConfig) -> dict[str, Any]:
     return {"task": config.task, "output": config.output}
 
 
+@dataclass(frozen=True)
+class Tested:
+    """The metrics of a network by part of the data, and the standard errors of its qualities."""
+
+    figures: dict[str, dict[str, float]]
+    errors: dict[str, dict[str, float]]
+
+
+def _tested(graph: Graph, data: Data, parts: list[str], how: dict[str, Any]) -> Tested:
+    from widthwise.evaluators.engine import evaluate, standard_errors
+
+    figures = {part: evaluate(graph, data, loader=part, **how) for part in parts}
+    return Tested(figures, {part: standard_errors(graph, data, loader=part, **how) for part in parts})
+
+
 def _options(config: SearchConfig, metrics: list[Metric]) -> dict[str, Any]:
     """Those of the metrics that are asked for."""
     from widthwise.search.problem import options_of
@@ -237,8 +254,7 @@ def _save(network: nn.Module, path: Path) -> None:
 
 def _test_network(
     config: SearchConfig, parts: list[str], metrics: list[Metric], output: Output, device: str | None
-) -> dict[str, dict[str, float]]:
-    from widthwise.evaluators.engine import evaluate
+) -> Tested:
     from widthwise.metrics.quality.fits import check_data_fits_model
     from widthwise.network.graph import Graph
     from widthwise.search.problem import device_of
@@ -253,7 +269,7 @@ def _test_network(
     graph = Graph(network)
     how: dict[str, Any] = {"metrics": metrics, "device": device_of(config), **_judged(config)}
     how["options"] = _options(config, metrics)
-    return {part: evaluate(graph, data, loader=part, **how) for part in parts}
+    return _tested(graph, data, parts, how)
 
 
 def _config_of_run(run: Path, *, untrusted: bool = False) -> SearchConfig:
@@ -267,9 +283,8 @@ def _config_of_run(run: Path, *, untrusted: bool = False) -> SearchConfig:
 
 def _test_run(
     run: Path, trial: int | None, parts: list[str], metrics: list[Metric], output: Output, device: str | None
-) -> dict[str, dict[str, float]]:
+) -> Tested:
     """The network of a run, in float or as a trial has it: from what the run kept, else made again."""
-    from widthwise.evaluators.engine import evaluate
     from widthwise.metrics.quality.fits import check_data_fits_model
     from widthwise.search.problem import device_of, load_dataset
     from widthwise.study.run_folder import load_run
@@ -287,7 +302,7 @@ def _test_run(
     config = config if not chosen else replace(config, accelerator=chosen)  # type: ignore[arg-type]
     how: dict[str, Any] = {"metrics": metrics, "device": device_of(config), **_judged(config)}
     how["options"] = _options(config, metrics)
-    return {part: evaluate(graph, data, loader=part, **how) for part in parts}
+    return _tested(graph, data, parts, how)
 
 
 def _trial_of(study: Study, number: int | None) -> Trial | None:
