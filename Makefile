@@ -18,7 +18,7 @@ help:
 	@echo "make docs       the documentation with its API pages, into site/"
 	@echo "make hooks      git checks each commit as make lint and make types do"
 	@echo "make bench-deps  the networks of others that benchmarks/real_networks.py runs (timm, transformers)"
-	@echo "make debs       PostgreSQL, Chromium and g++ for the tests that need them (Debian, as root)"
+	@echo "make debs       PostgreSQL, Chromium, compilers and simulators for the tests that need them (Debian, as root)"
 	@echo "make clean      remove $(VENV), site/ and caches"
 	@echo "Another Python: make test PYTHON=python3.12"
 
@@ -75,13 +75,14 @@ bench-deps: $(VENV)/.installed
 # tests that need these skip, with the reason, where they are missing
 debs:
 	@if ! command -v apt-get >/dev/null; then \
-		echo "skipped: no apt-get here; install PostgreSQL, Chromium and g++ for the tests that need them"; \
+		echo "skipped: no apt-get here; install PostgreSQL, Chromium, g++, verilator and ghdl for the tests that need them"; \
 	elif [ "$$(id -u)" != 0 ]; then \
-		echo "skipped: not root; sudo make debs installs PostgreSQL, Chromium and g++ for the tests that need them"; \
+		echo "skipped: not root; sudo make debs installs what some tests need"; \
 	else \
 		export DEBIAN_FRONTEND=noninteractive; \
 		apt-get update -qq && \
-		apt-get install -y -qq --no-install-recommends postgresql chromium chromium-driver g++ libc6-dev >/dev/null; \
+		apt-get install -y -qq --no-install-recommends postgresql chromium chromium-driver \
+			g++ libc6-dev verilator ghdl >/dev/null; \
 	fi
 
 clean:

@@ -103,7 +103,7 @@ def toml_of_tables(config) -> dict:
 @pytest.mark.parametrize(
     ("data", "says"),
     [
-        ({"label": []}, "data.label: [] names no columns"),
+        ({"label": ""}, "data.label: '' names no columns"),
         ({"label": [1.5]}, "data.label: [1.5] names no columns"),
         ({"label": True}, "data.label: True names no columns"),
         ({"header": "maybe"}, "data.header: 'maybe' is unknown; allowed: auto, true, false"),

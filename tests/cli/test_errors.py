@@ -234,7 +234,7 @@ CASES: dict[str, tuple[Prepare, tuple[str, ...], str, str]] = {
     "bound on an unknown metric": (
         nothing,
         ("--set", 'search.constraints.model_sise="<= 2 KiB"'),
-        "--set search.constraints.model_sise: no metric named",
+        "--set search.constraints.model_sise: no metric of classification named",
         "did you mean model_size?",
     ),
     "bounds that exclude one another": (

@@ -184,9 +184,9 @@ def test_metrics_from_python_are_searched_by_and_kept(here: Path, run: Run) -> N
 
 
 TASK = """
-from helpers.regression import Regression, Waves, network
+from helpers.regression import Nearness, Waves, network
 
-class Near(Regression):
+class Near(Nearness):
     name = "near"
 
 data = Waves
@@ -218,7 +218,7 @@ def test_a_task_and_a_loss_are_named_in_a_config(run: Run, here: Path) -> None:
         ('loss = "mine:many"', r"loss mine:many: gave [64]; it must give a tensor with one number"),
         ('loss = "mine:flat"', "loss mine:flat: has no gradient"),
         ('loss = "mine:broken"', "loss mine:broken: raised ZeroDivisionError: division by zero"),
-        ('loss = "focal"', "is not of the form module:callable, as my_losses:focal"),
+        ('loss = "focal"', "is neither mse, mae, huber nor module:callable, as my_losses:focal"),
     ],
 )
 def test_what_is_no_task_and_no_loss_is_one_line(run: Run, here: Path, line: str, told: str) -> None:

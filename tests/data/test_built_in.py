@@ -107,5 +107,5 @@ def test_the_same_seed_splits_alike_and_nothing_is_lost(name: str):
 
 
 def test_tokens_are_not_standardised():
-    with pytest.raises(UserError, match="poems: tokens are no numbers to standardise"):
+    with pytest.raises(UserError, match="poems: tokens are no numbers to be standardised"):
         load_data("poems", standardise=True)

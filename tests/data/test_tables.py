@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from widthwise.core.errors import UserError
+from widthwise.data.arrays import Asked
 from widthwise.data.facts import facts_of
 from widthwise.data.modules import load_data
 from widthwise.data.own import read_samples
@@ -108,7 +109,7 @@ def test_a_file_without_names_keeps_its_first_line(tmp_path_factory, rows: list)
     if len({label for *_, label in rows}) < 2 or rows[0][:2] == (0, 1):
         return
     path = written(tmp_path_factory.mktemp("csv"), as_csv(rows, ",", "\n", quoted=False, spaced=True))
-    samples = read_samples(path, label=[-1], kind="classes")
+    samples = read_samples(path, asked=Asked([-1], "classes"))
     assert np.array_equal(samples.x, np.array(rows, dtype=np.float64)[:, :2].astype("f4"))
     assert samples.targets.values.tolist() == [label for *_, label in rows]
 
@@ -132,7 +133,7 @@ def test_a_line_of_names_is_seen_or_said(tmp_path: Path, text: str, header: bool
         with pytest.raises(UserError, match="feature size is nan in row 0"):
             load(path)
     else:
-        assert len(read_samples(path, header=header, label=[0], kind="classes").x) == rows
+        assert len(read_samples(path, header=header, asked=Asked([0], "classes")).x) == rows
 
 
 def test_cells_that_no_line_has_are_left_out(tmp_path: Path):

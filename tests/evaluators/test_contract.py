@@ -138,14 +138,15 @@ def test_results_are_a_mapping_of_names():
 
 def test_judging_is_the_keywords_of_the_evaluators_in_one_object():
     keywords = {"metrics": ["loss", "macs", "loss"], "loader": "test", "samples": 7, "seed": 3}
-    judging = Judging.of(**keywords)
+    graph, data = made("convolutional")
+    judging = Judging.of(graph.network, data, **keywords)
     assert (judging.part, judging.samples, judging.seed, judging.device) == ("test", 7, 3, "cpu")
     assert judging.columns == ("loss", "macs")
-    graph, data = made("convolutional")
+    assert judging.task.name == "classification"
     space = every_layer(graph, FIXED)
     candidates = space.at(range(5))
     keywords = {"metrics": METRICS, "samples": 20}
-    one = FormatEvaluator(graph, space, data, Judging.of(**keywords))(candidates)
+    one = FormatEvaluator(graph, space, data, Judging.of(graph.network, data, **keywords))(candidates)
     other = FormatEvaluator(graph, space, data, **keywords)(candidates)
     for name in METRICS:
         np.testing.assert_array_equal(one[name], other[name])

@@ -1,4 +1,4 @@
-"""A task that widthwise does not have, in one file as a plug-in would add it: numbers to be near to."""
+"""A task in one file as a plug-in would add it: numbers to be near to; and data with a network for such."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from widthwise.metrics.quality.task import LossSettings, Options
 from widthwise.metrics.quality.torchmetrics import Accumulated, Feed, accumulator
 
 
-class Regression:
+class Nearness:
     """Outputs [n] or [n, 1], targets float [n]; judged by the mean squared and the mean absolute error."""
 
-    name = "regression"
+    name = "nearness"
     metrics: Mapping[str, Metric] = {
         "mse": Metric("mse", "quality", "minimize", "", "mean squared error"),
         "mae": Metric("mae", "quality", "minimize", "", "mean absolute error"),
@@ -104,9 +104,11 @@ class Waves:
 
     note = "waves"
 
-    def __init__(self, samples: int = 300) -> None:
+    def __init__(self, samples: int = 300, outputs: int | None = None, above: float | None = None) -> None:
+        """above: targets are whether they are above that."""
         self.x = torch.randn(samples, 8, generator=torch.Generator().manual_seed(0))
-        self.y = self.x.sin().sum(1)
+        self.y = self.x.sin().sum(1) if outputs is None else self.x.sin()[:, :outputs]
+        self.y = self.y if above is None else (self.y > above).long()
 
     def train_dataloader(self) -> list[tuple[Tensor, Tensor]]:
         return list(zip(self.x.split(64), self.y.split(64), strict=True))
@@ -114,7 +116,7 @@ class Waves:
     val_dataloader = test_dataloader = train_dataloader
 
 
-def network() -> nn.Sequential:
-    """Eight numbers to one."""
+def network(outputs: int = 1) -> nn.Sequential:
+    """Eight numbers to one, or to more."""
     torch.manual_seed(0)
-    return nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 1))
+    return nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, outputs))

@@ -104,7 +104,7 @@ def test_checking_names_does_not_import_torch() -> None:
     [
         *((name, 0, 1) for name in ("accuracy", "accuracy_macro", "precision", "recall", "f1", "f1[2]")),
         *((name, 0, math.inf) for name in ("loss", "parameters", "model_size", "average_bitwidth")),
-        *((name, 0, math.inf) for name in ("memory_density", "macs", "flops", "bops")),
+        *((name, 0, math.inf) for name in ("memory_density", "macs", "flops", "bops", "accumulator_bits")),
         ("MulticlassCohenKappa", -math.inf, math.inf),
     ],
 )

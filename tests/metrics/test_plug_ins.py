@@ -72,7 +72,7 @@ def test_a_search_by_them_is_stored_and_read_where_they_are_not_installed(run: R
     assert shown.returncode == 0, shown.stderr
     assert f"luts {study.front[0].metrics['luts']:,.0f}" in shown.stdout  # in full, as costs are
     gone_on = run("-m", "widthwise", "search", "run/config.toml", "--resume", "--out", "run", installed=False)
-    assert "no metric named 'worst'" in gone_on.stderr
+    assert "no metric of classification named 'worst'" in gone_on.stderr
 
 
 def test_no_package_takes_a_name_of_ours_and_nothing_heavy_is_imported(run: Run) -> None:

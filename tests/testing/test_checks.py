@@ -17,7 +17,7 @@ import widthwise as ww
 from helpers.judged import FIXED, every_layer, made
 from helpers.metrics import COSTS
 from helpers.places import EXAMPLES
-from helpers.regression import Regression, Waves
+from helpers.regression import Nearness, Waves
 from helpers.searches import SPACE, Evaluator
 from widthwise.core.toml import read_toml
 from widthwise.data.facts import facts_of
@@ -28,6 +28,7 @@ from widthwise.export.torch import TorchExporter
 from widthwise.formats.listing import Row
 from widthwise.metrics.catalogue import METRICS, Metric
 from widthwise.metrics.quality.classification import Classification
+from widthwise.metrics.quality.regression import Regression
 from widthwise.spaces.kinds import KINDS
 from widthwise.testing import (
     check_evaluator,
@@ -57,6 +58,9 @@ def test_every_task():
     _, data = made("residual")
     check_task(Classification(), scores, labels, facts_of(data))
     outputs, targets = torch.randn((2, 40), generator=generator)
+    check_task(Nearness(), outputs, targets, facts_of(Waves()))
+    check_task(Regression(), outputs, targets, facts_of(Waves()))
+    outputs, targets = torch.randn((2, 40, 3), generator=generator)
     check_task(Regression(), outputs, targets, facts_of(Waves()))
 
 
@@ -90,7 +94,8 @@ def test_every_export_form(form: str, tmp_path: Path):
     realised = evaluator.realise(space.at([1])[0])
     written = replace(realised, schemes={}) if form in FLOAT_FORMS else realised
     complete = written.complete(made("convolutional")[0].model)
-    assert check_exporter(exporter(form), complete, tmp_path, data.inputs) == []
+    options = {"simulate": False} if form in ("verilog", "vhdl") else {}  # a simulator takes long
+    assert check_exporter(exporter(form, options), complete, tmp_path, data.inputs) == []
 
 
 class Itself(ww.formats.Integer):
@@ -300,7 +305,7 @@ def test_a_form_whose_run_needs_its_folder_to_stay_is_found_out(tmp_path: Path):
     assert list(tmp_path.iterdir())
 
 
-class Blind(Regression):
+class Blind(Nearness):
     """Counts candidates whose outputs are no numbers as if they were."""
 
     def tally(self, rows, metrics, about, outputs, options=None):
@@ -358,7 +363,7 @@ def test_a_task_whose_figures_depend_on_the_blocks_is_found_out():
 
 
 def test_a_task_that_hopes_for_too_little_is_found_out():
-    class Gloomy(Regression):
+    class Gloomy(Nearness):
         def tally(self, *arguments, **keywords):
             return Doubting(super().tally(*arguments, **keywords))
 

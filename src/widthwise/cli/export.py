@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +14,9 @@ from widthwise.core.errors import UserError
 
 if TYPE_CHECKING:
     from widthwise.export.write import Export
+
+
+FILES_TOLD = 6
 
 
 def _forms(incomplete: str) -> list[str]:
@@ -36,6 +40,17 @@ def export(
         str, typer.Option("--to", metavar="FORM", help="What is written.", autocompletion=_forms)
     ] = "torch",
     out: Annotated[Path | None, typer.Option("--out", metavar="FOLDER", help="Where it is written.")] = None,
+    with_scaler: Annotated[
+        bool,
+        typer.Option(
+            "--with-scaler",
+            help="What is written standardises its input itself, as the data was.",
+        ),
+    ] = False,
+    option: Annotated[
+        list[str] | None,
+        typer.Option("--option", metavar="KEY=VALUE", help="Of the form, as pipeline=4; repeatable."),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the export that is there.")] = False,
     untrusted: options.Untrusted = False,
     json: options.Json = False,
@@ -60,7 +75,8 @@ def export(
     from widthwise.export.write import export as write
 
     chosen: int | str = trial if trial is not None else str(pick)
-    done = write(run, chosen, to, out, force=force)
+    read = _read(option or [])
+    done = write(run, chosen, to, out, options=read, with_scaler=with_scaler, force=force)
     if done.check.as_judged is False:
         output.warn(
             "the network's outputs are not, bit for bit, those that were judged: another processor or "
@@ -73,11 +89,36 @@ def export(
         output.say(line)
 
 
+def _read(pairs: list[str]) -> dict[str, str]:
+    for pair in pairs:
+        if "=" not in pair:
+            raise UserError(f"--option {pair}: write KEY=VALUE, as in --option pipeline=4")
+    return {key.strip(): value.strip() for key, _, value in (pair.partition("=") for pair in pairs)}
+
+
+def _listed(files: Sequence[Path]) -> str:
+    more = f" and {len(files) - FILES_TOLD} more" if len(files) > FILES_TOLD else ""
+    return ", ".join(path.name for path in files[:FILES_TOLD]) + more
+
+
 def _lines(done: Export, run: Path) -> list[str]:
     check = done.check
     of = f"trial {done.trial.number} of {run}"
     return [
-        f"Wrote {done.folder}: {of} as {done.form} ({', '.join(path.name for path in done.exported.files)})",
+        f"Wrote {done.folder}: {of} as {done.form} ({_listed(done.exported.files)})",
         f"Run on {check.on}: {check.equal:,} of {check.samples:,} outputs equal, largest difference "
         f"{check.largest_difference:.3g}",
+        *_scaler_lines(done),
+        *(note[0].upper() + note[1:] for note in done.exported.notes),
     ]
+
+
+def _scaler_lines(done: Export) -> list[str]:
+    """What its user has to do to samples first, where anything."""
+    if done.scaler is None:
+        return []
+    if "unknown" in done.scaler:
+        return [f"Whether samples have to be standardised first isn't known: {done.scaler['unknown']}"]
+    if done.scaler["first_layer"]:
+        return ["It takes samples as they are: standardising them is its first layer"]
+    return ["It takes standardised samples, (x - mean) / scale: both are in export.json"]

@@ -81,11 +81,13 @@ def _print_about(
     config: SearchConfig, graph: Graph, data: Data | None, fitting: Fit | None, output: Output
 ) -> None:
     from widthwise.report.network import capture_line, mode_line
-    from widthwise.report.problem import data_lines, judged_lines, note_lines
+    from widthwise.report.problem import data_lines, judged_lines, note_lines, task_line
 
     output.say(f"network:     {config.model}")
     for line in ["data:        none given"] if data is None else data_lines(data):
         output.say(line)
+    if fitting is not None:
+        output.say(f"task:        {task_line(fitting.output)}")
     output.say(capture_line(graph))
     if config.searching is not None and data is not None:
         for line in _search_lines(config):

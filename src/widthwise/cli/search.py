@@ -224,6 +224,6 @@ def run(
 def check_rule(rule: str, config: SearchConfig) -> None:
     """Raises UserError where a rule for picking can't be read: now, not when the search is over."""
     from widthwise.metrics.goals.picking import check_rule as check
-    from widthwise.search.problem import judging_of
+    from widthwise.search.problem import metrics_to_pick
 
-    check(rule, judging_of(config).metrics, where="--pick")
+    check(rule, metrics_to_pick(config), where="--pick")

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from widthwise.config import SearchConfig
     from widthwise.data.modules import Data
     from widthwise.metrics.catalogue import Metric
+    from widthwise.metrics.quality.fits import Fit
+    from widthwise.metrics.quality.task import Task
     from widthwise.network.graph import Graph
     from widthwise.study.study import Study
     from widthwise.study.trials import Trial
@@ -110,8 +112,7 @@ def evaluate_network(
             raise UserError("--run: has its own network and data; leave CONFIG, --model, --load and such out")
         of_run = _config_of_run(run, untrusted=untrusted)
         options.announce_code(of_run, output, untrusted=untrusted)
-        known = _metrics(metrics, of_run)
-        found = _test_run(run, trial, parts, known, output, setup.device)
+        found = _test_run(run, trial, parts, metrics, output, setup.device)
     else:
         if trial is not None:
             raise UserError("--trial: needs --run, the run folder that it is from")
@@ -119,8 +120,7 @@ def evaluate_network(
         read = options.read_config(config, given, setup, untrusted=untrusted)
         read = options.with_data_of_model(read)
         options.announce_code(read, output, untrusted=untrusted)
-        known = _metrics(metrics, read)
-        found = _test_network(read, parts, known, output, setup.device)
+        found = _test_network(read, parts, metrics, output, setup.device)
     if json:
         from widthwise.study.study import finite
 
@@ -128,7 +128,7 @@ def evaluate_network(
     else:
         from widthwise.report.tables import metric_table
 
-        output.show(metric_table(found.figures, known, found.errors))
+        output.show(metric_table(found.figures, found.metrics, found.errors))
         if any(found.errors.values()):
             output.say("±: one standard error, on the samples of the part")
 
@@ -156,18 +156,23 @@ def train_first(
     return replace(config, load_name=str(kept)), network, data
 
 
-def _metrics(given: str | None, config: SearchConfig) -> list[Metric]:
-    """The metrics asked for, else the usual ones and the config's; UserError for one that can't be had."""
+def _metrics(given: str | None, config: SearchConfig, task: Task | str | None) -> list[Metric]:
+    """The metrics asked for, else the usual ones and the config's; UserError for one that can't be had.
+
+    Without a task, those asked for are only known to be of some task.
+    """
     from widthwise.config.metrics import metrics_of
     from widthwise.metrics.quality.tasks import task_of
 
     if given:
         names = dict.fromkeys(name.strip() for name in given.split(","))
+    elif task is None:
+        return []
     else:
-        usual = task_of(config.task).metrics
+        usual = task_of(task).metrics
         own = [declared.metric.name for declared in config.metrics if declared.metric.source]
         names = dict.fromkeys([*([name for name in QUALITY if name in usual] or usual), *own, *COSTS])
-    find = metrics_of(config.task, config.metrics)
+    find = metrics_of(task, config.metrics)
     return [find(name, "--metrics") for name in names]
 
 
@@ -192,12 +197,17 @@ def _file_name(config: SearchConfig) -> str:
     return str(config.model).replace(":", ".")
 
 
-def _introduce(config: SearchConfig, network: nn.Module, data: Data, output: Output) -> None:
-    from widthwise.report.problem import data_lines, network_line
+def _introduce(config: SearchConfig, network: nn.Module, data: Data, output: Output) -> Fit:
+    """What is trained or tested, on what, and as what; UserError where they don't fit."""
+    from widthwise.metrics.quality.fits import check_data_fits_model
+    from widthwise.report.problem import data_lines, network_line, task_line
 
+    fitting = check_data_fits_model(network, data, config.task, config.output)
     for line in data_lines(data):
         output.note(line)
     output.note(f"network:     {network_line(config, network)}")
+    output.note(f"task:        {task_line(fitting.output)}")
+    return fitting
 
 
 def _fit(config: SearchConfig, network: nn.Module, data: Data, output: Output) -> History:
@@ -215,21 +225,6 @@ def _fit(config: SearchConfig, network: nn.Module, data: Data, output: Output) -
 def _judged(config: SearchConfig) -> dict[str, Any]:
     """What outputs are worth, and which of them is judged."""
     return {"task": config.task, "output": config.output}
-
-
-@dataclass(frozen=True)
-class Tested:
-    """The metrics of a network by part of the data, and the standard errors of its qualities."""
-
-    figures: dict[str, dict[str, float]]
-    errors: dict[str, dict[str, float]]
-
-
-def _tested(graph: Graph, data: Data, parts: list[str], how: dict[str, Any]) -> Tested:
-    from widthwise.evaluators.engine import evaluate, standard_errors
-
-    figures = {part: evaluate(graph, data, loader=part, **how) for part in parts}
-    return Tested(figures, {part: standard_errors(graph, data, loader=part, **how) for part in parts})
 
 
 def _options(config: SearchConfig, metrics: list[Metric]) -> dict[str, Any]:
@@ -253,23 +248,19 @@ def _save(network: nn.Module, path: Path) -> None:
 
 
 def _test_network(
-    config: SearchConfig, parts: list[str], metrics: list[Metric], output: Output, device: str | None
+    config: SearchConfig, parts: list[str], asked: str | None, output: Output, device: str | None
 ) -> Tested:
-    from widthwise.metrics.quality.fits import check_data_fits_model
     from widthwise.network.graph import Graph
-    from widthwise.search.problem import device_of
     from widthwise.search.untrained import is_untrained
 
     options.check_device(device)
+    _metrics(asked, config, config.task)
     network, data = _network_and_data(config)
-    check_data_fits_model(network, data, config.task, config.output)
-    _introduce(config, network, data, output)
+    task = _introduce(config, network, data, output).task
     if is_untrained(config, network):
         output.warn(f"the weights of {config.model} are random; load trained ones with --load CHECKPOINT")
     graph = Graph(network)
-    how: dict[str, Any] = {"metrics": metrics, "device": device_of(config), **_judged(config)}
-    how["options"] = _options(config, metrics)
-    return _tested(graph, data, parts, how)
+    return _tested(graph, data, config, _metrics(asked, config, task), task, parts)
 
 
 def _config_of_run(run: Path, *, untrusted: bool = False) -> SearchConfig:
@@ -282,27 +273,47 @@ def _config_of_run(run: Path, *, untrusted: bool = False) -> SearchConfig:
 
 
 def _test_run(
-    run: Path, trial: int | None, parts: list[str], metrics: list[Metric], output: Output, device: str | None
+    run: Path, trial: int | None, parts: list[str], asked: str | None, output: Output, device: str | None
 ) -> Tested:
     """The network of a run, in float or as a trial has it: from what the run kept, else made again."""
-    from widthwise.metrics.quality.fits import check_data_fits_model
-    from widthwise.search.problem import device_of, load_dataset
+    from widthwise.search.problem import load_dataset
     from widthwise.study.run_folder import load_run
 
     options.check_device(device)
     study, config = load_run(run), _config_of_run(run)
     found = _trial_of(study, trial)
+    _metrics(asked, config, config.task)
     network, data = study.searched_network(), load_dataset(config)
-    check_data_fits_model(network, data, config.task, config.output)
-    _introduce(config, network, data, output)
+    task = _introduce(config, network, data, output).task
     said = "none, the float network" if found is None else f"{found.number}{_which_training(study)}"
     output.note(f"trial:       {said}")
     graph = study.network() if found is None else _network_of_trial(study, found, run, output)
     chosen = options.DEVICES.get(device or "", "")
     config = config if not chosen else replace(config, accelerator=chosen)  # type: ignore[arg-type]
-    how: dict[str, Any] = {"metrics": metrics, "device": device_of(config), **_judged(config)}
-    how["options"] = _options(config, metrics)
-    return _tested(graph, data, parts, how)
+    return _tested(graph, data, config, _metrics(asked, config, task), task, parts)
+
+
+@dataclass(frozen=True)
+class Tested:
+    """The metrics of a network by part of the data, and the standard errors of its qualities."""
+
+    metrics: list[Metric]
+    figures: dict[str, dict[str, float]]
+    errors: dict[str, dict[str, float]]
+
+
+def _tested(
+    graph: Graph, data: Data, config: SearchConfig, metrics: list[Metric], task: Task, parts: list[str]
+) -> Tested:
+    """The metrics on each of the parts."""
+    from widthwise.evaluators.engine import evaluate, standard_errors
+    from widthwise.search.problem import device_of
+
+    how: dict[str, Any] = {"metrics": metrics, "task": task, "output": config.output}
+    how |= {"device": device_of(config), "options": _options(config, metrics)}
+    figures = {part: evaluate(graph, data, loader=part, **how) for part in parts}
+    errors = {part: standard_errors(graph, data, loader=part, **how) for part in parts}
+    return Tested(metrics, figures, errors)
 
 
 def _trial_of(study: Study, number: int | None) -> Trial | None:

@@ -12,6 +12,7 @@ from widthwise.config.specs import check_spec
 from widthwise.core.errors import UserError
 from widthwise.core.table import Table
 from widthwise.metrics.catalogue import METRICS, Direction, Judges, Kind, Metric, known_metric
+from widthwise.metrics.quality.task import Task
 from widthwise.metrics.quality.tasks import metric_of
 from widthwise.metrics.table_file import TableFile, cost_table
 
@@ -23,7 +24,7 @@ DIRECTIONS: dict[str, Direction] = {"maximize": "maximize", "minimize": "minimiz
 KINDS: dict[str, Kind] = {"quality": "quality", "cost": "cost"}
 
 
-def metrics_of(task: str, declared: Sequence[DeclaredMetric]) -> FindMetric:
+def metrics_of(task: Task | str | None, declared: Sequence[DeclaredMetric]) -> FindMetric:
     """How names become metrics: those that were declared, then the task's, torchmetrics' and costs."""
     known = {one.metric.name: one.metric for one in declared}
 

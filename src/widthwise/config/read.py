@@ -22,7 +22,7 @@ from widthwise.core.errors import UserError
 from widthwise.core.table import Table, as_number
 from widthwise.core.toml import dotted, shown
 from widthwise.data.modules import FILE_TYPES, data_source
-from widthwise.metrics.quality.tasks import CLASSIFICATION, TASKS
+from widthwise.metrics.quality.tasks import TASKS
 from widthwise.network.named import model_source
 from widthwise.spaces.kinds import read_space
 from widthwise.training.reading import read_lab_training
@@ -80,17 +80,20 @@ def read_config(top: Table, given: Sequence[DeclaredMetric] = ()) -> SearchConfi
     return replace(config, ignored=tuple(dict.fromkeys(map(dotted, top.document.ignored))))
 
 
-def _task(top: Table) -> str:
-    """The canonical name of the task; nothing is imported."""
+def _task(top: Table) -> str | None:
+    """The canonical name of the task, if it is said; nothing is imported."""
     given = top.get("task")
+    if given is None:
+        return None
     if isinstance(given, str) and ":" in given:
         check_spec(given, what="task", where=top.where("task"))
         return given
     if isinstance(given, str) and (entry := TASKS.get(given)) is not None:
         return entry.name
-    entries = TASKS.own.values() if given is None else TASKS.entries.values()
-    names = {name.lower(): entry.name for entry in entries for name in (*entry.aliases, entry.name)}
-    return top.choice("task", names, CLASSIFICATION)
+    names = {
+        name.lower(): entry.name for entry in TASKS.entries.values() for name in (*entry.aliases, entry.name)
+    }
+    return top.choice("task", names, None)
 
 
 def _output(top: Table) -> str | None:
@@ -146,14 +149,12 @@ def _data(table: Table) -> DataOptions:
 
 
 def _label(table: Table) -> tuple[str | int, ...] | None:
-    """Columns or arrays by name or number: one, or a list."""
+    """Columns or arrays by name or number: one, or a list; an empty one for no targets."""
     value = table.get("label")
     if value is None:
         return None
     found = value if isinstance(value, list) else [value]
-    if not found or any(
-        isinstance(one, bool) or not isinstance(one, str | int) or one == "" for one in found
-    ):
+    if any(isinstance(one, bool) or not isinstance(one, str | int) or one == "" for one in found):
         table.fail(
             "label",
             f"{shown(value)} names no columns; write a name or a number, or a list for several targets",

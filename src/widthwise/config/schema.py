@@ -9,7 +9,6 @@ from widthwise.core.errors import UserError
 from widthwise.metrics.catalogue import Direction, Metric
 from widthwise.metrics.goals.constraints import Constraint
 from widthwise.metrics.goals.objective import Objective
-from widthwise.metrics.quality.tasks import CLASSIFICATION
 from widthwise.metrics.table_file import TableFile
 from widthwise.spaces.settings import SpaceSettings
 from widthwise.training.settings import Settings
@@ -92,7 +91,7 @@ class SearchConfig:
     """A whole config, checked.
 
     model, dataset: canonical names, files or module:callable; None where the file leaves them to the caller.
-    task: the canonical name of what the network's outputs are worth.
+    task: the canonical name of what the network's outputs are worth; None: the one that fits the data.
     output: which of several is judged, by its key or index; None: found by the data.
     metrics: one's own, which may be named as others are and are kept of every candidate.
     accelerator: "gpu" means the GPU where there is one, since a file for the lab's system always says so.
@@ -108,7 +107,7 @@ class SearchConfig:
     seed: int = 0
     accelerator: Accelerator = "cpu"
     project: str | None = None
-    task: str = CLASSIFICATION
+    task: str | None = None
     output: str | None = None
     data: DataOptions = field(default_factory=DataOptions)
     training: Settings = field(default_factory=Settings)

@@ -9,7 +9,6 @@ from typing import Any
 from widthwise.config.metrics import write_metrics
 from widthwise.config.schema import Search, SearchConfig
 from widthwise.core.toml import dumps
-from widthwise.metrics.quality.tasks import CLASSIFICATION
 from widthwise.spaces.kinds import kind_of
 from widthwise.training.reading import lab_keys
 
@@ -25,11 +24,10 @@ def tables_of(config: SearchConfig) -> dict[str, Any]:
         "seed",
         "accelerator",
         "project",
+        "task",
         "output",
     )
     tables: dict[str, Any] = {key: getattr(config, key) for key in plain}
-    if config.task != CLASSIFICATION:
-        tables["task"] = config.task
     tables |= {key: getattr(config.training, name) for name, key in lab_keys().items()}
     tables["data"] = _fields(config.data)
     tables["metrics"] = write_metrics(config.metrics)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from widthwise.core.errors import UserError
 from widthwise.data.blocks import DataBlock
+from widthwise.data.padding import MASKS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -122,6 +123,8 @@ def _by_name(given: Mapping[Any, Any], takes: Takes, where: str) -> dict[str, An
     if found:
         return found
     tensors = {str(name): value for name, value in given.items() if _tensor(value) is not None}
+    if len(tensors) > 1:  # a network without a mask has no use for one
+        tensors = {name: value for name, value in tensors.items() if name not in MASKS}
     if takes.anything and not takes.names:
         return tensors
     first = takes.name(0)

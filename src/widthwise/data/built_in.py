@@ -55,7 +55,7 @@ def jsc_full(request: Request) -> Samples:
             f".parquet), allow the download from OpenML {OPENML_ID} (download), or use jsc, the embedded "
             "1,024-jet sample"
         )
-    note = f"jsc-full: {len(samples.targets.values):,} jets of {JETS} from {source}"
+    note = f"jsc-full: {len(samples):,} jets of {JETS} from {source}"
     return dataclasses.replace(_like(samples, sample), note=note, scaler=sample.scaler, standardise="train")
 
 
@@ -188,12 +188,17 @@ def _like(samples: Samples, sample: Samples) -> Samples:
             f"jsc-full: the file holds the features {', '.join(features) or 'of images'}, the jet data has "
             f"{', '.join(sample.feature_names)}; load other data by its own path"
         )
-    classes, wanted = samples.targets.class_names, sample.targets.class_names
+    found, known = samples.targets, sample.targets
+    classes, wanted = found.class_names if found else (), known.class_names if known else ()
     if classes not in (wanted, numbered[1]):
         raise UserError(
             f"jsc-full: the file holds the classes {', '.join(classes)}, the jet data has "
             f"{', '.join(wanted)}; load other data by its own path"
         )
-    x = samples.x[:, [features.index(feature) for feature in sample.feature_names]]
-    targets = dataclasses.replace(samples.targets, class_names=wanted)
-    return dataclasses.replace(samples, x=x, feature_names=sample.feature_names, targets=targets)
+    order = [features.index(feature) for feature in sample.feature_names]
+    return dataclasses.replace(
+        samples,
+        x=np.asarray(samples.x)[:, order],
+        feature_names=sample.feature_names,
+        targets=found and dataclasses.replace(found, class_names=wanted),
+    )

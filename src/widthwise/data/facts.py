@@ -55,13 +55,13 @@ def facts_of(data: Data) -> DataFacts:
     classes = getattr(data, "classes", None)  # some modules hold a list of names there
     return DataFacts(
         sample=next((tuple(x.shape[1:]) for x, _ in parts.values()), None),
-        target=next((tuple(y.shape[1:]) for _, y in parts.values()), None),
-        classes=int(classes) if isinstance(classes, Integral) else None,
+        target=next((tuple(y.shape[1:]) for _, y in parts.values() if y is not None), None),
+        classes=int(classes) if isinstance(classes, Integral) and int(classes) > 0 else None,
         class_names=tuple(getattr(data, "class_names", None) or ()),
         target_names=_texts(getattr(data, "target_names", None)),
         note=str(getattr(data, "note", "") or ""),
         taken=found if isinstance(found := getattr(data, "taken", None), str) else "",
-        sizes={name: len(y) for name, (_, y) in parts.items()},
+        sizes={name: len(x) for name, (x, _) in parts.items()},
         kind=type(data).__name__,
     )
 
@@ -72,6 +72,14 @@ def part(data: Data, name: str) -> Iterable[Any]:
         raise unknown("part of the data", name, PARTS)
     loader: Iterable[Any] = getattr(data, f"{name}_dataloader")()
     return loader
+
+
+def held_targets(data: Data) -> Tensor | None:
+    """All targets of a module that holds its arrays by part; None where they have to be read."""
+    import torch
+
+    parts = [y for _, y in _held_parts(data).values() if y is not None and len(y)]
+    return torch.cat([torch.as_tensor(y) for y in parts]) if parts else None
 
 
 def _texts(found: Any) -> tuple[str, ...]:
@@ -91,12 +99,19 @@ def samples_of(data: Data, name: str) -> int | None:
         return None
 
 
-def _held_parts(data: Data) -> Mapping[str, tuple[Tensor, Tensor]]:
-    """The arrays of a module that holds all of them by part, as ours does."""
+def _held_parts(data: Data) -> dict[str, tuple[Tensor, Tensor | None]]:
+    """The arrays of a module that holds all of them by part, as ours does; of several inputs the first.
+
+    Targets are None where there are none.
+    """
     held = getattr(data, "parts", None)
-    pairs = held if isinstance(held, dict) else {}
-    whole = all(
-        isinstance(pair, tuple) and len(pair) == 2 and all(hasattr(x, "shape") for x in pair)
-        for pair in pairs.values()
-    )
-    return pairs if whole else {}
+    found: dict[str, tuple[Tensor, Tensor | None]] = {}
+    for name, pair in (held if isinstance(held, dict) else {}).items():
+        if not isinstance(pair, tuple) or len(pair) != 2:
+            return {}
+        x, y = pair
+        first: Any = next(iter(x.values()), None) if isinstance(x, Mapping) else x
+        if not hasattr(first, "shape") or not (y is None or hasattr(y, "shape")):
+            return {}
+        found[name] = (first, y)
+    return found

@@ -12,20 +12,13 @@ from widthwise.core.importing import call_object, load_object
 from widthwise.core.registry import Entry, Registry
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from widthwise.data.samples import Samples, Scaler, Standardise
-    from widthwise.data.served import DataModule
+    from widthwise.data.arrays import Asked
+    from widthwise.data.samples import Samples, Standardise
     from widthwise.data.targets import TargetKind
 
 FILE_TYPES = (".npz", ".csv", ".parquet")
 FROM_ELSEWHERE = ("jsc-full", "cifar10")  # not part of the package
 DEFAULT_SPLITS = (0.6, 0.2, 0.2)
-STANDARDISED = {
-    "train": "standardised by the training part",
-    "reference": "standardised by the statistics that came with them",
-    "none": "as they are",
-}
 
 
 def _own(name: str, summary: str) -> Entry[None]:
@@ -82,14 +75,15 @@ def load_data(
     """A data set, split with the seed and standardised with statistics of the training split alone.
 
     Args:
-        name_or_path: a name in DATA, a .npz, .csv or .parquet file, or "module:callable" returning a
-            data module or a pair (X, y). A data module is handed back as it is; a callable's is set up first.
+        name_or_path: a name in DATA, a .npz, .csv or .parquet file, a folder of them (written with a slash),
+            or "module:callable" returning a data module, a pair (X, y) or arrays by name. A data module is
+            handed back as it is; a callable's is set up first.
         path, download: where jsc-full comes from: the user's file, or OpenML;
             path is also cifar10's folder.
         splits: shares of train, val and test, adding up to 1; a part may be empty if nobody asks for it.
             cifar10's test split is the published one; train and val share the rest.
-        label: which columns of a table (by name or number) or arrays of an .npz are the targets; without it
-            the column named label, target, class or y, or the only one of text.
+        label: which columns of a table (by name or number) or arrays of an .npz are the targets; () for none;
+            without it the column named label, target, class or y, or the only one of text.
         header: whether the first line of a .csv names the columns; without it, as it looks.
         targets: "classes" or "numbers"; without it, as they look.
         standardise: "train" (statistics of the training split; also True), "reference" (those that came with
@@ -106,20 +100,22 @@ def load_data(
     if source not in FROM_ELSEWHERE and (path is not None or download):
         elsewhere = " and ".join(FROM_ELSEWHERE)
         raise UserError(f"{name_or_path}: takes neither a path nor a download; those are for {elsewhere}")
-    if not _is_file(source) and (label is not None or header is not None):
+    if not _is_file(source) and (header is not None or (label is not None and ":" not in source)):
         raise UserError(f"{name_or_path}: takes neither a label nor a header; those are for files")
-    if isinstance(standardise, bool):
-        standardise = "train" if standardise else "none"
-    _check_options(batch_size, splits, standardise, targets)
+    how = standardise if not isinstance(standardise, bool) else "train" if standardise else "none"
+    _check_options(batch_size, splits, how, targets)
+    from widthwise.data.arrays import Asked
+    from widthwise.data.own import read_samples
+    from widthwise.data.served import served
+
+    asked = Asked((label,) if isinstance(label, str | int) else label, targets)
     if _is_file(source):
-        found: Samples | Data = _of_file(source, label, header, targets)
+        found: Samples | Data = read_samples(source, asked=asked, header=header)
     else:
-        found = _samples(source, seed=seed, path=path, download=download, targets=targets)
+        found = _samples(source, asked, seed=seed, path=path, download=download)
     if isinstance(found, Data):
         return found
-    return _module(
-        found, batch_size=batch_size, seed=seed, splits=splits, standardise=standardise, flatten=flatten
-    )
+    return served(found, batch_size=batch_size, seed=seed, splits=splits, standardise=how, flatten=flatten)
 
 
 def data_source(name_or_path: str | Path) -> str:
@@ -133,12 +129,13 @@ def data_source(name_or_path: str | Path) -> str:
     if (entry := DATA.get(text)) is not None:
         return entry.name
     if Path(text).suffix or "/" in text:
-        raise UserError(f"{text}: is no data file; allowed: {', '.join(FILE_TYPES)}")
+        raise UserError(f"{text}: is no data file; allowed: {', '.join(FILE_TYPES)}, or a folder of them")
     raise unknown("data set", text, [*DATA.entries, f"a {'/'.join(FILE_TYPES)} file", "module:callable"])
 
 
 def _is_file(text: str) -> bool:
-    return Path(text).suffix.lower() in FILE_TYPES
+    """Whether it is a file of data, or a folder of them, which is written with a slash."""
+    return Path(text).suffix.lower() in FILE_TYPES or ("/" in text and Path(text).expanduser().is_dir())
 
 
 def _check_options(
@@ -157,21 +154,10 @@ def _check_options(
         raise unknown("kind of targets", targets, TARGET_KINDS)
 
 
-def _of_file(
-    source: str,
-    label: str | int | Sequence[str | int] | None,
-    header: bool | None,
-    targets: TargetKind | None,
-) -> Samples:
-    from widthwise.data import own
-
-    asked = (label,) if isinstance(label, str | int) else label
-    return own.read_samples(source, label=asked, header=header, kind=targets)
-
-
 def _samples(
-    source: str, *, seed: int, path: str | Path | None, download: bool, targets: TargetKind | None
+    source: str, asked: Asked, *, seed: int, path: str | Path | None, download: bool
 ) -> Samples | Data:
+    """What a built-in data set, a plug-in's, or a callable of the user's own gives."""
     from widthwise.data import built_in, own
 
     entry = DATA.get(source) if ":" not in source else None
@@ -181,7 +167,11 @@ def _samples(
         return samples
     made = call_object(found, source, what="data")
     if not isinstance(made, Data):
-        return own.samples_of_pair(made, name=source, kind=targets)
+        return own.samples_of(made, name=source, asked=asked)
+    if asked.label is not None:
+        raise UserError(
+            f"{source}: returned a data module, whose batches say what the label is; leave it out"
+        )
     _set_up(made, source)
     return made
 
@@ -193,69 +183,3 @@ def _set_up(module: Data, source: str) -> None:
     if hasattr(module, "setup"):
         for stage in ("fit", "test"):
             call_object(partial(module.setup, stage), source, what="data")
-
-
-def _module(
-    samples: Samples,
-    *,
-    batch_size: int,
-    seed: int,
-    splits: Sequence[float],
-    standardise: Standardise | None,
-    flatten: bool,
-) -> DataModule:
-    import torch
-
-    from widthwise.data.served import DataModule
-    from widthwise.data.split import SPLITS, split_samples
-
-    rows = split_samples(samples, splits, seed=seed)
-    how, targets = standardise or samples.standardise, samples.targets
-    scaler = _scaler(samples, rows[0], how)
-    x = samples.x if scaler is None else scaler(samples.x)
-    x = x.reshape(len(x), -1) if flatten else x
-    parts = {
-        part: (torch.from_numpy(x[chosen]), torch.from_numpy(targets.values[chosen]))
-        for part, chosen in zip(SPLITS, rows, strict=True)
-    }
-    return DataModule(
-        name=samples.name,
-        note=samples.note,
-        feature_names=samples.feature_names,
-        class_names=targets.class_names,
-        target_names=targets.names,
-        input_shape=x.shape[1:],
-        scaler=scaler,
-        batch_size=batch_size,
-        seed=seed,
-        parts=parts,
-        taken=_taken(samples, how),
-    )
-
-
-def _taken(samples: Samples, standardise: Standardise) -> str:
-    """What the data is taken for: its label, and what was done to the features."""
-    said = f"{samples.label}, {samples.targets}" if samples.label else str(samples.targets)
-    if samples.x.dtype.kind == "i":
-        return said
-    features = "features" if samples.feature_names else "samples"
-    return f"{said}; {features} {STANDARDISED[standardise]}"
-
-
-def _scaler(samples: Samples, train_rows: NDArray[Any], standardise: str) -> Scaler | None:
-    from widthwise.data.samples import Scaler
-
-    if standardise == "none":
-        return None
-    if samples.x.dtype.kind == "i":
-        raise UserError(f"{samples.name}: tokens are no numbers to standardise; leave it out, or say none")
-    if standardise == "train":
-        if not len(train_rows):
-            raise UserError(
-                f"{samples.name}: no training rows to standardise with; give train a share in splits, or "
-                "standardise with reference or none"
-            )
-        return Scaler.of(samples.x[train_rows])
-    if samples.scaler is None:
-        raise UserError(f"{samples.name}: has no reference statistics; allowed: train, none")
-    return samples.scaler

@@ -1,145 +1,112 @@
-"""The user's own data: .npz, .csv and .parquet files, or what a callable returns."""
+"""The user's own data: .npz, .csv and .parquet files, folders of them, or what a callable returns."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from widthwise.core.errors import UserError, unknown
+from widthwise.core.errors import UserError
 from widthwise.core.files import existing_file, read_npz
-from widthwise.data.samples import Samples, Scaler, check_samples
-from widthwise.data.tables import read_table, samples_of_table
+from widthwise.data.arrays import FACTS, Asked, samples_of_arrays
+from widthwise.data.padding import joined_arrays, ragged_of
+from widthwise.data.samples import Samples, check_samples
+from widthwise.data.tables import arrays_of_table, holds_lists, joined_tables, read_table, samples_of_table
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from widthwise.data.padding import Array, Ragged
 
-    from widthwise.data.targets import TargetKind
-
-FEATURE_ARRAYS = ("X", "x", "features")
-LABEL_ARRAYS = ("y", "labels")
+NOTHING_SAID = Asked()
+FILE_TYPES = (".npz", ".csv", ".parquet")
 
 
 def read_samples(
     path: str | Path,
     *,
     name: str | None = None,
-    label: Sequence[str | int] | None = None,
+    asked: Asked = NOTHING_SAID,
     header: bool | None = None,
-    kind: TargetKind | None = None,
 ) -> Samples:
-    """Samples of an .npz (arrays X and y), .csv or .parquet file (columns of targets, the others features).
+    """Samples of an .npz, .csv or .parquet file, or of all files of one of these types in a folder, by name.
 
-    An .npz may also hold feature_names, class_names, scaler_mean and scaler_scale. label: which arrays or
-    columns are the targets; without it the column is the one named label, target, class or y, or the only one
-    of text. header, kind: as in `read_table` and `read_targets`. Raises UserError where the file is missing,
-    broken, holds no samples, or where it isn't plain what the label is.
+    An .npz has arrays X and y, or inputs by other names (`samples_of_arrays`); the others have columns of
+    targets and features (`samples_of_table`), or of lists of numbers, which are sequences. header: as in
+    `read_table`. Raises UserError where a file is missing, broken, holds no samples, or where it isn't plain
+    what the label is.
     """
-    path = existing_file(path)
+    path = Path(path).expanduser()
+    files = _in_folder(path) if path.is_dir() and not path.suffix else [existing_file(path)]
     name = name or path.name
-    if path.suffix.lower() == ".npz":
+    note = name if name == str(path) else f"{name}: {path}"
+    if files[0].suffix.lower() == ".npz":
         if header is not None:
             raise UserError(f"{path}: header is for .csv files; leave it out")
-        return _samples_of_arrays(read_npz(path), path, name, label, kind)
-    table = read_table(path, header=header)
-    return samples_of_table(table, name=name, note=_note(name, path), label=label, kind=kind)
+        arrays = _joined([read_npz(file) for file in files], files)
+        return samples_of_arrays(arrays, name=name, note=note, asked=asked)
+    table = joined_tables([read_table(file, header=header) for file in files], [str(file) for file in files])
+    if holds_lists(table):
+        return samples_of_arrays(arrays_of_table(table, name), name=name, note=note, asked=asked)
+    return samples_of_table(table, name=name, note=note, label=asked.label, kind=asked.kind)
 
 
-def _note(name: str, path: Path) -> str:
-    return name if name == str(path) else f"{name}: {path}"
+def _in_folder(folder: Path) -> list[Path]:
+    """The data files of a folder by name; UserError where there are none, or of several types."""
+    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in FILE_TYPES)
+    types = sorted({path.suffix.lower() for path in files})
+    if len(types) != 1:
+        found = " and ".join(types) or "none"
+        raise UserError(
+            f"{folder}: a folder of data holds {', '.join(FILE_TYPES)} files of one type; found {found}"
+        )
+    return files
 
 
-def samples_of_pair(made: Any, *, name: str, kind: TargetKind | None = None) -> Samples:
-    """Samples of a pair (X, y) of arrays, tensors or lists; raises UserError for anything else."""
+def _joined(parts: Sequence[Mapping[str, Array]], files: Sequence[Path]) -> dict[str, Array | Ragged]:
+    """The arrays of several files after one another; what has no row for each sample is that of the first."""
+    first = parts[0]
+    for part, file in zip(parts, files, strict=True):
+        if part.keys() != first.keys():
+            raise UserError(
+                f"{file}: holds {', '.join(part)}, but {files[0].name} {', '.join(first)}; give each the same"
+            )
+    if len(parts) == 1:
+        return dict(first)
+    where = str(files[0].parent)
+    return {
+        key: joined_arrays([part[key] for part in parts], key, where) if key not in FACTS else first[key]
+        for key in first
+    }
+
+
+def samples_of(made: Any, *, name: str, asked: Asked = NOTHING_SAID) -> Samples:
+    """Samples of what a callable returned: a pair (X, y), (X, None), or arrays by name.
+
+    Arrays may be tensors, or lists; raises UserError for anything else.
+    """
+    note = f"{name}: the user's own data"
+    if isinstance(made, Mapping):
+        arrays = {str(key): _array(value, str(key), name) for key, value in made.items()}
+        return samples_of_arrays(arrays, name=name, note=note, asked=asked)
     if not isinstance(made, tuple | list) or len(made) != 2:
         raise UserError(
-            f"{name}: returned a {type(made).__name__}; return a pair (X, y), or a data module with "
-            "train_dataloader, val_dataloader and test_dataloader"
+            f"{name}: returned a {type(made).__name__}; return a pair (X, y), arrays by name, or a data "
+            "module with train_dataloader, val_dataloader and test_dataloader"
         )
     try:
-        x, y = (np.asarray(part) for part in made)
+        x, y = (None if part is None else np.asarray(part) for part in made)
     except (ValueError, TypeError, RuntimeError) as error:  # ragged lists, tensors that need a gradient
         raise UserError(f"{name}: returned a pair that is no pair of arrays: {error}") from error
-    return check_samples(x, y, name=name, note=f"{name}: the user's own data", kind=kind, standardise="none")
+    if x is None:
+        raise UserError(f"{name}: returned no samples; return a pair (X, y), or (X, None) without targets")
+    return check_samples(x, y, name=name, note=note, kind=asked.kind, standardise="none")
 
 
-def _samples_of_arrays(
-    arrays: dict[str, NDArray[Any]],
-    path: Path,
-    name: str,
-    label: Sequence[str | int] | None,
-    kind: TargetKind | None,
-) -> Samples:
-    x = _picked(arrays, FEATURE_ARRAYS, path)
-    labels = [_picked_name(arrays, LABEL_ARRAYS, path)] if label is None else _asked(arrays, label, path)
-    y = arrays[labels[0]] if len(labels) == 1 else _stacked(arrays, labels, path)
-    return check_samples(
-        x,
-        y,
-        name=name,
-        note=_note(name, path),
-        label=f"array{'' if len(labels) == 1 else 's'} {', '.join(labels)}",
-        kind=kind,
-        feature_names=_names(arrays, "feature_names", x.shape[1] if x.ndim == 2 else None, path),
-        class_names=_names(arrays, "class_names", None, path),
-        target_names=labels if len(labels) > 1 else (),
-        scaler=_scaler(arrays, x.shape[1:], path),
-    )
-
-
-def _picked(arrays: dict[str, NDArray[Any]], names: tuple[str, ...], path: Path) -> NDArray[Any]:
-    return arrays[_picked_name(arrays, names, path)]
-
-
-def _picked_name(arrays: dict[str, NDArray[Any]], names: tuple[str, ...], path: Path) -> str:
-    for known in names:
-        if known in arrays:
-            return known
-    found = ", ".join(arrays) or "none"
-    raise UserError(
-        f"{path}: holds no array named {' or '.join(names)} (found: {found}); store it under one of them"
-    )
-
-
-def _asked(arrays: dict[str, NDArray[Any]], label: Sequence[str | int], path: Path) -> list[str]:
-    for one in label:
-        if one not in arrays:
-            raise unknown("array", one, arrays, where=str(path))
-    return [str(one) for one in dict.fromkeys(label)]
-
-
-def _stacked(arrays: dict[str, NDArray[Any]], labels: Sequence[str], path: Path) -> NDArray[Any]:
-    """Targets [N, k] of k arrays [N]."""
-    shapes = {name: list(arrays[name].shape) for name in labels}
-    if any(len(shape) != 1 for shape in shapes.values()) or len({*map(tuple, shapes.values())}) > 1:
-        said = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
-        raise UserError(f"{path}: several labels are arrays [rows] of one length; found {said}")
-    return np.stack([arrays[name] for name in labels], axis=1)
-
-
-def _names(arrays: dict[str, NDArray[Any]], key: str, count: int | None, path: Path) -> list[str]:
-    names = [str(known) for known in arrays.get(key, np.array([])).ravel()]
-    if names and count is not None and len(names) != count:
-        raise UserError(f"{path}: {key} holds {len(names)} names for {count} columns; give one for each")
-    return names
-
-
-def _scaler(arrays: dict[str, NDArray[Any]], shape: tuple[int, ...], path: Path) -> Scaler | None:
-    if not {"scaler_mean", "scaler_scale"} <= arrays.keys():
-        return None
-    found = arrays["scaler_mean"], arrays["scaler_scale"]
-    if not all(array.dtype.kind in "iuf" for array in found):
-        raise UserError(
-            f"{path}: scaler_mean and scaler_scale hold no real numbers; store numbers or neither"
-        )
-    with np.errstate(over="ignore"):  # too large for float32 becomes infinite, which is reported
-        mean, scale = (array.astype(np.float32) for array in found)
-    finite = bool(np.isfinite(mean).all() and np.isfinite(scale).all())
-    if mean.shape != shape or scale.shape != shape or not finite or not (scale > 0).all():
-        raise UserError(
-            f"{path}: scaler_mean {list(mean.shape)} and scaler_scale {list(scale.shape)} don't standardise "
-            f"samples of shape {list(shape)}; both have that shape, are finite, and every scale is above 0"
-        )
-    return Scaler(mean, scale)
+def _array(value: Any, key: str, name: str) -> Array | Ragged:
+    try:
+        if isinstance(value, list | tuple) and value and not isinstance(value[0], int | float | str):
+            return ragged_of([np.asarray(row) for row in value], key, name)
+        return np.asarray(value)
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise UserError(f"{name}: returned {key}, which is no array: {error}") from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -13,6 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 from widthwise.core.errors import UserError
 from widthwise.data.targets import TargetKind, Targets, read_targets
 
+Array = NDArray[Any]
+Inputs = Array | Mapping[str, Array]
 Standardise = Literal["train", "reference", "none"]
 STANDARDISATIONS = get_args(Standardise)
 
@@ -40,17 +42,30 @@ class Scaler:
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """Finite features [N, ...] with targets [N, ...], and what is known about them."""
+    """Finite inputs [N, ...], one or several by name, with targets [N, ...], and what is known about them.
+
+    Inputs are float32, or int64 where they are tokens. targets: None where there are none.
+    """
 
     name: str
     note: str  # one line for outputs: what this data is
-    x: NDArray[np.float32] | NDArray[np.int64]  # whole numbers: tokens
-    targets: Targets
+    x: Inputs
+    targets: Targets | None
     feature_names: tuple[str, ...]  # empty where a sample is no flat list of features
     label: str = ""  # where the targets are from, as "column price"
     scaler: Scaler | None = None  # reference statistics that came with the data
     standardise: Standardise = "none"  # unless the user says otherwise
     test_rows: int = 0  # the last so many rows are the test split, as published
+
+    def __len__(self) -> int:
+        x = self.x
+        return len(next(iter(x.values())) if isinstance(x, Mapping) else x)
+
+    @property
+    def numbers(self) -> NDArray[np.float32] | None:
+        """The only input, where it is numbers that can be standardised."""
+        x = self.x
+        return x.astype(np.float32, copy=False) if isinstance(x, np.ndarray) and x.dtype.kind == "f" else None
 
     def with_test_rows(self, count: int) -> Samples:
         """The same samples, the last `count` of which are the test split."""
@@ -58,43 +73,57 @@ class Samples:
 
 
 def check_samples(
-    x: ArrayLike,
-    y: ArrayLike,
+    x: ArrayLike | Mapping[str, Array],
+    y: ArrayLike | Targets | None,
     *,
     name: str,
     note: str,
     label: str = "",
     kind: TargetKind | None = None,
+    tokens: bool = False,
     feature_names: Sequence[Any] = (),
     class_names: Sequence[Any] = (),
     target_names: Sequence[Any] = (),
     scaler: Scaler | None = None,
     standardise: Standardise | None = None,
 ) -> Samples:
-    """Samples from features [N, ...] and targets [N, ...], both of any dtype; targets by `read_targets`.
+    """Samples from inputs [N, ...] and targets [N, ...], of any dtype; targets by `read_targets`, or read.
 
-    label: where the targets are from. kind: what they are, where that is said. Without `standardise`, flat
-    samples are standardised and others (images) are taken as they are. Raises UserError for shapes that don't
-    agree, no rows, values that aren't finite numbers, and labels that are no targets.
+    label: where the targets are from. kind: what they are, where that is said. tokens: whole numbers stay so,
+    as they do in several inputs. Without `standardise`, flat samples of numbers are standardised and others
+    (images) are taken as they are. Raises UserError for shapes that don't agree, no rows, values that aren't
+    finite numbers, and labels that are no targets.
     """
-    features = _features(x, name)
-    labels = np.asarray(y)
-    if labels.shape[:1] != features.shape[:1]:
-        raise UserError(
-            f"{name}: labels of shape {list(labels.shape)} don't go with features of shape "
-            f"{list(features.shape)}; give one label for each of the {len(features)} rows"
-        )
-    flat = features.ndim == 2
-    names = tuple(str(feature) for feature in feature_names) if flat else ()
-    if flat and not names:
-        names = tuple(f"x{index}" for index in range(features.shape[1]))
-    _check_finite(features, names, name)
-    targets = read_targets(labels, name=name, kind=kind, class_names=class_names, names=target_names)
+    names: tuple[str, ...] = ()
+    if isinstance(x, Mapping):
+        features: Inputs = {key: _input(array, key, name) for key, array in x.items()}
+        flat = False
+    else:
+        features = _features(x, name, tokens=tokens)
+        flat = features.ndim == 2 and features.dtype.kind == "f"
+        names = _feature_names(feature_names, features.shape[1]) if flat else ()
+        _check_finite(features, names, name)
     usual: Standardise = "train" if flat else "none"
-    return Samples(name, note, features, targets, names, label, scaler, standardise or usual)
+    read = Samples(name, note, features, None, names, label, scaler, standardise or usual)
+    if y is None:
+        return read
+    labels = y.values if isinstance(y, Targets) else np.asarray(y)
+    if labels.shape[:1] != (len(read),):
+        shape = [len(read), "…"] if isinstance(features, Mapping) else list(features.shape)
+        raise UserError(
+            f"{name}: labels of shape {list(labels.shape)} don't go with features of shape {shape}; give one "
+            f"label for each of the {len(read)} rows"
+        )
+    if not isinstance(y, Targets):
+        y = read_targets(labels, name=name, kind=kind, class_names=class_names, names=target_names)
+    return dataclasses.replace(read, targets=y)
 
 
-def _features(x: ArrayLike, name: str) -> NDArray[np.float32]:
+def _feature_names(given: Sequence[Any], count: int) -> tuple[str, ...]:
+    return tuple(str(feature) for feature in given) or tuple(f"x{index}" for index in range(count))
+
+
+def _features(x: ArrayLike, name: str, *, tokens: bool) -> Array:
     raw = np.asarray(x)
     if raw.dtype.kind not in "fiub":
         raise UserError(f"{name}: features have dtype {raw.dtype}; give real numbers")
@@ -105,10 +134,25 @@ def _features(x: ArrayLike, name: str) -> NDArray[np.float32]:
     if len(raw) == 0:
         raise UserError(f"{name}: has no rows; give at least one for each part of the data")
     with np.errstate(over="ignore"):  # too large for float32 becomes infinite, which is reported
-        return raw.astype(np.float32)
+        return raw.astype(np.int64 if tokens and raw.dtype.kind != "f" else np.float32)
 
 
-def _check_finite(x: NDArray[np.float32], feature_names: tuple[str, ...], name: str) -> None:
+def _input(given: Array, key: str, name: str) -> Array:
+    """One of several inputs: float32, or int64 where it holds whole numbers."""
+    raw = np.asarray(given)
+    if raw.dtype.kind not in "fiub" or raw.ndim == 0 or not raw.size:
+        raise UserError(
+            f"{name}: input {key} has dtype {raw.dtype} and shape {list(raw.shape)}; give numbers, a row each"
+        )
+    if raw.dtype.kind != "f":
+        return raw.astype(np.int64)
+    with np.errstate(over="ignore"):
+        floats = raw.astype(np.float32)
+    _check_finite(floats, (), f"{name}: {key}")
+    return floats
+
+
+def _check_finite(x: Array, feature_names: tuple[str, ...], name: str) -> None:
     bad = np.argwhere(~np.isfinite(x))
     if not len(bad):
         return

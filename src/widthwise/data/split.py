@@ -36,13 +36,12 @@ def split_samples(samples: Samples, shares: Sequence[float], *, seed: int) -> tu
     Where a test split was published it stays, and the shares are those of the rest. Raises UserError where a
     class, or the data, has too few rows.
     """
-    targets, name = samples.targets, samples.name
-    total = len(targets.values)
+    targets, name, total = samples.targets, samples.name, len(samples)
     if samples.test_rows and not sum(shares[:2]):
         raise UserError(f"{name}: its test split is given; give train and val shares of the rest in splits")
     asked = shares[:2] if samples.test_rows else shares
     rows = total - samples.test_rows
-    if targets.values.ndim == 1 and targets.class_names:
+    if targets is not None and targets.values.ndim == 1 and targets.class_names:
         y = targets.values[:rows].astype(np.int64)
         found = stratified_split(y, asked, seed=seed, class_names=targets.class_names, name=name)
     else:

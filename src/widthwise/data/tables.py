@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from widthwise.core.errors import UserError, nearest
+from widthwise.data.padding import ragged_of
 from widthwise.data.samples import Samples, check_samples
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from pandas import DataFrame, Series
 
+    from widthwise.data.padding import Array, Ragged
     from widthwise.data.targets import TargetKind
 
 LABEL_COLUMNS = ("label", "target", "class", "y")
@@ -70,21 +72,65 @@ def samples_of_table(
     if table.empty:
         raise UserError(f"{name}: has no rows; give data with at least two classes")
     labels = _label_columns(table, label, name)
+    unnamed = " (its first line names no columns)" if table.attrs.get("unnamed") else ""
     features = table.drop(columns=labels)
     if not features.shape[1]:
         raise UserError(f"{name}: all its columns are labels; leave some for the features")
     _check_numbers(features, name, said=label is not None)
-    unnamed = " (its first line names no columns)" if table.attrs.get("unnamed") else ""
     return check_samples(
         features.to_numpy(dtype=np.float64, na_value=np.nan),
-        _targets(table[labels], name),
+        _targets(table[labels], name) if labels else None,
         name=name,
         note=note,
-        label=f"column{'' if len(labels) == 1 else 's'} {', '.join(labels)}{unnamed}",
+        label=f"column{'' if len(labels) == 1 else 's'} {', '.join(labels)}{unnamed}" if labels else "",
         kind=kind,
         feature_names=list(features.columns),
         target_names=labels if len(labels) > 1 else (),
     )
+
+
+def joined_tables(tables: Sequence[DataFrame], files: Sequence[str]) -> DataFrame:
+    """The rows of several tables after one another; UserError where their columns differ."""
+    import pandas as pd
+
+    if len(tables) == 1:
+        return tables[0]
+    columns = list(tables[0].columns)
+    for table, file in zip(tables, files, strict=True):
+        if list(table.columns) != columns:
+            raise UserError(
+                f"{file}: its columns are {_shown(list(table.columns))}, those of {files[0]} "
+                f"{_shown(columns)}; give each the same"
+            )
+    return pd.concat(tables, ignore_index=True)
+
+
+def holds_lists(table: DataFrame) -> bool:
+    """Whether a column holds lists of numbers, as a .parquet of sequences does."""
+    return any(
+        isinstance(table[column].iloc[0], np.ndarray | list)
+        for column in table.columns
+        if len(table) and table[column].dtype == object
+    )
+
+
+def arrays_of_table(table: DataFrame, name: str) -> dict[str, Array | Ragged]:
+    """The columns as arrays by name: lists stacked, or ragged where their lengths differ."""
+    found: dict[str, Array | Ragged] = {}
+    for column in table.columns:
+        values = table[column]
+        if values.isna().any():
+            row = int(np.flatnonzero(values.isna())[0])
+            raise UserError(
+                f"{name}: column {column} is empty in row {row} (counted from 0); remove or fill it"
+            )
+        if isinstance(values.iloc[0], np.ndarray | list):
+            found[column] = ragged_of(values.tolist(), column, name)
+        else:
+            found[column] = (
+                values.to_numpy() if _is_number(values.dtype) else np.array(values.astype(str).tolist())
+            )
+    return found
 
 
 def column_of(asked: str | int, columns: Sequence[str], name: str) -> str:

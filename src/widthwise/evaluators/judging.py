@@ -13,8 +13,12 @@ from widthwise.data.facts import DataFacts, part, samples_of
 from widthwise.data.modules import Data
 from widthwise.metrics.catalogue import Metric
 from widthwise.metrics.own import Given, find_metrics
+from widthwise.metrics.quality.fits import check_data_fits_model
 from widthwise.metrics.quality.task import Tally, Task
-from widthwise.metrics.quality.tasks import CLASSIFICATION, metric_of, task_of
+from widthwise.metrics.quality.tasks import metric_of, task_of
+
+if TYPE_CHECKING:
+    from torch import nn
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,7 +40,7 @@ class JudgingKeywords(TypedDict, total=False):
     memory: int | None
     seed: int
     objectives: Sequence[str] | None
-    task: Task | str
+    task: Task | str | None
     output: str | int | None
 
 
@@ -67,18 +71,24 @@ class Judging:
     output: str | int | None = None
 
     @classmethod
-    def of(cls, **given: Unpack[JudgingKeywords]) -> Judging:
+    def of(cls, network: nn.Module, data: Data, **given: Unpack[JudgingKeywords]) -> Judging:
         """From the keyword arguments of the evaluators, where the part of the data is its `loader`.
 
-        Raises UserError for metrics that are unknown, of another task, or measured on a device.
+        Without a task it is the one that fits what the network gives on that part. Raises UserError for
+        metrics that are unknown, of another task, or measured on a device.
         """
         others: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
         if "metrics" not in others:
             raise TypeError("metrics: is missing; name what candidates are judged by")
         if "loader" in others:
             others["part"] = others.pop("loader")
-        task = task_of(others.pop("task", CLASSIFICATION))
-        metrics = find_metrics(others.pop("metrics"), partial(metric_of, task))
+        said, name, asked = others.pop("task", None), others.get("part", "val"), others.pop("metrics")
+        if said is None:
+            find_metrics(asked, partial(metric_of, None))  # before anything is run
+            task = check_data_fits_model(network, data, None, others.get("output"), name=name).task
+        else:
+            task = task_of(said)
+        metrics = find_metrics(asked, partial(metric_of, task))
         if measured := [metric.name for metric in metrics if metric.kind == "measured"]:
             raise UserError(
                 f"metric {measured[0]}: is measured, so it does not follow from a network and its data; "

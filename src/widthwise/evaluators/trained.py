@@ -34,6 +34,7 @@ from widthwise.network.widths.unit_scores import Importance
 from widthwise.spaces.settings import WidthSearch
 from widthwise.spaces.width import WidthSpace
 from widthwise.training import Settings, predict
+from widthwise.training.losses import check_loss
 from widthwise.training.scoring import tally_one
 from widthwise.training.settings import check_device
 from widthwise.training.sources import Mode, Widths, network_source
@@ -82,7 +83,7 @@ class WidthEvaluator:
     ) -> None:
         if isinstance(repeats, bool) or not isinstance(repeats, int) or repeats < 1:
             raise UserError(f"repeats = {repeats!r} is no whole number from 1")
-        self.judging = judging or Judging.of(**keywords)
+        self.judging = judging or Judging.of(graph.network, data, **keywords)
         self.graph, self.space, self.data = graph, space, data
         self.mode, self.settings, self.repeats = mode, settings or Settings(), repeats
         self.halving = halving if mode != "supernet" else None
@@ -110,6 +111,7 @@ class WidthEvaluator:
             sandwich=sandwich,
             device=self.judging.device,
         )
+        check_loss(self.judging.task, self.settings)
         self.tally = self.judging.tally(data, facts_of(data), self.fitting.shape)
         self.latest = Latest()
 

@@ -16,12 +16,14 @@ from widthwise.data.facts import part as loader_of
 from widthwise.evaluators.realising import marked_samples, outputs_mark
 from widthwise.metrics.quality.outputs import tensors_of
 from widthwise.network.calling import arguments, cloned, takes_of
+from widthwise.network.exactness import narrowed
 from widthwise.network.reading import run as run_network
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from widthwise.data.modules import Data
+    from widthwise.export.scaler import Standardise
     from widthwise.metrics.quality.fits import Fit
     from widthwise.network.graph import Graph
 
@@ -53,21 +55,28 @@ class Check:
         return self.largest_difference <= TOLERANCE * max(self.scale, 1e-6)
 
 
-def compare(graph: Graph, run: Run, batches: Iterable[Any], *, on: str) -> Check:
+def compare(
+    graph: Graph, run: Run, batches: Iterable[Any], *, on: str, first: Standardise | None = None
+) -> Check:
     """The network's outputs against those of `run` for batches of inputs [n, …]: all that it returns.
 
-    `run` is called as the network is. Raises UserError where it fails, or gives outputs of other shapes.
+    first: what `run` does to inputs that were not standardised, before the network. `run` is called as the
+    network is. Raises UserError where it fails, or gives outputs of other shapes.
     """
     samples = equal = 0
     largest = scale = 0.0
     takes = takes_of(graph.model)
     for batch in batches:
         inputs = read_inputs(batch, takes)
+        given = inputs if first is None else {name: first.undone(x) for name, x in inputs.items()}
+        inputs = inputs if first is None else {name: first(x) for name, x in given.items()}
         wanted = _rows(run_network(graph.model, inputs))
-        found = _outputs(run, takes, inputs)
+        found = _outputs(run, takes, given)
         if found.shape != wanted.shape:
             shapes = f"{list(found.shape)}, the network {list(wanted.shape)}"
             raise UserError(f"what was exported gives outputs of shape {shapes}")
+        if wanted.dtype == torch.float32:  # as sums that float32 does not hold were judged
+            found = narrowed(found)
         both = (found.double().flatten(1), wanted.double().flatten(1))
         same = (both[0] == both[1]) | (both[0].isnan() & both[1].isnan())
         samples += len(wanted)

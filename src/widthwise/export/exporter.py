@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from widthwise.core.errors import UserError
 from widthwise.core.registry import Entry, Registry
 
 if TYPE_CHECKING:
@@ -24,11 +26,13 @@ class Exported:
     It is called as the network is: with its inputs by position, those behind one that is left out by name.
     What runs has read the files already: the folder is moved to its place after it was written.
     exact: whether its outputs are the network's bit for bit; False where it rounds floats in another order.
+    notes: what else is to know of it, a sentence each: which tools tried it, what they found.
     """
 
     files: tuple[Path, ...]
     run: Callable[..., Any] | None
     exact: bool = True
+    notes: tuple[str, ...] = ()
 
 
 class Exporter(Protocol):
@@ -85,13 +89,49 @@ EXPORTERS: Registry[None] = Registry(
             "widthwise.export.c.exporter:CExporter",
             "integer-only C99 of a network in fixed point, with a test main",
         ),
+        Entry(
+            "verilog",
+            "widthwise.export.rtl:verilog",
+            "logic of a network in fixed point, every product unrolled, with a test bench",
+            extra="fpga",
+        ),
+        Entry(
+            "vhdl",
+            "widthwise.export.rtl:vhdl",
+            "the same in VHDL",
+            extra="fpga",
+        ),
     ],
     group="widthwise.exporters",
     methods=("refusals", "write"),
 )
 
 
-def exporter(name: str, *, where: str = "") -> Exporter:
-    """The exporter of this name, made; UserError where there is none, or its package is broken."""
-    made: Exporter = EXPORTERS.load(name, where=where)()
+def exporter(name: str, options: Mapping[str, object] | None = None, *, where: str = "") -> Exporter:
+    """The exporter of this name, made with options of its own, as {"pipeline": 4}; texts are read as numbers
+    where it takes numbers.
+
+    Raises UserError where there is none, its package is broken, or it has no such option.
+    """
+    make = EXPORTERS.load(name, where=where)
+    takes = {
+        key: each.default
+        for key, each in signature(make).parameters.items()
+        if key not in ("name", "extra", "exact")
+    }
+    given = {key: _read_option(name, key, value, takes) for key, value in (options or {}).items()}
+    made: Exporter = make(**given)
     return made
+
+
+def _read_option(form: str, key: str, value: object, takes: Mapping[str, object]) -> object:
+    if key not in takes:
+        allowed = ", ".join(takes) or "none"
+        raise UserError(f"export form {form}: has no option {key}; allowed: {allowed}")
+    if not isinstance(value, str) or isinstance(takes[key], str):
+        return value
+    try:
+        return {"true": True, "false": False}[value] if isinstance(takes[key], bool) else float(value)
+    except (KeyError, ValueError):
+        kind = "true or false" if isinstance(takes[key], bool) else "a number"
+        raise UserError(f"export form {form}: {key} = {value!r}; give {kind}") from None

@@ -26,7 +26,7 @@ class JudgedOn:
     part: str
     samples: int | None
     on: str
-    task: str
+    task: str | None
     output: str | None
 
 

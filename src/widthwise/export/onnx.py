@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +11,12 @@ import torch
 
 from widthwise.core.errors import UserError
 from widthwise.export.exporter import Exported
+from widthwise.export.scaler import in_front
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from widthwise.data.samples import Scaler
     from widthwise.network.graph import Graph
     from widthwise.network.realised import Realised
 
@@ -44,7 +46,7 @@ class OnnxExporter:
         """NETWORK; what runs is that file in ONNX Runtime, at every level of optimisation."""
         try:
             import onnx
-            import onnxruntime  # type: ignore[import-untyped]
+            import onnxruntime  # type: ignore[import-untyped]  # noqa: F401
 
             from widthwise.export.formats_as_nodes import onnx_of
         except ImportError as error:
@@ -56,8 +58,16 @@ class OnnxExporter:
         made = onnx_of(graph, several, names, any_batch=realised.batch is None)
         path = folder / NETWORK
         onnx.save(made, str(path))
-        sessions = {level: _session(onnxruntime, path.read_bytes(), level) for level in LEVELS}
-        return Exported((path,), _Runtime(sessions), exact=False)
+        return Exported((path,), _runtime(path.read_bytes()), exact=False)
+
+    def with_scaler(self, exported: Exported, scaler: Scaler, folder: Path) -> Exported:
+        """NETWORK with the scaler as its first two nodes."""
+        import onnx
+
+        path = folder / NETWORK
+        made = in_front(onnx.load(str(path)), scaler)
+        onnx.save(made, str(path))
+        return replace(exported, run=_runtime(path.read_bytes()))
 
 
 @dataclass(frozen=True)
@@ -73,6 +83,12 @@ class _Runtime:
             for one, other in zip(plain, outputs, strict=True):
                 _check_close(one, other, level)
         return best if len(best) > 1 else best[0]
+
+
+def _runtime(content: bytes) -> _Runtime:
+    import onnxruntime
+
+    return _Runtime({level: _session(onnxruntime, content, level) for level in LEVELS})
 
 
 def _session(onnxruntime: Any, content: bytes, level: str) -> Any:

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from widthwise.core.errors import UserError
+from widthwise.evaluators.engine.exact import some_exceed_float
 from widthwise.export.exporter import Exported
 from widthwise.export.fixed_point import is_fixed_point
+from widthwise.export.scaler import in_front
 from widthwise.formats import Binary, Format, Integer, ScaledInteger
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from widthwise.data.samples import Scaler
     from widthwise.network.graph import Graph
     from widthwise.network.layer import Layer
     from widthwise.network.realised import Realised
@@ -72,6 +75,22 @@ class QonnxExporter:
         run = _Runtime(raw, ModelWrapper(onnx.load(str(path))))
         return Exported((path,), run, exact=is_fixed_point(graph))
 
+    def with_scaler(self, exported: Exported, scaler: Scaler, folder: Path) -> Exported:
+        """NETWORK with the scaler as its first two nodes, in float."""
+        import onnx
+        from qonnx.core.modelwrapper import ModelWrapper
+        from qonnx.transformation.infer_shapes import InferShapes
+
+        runs = exported.run
+        if not isinstance(runs, _Runtime):
+            raise TypeError("the scaler goes in front of what this form wrote")
+        raw, written = (
+            ModelWrapper(in_front(model.model, scaler)).transform(InferShapes())
+            for model in (runs.raw, runs.written)
+        )
+        onnx.save(written.model, str(folder / NETWORK))
+        return replace(exported, run=_Runtime(raw, ModelWrapper(onnx.load(str(folder / NETWORK)))))
+
 
 @dataclass(frozen=True)
 class _Runtime:
@@ -112,6 +131,8 @@ def _reasons(layer: Layer, scheme: Scheme) -> Iterator[str]:
     if scheme and reads_inside(layer.type, layer.module):
         yield f"formats inside a {layer.type} have no node; leave it in float"
         return
+    if some_exceed_float(layer, {tensor: (scheme[tensor],) for tensor in layer.tensors}):
+        yield "sums more bits than float32 has, in which qonnx computes; --to c and hls4ml write it"
     for tensor in ("data_in", "weight", "bias"):
         fmt = scheme[tensor]
         if fmt is not None and (reason := _no_node(fmt, fixed=tensor != "data_in")):

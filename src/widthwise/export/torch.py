@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from widthwise.core.errors import UserError
 from widthwise.core.files import existing_file, write_atomically
 from widthwise.export.exporter import Exported
+from widthwise.export.scaler import Standardise
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from widthwise.data.samples import Scaler
     from widthwise.network.graph import Graph
     from widthwise.network.realised import Realised
 
 NETWORK, WEIGHTS = "network.json", "weights.safetensors"
+SCALER = "scaler.safetensors"  # mean and scale, where the network standardises its input itself
 SAMPLE = "sample.safetensors"  # only where the network has to be captured on samples of the data
 VERSION = 1  # of what NETWORK holds
 
@@ -49,8 +53,33 @@ class TorchExporter:
         if realised.sample is not None:
             write_atomically(folder / SAMPLE, as_safetensors(realised.sample))
             files.append(folder / SAMPLE)
-        again = load(folder, model=realised.network if name is None else None)
-        return Exported(tuple(files), again.model)
+        return Exported(tuple(files), _read_back(folder, realised.network if name is None else None))
+
+    def with_scaler(self, exported: Exported, scaler: Scaler, folder: Path) -> Exported:
+        """SCALER beside what was written: `load` has the network standardise its input by it."""
+        from widthwise.network.checkpoints import as_safetensors
+
+        runs = exported.run
+        if not isinstance(runs, _ReadBack):
+            raise TypeError("the scaler goes in front of what this form wrote")
+        write_atomically(folder / SCALER, as_safetensors(Standardise.of(scaler).state_dict()))
+        files = (*exported.files, folder / SCALER)
+        return replace(exported, files=files, run=_read_back(folder, runs.given))
+
+
+@dataclass(frozen=True)
+class _ReadBack:
+    """A folder read back; given: the network that it was made of, where it has no name."""
+
+    graph: Graph
+    given: nn.Module | None
+
+    def __call__(self, *inputs: Any, **named: Any) -> Any:
+        return self.graph.model(*inputs, **named)
+
+
+def _read_back(folder: Path, given: nn.Module | None) -> _ReadBack:
+    return _ReadBack(load(folder, model=given), given)
 
 
 def load(path: str | Path, *, model: nn.Module | None = None) -> Graph:
@@ -60,11 +89,26 @@ def load(path: str | Path, *, model: nn.Module | None = None) -> Graph:
     code of one's own included); needed where it was given from Python. It stays as it is. Raises UserError
     for a folder of another kind, a broken one, and weights that are not those that were exported.
     """
+    from widthwise.network.checkpoints import read_safetensors
+
     folder = Path(path).expanduser()
     realised = read_realised(folder)
     if model is None:
         model = _named(realised, folder)
-    return realised.graph(model)
+    graph = realised.graph(model)
+    if (folder / SCALER).is_file():
+        scaler = Standardise(**read_safetensors(folder / SCALER))
+        graph.model.register_forward_pre_hook(partial(_standardise, scaler), with_kwargs=True)
+    return graph
+
+
+def _standardise(
+    scaler: Standardise, _: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The only input of a network, by position or by name, standardised."""
+    if inputs:
+        return (scaler(inputs[0]), *inputs[1:]), named
+    return inputs, {name: scaler(x) for name, x in named.items()}
 
 
 def read_realised(folder: Path) -> Realised:

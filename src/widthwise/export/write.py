@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import shutil
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
     from torch import nn
 
     from widthwise.data.modules import Data
+    from widthwise.data.samples import Scaler
     from widthwise.export.checking import Check
+    from widthwise.export.judged_data import JudgedOn
     from widthwise.network.graph import Graph
     from widthwise.network.realised import Realised
 
@@ -39,6 +42,7 @@ class Export:
     repeat: int
     exported: Exported
     check: Check
+    scaler: Mapping[str, Any] | None = None  # how samples were standardised, by `as_numbers`
 
     def as_json(self) -> dict[str, Any]:
         """What EXPORT holds: plain JSON values, null for NaN and infinity."""
@@ -49,6 +53,8 @@ class Export:
             "metrics": self.trial.metrics,
             "config": dict(self.trial.config),
             "check": asdict(self.check),
+            "scaler": self.scaler,
+            "notes": list(self.exported.notes),
             "files": [str(path.relative_to(self.folder)) for path in self.exported.files],
             "versions": {
                 **{name: version(name) for name in ("widthwise", "torch")},
@@ -67,24 +73,31 @@ def export(
     *,
     model: nn.Module | None = None,
     data: Data | None = None,
+    with_scaler: bool = False,
+    options: Mapping[str, object] | None = None,
     force: bool = False,
 ) -> Export:
     """Writes the network that a trial was judged by in a form that other tools read, and proves it.
 
     Args:
         study: a study, or its run folder. trial: a trial, its number, or a rule that picks one ("knee").
-        form: the name of an exporter, as "torch", or one of one's own. out: the folder, which is new or
+        form: the name of an exporter, as "torch", or one of one's own. options: of the exporter of that name,
+            as {"pipeline": 4}. out: the folder, which is new or
             empty; `force` replaces an earlier export.
         model: the network that was searched, where it was given from Python and in another process.
         data: where it was given from Python; else that of the run's config. What was written is run on the
             samples that the trial was judged on, and compared; on an example where there are none.
+        with_scaler: what is written standardises its input itself, as the data was standardised, and so takes
+            samples as they are. The numbers are in EXPORT in any case.
 
     Raises UserError, and then nothing was written: for what the form can't say, and where the outputs differ.
     """
+    from widthwise.export.judged_data import judged_data
+    from widthwise.export.scaler import TakesScaler, as_numbers, checked_scaler
     from widthwise.study.run_folder import load_run
 
     found = study if isinstance(study, Study) else load_run(study)
-    made = exporter(form) if isinstance(form, str) else form
+    made = exporter(form, options) if isinstance(form, str) else form
     folder = Path(out).expanduser()
     _check_place(folder, force=force)
     chosen = _chosen(found, trial)
@@ -92,10 +105,15 @@ def export(
     graph = realised.graph()
     if reasons := made.refusals(realised, graph):
         raise UserError(f"trial {chosen.number} can't be exported as {made.name}: {'; '.join(reasons)}")
+    judged = judged_data(found.record, data)
+    scaler = checked_scaler(judged, made) if with_scaler else None
     with folder_in_one_piece(folder, blamed=folder) as part:
         exported = made.write(realised, graph, part, tuple(realised.example(1).values()))
-        check = _checked(exported, made, realised, graph, found, data)
-        done = Export(part, made.name, chosen, realised.repeat, exported, check)
+        if scaler is not None and isinstance(made, TakesScaler):
+            exported = made.with_scaler(exported, scaler, part)
+        check = _checked(exported, made, realised, graph, judged, scaler)
+        numbers = as_numbers(judged, first_layer=with_scaler)
+        done = Export(part, made.name, chosen, realised.repeat, exported, check, numbers)
         text = json.dumps(done.as_json(), indent=2, ensure_ascii=False, allow_nan=False)
         write_atomically(part / EXPORT, text.encode() + b"\n")
         _put(part, folder)
@@ -114,16 +132,21 @@ def _chosen(study: Study, trial: Trial | int | str) -> Trial:
 
 
 def _checked(
-    exported: Exported, made: Exporter, realised: Realised, graph: Graph, study: Study, data: Data | None
+    exported: Exported,
+    made: Exporter,
+    realised: Realised,
+    graph: Graph,
+    judged: JudgedOn,
+    scaler: Scaler | None,
 ) -> Check:
     """How what was written compares with the network; UserError where it is another one."""
     from widthwise.export.checking import batches_of, compare, gives_marked
-    from widthwise.export.judged_data import judged_data
+    from widthwise.export.scaler import Standardise
     from widthwise.metrics.quality.fits import check_data_fits_model
 
     if exported.run is None:
         raise UserError(f"{made.name}: what was written can't be run here, so nothing shows that it is right")
-    judged = judged_data(study.record, data)
+    first = None if scaler is None else Standardise.of(scaler)
     if judged.data is None:
         example = realised.example(EXAMPLE_SAMPLES)
         if not example:
@@ -132,7 +155,7 @@ def _checked(
     else:
         fitting = check_data_fits_model(graph.network, judged.data, judged.task, judged.output)
         where = (fitting, judged.data, judged.part, judged.samples)
-        check = compare(graph, exported.run, batches_of(*where), on=judged.on)
+        check = compare(graph, exported.run, batches_of(*where), on=judged.on, first=first)
         check = replace(check, as_judged=gives_marked(graph, *where, realised.marks.get("outputs")))
     if not check.passes(exact=made.exact and exported.exact):
         raise UserError(

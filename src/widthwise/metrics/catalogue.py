@@ -21,7 +21,9 @@ Judges = Literal["task", "all", "sample"]
 
 GROUP = "widthwise.metrics"  # of entry points
 NAMESPACES = ("torchmetrics.classification", "torchmetrics", "torchmetrics.nominal")
-PER_CLASS = ("precision", "recall", "f1")  # may be asked of one class: f1[2], f1[t]
+# what may be asked of one class or one output, as f1[2] or f1[t], and of which metric that is a part
+OF_OUTPUTS = ("mse", "rmse", "mae", "r2")
+PER_CLASS = {name: name for name in ("precision", "recall", "f1", "auroc", "average_precision", *OF_OUTPUTS)}
 
 
 @dataclass(frozen=True)
@@ -87,10 +89,16 @@ def _cost(name: str, direction: Direction, unit: str, description: str) -> Metri
 _QUALITY = (
     _quality("accuracy", "maximize", "share", "share of correct answers (micro average)"),
     _quality("accuracy_macro", "maximize", "share", "mean over the classes of their share correct"),
-    _quality("loss", "minimize", "nats", "mean cross entropy of a sample", inf),
+    _quality("loss", "minimize", "nats", "mean cross entropy of an answer", inf),
     _quality("precision", "maximize", "share", "TP / (TP + FP), mean over the classes"),
     _quality("recall", "maximize", "share", "TP / (TP + FN), mean over the classes"),
     _quality("f1", "maximize", "share", "2 TP / (2 TP + FP + FN), mean over the classes"),
+    _quality("auroc", "maximize", "share", "chance that what is there is scored above what is not"),
+    _quality("average_precision", "maximize", "share", "area under precision over recall"),
+    Metric("mse", "quality", "minimize", None, "mean squared error, mean over the outputs", 0.0),
+    Metric("rmse", "quality", "minimize", None, "root of an output's mse, mean over the outputs", 0.0),
+    Metric("mae", "quality", "minimize", None, "mean absolute error, mean over the outputs", 0.0),
+    Metric("r2", "quality", "maximize", "", "1 - squared errors / those of the targets' mean", high=1.0),
 )
 _COST = (
     _cost("parameters", "minimize", "", "numbers that training sets: weights, biases, norms"),
@@ -99,6 +107,7 @@ _COST = (
     _cost("memory_density", "maximize", "x", "compare_to (32 bits) / average_bitwidth"),
     _cost("macs", "minimize", "MAC", "multiply-accumulates of one sample"),
     _cost("flops", "minimize", "FLOP", "2 macs + all other arithmetic of one sample"),
+    _cost("accumulator_bits", "minimize", "bits", "bits of the widest sum of products"),
     _cost("bops", "minimize", "bit operations", "sum of MACs (b_a b_w + b_a + b_w + log2 fan-in)"),
     _cost(
         "ebops",
@@ -142,8 +151,9 @@ def known_metric(name: str) -> Metric | None:
     if name in METRICS:
         return METRICS[name]
     if (asked := per_class(name)) is not None:
-        base = METRICS[asked[0]]
-        return replace(base, name=name, description=f"{base.name} of class {asked[1]}")
+        base = METRICS[PER_CLASS[asked[0]]]
+        part = "output" if base.name in OF_OUTPUTS else "class"
+        return replace(base, name=name, description=f"{asked[0]} of {part} {asked[1]}")
     full = _torchmetrics_class(name)
     if full is None:
         return None

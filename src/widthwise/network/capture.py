@@ -18,6 +18,7 @@ from widthwise.network.guessing import guessed_call
 from widthwise.network.operands import Call
 from widthwise.network.reading import precision, short
 from widthwise.network.recording import named_arguments, plain, recorded
+from widthwise.network.stored import attribute
 from widthwise.network.tracing import traced
 from widthwise.network.undisturbed import undisturbed
 
@@ -80,7 +81,10 @@ def as_call(network: nn.Module, example: Example) -> Call:
 
 
 def difference(network: nn.Module, made: nn.Module, call: Call) -> str | None:
-    """How far what was made of a network differs from it on a call, in words; None where it doesn't."""
+    """How what was made of a network differs from it on a call, in words; None where it doesn't.
+
+    By what it gives, or by parameters that hooks of its layers read unseen.
+    """
     wanted = _outputs(network, call)
     named = named_arguments(network, call)
     try:
@@ -95,7 +99,23 @@ def difference(network: nn.Module, made: nn.Module, call: Call) -> str | None:
         apart = _apart(one, other)
         if apart > CLOSE:
             return f"what torch.fx traced computes something else ({apart:.2g} of the greatest output off)"
-    return None
+    return _read_in_hooks(network, made, call) if isinstance(made, fx.GraphModule) else None
+
+
+def _read_in_hooks(network: nn.Module, made: fx.GraphModule, call: Call) -> str | None:
+    """Which parameters hooks read that what was traced doesn't see, in words; None where there are none."""
+    if not any(module._forward_hooks or module._forward_pre_hooks for module in network.modules()):
+        return None
+    seen: set[int] = set()
+    for node in made.graph.nodes:
+        if node.op == "call_module":
+            seen |= {id(parameter) for parameter in made.get_submodule(str(node.target)).parameters()}
+        elif node.op == "get_attr":
+            seen.add(id(attribute(made, str(node.target))))
+    own = dict(network.named_parameters())
+    read = [str(node.target) for node in recorded(network, call).nodes if node.op == "get_attr"]
+    unseen = [name for name in read if name in own and id(own[name]) not in seen]
+    return f"hooks read {', '.join(unseen)}, which torch.fx doesn't see" if unseen else None
 
 
 def _outputs(network: nn.Module, call: Call) -> list[Tensor]:

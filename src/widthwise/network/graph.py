@@ -203,8 +203,13 @@ class Graph:
         """Raises UserError where a copy does not come to the places of the original."""
         call = self._captured.call
         assert call is not None
-        found = {node.meta.get(PLACE) for node in recorded(self.network, call).nodes}
-        missing = [n.name for n in original.fx_graph.nodes if n.meta.get(PLACE) not in found]
+        found = {node.meta.get(PLACE): _held_by(node) for node in recorded(self.network, call).nodes}
+        nodes = [node for node in original.fx_graph.nodes if PLACE in node.meta]
+        missing = [
+            node.name
+            for node in nodes
+            if node.meta[PLACE] not in found or not _held_by(node) <= found[node.meta[PLACE]]
+        ]
         if missing:
             raise UserError(out_of_reach(missing))
 
@@ -308,9 +313,12 @@ class Graph:
             )
         )
         read: dict[TensorName, tuple[Stored, ...]] = {}
-        for operand in of:
+        for operand in tuple(of):
             if operand.role != "data_in":
                 found = stored.stored(at((node.args, node.kwargs), operand.path))
+                if not found.value.is_floating_point():  # whole and complex numbers have no formats
+                    of = tuple(other for other in of if other is not operand)
+                    continue
                 read[operand.role] = (*read.get(operand.role, ()), found)
         roles = {operand.role for operand in of}
         tensors = tuple(tensor for tensor in TENSORS if tensor in roles)
@@ -335,6 +343,11 @@ class MethodCall:
 def called_function(node: fx.Node) -> Callable[..., Any]:
     """The function or method that a node calls."""
     return MethodCall(str(node.target)) if node.op == "call_method" else cast(Callable[..., Any], node.target)
+
+
+def _held_by(node: fx.Node) -> set[str]:
+    """What a node reads of the network, by name."""
+    return {str(read.target) for read in node.all_input_nodes if read.op == "get_attr"}
 
 
 def _copied(graph: fx.Graph) -> fx.Graph:

@@ -13,7 +13,7 @@ from widthwise.core.hashing import hash_weights
 from widthwise.network.calling import cloned, positional
 from widthwise.network.checkpoints import load_tensors
 from widthwise.network.graph import Graph
-from widthwise.network.scheme import Scheme
+from widthwise.network.scheme import TENSORS, Scheme
 from widthwise.network.widths.resize import resize
 
 if TYPE_CHECKING:
@@ -95,7 +95,19 @@ class Realised:
                 "network that was searched, and the run folder as the search left it"
             )
         made.model.eval()
+        self._check_reach(made)
         return made.quantized(self.schemes) if self.schemes else made
+
+    def _check_reach(self, made: Graph) -> None:
+        """Raises UserError where the network lacks a tensor that has a format."""
+        tensors = {layer.name: layer.tensors for layer in made.layers} if self.schemes else {}
+        for name, scheme in self.schemes.items():
+            lost = [tensor for tensor in TENSORS if scheme[tensor] and tensor not in tensors.get(name, ())]
+            if lost:
+                raise UserError(
+                    f"{name}: has no {lost[0]} here, which was judged in {scheme[lost[0]]}; give "
+                    "the network that was searched, built anew in place of copying it"
+                )
 
     def example(self, samples: int = EXAMPLE_SAMPLES) -> dict[str, Tensor]:
         """Inputs [samples, …] that the network takes, the same each time; empty where none are known.

@@ -30,12 +30,18 @@ def search_lines(problem: Problem) -> list[str]:
     """Space, strategy, objectives and evaluation, a line each."""
     search = problem.config.search
     return [
+        f"task:        {task_line(problem.output)}",
         f"space:       {space_line(problem)}",
         f"strategy:    {search.strategy.name}{_limits(problem)}",
         f"objectives:  {_objectives(problem)}",
         f"evaluation:  {_evaluation(problem)}",
         *judged_lines(problem.output),
     ]
+
+
+def task_line(output: Output) -> str:
+    """What the outputs are worth, and by what that was found."""
+    return f"{output.task.name} ({output.why})" if output.why else output.task.name
 
 
 def judged_lines(output: Output) -> list[str]:
@@ -76,7 +82,7 @@ def warnings_of(problem: Problem, *, mend: str = TRAIN) -> list[str]:
     found = []
     config, search = problem.config, problem.config.search
     if problem.kind.needs_weights(search.space) and is_untrained(config, problem.network):
-        found.append(f"the weights of {config.model} are random, so its accuracy says little; {mend}")
+        found.append(f"the weights of {config.model} are random, so its quality says little; {mend}")
     if search.summed:
         found += sum_conflicts(search.objectives, search.direction)
     found += getattr(problem.evaluator, "notes", ())

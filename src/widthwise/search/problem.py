@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from widthwise.config import SearchConfig, load_config
+from widthwise.config.metrics import metrics_of
 from widthwise.core.errors import UserError, unknown
 from widthwise.core.importing import load_object
 from widthwise.data.modules import Data, load_data
@@ -23,7 +24,8 @@ from widthwise.metrics.catalogue import Metric
 from widthwise.metrics.goals.aim import Aim
 from widthwise.metrics.quality.fits import check_data_fits_model
 from widthwise.metrics.quality.outputs import Output
-from widthwise.metrics.quality.tasks import metric_of, task_of
+from widthwise.metrics.quality.task import Task
+from widthwise.metrics.quality.tasks import metric_of, task_of, tasks_with
 from widthwise.network.graph import Graph
 from widthwise.network.named import load_model
 from widthwise.search.batches import batch_size
@@ -137,8 +139,11 @@ def load_problem(
     if model is None and config.load_name is not None:
         network = load_model(network, checkpoint=config.load_name)
     found = data if data is not None else load_dataset(config)
-    judging = judging_of(config, memory=memory)
-    fitting = check_data_fits_model(network, found, judging.task, judging.output)
+    part = config.search.evaluation.part
+    fitting = check_data_fits_model(network, found, config.task, config.output, name=part)
+    judging = judging_of(config, fitting.task, memory=memory)
+    if config.task is None:
+        config = replace(config, task=fitting.task.name)
     graph, search = Graph(network, fitting.example), config.search
     aim, kind = Aim(search.objectives, search.summed, search.direction), kind_of(search.space)
     named = [metric.name for metric in named_metrics(config)]
@@ -178,13 +183,24 @@ def named_metrics(config: SearchConfig) -> tuple[Metric, ...]:
     )
 
 
-def judging_of(config: SearchConfig, *, memory: int | None = None) -> Judging:
-    """How the config has candidates judged: by the metrics that it names, its task's and its kind's."""
-    search, task = config.search, task_of(config.task)
-    always = [metric_of(task, name) for name in (*task.better, *kind_of(search.space).always)]
-    own = [declared.metric for declared in config.metrics]
+def metrics_to_pick(config: SearchConfig) -> tuple[Metric, ...]:
+    """The metrics of a search before its data is read: of all tasks that it may be, where none is said."""
+    named = _named_and_own(config)
+    tasks = tasks_with(named) if config.task is None else [config.task]
+    return _each_once([*named, *(metric for name in tasks for metric in _always(config, task_of(name)))])
+
+
+def judging_of(config: SearchConfig, task: Task, *, memory: int | None = None) -> Judging:
+    """How the config has candidates judged: by the metrics that it names, the task's and its kind's.
+
+    Raises UserError for a metric of another task.
+    """
+    search, named = config.search, _named_and_own(config)
+    find = metrics_of(task, config.metrics)
+    for metric in named:
+        find(metric.name, config.source)
     return Judging(
-        metrics=_each_once([*named_metrics(config), *own, *always]),
+        metrics=_each_once([*named, *_always(config, task)]),
         options=options_of(config),
         task=task,
         output=config.output,
@@ -230,6 +246,16 @@ def load_dataset(config: SearchConfig) -> Data:
 def device_of(config: SearchConfig) -> str:
     """The device for the config's accelerator: the GPU where one is asked for and there is one."""
     return "cuda" if config.accelerator in ("gpu", "auto") and torch.cuda.is_available() else "cpu"
+
+
+def _named_and_own(config: SearchConfig) -> tuple[Metric, ...]:
+    """The metrics that the config names, and those that it declares."""
+    return (*named_metrics(config), *(declared.metric for declared in config.metrics))
+
+
+def _always(config: SearchConfig, task: Task) -> list[Metric]:
+    """What is stored of every candidate."""
+    return [metric_of(task, name) for name in (*task.better, *kind_of(config.search.space).always)]
 
 
 def _each_once(metrics: Iterable[Metric]) -> tuple[Metric, ...]:

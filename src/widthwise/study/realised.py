@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -103,11 +102,12 @@ def searched_network(
 ) -> nn.Module:
     """The network that was searched, in float, with the weights that the run keeps.
 
-    given: it, where it was given from Python and so has no name in the config; it stays as it is. Raises
-    UserError where there is no such network.
+    given: it, where it was given from Python and so has no name in the config; it stays as it is, and is what
+    is returned where it has these weights. Raises UserError where there is no such network.
     """
     from widthwise.network.checkpoints import load_tensors, read_safetensors
     from widthwise.network.named import load_model
+    from widthwise.network.undisturbed import copied
 
     name = model_name(record)
     if given is None and name is None:
@@ -116,10 +116,23 @@ def searched_network(
             "as in study.network(trial, model=network)"
         )
     seed = int(parse_toml(record.config, label=CONFIG).get("seed", 0))
-    network = copy.deepcopy(given) if given is not None else load_model(str(name), seed=seed)
-    if folder is not None and (path := folder / WEIGHTS).is_file():
-        load_tensors(network, read_safetensors(path), source=str(path))
+    path = None if folder is None else folder / WEIGHTS
+    kept = read_safetensors(path) if path is not None and path.is_file() else None
+    if given is not None and (kept is None or _holds(given, kept)):  # a copy may run layers of the original
+        return given
+    (network,) = copied(given) if given is not None else (load_model(str(name), seed=seed),)
+    if kept is not None:
+        load_tensors(network, kept, source=str(path))
     return network
+
+
+def _holds(network: nn.Module, tensors: Mapping[str, Tensor]) -> bool:
+    """Whether a network has just these weights and buffers."""
+    own = network.state_dict()
+    return own.keys() == tensors.keys() and all(
+        own[name].shape == x.shape and own[name].dtype == x.dtype and own[name].cpu().equal(x)
+        for name, x in tensors.items()
+    )
 
 
 def model_name(record: StudyRecord) -> str | None:

@@ -192,7 +192,10 @@ class Study:
         return replace(found, model=model_name(self.record))
 
     def searched_network(self, model: nn.Module | None = None) -> nn.Module:
-        """The network that was searched, a copy in float with the run's weights; `model` as for `network`."""
+        """The network that was searched, in float with the run's weights; `model` as for `network`.
+
+        One that was given is what is returned, unless the run has other weights: copy it to change it.
+        """
         from widthwise.study.realised import searched_network
 
         given = model if model is not None else self.searched

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from widthwise.config import load_config
 from widthwise.config.write import tables_of
 from widthwise.evaluators.judging import Judging
-from widthwise.metrics.quality.tasks import metric_of, task_of
+from widthwise.metrics.quality.fits import check_data_fits_model
+from widthwise.metrics.quality.tasks import metric_of
 from widthwise.spaces.kinds import SpaceKind, kind_of
 from widthwise.testing.evaluators import check_evaluator
 from widthwise.testing.holds import holds
@@ -35,10 +36,10 @@ def check_space_kind(kind: SpaceKind, config: Mapping[str, Any], network: Graph,
     holds(all(line.isprintable() for line in kind.lines(network, space)), "lines are one line each")
     holds(all(line.isprintable() for line in kind.warnings(space)), "warnings are one line each")
     holds(isinstance(kind.needs_weights(settings), bool), "needs_weights is true or false")
-    task = task_of(read.task)
+    task = check_data_fits_model(network.network, data, read.task).task
     wanted = [*(o.name for o in read.search.objectives), *task.better, *kind.always]
     costs = [metric_of(task, name).kind == "cost" for name in kind.always]
     holds(all(costs), "what is always stored are costs")
-    judging = Judging.of(metrics=list(dict.fromkeys(wanted)), task=task)
+    judging = Judging.of(network.network, data, metrics=list(dict.fromkeys(wanted)), task=task)
     made = load_object(kind.evaluator, what="evaluator")(network, space, data, settings, judging)
     check_evaluator(made, space)

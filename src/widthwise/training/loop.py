@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from widthwise.core.errors import UserError
 from widthwise.data.facts import facts_of, part
 from widthwise.data.modules import Data
 from widthwise.data.served import Batches
 from widthwise.metrics.quality.fits import check_data_fits_model
-from widthwise.metrics.quality.tasks import CLASSIFICATION, task_of
+from widthwise.training.class_weights import with_class_weights
 from widthwise.training.history import Epoch, History, best_of
 from widthwise.training.scoring import score
-from widthwise.training.settings import OptimizerName, Schedule, Settings, check_device
+from widthwise.training.settings import ClassWeights, OptimizerName, Schedule, Settings, check_device
 from widthwise.training.stepper import Stepper, make_optimizer
 
 if TYPE_CHECKING:
@@ -41,19 +41,21 @@ def fit(
     patience: int | None = None,
     mixed_precision: bool = False,
     loss: str | Callable[[Tensor, Tensor], Tensor] | None = None,
-    task: Task | str = CLASSIFICATION,
+    class_weights: Sequence[float] | Literal["balanced"] | None = None,
+    task: Task | str | None = None,
     output: str | int | None = None,
     progress: Callable[[Epoch], None] | None = None,
 ) -> History:
-    """Trains the model in place by the task's loss (cross-entropy), or by one's own `loss`.
+    """Trains the model in place by the task's loss, or by one's own `loss`; options are those of `Settings`.
 
-    The options are those of `Settings`.
+    task: what the outputs are worth, or its name; without it the one that fits the data.
 
     Batches are tuples (x, y), (x1, x2, y), ((x1, x2), y) or dicts by the names of the network's forward with
     labels; `output` names which of several outputs is trained and judged, where that is not plain.
+    `class_weights` are a number for each class, or "balanced": rare classes count as much as frequent ones.
 
     Afterwards the model holds the weights of the epoch that is best by the task's figures on validation data
-    (accuracy), is in eval mode and on the device it came from; the global random state is as before. The same
+    is in eval mode and on the device it came from; the global random state is as before. The same
     seed, model and data give the same weights. `progress` is called after each epoch. An interruption leaves
     the best weights so far, as does the UserError raised when a loss is no finite number. Also raises
     UserError for settings out of range and data that doesn't fit the model.
@@ -70,8 +72,15 @@ def fit(
         patience=patience,
         mixed_precision=mixed_precision,
         loss=loss,
+        class_weights=_weights(class_weights),
     )
     return train(model, data, settings, seed=seed, device=device, task=task, output=output, progress=progress)
+
+
+def _weights(given: Sequence[float] | Literal["balanced"] | None) -> ClassWeights:
+    if given is None or isinstance(given, str):
+        return given
+    return tuple(map(float, given))
 
 
 def train(
@@ -82,16 +91,18 @@ def train(
     seed: int = 0,
     device: str = "cpu",
     teacher: nn.Module | None = None,
-    task: Task | str = CLASSIFICATION,
+    task: Task | str | None = None,
     output: str | int | None = None,
     progress: Callable[[Epoch], None] | None = None,
 ) -> History:
     """As `fit`, with settings that are checked already; `teacher` is the network that `distil` is about."""
     check_device(device, settings)
-    trained, judged, about = parameters_to_train(model), task_of(task), facts_of(data)
+    trained, about = parameters_to_train(model), facts_of(data)
     done: list[Epoch] = []
     with at_work(model, device, seed) as best:
-        fitting = check_data_fits_model(model, data, judged, output)
+        fitting = check_data_fits_model(model, data, task, output)
+        judged = fitting.task
+        settings = with_class_weights(settings, data, fitting)
         batches, val = shuffled(part(data, "train"), seed), part(data, "val")
         optimizer = make_optimizer(trained, settings)
         stepper = Stepper(optimizer, settings, device, passes_of(batches), fitting, about, teacher=teacher)

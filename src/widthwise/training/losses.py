@@ -1,11 +1,11 @@
-"""What training minimises: the task's loss, or one's own."""
+"""What training minimises: the task's loss, one of its losses by name, or one's own."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from widthwise.core.errors import UserError
+from widthwise.core.errors import UserError, unknown
 from widthwise.core.importing import describe_error, load_object
 from widthwise.training.settings import Settings
 
@@ -17,12 +17,28 @@ if TYPE_CHECKING:
     Loss = Callable[[Tensor, Tensor], Tensor]
 
 
+def check_loss(task: Task, settings: Settings) -> None:
+    """Raises UserError for the name of a loss that the task doesn't have: one may list some as `losses`."""
+    allowed = tuple(getattr(task, "losses", ()))
+    if not is_named(settings) or settings.loss in allowed:
+        return
+    if not allowed:
+        raise UserError(f"loss = {settings.loss!r}: {task.name} has one loss; leave it out")
+    raise unknown(f"loss of {task.name}", settings.loss, allowed)
+
+
+def is_named(settings: Settings) -> bool:
+    """Whether the loss is one of the task's by its name."""
+    return isinstance(settings.loss, str) and ":" not in settings.loss
+
+
 def loss_of(task: Task, settings: Settings) -> Loss:
     """The loss, a scalar, of outputs [n, ...] for targets [n, ...]; one's own is imported now.
 
     Raises UserError where that can't be; what it raises later, or gives that is no loss, is one too, chained.
     """
-    if settings.loss is None:
+    check_loss(task, settings)
+    if settings.loss is None or is_named(settings):
         return lambda outputs, targets: task.loss(outputs, targets, settings)
     own: Any = settings.loss
     name = own if isinstance(own, str) else getattr(own, "__qualname__", type(own).__name__)

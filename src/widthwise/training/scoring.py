@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from widthwise.core.errors import UserError
 from widthwise.data.facts import DataFacts
-from widthwise.metrics.quality.tasks import CLASSIFICATION, task_of
+from widthwise.metrics.quality.tasks import task_of
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -43,7 +43,7 @@ def predict(
     loader: Iterable[Any],
     *,
     device: str = "cpu",
-    task: Task | str = CLASSIFICATION,
+    task: Task | str | None = None,
     output: Output | str | int | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Outputs [samples, ...] in eval mode and targets [samples, ...] over the whole loader, on the CPU.
@@ -54,7 +54,7 @@ def predict(
 
     found = [
         (outputs.cpu(), block.targets.cpu())
-        for outputs, block in _judged(model, loader, device, task_of(task), DataFacts(), output)
+        for outputs, block, _ in _judged(model, loader, device, task, DataFacts(), output)
     ]
     if not found:
         raise _nothing()
@@ -67,7 +67,7 @@ def score(
     loader: Iterable[Any],
     *,
     device: str = "cpu",
-    task: Task | str = CLASSIFICATION,
+    task: Task | str | None = None,
     about: DataFacts | None = None,
     output: Output | str | int | None = None,
 ) -> Score:
@@ -75,10 +75,10 @@ def score(
 
     output: which of several that the network returns is judged.
     """
-    judged, facts = task_of(task), about or DataFacts()
+    facts = about or DataFacts()
     tally: Tally | None = None
     samples = 0
-    for outputs, block in _judged(model, loader, device, judged, facts, output):
+    for outputs, block, judged in _judged(model, loader, device, task, facts, output):
         shape = tuple(outputs.shape[1:])
         judged.check(block.targets, shape, facts)
         if tally is None:
@@ -95,23 +95,25 @@ def _judged(
     model: nn.Module,
     loader: Iterable[Any],
     device: str,
-    task: Task,
+    task: Task | str | None,
     about: DataFacts,
     output: Output | str | int | None,
-) -> Iterator[tuple[Tensor, DataBlock]]:
-    """The outputs of the network in eval mode for each batch of the loader, and the batch."""
+) -> Iterator[tuple[Tensor, DataBlock, Task]]:
+    """The outputs of the network in eval mode for each batch of the loader, the batch, and what judges it."""
     from widthwise.metrics.quality.outputs import Output, find_output
     from widthwise.network.calling import takes_of
     from widthwise.network.reading import batches_of, called
 
     takes, found = takes_of(model), output if isinstance(output, Output) else None
+    judged = None if task is None else task_of(task)
     with _judging(model):
         for block in batches_of(model, loader, device=device, where=about.title):
             result = called(model, block, takes)
             if found is None or not found.is_in(result):
                 said = None if isinstance(output, Output) else output
-                found = find_output(result, block.targets, task, about, said)
-            yield found(result), block
+                found = find_output(result, block.targets, judged, about, said)
+                judged = found.task
+            yield found(result), block, found.task
 
 
 def tally_one(tally: Tally, outputs: Tensor, targets: Tensor) -> None:

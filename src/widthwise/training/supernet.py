@@ -21,7 +21,6 @@ from widthwise.data.facts import facts_of, part
 from widthwise.data.modules import Data
 from widthwise.metrics.quality.fits import check_data_fits_model
 from widthwise.metrics.quality.task import Task
-from widthwise.metrics.quality.tasks import CLASSIFICATION, task_of
 from widthwise.network.calling import arguments, takes_of
 from widthwise.network.widths.changes import Change, check_size, side_channels
 from widthwise.network.widths.channels import Channels
@@ -29,6 +28,7 @@ from widthwise.network.widths.groups import Groups, Member
 from widthwise.network.widths.rebuild import rebuilt, resize_attributes, set_attributes, sliced_parameter
 from widthwise.network.widths.slicing import sliced
 from widthwise.network.widths.statistics import reestimate_norms
+from widthwise.training.class_weights import with_class_weights
 from widthwise.training.loop import at_work, parameters_to_train, passes_of, shuffled
 from widthwise.training.settings import Settings, check_device
 from widthwise.training.stepper import Stepper, make_optimizer
@@ -145,7 +145,7 @@ def train_supernet(
     sandwich: Sandwich | None = None,
     seed: int = 0,
     device: str = "cpu",
-    task: Task | str = CLASSIFICATION,
+    task: Task | str | None = None,
     output: str | int | None = None,
     progress: Callable[[int, float], None] | None = None,
 ) -> list[float]:
@@ -156,12 +156,13 @@ def train_supernet(
     `progress` hears each epoch's number and loss. Raises UserError where the loss is no finite number.
     """
     check_device(device, settings)
-    rule, judged = sandwich or Sandwich(), task_of(task)
+    rule = sandwich or Sandwich()
     rng = np.random.default_rng(seed)
     losses: list[float] = []
     with at_work(supernet.model, device, seed) as kept:
         supernet._shell.to(device)
-        fitting = check_data_fits_model(supernet.model, data, judged, output)
+        fitting = check_data_fits_model(supernet.model, data, task, output)
+        settings = with_class_weights(settings, data, fitting)
         batches = shuffled(part(data, "train"), seed)
         optimizer = make_optimizer(parameters_to_train(supernet.model), settings)
         stepper = Stepper(optimizer, settings, device, passes_of(batches), fitting, facts_of(data))

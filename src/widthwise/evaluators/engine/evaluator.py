@@ -52,7 +52,7 @@ class Evaluator:
             first.
         metrics: names of quality and cost metrics, callables `(outputs, targets) -> number`, objects and
             classes of torchmetrics, or `own_metric(...)`; `options` are those of classes by metric name.
-        task: what the outputs are worth, or its name; by default classification. output: which of several
+        task: what the outputs are worth, or its name; by default the one that fits. output: which of several
             that the network returns is judged, by its key or index ("logits", 1); by default the one of that
             name, or the only one that the targets fit.
         device: cpu, cuda …; memory: bytes that evaluating may take, by default a quarter of what is free.
@@ -71,7 +71,7 @@ class Evaluator:
         judging: Judging | None = None,
         **keywords: Unpack[JudgingKeywords],
     ) -> None:
-        self.data, self.judging = data, judging or Judging.of(**keywords)
+        self.data, self.judging = data, judging or Judging.of(graph.network, data, **keywords)
         self.prepared = prepare(graph, space, data, self.judging)
         self.count = Count()
         self._answered: Answered | None = None  # from when on margins may be asked for
@@ -243,8 +243,10 @@ class Evaluator:
         answers = self.judging.task.answers
         if answers is None or metric not in answers.metrics:
             return None
-        self._answered = self._answered or Answered()
-        return answers.shares(metric, torch.from_numpy(self.margin_labels))
+        shares = answers.shares(metric, torch.from_numpy(self.margin_labels))
+        if shares is not None:
+            self._answered = self._answered or Answered()
+        return shares
 
     @property
     def margin_labels(self) -> IntArray:
@@ -304,7 +306,8 @@ def evaluate(
 
     Raises UserError, also where the network itself fails.
     """
-    judging = judging or Judging.of(**keywords)
+    if judging is None:
+        judging = Judging.of(network.network if isinstance(network, Graph) else network, data, **keywords)
     if not isinstance(network, Graph):
         network = Graph(network, try_on(unwrapped(network), judging.loader(data)).example)
     evaluator = Evaluator(network, None, data, judging)

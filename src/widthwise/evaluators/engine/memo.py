@@ -48,7 +48,8 @@ class Memo:
             return found[0]
         reads = [self._value(read, block, inputs, chosen) for read in step.inputs]
         value = step.kernel.one(reads, [chosen[slot] for slot in step.slots])
-        self._keep(key, value)
+        if self.plan.worth_keeping[index]:
+            self._keep(key, value)
         return value
 
     def _keep(self, key: Key, value: Any) -> None:

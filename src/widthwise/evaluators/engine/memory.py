@@ -18,6 +18,7 @@ CPU_MEMO = 128 * MIB  # beyond, fresh pages cost more than the values that are f
 CPU_TURNS_STACK = 64 * MIB  # where versions go one at a time: convolutions of more samples are faster
 WIDE = 8 * 1024  # bytes of a network's widest value for one sample, from which on they do
 LEAST_BUDGET = 64 * MIB
+ALLOCATION = 31 * MIB  # just under the greatest size up to which glibc learns what to keep
 WORKSPACE = 4  # stacks that a kernel takes beside those kept: quantised copies, products, masks
 
 
@@ -66,6 +67,15 @@ def shares(plan: Plan, budget: int, device: str) -> MemoryShares:
     stack = max(min(usual, budget // 3 // (plan.live_most + WORKSPACE)), 1)
     samples = max(1, int(stack / 4 / max(plan.widest, 1)))  # a few versions of the widest value fit a stack
     return MemoryShares(stack, memo, budget // 8, samples, budget // 8 if wide and not cuda else None)
+
+
+def keep_freed_memory() -> None:
+    """Has glibc keep what stacks free, in place of giving it back and getting fresh pages for the next one.
+
+    It keeps up to twice the size of the largest allocation that it has seen freed (mallopt(3),
+    M_MMAP_THRESHOLD); this one is never written to, so it takes no memory. Elsewhere nothing happens.
+    """
+    torch.empty(ALLOCATION, dtype=torch.uint8)
 
 
 def _lines(path: str) -> list[str]:

@@ -40,6 +40,15 @@ class Plan:
                 found[read].append(index)
         return tuple(map(tuple, found))
 
+    @cached_property
+    def worth_keeping(self) -> tuple[bool, ...]:
+        """For each step whether its value may be needed again: no, if its readers depend on the same."""
+        last = len(self.steps) - 1
+        return tuple(
+            index == last or any(self.steps[reader].depends != step.depends for reader in readers)
+            for index, (step, readers) in enumerate(zip(self.steps, self.readers, strict=True))
+        )
+
     @property
     def widest(self) -> float:
         """Bytes of the widest value of one version for one sample."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeGuard, cast
 
 import torch
@@ -12,10 +12,12 @@ from torch.fx.node import map_aggregate
 
 from widthwise.data.blocks import DataBlock
 from widthwise.evaluators.engine.calls import OnCopy, choose_kernel, in_place
+from widthwise.evaluators.engine.exact import all_can_be_exact, some_exceed_float
 from widthwise.evaluators.engine.in_place import CannotShareError, changed_along, versions_of
 from widthwise.evaluators.engine.kernels import (
     AddBias,
     EachVersion,
+    Folded,
     Kernel,
     MatrixProduct,
     Pointwise,
@@ -27,6 +29,7 @@ from widthwise.evaluators.engine.kernels import (
 )
 from widthwise.evaluators.engine.parameters import Choice, Layers, Parameter
 from widthwise.evaluators.engine.plan import Plan, Step
+from widthwise.formats.base import Format
 from widthwise.network.calling import cloned
 from widthwise.network.graph import Graph, called_function
 from widthwise.network.layer import Layer
@@ -167,17 +170,22 @@ class _Planner:
         if versions_of(examples) != before:
             raise CannotShareError(f"{node.name} changes what it reads")
         layer = self.layers.get(node.name)
-        if layer is not None and reads_inside(layer.type, layer.module) and self._own_columns(layer):
+        own = {} if layer is None else self._own_formats(layer)
+        wide = layer is not None and some_exceed_float(layer, own)
+        inside = layer is not None and reads_inside(layer.type, layer.module)
+        if layer is not None and own and (inside or (wide and not all_can_be_exact(layer, own))):
             self._add_whole(node, layer, template, reads, value)
             return
         inputs = self._inputs(node, layer, reads)
-        if _is_plain_linear(call) and examples[0].ndim == 2:
+        if _is_plain_linear(call) and examples[0].ndim == 2 and not wide:
             self._add_linear(node, layer, inputs[0], call, value)
             return
         parameters = self._parameters(layer, call)
         slots = tuple(dict.fromkeys(column for column, _ in parameters.values()))
         versions = {name: (slots.index(column), made) for name, (column, made) in parameters.items()}
         kernel = choose_kernel(call, kind, template, versions, examples, value)
+        if wide and isinstance(kernel, Folded | EachVersion):
+            kernel = replace(kernel, layers=replace(kernel.layers, exact=True))
         changed = self._changed(node, examples[0]) if works_in_place else []
         self._append(node, tuple(inputs), slots, kernel, value)
         for other in changed:  # whoever reads the changed tensor from here on reads the result
@@ -200,12 +208,15 @@ class _Planner:
         columns = {tensor: self.columns.get((layer.name, tensor)) for tensor in layer.tensors}
         return {tensor: column for tensor, column in columns.items() if column is not None}
 
+    def _own_formats(self, layer: Layer) -> dict[TensorName, tuple[Format | None, ...]]:
+        """The formats of a layer's slots by tensor."""
+        return {tensor: self.slots[column].formats for tensor, column in self._own_columns(layer).items()}
+
     def _add_whole(
         self, node: fx.Node, layer: Layer, template: Any, reads: Sequence[fx.Node], value: Any
     ) -> None:
         """A layer that applies its formats itself: where its products read, or to weights that it makes."""
-        own = self._own_columns(layer)
-        formats = {tensor: self.slots[column].formats for tensor, column in own.items()}
+        own, formats = self._own_columns(layer), self._own_formats(layer)
         function = FunctionLayer(layer.function) if layer.function is not None else None
         args, kwargs = template
         kernel = WholeLayer(function or cast(nn.Module, layer.module), layer.of, args, kwargs, formats)

@@ -17,7 +17,7 @@ from widthwise.evaluators.engine.calibrating import Calibration, block_samples
 from widthwise.evaluators.engine.costs import Costs
 from widthwise.evaluators.engine.in_place import CannotShareError
 from widthwise.evaluators.engine.memo import Memo
-from widthwise.evaluators.engine.memory import MemoryShares, default_budget, shares
+from widthwise.evaluators.engine.memory import MemoryShares, default_budget, keep_freed_memory, shares
 from widthwise.evaluators.engine.one_by_one import PassPerCandidate
 from widthwise.evaluators.engine.plan import Plan
 from widthwise.evaluators.engine.planner import make_plan
@@ -131,6 +131,7 @@ def prepare(graph: Graph, space: QuantisationSpace | None, data: Data, judging: 
     plan, alone_because = _planned(own, slots, calibration, fitting.output)
     sharing = None
     if plan is not None:
+        keep_freed_memory()
         sharing = Sharing(plan, shares(plan, memory, judging.device))
         single: Memo | PassPerCandidate | Rerun = Memo(plan, sharing.shares.memo)
     elif own.capture == "running":

@@ -17,6 +17,7 @@ import torch
 from widthwise.core.errors import UserError
 from widthwise.core.files import write_atomically
 from widthwise.export.exporter import Exported
+from widthwise.export.integers.computing import codes_of
 from widthwise.export.integers.steps import Codes, Program
 
 if TYPE_CHECKING:
@@ -112,15 +113,6 @@ def compiled(program: Program, folder: Path, compiler: str, flags: Sequence[str]
         made = Compiled(program, file.read_bytes())
     made.told()
     return made
-
-
-def codes_of(program: Program, x: Tensor) -> Codes:
-    """Codes of inputs [n, ...], as the network reads them. Raises UserError for NaN, which has none."""
-    if bool(x.isnan().any()):
-        raise UserError("the samples hold NaN, which has no code in fixed point; clean the data")
-    values = program.fmt.quantize(x.double()).numpy()
-    codes: Codes = np.ldexp(values, program.fmt.fraction).astype(np.int64)
-    return codes
 
 
 def _run(command: Sequence[str], text: str = "") -> str:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from widthwise.core.errors import UserError
 from widthwise.export.integers.steps import (
     Add,
     Codes,
@@ -23,6 +26,9 @@ from widthwise.export.integers.steps import (
     as_image,
     unsaturated,
 )
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def compute(program: Program, codes: Codes) -> Codes:
@@ -52,6 +58,15 @@ def sample_codes(program: Program, samples: int) -> Codes:
     return drawn
 
 
+def codes_of(program: Program, x: Tensor) -> Codes:
+    """Codes of inputs [n, ...], as the network reads them. Raises UserError for NaN, which has none."""
+    if bool(x.isnan().any()):
+        raise UserError("the samples hold NaN, which has no code in fixed point; clean the data")
+    values = program.fmt.quantize(x.double()).numpy()
+    codes: Codes = np.ldexp(values, program.fmt.fraction).astype(np.int64)
+    return codes
+
+
 def rounded(codes: Codes, shift: int) -> Codes:
     """codes * 2^-shift to the nearest, halves to even; shift above 0."""
     if shift > 62:  # all are less than half
@@ -70,7 +85,7 @@ def _computed(step: Step, x: Codes, places: Pair) -> Codes:
         case Linear():
             found = ((x @ step.weight.T) << step.shift) + step.bias
         case Convolution():
-            found = (_convolved(step, _windows(x, step.window, places, 0)) << step.shift) + step.bias[
+            found = (_convolved(step, seen_of(x, step.window, places, 0)) << step.shift) + step.bias[
                 :, None, None
             ]
         case Scale():
@@ -79,7 +94,7 @@ def _computed(step: Step, x: Codes, places: Pair) -> Codes:
         case Relu():
             found = np.maximum(x, 0)
         case MaxPool():
-            found = _windows(x, step.window, places, step.x.low).max(axis=(-2, -1))
+            found = seen_of(x, step.window, places, step.x.low).max(axis=(-2, -1))
         case Move() | Add():
             found = x
     return found
@@ -106,7 +121,7 @@ def _convolved(step: Convolution, windows: Codes) -> Codes:
     return np.concatenate(parts, axis=1)
 
 
-def _windows(x: Codes, window: Window, places: Pair, outside: int) -> Codes:
+def seen_of(x: Codes, window: Window, places: Pair, outside: int) -> Codes:
     """What a window sees at each place of x [n, channels, (height,) width]: [n, channels, y, x, h, w]."""
     image = x.reshape(len(x), *as_image(x.shape[1:]))
     after, extent = [], []

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from widthwise.core.errors import UserError
 from widthwise.core.importing import describe_error
-from widthwise.data.facts import DataFacts, facts_of, part
+from widthwise.data.facts import DataFacts, facts_of, held_targets, part
 from widthwise.data.modules import Data
 from widthwise.metrics.quality.task import Task
-from widthwise.metrics.quality.tasks import CLASSIFICATION, task_of
+from widthwise.metrics.quality.tasks import task_of
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from widthwise.data.blocks import DataBlock
     from widthwise.metrics.quality.outputs import Output
@@ -36,6 +36,11 @@ class Fit:
     block: DataBlock
 
     @property
+    def task(self) -> Task:
+        """What the outputs are worth."""
+        return self.output.task
+
+    @property
     def example(self) -> tuple[Any, ...] | dict[str, Any]:
         """Inputs that the network takes."""
         from widthwise.network.calling import as_example
@@ -50,27 +55,35 @@ class Fit:
 def check_data_fits_model(
     model: nn.Module,
     data: Data,
-    task: Task | str = CLASSIFICATION,
+    task: Task | str | None = None,
     output: str | int | None = None,
+    *,
+    name: str = "val",
 ) -> Fit:
     """Runs validation samples; UserError where the network can't take them, or can't be judged by them.
 
-    output: which of several that the network returns is judged.
+    task: None: the one that fits. output: which of several that the network returns is judged. name: of the
+    part of the data, "val" or "test".
     """
-    about = facts_of(data)
-    return fit_of(model, _batches(data, "val", about), task_of(task), about, output)
+    about, known = facts_of(data), held_targets(data) if task is None else None
+    judged = None if task is None else task_of(task)
+    return fit_of(model, _batches(data, name, about), judged, about, output, known=known)
 
 
 def fit_of(
     model: nn.Module,
     loader: Iterable[Any],
-    task: Task,
+    task: Task | None,
     about: DataFacts,
     output: str | int | None = None,
     *,
     device: str | None = None,
+    known: Tensor | None = None,
 ) -> Fit:
-    """The same for the samples of a loader, on the device that the network is on."""
+    """The same for the samples of a loader, on the device that the network is on.
+
+    known: targets of all the data, where they are at hand: by their values a task is found.
+    """
     from widthwise.metrics.quality.outputs import find_output
     from widthwise.network.reading import try_on
 
@@ -79,7 +92,8 @@ def fit_of(
     trial = try_on(model, loader, device=device, where=about.title)
     block = trial.block
     about = about.seen(next(iter(block.inputs.values())), block.targets)
-    found = find_output(trial.result, block.targets, task, about, output)
+    values = trial.targets if known is None else known
+    found = find_output(trial.result, block.targets, task, about, output, known=values)
     outputs = found(trial.result)
     if outputs.ndim == 0 or len(outputs) != len(block):
         shapes = ", ".join(str(list(x.shape[1:])) for x in block.inputs.values())
@@ -87,8 +101,20 @@ def fit_of(
             f"{about.title}: the network gives {list(outputs.shape)} for {len(block)} samples of shape "
             f"{shapes}; it must give one row for each, [{len(block)}, ...]"
         )
-    task.check(trial.targets, tuple(outputs.shape[1:]), about)
+    _check(found.task, trial.targets, tuple(outputs.shape[1:]), about)
     return Fit(trial.reader, found, tuple(outputs.shape[1:]), about, block)
+
+
+def _check(task: Task, targets: Tensor, outputs: tuple[int, ...], about: DataFacts) -> None:
+    """As the task does; its error names another task that would do."""
+    from widthwise.metrics.quality.finding import other_task
+
+    try:
+        task.check(targets, outputs, about)
+    except UserError as error:
+        if (other := other_task(task, targets, outputs, about)) is None:
+            raise
+        raise UserError(f'{error}; task = "{other}" would do') from error
 
 
 def _batches(data: Data, name: str, about: DataFacts) -> Iterator[Any]:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from widthwise.core.errors import UserError, unknown
 from widthwise.data.facts import DataFacts
+from widthwise.metrics.quality.finding import find_task
 from widthwise.metrics.quality.task import Task
 from widthwise.network.reading import as_plain
 
@@ -25,12 +26,14 @@ class Output:
     """One tensor of what a network returns, as a task takes it; called with what the network returned.
 
     path: keys and indices down to it; () where the network returns one tensor. among: all that it returns.
-    Halves are widened to float32, which is exact: figures are not computed in them.
+    why: by what the task was found; "" where it was said. Halves are widened to float32, which is exact:
+    figures are not computed in them.
     """
 
     task: Task
     path: Path = ()
     among: tuple[str, ...] = ()
+    why: str = ""
 
     def __call__(self, result: Any) -> Tensor:
         found = result if isinstance(result, Tensor) else tensors_of(result).get(self.path)
@@ -55,18 +58,26 @@ class Output:
 
 
 def find_output(
-    result: Any, targets: Tensor, task: Task, about: DataFacts, said: str | int | None = None
+    result: Any,
+    targets: Tensor,
+    task: Task | None,
+    about: DataFacts,
+    said: str | int | None = None,
+    *,
+    known: Tensor | None = None,
 ) -> Output:
-    """What is judged of what a network returned for samples with these targets [n, ...].
+    """What is judged of what a network returned for samples with these targets [n, ...], and as what.
 
     said: its key, index or both with dots ("logits", 1, "heads.0"). Else the only tensor; that named logits;
     the only one that the targets fit or, of several, the only one with as many columns as the data says it
-    has classes. Raises UserError where that decides nothing, or nothing is there.
+    has classes. task: None: the one that fits. known: more targets of that data, by whose values it is found.
+    Raises UserError where that decides nothing, or nothing is there.
     """
+    values = targets if known is None else known
     if isinstance(result, Tensor):
         if said is not None:
             raise UserError(f"output = {said!r}: the network returns one tensor; leave output out")
-        return Output(task)
+        return _judged(result, (), (), values, task, about)
     found = tensors_of(result)
     among = tuple(map(named, found))
     if not found:
@@ -75,15 +86,26 @@ def find_output(
     if said is not None:
         if str(said) not in among:
             raise unknown("output", str(said), among, where="output")
-        return Output(task, next(path for path in found if named(path) == str(said)), among)
-    path = _decided(found, targets, task, about)
-    if path is None:
+        path = next(path for path in found if named(path) == str(said))
+        return _judged(found[path], path, among, values, task, about)
+    decided = _decided(found, targets, values, task, about)
+    if decided is None:
         shapes = ", ".join(f"{named(path)} {list(x.shape)}" for path, x in found.items())
         raise UserError(
             f"the network returns {shapes} for targets of shape {list(targets.shape)}, so it is not plain "
             f'which is judged; say it, as in output = "{among[0]}"'
         )
-    return Output(task, path, among)
+    return _judged(found[decided], decided, among, values, task, about)
+
+
+def _judged(
+    output: Tensor, path: Path, among: tuple[str, ...], values: Tensor, task: Task | None, about: DataFacts
+) -> Output:
+    """This output, and the task that fits it where none is given."""
+    if task is not None:
+        return Output(task, path, among)
+    found = find_task(values, tuple(output.shape[1:]), about)
+    return Output(found.task, path, among, found.why)
 
 
 def tensors_of(result: Any) -> dict[Path, Tensor]:
@@ -105,23 +127,26 @@ def _tensors(plain: Any, path: Path) -> dict[Path, Tensor]:
     return {place: x for key, value in entries for place, x in _tensors(value, (*path, key)).items()}
 
 
-def _decided(found: Mapping[Path, Tensor], targets: Tensor, task: Task, about: DataFacts) -> Path | None:
+def _decided(
+    found: Mapping[Path, Tensor], targets: Tensor, values: Tensor, task: Task | None, about: DataFacts
+) -> Path | None:
     if len(found) == 1:
         return next(iter(found))
     if (USUAL,) in found:
         return (USUAL,)
-    fitting = {path: x for path, x in found.items() if _fits(x, targets, task, about)}
+    fitting = {path: x for path, x in found.items() if _fits(x, targets, values, task, about)}
     if len(fitting) > 1:
         fitting = {path: x for path, x in fitting.items() if tuple(x.shape[1:]) == (about.classes,)}
     return next(iter(fitting)) if len(fitting) == 1 else None
 
 
-def _fits(output: Tensor, targets: Tensor, task: Task, about: DataFacts) -> bool:
+def _fits(output: Tensor, targets: Tensor, values: Tensor, task: Task | None, about: DataFacts) -> bool:
     """Whether an output has a row for each sample, by which the task can judge."""
     if output.ndim == 0 or len(output) != len(targets) or not output.is_floating_point():
         return False
     try:
-        task.check(targets, tuple(task.outputs(output).shape[1:]), about)
+        judged = _judged(output, (), (), values, task, about).task
+        judged.check(targets, tuple(judged.outputs(output).shape[1:]), about)
     except UserError:
         return False
     return True

@@ -25,6 +25,16 @@ class LossSettings(Protocol):
         """The share of a target that is spread over all classes."""
         ...
 
+    @property
+    def class_weights(self) -> Any:
+        """How much each class counts, a number each; None: all alike. Of a task with `weighed_classes`."""
+        ...
+
+    @property
+    def loss(self) -> Any:
+        """The name of the one of the task's `losses` that is minimised; anything else: the first."""
+        ...
+
 
 class Tally(Protocol):
     """Figures of R candidates, added up over blocks of data."""
@@ -68,8 +78,11 @@ class Answers(Protocol):
         """By how much outputs [V, n, ...] are right about targets [n, ...]: [V, n], > 0 where they are."""
         ...
 
-    def shares(self, metric: str, targets: Tensor) -> FloatArray:
-        """What each of the samples with targets [S, ...] counts in one of `metrics` if it is right, [S]."""
+    def shares(self, metric: str, targets: Tensor) -> FloatArray | None:
+        """What each of the samples with targets [S, ...] counts in one of `metrics` if it is right, [S].
+
+        None where samples with such targets aren't right or wrong as a whole.
+        """
         ...
 
 

@@ -2,32 +2,55 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 from widthwise.core.errors import UserError, unknown
 from widthwise.core.importing import call_object, load_object
 from widthwise.core.registry import Entry, Registry
-from widthwise.metrics.catalogue import METRICS, Metric, find_metric, per_class
+from widthwise.metrics.catalogue import METRICS, PER_CLASS, Metric, find_metric, per_class
 from widthwise.metrics.quality.task import Task
 
-CLASSIFICATION = "classification"  # where nothing else is said
+CLASSIFICATION = "classification"
+BINARY = "binary"
+REGRESSION = "regression"
 
 METHODS = ("outputs", "check", "loss", "distance", "tally")
 FIELDS = ("name", "metrics", "better", "answers")
 
-TASKS: Registry[None] = Registry(
+
+def _own(name: str, target: str, summary: str, metrics: Sequence[str], *aliases: str) -> Entry[Sequence[str]]:
+    return Entry(name, f"widthwise.metrics.quality.{target}", summary, aliases=aliases, about=tuple(metrics))
+
+
+TASKS: Registry[Sequence[str]] = Registry(
     "task",
     [
-        Entry(
+        _own(
             CLASSIFICATION,
-            "widthwise.metrics.quality.classification:Classification",
+            "classification:Classification",
             "one of several classes for each sample",
-            aliases=("cls",),
-        )
+            ("accuracy", "accuracy_macro", "loss", "precision", "recall", "f1"),
+            "cls",
+        ),
+        _own(
+            BINARY,
+            "binary:Binary",
+            "whether something is there, or which of several labels",
+            ("accuracy", "loss", "precision", "recall", "f1", "auroc", "average_precision"),
+            "multilabel",
+        ),
+        _own(
+            REGRESSION,
+            "regression:Regression",
+            "numbers that the outputs should be near to",
+            ("mse", "rmse", "mae", "r2"),
+        ),
     ],
     group="widthwise.tasks",
     methods=METHODS,
 )
+"""What is known of ours without importing them are the names of their metrics."""
 
 
 def task_of(task: Task | str) -> Task:
@@ -35,12 +58,17 @@ def task_of(task: Task | str) -> Task:
     if not isinstance(task, str):
         return task
     if ":" in task:
-        return _own(task)
+        return _made(task)
     found = TASKS.load(task)
     return cast(Task, found() if isinstance(found, type) else found)
 
 
-def _own(spec: str) -> Task:
+def own_metrics(task: str) -> dict[str, Metric]:
+    """The metrics of one of our tasks, by name."""
+    return {name: METRICS[name] for name in TASKS.own[task].about or ()}
+
+
+def _made(spec: str) -> Task:
     """The task that "module:object" names, a class or an object; UserError where it is none."""
     found = load_object(spec, what="task")
     made = call_object(found, spec, what="task") if isinstance(found, type) else found
@@ -53,22 +81,44 @@ def _own(spec: str) -> Task:
     return cast(Task, made)
 
 
-def metric_of(task: Task | str, name: str, where: str = "") -> Metric:
+def metric_of(task: Task | str | None, name: str, where: str = "") -> Metric:
     """The metric of this name that a network can be judged by in a task: its own, torchmetrics', or a cost.
 
-    Of classification it imports nothing. Raises UserError for one that is unknown, or of another task.
+    None: in any of our tasks, for the data will tell which. Of ours it imports nothing. Raises UserError for
+    one that is unknown, or of another task.
     """
-    if CLASSIFICATION in (task, getattr(task, "name", None)):
+    if task is None:
         return find_metric(name, where)
-    found = task_of(task)
-    if name in found.metrics:
-        return found.metrics[name]
-    allowed = [*found.metrics, *(cost for cost, metric in METRICS.items() if metric.kind != "quality")]
+    title, own = _gives(task)
+    if name in own:
+        return own[name]
+    allowed = [*own, *(cost for cost, metric in METRICS.items() if metric.kind != "quality")]
     try:
         metric = find_metric(name, where)
     except UserError:
-        raise unknown(f"metric of {found.name}", name, allowed, where=where) from None
-    base = per_class(name)
-    if metric.kind == "quality" and not metric.source and (base[0] if base else name) not in found.metrics:
-        raise unknown(f"metric of {found.name}", name, allowed, where=where)
+        raise unknown(f"metric of {title}", name, allowed, where=where) from None
+    asked = per_class(name)
+    base = PER_CLASS[asked[0]] if asked else name
+    if metric.kind == "quality" and not metric.source and base not in own:
+        error = unknown(f"metric of {title}", name, allowed, where=where)
+        others = [other for other, entry in TASKS.own.items() if base in (entry.about or ())]
+        error.advice = f"{name} is of {' and '.join(others)}" if others else ""
+        raise error
     return metric
+
+
+def tasks_with(metrics: Sequence[Metric]) -> list[str]:
+    """Our tasks that can give all of these."""
+    names = [metric.name for metric in metrics if metric.kind == "quality" and not metric.source]
+    bases = {PER_CLASS[asked[0]] if (asked := per_class(name)) else name for name in names}
+    return [task for task, entry in TASKS.own.items() if bases <= set(entry.about or ())]
+
+
+def _gives(task: Task | str) -> tuple[str, Mapping[str, Metric]]:
+    """The name of a task, and its metrics."""
+    if isinstance(task, str) and ":" not in task:
+        entry = TASKS.find(task)
+        if entry.name in TASKS.own:
+            return entry.name, own_metrics(entry.name)
+    found = task_of(task)
+    return found.name, found.metrics

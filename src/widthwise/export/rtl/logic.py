@@ -1,0 +1,113 @@
+"""From steps on integers to logic: alkaid's adder graphs, in which every weight is shifts and additions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from alkaid.trace import FVArray, FVArrayInput, trace  # type: ignore[import-untyped]
+from alkaid.types import CombLogic  # type: ignore[import-untyped]
+from numpy.typing import NDArray
+
+from widthwise.core.arrays import IntArray
+from widthwise.export.integers.computing import seen_of
+from widthwise.export.integers.steps import (
+    Add,
+    Convolution,
+    Linear,
+    MaxPool,
+    Program,
+    Relu,
+    Requantise,
+    Scale,
+    Step,
+    Value,
+    as_image,
+)
+from widthwise.formats.integer import Integer
+
+OUTSIDE = -1  # the index of what lies outside an image
+
+
+def logic_of(program: Program) -> CombLogic:
+    """The network as one block of logic without a clock, its input as codes of `program.fmt`.
+
+    Source: Sun et al. 2025, da4ml (arXiv 2507.04535), of which alkaid is the successor.
+    """
+    size, shape = program.size(program.input), program.shape(program.input)
+    given = FVArrayInput((size,))
+    wires: dict[Value, Any] = {program.input: _rounded(given, program.fmt, "WRAP", "TRN").reshape(shape)}
+    for step in program.steps:
+        wires[step.out] = step_logic(program, step, [wires[value] for value in inputs_of(step)])
+    return trace(given, wires[program.output].ravel(), keep_dead_inputs=True)
+
+
+def inputs_of(step: Step) -> tuple[Value, ...]:
+    """The values that a step computes from."""
+    return (step.x, step.y) if isinstance(step, Add) else (step.x,)
+
+
+def step_logic(program: Program, step: Step, inputs: list[Any]) -> Any:
+    """The wires of what a step gives, of the shape of a sample, for those of its inputs."""
+    if isinstance(step, Add):
+        x, y = inputs
+        return x + y if step.sign > 0 else x - y
+    return _of_one(step, inputs[0], program.shape(step.out))
+
+
+def _of_one(step: Step, x: Any, shape: tuple[int, ...]) -> Any:
+    if isinstance(step, Requantise):
+        x = _rounded(x, step.fmt, "SAT", "RND_CONV")
+    elif isinstance(step, Linear):
+        x = x @ _values(step.weight.T, step) + _values(step.bias, step.out)
+    elif isinstance(step, Convolution):
+        x = _convolved(step, x, shape)
+    elif isinstance(step, Scale):
+        spread = (-1, *[1] * (len(shape) - 1))
+        x = x * _values(step.weight, step).reshape(spread) + _values(step.bias, step.out).reshape(spread)
+    elif isinstance(step, Relu):
+        x = x.relu()
+    elif isinstance(step, MaxPool):
+        x = np.amax(_seen(x, step, shape), axis=-1)
+    return x.reshape(shape)
+
+
+def _rounded(x: Any, fmt: Integer, overflow: str, rounding: str) -> Any:
+    sign = int(fmt.signed)
+    return x.quantize(sign, fmt.width - sign - fmt.fraction, fmt.fraction, overflow, rounding)
+
+
+def _values(codes: IntArray, of: Value | Linear | Convolution | Scale) -> NDArray[np.float64]:
+    """The numbers that codes stand for: those of a value, or the weights of a step."""
+    fraction = of.fraction if isinstance(of, Value) else of.out.fraction - of.shift - of.x.fraction
+    return np.ldexp(codes.astype(np.float64), -fraction)
+
+
+def _convolved(step: Convolution, x: Any, shape: tuple[int, ...]) -> Any:
+    seen = _seen(x, step, shape)  # [places, inputs, window]
+    weight, bias = _values(step.weight, step), _values(step.bias, step.out)
+    inputs, outputs = weight.shape[1], len(weight) // step.groups
+    groups = []
+    for group in range(step.groups):
+        own = seen[:, group * inputs : (group + 1) * inputs].reshape(len(seen), -1)
+        groups.append(own @ weight[group * outputs : (group + 1) * outputs].reshape(outputs, -1).T)
+    return (np.concatenate(groups, axis=1) + bias).transpose().reshape(shape)
+
+
+def _seen(x: Any, step: Convolution | MaxPool, shape: tuple[int, ...]) -> Any:
+    """What the window sees at each place of an image: wires [places, channels, window].
+
+    For a convolution what lies outside is 0; for the greatest of a window it is one of those inside once
+    more. A pooling's channels are places.
+    """
+    image, (_, height, width) = as_image(x.shape), as_image(shape)
+    order = np.arange(x.size).reshape(1, *image)
+    index = seen_of(order, step.window, (height, width), OUTSIDE)[0]  # [channels, y, x, h, w]
+    if isinstance(step, MaxPool):
+        index = index.reshape(-1, 1, step.window.size[0] * step.window.size[1])
+        index = np.where(index == OUTSIDE, index.max(axis=-1, keepdims=True), index)
+    else:
+        index = index.transpose(1, 2, 0, 3, 4).reshape(height * width, image[0], -1)
+    seen = np.where(index == OUTSIDE, 0.0, np.asarray(x).ravel()[index])
+    # alkaid turns numbers into wires in place, where the array's own memory is in order
+    return FVArray(np.ascontiguousarray(seen), x.solver_options, x.hwconf)

@@ -1,0 +1,75 @@
+"""Which task a network's outputs and the data's targets are for, where nobody says it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from widthwise.core.errors import UserError
+from widthwise.data.facts import DataFacts
+from widthwise.metrics.quality.task import Task
+from widthwise.metrics.quality.tasks import BINARY, CLASSIFICATION, REGRESSION, task_of
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Found:
+    """A task, and by what it was found."""
+
+    task: Task
+    why: str
+
+
+def find_task(targets: Tensor, outputs: Shape, about: DataFacts) -> Found:
+    """The task that fits targets [n, ...] and outputs of this shape for one sample.
+
+    targets: all that are at hand, as values tell 0 and 1 from other numbers. Raises UserError where none
+    fits.
+    """
+    for name, why in _candidates(targets, outputs):
+        return Found(task_of(name), why)
+    raise UserError(
+        f"{about.title}: no task is found for targets {_said(targets)} and outputs {_shape(outputs)}; give "
+        "numbers of the shape of the outputs, or whole numbers [n], one of C classes, for outputs [n, C]"
+    )
+
+
+def other_task(task: Task, targets: Tensor, outputs: Shape, about: DataFacts) -> str | None:
+    """The name of another task that could judge by these targets, if there is one."""
+    try:
+        found = find_task(targets, outputs, about).task
+        found.check(targets, outputs, about)
+    except UserError:
+        return None
+    return found.name if found.name != task.name else None
+
+
+def _candidates(targets: Tensor, outputs: Shape) -> Iterator[tuple[str, str]]:
+    """The tasks that the shapes and values allow, the likeliest first, and why."""
+    whole, one_each = not targets.is_floating_point(), _same(targets, outputs)
+    yes_or_no = one_each and bool(((targets == 0) | (targets == 1)).all())
+    if whole and targets.ndim == 1 and len(outputs) == 1 and outputs[0] > 1:
+        yield CLASSIFICATION, f"one of {outputs[0]} classes for each sample"
+    if yes_or_no and targets.ndim <= 2:
+        labels = int(targets[:1].numel())
+        yield BINARY, "targets 0 and 1, a logit for each" + (f" of {labels} labels" if labels > 1 else "")
+    if one_each:
+        yield REGRESSION, f"targets {_said(targets)}, an output for each number"
+
+
+def _same(targets: Tensor, outputs: Shape) -> bool:
+    """Whether there is an output for each number of a target: axes of length 1 don't count."""
+    return [size for size in targets.shape[1:] if size != 1] == [size for size in outputs if size != 1]
+
+
+def _said(targets: Tensor) -> str:
+    return f"{str(targets.dtype).removeprefix('torch.')} {_shape(targets.shape[1:])}"
+
+
+def _shape(sample: Shape | torch.Size) -> str:
+    """The shape of many samples, from that of one."""
+    return f"[{', '.join(map(str, ('n', *sample)))}]"
