@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +17,13 @@ from torch.nn.functional import cross_entropy
 from torchmetrics.classification import MulticlassCohenKappa
 
 import widthwise as ww
-from helpers.regression import Regression, Waves, network
+from helpers.regression import Nearness, Waves, network
 from widthwise.data.facts import DataFacts
 from widthwise.evaluators.judging import Judging
+from widthwise.metrics.own import find_metrics
+from widthwise.metrics.quality.classification import Classification
 from widthwise.metrics.quality.sureness import RESAMPLES, Sureness
+from widthwise.metrics.quality.tasks import metric_of
 from widthwise.network.graph import Graph
 from widthwise.study.run_files import SURENESS
 from widthwise.study.run_folder import load_run
@@ -47,7 +51,8 @@ class Data:
 
 def told(samples: int, *metrics: object) -> tuple[Sureness, list[Tensor], Tensor]:
     outputs, targets = scores(samples)
-    judging = Judging.of(metrics=metrics)  # type: ignore[arg-type]
+    task = Classification()
+    judging = Judging(find_metrics(metrics, partial(metric_of, task)), task)  # type: ignore[arg-type]
     return judging.sureness(Data(), DataFacts(), outputs, targets), outputs, targets  # type: ignore[arg-type]
 
 
@@ -108,7 +113,7 @@ def test_differences_are_paired_as_in_a_t_test() -> None:
 
 def test_a_task_of_ones_own_has_them_too() -> None:
     data = Waves(200)
-    found = ww.standard_errors(network(), data, metrics=["mse", "mae"], task=Regression())
+    found = ww.standard_errors(network(), data, metrics=["mse", "mae"], task=Nearness())
     with torch.no_grad():
         errors = (network()(data.x)[:, 0] - data.y).double()
     assert found["mse"] == pytest.approx(scipy.stats.sem(errors.square().numpy()), rel=1e-4)

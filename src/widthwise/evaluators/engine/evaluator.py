@@ -306,11 +306,7 @@ def evaluate(
 
     Raises UserError, also where the network itself fails.
     """
-    if judging is None:
-        judging = Judging.of(network.network if isinstance(network, Graph) else network, data, **keywords)
-    if not isinstance(network, Graph):
-        network = Graph(network, try_on(unwrapped(network), judging.loader(data)).example)
-    evaluator = Evaluator(network, None, data, judging)
+    evaluator = _of_one(network, data, judging, **keywords)
     if told := evaluator.uncounted:
         warnings.warn(told, stacklevel=2)
     results = evaluator(np.zeros((1, 0), dtype=np.int64))
@@ -330,14 +326,23 @@ def standard_errors(
     As for `evaluate`; see `widthwise.metrics.quality.sureness` for how they are had. NaN where one can't be,
     or where all outputs together don't fit into the memory.
     """
-    judging = judging or Judging.of(**keywords)
+    evaluator = _of_one(network, data, judging, **keywords)
+    names = evaluator.judging.quality
+    if not names or not evaluator.sureness_of:
+        return dict.fromkeys(names, nan)
+    found = evaluator.sureness(np.zeros((1, 0), dtype=np.int64))
+    return {name: float(found.errors(name)[0]) for name in names}
+
+
+def _of_one(
+    network: Graph | nn.Module, data: Data, judging: Judging | None, **keywords: Unpack[JudgingKeywords]
+) -> Evaluator:
+    """The evaluator of a network as it is."""
+    if judging is None:
+        judging = Judging.of(network.network if isinstance(network, Graph) else network, data, **keywords)
     if not isinstance(network, Graph):
         network = Graph(network, try_on(unwrapped(network), judging.loader(data)).example)
-    evaluator = Evaluator(network, None, data, judging)
-    if not judging.quality or not evaluator.sureness_of:
-        return dict.fromkeys(judging.quality, nan)
-    found = evaluator.sureness(np.zeros((1, 0), dtype=np.int64))
-    return {name: float(found.errors(name)[0]) for name in judging.quality}
+    return Evaluator(network, None, data, judging)
 
 
 def for_space(
