@@ -9,7 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import widthwise as ww
 from helpers.running import Run
+from widthwise.cli.demo import TASKS
 from widthwise.config import load_config
 from widthwise.config.write import toml_of
 
@@ -115,3 +117,22 @@ def test_what_says_nothing_is_refused_with_its_key(data: dict, says: str) -> Non
     with pytest.raises(ValueError, match=r"^config: data\.") as caught:
         load_config({"data": data})
     assert says in str(caught.value)
+
+
+@pytest.mark.parametrize("task", [task for task in TASKS if task != "classification"])
+def test_each_task_has_a_demo_that_ends_with_its_front(run: Run, place: Path, task: str) -> None:
+    ran = run("demo", "--task", task)
+    assert ran.status == 0
+    assert "ended because: all " in ran.out
+    study = ww.load_run(f"runs/demo-{task}")
+    quality = study.record.settings.aim.objectives[0]
+    floats = study.record.settings.float_metrics
+    best = max(study.front, key=lambda trial: trial.metrics[quality.name])
+    assert best.metrics[quality.name] > 0.9 * floats[quality.name]
+    assert best.metrics["model_size"] < 0.5 * floats["model_size"]
+
+
+def test_a_demo_of_another_task_is_refused(run: Run, place: Path) -> None:
+    ran = run("demo", "--task", "regresion")
+    assert (ran.status, ran.out) == (2, "")
+    assert "did you mean regression?" in ran.err

@@ -10,7 +10,7 @@ import torch
 from torch import fx, nn
 
 from widthwise.core.errors import UserError
-from widthwise.network.attention import open_multihead
+from widthwise.network.attention import attention_weights, open_multihead
 from widthwise.network.layers import QUANTISABLE, FunctionLayer, is_torchs, layer_type, registered
 from widthwise.network.quantized import Quantized, same_kind
 from widthwise.network.recording import KIND
@@ -30,6 +30,7 @@ def traced(network: nn.Module, given: Collection[str] | None = None) -> fx.Graph
     """
     with undisturbed(network), torch.no_grad():
         graph = _Tracer(given).trace(network)
+        _drop_unread_weights(graph)
         _name_own_calls(graph, dict(network.named_modules()))
         made = fx.GraphModule(network, graph, type(network).__name__)
     made.training = network.training
@@ -113,6 +114,13 @@ def _forward_is_torchs(module: nn.Module) -> bool:
     """Whether the class that defines the module's forward is one of torch's."""
     owner = next(cls for cls in type(module).__mro__ if "forward" in vars(cls))
     return is_torchs(owner) and "forward" not in vars(module)
+
+
+def _drop_unread_weights(graph: fx.Graph) -> None:
+    """Attention gives its weights by default, which most networks leave."""
+    for node in list(graph.nodes):
+        if node.target is attention_weights and not node.users:
+            graph.erase_node(node)
 
 
 def _name_own_calls(graph: fx.Graph, modules: dict[str, nn.Module]) -> None:
