@@ -23,7 +23,9 @@ GROUP = "widthwise.metrics"  # of entry points
 NAMESPACES = ("torchmetrics.classification", "torchmetrics", "torchmetrics.nominal")
 # what may be asked of one class or one output, as f1[2] or f1[t], and of which metric that is a part
 OF_OUTPUTS = ("mse", "rmse", "mae", "r2")
-PER_CLASS = {name: name for name in ("precision", "recall", "f1", "auroc", "average_precision", *OF_OUTPUTS)}
+PER_CLASS = {"iou": "mean_iou"} | {
+    name: name for name in ("precision", "recall", "f1", "auroc", "average_precision", *OF_OUTPUTS)
+}
 
 
 @dataclass(frozen=True)
@@ -93,11 +95,14 @@ _QUALITY = (
     _quality("precision", "maximize", "share", "TP / (TP + FP), mean over the classes"),
     _quality("recall", "maximize", "share", "TP / (TP + FN), mean over the classes"),
     _quality("f1", "maximize", "share", "2 TP / (2 TP + FP + FN), mean over the classes"),
+    _quality("mean_iou", "maximize", "share", "intersection over union, mean over the classes"),
+    _quality("pixel_accuracy", "maximize", "share", "share of the places with the right class"),
     _quality("auroc", "maximize", "share", "chance that what is there is scored above what is not"),
     _quality("average_precision", "maximize", "share", "area under precision over recall"),
     Metric("mse", "quality", "minimize", None, "mean squared error, mean over the outputs", 0.0),
     Metric("rmse", "quality", "minimize", None, "root of an output's mse, mean over the outputs", 0.0),
     Metric("mae", "quality", "minimize", None, "mean absolute error, mean over the outputs", 0.0),
+    Metric("perplexity", "quality", "minimize", "", "e to the mean cross entropy of a token", 1.0),
     Metric("r2", "quality", "maximize", "", "1 - squared errors / those of the targets' mean", high=1.0),
 )
 _COST = (

@@ -32,6 +32,11 @@ BITS = torch.arange(12) % 2
         (NUMBERS[:, None], (), "regression"),
         (NUMBERS.view(4, 3), (3,), "regression"),
         (NUMBERS.view(2, 2, 3), (2, 3), "regression"),
+        (LABELS.view(2, 2, 3), (5, 2, 3), "segmentation"),
+        (LABELS.view(2, 6), (5, 6), "segmentation"),
+        (LABELS.view(2, 6), (6, 50), "tokens"),
+        (LABELS.view(4, 3), (3, 3), "tokens"),
+        (LABELS.view(2, 2, 3), (2, 3, 9), "tokens"),
     ],
 )
 def test_the_task_that_fits_is_found(targets: Tensor, outputs: tuple[int, ...], task: str):

@@ -25,6 +25,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 from torchmetrics.functional import classification
 from torchmetrics.functional.classification import multiclass_recall
 
+from helpers.dense import Counting, Stripes, segmenting, speaking
 from helpers.installed import enter, environment
 from helpers.places import TESTS
 from helpers.regression import Nearness, Waves, network
@@ -39,8 +40,10 @@ from widthwise.evaluators.trained import WidthEvaluator
 from widthwise.metrics.quality.binary import Binary
 from widthwise.metrics.quality.classification import Classification
 from widthwise.metrics.quality.regression import Regression
+from widthwise.metrics.quality.segmentation import Segmentation
 from widthwise.metrics.quality.task import Tally, Task, ranked
 from widthwise.metrics.quality.tasks import TASKS, metric_of, task_of
+from widthwise.metrics.quality.tokens import Tokens
 from widthwise.network.graph import Graph
 from widthwise.network.named import load_model
 from widthwise.spaces.quantisation import QuantisationSpace
@@ -115,6 +118,45 @@ def entropy(outputs: Tensor, targets: Tensor) -> float:
     return float(binary_cross_entropy_with_logits(outputs.double(), targets.double()))
 
 
+def labels_of_places(
+    classes: int, shape: tuple[int, ...], *, last: bool
+) -> Callable[[int, int, torch.Generator], tuple[Tensor, Tensor]]:
+    """Scores of places, with ties, and labels of which some don't count."""
+
+    def draw(versions: int, samples: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        labels = torch.randint(classes - 1, (samples, *shape), generator=generator)
+        left_out = torch.rand(labels.shape, generator=generator) < 0.3
+        left_out[0] = False
+        labels[left_out] = -100
+        if not last:
+            labels[1].flatten()[0] = 255
+        scores = torch.randn((versions, samples, *shape, classes), generator=generator).mul(8).round() / 4
+        return scores if last else scores.movedim(-1, 2).contiguous(), labels
+
+    return draw
+
+
+def of_places(
+    function: Callable[..., float], *, last: bool, predicted: bool = True, **options: Any
+) -> Reference:
+    """A figure of scikit-learn or torch of the places that count: of scores or predictions [places]."""
+
+    def reference(outputs: Tensor, targets: Tensor) -> float:
+        rows = (outputs if last else outputs.movedim(1, -1)).flatten(0, -2).double()
+        labels = targets.flatten()
+        counts = (labels != -100) & (labels != 255)
+        rows, labels = rows[counts], labels[counts]
+        if not predicted:
+            return float(function(rows, labels))
+        found = rows.argmax(-1)
+        if options.get("labels") == "seen":
+            seen = torch.cat([found, labels]).unique().tolist()
+            return float(function(labels, found, labels=seen, average="macro"))
+        return float(np.squeeze(function(labels, found, **options)))
+
+    return reference
+
+
 OF_LABELS = {
     "accuracy": "accuracy",
     "precision": "precision",
@@ -141,6 +183,7 @@ class Case:
     metrics: Mapping[str, Reference]
     network: Callable[[], nn.Module]
     data: Callable[[], Any]
+    layer: str = "linear"  # whose formats are searched
 
 
 CASES = {
@@ -180,6 +223,34 @@ CASES = {
         | {"MultilabelRankingLoss": of_labels("ranking_loss", 3)},
         partial(network, 3),
         partial(Waves, outputs=3, above=0.0),
+    ),
+    "segmentation": Case(
+        Segmentation(),
+        (4, 2, 3),
+        labels_of_places(4, (2, 3), last=False),
+        {
+            "mean_iou": of_places(sklearn.metrics.jaccard_score, last=False, labels="seen"),
+            "pixel_accuracy": of_places(sklearn.metrics.accuracy_score, last=False),
+            "loss": of_places(cross_entropy, last=False, predicted=False),
+            "iou[1]": of_places(
+                sklearn.metrics.jaccard_score, last=False, labels=[1], average=None, zero_division=0
+            ),
+        },
+        segmenting,
+        Stripes,
+        "conv2d",
+    ),
+    "tokens": Case(
+        Tokens(),
+        (5, 7),
+        labels_of_places(7, (5,), last=True),
+        {
+            "loss": of_places(cross_entropy, last=True, predicted=False),
+            "perplexity": of_places(lambda x, y: cross_entropy(x, y).exp(), last=True, predicted=False),
+            "accuracy": of_places(sklearn.metrics.accuracy_score, last=True),
+        },
+        speaking,
+        Counting,
     ),
     "of a plug-in": Case(
         Nearness(),
@@ -307,7 +378,7 @@ def test_answers_that_count_add_up_to_their_metrics():
 
 def space_of(case: Case, graph: Graph) -> QuantisationSpace:
     config = {"name": ["integer"], "data_in_width": [4, 8], "weight_width": [3, 4, 8], "bias_width": [8]}
-    return QuantisationSpace(graph, by="type", seed={"linear": {"config": config}})
+    return QuantisationSpace(graph, by="type", seed={case.layer: {"config": config}})
 
 
 @every_task
@@ -477,6 +548,7 @@ SEARCH = {
 SCRIPT = """
 import json, sys
 import widthwise as ww
+from helpers.dense import Counting, Stripes, segmenting, speaking
 from helpers.regression import Nearness, Waves, network
 from widthwise.config.trust import code_in
 model, data, config = network(), Waves(), json.loads(sys.argv[1])

@@ -11,6 +11,7 @@ from torch import Tensor, fx, nn
 from torch.fx.node import map_aggregate
 
 from widthwise.data.blocks import DataBlock
+from widthwise.evaluators.engine.byte_products import ByteLayer, multiplies, some_are_bytes
 from widthwise.evaluators.engine.calls import OnCopy, choose_kernel, in_place
 from widthwise.evaluators.engine.exact import all_can_be_exact, some_exceed_float
 from widthwise.evaluators.engine.in_place import CannotShareError, changed_along, versions_of
@@ -186,10 +187,30 @@ class _Planner:
         kernel = choose_kernel(call, kind, template, versions, examples, value)
         if wide and isinstance(kernel, Folded | EachVersion):
             kernel = replace(kernel, layers=replace(kernel.layers, exact=True))
+        kernel, slots = self._by_bytes(node, call, kernel, versions, slots)
         changed = self._changed(node, examples[0]) if works_in_place else []
         self._append(node, tuple(inputs), slots, kernel, value)
         for other in changed:  # whoever reads the changed tensor from here on reads the result
             self.step_of[other], self.values[other] = self.step_of[node], value
+
+    def _by_bytes(
+        self,
+        node: fx.Node,
+        call: Callable[..., Any],
+        kernel: Kernel,
+        versions: Mapping[str, tuple[int, Parameter]],
+        slots: tuple[int, ...],
+    ) -> tuple[Kernel, tuple[int, ...]]:
+        """The kernel and its own slots, with those that multiply bytes where formats allow that."""
+        data, weight = self.columns.get((node.name, "data_in")), versions.get("weight")
+        if data is None or weight is None or not isinstance(kernel, Folded):
+            return kernel, slots
+        formats = self.slots[data].formats
+        if not (
+            _is_plain(call) and multiplies(call) and all(map(some_are_bytes, (formats, weight[1].formats)))
+        ):
+            return kernel, slots
+        return ByteLayer(kernel, call, formats, weight, versions.get("bias")), (data, *slots)
 
     def _changed(self, node: fx.Node, target: Any) -> list[fx.Node]:
         """The nodes whose value a call in place changes for those that read it later."""
@@ -343,7 +364,12 @@ class _Constant:
 
 
 def _is_plain_linear(call: Any) -> TypeGuard[nn.Linear]:
-    return isinstance(call, nn.Linear) and not registered(call) and not is_more_than_its_class(call)
+    return isinstance(call, nn.Linear) and _is_plain(call)
+
+
+def _is_plain(call: Any) -> TypeGuard[nn.Module]:
+    """Whether a layer computes what its class says."""
+    return isinstance(call, nn.Module) and not registered(call) and not is_more_than_its_class(call)
 
 
 def _itself(value: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import prod
 
 import torch
 from torch import Tensor
@@ -11,7 +12,7 @@ from torch import Tensor
 from widthwise.core.errors import UserError
 from widthwise.data.facts import DataFacts
 from widthwise.metrics.quality.task import Task
-from widthwise.metrics.quality.tasks import BINARY, CLASSIFICATION, REGRESSION, task_of
+from widthwise.metrics.quality.tasks import BINARY, CLASSIFICATION, REGRESSION, SEGMENTATION, TOKENS, task_of
 
 Shape = tuple[int, ...]
 
@@ -52,6 +53,13 @@ def _candidates(targets: Tensor, outputs: Shape) -> Iterator[tuple[str, str]]:
     """The tasks that the shapes and values allow, the likeliest first, and why."""
     whole, one_each = not targets.is_floating_point(), _same(targets, outputs)
     yes_or_no = one_each and bool(((targets == 0) | (targets == 1)).all())
+    places = tuple(targets.shape[1:])
+    if whole and len(places) > 1 and outputs[1:] == places:
+        yield SEGMENTATION, f"one of {outputs[0]} classes for each of {' x '.join(map(str, places))} places"
+    if whole and places and outputs[:-1] == places:
+        yield TOKENS, f"one of {outputs[-1]:,} tokens for each of {prod(places):,} positions"
+    if whole and len(places) == 1 and outputs[1:] == places:
+        yield SEGMENTATION, f"one of {outputs[0]} classes for each of {places[0]} places"
     if whole and targets.ndim == 1 and len(outputs) == 1 and outputs[0] > 1:
         yield CLASSIFICATION, f"one of {outputs[0]} classes for each sample"
     if yes_or_no and targets.ndim <= 2:

@@ -10,6 +10,7 @@ from widthwise.core.errors import UserError
 from widthwise.core.importing import describe_error
 from widthwise.data.facts import DataFacts, facts_of, held_targets, part
 from widthwise.data.modules import Data
+from widthwise.data.targets import IGNORED
 from widthwise.metrics.quality.task import Task
 from widthwise.metrics.quality.tasks import task_of
 
@@ -102,6 +103,7 @@ def fit_of(
             f"{shapes}; it must give one row for each, [{len(block)}, ...]"
         )
     _check(found.task, trial.targets, tuple(outputs.shape[1:]), about)
+    _check_shifted(block, about)
     return Fit(trial.reader, found, tuple(outputs.shape[1:]), about, block)
 
 
@@ -115,6 +117,19 @@ def _check(task: Task, targets: Tensor, outputs: tuple[int, ...], about: DataFac
         if (other := other_task(task, targets, outputs, about)) is None:
             raise
         raise UserError(f'{error}; task = "{other}" would do') from error
+
+
+def _check_shifted(block: DataBlock, about: DataFacts) -> None:
+    """Raises UserError for targets that are an input's own tokens, which tell nothing of what comes next."""
+    targets = block.targets
+    if targets.ndim < 2 or targets.is_floating_point() or targets.shape[1] < 2:
+        return
+    for name, x in block.inputs.items():
+        if x.shape == targets.shape and bool(((x == targets) | (targets == IGNORED)).all()):
+            raise UserError(
+                f"{about.title}: its targets are the tokens of {name} themselves, at the same places; give "
+                f"at each place the token that comes next, and {IGNORED} at the last one"
+            )
 
 
 def _batches(data: Data, name: str, about: DataFacts) -> Iterator[Any]:

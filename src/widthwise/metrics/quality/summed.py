@@ -33,7 +33,10 @@ class Figures(Protocol):
         ...
 
     def statistics(self, outputs: Tensor, targets: Tensor) -> Mapping[str, Tensor]:
-        """Those of outputs [V, n, ...] for targets [n, ...]: [V, numbers] each, or [numbers] for all V."""
+        """Those of outputs [V, n, ...] for targets [n, ...]: [V, numbers] each, or [numbers] for all V.
+
+        "broken" [V, 1], if it is there, says in whose outputs NaN was seen.
+        """
         ...
 
     def values(self, metrics: Sequence[str], found: Mapping[str, FloatArray]) -> Mapping[str, FloatArray]:
@@ -100,7 +103,8 @@ class SummedTally:
             chosen = values if values.ndim == 1 else values[versions]
             self._found[name][rows] = _COMBINED[combine](self._found[name][rows], chosen)
         self._seen[rows] += len(targets)
-        broken = outputs.flatten(1).isnan().any(1).cpu().numpy()
+        seen = found["broken"][:, 0] > 0 if "broken" in found else outputs.flatten(1).isnan().any(1)
+        broken = seen.cpu().numpy()
         if broken.any():
             self.failures |= dict.fromkeys(rows[broken[versions]].tolist(), BROKEN)
         if not self._others and not self._ranked:

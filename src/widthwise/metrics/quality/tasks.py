@@ -14,6 +14,8 @@ from widthwise.metrics.quality.task import Task
 CLASSIFICATION = "classification"
 BINARY = "binary"
 REGRESSION = "regression"
+SEGMENTATION = "segmentation"
+TOKENS = "tokens"
 
 METHODS = ("outputs", "check", "loss", "distance", "tally")
 FIELDS = ("name", "metrics", "better", "answers")
@@ -45,6 +47,20 @@ TASKS: Registry[Sequence[str]] = Registry(
             "regression:Regression",
             "numbers that the outputs should be near to",
             ("mse", "rmse", "mae", "r2"),
+        ),
+        _own(
+            SEGMENTATION,
+            "segmentation:Segmentation",
+            "a class for each place of a sample, as for pixels",
+            ("mean_iou", "pixel_accuracy", "loss"),
+            "dense",
+        ),
+        _own(
+            TOKENS,
+            "tokens:Tokens",
+            "a token of a vocabulary for each position, as the next one",
+            ("loss", "perplexity", "accuracy"),
+            "lm",
         ),
     ],
     group="widthwise.tasks",

@@ -1,0 +1,163 @@
+"""Segmentation: a class for each place of a sample, as for the pixels of an image."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from math import prod
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from widthwise.core.arrays import FloatArray
+from widthwise.core.errors import UserError
+from widthwise.data.facts import DataFacts
+from widthwise.data.targets import IGNORED
+from widthwise.metrics.catalogue import Metric, class_index, find_metric, per_class
+from widthwise.metrics.quality.outcomes import count_outcomes
+from widthwise.metrics.quality.places import (
+    check_labels,
+    distance_of_places,
+    loss_of_places,
+    pieces,
+    without_void,
+)
+from widthwise.metrics.quality.summed import Combine, SummedTally
+from widthwise.metrics.quality.task import Answers, LossSettings, Options
+from widthwise.metrics.quality.tasks import SEGMENTATION, own_metrics
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """Outputs are scores [n, C, ...] before softmax; targets are labels [n, ...].
+
+    Places with the label -100, or 255 where there are at most 255 classes, are left out of everything.
+    Figures are over all places of all samples together: a class's intersection over union is one number.
+    """
+
+    name: str = SEGMENTATION
+    metrics: Mapping[str, Metric] = field(default_factory=lambda: own_metrics(SEGMENTATION))
+    better: Sequence[str] = ("mean_iou", "pixel_accuracy")
+    answers: Answers | None = None
+
+    def outputs(self, result: Any) -> Tensor:
+        """The scores; raises UserError where they are no floats."""
+        if not isinstance(result, Tensor) or not result.is_floating_point():
+            kind = str(result.dtype) if isinstance(result, Tensor) else type(result).__name__
+            raise UserError(f"the network returns a {kind}; let it return scores [n, classes, ...], floats")
+        return result
+
+    def check(self, targets: Tensor, outputs: tuple[int, ...], about: DataFacts) -> None:
+        """Raises UserError for targets that aren't a label for each place."""
+        if len(outputs) < 2:
+            raise UserError(
+                f"{about.title}: the network gives {['n', *outputs]}; segmentation takes [n, classes, ...]"
+            )
+        said = "segmentation takes a whole number for each place, [n, ...] for scores [n, classes, ...]"
+        check_labels(targets, outputs[1:], outputs[0], about, said)
+
+    def loss(self, outputs: Tensor, targets: Tensor, settings: LossSettings) -> Tensor:
+        """The mean cross entropy of the places that count."""
+        return loss_of_places(outputs, targets, settings)
+
+    def weighed_classes(self, outputs: tuple[int, ...]) -> int:
+        """How many classes weights are for."""
+        return outputs[0]
+
+    def distance(self, outputs: Tensor, teacher: Tensor, *, temperature: float = 1.0) -> Tensor:
+        """Kullback-Leibler divergence of a place's scores from the teacher's, both softened."""
+        rows, wanted = (x.movedim(1, -1).flatten(0, -2) for x in (outputs, teacher))
+        return distance_of_places(rows, wanted, temperature)
+
+    def tally(
+        self,
+        rows: int,
+        metrics: Sequence[str],
+        about: DataFacts,
+        outputs: tuple[int, ...],
+        options: Options | None = None,
+    ) -> SummedTally:
+        """Counts of each class, and loss sums where asked."""
+        for name in metrics:
+            if per_class(name):
+                class_index(name, outputs[0], about.class_names)
+            elif find_metric(name).source:
+                raise UserError(f"{name}: metrics of torchmetrics are not for segmentation; it has its own")
+        figures = Places(outputs[0], prod(outputs[1:]), about.class_names, loss="loss" in metrics)
+        return SummedTally(rows, figures, self.metrics, {})
+
+
+@dataclass(frozen=True, eq=False)
+class Places:
+    """Of each class: hits, all taken for it, all of it; and the losses, of the places that count."""
+
+    classes: int
+    places: int
+    names: Sequence[str] = ()
+    loss: bool = True
+
+    @property
+    def columns(self) -> Mapping[str, tuple[int, Combine]]:
+        """Sums over the places."""
+        each: tuple[int, Combine] = (self.classes, "sum")
+        return {"hits": each, "taken": each, "present": each, "loss": (1, "sum"), "broken": (1, "sum")}
+
+    def fresh(self) -> Places:
+        """Itself: blocks change nothing."""
+        return self
+
+    def statistics(self, outputs: Tensor, targets: Tensor) -> Mapping[str, Tensor]:
+        """Of scores [V, n, C, ...] for labels [n, ...], a few samples at a time."""
+        versions, samples, classes = outputs.shape[:3]
+        scores = outputs.reshape(versions, samples, classes, -1)
+        labels = without_void(targets, classes).reshape(samples, -1)
+        each, one = (torch.zeros((versions, width), dtype=torch.float64) for width in (classes, 1))
+        found = {"hits": each, "taken": each.clone(), "loss": one, "broken": one.clone()}
+        for part in pieces(samples, versions * classes * scores.shape[3]):
+            counted = labels[part] != IGNORED
+            if not bool(counted.any()):
+                continue
+            by_place = scores[:, part].transpose(2, 3)[:, counted]  # [V, places that count, C]
+            outcomes = count_outcomes(by_place, labels[part][counted], loss=self.loss)
+            found["hits"] += outcomes.hits.cpu()
+            found["taken"] += outcomes.predicted.cpu()
+            found["loss"] += outcomes.loss_sum.cpu()[:, None]
+            found["broken"] += outcomes.broken.cpu()[:, None]
+        present = labels[labels != IGNORED].bincount(minlength=classes).cpu()
+        return {**found, "present": present}
+
+    def values(self, metrics: Sequence[str], found: Mapping[str, FloatArray]) -> Mapping[str, FloatArray]:
+        """The metrics [R]; the mean is over the classes that are present or taken to be."""
+        hits, union = found["hits"], found["taken"] + found["present"] - found["hits"]
+        iou = np.divide(hits, union, out=np.zeros_like(hits), where=union > 0)
+        counted = found["present"].sum(axis=1)
+        whole = {
+            "pixel_accuracy": hits.sum(axis=1) / counted,
+            "mean_iou": iou.sum(axis=1) / (union > 0).sum(axis=1),
+            "loss": found["loss"][:, 0] / counted,
+        }
+        return {name: whole[name] if name in whole else self.of(name, {"iou": iou}) for name in metrics}
+
+    def hopes(
+        self, metrics: Sequence[str], found: Mapping[str, FloatArray], left: FloatArray
+    ) -> Mapping[str, FloatArray]:
+        """If all places that are left were right, without loss, and counted."""
+        more = left * self.places
+        total = found["present"].sum(axis=1) + more
+        known = {
+            "pixel_accuracy": (found["hits"].sum(axis=1) + more) / total,
+            "loss": found["loss"][:, 0] / total,
+        }
+        return {name: known[name] for name in metrics if name in known}
+
+    def of(self, name: str, each: Mapping[str, FloatArray]) -> FloatArray:
+        """A metric [R] of one class, from those of each [R, C]."""
+        asked = per_class(name)
+        assert asked is not None  # the others are of all classes
+        return each[asked[0]][:, class_index(name, self.classes, self.names)]
+
+    def fed(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """As they are: nothing of torchmetrics takes them."""
+        return outputs, targets

@@ -1,0 +1,145 @@
+"""Tokens: a token of a vocabulary for each position of a text, as language models tell the next one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from math import prod
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from widthwise.core.arrays import FloatArray
+from widthwise.core.errors import UserError
+from widthwise.data.facts import DataFacts
+from widthwise.data.targets import IGNORED
+from widthwise.metrics.catalogue import Metric, find_metric, per_class
+from widthwise.metrics.quality.places import (
+    check_labels,
+    distance_of_places,
+    loss_of_places,
+    losses_of_rows,
+    pieces,
+)
+from widthwise.metrics.quality.summed import Combine, SummedTally
+from widthwise.metrics.quality.task import Answers, LossSettings, Options
+from widthwise.metrics.quality.tasks import TOKENS, own_metrics
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Outputs are scores [n, T, vocabulary] before softmax; targets are tokens [n, T], -100: left out.
+
+    Figures are over all positions that count together. Nothing of the size of the scores is made beside them,
+    and nothing grows with the square of the vocabulary.
+    """
+
+    name: str = TOKENS
+    metrics: Mapping[str, Metric] = field(default_factory=lambda: own_metrics(TOKENS))
+    better: Sequence[str] = ("loss", "accuracy")
+    answers: Answers | None = None
+
+    def outputs(self, result: Any) -> Tensor:
+        """The scores; raises UserError where they are no floats."""
+        if not isinstance(result, Tensor) or not result.is_floating_point():
+            kind = str(result.dtype) if isinstance(result, Tensor) else type(result).__name__
+            raise UserError(f"the network returns a {kind}; let it return scores [n, T, vocabulary], floats")
+        return result
+
+    def check(self, targets: Tensor, outputs: tuple[int, ...], about: DataFacts) -> None:
+        """Raises UserError for targets that aren't a token for each position."""
+        if len(outputs) < 2:
+            raise UserError(
+                f"{about.title}: the network gives {['n', *outputs]}; tokens takes [n, T, vocabulary]"
+            )
+        said = "tokens takes a whole number for each position, [n, T] for scores [n, T, vocabulary]"
+        check_labels(targets, outputs[:-1], outputs[-1], about, said)
+
+    def loss(self, outputs: Tensor, targets: Tensor, settings: LossSettings) -> Tensor:
+        """The mean cross entropy of the positions that count."""
+        return loss_of_places(outputs.flatten(0, -2), targets.flatten(), settings)
+
+    def weighed_classes(self, outputs: tuple[int, ...]) -> int:
+        """How many tokens weights are for."""
+        return outputs[-1]
+
+    def distance(self, outputs: Tensor, teacher: Tensor, *, temperature: float = 1.0) -> Tensor:
+        """Kullback-Leibler divergence of a position's scores from the teacher's, both softened."""
+        return distance_of_places(outputs.flatten(0, -2), teacher.flatten(0, -2), temperature)
+
+    def tally(
+        self,
+        rows: int,
+        metrics: Sequence[str],
+        about: DataFacts,
+        outputs: tuple[int, ...],
+        options: Options | None = None,
+    ) -> SummedTally:
+        """Losses and right tokens."""
+        for name in metrics:
+            if name not in self.metrics and (find_metric(name).source or per_class(name)):
+                raise UserError(f"{name}: is not for tokens; allowed: {', '.join(self.metrics)}")
+        return SummedTally(rows, Positions(prod(outputs[:-1])), self.metrics, {})
+
+
+@dataclass(frozen=True, eq=False)
+class Positions:
+    """Losses, right answers and how many positions count, of texts of so many positions."""
+
+    positions: int
+
+    @property
+    def columns(self) -> Mapping[str, tuple[int, Combine]]:
+        """Sums over the positions."""
+        return dict.fromkeys(("loss", "right", "counted", "broken"), (1, "sum"))
+
+    def fresh(self) -> Positions:
+        """Itself: blocks change nothing."""
+        return self
+
+    def statistics(self, outputs: Tensor, targets: Tensor) -> Mapping[str, Tensor]:
+        """Of scores [V, n, T, C] for tokens [n, T]: version by version, a few positions at a time."""
+        labels = targets.flatten()
+        (places,) = (labels != IGNORED).nonzero(as_tuple=True)
+        wanted = labels[places]
+        found = [self._of_one(version.flatten(0, -2), places, wanted) for version in outputs]
+        loss, right, broken = (torch.tensor(column)[:, None] for column in zip(*found, strict=True))
+        return {"loss": loss, "right": right, "broken": broken, "counted": torch.tensor([len(places)])}
+
+    def _of_one(self, scores: Tensor, places: Tensor, wanted: Tensor) -> tuple[float, float, float]:
+        """Loss, right answers and whether a score is NaN, of scores [n T, C] at these places."""
+        loss, right = 0.0, 0
+        for part in pieces(len(places), scores.shape[-1]):
+            rows = scores[places[part]]
+            loss += float(losses_of_rows(rows, wanted[part]).sum(dtype=torch.float64))
+            right += int((rows.argmax(-1) == wanted[part]).sum())
+        return loss, float(right), float(np.isnan(loss))
+
+    def values(self, metrics: Sequence[str], found: Mapping[str, FloatArray]) -> Mapping[str, FloatArray]:
+        """The metrics [R]."""
+        counted = found["counted"][:, 0]
+        loss = found["loss"][:, 0] / counted
+        with np.errstate(over="ignore"):
+            own = {"loss": loss, "perplexity": np.exp(loss), "accuracy": found["right"][:, 0] / counted}
+        return {name: own[name] for name in metrics}
+
+    def hopes(
+        self, metrics: Sequence[str], found: Mapping[str, FloatArray], left: FloatArray
+    ) -> Mapping[str, FloatArray]:
+        """If all positions that are left were right, without loss, and counted."""
+        more = left * self.positions
+        total = found["counted"][:, 0] + more
+        loss, right = found["loss"][:, 0] / total, (found["right"][:, 0] + more) / total
+        with np.errstate(over="ignore"):
+            own = {"loss": loss, "perplexity": np.exp(loss), "accuracy": right}
+        return {name: own[name] for name in metrics}
+
+    def of(self, name: str, each: Mapping[str, FloatArray]) -> FloatArray:
+        """Of the only column."""
+        return each[name][:, 0]
+
+    def fed(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """As they are: nothing of torchmetrics takes them."""
+        return outputs, targets
