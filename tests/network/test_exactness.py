@@ -14,7 +14,7 @@ from torch import nn
 import widthwise as ww
 from helpers.exact import perceptron
 from widthwise.formats import Integer, parse
-from widthwise.network.exactness import accumulator_bits, exceeds_float, narrowed
+from widthwise.network.exactness import accumulator_bits, exceeds_float, narrowed, row_sums
 from widthwise.network.scheme import Scheme
 
 wide = st.floats(-1e30, 1e30, allow_subnormal=False)
@@ -65,7 +65,7 @@ def test_accumulators_are_as_wide_as_the_widest_sum(
     generator = torch.Generator().manual_seed(width)
     weight = weights.quantize(torch.randn(3, inputs, generator=generator) * 2.0 ** (weight_width - 6))
     bias = biases.quantize(torch.randn(3, generator=generator))
-    bits = accumulator_bits(Scheme(fmt, weights, biases), weight, bias)
+    bits = accumulator_bits(Scheme(fmt, weights, biases), row_sums(weights, weight), bias)
     least, most = (Fraction(code, 8) for code in fmt.codes)
     step = Fraction(1, 2**60)
     reached = [Fraction(0)]
