@@ -166,6 +166,27 @@ def test_recurrent_layers_count_the_weights_that_they_use(make: Callable[[], nn.
     assert found == {"macs": 5 * weights + 12, "parameters": total, "model_size": 4 * total}
 
 
+@pytest.mark.parametrize("asks", [False, True], ids=["fx", "running"])
+def test_indices_that_a_network_keeps_are_no_floats(asks: bool):
+    """As BERT's positions: whole numbers are left out of the size, float buffers are in it."""
+
+    class Placed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.positions, self.out = nn.Embedding(9, 6), nn.Linear(6, 3)
+            self.register_buffer("ids", torch.arange(9))
+            self.register_buffer("gain", torch.ones(6))
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = -x if asks and x.max() > 1e9 else x
+            return self.out((x * self.gain + self.positions(self.ids[: x.size(1)])).mean(1))
+
+    graph = ww.Graph(Placed(), sequences().inputs[0][:4])
+    assert graph.capture == ("running" if asks else "fx")
+    found = ww.evaluate(graph, sequences(), metrics=["model_size", "parameters"])
+    assert found == {"model_size": 4 * (54 + 18 + 3 + 6), "parameters": 54 + 18 + 3}
+
+
 BY_NAME: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
     "linear, bias first": lambda x, w, b: F.linear(x, bias=b, weight=w),
     "linear, weight first": lambda x, w, b: F.linear(weight=w, input=x, bias=b),
