@@ -236,19 +236,22 @@ def test_a_task_that_is_named_tells_what_whole_numbers_are(tmp_path: Path):
         load(path, task="binary")
 
 
-LINES = st.lists(st.sampled_from('0123456789.,;\t"\'abc-\n\r é\x00NA'), max_size=60).map("".join)
+LINES = st.lists(st.sampled_from("0123456789.,;\t\"'abc-\n\r é\x00NA"), max_size=60).map("".join)
 
 
 @given(content=LINES.map(str.encode) | st.binary(max_size=60), label=st.none() | st.integers(-3, 3))
 def test_whatever_a_file_holds_it_is_read_or_refused_in_one_line(tmp_path_factory, content, label):
     path = tmp_path_factory.mktemp("csv") / "own.csv"
     path.write_bytes(content)
+    said, data = "", None
     try:
         data = load(path, label=label)
     except UserError as error:
-        assert "\n" not in str(error)
-        assert str(path.name) in str(error)
+        said = str(error)
+    assert "\n" not in said
+    if data is None:
+        assert path.name in said
     else:
-        x, y = data.parts["val"]
+        x, y = values(data)
         assert len(x) == len(y) > 0
-        assert np.isfinite(x.numpy()).all()
+        assert np.isfinite(x).all()
