@@ -10,8 +10,9 @@ from widthwise.core.errors import UserError
 from widthwise.core.importing import describe_error
 from widthwise.data.facts import DataFacts, facts_of, held_targets, part
 from widthwise.data.modules import Data
-from widthwise.metrics.quality.task import Task
-from widthwise.metrics.quality.tasks import task_of
+from widthwise.metrics.quality.making import lacks_targets, with_targets
+from widthwise.metrics.quality.task import MakesTargets, Task
+from widthwise.metrics.quality.tasks import CLOSENESS, task_of
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -65,9 +66,21 @@ def check_data_fits_model(
     task: None: the one that fits. output: which of several that the network returns is judged. name: of the
     part of the data, "val" or "test".
     """
-    about, known = facts_of(data), held_targets(data) if task is None else None
-    judged = None if task is None else task_of(task)
-    return fit_of(model, _batches(data, name, about), judged, about, output, known=known)
+    about, judged = facts_of(data), None if task is None else task_of(task)
+    if judged is None:
+        lacking, batches = lacks_targets(model, _batches(data, name, about))
+        if not lacking:
+            fitting = fit_of(model, batches, None, about, output, known=held_targets(data))
+            if not isinstance(fitting.task, MakesTargets):
+                return fitting
+        judged = task_of(CLOSENESS) if lacking else fitting.task
+    found = fit_of(
+        model, _batches(with_targets(data, model, judged, output), name, about), judged, about, output
+    )
+    if task is None:
+        why = "the data has no targets, so the float network's outputs are" if lacking else fitting.output.why
+        return replace(found, output=replace(found.output, why=why))
+    return found
 
 
 def fit_of(
