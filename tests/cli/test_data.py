@@ -9,7 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import widthwise as ww
 from helpers.running import Run
+from widthwise.cli.demo import TASKS
 from widthwise.config import load_config
 from widthwise.config.write import toml_of
 
@@ -115,3 +117,21 @@ def test_what_says_nothing_is_refused_with_its_key(data: dict, says: str) -> Non
     with pytest.raises(ValueError, match=r"^config: data\.") as caught:
         load_config({"data": data})
     assert says in str(caught.value)
+
+
+@pytest.mark.parametrize("task", [task for task in TASKS if task != "classification"])
+def test_each_task_has_a_demo_that_ends_with_its_front(run: Run, place: Path, task: str) -> None:
+    ran = run("demo", "--task", task)
+    assert ran.status == 0
+    study = ww.load_run(f"runs/demo-{task}")
+    quality, size = study.record.settings.aim.objectives
+    floats, sign = study.record.settings.float_metrics, 1 if quality.direction == "maximize" else -1
+    best = max(study.front, key=lambda trial: sign * trial.metrics[quality.name])
+    assert sign * best.metrics[quality.name] > sign * floats[quality.name] * (1 - sign * 0.1)
+    assert best.metrics[size.name] < 0.5 * floats[size.name]
+
+
+def test_a_demo_of_another_task_is_refused(run: Run, place: Path) -> None:
+    ran = run("demo", "--task", "regresion")
+    assert (ran.status, ran.out) == (2, "")
+    assert "did you mean regression?" in ran.err

@@ -207,3 +207,16 @@ def test_what_is_for_files_is_refused_elsewhere(tmp_path: Path):
     pd.DataFrame({"a": [1.0], "label": [0]}).to_parquet(tmp_path / "own.parquet")
     with pytest.raises(UserError, match=r"header is for \.csv files"):
         load_data(tmp_path / "own.parquet", header=False)
+
+
+def test_built_in_data_knows_what_its_targets_are():
+    with pytest.raises(UserError, match="digits: says itself what its targets are"):
+        load_data("digits", targets="numbers")
+
+
+def test_a_task_that_is_named_tells_what_whole_numbers_are(tmp_path: Path):
+    path = written(tmp_path, "a,label\n0.5,1\n1.5,2\n2.5,3\n3.5,2\n4.5,1\n5.5,3\n")
+    assert load(path, task="regression").parts["val"][1].tolist() == [1, 2, 3, 2, 1, 3]
+    assert load(path, task="classification").class_names == ("1", "2", "3")
+    with pytest.raises(UserError, match="so they may be classes or numbers; say which"):
+        load(path, task="binary")

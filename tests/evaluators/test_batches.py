@@ -217,6 +217,7 @@ BROKEN = {
     "labels of another length": (mlp, [(X, Y[:5])], r"its labels are int64 of shape \[5\]"),
     "bytes": (mlp, cut((X * 9).byte(), Y), r"its samples \(input\) are uint8, the network takes float32"),
     "no batches": (mlp, [], "has no"),
+    "no loader": (mlp, None, "has no loader; let train_dataloader|val_dataloader raised TypeError"),
     "other features": (
         mlp,
         cut(X[:, :5], Y),

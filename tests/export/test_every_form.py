@@ -41,7 +41,10 @@ FORMATS = {
 TORCHS = ("torch",)  # forms that torch runs
 
 
-@pytest.mark.parametrize("form", list(EXPORTERS.entries))
+@pytest.mark.parametrize(
+    "form",
+    [pytest.param(form, marks=pytest.mark.slow) if form == "hls4ml" else form for form in EXPORTERS.entries],
+)
 @pytest.mark.parametrize("formats", list(FORMATS))
 @pytest.mark.parametrize("name", tagged("classes"))
 def test_what_was_written_computes_what_the_network_computes(

@@ -179,3 +179,10 @@ def test_without_its_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPat
     monkeypatch.setitem(__import__("sys").modules, "qonnx.core.modelwrapper", None)
     with pytest.raises(UserError, match=r"pip install 'widthwise\[onnx\]'"):
         QonnxExporter().write(found, found.graph(), tmp_path, (X[:1],))
+
+
+def test_sums_beyond_a_float_are_refused_with_the_forms_that_take_them() -> None:
+    wide = Integer(16, 14)
+    assert "--to c and hls4ml write it" in refused(
+        perceptron, {"data_in": wide, "weight": wide, "bias": wide}
+    )

@@ -77,7 +77,7 @@ def test_other_names_are_refused_with_the_place_and_the_allowed(name: str, says:
         find_metric(name, "lab3.toml: search.strategy.metrics")
     assert str(error.value).startswith("lab3.toml: search.strategy.metrics: ")
     assert says in str(error.value)
-    assert "accuracy_macro, average_bitwidth" in str(error.value)
+    assert "accuracy_macro, auroc" in str(error.value)
 
 
 def test_classes_are_found_by_name_before_index() -> None:
@@ -104,7 +104,7 @@ def test_checking_names_does_not_import_torch() -> None:
     [
         *((name, 0, 1) for name in ("accuracy", "accuracy_macro", "precision", "recall", "f1", "f1[2]")),
         *((name, 0, math.inf) for name in ("loss", "parameters", "model_size", "average_bitwidth")),
-        *((name, 0, math.inf) for name in ("memory_density", "macs", "flops", "bops")),
+        *((name, 0, math.inf) for name in ("memory_density", "macs", "flops", "bops", "accumulator_bits")),
         ("MulticlassCohenKappa", -math.inf, math.inf),
     ],
 )

@@ -14,6 +14,9 @@ from torch.testing import assert_close
 
 from widthwise.core.errors import UserError
 from widthwise.network import attention
+from widthwise.network.graph import Graph
+from widthwise.network.passes.metadata import propagate
+from widthwise.report.layers import layer_table
 
 
 class Opening(fx.Tracer):
@@ -73,6 +76,36 @@ def test_traced_equals_torch_and_drops_weights_nobody_reads() -> None:
     assert attention.attention_weights not in targets
     x, y = torch.randn(3, 4, 8), torch.randn(3, 6, 8)
     assert_close(fx.GraphModule(model, graph)(x, y), model(x, y))
+
+
+@pytest.mark.parametrize("asks", [False, True], ids=["fx", "running"])
+def test_weights_that_nobody_reads_are_no_layer(asks: bool) -> None:
+    """Torch averages them over the heads by default; nothing is decided about a mean that is thrown away."""
+
+    class Attends(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.MultiheadAttention(8, 2, batch_first=True)
+
+        def forward(self, x: Tensor) -> Tensor:
+            mixed: Tensor = self.layer(-x if asks and x.max() > 1e9 else x, x, x)[0]
+            return mixed
+
+    graph = Graph(Attends(), torch.randn(3, 4, 8))
+    assert graph.capture == ("running" if asks else "fx")
+    assert {layer.type for layer in graph.layers if layer.tensors} == {"linear", "attention"}
+    assert asks or attention.attention_weights not in {node.target for node in graph.fx_graph.nodes}
+
+
+def test_the_layer_table_leaves_weights_out_of_the_inputs() -> None:
+    x = (torch.randn(3, 4, 8),) * 3
+    graph = Graph(nn.MultiheadAttention(8, 2, batch_first=True), x)
+    table = layer_table(graph, propagate(graph, x))
+    names, inputs = ([str(cell) for cell in table.columns[place].cells] for place in (0, 2))
+    shown = dict(zip(names, inputs, strict=True))
+    linear = [shown[layer.name] for layer in graph.layers if layer.type == "linear"]
+    assert linear == ["4x8"] * len(linear)
+    assert linear
 
 
 @pytest.mark.parametrize("gqa", [False, True])

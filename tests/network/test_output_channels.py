@@ -16,7 +16,7 @@ from widthwise.core.errors import UserError
 from widthwise.evaluators.engine import Evaluator
 from widthwise.formats import ScaledInteger, parse
 from widthwise.network.graph import Graph
-from widthwise.network.output_channels import OutputAxis, for_weight, of_module, output_axis
+from widthwise.network.output_channels import OutputAxis, for_weight, of_layer, of_module, output_axis
 from widthwise.network.passes.calibrate import calibrate_transform_pass
 from widthwise.network.passes.quantize import quantize_transform_pass
 from widthwise.network.scheme import Scheme
@@ -199,3 +199,38 @@ def test_parts_of_an_axis_that_are_not_equal_are_refused() -> None:
         fmt.quantize(normal(4)(4))
     with pytest.raises(UserError, match="channel_groups goes with per"):
         ScaledInteger(4, channel_groups=2)
+
+
+CONTRACTIONS: dict[str, tuple[Any, tuple[int, ...], int]] = {
+    "einsum": (lambda x, w: torch.einsum("bti,io->bto", x, w), (6, 8), 1),
+    "einsum of rows": (lambda x, w: torch.einsum("bti,oi->bto", x, w), (8, 6), 0),
+    "einsum of heads": (lambda x, w: torch.einsum("btd,dhe->bhte", x, w), (6, 2, 4), 1),
+    "einsum from the left": (lambda x, w: torch.einsum("io,bti", w, x), (6, 8), 1),
+    "einsum of a list": (lambda x, w: torch.einsum("bti,io->bto", [x, w]), (6, 8), 1),
+    "einsum of each step": (lambda x, w: torch.einsum("bti,tio->bto", x, w), (5, 6, 8), 2),
+    "tensordot": (lambda x, w: torch.tensordot(x, w, 1), (6, 8), 1),
+    "tensordot of rows": (lambda x, w: torch.tensordot(x, w, dims=([2], [1])), (8, 6), 0),
+    "tensordot from the left": (lambda x, w: torch.tensordot(w, x, ([0], [2])), (6, 8), 1),
+    "tensordot over two": (torch.tensordot, (5, 6, 7), 2),
+}
+
+
+class _Contraction(nn.Module):
+    def __init__(self, function: Any, shape: tuple[int, ...], asks: bool) -> None:
+        super().__init__()
+        self.function, self.asks, self.w = function, asks, nn.Parameter(torch.randn(shape))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.asks and x.abs().max() > 1e9:
+            x = -x
+        found: Tensor = self.function(x, self.w)
+        return found
+
+
+@pytest.mark.parametrize("asks", [False, True], ids=["fx", "running"])
+@pytest.mark.parametrize("name", CONTRACTIONS)
+def test_contractions_have_their_outputs_where_they_sum_over_nothing(name: str, asks: bool) -> None:
+    function, shape, axis = CONTRACTIONS[name]
+    graph = Graph(_Contraction(function, shape, asks), torch.randn(4, 5, 6))
+    (layer,) = (layer for layer in graph.layers if "weight" in layer.tensors)
+    assert of_layer(layer) == OutputAxis(axis)

@@ -84,16 +84,18 @@ def test_every_kind_of_space(kind: str):
 
 
 FLOAT_FORMS = {"onnx"}
+INTEGER_FORMS = {"c", "verilog", "vhdl"}
 
 
 @pytest.mark.parametrize("form", list(EXPORTERS.own))
 def test_every_export_form(form: str, tmp_path: Path):
-    graph, data = made("convolutional")
+    kind = "residual" if form in INTEGER_FORMS else "convolutional"  # which has a batch norm
+    graph, data = made(kind)
     space = every_layer(graph, FIXED)
     evaluator = ww.Evaluator(graph, space, data, metrics=["accuracy"])
     realised = evaluator.realise(space.at([1])[0])
     written = replace(realised, schemes={}) if form in FLOAT_FORMS else realised
-    complete = written.complete(made("convolutional")[0].model)
+    complete = written.complete(made(kind)[0].model)
     options = {"simulate": False} if form in ("verilog", "vhdl") else {}  # a simulator takes long
     assert check_exporter(exporter(form, options), complete, tmp_path, data.inputs) == []
 

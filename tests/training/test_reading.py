@@ -50,6 +50,7 @@ EACH: dict[str, st.SearchStrategy[Any]] = {
     "distil": st.floats(0, 1),
     "loss": st.sampled_from(["mse", "mae", "huber"]),
     "mixed_precision": st.booleans(),
+    "class_weights": st.just("balanced") | st.lists(st.floats(1e-3, 1e3), min_size=2).map(tuple),
 }
 values = st.fixed_dictionaries({}, optional=EACH)
 halvings = st.none() | st.fixed_dictionaries(

@@ -1,4 +1,4 @@
-"""widthwise demo: the first lab's search, from training to the best trials, in seconds."""
+"""widthwise demo: a search of each task, from training to the best trials, in seconds."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ import typer
 from widthwise.cli import options
 from widthwise.cli.options import KEYS
 from widthwise.cli.output import Output
+from widthwise.core.errors import unknown
 from widthwise.study.run_files import WEIGHTS, free_folder
 
+# all but the first by the example of that name
+TASKS = ("classification", "regression", "binary", "multilabel", "segmentation", "tokens")
 TPE_TRIALS = 20
 EPOCHS = 60
 
@@ -23,18 +26,45 @@ def register(app: typer.Typer) -> None:
 
 
 def demo(
-    out: Annotated[
-        Path, typer.Option("--out", metavar="FOLDER", help="Where the two run folders are made.")
-    ] = Path("runs"),
+    out: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Where run folders are made.")] = Path(
+        "runs"
+    ),
+    task: Annotated[
+        str | None,
+        typer.Option("--task", help=f"A search of this task: {', '.join(TASKS)}.", show_default=False),
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Seed of training and search.")] = 0,
     quiet: options.Quiet = False,
 ) -> None:
     """Train a network on real data, search its bit widths."""
+    if task is not None and task not in TASKS:
+        raise unknown("task with a demo", task, TASKS, where="--task")
+    output = Output(quiet=quiet)
+    if task in (None, "classification"):
+        _first_lab(out, seed, output)
+    _one(str(task), out, seed, output)
+
+
+def _one(task: str, out: Path, seed: int, output: Output) -> None:
+    """The search of a task's example."""
     from widthwise.cli.results import conclude
     from widthwise.cli.search import How, run
     from widthwise.config import example_text, load_config
 
-    output = Output(quiet=quiet)
+    folder = free_folder(out.expanduser() / f"demo-{task}")
+    study, problem = run(
+        load_config(_tables(example_text(task)), {"seed": seed}), folder, output, How(), train=True
+    )
+    conclude(study, problem, folder, output)
+    raise typer.Exit(study.exit_status)
+
+
+def _first_lab(out: Path, seed: int, output: Output) -> None:
+    """The first lab's search, by brute force and by TPE."""
+    from widthwise.cli.results import conclude
+    from widthwise.cli.search import How, run
+    from widthwise.config import example_text, load_config
+
     config = load_config(_tables(example_text("jsc-tiny")), {"seed": seed, "max_epochs": EPOCHS})
     first = free_folder(out.expanduser() / "demo-brute-force")
     second = free_folder(out.expanduser() / "demo-tpe")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from widthwise.core.errors import UserError, nearest
+from widthwise.data.arrays import NOTHING_SAID, Asked
 from widthwise.data.padding import ragged_of
 from widthwise.data.samples import Samples, check_samples
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from pandas import DataFrame, Series
 
     from widthwise.data.padding import Array, Ragged
-    from widthwise.data.targets import TargetKind
 
 LABEL_COLUMNS = ("label", "target", "class", "y")
 SEPARATORS = ",;\t"
@@ -53,17 +53,10 @@ def read_table(path: Path, *, header: bool | None = None) -> DataFrame:
     return table
 
 
-def samples_of_table(
-    table: DataFrame,
-    *,
-    name: str,
-    note: str,
-    label: Sequence[str | int] | None = None,
-    kind: TargetKind | None = None,
-) -> Samples:
+def samples_of_table(table: DataFrame, *, name: str, note: str, asked: Asked = NOTHING_SAID) -> Samples:
     """Samples of a data frame with one or several columns of targets and numbers in all others.
 
-    label: the columns by name or number; None: found. kind: what the targets are, where that is said.
+    asked: the columns of targets by name or number, else they are found; and what they are.
     """
     if table.shape[1] < 2:
         raise UserError(
@@ -71,19 +64,20 @@ def samples_of_table(
         )
     if table.empty:
         raise UserError(f"{name}: has no rows; give data with at least two classes")
-    labels = _label_columns(table, label, name)
+    labels = _label_columns(table, asked.label, name)
     unnamed = " (its first line names no columns)" if table.attrs.get("unnamed") else ""
     features = table.drop(columns=labels)
     if not features.shape[1]:
         raise UserError(f"{name}: all its columns are labels; leave some for the features")
-    _check_numbers(features, name, said=label is not None)
+    _check_numbers(features, name, said=asked.label is not None)
     return check_samples(
         features.to_numpy(dtype=np.float64, na_value=np.nan),
         _targets(table[labels], name) if labels else None,
         name=name,
         note=note,
         label=f"column{'' if len(labels) == 1 else 's'} {', '.join(labels)}{unnamed}" if labels else "",
-        kind=kind,
+        kind=asked.kind,
+        unclear=asked.unclear,
         feature_names=list(features.columns),
         target_names=labels if len(labels) > 1 else (),
     )

@@ -90,6 +90,12 @@ EXPORTERS: Registry[None] = Registry(
             "integer-only C99 of a network in fixed point, with a test main",
         ),
         Entry(
+            "hls4ml",
+            "widthwise.export.hls4ml.exporter:Hls4mlExporter",
+            "a project for high-level synthesis of a network in fixed point",
+            extra="hls4ml",
+        ),
+        Entry(
             "verilog",
             "widthwise.export.rtl:verilog",
             "logic of a network in fixed point, every product unrolled, with a test bench",

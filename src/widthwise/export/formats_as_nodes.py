@@ -61,6 +61,10 @@ class _Afresh:
         found: Tensor = fmt.quantize(tensor)
         return found
 
+    def exceeds_float(self, *_: Any) -> bool:
+        """Nodes compute in float32."""
+        return False
+
 
 class _Layer(nn.Module):
     """A layer that reads through formats that are nodes."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from widthwise.core.errors import UserError
+from widthwise.evaluators.engine.exact import some_exceed_float
 from widthwise.export.exporter import Exported
 from widthwise.export.fixed_point import is_fixed_point
 from widthwise.export.scaler import in_front
@@ -130,6 +131,8 @@ def _reasons(layer: Layer, scheme: Scheme) -> Iterator[str]:
     if scheme and reads_inside(layer.type, layer.module):
         yield f"formats inside a {layer.type} have no node; leave it in float"
         return
+    if some_exceed_float(layer, {tensor: (scheme[tensor],) for tensor in layer.tensors}):
+        yield "sums more bits than float32 has, in which qonnx computes; --to c and hls4ml write it"
     for tensor in ("data_in", "weight", "bias"):
         fmt = scheme[tensor]
         if fmt is not None and (reason := _no_node(fmt, fixed=tensor != "data_in")):

@@ -109,12 +109,12 @@ _QUALITY = (
     Metric("worst_mse", "quality", "minimize", None, "mse of the sample where it is greatest", 0.0),
     _quality("mean_iou", "maximize", "share", "intersection over union, mean over the classes"),
     _quality("pixel_accuracy", "maximize", "share", "share of the places with the right class"),
-    Metric("perplexity", "quality", "minimize", "", "e to the mean cross entropy of a token", 1.0),
     _quality("auroc", "maximize", "share", "chance that what is there is scored above what is not"),
     _quality("average_precision", "maximize", "share", "area under precision over recall"),
     Metric("mse", "quality", "minimize", None, "mean squared error, mean over the outputs", 0.0),
     Metric("rmse", "quality", "minimize", None, "root of an output's mse, mean over the outputs", 0.0),
     Metric("mae", "quality", "minimize", None, "mean absolute error, mean over the outputs", 0.0),
+    Metric("perplexity", "quality", "minimize", "", "e to the mean cross entropy of a token", 1.0),
     Metric("r2", "quality", "maximize", "", "1 - squared errors / those of the targets' mean", high=1.0),
 )
 _COST = (
@@ -124,6 +124,7 @@ _COST = (
     _cost("memory_density", "maximize", "x", "compare_to (32 bits) / average_bitwidth"),
     _cost("macs", "minimize", "MAC", "multiply-accumulates of one sample"),
     _cost("flops", "minimize", "FLOP", "2 macs + all other arithmetic of one sample"),
+    _cost("accumulator_bits", "minimize", "bits", "bits of the widest sum of products"),
     _cost("bops", "minimize", "bit operations", "sum of MACs (b_a b_w + b_a + b_w + log2 fan-in)"),
     _cost(
         "ebops",

@@ -52,13 +52,19 @@ def attention_products(
     )
 
 
-def attention_weights(query: Tensor, key: Tensor, mask: Tensor | None = None) -> Tensor:
-    """softmax(q k^T / sqrt(width) + mask): a node of its own, which a graph drops where nobody reads it."""
+def attention_weights(
+    query: Tensor, key: Tensor, mask: Tensor | None = None, average: bool = False
+) -> Tensor:
+    """softmax(q k^T / sqrt(width) + mask), or its mean over heads.
+
+    A node of its own, which a traced graph lacks where nobody reads it.
+    """
     operands = _present(query, key, mask)
     if has_torch_function(operands):
-        return handle_torch_function(attention_weights, operands, query, key, mask)
+        return handle_torch_function(attention_weights, operands, query, key, mask, average)
     scores = query @ key.transpose(-2, -1) / math.sqrt(query.shape[-1])
-    return torch.softmax(scores if mask is None else scores + mask, dim=-1)
+    weights = torch.softmax(scores if mask is None else scores + mask, dim=-1)
+    return weights.mean(dim=1) if average else weights
 
 
 def merged_mask(
@@ -195,8 +201,7 @@ def _attention(
     output = functional.linear(mixed.transpose(1, 2).flatten(2), own.out_weight, own.out_bias)
     if not need_weights:
         return output, None
-    weights = attention_weights(q, k, mask)
-    return output, weights.mean(dim=1) if average else weights
+    return output, attention_weights(q, k, mask, average)
 
 
 def _laid_out(inputs: tuple[Tensor, ...], change: Callable[[Tensor], Tensor]) -> tuple[Tensor, ...]:

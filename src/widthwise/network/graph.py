@@ -313,9 +313,12 @@ class Graph:
             )
         )
         read: dict[TensorName, tuple[Stored, ...]] = {}
-        for operand in of:
+        for operand in tuple(of):
             if operand.role != "data_in":
                 found = stored.stored(at((node.args, node.kwargs), operand.path))
+                if not found.value.is_floating_point():  # whole and complex numbers have no formats
+                    of = tuple(other for other in of if other is not operand)
+                    continue
                 read[operand.role] = (*read.get(operand.role, ()), found)
         roles = {operand.role for operand in of}
         tensors = tuple(tensor for tensor in TENSORS if tensor in roles)

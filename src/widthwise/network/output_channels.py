@@ -57,8 +57,36 @@ def of_layer(layer: Layer) -> OutputAxis:
     """Where a layer has the output channels of its weight."""
     if layer.module is not None:
         return of_module(layer.module)
-    place = next((operand.path[0] for operand in layer.of if operand.role == "weight"), None)
-    return output_axis(layer.type, _groups(layer), left=place == 0 and layer.type in MATRIX_PRODUCTS)
+    path = next((operand.path for operand in layer.of if operand.role == "weight"), (None,))
+    if layer.type == "einsum":
+        return OutputAxis(_axis_of_einsum(layer.node.args[0], int(path[-1] or 0) - (len(path) == 1)))
+    if layer.type == "tensordot" and (stored := layer.stored.get("weight")):
+        return OutputAxis(_axis_of_tensordot(layer, path[0], stored[0].value.ndim))
+    return output_axis(layer.type, _groups(layer), left=path[0] == 0 and layer.type in MATRIX_PRODUCTS)
+
+
+def _axis_of_einsum(equation: Any, place: int) -> int:
+    """The first axis of the operand at a place that the result has and no other operand; 0: there is none."""
+    if not isinstance(equation, str) or "." in equation:
+        return 0
+    read, arrow, made = equation.replace(" ", "").partition("->")
+    terms = read.split(",")
+    kept = made if arrow else "".join(letter for letter in read if read.count(letter) == 1)
+    others = "".join(terms[:place] + terms[place + 1 :])
+    own = [axis for axis, letter in enumerate(terms[place]) if letter in kept and letter not in others]
+    return own[0] if own else 0
+
+
+def _axis_of_tensordot(layer: Layer, place: Any, rank: int) -> int:
+    """The first axis of the operand at a place, which has so many, that is not summed over."""
+    args, kwargs = layer.node.args, layer.node.kwargs
+    dims: Any = kwargs.get("dims", args[2] if len(args) > 2 else 2)
+    if isinstance(dims, int):
+        summed = set(range(dims) if place == 1 else range(rank - dims, rank))
+    else:
+        given = dims[place]
+        summed = {axis % rank for axis in ([given] if isinstance(given, int) else given)}
+    return next((axis for axis in range(rank) if axis not in summed), 0)
 
 
 def for_weight(fmt: Format | None, place: OutputAxis) -> Format | None:

@@ -15,6 +15,7 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 from widthwise.formats.base import Format
 from widthwise.formats.gradient import straight_through
 from widthwise.network.attention import quantised_products
+from widthwise.network.exactness import SUMS, exactly, exceeds_float, layer_exactly, may_exceed_float
 from widthwise.network.layers import (
     CELLS,
     RECURRENT,
@@ -54,6 +55,7 @@ class StoredTensors:
     """
 
     kept: dict[Hashable, _Kept] = field(default_factory=dict)
+    wide: dict[Hashable, tuple[Tensor, bool]] = field(default_factory=dict)  # of which weight it was said
 
     def quantised(self, name: Hashable, tensor: Tensor, fmt: Format) -> Tensor:
         """The tensor in a format; under autograd the gradient passes straight through."""
@@ -67,6 +69,18 @@ class StoredTensors:
                 kept = _Kept(tensor.detach(), tensor._version, fmt.quantize(tensor))
             self.kept[name, fmt] = kept
         return kept.value
+
+    def exceeds_float(
+        self, layer: str | nn.Module, scheme: Scheme, weight: Tensor, bias: Tensor | None
+    ) -> bool:
+        """Whether float32 does not hold the sums of a layer, looked up once for each of its weights."""
+        if not may_exceed_float(scheme, weight):
+            return False
+        known = self.wide.get((scheme, weight.shape))
+        if known is None or known[0] is not weight:
+            known = (weight, exceeds_float(layer, scheme, weight, bias))
+            self.wide[scheme, weight.shape] = known
+        return known[1]
 
     def __deepcopy__(self, memo: Any) -> StoredTensors:
         """Copies start with nothing."""
@@ -104,11 +118,24 @@ def computed(
     inside = _READ_INSIDE.get(kind)
     if inside is not None and scheme.data_in is not None:
         return inside(function, partial(read, scheme.data_in), *args, **kwargs)
+    if _exceeds_float(kind, (args, kwargs), of, scheme, stored):
+        return exactly(function, args, kwargs)
     changed = changed_argument(function, call)
     if changed is None or not values:
         return function(*args, **kwargs)
     result = function(args[0].clone(), *args[1:], **kwargs)  # others may read the quantised copy
     return result if torch.is_grad_enabled() else changed.copy_(result)
+
+
+def _exceeds_float(
+    kind: str, call: Call, of: Sequence[Operand], scheme: Scheme, stored: StoredTensors
+) -> bool:
+    """Whether a function of quantised operands sums more bits than float32 holds."""
+    if kind not in SUMS:
+        return False
+    held = {operand.role: at(call, operand.path) for operand in of if operand.role != "data_in"}
+    weight, bias = held.get("weight"), held.get("bias")
+    return isinstance(weight, Tensor) and stored.exceeds_float(kind, scheme, weight, bias)
 
 
 def _read_float(read: Callable[[Format, Tensor], Tensor], fmt: Format, x: Tensor) -> Tensor:
@@ -208,6 +235,10 @@ def run_layer(
         args, kwargs = _quantized_inputs(scheme.data_in, args, kwargs)
     if not parameters:
         return layer(*args, **kwargs)
+    if "weight" in parameters and not layer.training:
+        bias = parameters.get("bias", getattr(layer, "bias", None))
+        if stored.exceeds_float(layer, scheme, parameters["weight"], bias):
+            return layer_exactly(layer, parameters, args, kwargs)
     return torch.func.functional_call(layer, parameters, args, kwargs)
 
 

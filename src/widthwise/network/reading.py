@@ -66,7 +66,12 @@ class Reader:
         return read_batch(batch, self.takes, where=self.where).to(self.device, self.dtype)
 
     def batches(self, loader: Iterable[Any], *, most: int | None = None) -> Iterator[DataBlock]:
-        """The loader's batches, at most `most` samples of them."""
+        """The loader's batches, at most `most` samples of them; UserError for what gives none."""
+        if not isinstance(loader, Iterable) and not hasattr(loader, "__getitem__"):
+            raise UserError(
+                f"{self.where}: has {'no loader' if loader is None else f'no loader but {loader!r}'}; let "
+                "train_dataloader, val_dataloader and test_dataloader return what gives batches (x, y)"
+            )
         found = map(self.read, loader)
         if most is None:
             return found

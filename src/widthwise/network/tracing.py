@@ -10,7 +10,7 @@ import torch
 from torch import fx, nn
 
 from widthwise.core.errors import UserError
-from widthwise.network.attention import open_multihead
+from widthwise.network.attention import attention_weights, open_multihead
 from widthwise.network.layers import QUANTISABLE, FunctionLayer, is_torchs, layer_type, registered
 from widthwise.network.quantized import Quantized, same_kind
 from widthwise.network.recording import KIND
@@ -29,11 +29,28 @@ def traced(network: nn.Module, given: Collection[str] | None = None) -> fx.Graph
     type. Raises whatever tracing raises.
     """
     with undisturbed(network), torch.no_grad():
-        graph = _Tracer(given).trace(network)
+        try:
+            graph = _Tracer(given).trace(network)
+        except Exception as error:
+            graph = _with_buffers(network, given, error)
+        _drop_unread_weights(graph)
         _name_own_calls(graph, dict(network.named_modules()))
         made = fx.GraphModule(network, graph, type(network).__name__)
     made.training = network.training
     return made
+
+
+def _with_buffers(network: nn.Module, given: Collection[str] | None, error: Exception) -> fx.Graph:
+    """Traced with stand-ins for buffers too, as where their part is taken that has the data's length.
+
+    Raises the error where that fails as well.
+    """
+    tracer = _Tracer(given)
+    tracer.proxy_buffer_attributes = True
+    try:
+        return tracer.trace(network)
+    except Exception:
+        raise error from None
 
 
 def expected(given: Any, fixed: Any, name: str) -> None:
@@ -113,6 +130,13 @@ def _forward_is_torchs(module: nn.Module) -> bool:
     """Whether the class that defines the module's forward is one of torch's."""
     owner = next(cls for cls in type(module).__mro__ if "forward" in vars(cls))
     return is_torchs(owner) and "forward" not in vars(module)
+
+
+def _drop_unread_weights(graph: fx.Graph) -> None:
+    """Attention gives its weights by default, which most networks leave."""
+    for node in list(graph.nodes):
+        if node.target is attention_weights and not node.users:
+            graph.erase_node(node)
 
 
 def _name_own_calls(graph: fx.Graph, modules: dict[str, nn.Module]) -> None:

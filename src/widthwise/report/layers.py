@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from torch import fx
+
+from widthwise.network.operands import leaves
 from widthwise.network.passes.unquantised import Unquantised, stored
+from widthwise.network.recording import Foreign
 from widthwise.report.tables import plain_table
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from widthwise.network.graph import Graph
+    from widthwise.network.layer import Layer
     from widthwise.network.passes.metadata import NodeMeta, TensorMeta
 
 SCREEN = 40  # rows
@@ -26,9 +31,13 @@ def layer_table(graph: Graph, metas: Mapping[str, NodeMeta], *, every: bool = Fa
     """
     if every:
         named = {n.name: metas[n.name] for n in graph.fx_graph.nodes if n.op not in ("placeholder", "output")}
-        return _rows(named)
-    named = {name: meta for name, meta in metas.items() if meta.tensors}
-    return _rows(named) if len(named) <= SCREEN else _by_type(named)
+    else:
+        named = {name: meta for name, meta in metas.items() if meta.tensors}
+    if len(named) > SCREEN and not every:
+        return _by_type(named)
+    layers = {layer.name: layer for layer in graph.layers}
+    data = {name: _data(layers.get(name), meta) for name, meta in named.items()}
+    return _rows(named, data)
 
 
 def float_table(parts: Sequence[Unquantised]) -> Table:
@@ -59,11 +68,26 @@ def shared_line(shared: Sequence[tuple[str, ...]]) -> str:
     return f"shared:      {'; '.join(some)}{more}: stored once, in one format unless untied"
 
 
-def _rows(metas: Mapping[str, NodeMeta]) -> Table:
+def _data(layer: Layer | None, meta: NodeMeta) -> tuple[TensorMeta, ...]:
+    """What a node reads but for weights and biases."""
+    if layer is None:
+        return meta.inputs
+    own = {operand.path for operand in layer.of if operand.role != "data_in"}
+    paths = [path for path, leaf in leaves((layer.node.args, layer.node.kwargs)) if _is_tensor(leaf)]
+    if len(paths) != len(meta.inputs):
+        return meta.inputs
+    return tuple(x for path, x in zip(paths, meta.inputs, strict=True) if path not in own)
+
+
+def _is_tensor(leaf: Any) -> bool:
+    return isinstance(leaf, fx.Node | Foreign)
+
+
+def _rows(metas: Mapping[str, NodeMeta], data: Mapping[str, tuple[TensorMeta, ...]]) -> Table:
     rows = []
     for name, meta in metas.items():
         parameters, macs = (stored(meta.cost), meta.cost.macs) if meta.cost else (0, 0)
-        shapes = (_shapes(meta.inputs), _shapes(meta.outputs))
+        shapes = (_shapes(data[name]), _shapes(meta.outputs))
         rows.append([name, meta.type, *shapes, f"{parameters:,}", f"{macs:,}", ", ".join(meta.tensors)])
     return plain_table(COLUMNS, rows, right=NUMBERS)
 

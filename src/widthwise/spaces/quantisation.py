@@ -23,7 +23,7 @@ from widthwise.spaces.reading import is_float
 from widthwise.spaces.settings import QuantisationSearch, SeedRule
 from widthwise.spaces.slots import Slot, fixed_slots
 from widthwise.spaces.space import Decision, Space
-from widthwise.spaces.tied import Decider, deciders
+from widthwise.spaces.tied import Decider, check_layouts, deciders
 
 PLACE = "search.search_space.seed"
 
@@ -85,6 +85,7 @@ class QuantisationSpace(Space):
         )
         for name, layer in layers.items():
             builder.add(layer, rule_of.get(name))
+        check_layouts(layers, builder.slots, builder.deciders)
         super().__init__(tuple(builder.decisions))
         chosen = {slot.layer for slot in builder.slots}
         fixed = tuple(slot for slot in fixed_slots(graph) if slot.layer not in chosen)

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from widthwise.core.errors import UserError
 from widthwise.network.layer import Layer
 from widthwise.network.scheme import TensorName, tensor_fields
 from widthwise.spaces.settings import SeedRule
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from widthwise.formats.base import Format
+    from widthwise.spaces.slots import Slot
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +56,38 @@ def deciders(
             _check_alike(decider, layer, tensor, rules.get(layer.name), where)
             found[layer.name, tensor] = decider
     return found
+
+
+def check_layouts(
+    layers: Mapping[str, Layer], slots: Iterable[Slot], deciders: Mapping[tuple[str, TensorName], Decider]
+) -> None:
+    """Raises UserError where a reader would have a stored tensor in other numbers than the one that decides.
+
+    So it is with scales along an axis where one of them reads it transposed: it couldn't be stored once.
+    """
+    formats = {(slot.layer, slot.tensor): slot.formats for slot in slots}
+    for (name, tensor), decider in deciders.items():
+        one = decider.layer.stored[decider.tensor][0].value
+        other = layers[name].stored[tensor][0].value
+        same = one.shape == other.shape and one.stride() == other.stride()
+        if same or one.numel() != other.numel():
+            continue
+        decided = formats.get((decider.layer.name, decider.tensor), ())
+        for fmt, own in zip(decided, formats.get((name, tensor), ()), strict=False):
+            if fmt is not None and own is not None and not _same_numbers(fmt, one, own, other):
+                raise UserError(
+                    f"{name} reads the {tensor} of {decider.layer.name} in another layout, and {fmt} has "
+                    "scales along an axis, so it couldn't be stored once; take a format with one scale, or "
+                    "set untie = true"
+                )
+
+
+def _same_numbers(fmt: Format, x: Tensor, own: Format, y: Tensor) -> bool:
+    """Whether two formats round the same numbers, in two layouts, to the same ones."""
+    if fmt.elementwise and own.elementwise:
+        return True
+    one, other = fmt.quantize(x).flatten().sort().values, own.quantize(y).flatten().sort().values
+    return bool(one.isclose(other, rtol=1e-6, atol=0.0, equal_nan=True).all())
 
 
 def _said(rule: SeedRule, tensor: TensorName) -> dict[str, object]:

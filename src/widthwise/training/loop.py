@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from widthwise.core.errors import UserError
 from widthwise.data.facts import facts_of, part
@@ -13,9 +13,10 @@ from widthwise.data.modules import Data
 from widthwise.data.served import Batches
 from widthwise.metrics.quality.fits import check_data_fits_model
 from widthwise.metrics.quality.making import with_targets
+from widthwise.training.class_weights import with_class_weights
 from widthwise.training.history import Epoch, History, best_of
 from widthwise.training.scoring import score
-from widthwise.training.settings import OptimizerName, Schedule, Settings, check_device
+from widthwise.training.settings import ClassWeights, OptimizerName, Schedule, Settings, check_device
 from widthwise.training.stepper import Stepper, make_optimizer
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def fit(
     patience: int | None = None,
     mixed_precision: bool = False,
     loss: str | Callable[[Tensor, Tensor], Tensor] | None = None,
+    class_weights: Sequence[float] | Literal["balanced"] | None = None,
     task: Task | str | None = None,
     output: str | int | None = None,
     progress: Callable[[Epoch], None] | None = None,
@@ -51,6 +53,7 @@ def fit(
 
     Batches are tuples (x, y), (x1, x2, y), ((x1, x2), y) or dicts by the names of the network's forward with
     labels; `output` names which of several outputs is trained and judged, where that is not plain.
+    `class_weights` are a number for each class, or "balanced": rare classes count as much as frequent ones.
 
     Afterwards the model holds the weights of the epoch that is best by the task's figures on validation data
     is in eval mode and on the device it came from; the global random state is as before. The same
@@ -70,8 +73,15 @@ def fit(
         patience=patience,
         mixed_precision=mixed_precision,
         loss=loss,
+        class_weights=_weights(class_weights),
     )
     return train(model, data, settings, seed=seed, device=device, task=task, output=output, progress=progress)
+
+
+def _weights(given: Sequence[float] | Literal["balanced"] | None) -> ClassWeights:
+    if given is None or isinstance(given, str):
+        return given
+    return tuple(map(float, given))
 
 
 def train(
@@ -94,6 +104,7 @@ def train(
         fitting = check_data_fits_model(model, data, task, output)
         judged = fitting.task
         data = with_targets(data, model, fitting.task, output, copied=True)
+        settings = with_class_weights(settings, data, fitting)
         batches, val = shuffled(part(data, "train"), seed), part(data, "val")
         optimizer = make_optimizer(trained, settings)
         stepper = Stepper(optimizer, settings, device, passes_of(batches), fitting, about, teacher=teacher)

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import fields, replace
 from typing import Any, get_args
 
-from widthwise.core.table import Table
+from widthwise.core.table import Table, as_number
 from widthwise.core.toml import shown
 from widthwise.training.halving import Halving
-from widthwise.training.settings import LOSSES, OptimizerName, Schedule, Settings
+from widthwise.training.settings import BALANCED, LOSSES, ClassWeights, OptimizerName, Schedule, Settings
 
 OwnLoss = str | Callable[..., Any] | None
 
@@ -73,7 +73,23 @@ def _read_common(table: Table, base: Settings) -> Settings:
         patience=table.whole("patience", base.patience),
         mixed_precision=table.flag("mixed_precision", base.mixed_precision),
         loss=_loss(table, base.loss),
+        class_weights=_class_weights(table, base.class_weights),
     )
+
+
+def _class_weights(table: Table, default: ClassWeights) -> ClassWeights:
+    """A number for each class, or "balanced"."""
+    given = table.get("class_weights")
+    if given is None:
+        return default
+    if given == BALANCED:
+        return BALANCED
+    numbers = [as_number(one) for one in given] if isinstance(given, list) else []
+    weights = tuple(number for number in numbers if number is not None and number > 0)
+    if not weights or len(weights) != len(numbers):
+        said = f'{shown(given)} are no numbers above 0, one for each class; or write "{BALANCED}"'
+        table.fail("class_weights", said)
+    return weights
 
 
 def _loss(table: Table, default: OwnLoss) -> OwnLoss:

@@ -15,6 +15,8 @@ OPTIMIZERS = {"adam": "Adam", "adamw": "AdamW", "sgd": "SGD"}
 OptimizerName = Literal["adam", "adamw", "sgd"]
 Schedule = Literal["cosine", "linear", "one-cycle", "constant"]
 SCHEDULES = get_args(Schedule)
+BALANCED: Literal["balanced"] = "balanced"
+ClassWeights = tuple[float, ...] | Literal["balanced"] | None
 LOSSES = ("mse", "mae", "huber")  # that a task of ours lets one choose among
 WARM_UP = 0.3  # share of a one-cycle schedule in which the rate rises
 
@@ -30,7 +32,8 @@ class Settings:
     there is a teacher (Hinton et al. 2015). mixed_precision: bfloat16 or float16 where it is safe; only
     on a GPU. loss: which of the task's, as regression has mse, mae and huber; or one's own in place of it,
     `(outputs, targets) -> a scalar`, or where that is as "module:callable": only training follows it, the
-    task still judges. Raises UserError for values out of range.
+    task still judges. class_weights: how much each class counts in the task's loss, a number each;
+    "balanced": such that all count alike, whatever their samples. Raises UserError for values out of range.
     """
 
     epochs: int = 100
@@ -45,6 +48,7 @@ class Settings:
     distil: float = 0.0
     mixed_precision: bool = False
     loss: str | Callable[..., Any] | None = field(default=None, metadata={LATER: True})
+    class_weights: ClassWeights = field(default=None, metadata={LATER: True})
 
     def __post_init__(self) -> None:
         _check_whole("epochs", self.epochs)
@@ -62,6 +66,7 @@ class Settings:
                 raise UserError(f"{name} = {value!r} is no number from 0 up to, not including, 1")
         if isinstance(self.distil, bool) or not 0 <= self.distil <= 1:
             raise UserError(f"distil = {self.distil!r} is no share from 0 to 1")
+        _check_weights(self.class_weights)
         if self.optimizer not in OPTIMIZERS:
             raise unknown("optimizer", self.optimizer, OPTIMIZERS)
         if self.schedule not in SCHEDULES:
@@ -79,6 +84,18 @@ class Settings:
                 return (0.05 + done) / (0.05 + WARM_UP)
             return (1 + math.cos(math.pi * (done - WARM_UP) / (1 - WARM_UP))) / 2
         return 1.0
+
+
+def _check_weights(given: Any) -> None:
+    if given is None or given == BALANCED:
+        return
+    numbers = given if isinstance(given, tuple | list) else ()
+    real = [isinstance(x, int | float) and not isinstance(x, bool) and 0 < x < math.inf for x in numbers]
+    if not real or not all(real):
+        raise UserError(
+            f"class_weights = {given!r} are no numbers above 0, one for each class; give such, or "
+            f"{BALANCED!r}"
+        )
 
 
 def check_device(device: str, settings: Settings) -> None:

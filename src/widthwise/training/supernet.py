@@ -28,6 +28,7 @@ from widthwise.network.widths.groups import Groups, Member
 from widthwise.network.widths.rebuild import rebuilt, resize_attributes, set_attributes, sliced_parameter
 from widthwise.network.widths.slicing import sliced
 from widthwise.network.widths.statistics import reestimate_norms
+from widthwise.training.class_weights import with_class_weights
 from widthwise.training.loop import at_work, parameters_to_train, passes_of, shuffled
 from widthwise.training.settings import Settings, check_device
 from widthwise.training.stepper import Stepper, make_optimizer
@@ -161,6 +162,7 @@ def train_supernet(
     with at_work(supernet.model, device, seed) as kept:
         supernet._shell.to(device)
         fitting = check_data_fits_model(supernet.model, data, task, output)
+        settings = with_class_weights(settings, data, fitting)
         batches = shuffled(part(data, "train"), seed)
         optimizer = make_optimizer(parameters_to_train(supernet.model), settings)
         stepper = Stepper(optimizer, settings, device, passes_of(batches), fitting, facts_of(data))

@@ -48,10 +48,13 @@ def test_sums_equal_those_written_out_node_by_node(drawn: tuple[list[NodeCost], 
     nodes, bits = drawn
     found = cost_metrics(COSTS, NodeCounts.of(nodes), bits)
     for k in range(len(bits.weight)):
+        widest = 0.0
         bops = size = averaged = elements = 0.0
         for n, node in enumerate(nodes):
             a, w = bits.data_in[k, n], bits.weight[k, n]
             bops += node.macs * (a * w + a + w + math.log2(max(node.fan_in, 1)))
+            if node.macs:
+                widest = max(widest, a + w + math.ceil(math.log2(max(node.fan_in, 1))))
             size += 32 * (node.other_parameters + node.buffer_elements)
             size += bits.weight_bits[k, n] if node.weight_elements else 0
             size += bits.bias_bits[k, n] if node.bias_elements else 0
@@ -61,6 +64,7 @@ def test_sums_equal_those_written_out_node_by_node(drawn: tuple[list[NodeCost], 
         averaged, elements = averaged + 32 * floats, elements + floats
         average = averaged / elements if elements else 32
         assert found["bops"][k] == pytest.approx(bops)
+        assert found["accumulator_bits"][k] == widest
         assert found["model_size"][k] == pytest.approx(size / 8)
         assert found["average_bitwidth"][k] == pytest.approx(average)
         assert found["memory_density"][k] == pytest.approx(16 / average)

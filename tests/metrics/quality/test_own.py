@@ -48,7 +48,7 @@ OWN = (
     median_margin,
     ww.own_metric(losses, by_sample=True, direction="minimize", low=0),
     MulticlassF1Score(num_classes=CLASSES),
-    ww.own_metric(MulticlassAUROC(num_classes=CLASSES), name="auroc"),
+    ww.own_metric(MulticlassAUROC(num_classes=CLASSES), name="area"),
 )
 
 
@@ -76,7 +76,7 @@ def test_they_are_the_same_however_the_data_is_cut(seed: int, cuts: list[int], a
         for part in (rows[:2], rows[2:]) if apart else (rows,):
             block = slice(start, stop)
             found.add(part, outputs[:, block], versions[part], targets[block])
-    names = ["accuracy", "kappa", "median_margin", "losses", "MulticlassF1Score", "auroc"]
+    names = ["accuracy", "kappa", "median_margin", "losses", "MulticlassF1Score", "area"]
     values = found.values(names)
     for row, version in enumerate(versions):
         one = outputs[version]
@@ -86,7 +86,7 @@ def test_they_are_the_same_however_the_data_is_cut(seed: int, cuts: list[int], a
             "median_margin": median_margin(one, targets),
             "losses": nn.functional.cross_entropy(one, targets),
             "MulticlassF1Score": multiclass_f1_score(one, targets, CLASSES),
-            "auroc": multiclass_auroc(one.softmax(1), targets, CLASSES),
+            "area": multiclass_auroc(one.softmax(1), targets, CLASSES),
         }
         for name in names:
             assert values[name][row] == pytest.approx(float(expected[name]), abs=1e-6), name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import torch
 from torch import nn
 
 import widthwise as ww
@@ -147,3 +148,39 @@ def test_a_rule_for_one_reader_is_a_rule_for_the_weight_or_refused(make):
         assert size in (one, two)
     for row, loss in zip(space.at(range(space.size)), found["loss"], strict=True):
         assert loss_of(evaluator.network(row).model, data) == pytest.approx(loss, rel=1e-5)
+
+
+class Mirrored(nn.Module):
+    """A decoder that reads the encoder's weight transposed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(8, 6) * torch.logspace(-2, 1, 8)[:, None])
+        self.out = nn.Linear(6, 3)
+
+    def forward(self, x):
+        h = nn.functional.linear(x, self.weight).relu()
+        return self.out(nn.functional.linear(h, self.weight.t()))
+
+
+@pytest.mark.parametrize(
+    ("fmt", "alike"),
+    [
+        ({"name": ["scaled_integer"], "weight_width": [3], "weight_per": ["channel"]}, False),
+        ({"name": ["mxint"], "weight_width": [4], "weight_block_size": [4]}, False),
+        ({"name": ["scaled_integer"], "weight_width": [3]}, True),
+        ({"name": ["integer"], "weight_width": [3], "weight_frac_width": ["auto"]}, True),
+        ({"name": ["ternary"]}, True),
+    ],
+)
+def test_what_is_read_in_two_layouts_is_stored_once_or_refused(fmt: dict, alike: bool):
+    """Scales along an axis would be others for each reader."""
+    graph = ww.Graph(Mirrored(), rows().inputs[0])
+    fmt = {key: value for key, value in fmt.items() if key != "name"} | {"weight_name": fmt["name"]}
+    seed = {"linear": {"config": {"name": ["integer"], **fmt}}}
+    if alike:
+        ww.QuantisationSpace(graph, by="type", seed=seed)
+    else:
+        with pytest.raises(ww.UserError, match="linear_1 reads the weight of linear in another layout"):
+            ww.QuantisationSpace(graph, by="type", seed=seed)
+    ww.QuantisationSpace(graph, by="type", seed=seed, untie=True)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
+
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 import widthwise as ww
-from helpers.emulation import rows
+from helpers.emulation import ALL, assert_rows_equal, rows
 from widthwise.formats.integer import Integer
 from widthwise.network.passes.metadata import propagate
 from widthwise.network.passes.unquantised import unquantised
@@ -188,3 +190,52 @@ def test_what_numpy_made_of_data_is_data(make: type[nn.Module]) -> None:
 def test_what_numpy_made_is_no_weight() -> None:
     graph = ww.Graph(ThroughNumpyAsAWeight().eval(), X)
     assert {layer.tensors for layer in graph.layers if layer.type == "matmul"} == {("data_in",)}
+
+
+def _product(x: Tensor, weight: Tensor) -> Tensor:
+    return torch.nn.functional.linear(x, weight)
+
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    scripted = torch.jit.script(_product)
+
+
+class ByScript(Recorded):
+    """No call within a function of torch.jit is seen, so that nothing shows what reads the weight."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hidden = nn.Parameter(torch.randn(8, 8))
+
+    def middle(self, h: Tensor) -> Tensor:
+        made: Tensor = scripted(h, self.hidden)
+        return made
+
+
+def test_what_may_be_read_unseen_counts_and_is_told() -> None:
+    found = costs(ByScript())
+    assert found["parameters"] == 6 * 8 + 8 + 8 * 8 + 8 * 3 + 3
+    assert found["model_size"] == 4 * found["parameters"]
+    graph = ww.Graph(ByScript(), X)
+    assert sum(part.parameters for part in unquantised(graph, propagate(graph, X))) == 64
+
+
+class Fourier(nn.Module):
+    """Weights that are complex numbers, as Fourier neural operators have them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight, self.last = nn.Parameter(torch.randn(8, 4, dtype=torch.cfloat)), nn.Linear(8, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(torch.fft.irfft(torch.einsum("bi,oi->bo", torch.fft.rfft(x), self.weight), n=8))
+
+
+def test_complex_weights_stay_float_and_are_two_numbers_each() -> None:
+    found = ww.evaluate(Fourier(), rows(), metrics=["model_size"])
+    assert found == {"model_size": 4 * (2 * 8 * 4 + 8 * 3 + 3)}
+    assert [layer.tensors for layer in ww.Graph(Fourier(), X).layers if layer.type == "einsum"] == [
+        ("data_in",)
+    ]
+    assert_rows_equal(Fourier, rows(), {"linear": ALL}, weights=1, average=False)

@@ -10,7 +10,17 @@ import pytest
 from torch import nn
 
 import widthwise as ww
-from helpers.emulation import ALL, assert_rows_equal, config, images, loss_of, made_twice, rows, words
+from helpers.emulation import (
+    ALL,
+    assert_rows_equal,
+    config,
+    images,
+    loss_of,
+    made_twice,
+    rows,
+    sequences,
+    words,
+)
 from helpers.networks import subclasses as networks
 from helpers.networks.reparametrised import around, around_image
 from helpers.timm_layers import timm_layers
@@ -26,6 +36,21 @@ def test_subclasses_of_linear_layers_are_linear(name: str):
 @pytest.mark.parametrize("name", networks.CONVOLUTIONS)
 def test_subclasses_of_convolutions_are_convolutions(name: str):
     assert_rows_equal(networks.CONVOLUTIONS[name], images(), {"conv2d": ALL} | LINEAR, weights=2)
+
+
+class Upsampled(nn.Module):
+    """A layer that is called with more than its input."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.up, self.out = nn.ConvTranspose1d(6, 4, 3, stride=2, groups=2), nn.Linear(4, 3)
+
+    def forward(self, x):
+        return self.out(self.up(x.transpose(1, 2), output_size=[12]).mean(-1))
+
+
+def test_what_a_layer_is_called_with_beside_its_input_is_kept():
+    assert_rows_equal(Upsampled, sequences(), {"conv_transpose1d": ALL} | LINEAR, weights=2)
 
 
 @pytest.mark.parametrize("name", networks.EMBEDDINGS)

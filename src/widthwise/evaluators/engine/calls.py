@@ -89,8 +89,10 @@ def choose_kernel(
     if len(reads) == 1 and args and args[0] == reads[0] and isinstance(examples[0], Tensor):
         if kind in POINTWISE and not parameters:
             return Pointwise(_bound(call, args, kwargs))
-        if kind in SAMPLEWISE and _keeps_samples_apart(call, kind, args, examples[0], value):
-            return Folded(Layers(call, parameters) if parameters else Layers(_bound(call, args, kwargs)))
+        alone = len(args) == 1 and not kwargs  # conv_transpose may be told its output_size
+        apart = kind in SAMPLEWISE and _keeps_samples_apart(call, kind, args, examples[0], value)
+        if apart and (alone or not parameters):
+            return Folded(Layers(call, parameters) if alone else Layers(_bound(call, args, kwargs)))
     if kind in BINARY and not kwargs and _of_equal_ranks(args, examples):
         return Arithmetic(call, (args[0].index, args[1].index))
     return EachVersion(Layers(call, parameters), args, kwargs, _dense(kind, examples))

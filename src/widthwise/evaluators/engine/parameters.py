@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from widthwise.formats.base import Format
+from widthwise.network.exactness import layer_exactly
 from widthwise.network.quantized import is_more_than_its_class
 
 Choice = Sequence[int] | NDArray[np.int64]
@@ -40,11 +41,12 @@ class Layers:
     """A call with its parameters in versions: for each choice of formats a call that computes with these.
 
     parameters: name -> own slot, versions. A layer is copied with its parameters alone replaced, so hooks and
-    everything else of it is shared.
+    everything else of it is shared. exact: whether it computes in float64, as its sums need.
     """
 
     call: Callable[..., Any]
     parameters: Mapping[str, tuple[int, Parameter]] = field(default_factory=dict)
+    exact: bool = False
     _made: dict[tuple[int, ...], Callable[..., Any]] = field(default_factory=dict)
 
     def of(self, choice: Choice) -> Callable[..., Any]:
@@ -71,13 +73,24 @@ class Layers:
             name: (slot, _InChannelsLast(versions.value, versions.formats) if name == "weight" else versions)
             for name, (slot, versions) in self.parameters.items()
         }
-        return Layers(own, parameters)
+        return Layers(own, parameters, self.exact)
 
     def _once(self, choice: tuple[int, ...], layer: nn.Module) -> Callable[..., Any]:
         if choice not in self._made:
             values = {name: versions[choice[slot]] for name, (slot, versions) in self.parameters.items()}
-            self._made[choice] = _with_values(layer, values)
+            self._made[choice] = Exactly(layer, values) if self.exact else _with_values(layer, values)
         return self._made[choice]
+
+
+@dataclass(frozen=True, eq=False)
+class Exactly:
+    """A layer of fixed point whose sums float32 does not hold, with these values of its parameters."""
+
+    layer: nn.Module
+    values: Mapping[str, Tensor]
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return layer_exactly(self.layer, self.values, args, kwargs)
 
 
 class _InChannelsLast(Parameter):

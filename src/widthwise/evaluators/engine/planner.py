@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeGuard, cast
 
 import torch
@@ -11,11 +11,14 @@ from torch import Tensor, fx, nn
 from torch.fx.node import map_aggregate
 
 from widthwise.data.blocks import DataBlock
+from widthwise.evaluators.engine.byte_products import ByteLayer, multiplies, some_are_bytes
 from widthwise.evaluators.engine.calls import OnCopy, choose_kernel, in_place
+from widthwise.evaluators.engine.exact import all_can_be_exact, some_exceed_float
 from widthwise.evaluators.engine.in_place import CannotShareError, changed_along, versions_of
 from widthwise.evaluators.engine.kernels import (
     AddBias,
     EachVersion,
+    Folded,
     Kernel,
     MatrixProduct,
     Pointwise,
@@ -27,6 +30,7 @@ from widthwise.evaluators.engine.kernels import (
 )
 from widthwise.evaluators.engine.parameters import Choice, Layers, Parameter
 from widthwise.evaluators.engine.plan import Plan, Step
+from widthwise.formats.base import Format
 from widthwise.network.calling import cloned
 from widthwise.network.graph import Graph, called_function
 from widthwise.network.layer import Layer
@@ -167,21 +171,46 @@ class _Planner:
         if versions_of(examples) != before:
             raise CannotShareError(f"{node.name} changes what it reads")
         layer = self.layers.get(node.name)
-        if layer is not None and reads_inside(layer.type, layer.module) and self._own_columns(layer):
+        own = {} if layer is None else self._own_formats(layer)
+        wide = layer is not None and some_exceed_float(layer, own)
+        inside = layer is not None and reads_inside(layer.type, layer.module)
+        if layer is not None and own and (inside or (wide and not all_can_be_exact(layer, own))):
             self._add_whole(node, layer, template, reads, value)
             return
         inputs = self._inputs(node, layer, reads)
-        if _is_plain_linear(call) and examples[0].ndim == 2:
+        if _is_plain_linear(call) and examples[0].ndim == 2 and not wide:
             self._add_linear(node, layer, inputs[0], call, value)
             return
         parameters = self._parameters(layer, call)
         slots = tuple(dict.fromkeys(column for column, _ in parameters.values()))
         versions = {name: (slots.index(column), made) for name, (column, made) in parameters.items()}
         kernel = choose_kernel(call, kind, template, versions, examples, value)
+        if wide and isinstance(kernel, Folded | EachVersion):
+            kernel = replace(kernel, layers=replace(kernel.layers, exact=True))
+        kernel, slots = self._by_bytes(node, call, kernel, versions, slots)
         changed = self._changed(node, examples[0]) if works_in_place else []
         self._append(node, tuple(inputs), slots, kernel, value)
         for other in changed:  # whoever reads the changed tensor from here on reads the result
             self.step_of[other], self.values[other] = self.step_of[node], value
+
+    def _by_bytes(
+        self,
+        node: fx.Node,
+        call: Callable[..., Any],
+        kernel: Kernel,
+        versions: Mapping[str, tuple[int, Parameter]],
+        slots: tuple[int, ...],
+    ) -> tuple[Kernel, tuple[int, ...]]:
+        """The kernel and its own slots, with those that multiply bytes where formats allow that."""
+        data, weight = self.columns.get((node.name, "data_in")), versions.get("weight")
+        if data is None or weight is None or not isinstance(kernel, Folded):
+            return kernel, slots
+        formats = self.slots[data].formats
+        if not (
+            _is_plain(call) and multiplies(call) and all(map(some_are_bytes, (formats, weight[1].formats)))
+        ):
+            return kernel, slots
+        return ByteLayer(kernel, call, formats, weight, versions.get("bias")), (data, *slots)
 
     def _changed(self, node: fx.Node, target: Any) -> list[fx.Node]:
         """The nodes whose value a call in place changes for those that read it later."""
@@ -200,12 +229,15 @@ class _Planner:
         columns = {tensor: self.columns.get((layer.name, tensor)) for tensor in layer.tensors}
         return {tensor: column for tensor, column in columns.items() if column is not None}
 
+    def _own_formats(self, layer: Layer) -> dict[TensorName, tuple[Format | None, ...]]:
+        """The formats of a layer's slots by tensor."""
+        return {tensor: self.slots[column].formats for tensor, column in self._own_columns(layer).items()}
+
     def _add_whole(
         self, node: fx.Node, layer: Layer, template: Any, reads: Sequence[fx.Node], value: Any
     ) -> None:
         """A layer that applies its formats itself: where its products read, or to weights that it makes."""
-        own = self._own_columns(layer)
-        formats = {tensor: self.slots[column].formats for tensor, column in own.items()}
+        own, formats = self._own_columns(layer), self._own_formats(layer)
         function = FunctionLayer(layer.function) if layer.function is not None else None
         args, kwargs = template
         kernel = WholeLayer(function or cast(nn.Module, layer.module), layer.of, args, kwargs, formats)
@@ -332,7 +364,12 @@ class _Constant:
 
 
 def _is_plain_linear(call: Any) -> TypeGuard[nn.Linear]:
-    return isinstance(call, nn.Linear) and not registered(call) and not is_more_than_its_class(call)
+    return isinstance(call, nn.Linear) and _is_plain(call)
+
+
+def _is_plain(call: Any) -> TypeGuard[nn.Module]:
+    """Whether a layer computes what its class says."""
+    return isinstance(call, nn.Module) and not registered(call) and not is_more_than_its_class(call)
 
 
 def _itself(value: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from widthwise.core.arrays import IntArray
+from widthwise.evaluators.engine.byte_products import ByteFunctions
 from widthwise.evaluators.engine.provenance import Origin, Origins, random_state, shares_memory
 from widthwise.evaluators.engine.stacks import leaf_bytes
 from widthwise.formats.base import Format
@@ -50,7 +51,7 @@ class Rerun:
         self._outputs = outputs
         self.memory = Memory(most_bytes)
         self._origins, self._inside = Origins(self.network), Inside.of(self.network)
-        self._stored = StoredTensors()
+        self._stored, self._bytes = StoredTensors(), ByteFunctions()
         columns: dict[str, list[int]] = {}
         for column, slot in enumerate(slots):
             columns.setdefault(slot.layer, []).append(column)
@@ -127,6 +128,7 @@ class _Handle:
 
     def __init__(self, rerun: Rerun, block: int, chosen: IntArray, later: IntArray | None) -> None:
         self.origins, self.memory, self.stored = rerun._origins, rerun.memory, rerun._stored
+        self.bytes = rerun._bytes
         self.block, self.chosen = block, chosen.tolist()
         self.columns, self.walked = rerun._columns, Walked(rerun._course)
         self.schemes = schemes(rerun.slots, chosen)
@@ -142,13 +144,14 @@ class _Handle:
         layer = self.walked.layer(place, call)
         if layer is None:
             return self._made(function, call, partial(function, *args, **kwargs), (), "")
+        scheme = self.schemes[layer.name]
         compute = partial(
             computed,
             layer.type,
-            function,
+            self.bytes.of(function, layer, scheme),
             call,
             layer.of,
-            self.schemes[layer.name],
+            scheme,
             self.stored,
             layer.name,
             read=self._quantised,

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from torch import nn
 
 from widthwise.export.integers.arguments import POOLS, SAME_ORDER, arguments, pair
 from widthwise.export.integers.steps import (
@@ -21,18 +20,14 @@ from widthwise.export.integers.steps import (
     Step,
     Value,
     Window,
-    sum_range,
 )
-from widthwise.formats.grid import on_grid
-from widthwise.formats.integer import Integer
+from widthwise.network.exactness import FLOAT_BITS, TABLE_BITS, RowSums, codes_of, is_scale
 
 if TYPE_CHECKING:
     from widthwise.network.layer import Layer
     from widthwise.network.scheme import Scheme, TensorName
 
 MOST_BITS = 63  # of a sum
-FLOAT_BITS = 24  # of a whole number that float32 holds
-TABLE_BITS = 16  # of weights whose format is none of fixed point
 CAN = "linear, conv1d, conv2d, relu, max_pool1d, max_pool2d, add, sub, flatten and reshape can be written"
 
 
@@ -57,14 +52,7 @@ def _stored(layer: Layer, scheme: Scheme, tensor: TensorName) -> tuple[Codes, in
     if fmt is None:
         raise RefusalError(f"its {tensor} is in float; give it a format, as fixed<8,6>")
     values = fmt.calibrated(stored[0].value).quantize(stored[0].value)
-    fixed = isinstance(fmt, Integer) and not fmt.is_auto
-    found = on_grid(values, fmt.fraction if fixed else None)  # type: ignore[attr-defined]
-    wide = (
-        found is not None
-        and not isinstance(fmt, Integer)
-        and int(np.abs(found[0]).max(initial=0)) >> TABLE_BITS
-    )
-    if found is None or wide:
+    if (found := codes_of(fmt, values)) is None:
         raise RefusalError(
             f"{tensor} {fmt!r} has values that are no whole multiples of a power of two of at most "
             f"{TABLE_BITS} bits; a fixed<...> format has"
@@ -89,8 +77,8 @@ def _weighted(layer: Layer, scheme: Scheme, x: Value, outputs: Callable[[Codes],
         raise RefusalError(
             f"weights and bias lie {max(shift, aligned)} bits apart; bring their frac widths nearer"
         )
+    low, high = RowSums.of(weight, weight_fraction).range((x.low, x.high), x.fraction, bias, bias_fraction)
     bias = bias << aligned
-    low, high = sum_range(weight.reshape(len(bias), -1), bias, shift, x)
     return Value(layer.name, finest, low, high), weight, bias, shift
 
 
@@ -118,9 +106,7 @@ def _convolution(layer: Layer, scheme: Scheme, data: list[Value]) -> Step:
 
 def _scale(layer: Layer, scheme: Scheme, data: list[Value]) -> Step:
     """A batch norm that only multiplies and adds, as `fold_batchnorm` leaves it."""
-    norm = layer.module
-    plain = isinstance(norm, nn.modules.batchnorm._BatchNorm) and norm.running_mean is not None
-    if not plain or bool((norm.running_mean != 0).any()) or bool((norm.running_var + norm.eps != 1).any()):  # type: ignore[union-attr, operator]
+    if layer.module is None or not is_scale(layer.module):
         raise RefusalError(unknown(layer.type))
     out, weight, bias, shift = _weighted(layer, scheme, data[0], len)
     return Scale(out, data[0], weight, bias, shift)

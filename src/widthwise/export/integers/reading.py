@@ -11,17 +11,21 @@ from torch import Tensor, fx
 
 from widthwise.core.errors import UserError
 from widthwise.export.integers.arguments import DOES_NOTHING, POOLS, SAME_ORDER
-from widthwise.export.integers.layers import CAN, FLOAT_BITS, MOST_BITS, STEPS, RefusalError, add, unknown
+from widthwise.export.integers.layers import CAN, MOST_BITS, STEPS, RefusalError, add, unknown
 from widthwise.export.integers.steps import (
     Add,
+    Convolution,
+    Linear,
     Move,
     Program,
     Requantise,
+    Scale,
     Step,
     Value,
     reads,
 )
 from widthwise.formats.integer import Integer
+from widthwise.network.exactness import FLOAT_BITS
 from widthwise.network.quantized import reads_inside
 
 if TYPE_CHECKING:
@@ -182,6 +186,12 @@ class _Reading:
         if scheme.data_in is None and kind not in ("relu", *POOLS, *SAME_ORDER):
             self._check_float(data)
         step = make(layer, scheme, data)
+        sums = isinstance(step, Linear | Convolution | Scale)
+        if sums and scheme.data_in is None and step.out.bits - 1 > FLOAT_BITS:
+            raise RefusalError(
+                f"its sums need {step.out.bits} bits, and were judged in float32 as data_in has no format; "
+                "give it a fixed<...> one"
+            )
         if step.out.bits > MOST_BITS:
             raise RefusalError(
                 f"its sums need {step.out.bits} bits, at most {MOST_BITS} can be written; give its input or "

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from widthwise.formats.integer import Integer
+from widthwise.network.exactness import signed_bits
 
 Codes = NDArray[np.int64]
 Pair = tuple[int, int]
@@ -28,7 +29,7 @@ class Value:
     @property
     def bits(self) -> int:
         """Of a two's complement number that holds every code."""
-        return max(self.high.bit_length(), (-self.low - 1).bit_length() if self.low < 0 else 0) + 1
+        return signed_bits(self.low, self.high)
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,23 +177,3 @@ def as_image(shape: tuple[int, ...]) -> tuple[int, int, int]:
         return shape[0], 1, shape[1]
     channels, height, width = shape
     return channels, height, width
-
-
-def sum_range(weight: Codes, bias: Codes, shift: int, x: Value) -> Pair:
-    """The least and the greatest that sums of products can be, their parts in any order included.
-
-    weight: [outputs, ...], bias [outputs].
-    """
-    rows = weight.reshape(len(weight), -1)
-    above = np.maximum(rows, 0).sum(axis=1).tolist()  # Python's whole numbers, which have no end
-    below = np.minimum(rows, 0).sum(axis=1).tolist()
-    most, least = max(x.high, 0), min(x.low, 0)
-    highs = [
-        ((a * most + b * least) << shift) + max(c, 0)
-        for a, b, c in zip(above, below, bias.tolist(), strict=True)
-    ]
-    lows = [
-        ((a * least + b * most) << shift) + min(c, 0)
-        for a, b, c in zip(above, below, bias.tolist(), strict=True)
-    ]
-    return min(lows), max(highs)

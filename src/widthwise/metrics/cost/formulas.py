@@ -157,6 +157,21 @@ def ebops(counts: NodeCounts, bits: NodeBits) -> FloatArray:
     )
 
 
+def accumulator_bits(counts: NodeCounts, bits: NodeBits) -> FloatArray:
+    """Bits of the widest sum of products: the greatest b_a + b_w + log2(fan-in) of all nodes.
+
+    A two's complement number of so many holds every sum. b_a and b_w are the bits of an input and of a
+    weight, the logarithm is rounded up; 0 where nothing is multiplied. So wide are sums of any weights; those
+    at hand, and biases of a finer step, can only be known when a network is written. Sums that float32 does
+    not hold are computed in float64.
+    """
+    sums = np.ceil(np.log2(np.maximum(counts.by_node("fan_in"), 1)))
+    found: FloatArray = ((bits.data_in + bits.weight + sums) * (counts.by_node("macs") > 0)).max(
+        axis=1, initial=0.0
+    )
+    return found
+
+
 def _summed(
     values: FloatArray, factors: FloatArray | np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
 ) -> FloatArray:

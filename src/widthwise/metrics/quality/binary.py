@@ -85,7 +85,15 @@ class Binary:
         """The mean binary cross entropy; smoothing moves a target towards a half."""
         wanted = targets.reshape(outputs.shape).to(outputs.dtype)
         smoothed = wanted * (1 - settings.label_smoothing) + settings.label_smoothing / 2
-        return entropy_of_logits(outputs, smoothed)
+        if settings.class_weights is None:
+            return entropy_of_logits(outputs, smoothed)
+        weight = outputs.new_tensor(settings.class_weights)[wanted.long()]
+        return entropy_of_logits(outputs, smoothed, weight=weight, reduction="sum") / weight.sum()
+
+    def weighed_classes(self, outputs: tuple[int, ...]) -> int:
+        """Two, 0 and 1, the same for each label."""
+        del outputs
+        return 2
 
     def distance(self, outputs: Tensor, teacher: Tensor, *, temperature: float = 1.0) -> Tensor:
         """Kullback-Leibler divergence of each label's probability from the teacher's, both softened."""

@@ -68,8 +68,14 @@ class Classification:
             )
 
     def loss(self, outputs: Tensor, targets: Tensor, settings: LossSettings) -> Tensor:
-        """The mean cross entropy."""
-        return cross_entropy(outputs, targets, label_smoothing=settings.label_smoothing)
+        """The mean cross entropy, weighted by class where the settings say so."""
+        given = settings.class_weights
+        weight = None if given is None else outputs.new_tensor(given)
+        return cross_entropy(outputs, targets, weight=weight, label_smoothing=settings.label_smoothing)
+
+    def weighed_classes(self, outputs: tuple[int, ...]) -> int:
+        """How many classes weights are for."""
+        return _class_count(outputs)
 
     def distance(self, outputs: Tensor, teacher: Tensor, *, temperature: float = 1.0) -> Tensor:
         """Kullback-Leibler divergence of the scores from the teacher's, both softened."""

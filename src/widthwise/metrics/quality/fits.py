@@ -66,21 +66,29 @@ def check_data_fits_model(
     task: None: the one that fits. output: which of several that the network returns is judged. name: of the
     part of the data, "val" or "test".
     """
-    about, judged = facts_of(data), None if task is None else task_of(task)
-    if judged is None:
-        lacking, batches = lacks_targets(model, _batches(data, name, about))
-        if not lacking:
-            fitting = fit_of(model, batches, None, about, output, known=held_targets(data))
-            if not isinstance(fitting.task, MakesTargets):
-                return fitting
-        judged = task_of(CLOSENESS) if lacking else fitting.task
-    found = fit_of(
-        model, _batches(with_targets(data, model, judged, output), name, about), judged, about, output
+    about = facts_of(data)
+    if task is not None:
+        judged = task_of(task)
+        return fit_of(
+            model, _batches(with_targets(data, model, judged, output), name, about), judged, about, output
+        )
+    lacking, batches = lacks_targets(model, _batches(data, name, about))
+    if lacking:
+        found = check_data_fits_model(model, data, CLOSENESS, output, name=name)
+        return _because(found, "the data has no targets, so the float network's outputs are")
+    found = fit_of(model, batches, None, about, output, known=held_targets(data))
+    if not isinstance(found.task, MakesTargets):
+        return found
+    made = check_data_fits_model(model, data, found.task, output, name=name)
+    same = made.block.targets.equal(found.block.targets)
+    return _because(
+        made, found.output.why + ("" if same else ", the next one where labels repeat the inputs")
     )
-    if task is None:
-        why = "the data has no targets, so the float network's outputs are" if lacking else fitting.output.why
-        return replace(found, output=replace(found.output, why=why))
-    return found
+
+
+def _because(fitting: Fit, why: str) -> Fit:
+    """The same, with by what the task was found."""
+    return replace(fitting, output=replace(fitting.output, why=why))
 
 
 def fit_of(

@@ -90,10 +90,11 @@ def find_output(
         return _judged(found[path], path, among, values, task, about)
     decided = _decided(found, targets, values, task, about)
     if decided is None:
+        fits = (path for path, x in found.items() if x.ndim > 1 and x.shape[-1] == about.classes)
         shapes = ", ".join(f"{named(path)} {list(x.shape)}" for path, x in found.items())
         raise UserError(
             f"the network returns {shapes} for targets of shape {list(targets.shape)}, so it is not plain "
-            f'which is judged; say it, as in output = "{among[0]}"'
+            f'which is judged; say it, as in output = "{named(next(fits, next(iter(found))))}"'
         )
     return _judged(found[decided], decided, among, values, task, about)
 

@@ -10,15 +10,16 @@ from torch.nn.functional import cross_entropy, kl_div, log_softmax
 
 from widthwise.core.errors import UserError
 from widthwise.data.facts import DataFacts
+from widthwise.data.targets import IGNORED
+from widthwise.metrics.quality.task import LossSettings
 
-LEFT_OUT = -100  # the label of places that don't count, as torch has it
 VOID = 255  # as image data sets have it, where there are not so many classes
 AT_ONCE = 2**22  # scores that are worked on together: 16 MiB
 
 
 def without_void(labels: Tensor, classes: int) -> Tensor:
-    """The labels, those of places that don't count being LEFT_OUT."""
-    return labels.masked_fill(labels == VOID, LEFT_OUT) if classes <= VOID else labels
+    """The labels, those of places that don't count being IGNORED."""
+    return labels.masked_fill(labels == VOID, IGNORED) if classes <= VOID else labels
 
 
 def check_labels(labels: Tensor, places: tuple[int, ...], classes: int, about: DataFacts, said: str) -> None:
@@ -33,19 +34,21 @@ def check_labels(labels: Tensor, places: tuple[int, ...], classes: int, about: D
             f"classes for places of shape {list(places)}; {said}"
         )
     known = without_void(labels, classes)
-    counted = known[known != LEFT_OUT]
+    counted = known[known != IGNORED]
     low, high = (int(counted.min()), int(counted.max())) if counted.numel() else (0, 0)
     if low < 0 or high >= classes:
         raise UserError(
             f"{about.title}: label {low if low < 0 else high} is out of range; the network has {classes} "
-            f"classes, so labels run from 0 to {classes - 1}, and {LEFT_OUT} is left out"
+            f"classes, so labels run from 0 to {classes - 1}, and {IGNORED} is left out"
         )
 
 
-def loss_of_places(by_class: Tensor, labels: Tensor, smoothing: float) -> Tensor:
+def loss_of_places(by_class: Tensor, labels: Tensor, settings: LossSettings) -> Tensor:
     """Mean cross entropy of scores [n, C, ...] for labels [n, ...], over the places that count."""
     labels = without_void(labels, by_class.shape[1])
-    return cross_entropy(by_class, labels, ignore_index=LEFT_OUT, label_smoothing=smoothing)
+    given, smoothing = settings.class_weights, settings.label_smoothing
+    weight = None if given is None else by_class.new_tensor(given)
+    return cross_entropy(by_class, labels, weight=weight, ignore_index=IGNORED, label_smoothing=smoothing)
 
 
 def distance_of_places(rows: Tensor, teacher: Tensor, temperature: float) -> Tensor:

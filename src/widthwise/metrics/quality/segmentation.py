@@ -14,10 +14,10 @@ from torch import Tensor
 from widthwise.core.arrays import FloatArray
 from widthwise.core.errors import UserError
 from widthwise.data.facts import DataFacts
+from widthwise.data.targets import IGNORED
 from widthwise.metrics.catalogue import Metric, class_index, find_metric, per_class
 from widthwise.metrics.quality.outcomes import count_outcomes
 from widthwise.metrics.quality.places import (
-    LEFT_OUT,
     check_labels,
     distance_of_places,
     loss_of_places,
@@ -60,7 +60,11 @@ class Segmentation:
 
     def loss(self, outputs: Tensor, targets: Tensor, settings: LossSettings) -> Tensor:
         """The mean cross entropy of the places that count."""
-        return loss_of_places(outputs, targets, settings.label_smoothing)
+        return loss_of_places(outputs, targets, settings)
+
+    def weighed_classes(self, outputs: tuple[int, ...]) -> int:
+        """How many classes weights are for."""
+        return outputs[0]
 
     def distance(self, outputs: Tensor, teacher: Tensor, *, temperature: float = 1.0) -> Tensor:
         """Kullback-Leibler divergence of a place's scores from the teacher's, both softened."""
@@ -112,7 +116,7 @@ class Places:
         each, one = (torch.zeros((versions, width), dtype=torch.float64) for width in (classes, 1))
         found = {"hits": each, "taken": each.clone(), "loss": one, "broken": one.clone()}
         for part in pieces(samples, versions * classes * scores.shape[3]):
-            counted = labels[part] != LEFT_OUT
+            counted = labels[part] != IGNORED
             if not bool(counted.any()):
                 continue
             by_place = scores[:, part].transpose(2, 3)[:, counted]  # [V, places that count, C]
@@ -121,7 +125,7 @@ class Places:
             found["taken"] += outcomes.predicted.cpu()
             found["loss"] += outcomes.loss_sum.cpu()[:, None]
             found["broken"] += outcomes.broken.cpu()[:, None]
-        present = labels[labels != LEFT_OUT].bincount(minlength=classes).cpu()
+        present = labels[labels != IGNORED].bincount(minlength=classes).cpu()
         return {**found, "present": present}
 
     def values(self, metrics: Sequence[str], found: Mapping[str, FloatArray]) -> Mapping[str, FloatArray]:

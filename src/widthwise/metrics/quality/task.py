@@ -26,6 +26,11 @@ class LossSettings(Protocol):
         ...
 
     @property
+    def class_weights(self) -> Any:
+        """How much each class counts, a number each; None: all alike. Of a task with `weighed_classes`."""
+        ...
+
+    @property
     def loss(self) -> Any:
         """The name of the one of the task's `losses` that is minimised; anything else: the first."""
         ...

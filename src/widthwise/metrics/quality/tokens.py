@@ -15,9 +15,9 @@ from widthwise.core.arrays import FloatArray
 from widthwise.core.errors import UserError
 from widthwise.data.facts import DataFacts
 from widthwise.data.padding import MASKS
+from widthwise.data.targets import IGNORED
 from widthwise.metrics.catalogue import Metric, find_metric, per_class
 from widthwise.metrics.quality.places import (
-    LEFT_OUT,
     check_labels,
     distance_of_places,
     loss_of_places,
@@ -59,8 +59,8 @@ class Tokens:
             return given
         labels = found if given is None else given
         if mask is not None and mask.shape == labels.shape:
-            labels = labels.masked_fill(mask == 0, LEFT_OUT)
-        return torch.nn.functional.pad(labels[:, 1:], (0, 1), value=LEFT_OUT)
+            labels = labels.masked_fill(mask == 0, IGNORED)
+        return torch.nn.functional.pad(labels[:, 1:], (0, 1), value=IGNORED)
 
     def outputs(self, result: Any) -> Tensor:
         """The scores; raises UserError where they are no floats."""
@@ -80,7 +80,11 @@ class Tokens:
 
     def loss(self, outputs: Tensor, targets: Tensor, settings: LossSettings) -> Tensor:
         """The mean cross entropy of the positions that count."""
-        return loss_of_places(outputs.flatten(0, -2), targets.flatten(), settings.label_smoothing)
+        return loss_of_places(outputs.flatten(0, -2), targets.flatten(), settings)
+
+    def weighed_classes(self, outputs: tuple[int, ...]) -> int:
+        """How many tokens weights are for."""
+        return outputs[-1]
 
     def distance(self, outputs: Tensor, teacher: Tensor, *, temperature: float = 1.0) -> Tensor:
         """Kullback-Leibler divergence of a position's scores from the teacher's, both softened."""
@@ -119,7 +123,7 @@ class Positions:
     def statistics(self, outputs: Tensor, targets: Tensor) -> Mapping[str, Tensor]:
         """Of scores [V, n, T, C] for tokens [n, T]: version by version, a few positions at a time."""
         labels = targets.flatten()
-        counts = labels != LEFT_OUT
+        counts = labels != IGNORED
         wanted = labels.masked_fill(~counts, 0)
         found = [self._of_one(version.flatten(0, -2), wanted, counts) for version in outputs]
         loss, right, broken = (torch.tensor(column)[:, None] for column in zip(*found, strict=True))
@@ -170,5 +174,5 @@ def _are_tokens(name: str, x: Tensor, given: Tensor | None) -> bool:
 
 def _repeats(labels: Tensor, tokens: Tensor) -> bool:
     """Whether labels [n, T] are the tokens themselves, where they count."""
-    counts = labels != LEFT_OUT
+    counts = labels != IGNORED
     return bool((labels[counts] == tokens[counts]).all())

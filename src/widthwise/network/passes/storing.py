@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 from torch import Tensor, fx, nn
 from torch.utils._pytree import tree_leaves
@@ -46,7 +46,32 @@ def stored_elements(graph: Graph) -> dict[str, Elements]:
                 seen.add(identity)
                 counted = replace(counted, **{field: getattr(counted, field) + elements})
         found[node.name] = counted
+    if (node := first_from_elsewhere(graph.fx_graph)) is not None:
+        unread = sum(p.numel() for p in _unread(graph))
+        found[node.name] = replace(
+            found[node.name], other_parameters=found[node.name].other_parameters + unread
+        )
     return found
+
+
+def first_from_elsewhere(graph: fx.Graph) -> fx.Node | None:
+    """The first node that reads what was made in the run by no function of torch that is seen.
+
+    Such are NumPy and functions of torch.jit, which may read any parameter of the network.
+    """
+    for node in graph.nodes:
+        found = (leaf for leaf in tree_leaves((node.args, dict(node.kwargs))) if isinstance(leaf, Foreign))
+        if any(not leaf.lasting for leaf in found):
+            return cast(fx.Node, node)
+    return None
+
+
+def _unread(graph: Graph) -> Iterator[Tensor]:
+    """Parameters that no function reads which is seen."""
+    read = {id(attribute(graph.model, str(n.target))) for n in graph.fx_graph.nodes if n.op == "get_attr"}
+    for module in (graph.modules[str(n.target)] for n in graph.fx_graph.nodes if n.op == "call_module"):
+        read |= {id(parameter) for parameter in module.parameters()}
+    yield from (p for p in graph.network.parameters() if id(p) not in read)
 
 
 def _held(
@@ -55,8 +80,8 @@ def _held(
     """Field, identity and number of elements of each tensor that a node reads of the network."""
     if node.op == "get_attr" and node in as_they_are:
         value = attribute(model, str(node.target))
-        if isinstance(value, Tensor):
-            yield _field(value), id(value), value.numel()
+        if isinstance(value, Tensor) and (value.is_floating_point() or value.is_complex()):
+            yield _field(value), id(value), value.numel() * (2 if value.is_complex() else 1)
     if layer is None:
         return
     yield from _of_nobody(layer)

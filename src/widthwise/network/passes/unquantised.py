@@ -11,6 +11,7 @@ from widthwise.network.counting import NodeCost
 from widthwise.network.graph import Graph
 from widthwise.network.operations import COUNTED_ELSEWHERE, EMBEDDINGS, FREE
 from widthwise.network.passes.metadata import NodeMeta
+from widthwise.network.passes.storing import first_from_elsewhere
 from widthwise.network.recording import PLACE
 from widthwise.network.scheme import TensorName
 
@@ -18,6 +19,7 @@ UNKNOWN = "no type that formats apply to; ww.register_layer gives it one"
 READ = "no layer takes it as its weight or bias"
 ARITHMETIC = "no operation that formats apply to"
 UNREGISTERED = "torch doesn't know its weight; make that an nn.Parameter of the network"
+OPAQUE = "what is no function of torch that is seen makes its input, and may read these"
 NEVER = "never called"
 
 
@@ -53,14 +55,15 @@ def unquantised(graph: Graph, metas: Mapping[str, NodeMeta]) -> tuple[Unquantise
 
 
 def _nodes(graph: Graph, metas: Mapping[str, NodeMeta]) -> Iterator[Unquantised]:
-    told = {layer.node for layer in graph.unreached}
+    told, elsewhere = {layer.node for layer in graph.unreached}, first_from_elsewhere(graph.fx_graph)
     for node in graph.fx_graph.nodes:
         meta = metas.get(node.name)  # some lack it where the path follows how many samples there are
         if meta is None or meta.cost is None or node.name in told:
             continue
         if meta.tensors:
             if in_float := _without_slot(meta.tensors, meta.cost):
-                yield Unquantised(meta.type, (node.name,), in_float, 0, UNREGISTERED)
+                reason = OPAQUE if node is elsewhere else UNREGISTERED
+                yield Unquantised(meta.type, (node.name,), in_float, 0, reason)
             continue
         if reason := _reason(node, meta, meta.cost):
             kind = "parameter" if node.op == "get_attr" else meta.type
@@ -102,6 +105,8 @@ def _out_of_reach(graph: Graph) -> Iterator[Unquantised]:
 
 
 def _never_called(graph: Graph) -> Iterator[Unquantised]:
+    if first_from_elsewhere(graph.fx_graph) is not None:  # which may have called them
+        return
     called = _called(graph.fx_graph) | {layer.name for layer in graph.unreached}
     for path, module in graph.network.named_modules():
         own = sum(parameter.numel() for parameter in module.parameters(recurse=False))

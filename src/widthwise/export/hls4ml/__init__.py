@@ -1,0 +1,1 @@
+"""The form "hls4ml": a project for high-level synthesis."""
