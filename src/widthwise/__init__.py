@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from widthwise.config import SearchConfig, load_config
     from widthwise.core.errors import UserError
     from widthwise.data.modules import load_data
-    from widthwise.evaluators.engine import Evaluator, evaluate
+    from widthwise.evaluators.engine import Evaluator, evaluate, standard_errors
     from widthwise.evaluators.trained import WidthEvaluator
     from widthwise.export.torch import load
     from widthwise.export.write import export
@@ -65,6 +65,7 @@ _HOME = {  # where each public name lives; imported on first use, so that import
     "resize": "network.widths.resize",
     "save_checkpoint": "network.named",
     "search": "search.launch",
+    "standard_errors": "evaluators.engine",
     "strategy": "strategies",
 }
 
@@ -100,6 +101,7 @@ __all__ = [
     "resize",
     "save_checkpoint",
     "search",
+    "standard_errors",
     "strategy",
     "testing",
 ]

@@ -123,13 +123,12 @@ def test_what_says_nothing_is_refused_with_its_key(data: dict, says: str) -> Non
 def test_each_task_has_a_demo_that_ends_with_its_front(run: Run, place: Path, task: str) -> None:
     ran = run("demo", "--task", task)
     assert ran.status == 0
-    assert "ended because: all " in ran.out
     study = ww.load_run(f"runs/demo-{task}")
-    quality = study.record.settings.aim.objectives[0]
-    floats = study.record.settings.float_metrics
-    best = max(study.front, key=lambda trial: trial.metrics[quality.name])
-    assert best.metrics[quality.name] > 0.9 * floats[quality.name]
-    assert best.metrics["model_size"] < 0.5 * floats["model_size"]
+    quality, size = study.record.settings.aim.objectives
+    floats, sign = study.record.settings.float_metrics, 1 if quality.direction == "maximize" else -1
+    best = max(study.front, key=lambda trial: sign * trial.metrics[quality.name])
+    assert sign * best.metrics[quality.name] > sign * floats[quality.name] * (1 - sign * 0.1)
+    assert best.metrics[size.name] < 0.5 * floats[size.name]
 
 
 def test_a_demo_of_another_task_is_refused(run: Run, place: Path) -> None:

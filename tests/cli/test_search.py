@@ -70,7 +70,12 @@ def test_a_search_prints_what_it_is_about_and_the_best_trials(run: Run, demo: Pa
         "float",
     ]
     best = study.ties[0].trial
-    assert f"accuracy {best.metrics['accuracy']:.3f}, loss {best.metrics['loss']:.3f}" in ran.out
+    accuracy, loss = (
+        f"{name} {best.metrics[name]:.3f} ± {study.sureness.errors[best.number][name]:.3f}"
+        for name in ("accuracy", "loss")
+    )
+    assert f"{accuracy}, {loss}" in ran.out
+    assert "±: one standard error, on the 205 samples" in ran.out
     assert "ended because: all 18 candidates proposed" in ran.out
 
 
@@ -235,7 +240,7 @@ def test_the_table_fits_the_terminal(
     run("search", demo, "--load", weights, "--out", "here")
     monkeypatch.setenv("COLUMNS", str(columns))
     ran = run("report", "here")
-    table = ran.out[ran.out.index("Best trial(s):") : ran.out.index("18 trials in")]
+    table = ran.out[ran.out.index("Best trial(s):") : ran.out.index("±: one")]
     assert max(map(len, table.splitlines())) <= columns
     assert "average_bitwidth" in table
     assert "software_metrics" in table

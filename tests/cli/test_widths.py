@@ -151,10 +151,10 @@ def test_rows_within_noise_are_marked_and_front_json_says_of_which(run: Run, gri
     assert "≈" in run("report", "here").out
 
 
-def test_without_repeats_nothing_is_said_of_noise(run: Run, grid: Path) -> None:
+def test_without_repeats_the_samples_tell_what_is_noise(run: Run, grid: Path) -> None:
     ran = run("search", grid, "--out", "here", "--set", "search.training.repeats=1")
-    assert "≈" not in ran.out
-    assert "within_noise_of" not in Path("here/front.json").read_text()
+    assert "standard errors of their difference on these samples" in ran.out
+    assert "seeds" not in ran.out
 
 
 def test_a_search_that_halves_says_which_trials_were_stopped(run: Run, grid: Path) -> None:

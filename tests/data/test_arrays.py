@@ -12,12 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+import widthwise as ww
 from widthwise.core.errors import UserError
 from widthwise.data.batches import read_batch, read_inputs
 from widthwise.data.facts import facts_of
 from widthwise.data.modules import load_data
 from widthwise.data.padding import Ragged, joined_arrays, pad_inputs, ragged_of
 from widthwise.data.served import DataModule
+from widthwise.metrics.quality.fits import check_data_fits_model
 from widthwise.network.calling import takes_of
 
 WHOLE = {"splits": (0, 1, 0), "standardise": "none"}
@@ -270,3 +272,62 @@ def test_folders_that_are_no_data_are_refused(tmp_path: Path):
 def test_lists_that_are_no_sequences_are_refused(rows: list):
     with pytest.raises((UserError, ValueError)):
         ragged_of(rows, "x", "own")
+
+
+class Foreign:
+    """A data module as Lightning's: loaders of torch over dicts, once set up."""
+
+    def __init__(self, **arrays: np.ndarray) -> None:
+        self.arrays = arrays
+
+    def setup(self, stage: str) -> None:
+        names = list(self.arrays)
+        rows = torch.utils.data.TensorDataset(*map(torch.as_tensor, self.arrays.values()))
+        self.rows = [dict(zip(names, row, strict=True)) for row in rows]
+
+    def train_dataloader(self) -> torch.utils.data.DataLoader:
+        return torch.utils.data.DataLoader(self.rows, batch_size=4)  # type: ignore[arg-type]
+
+    val_dataloader = test_dataloader = train_dataloader
+
+
+class Heads(nn.Module):
+    """Two outputs, for a picture and its caption: numbers, and a class for each pixel."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.linear = nn.Conv2d(1, 3, 1), nn.Linear(4, 1)
+
+    def forward(self, image: Tensor, caption: Tensor) -> dict[str, Tensor]:
+        return {"mask": self.conv(image), "price": self.linear(caption)}
+
+
+@pytest.mark.parametrize(
+    ("output", "targets", "task"),
+    [
+        ("price", RNG.normal(size=12).astype("f4"), "regression"),
+        ("mask", RNG.integers(0, 3, size=(12, 2, 2)), "segmentation"),
+        ("price", RNG.integers(0, 2, size=12), "binary"),
+    ],
+)
+def test_modules_of_ones_own_with_several_inputs_and_outputs_are_judged(output, targets, task):
+    image = RNG.normal(size=(12, 1, 2, 2)).astype("f4")
+    caption = RNG.normal(size=(12, 4)).astype("f4")
+    data = Foreign(image=image, caption=caption, id=np.arange(12), target=targets)
+    data.setup("fit")
+    torch.manual_seed(0)
+    model = Heads()
+    fitting = check_data_fits_model(model, data, output=output)
+    assert (fitting.task.name, fitting.output.name) == (task, output)
+    ww.fit(model, data, epochs=1, output=output)
+    metric = fitting.task.better[0]
+    found = ww.evaluate(model, data, metrics=[metric], output=output)[metric]
+    outputs = model(torch.as_tensor(image), torch.as_tensor(caption))[output].detach()
+    if task == "regression":
+        assert found == pytest.approx(((outputs[:, 0].numpy() - targets) ** 2).mean(), rel=1e-5)
+    if task == "binary":
+        assert found == pytest.approx(((outputs[:, 0].numpy() > 0) == targets).mean())
+    if task == "segmentation":
+        hits = [((outputs.argmax(1).numpy() == c) & (targets == c)).sum() for c in range(3)]
+        union = [((outputs.argmax(1).numpy() == c) | (targets == c)).sum() for c in range(3)]
+        assert found == pytest.approx(np.mean([hit / one for hit, one in zip(hits, union, strict=True)]))

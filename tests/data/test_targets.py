@@ -38,6 +38,13 @@ def test_fractions_are_numbers(values: np.ndarray):
     assert np.array_equal(read_targets(values, name="own").values, values.astype("f4"))
 
 
+def test_a_task_tells_what_could_be_both_and_nothing_else():
+    assert read_targets([1, 2, 3], name="own", unclear="numbers").values.tolist() == [1, 2, 3]
+    assert read_targets([1, 2, 3], name="own", unclear="classes").class_names == ("1", "2", "3")
+    assert read_targets([0, 1, 2], name="own", unclear="numbers").values.dtype == np.int64
+    assert read_targets([0.5, 1, 2], name="own", unclear="classes").values.dtype == np.float32
+
+
 def test_many_whole_numbers_are_numbers_and_few_have_to_be_said():
     assert read_targets(np.arange(1, MOST_UNSAID + 2), name="own").values.dtype == np.float32
     with pytest.raises(

@@ -18,6 +18,8 @@ from widthwise.data.served import DataModule, served
 from widthwise.metrics.quality.binary import Binary
 from widthwise.metrics.quality.classification import Classification
 from widthwise.metrics.quality.fits import check_data_fits_model
+from widthwise.metrics.quality.segmentation import Segmentation
+from widthwise.metrics.quality.tokens import Tokens
 from widthwise.training.class_weights import with_class_weights
 from widthwise.training.settings import Settings
 
@@ -43,6 +45,18 @@ def test_weighted_classes_are_torchs(weights: list, seed: int):
     labels = torch.randint(0, len(weights), (20,), generator=generator)
     found = Classification().loss(scores, labels, Settings(class_weights=tuple(weights)))
     torch.testing.assert_close(found, cross_entropy(scores, labels, weight=torch.tensor(weights)))
+
+
+@given(st.lists(st.floats(0.1, 10), min_size=3, max_size=3), st.integers(0, 99))
+def test_weighted_places_are_torchs_without_those_left_out(weights: list, seed: int):
+    generator = torch.Generator().manual_seed(seed)
+    scores = torch.randn(4, 3, 5, generator=generator)
+    labels = torch.randint(0, 3, (4, 5), generator=generator)
+    labels[0, :2] = -100
+    settings, weight = Settings(class_weights=tuple(weights)), torch.tensor(weights)
+    wanted = cross_entropy(scores, labels, weight=weight, ignore_index=-100)
+    torch.testing.assert_close(Segmentation().loss(scores, labels, settings), wanted)
+    torch.testing.assert_close(Tokens().loss(scores.transpose(1, 2), labels, settings), wanted)
 
 
 @given(st.floats(0.1, 10), st.floats(0.1, 10), st.integers(0, 99))

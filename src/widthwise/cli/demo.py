@@ -14,12 +14,8 @@ from widthwise.cli.output import Output
 from widthwise.core.errors import unknown
 from widthwise.study.run_files import WEIGHTS, free_folder
 
-TASKS = (
-    "classification",
-    "regression",
-    "binary",
-    "multilabel",
-)  # all but the first by the example of that name
+# all but the first by the example of that name
+TASKS = ("classification", "regression", "binary", "multilabel", "segmentation", "tokens")
 TPE_TRIALS = 20
 EPOCHS = 60
 

@@ -112,7 +112,7 @@ def evaluate_network(
             raise UserError("--run: has its own network and data; leave CONFIG, --model, --load and such out")
         of_run = _config_of_run(run, untrusted=untrusted)
         options.announce_code(of_run, output, untrusted=untrusted)
-        known, found = _test_run(run, trial, parts, metrics, output, setup.device)
+        found = _test_run(run, trial, parts, metrics, output, setup.device)
     else:
         if trial is not None:
             raise UserError("--trial: needs --run, the run folder that it is from")
@@ -120,15 +120,17 @@ def evaluate_network(
         read = options.read_config(config, given, setup, untrusted=untrusted)
         read = options.with_data_of_model(read)
         options.announce_code(read, output, untrusted=untrusted)
-        known, found = _test_network(read, parts, metrics, output, setup.device)
+        found = _test_network(read, parts, metrics, output, setup.device)
     if json:
         from widthwise.study.study import finite
 
-        print_json(finite(found))
+        print_json(finite({**found.figures, "standard_errors": found.errors}))
     else:
         from widthwise.report.tables import metric_table
 
-        output.show(metric_table(found, known))
+        output.show(metric_table(found.figures, found.metrics, found.errors))
+        if any(found.errors.values()):
+            output.say("±: one standard error, on the samples of the part")
 
 
 def train_first(
@@ -247,7 +249,7 @@ def _save(network: nn.Module, path: Path) -> None:
 
 def _test_network(
     config: SearchConfig, parts: list[str], asked: str | None, output: Output, device: str | None
-) -> tuple[list[Metric], dict[str, dict[str, float]]]:
+) -> Tested:
     from widthwise.network.graph import Graph
     from widthwise.search.untrained import is_untrained
 
@@ -272,7 +274,7 @@ def _config_of_run(run: Path, *, untrusted: bool = False) -> SearchConfig:
 
 def _test_run(
     run: Path, trial: int | None, parts: list[str], asked: str | None, output: Output, device: str | None
-) -> tuple[list[Metric], dict[str, dict[str, float]]]:
+) -> Tested:
     """The network of a run, in float or as a trial has it: from what the run kept, else made again."""
     from widthwise.search.problem import load_dataset
     from widthwise.study.run_folder import load_run
@@ -291,16 +293,27 @@ def _test_run(
     return _tested(graph, data, config, _metrics(asked, config, task), task, parts)
 
 
+@dataclass(frozen=True)
+class Tested:
+    """The metrics of a network by part of the data, and the standard errors of its qualities."""
+
+    metrics: list[Metric]
+    figures: dict[str, dict[str, float]]
+    errors: dict[str, dict[str, float]]
+
+
 def _tested(
     graph: Graph, data: Data, config: SearchConfig, metrics: list[Metric], task: Task, parts: list[str]
-) -> tuple[list[Metric], dict[str, dict[str, float]]]:
-    """The metrics, and their values on each of the parts."""
-    from widthwise.evaluators.engine import evaluate
+) -> Tested:
+    """The metrics on each of the parts."""
+    from widthwise.evaluators.engine import evaluate, standard_errors
     from widthwise.search.problem import device_of
 
     how: dict[str, Any] = {"metrics": metrics, "task": task, "output": config.output}
     how |= {"device": device_of(config), "options": _options(config, metrics)}
-    return metrics, {part: evaluate(graph, data, loader=part, **how) for part in parts}
+    figures = {part: evaluate(graph, data, loader=part, **how) for part in parts}
+    errors = {part: standard_errors(graph, data, loader=part, **how) for part in parts}
+    return Tested(metrics, figures, errors)
 
 
 def _trial_of(study: Study, number: int | None) -> Trial | None:

@@ -21,10 +21,17 @@ Arrays = Mapping[str, Array | Ragged]
 
 @dataclass(frozen=True)
 class Asked:
-    """What the user said of the targets: which arrays or columns they are (none: ()), and of what kind."""
+    """What the user said of the targets: which arrays or columns they are (none: ()), and of what kind.
+
+    unclear: of what kind they are where they could be both, as the task says.
+    """
 
     label: Sequence[str | int] | None = None
     kind: TargetKind | None = None
+    unclear: TargetKind | None = None
+
+
+NOTHING_SAID = Asked()
 
 
 def samples_of_arrays(arrays: Arrays, *, name: str, note: str, asked: Asked) -> Samples:
@@ -54,6 +61,7 @@ def samples_of_arrays(arrays: Arrays, *, name: str, note: str, asked: Asked) -> 
         note=note,
         label=f"the next of {labels[0]}" if nexts else f"array{plural} {', '.join(labels)}" if labels else "",
         kind=asked.kind,
+        unclear=asked.unclear,
         tokens=only is not None and next(iter(x)) not in FEATURE_ARRAYS,
         feature_names=_names(facts, "feature_names", shape[0] if shape and len(shape) == 1 else None, name),
         class_names=_names(facts, "class_names", None, name),

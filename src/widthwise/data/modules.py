@@ -69,6 +69,7 @@ def load_data(
     label: str | int | Sequence[str | int] | None = None,
     header: bool | None = None,
     targets: TargetKind | None = None,
+    task: str | None = None,
     standardise: Standardise | bool | None = None,
     flatten: bool = False,
 ) -> Data:
@@ -85,7 +86,8 @@ def load_data(
         label: which columns of a table (by name or number) or arrays of an .npz are the targets; () for none;
             without it the column named label, target, class or y, or the only one of text.
         header: whether the first line of a .csv names the columns; without it, as it looks.
-        targets: "classes" or "numbers"; without it, as they look.
+        targets: "classes" or "numbers"; without it, as they look. task: what they are for, which tells where
+            they could be both: numbers for "regression", classes for "classification".
         standardise: "train" (statistics of the training split; also True), "reference" (those that came with
             the data) or "none" (also False); by default "train" for tables, "none" for images, toy_tiny and
             what a callable returns.
@@ -100,6 +102,8 @@ def load_data(
     if source not in FROM_ELSEWHERE and (path is not None or download):
         elsewhere = " and ".join(FROM_ELSEWHERE)
         raise UserError(f"{name_or_path}: takes neither a path nor a download; those are for {elsewhere}")
+    if source in DATA.own and targets is not None:
+        raise UserError(f"{name_or_path}: says itself what its targets are; targets is for your own data")
     if not _is_file(source) and (header is not None or (label is not None and ":" not in source)):
         raise UserError(f"{name_or_path}: takes neither a label nor a header; those are for files")
     how = standardise if not isinstance(standardise, bool) else "train" if standardise else "none"
@@ -107,8 +111,10 @@ def load_data(
     from widthwise.data.arrays import Asked
     from widthwise.data.own import read_samples
     from widthwise.data.served import served
+    from widthwise.data.targets import OF_TASKS
 
-    asked = Asked((label,) if isinstance(label, str | int) else label, targets)
+    columns = (label,) if isinstance(label, str | int) else label
+    asked = Asked(columns, targets, OF_TASKS.get(task or ""))
     if _is_file(source):
         found: Samples | Data = read_samples(source, asked=asked, header=header)
     else:

@@ -10,7 +10,7 @@ import numpy as np
 
 from widthwise.core.errors import UserError
 from widthwise.core.files import existing_file, read_npz
-from widthwise.data.arrays import FACTS, Asked, samples_of_arrays
+from widthwise.data.arrays import FACTS, NOTHING_SAID, Asked, samples_of_arrays
 from widthwise.data.padding import joined_arrays, ragged_of
 from widthwise.data.samples import Samples, check_samples
 from widthwise.data.tables import arrays_of_table, holds_lists, joined_tables, read_table, samples_of_table
@@ -18,7 +18,6 @@ from widthwise.data.tables import arrays_of_table, holds_lists, joined_tables, r
 if TYPE_CHECKING:
     from widthwise.data.padding import Array, Ragged
 
-NOTHING_SAID = Asked()
 FILE_TYPES = (".npz", ".csv", ".parquet")
 
 
@@ -48,7 +47,7 @@ def read_samples(
     table = joined_tables([read_table(file, header=header) for file in files], [str(file) for file in files])
     if holds_lists(table):
         return samples_of_arrays(arrays_of_table(table, name), name=name, note=note, asked=asked)
-    return samples_of_table(table, name=name, note=note, label=asked.label, kind=asked.kind)
+    return samples_of_table(table, name=name, note=note, asked=asked)
 
 
 def _in_folder(folder: Path) -> list[Path]:
@@ -100,7 +99,9 @@ def samples_of(made: Any, *, name: str, asked: Asked = NOTHING_SAID) -> Samples:
         raise UserError(f"{name}: returned a pair that is no pair of arrays: {error}") from error
     if x is None:
         raise UserError(f"{name}: returned no samples; return a pair (X, y), or (X, None) without targets")
-    return check_samples(x, y, name=name, note=note, kind=asked.kind, standardise="none")
+    return check_samples(
+        x, y, name=name, note=note, kind=asked.kind, unclear=asked.unclear, standardise="none"
+    )
 
 
 def _array(value: Any, key: str, name: str) -> Array | Ragged:

@@ -80,6 +80,7 @@ def check_samples(
     note: str,
     label: str = "",
     kind: TargetKind | None = None,
+    unclear: TargetKind | None = None,
     tokens: bool = False,
     feature_names: Sequence[Any] = (),
     class_names: Sequence[Any] = (),
@@ -89,7 +90,8 @@ def check_samples(
 ) -> Samples:
     """Samples from inputs [N, ...] and targets [N, ...], of any dtype; targets by `read_targets`, or read.
 
-    label: where the targets are from. kind: what they are, where that is said. tokens: whole numbers stay so,
+    label: where the targets are from. kind: what they are, where that is said; unclear: where
+    they could be both. tokens: whole numbers stay so,
     as they do in several inputs. Without `standardise`, flat samples of numbers are standardised and others
     (images) are taken as they are. Raises UserError for shapes that don't agree, no rows, values that aren't
     finite numbers, and labels that are no targets.
@@ -115,7 +117,8 @@ def check_samples(
             f"label for each of the {len(read)} rows"
         )
     if not isinstance(y, Targets):
-        y = read_targets(labels, name=name, kind=kind, class_names=class_names, names=target_names)
+        how: dict[str, Any] = {"class_names": class_names, "names": target_names, "unclear": unclear}
+        y = read_targets(labels, name=name, kind=kind, **how)
     return dataclasses.replace(read, targets=y)
 
 

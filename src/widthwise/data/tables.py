@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from widthwise.core.errors import UserError, nearest
+from widthwise.data.arrays import NOTHING_SAID, Asked
 from widthwise.data.padding import ragged_of
 from widthwise.data.samples import Samples, check_samples
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from pandas import DataFrame, Series
 
     from widthwise.data.padding import Array, Ragged
-    from widthwise.data.targets import TargetKind
 
 LABEL_COLUMNS = ("label", "target", "class", "y")
 SEPARATORS = ",;\t"
@@ -28,6 +28,7 @@ FIRST_LINES = 10
 LOOKED_AT = 200  # lines by which it is told whether the first is one of names
 MISSING = {"", "na", "n/a", "nan", "null", "none"}
 NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|[-+]?inf(inity)?|true|false", re.IGNORECASE)
+DECIMAL_COMMA = re.compile(r"[-+]?\d*,\d+([eE][-+]?\d+)?")
 SAY_WHICH = "say which: --label NAME, data.label in a config, label= in Python"
 
 
@@ -53,17 +54,10 @@ def read_table(path: Path, *, header: bool | None = None) -> DataFrame:
     return table
 
 
-def samples_of_table(
-    table: DataFrame,
-    *,
-    name: str,
-    note: str,
-    label: Sequence[str | int] | None = None,
-    kind: TargetKind | None = None,
-) -> Samples:
+def samples_of_table(table: DataFrame, *, name: str, note: str, asked: Asked = NOTHING_SAID) -> Samples:
     """Samples of a data frame with one or several columns of targets and numbers in all others.
 
-    label: the columns by name or number; None: found. kind: what the targets are, where that is said.
+    asked: the columns of targets by name or number, else they are found; and what they are.
     """
     if table.shape[1] < 2:
         raise UserError(
@@ -71,19 +65,20 @@ def samples_of_table(
         )
     if table.empty:
         raise UserError(f"{name}: has no rows; give data with at least two classes")
-    labels = _label_columns(table, label, name)
+    labels = _label_columns(table, asked.label, name)
     unnamed = " (its first line names no columns)" if table.attrs.get("unnamed") else ""
     features = table.drop(columns=labels)
     if not features.shape[1]:
         raise UserError(f"{name}: all its columns are labels; leave some for the features")
-    _check_numbers(features, name, said=label is not None)
+    _check_numbers(features, name, said=asked.label is not None)
     return check_samples(
         features.to_numpy(dtype=np.float64, na_value=np.nan),
         _targets(table[labels], name) if labels else None,
         name=name,
         note=note,
         label=f"column{'' if len(labels) == 1 else 's'} {', '.join(labels)}{unnamed}" if labels else "",
-        kind=kind,
+        kind=asked.kind,
+        unclear=asked.unclear,
         feature_names=list(features.columns),
         target_names=labels if len(labels) > 1 else (),
     )
@@ -155,8 +150,11 @@ def _read_csv(path: Path, header: bool | None) -> DataFrame:
 
     table: DataFrame
     how: dict[str, Any] = {"sep": _separator(path), "skipinitialspace": True, "index_col": False}
+    head = pd.read_csv(path, header=None, nrows=LOOKED_AT, dtype=str, keep_default_na=False, **how)
+    if how["sep"] != "," and _has_decimal_commas(head):
+        how["decimal"] = ","
+        head = head.apply(lambda cells: cells.str.replace(",", "."))
     if header is None:
-        head = pd.read_csv(path, header=None, nrows=LOOKED_AT, dtype=str, keep_default_na=False, **how)
         header = _names_columns(head)
     table = pd.read_csv(path, header=0 if header else None, low_memory=False, **how)
     if not header:
@@ -180,6 +178,14 @@ def _separator(path: Path) -> str:
     found = {separator: cells(separator) for separator in SEPARATORS}
     cutting = [separator for separator in SEPARATORS if found[separator][1] > 1]
     return max(cutting, key=found.__getitem__, default=SEPARATORS[0])
+
+
+def _has_decimal_commas(head: DataFrame) -> bool:
+    """Whether cells hold numbers such as 1,5 and none such as 1.5."""
+    cells = [str(cell).strip() for cell in head.to_numpy().flat]
+    return any(DECIMAL_COMMA.fullmatch(cell) for cell in cells) and not any(
+        "." in cell and NUMBER.fullmatch(cell) for cell in cells
+    )
 
 
 def _names_columns(head: DataFrame) -> bool:

@@ -14,6 +14,10 @@ from widthwise.core.errors import UserError
 TargetKind = Literal["classes", "numbers"]
 TARGET_KINDS: tuple[TargetKind, ...] = get_args(TargetKind)
 IGNORED = -100  # a target that is left out of all figures, as torch has it
+OF_TASKS: dict[str, TargetKind] = {
+    "classification": "classes",
+    "regression": "numbers",
+}  # where it is unclear
 MOST_UNSAID = 50  # more different whole numbers than this are no classes that somebody numbered from 1
 
 
@@ -48,14 +52,16 @@ def read_targets(
     *,
     name: str,
     kind: TargetKind | None = None,
+    unclear: TargetKind | None = None,
     class_names: Sequence[Any] = (),
     names: Sequence[Any] = (),
 ) -> Targets:
     """Targets [N, ...] of any dtype as classes or numbers: as `kind` says, or as they look.
 
     Text, and whole numbers from 0 without a gap, are classes; fractions, and more than 50 different whole
-    numbers, are numbers. Other whole numbers could be both, which is an error that says so. Of several
-    targets a sample whole numbers stay as they are. Raises UserError for what is neither.
+    numbers, are numbers. Other whole numbers could be both: they are what `unclear` says, or an error that
+    tells what to say. Of several targets a sample whole numbers stay as they are. Raises UserError for what
+    is neither.
     """
     values = np.asarray(given)
     if values.ndim == 2 and values.shape[1] == 1:
@@ -68,7 +74,7 @@ def read_targets(
         wanted = "numbers" if kind == "numbers" else "text or whole numbers from 0"
         raise UserError(f"{name}: labels have dtype {values.dtype}; give {wanted}")
     if kind is None:
-        kind = _kind_of(values, bool(class_names), name)
+        kind = _kind_of(values, unclear, bool(class_names), name)
     return _numbers(values, name) if kind == "numbers" else _classes(values, class_names, name)
 
 
@@ -103,8 +109,8 @@ def _classes(labels: NDArray[Any], class_names: Sequence[Any], name: str) -> Tar
     return Targets(codes, names)
 
 
-def _kind_of(values: NDArray[Any], named: bool, name: str) -> TargetKind:
-    """What numbers [N] are, by how they look; raises UserError where they could be both."""
+def _kind_of(values: NDArray[Any], unclear: TargetKind | None, named: bool, name: str) -> TargetKind:
+    """What numbers [N] are, by how they look; UserError where they could be both, and nothing is said."""
     _check_finite(values, name)
     numbers = values.astype(np.float64)
     if named:
@@ -116,6 +122,8 @@ def _kind_of(values: NDArray[Any], named: bool, name: str) -> TargetKind:
         return "classes"
     if len(found) > MOST_UNSAID:
         return "numbers"
+    if unclear is not None:
+        return unclear
     raise UserError(
         f"{name}: labels are {len(found)} different whole numbers from {found[0]:g} to {found[-1]:g}, not 0 "
         f'to {len(found) - 1}, so they may be classes or numbers; say which: data.targets = "classes" or '

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from math import prod
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
@@ -19,6 +19,11 @@ from widthwise.metrics.quality.tasks import metric_of, task_of
 
 if TYPE_CHECKING:
     from torch import nn
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from widthwise.metrics.quality.sureness import Sureness
 
 FLOAT_BYTES = 4
 
@@ -109,6 +114,20 @@ class Judging:
     def loader(self, data: Data) -> Any:
         """A fresh loader of the part of the data to judge on."""
         return part(data, self.part)
+
+    def sureness(self, data: Data, about: DataFacts, outputs: Sequence[Tensor], targets: Tensor) -> Sureness:
+        """How sure the qualities of candidates with these outputs are, K tensors [n, ...]."""
+        from widthwise.metrics.quality.sureness import sureness
+
+        quality = [metric for metric in self.metrics if metric.kind == "quality"]
+        shape = tuple(outputs[0].shape[1:])
+
+        def make(metrics: Sequence[Metric]) -> Tally:
+            names = {metric.name for metric in metrics}
+            options = {name: given for name, given in self.options.items() if name in names}
+            return replace(self, metrics=tuple(metrics), options=options).tally(data, about, shape)
+
+        return sureness(make, quality, outputs, targets, seed=self.seed)
 
     def tally(
         self, data: Data, about: DataFacts, outputs: tuple[int, ...], *, most: int | None = None

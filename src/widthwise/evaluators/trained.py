@@ -5,24 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cached_property, partial
+from math import prod
 from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike
-from torch import nn
+from torch import Tensor, nn
 
 from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.core.errors import UserError
 from widthwise.core.importing import describe_error
-from widthwise.data.facts import facts_of
+from widthwise.data.facts import facts_of, samples_of
 from widthwise.data.modules import Data
+from widthwise.evaluators.engine.memory import default_budget
 from widthwise.evaluators.halving import Halving, successive_halving
-from widthwise.evaluators.judging import Judging, JudgingKeywords
+from widthwise.evaluators.judging import FLOAT_BYTES, Judging, JudgingKeywords
 from widthwise.evaluators.latest import Latest
 from widthwise.evaluators.protocol import Pace, Results
 from widthwise.evaluators.realising import Realiser
 from widthwise.metrics.cost.of_widths import WidthCosts
 from widthwise.metrics.quality.fits import check_data_fits_model
+from widthwise.metrics.quality.sureness import Sureness
 from widthwise.metrics.spread import SPREAD, mean_and_spread
 from widthwise.network.calling import positional
 from widthwise.network.graph import Graph
@@ -220,17 +223,31 @@ class WidthEvaluator:
                 for name, value in judged.items():
                     quality[name][row, repeat] = value
 
-    def _judged(self, model: nn.Module) -> tuple[dict[str, float], str]:
-        """The quality of a network, and what is wrong with it, if anything."""
+    def _predicted(self, model: nn.Module) -> tuple[Tensor, Tensor]:
+        """Outputs [n, ...] and targets [n, ...] of the samples to judge on."""
         judging = self.judging
         batches = self.fitting.reader.batches(self._loader(), most=judging.samples)
-        outputs, targets = predict(
-            model, batches, device=judging.device, task=judging.task, output=self.fitting.output
-        )
+        return predict(model, batches, device=judging.device, task=judging.task, output=self.fitting.output)
+
+    def _judged(self, model: nn.Module) -> tuple[dict[str, float], str]:
+        """The quality of a network, and what is wrong with it, if anything."""
         tally = self.tally.fresh(1)
-        tally_one(tally, outputs, targets)
-        found = tally.values(judging.quality)
+        tally_one(tally, *self._predicted(model))
+        found = tally.values(self.judging.quality)
         return {name: float(values[0]) for name, values in found.items()}, tally.failures.get(0, "")
+
+    @property
+    def sureness_of(self) -> int:
+        """Of how many candidates it can be said how sure they are: outputs have to fit."""
+        there = samples_of(self.data, self.judging.part) or 0
+        each = FLOAT_BYTES * prod(self.fitting.shape) * there
+        return default_budget(self.judging.device) // 4 // max(each, 1) if there else 0
+
+    def sureness(self, candidates: IntArray, networks: Callable[[int], nn.Module]) -> Sureness:
+        """How sure the qualities of candidates [K, D] are; networks: those that were judged, by row."""
+        found = [self._predicted(networks(row)) for row in range(len(candidates))]
+        outputs, targets = [one for one, _ in found], found[0][1]
+        return self.judging.sureness(self.data, self.fitting.about, outputs, targets)
 
     def _halved(
         self,

@@ -42,7 +42,7 @@ def judged_data(record: StudyRecord, given: Data | None) -> JudgedOn:
         return JudgedOn(given, part, samples, f"the {part} samples of the data given", *how)
     if config.dataset is None:
         return JudgedOn(None, part, samples, "an example, as the data was given from Python", *how)
-    options = asdict(config.data)
+    options = {"task": config.task, **asdict(config.data)}
     try:
         data = load_data(config.dataset, batch_size=config.batch_size, seed=config.seed, **options)
     except UserError as error:

@@ -232,8 +232,9 @@ def _attention(layer: nn.MultiheadAttention, inputs: Sequence[Shape]) -> _Work:
 def _recurrent(layer: nn.RNNBase, sequence: Shape) -> _Work:
     """Each step multiplies with every weight matrix once; a flop for each bias and gate activation."""
     steps = math.prod(sequence[:-1])
-    weights = [p for name, p in layer.named_parameters() if name.startswith("weight")]
-    biases = sum(p.numel() for name, p in layer.named_parameters() if name.startswith("bias"))
+    held = {name: getattr(layer, name) for name in layer._flat_weights_names}  # whatever makes them
+    weights = [tensor for name, tensor in held.items() if name.startswith("weight")]
+    biases = sum(tensor.numel() for name, tensor in held.items() if name.startswith("bias"))
     gates = sum(weight.shape[0] for weight in weights)
     return _Work(
         steps * sum(weight.numel() for weight in weights), steps * (biases + gates), layer.hidden_size

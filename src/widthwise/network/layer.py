@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,12 +49,20 @@ def layer_of_module(node: fx.Node, kind: str, module: nn.Module) -> Layer:
 
 def used_tensors(module: nn.Module) -> dict[str, torch.Tensor]:
     """The weights and biases that a layer computes with: its parameters, or what is made of them."""
-    made = [name for name in ("weight", "bias") if is_made(module, name)]
-    if not made:
+    names = _names_of_used(module)
+    if not any(is_made(module, name) for name in names):
         return dict(module.named_parameters())
     with undisturbed(module), torch.no_grad():
-        found = {name: getattr(module, name, None) for name in ("weight", "bias")}
+        found = {name: getattr(module, name, None) for name in names}
     return {name: value for name, value in found.items() if isinstance(value, torch.Tensor)}
+
+
+def _names_of_used(module: nn.Module) -> Sequence[str]:
+    if isinstance(module, nn.RNNBase):
+        return module._flat_weights_names
+    if isinstance(module, nn.RNNCellBase):
+        return ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+    return ("weight", "bias")
 
 
 def layer_tensors(module: nn.Module, kind: str) -> tuple[TensorName, ...]:

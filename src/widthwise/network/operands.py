@@ -117,6 +117,22 @@ def leaves(call: Call) -> list[tuple[Path, Any]]:
     return [(_plain(path[1:]), leaf) for path, leaf in tree_flatten_with_path((tuple(args), dict(kwargs)))[0]]
 
 
+def in_order(kind: str, function: Callable[..., Any], paths: Sequence[Path]) -> list[int]:
+    """The indices of arguments at these paths in the order in which the function has them, not the caller."""
+    names = list(_signature(kind, function) or ())
+
+    def place(index: int) -> int:
+        key = paths[index][0]
+        if isinstance(key, int):
+            return key
+        return names.index(key) if key in names else _SECOND.get(key, len(names) + len(_SECOND))
+
+    return sorted(range(len(paths)), key=place)
+
+
+_SECOND = {"input": 0, "self": 0, "other": 1, "mat2": 1, "vec": 1, "tensor": 1, "vec2": 1}  # of products
+
+
 def at(call: Call, path: Path) -> Any:
     """The argument at a path."""
     value: Any = call[0] if isinstance(path[0], int) else call[1]

@@ -29,12 +29,28 @@ def traced(network: nn.Module, given: Collection[str] | None = None) -> fx.Graph
     type. Raises whatever tracing raises.
     """
     with undisturbed(network), torch.no_grad():
-        graph = _Tracer(given).trace(network)
+        try:
+            graph = _Tracer(given).trace(network)
+        except Exception as error:
+            graph = _with_buffers(network, given, error)
         _drop_unread_weights(graph)
         _name_own_calls(graph, dict(network.named_modules()))
         made = fx.GraphModule(network, graph, type(network).__name__)
     made.training = network.training
     return made
+
+
+def _with_buffers(network: nn.Module, given: Collection[str] | None, error: Exception) -> fx.Graph:
+    """Traced with stand-ins for buffers too, as where their part is taken that has the data's length.
+
+    Raises the error where that fails as well.
+    """
+    tracer = _Tracer(given)
+    tracer.proxy_buffer_attributes = True
+    try:
+        return tracer.trace(network)
+    except Exception:
+        raise error from None
 
 
 def expected(given: Any, fixed: Any, name: str) -> None:

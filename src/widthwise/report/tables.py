@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -28,10 +29,20 @@ def plain_table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, right:
     return table
 
 
-def metric_table(found: Mapping[str, Mapping[str, float]], metrics: Sequence[Metric]) -> Table:
-    """A row a metric, a column a part of the data."""
+def metric_table(
+    found: Mapping[str, Mapping[str, float]],
+    metrics: Sequence[Metric],
+    errors: Mapping[str, Mapping[str, float]],
+) -> Table:
+    """A row a metric, a column a part of the data; errors: the standard errors of those that have one."""
     parts = list(found)
-    rows = [[m.name, *(shown_number(m, found[part][m.name]) for part in parts)] for m in metrics]
+
+    def shown(metric: Metric, part: str) -> str:
+        error = errors[part].get(metric.name, math.nan)
+        more = f" ± {shown_number(metric, error)}" if math.isfinite(error) else ""
+        return shown_number(metric, found[part][metric.name]) + more
+
+    rows = [[metric.name, *(shown(metric, part) for part in parts)] for metric in metrics]
     return plain_table(["metric", *parts], rows, right=parts)
 
 

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 MOST_ROWS = 30
 NOISY = " ≈"  # after the number of a trial that can't be told from another
 COLUMNS = ("number", "software_metrics", "hardware_metrics", "scaled_metrics")
-Row = tuple[str, Mapping[str, float], Mapping[str, float], Mapping[str, float]]
+Row = tuple[str, Mapping[str, float], Mapping[str, float], Mapping[str, float], Mapping[str, float]]
+"""Its number, the metrics of each column, and the standard errors of the software metrics."""
 
 
 def shown_number(metric: Metric | None, value: float) -> str:
@@ -40,13 +41,15 @@ def shown_number(metric: Metric | None, value: float) -> str:
     return f"{value:,.2f}" if abs(value) >= 1e3 else f"{value:.4g}"
 
 
-def shown_metrics(metrics: Mapping[str, float], known: Mapping[str, Metric]) -> list[str]:
-    """`accuracy 0.728` for each; with its spread where it has one: `accuracy 0.728 ± 0.004`."""
+def shown_metrics(
+    metrics: Mapping[str, float], known: Mapping[str, Metric], errors: Mapping[str, float] | None = None
+) -> list[str]:
+    """`accuracy 0.728` for each; with its spread or error where it has one: `accuracy 0.728 ± 0.004`."""
     found = []
     for name, value in metrics.items():
         if name.endswith(SPREAD) and name.removesuffix(SPREAD) in metrics:
             continue
-        spread = metrics.get(name + SPREAD)
+        spread = metrics.get(name + SPREAD, (errors or {}).get(name))
         more = "" if spread is None else f" ± {shown_number(known.get(name), spread)}"
         found.append(f"{name} {shown_number(known.get(name), value)}{more}")
     return found
@@ -56,7 +59,7 @@ def best_table(study: Study, width: int, *, most: int = MOST_ROWS) -> Renderable
     """The trials of the front, and the float network to compare with, for a terminal of `width` columns."""
     noisy = study.within_noise
     rows = [
-        _trial_row(tie.trial, mark=_alike(tie) + (NOISY if tie.trial.number in noisy else ""))
+        _trial_row(study, tie.trial, mark=_alike(tie) + (NOISY if tie.trial.number in noisy else ""))
         for tie in study.ties[:most]
     ]
     if study.record.settings.float_metrics:
@@ -66,7 +69,7 @@ def best_table(study: Study, width: int, *, most: int = MOST_ROWS) -> Renderable
 
 def trial_table(study: Study, trial: Trial, width: int) -> RenderableType:
     """One trial beside the float network."""
-    rows = [_trial_row(trial)]
+    rows = [_trial_row(study, trial)]
     if study.record.settings.float_metrics:
         rows.append(_float_row(study))
     return _table(rows, width, {metric.name: metric for metric in study.record.metrics})
@@ -97,9 +100,19 @@ def tie_lines(study: Study) -> list[str]:
 
 
 def noise_lines(study: Study) -> list[str]:
-    """What the mark of rows means that can't be told from others; none where there is no such row."""
+    """What ± means, and the mark of rows that can't be told from others; none where there is neither."""
+    lines = []
+    if samples := study.sureness.samples:
+        lines.append(f"±: one standard error, on the {samples:,} samples that trials were judged on")
     if not study.within_noise:
-        return []
+        return lines
+    if study.repeats == 1:
+        names = [name for name in study.aim.names if name in study.sureness.close]
+        return [
+            *lines,
+            f"{NOISY.strip()} by {' and '.join(names)} no different from another row: within {SIGMAS:g} "
+            "standard errors of their difference on these samples (front.json says of which)",
+        ]
     names = [name for name in study.aim.names if name + SPREAD in study.record.columns]
     return [
         f"{NOISY.strip()} by {' and '.join(names)} no different from another row: within {SIGMAS:g} standard "
@@ -179,8 +192,15 @@ def _alike(tie: Tie) -> str:
     return f" (+{len(tie.alike):,})" if tie.alike else ""
 
 
-def _trial_row(trial: Trial, *, mark: str = "") -> Row:
-    return f"{trial.number}{mark}", trial.software_metrics, trial.hardware_metrics, trial.scaled_metrics
+def _trial_row(study: Study, trial: Trial, *, mark: str = "") -> Row:
+    errors = study.sureness.errors.get(trial.number, {})
+    return (
+        f"{trial.number}{mark}",
+        trial.software_metrics,
+        trial.hardware_metrics,
+        trial.scaled_metrics,
+        errors,
+    )
 
 
 def _float_row(study: Study) -> Row:
@@ -190,12 +210,19 @@ def _float_row(study: Study) -> Row:
     software = {name: value for name, value in known.items() if name not in of_network}
     hardware = {name: value for name, value in known.items() if name in of_network}
     label = "untrained" if settings.untrained else "float"
-    return label, software, hardware, study.aim.scaled(known)
+    return label, software, hardware, study.aim.scaled(known), {}
 
 
 def _table(rows: Sequence[Row], width: int, known: Mapping[str, Metric]) -> RenderableType:
     """A line a row where the terminal is wide enough, else a metric a line, else a block a row."""
-    cells = [(number, *(shown_metrics(column, known) for column in columns)) for number, *columns in rows]
+    cells = [
+        (
+            number,
+            shown_metrics(software, known, errors),
+            *(shown_metrics(column, known) for column in others),
+        )
+        for number, software, *others, errors in rows
+    ]
     numbers = max(len(str(row[0])) for row in cells)
     for separator in (", ", "\n"):
         columns = [[separator.join(row[column]) for row in cells] for column in (1, 2, 3)]

@@ -19,6 +19,7 @@ from widthwise.search.limits import Limits, Progress
 from widthwise.search.loop import run_search
 from widthwise.search.problem import Problem, load_problem
 from widthwise.search.record import record_of
+from widthwise.search.sureness import keep_sureness
 from widthwise.search.workers import judge_of
 from widthwise.strategies import Strategy
 from widthwise.study.run_files import WEIGHTS, Keep, run_path
@@ -121,7 +122,10 @@ def search(
                 progress=progress,
                 saved=keeping.save,
             )
-            return replace(study, folder=run.path, searched=problem.network)
+            study = replace(study, folder=run.path, searched=problem.network)
+            keep_sureness(problem, study, run.path)
+            run.save(study)
+            return study
 
 
 def check_search(

@@ -239,7 +239,7 @@ def layers_as_text(network: nn.Module) -> str:
 
 def load_dataset(config: SearchConfig) -> Data:
     """The data that a config names, split and batched as it says."""
-    options = asdict(config.data)
+    options = {"task": config.task, **asdict(config.data)}
     return load_data(_named(config, "dataset"), batch_size=config.batch_size, seed=config.seed, **options)
 
 

@@ -16,6 +16,7 @@ REALISED = "realised.json"  # what makes the networks of the front again, but fo
 SLOTS = "slots.json"  # the calibrated formats that each tensor may have, where formats were searched
 SAMPLE = "sample.safetensors"  # a few samples, where the network has to be captured on the data itself
 TRIAL_WEIGHTS = "weights"  # the folder with the trained weights of the front, a file a trial
+SURENESS = "standard_errors.json"  # how sure the figures of the front are
 FILES = (CONFIG, FRONT, STUDY, STORAGE, WEIGHTS, LOG)
 
 

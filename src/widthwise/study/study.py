@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from widthwise.metrics.spread import indistinct
 from widthwise.study.front import FrontRows
 from widthwise.study.store import Store, StudyRecord
 from widthwise.study.store.records import Summary
+from widthwise.study.sureness import KeptSureness, read_sureness
 from widthwise.study.ties import Tie, ties
 from widthwise.study.trials import Trial, Trials, make_trials
 
@@ -96,13 +98,24 @@ class Study:
 
     @property
     def within_noise(self) -> dict[int, tuple[int, ...]]:
-        """A trial of the front to the others that its objectives can't be told from, by number."""
+        """A trial of the front to the others that its objectives can't be told from, by number.
+
+        By the spread over trainings where there were several; else by the samples that they were judged on,
+        where the run keeps how sure that is.
+        """
+        if self.repeats == 1:
+            return self.sureness.alike([trial.number for trial in self.front], self.aim.names)
         metrics = {
             name: np.array([trial.metrics[name] for trial in self.front]) for name in self.record.columns
         }
         found = indistinct(metrics, self.aim.names, self.repeats)
         numbers = [trial.number for trial in self.front]
         return {numbers[row]: tuple(numbers[other] for other in others) for row, others in found.items()}
+
+    @cached_property
+    def sureness(self) -> KeptSureness:
+        """How sure the figures of the front are, as the run keeps it."""
+        return read_sureness(self.folder)
 
     @property
     def ties(self) -> tuple[Tie, ...]:
@@ -196,15 +209,21 @@ class Study:
         """What front.json holds: plain JSON values, null for NaN and infinity."""
         close = self.within_noise
         told = {trial.number: {"within_noise_of": close.get(trial.number, ())} for trial in self.front}
-        noise = told if self.repeats > 1 else {}
+        sure = self.sureness
+        noise = told if self.repeats > 1 or sure.errors else {}
+        errors = {number: {"standard_errors": found} for number, found in sure.errors.items()}
         content = {
             "study": self.name,
             "metrics": self.aim.directions,
             "float": self.record.settings.float_metrics,
             "front": [
-                trial_as_json(tie.trial) | {"alike": tie.alike} | noise.get(tie.trial.number, {})
+                trial_as_json(tie.trial)
+                | {"alike": tie.alike}
+                | errors.get(tie.trial.number, {})
+                | noise.get(tie.trial.number, {})
                 for tie in self.ties
             ],
+            **({"judged_on": sure.samples} if sure.errors else {}),
             "trials": self.summary.trials,
             "failed": self.summary.failed,
             "seconds": round(self.seconds, 3),

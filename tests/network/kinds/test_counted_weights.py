@@ -146,6 +146,71 @@ MACS: dict[str, tuple[Callable[[], nn.Module], Callable[[], Batches], int]] = {
 }
 
 
+def _normalised() -> nn.Module:
+    made = networks.Recurrent(nn.LSTM)
+    nn.utils.parametrizations.weight_norm(made.rnn, "weight_hh_l0")
+    return made
+
+
+def _pruned() -> nn.Module:
+    made = networks.Recurrent(nn.GRU)
+    nn.utils.prune.l1_unstructured(made.rnn, "weight_ih_l0", amount=0.5)
+    return made
+
+
+@pytest.mark.parametrize(("make", "gates"), [(_normalised, 4), (_pruned, 3)])
+def test_recurrent_layers_count_the_weights_that_they_use(make: Callable[[], nn.Module], gates: int):
+    weights, biases = gates * 4 * (6 + 4), 2 * gates * 4
+    found = ww.evaluate(make(), sequences(), metrics=["macs", "parameters", "model_size"])
+    total = weights + biases + 12 + 3
+    assert found == {"macs": 5 * weights + 12, "parameters": total, "model_size": 4 * total}
+
+
+@pytest.mark.parametrize("asks", [False, True], ids=["fx", "running"])
+def test_indices_that_a_network_keeps_are_no_floats(asks: bool):
+    """As BERT's positions: whole numbers are left out of the size, float buffers are in it."""
+
+    class Placed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.positions, self.out = nn.Embedding(9, 6), nn.Linear(6, 3)
+            self.register_buffer("ids", torch.arange(9))
+            self.register_buffer("gain", torch.ones(6))
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = -x if asks and x.max() > 1e9 else x
+            return self.out((x * self.gain + self.positions(self.ids[: x.size(1)])).mean(1))
+
+    graph = ww.Graph(Placed(), sequences().inputs[0][:4])
+    assert graph.capture == ("running" if asks else "fx")
+    found = ww.evaluate(graph, sequences(), metrics=["model_size", "parameters"])
+    assert found == {"model_size": 4 * (54 + 18 + 3 + 6), "parameters": 54 + 18 + 3}
+
+
+BY_NAME: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
+    "linear, bias first": lambda x, w, b: F.linear(x, bias=b, weight=w),
+    "linear, weight first": lambda x, w, b: F.linear(weight=w, input=x, bias=b),
+    "addmm": lambda x, w, b: torch.addmm(mat2=w.t(), mat1=x, input=b),
+    "matmul": lambda x, w, b: torch.matmul(other=w.t(), input=x) + b,
+    "conv1d": lambda x, w, b: F.conv1d(x[..., None], bias=b, weight=w[..., None]).squeeze(-1),
+}
+
+
+@pytest.mark.parametrize("asks", [False, True], ids=["fx", "running"])
+@pytest.mark.parametrize("name", BY_NAME)
+def test_products_count_whatever_the_order_of_their_arguments(name: str, asks: bool):
+    class Named(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.w, self.b = nn.Parameter(torch.randn(8, 6)), nn.Parameter(torch.randn(8))
+            self.out = nn.Linear(8, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.out(BY_NAME[name](-x if asks and x.max() > 1e9 else x, self.w, self.b))
+
+    assert ww.evaluate(Named(), rows(), metrics=["macs"]) == {"macs": 48 + 24}
+
+
 @pytest.mark.parametrize("name", MACS)
 def test_products_are_counted_or_what_is_not_counted_is_said(name: str):
     make, data, expected = MACS[name]

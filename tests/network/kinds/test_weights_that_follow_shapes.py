@@ -186,3 +186,24 @@ def test_where_no_shape_is_known_such_a_weight_stays_float() -> None:
         found = graph.quantized({"bmm": Scheme(data_in=fmt)}).model(x)
         expected = graph.model(fmt.quantize(x))
     torch.testing.assert_close(found, expected)
+
+
+class Waves(nn.Module):
+    """Positions that are a buffer, as sinusoidal ones; a mask cut to the length; both are no weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mix, self.out = nn.Linear(6, 6), nn.Linear(6, 3)
+        self.register_buffer("waves", torch.linspace(-1, 1, 54).sin().reshape(1, 9, 6))
+        self.register_buffer("mask", torch.ones(9, 9).tril())
+
+    def forward(self, x: Tensor) -> Tensor:
+        steps = x.size(1)
+        x = self.mix(x) + self.waves[:, :steps]
+        scores = (x @ x.transpose(1, 2)).masked_fill(self.mask[:steps, :steps] == 0, float("-inf"))
+        return self.out((scores.softmax(-1) @ x).mean(1))
+
+
+def test_buffers_that_are_cut_by_the_shape_of_the_data_can_be_traced() -> None:
+    assert ww.Graph(Waves(), sequences().inputs[0][:4]).capture == "fx"
+    assert_rows_equal(Waves, sequences(), LAYER | {"matmul": ("data_in",)}, weights=2)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping
 from functools import cached_property, partial
+from math import nan, prod
 from typing import Any, Unpack
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.core.errors import UserError
@@ -21,12 +22,13 @@ from widthwise.evaluators.engine.answered import Answered, Both
 from widthwise.evaluators.engine.memo import Memo
 from widthwise.evaluators.engine.prepared import prepare
 from widthwise.evaluators.engine.rerun import Rerun
-from widthwise.evaluators.engine.running import SAMPLES, Running, SampleMargins
+from widthwise.evaluators.engine.running import SAMPLES, Outputs, Running, SampleMargins
 from widthwise.evaluators.engine.walk import Count
 from widthwise.evaluators.judged import JudgedData
-from widthwise.evaluators.judging import Judging, JudgingKeywords
+from widthwise.evaluators.judging import FLOAT_BYTES, Judging, JudgingKeywords
 from widthwise.evaluators.protocol import Hopeless, Pace, Results
 from widthwise.evaluators.realising import Realiser
+from widthwise.metrics.quality.sureness import Sureness
 from widthwise.network.graph import Graph
 from widthwise.network.reading import try_on
 from widthwise.network.realised import Realised
@@ -206,6 +208,33 @@ class Evaluator:
                     add_block(self.prepared, part, rows, chosen, number, block, count=self.count)
         return np.concatenate([part.margins for part in found], axis=1)
 
+    def outputs(self, candidates: IntArray) -> tuple[list[Tensor], Tensor]:
+        """What is judged of candidates [K, D], [n, ...] each, and the targets [n, ...]; on the CPU.
+
+        Raises UserError where a candidate fails.
+        """
+        chosen, rows = slot_choices(self.slots, candidates), np.arange(len(candidates))
+        into = Outputs(len(candidates))
+        with torch.no_grad():
+            for number, block in self.judged.numbered(parts=False):
+                add_block(self.prepared, into, rows, chosen, number, block, count=self.count)
+        for row, reason in into.failures.items():
+            raise UserError(f"candidate {row}: {reason}")
+        targets = torch.cat([block.targets.cpu() for block in self.judged.blocks()])
+        return [torch.cat(blocks) for blocks in into.kept], targets
+
+    @property
+    def sureness_of(self) -> int:
+        """Of how many candidates it can be said how sure they are: outputs have to fit, and take seconds."""
+        each = FLOAT_BYTES * prod(self.prepared.fitting.shape) * self.judged.total
+        return min(self.prepared.memory // 4 // max(each, 1), 2 * self.pace.affordable)
+
+    def sureness(self, candidates: IntArray, networks: Callable[[int], nn.Module] | None = None) -> Sureness:
+        """How sure the qualities of candidates [K, D] are, on the samples that they are judged on."""
+        del networks  # its own are at hand
+        outputs, targets = self.outputs(candidates)
+        return self.judging.sureness(self.data, self.prepared.about, outputs, targets)
+
     def answer_shares(self, metric: str) -> FloatArray | None:
         """What each of the samples of margins counts in a metric if it is answered rightly, [samples].
 
@@ -277,17 +306,43 @@ def evaluate(
 
     Raises UserError, also where the network itself fails.
     """
-    if judging is None:
-        judging = Judging.of(network.network if isinstance(network, Graph) else network, data, **keywords)
-    if not isinstance(network, Graph):
-        network = Graph(network, try_on(unwrapped(network), judging.loader(data)).example)
-    evaluator = Evaluator(network, None, data, judging)
+    evaluator = _of_one(network, data, judging, **keywords)
     if told := evaluator.uncounted:
         warnings.warn(told, stacklevel=2)
     results = evaluator(np.zeros((1, 0), dtype=np.int64))
     if results.failures:
         raise UserError(f"the network can't be evaluated: {results.failures[0]}") from results.causes.get(0)
     return {metric.name: float(results[metric.name][0]) for metric in evaluator.judging.metrics}
+
+
+def standard_errors(
+    network: Graph | nn.Module,
+    data: Data,
+    judging: Judging | None = None,
+    **keywords: Unpack[JudgingKeywords],
+) -> dict[str, float]:
+    """How sure the qualities of one network are: the standard error of each on that many samples.
+
+    As for `evaluate`; see `widthwise.metrics.quality.sureness` for how they are had. NaN where one can't be,
+    or where all outputs together don't fit into the memory.
+    """
+    evaluator = _of_one(network, data, judging, **keywords)
+    names = evaluator.judging.quality
+    if not names or not evaluator.sureness_of:
+        return dict.fromkeys(names, nan)
+    found = evaluator.sureness(np.zeros((1, 0), dtype=np.int64))
+    return {name: float(found.errors(name)[0]) for name in names}
+
+
+def _of_one(
+    network: Graph | nn.Module, data: Data, judging: Judging | None, **keywords: Unpack[JudgingKeywords]
+) -> Evaluator:
+    """The evaluator of a network as it is."""
+    if judging is None:
+        judging = Judging.of(network.network if isinstance(network, Graph) else network, data, **keywords)
+    if not isinstance(network, Graph):
+        network = Graph(network, try_on(unwrapped(network), judging.loader(data)).example)
+    return Evaluator(network, None, data, judging)
 
 
 def for_space(

@@ -55,6 +55,21 @@ class Running:
         return self.tally.values(metrics, self.active if self.pruned.any() else None)
 
 
+class Outputs:
+    """The outputs of R candidates, block by block, on the CPU; of those that failed some are missing."""
+
+    def __init__(self, rows: int) -> None:
+        self.failures: dict[int, str] = {}
+        self.kept: list[list[Tensor]] = [[] for _ in range(rows)]
+
+    def add(self, rows: IntArray, outputs: Tensor, versions: IntArray, targets: Tensor) -> None:
+        """Those of outputs [V, n, ...]: of the rows [R'], each with its version."""
+        del targets
+        for row, version in zip(rows.tolist(), versions.tolist(), strict=True):
+            # a copy: the engine computes the next values in place of these
+            self.kept[row].append(outputs[version].detach().cpu().clone())
+
+
 class SampleMargins:
     """Margins [R, n] float32 of R candidates on the n samples of one block; NaN rows where they failed."""
 

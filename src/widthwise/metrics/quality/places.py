@@ -11,6 +11,7 @@ from torch.nn.functional import cross_entropy, kl_div, log_softmax
 from widthwise.core.errors import UserError
 from widthwise.data.facts import DataFacts
 from widthwise.data.targets import IGNORED
+from widthwise.metrics.quality.task import LossSettings
 
 VOID = 255  # as image data sets have it, where there are not so many classes
 AT_ONCE = 2**22  # scores that are worked on together: 16 MiB
@@ -42,10 +43,12 @@ def check_labels(labels: Tensor, places: tuple[int, ...], classes: int, about: D
         )
 
 
-def loss_of_places(by_class: Tensor, labels: Tensor, smoothing: float) -> Tensor:
+def loss_of_places(by_class: Tensor, labels: Tensor, settings: LossSettings) -> Tensor:
     """Mean cross entropy of scores [n, C, ...] for labels [n, ...], over the places that count."""
     labels = without_void(labels, by_class.shape[1])
-    return cross_entropy(by_class, labels, ignore_index=IGNORED, label_smoothing=smoothing)
+    given, smoothing = settings.class_weights, settings.label_smoothing
+    weight = None if given is None else by_class.new_tensor(given)
+    return cross_entropy(by_class, labels, weight=weight, ignore_index=IGNORED, label_smoothing=smoothing)
 
 
 def distance_of_places(rows: Tensor, teacher: Tensor, temperature: float) -> Tensor:

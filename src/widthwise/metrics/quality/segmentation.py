@@ -60,7 +60,11 @@ class Segmentation:
 
     def loss(self, outputs: Tensor, targets: Tensor, settings: LossSettings) -> Tensor:
         """The mean cross entropy of the places that count."""
-        return loss_of_places(outputs, targets, settings.label_smoothing)
+        return loss_of_places(outputs, targets, settings)
+
+    def weighed_classes(self, outputs: tuple[int, ...]) -> int:
+        """How many classes weights are for."""
+        return outputs[0]
 
     def distance(self, outputs: Tensor, teacher: Tensor, *, temperature: float = 1.0) -> Tensor:
         """Kullback-Leibler divergence of a place's scores from the teacher's, both softened."""

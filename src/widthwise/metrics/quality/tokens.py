@@ -59,7 +59,11 @@ class Tokens:
 
     def loss(self, outputs: Tensor, targets: Tensor, settings: LossSettings) -> Tensor:
         """The mean cross entropy of the positions that count."""
-        return loss_of_places(outputs.flatten(0, -2), targets.flatten(), settings.label_smoothing)
+        return loss_of_places(outputs.flatten(0, -2), targets.flatten(), settings)
+
+    def weighed_classes(self, outputs: tuple[int, ...]) -> int:
+        """How many tokens weights are for."""
+        return outputs[-1]
 
     def distance(self, outputs: Tensor, teacher: Tensor, *, temperature: float = 1.0) -> Tensor:
         """Kullback-Leibler divergence of a position's scores from the teacher's, both softened."""

@@ -16,8 +16,10 @@ from widthwise.network.capture import Example
 from widthwise.network.counting import NodeCost, Operation, node_cost, parameter_cost
 from widthwise.network.graph import META, Graph
 from widthwise.network.layer import Layer
+from widthwise.network.operands import in_order, leaves
 from widthwise.network.passes.storing import stored_elements
 from widthwise.network.passes.watch import watch
+from widthwise.network.recording import Foreign
 from widthwise.network.scheme import TensorName
 from widthwise.network.stored import attribute
 
@@ -182,7 +184,7 @@ def _cost(
 
 
 def _call_cost(graph: Graph, layer: Layer, call: _Call, samples: int) -> NodeCost:
-    shapes = [x.shape for x in call.inputs]
+    shapes = _in_order(layer, [x.shape for x in call.inputs])
     output = call.outputs[0].shape if call.outputs else (0,)
     operation: Operation = layer.type  # what a property of tensors is called says only its type: T
     if layer.node.op == "call_module":
@@ -191,6 +193,15 @@ def _call_cost(graph: Graph, layer: Layer, call: _Call, samples: int) -> NodeCos
             shapes = shapes[: sum(operand.role == "data_in" for operand in layer.of)]
     equation = _equation(layer) if layer.type == "einsum" else ""
     return node_cost(operation, shapes, output, name=layer.name, batch=samples, equation=equation)
+
+
+def _in_order(layer: Layer, shapes: list[tuple[int, ...]]) -> list[tuple[int, ...]]:
+    """Shapes of arguments as the function has them, where some are given by name."""
+    call = (layer.node.args, layer.node.kwargs)
+    paths = [path for path, leaf in leaves(call) if isinstance(leaf, fx.Node | Foreign)]
+    if layer.function is None or len(paths) != len(shapes):
+        return shapes
+    return [shapes[index] for index in in_order(layer.type, layer.function, paths)]
 
 
 def _equation(layer: Layer) -> str:

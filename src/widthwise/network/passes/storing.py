@@ -80,7 +80,7 @@ def _held(
     """Field, identity and number of elements of each tensor that a node reads of the network."""
     if node.op == "get_attr" and node in as_they_are:
         value = attribute(model, str(node.target))
-        if isinstance(value, Tensor):
+        if isinstance(value, Tensor) and (value.is_floating_point() or value.is_complex()):
             yield _field(value), id(value), value.numel() * (2 if value.is_complex() else 1)
     if layer is None:
         return

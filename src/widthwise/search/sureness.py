@@ -1,0 +1,73 @@
+"""How sure a search is of its front: standard errors of its trials, computed once the search is over."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from itertools import combinations
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+import numpy as np
+
+from widthwise.core.arrays import IntArray
+from widthwise.core.importing import describe_error
+from widthwise.study.sureness import KeptSureness
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from widthwise.metrics.quality.sureness import Sureness
+    from widthwise.search.problem import Problem
+    from widthwise.study.study import Study
+
+MOST = 30  # trials: as many as are printed
+
+logger = logging.getLogger(__name__)
+
+
+@runtime_checkable
+class KnowsSureness(Protocol):
+    """An evaluator that can say how sure the figures of a few candidates are."""
+
+    @property
+    def sureness_of(self) -> int:
+        """Of how many candidates at most, so that it takes seconds and fits into memory."""
+        ...
+
+    def sureness(self, candidates: IntArray, networks: Callable[[int], nn.Module], /) -> Sureness:
+        """Of candidates [K, D], judged anew; networks: the network of a row, where it has to be had."""
+        ...
+
+
+def keep_sureness(problem: Problem, study: Study, folder: Path) -> None:
+    """Writes into the run folder how sure the first MOST rows of the front are, where that can be told.
+
+    With several trainings of each candidate it is their spread that tells.
+    """
+    judge = problem.evaluator
+    if not isinstance(judge, KnowsSureness) or study.repeats > 1 or study.interrupted is not None:
+        return
+    trials = [tie.trial for tie in study.ties[: min(MOST, judge.sureness_of)]]
+    if not trials or not problem.judging.quality:
+        return
+    candidates = np.array([trial.candidate for trial in trials], dtype=np.int64)
+    try:
+        found = judge.sureness(candidates, lambda row: study.network(trials[row]).model)
+        kept_of([trial.number for trial in trials], found).write(folder)
+    except Exception as error:  # what was found is kept: this only says how sure it is
+        logger.warning("how sure the figures are can't be told: %s", describe_error(error))
+
+
+def kept_of(numbers: list[int], found: Sureness) -> KeptSureness:
+    """As a run folder keeps it, by trial number."""
+    errors: dict[int, dict[str, float]] = {number: {} for number in numbers}
+    close = {}
+    for name in found.covariances:
+        own, alike = found.errors(name), found.close(name)
+        for number, error in zip(numbers, own.tolist(), strict=True):
+            if np.isfinite(error):
+                errors[number][name] = error
+        pairs = [(a, b) for a, b in combinations(range(len(numbers)), 2) if alike[a, b]]
+        close[name] = frozenset(frozenset((numbers[a], numbers[b])) for a, b in pairs)
+    return KeptSureness(found.samples, errors, close)
