@@ -1,4 +1,4 @@
-"""Calls as the engine makes them: results of calls in place in new memory, convolutions in the faster layout."""
+"""Calls as the engine makes them: those in place write to new memory, convolutions take the faster layout."""
 
 from __future__ import annotations
 
