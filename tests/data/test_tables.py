@@ -136,6 +136,20 @@ def test_a_line_of_names_is_seen_or_said(tmp_path: Path, text: str, header: bool
         assert len(read_samples(path, header=header, asked=Asked([0], "classes")).x) == rows
 
 
+@given(
+    rows=st.lists(st.tuples(st.floats(-1e6, 1e6, width=32), st.integers(0, 9)), min_size=4, max_size=9),
+    separator=st.sampled_from(";\t"),
+    named=st.booleans(),
+)
+def test_decimal_commas_are_points(tmp_path_factory, rows: list, separator: str, named: bool):
+    lines = [[f"{x:f}".replace(".", ","), n, "ab"[row % 2]] for row, (x, n) in enumerate(rows)]
+    lines = [["Preis, netto", "Zimmer", "Ort"], *lines] if named else lines
+    text = as_csv(lines, separator, "\n", quoted=False, spaced=False)
+    samples = read_samples(written(tmp_path_factory.mktemp("csv"), text))
+    wanted = np.array([[float(f"{x:f}"), n] for x, n in rows]).astype("f4")
+    np.testing.assert_allclose(np.asarray(samples.x), wanted, rtol=1e-6)
+
+
 def test_cells_that_no_line_has_are_left_out(tmp_path: Path):
     x, _ = values(load(written(tmp_path, "a,b,label,\n1,2,0,\n3,4,1,\n5,6,0,\n7,8,1,\n")))
     assert x.tolist() == [[1, 2], [3, 4], [5, 6], [7, 8]]
@@ -220,3 +234,24 @@ def test_a_task_that_is_named_tells_what_whole_numbers_are(tmp_path: Path):
     assert load(path, task="classification").class_names == ("1", "2", "3")
     with pytest.raises(UserError, match="so they may be classes or numbers; say which"):
         load(path, task="binary")
+
+
+LINES = st.lists(st.sampled_from("0123456789.,;\t\"'abc-\n\r é\x00NA"), max_size=60).map("".join)
+
+
+@given(content=LINES.map(str.encode) | st.binary(max_size=60), label=st.none() | st.integers(-3, 3))
+def test_whatever_a_file_holds_it_is_read_or_refused_in_one_line(tmp_path_factory, content, label):
+    path = tmp_path_factory.mktemp("csv") / "own.csv"
+    path.write_bytes(content)
+    said, data = "", None
+    try:
+        data = load(path, label=label)
+    except UserError as error:
+        said = str(error)
+    assert "\n" not in said
+    if data is None:
+        assert path.name in said
+    else:
+        x, y = values(data)
+        assert len(x) == len(y) > 0
+        assert np.isfinite(x).all()

@@ -23,6 +23,7 @@ from widthwise.export.c.exporter import BENCH, FLAGS, HEADER, SOURCE, CExporter,
 from widthwise.export.integers.computing import compute, sample_codes
 from widthwise.export.integers.reading import read_program, with_shapes
 from widthwise.formats import Binary, Format, Integer, ScaledInteger, parse
+from widthwise.network.passes import fold_batchnorm_transform_pass
 from widthwise.network.realised import Realised
 from widthwise.network.scheme import Scheme
 from widthwise.testing import check_exporter
@@ -32,7 +33,7 @@ needs_compiler = pytest.mark.skipif(COMPILER is None, reason="no C compiler here
 STRICT = (*FLAGS, "-Wall", "-Wextra", "-Wconversion", "-Werror", "-pedantic")
 FIXED = Integer(6, 3)
 ALL = {"data_in": FIXED, "weight": FIXED, "bias": FIXED}
-WEIGHTED = ("linear", "conv1d", "conv2d")
+WEIGHTED = ("linear", "conv1d", "conv2d", "batch_norm2d")
 
 
 class Residual(nn.Module):
@@ -76,12 +77,23 @@ def signals() -> nn.Module:
     return nn.Sequential(first, nn.ReLU(), nn.MaxPool1d(2), nn.Flatten(), nn.Linear(8, 5))
 
 
+def scaled() -> nn.Module:
+    """Batch norms, folded: one merged, one that only scales."""
+    layers = (nn.BatchNorm2d(2), nn.ReLU(), nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3), nn.ReLU(), nn.Flatten())
+    network = nn.Sequential(*layers, nn.Linear(48, 5)).train()
+    network(torch.randn(16, 2, 6, 6) * 2 + 1)
+    folded, merged = fold_batchnorm_transform_pass(ww.Graph(network.eval(), torch.zeros(2, 2, 6, 6)), {})
+    assert merged == {"_0": "", "_3": "_2"}
+    return folded.model
+
+
 NETWORKS = {
     "perceptron": (perceptron, (16,)),
     "residual": (Residual, (16,)),
     "convolutional": (convolutional, (1, 8, 8)),
     "signals": (signals, (3, 8)),
     "functions": (Functions, (1, 8, 8)),
+    "scaled": (scaled, (2, 6, 6)),
     "sequences": (lambda: nn.Sequential(nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 3)), (7, 6)),
 }
 
@@ -218,7 +230,7 @@ class Twice(nn.Module):
 def test_what_it_cannot_say_is_refused_with_what_would_do() -> None:
     assert refused(perceptron, ALL) == ""
     assert refused(chain(nn.Sigmoid()), ALL).startswith("_1: sigmoid can't be written; linear, conv1d")
-    assert "fold_batchnorm writes them" in refused(chain(nn.BatchNorm1d(12)), ALL)
+    assert "fold_batchnorm_transform_pass writes them" in refused(chain(nn.BatchNorm1d(12)), ALL)
     assert "the network returns several values" in refused(Twice, ALL)
     assert "_0: its weight is in float; give it a format" in refused(perceptron, {"data_in": FIXED})
     assert "_0: its bias is in float" in refused(perceptron, {"data_in": FIXED, "weight": FIXED})

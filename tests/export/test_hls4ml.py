@@ -19,6 +19,7 @@ from widthwise.export.integers.passes import quantised_early
 from widthwise.export.integers.reading import read_program, with_shapes
 from widthwise.export.integers.steps import Value
 from widthwise.formats import Integer
+from widthwise.network.passes import fold_batchnorm_transform_pass
 from widthwise.network.realised import Realised
 from widthwise.network.scheme import Scheme
 from widthwise.testing import check_exporter
@@ -56,13 +57,20 @@ def signals() -> nn.Module:
     return nn.Sequential(first, nn.ReLU(), nn.MaxPool1d(2), nn.Flatten(), nn.Linear(8, 5))
 
 
+def scaled() -> nn.Module:
+    """A batch norm that only scales, as folding leaves it."""
+    network = nn.Sequential(nn.BatchNorm1d(16), nn.ReLU(), nn.Linear(16, 5)).train()
+    network(torch.randn(16, 16) * 2 + 1)
+    return fold_batchnorm_transform_pass(ww.Graph(network.eval(), torch.zeros(2, 16)), {})[0].model
+
+
 def realised(make: object, x: Tensor, scheme: Scheme, *types: str) -> Realised:
     torch.manual_seed(1)
     network = make().eval()  # type: ignore[operator]
     schemes = {
         layer.name: Scheme(**{tensor: scheme[tensor] for tensor in layer.tensors})
         for layer in ww.Graph(network, x).layers
-        if layer.tensors and layer.type in ("linear", "conv1d", "conv2d", *types)
+        if layer.tensors and layer.type in ("linear", "conv1d", "conv2d", "batch_norm1d", *types)
     }
     return Realised((), {}, schemes).complete(network)
 
@@ -83,6 +91,7 @@ def inputs(*shape: int) -> Tensor:
         (images, inputs(3, 8, 8), FIXED, {"strategy": "resource", "io": "io_stream"}),
         (signals, inputs(3, 8), FIXED, {}),
         (Residual, inputs(16), FIXED, {}),
+        (scaled, inputs(16), WIDE, {}),
     ],
 )
 def test_its_simulation_equals_the_network(
@@ -94,7 +103,13 @@ def test_its_simulation_equals_the_network(
 
 @pytest.mark.parametrize(
     ("make", "x"),
-    [(perceptron, inputs(16)), (images, inputs(3, 8, 8)), (signals, inputs(3, 8)), (Residual, inputs(16))],
+    [
+        (perceptron, inputs(16)),
+        (images, inputs(3, 8, 8)),
+        (signals, inputs(3, 8)),
+        (Residual, inputs(16)),
+        (scaled, inputs(16)),
+    ],
 )
 def test_the_network_that_hls4ml_reads_has_the_values_of_the_formats(make: object, x: Tensor) -> None:
     """In float64 it gives the outputs once what it is given, and what its layers give, is quantised."""

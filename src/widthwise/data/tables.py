@@ -28,6 +28,7 @@ FIRST_LINES = 10
 LOOKED_AT = 200  # lines by which it is told whether the first is one of names
 MISSING = {"", "na", "n/a", "nan", "null", "none"}
 NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|[-+]?inf(inity)?|true|false", re.IGNORECASE)
+DECIMAL_COMMA = re.compile(r"[-+]?\d*,\d+([eE][-+]?\d+)?")
 SAY_WHICH = "say which: --label NAME, data.label in a config, label= in Python"
 
 
@@ -149,8 +150,11 @@ def _read_csv(path: Path, header: bool | None) -> DataFrame:
 
     table: DataFrame
     how: dict[str, Any] = {"sep": _separator(path), "skipinitialspace": True, "index_col": False}
+    head = pd.read_csv(path, header=None, nrows=LOOKED_AT, dtype=str, keep_default_na=False, **how)
+    if how["sep"] != "," and _has_decimal_commas(head):
+        how["decimal"] = ","
+        head = head.apply(lambda cells: cells.str.replace(",", "."))
     if header is None:
-        head = pd.read_csv(path, header=None, nrows=LOOKED_AT, dtype=str, keep_default_na=False, **how)
         header = _names_columns(head)
     table = pd.read_csv(path, header=0 if header else None, low_memory=False, **how)
     if not header:
@@ -174,6 +178,14 @@ def _separator(path: Path) -> str:
     found = {separator: cells(separator) for separator in SEPARATORS}
     cutting = [separator for separator in SEPARATORS if found[separator][1] > 1]
     return max(cutting, key=found.__getitem__, default=SEPARATORS[0])
+
+
+def _has_decimal_commas(head: DataFrame) -> bool:
+    """Whether cells hold numbers such as 1,5 and none such as 1.5."""
+    cells = [str(cell).strip() for cell in head.to_numpy().flat]
+    return any(DECIMAL_COMMA.fullmatch(cell) for cell in cells) and not any(
+        "." in cell and NUMBER.fullmatch(cell) for cell in cells
+    )
 
 
 def _names_columns(head: DataFrame) -> bool:

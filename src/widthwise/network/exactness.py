@@ -126,7 +126,10 @@ def may_exceed_float(scheme: Scheme, weight: Tensor) -> bool:
 
 
 def is_scale(layer: nn.Module) -> bool:
-    """Whether a batch norm only multiplies by its weight and adds its bias, as `fold_batchnorm` leaves it."""
+    """Whether a batch norm only multiplies by its weight and adds its bias.
+
+    That is how `fold_batchnorm_transform_pass` leaves it.
+    """
     if not isinstance(layer, nn.modules.batchnorm._BatchNorm) or layer.training:
         return False
     mean, variance = layer.running_mean, layer.running_var

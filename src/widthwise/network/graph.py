@@ -68,6 +68,11 @@ class Graph:
         return self._captured.why_not_fx
 
     @property
+    def captured_on(self) -> Call | None:
+        """The arguments by which it was captured; None: by none."""
+        return self._captured.call
+
+    @property
     def fx_graph(self) -> fx.Graph:
         """The nodes in execution order; of a recorded network a description, which nothing executes."""
         return self.model.graph if isinstance(self.model, fx.GraphModule) else self._captured.graph

@@ -114,7 +114,9 @@ def _reason(program: Program, step: Step) -> str:
         case MaxPool() if step.window.before != (0, 0) or step.window.dilation != (1, 1):
             reason = "maximum pooling with padding or dilation can't be written; leave them out"
         case Scale() if any(isinstance(s, Linear | Convolution) and s.out is step.x for s in program.steps):
-            reason = "would be merged with the layer before it and rounded anew; fold_batchnorm merges them"
+            reason = (
+                "is merged with the layer before it by hls4ml; fold_batchnorm_transform_pass does so first"
+            )
         case _:
             pass
     return reason

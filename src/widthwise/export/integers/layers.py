@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from widthwise.network.layer import Layer
     from widthwise.network.scheme import Scheme, TensorName
 
+FOLDING = "fold_batchnorm_transform_pass"
 MOST_BITS = 63  # of a sum
 CAN = "linear, conv1d, conv2d, relu, max_pool1d, max_pool2d, add, sub, flatten and reshape can be written"
 
@@ -38,7 +39,7 @@ class RefusalError(Exception):
 def unknown(kind: str) -> str:
     """Why a kind of layer has no step."""
     if "norm" in kind:
-        return f"{kind} computes with statistics in float; fold_batchnorm writes them into weights and biases"
+        return f"{kind} computes with statistics in float; {FOLDING} writes them into weights"
     if kind in ("cat", "concat"):
         return f"{kind} can't be written; add tensors in place of joining them"
     return f"{kind} can't be written; {CAN}"
@@ -105,7 +106,7 @@ def _convolution(layer: Layer, scheme: Scheme, data: list[Value]) -> Step:
 
 
 def _scale(layer: Layer, scheme: Scheme, data: list[Value]) -> Step:
-    """A batch norm that only multiplies and adds, as `fold_batchnorm` leaves it."""
+    """A batch norm that only multiplies and adds, as `fold_batchnorm_transform_pass` leaves it."""
     if layer.module is None or not is_scale(layer.module):
         raise RefusalError(unknown(layer.type))
     out, weight, bias, shift = _weighted(layer, scheme, data[0], len)

@@ -13,6 +13,7 @@ PASSES = {
     "add_common_metadata_analysis_pass": "metadata",
     "add_software_metadata_analysis_pass": "metadata",
     "calibrate_transform_pass": "calibrate",
+    "fold_batchnorm_transform_pass": "fold",
     "init_metadata_analysis_pass": "metadata",
     "quantize_transform_pass": "quantize",
     "redefine_linear_transform_pass": "width",
