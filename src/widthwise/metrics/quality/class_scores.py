@@ -11,7 +11,6 @@ from torch import Tensor
 from widthwise.core.errors import UserError
 from widthwise.metrics.quality.torchmetrics import Adapt, Feed
 
-
 TRIED = 64  # classes that a metric is tried on: a sample of each of very many would fill the memory
 
 
