@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from widthwise.training import Epoch, History
 
 PARTS = ("val", "test")
-QUALITY = ("accuracy", "loss", "precision", "recall", "f1")  # by default, where the task has some of them
 COSTS = ("parameters", "model_size", "macs")
 
 
@@ -169,9 +168,10 @@ def _metrics(given: str | None, config: SearchConfig, task: Task | str | None) -
     elif task is None:
         return []
     else:
-        usual = task_of(task).metrics
+        judged = task_of(task)
+        usual = getattr(judged, "usual", judged.metrics)
         own = [declared.metric.name for declared in config.metrics if declared.metric.source]
-        names = dict.fromkeys([*([name for name in QUALITY if name in usual] or usual), *own, *COSTS])
+        names = dict.fromkeys([*usual, *own, *COSTS])
     find = metrics_of(task, config.metrics)
     return [find(name, "--metrics") for name in names]
 
@@ -276,6 +276,7 @@ def _test_run(
     run: Path, trial: int | None, parts: list[str], asked: str | None, output: Output, device: str | None
 ) -> Tested:
     """The network of a run, in float or as a trial has it: from what the run kept, else made again."""
+    from widthwise.metrics.quality.making import with_targets
     from widthwise.search.problem import load_dataset
     from widthwise.study.run_folder import load_run
 
@@ -285,6 +286,7 @@ def _test_run(
     _metrics(asked, config, config.task)
     network, data = study.searched_network(), load_dataset(config)
     task = _introduce(config, network, data, output).task
+    data = with_targets(data, network, task, config.output)
     said = "none, the float network" if found is None else f"{found.number}{_which_training(study)}"
     output.note(f"trial:       {said}")
     graph = study.network() if found is None else _network_of_trial(study, found, run, output)

@@ -90,6 +90,27 @@ def read_inputs(given: Any, takes: Takes, *, where: str = "the data") -> dict[st
     return {name: value for name, value in found.items() if value is not None}
 
 
+def has_targets(batch: Any, takes: Takes) -> bool:
+    """Whether a batch holds targets beside what a network takes: a name for them, or one more in a tuple."""
+    if isinstance(batch, DataBlock):
+        return True
+    if isinstance(batch, Mapping):
+        return any(batch.get(name) is not None for name in LABELS)
+    if not isinstance(batch, tuple | list) or _tensor(batch) is not None:
+        return False
+    return len(batch) > 1 and (len(batch) > len(takes.needed) or isinstance(batch[0], tuple | list | Mapping))
+
+
+def given_targets(batch: Any) -> Tensor | None:
+    """The targets of a batch that has some, whole numbers as int64; None where they are no tensor."""
+    found = _tensor(
+        next(batch[name] for name in LABELS if batch.get(name) is not None)
+        if isinstance(batch, Mapping)
+        else batch[-1]
+    )
+    return found if found is None or found.is_floating_point() or found.is_complex() else found.long()
+
+
 def without_targets(batch: Any) -> Any:
     """What is left of a batch that may have targets, as `read_inputs` takes it."""
     if isinstance(batch, Mapping):

@@ -25,6 +25,7 @@ from widthwise.evaluators.protocol import Pace, Results
 from widthwise.evaluators.realising import Realiser
 from widthwise.metrics.cost.of_widths import WidthCosts
 from widthwise.metrics.quality.fits import check_data_fits_model
+from widthwise.metrics.quality.making import with_targets
 from widthwise.metrics.quality.sureness import Sureness
 from widthwise.metrics.spread import SPREAD, mean_and_spread
 from widthwise.network.calling import positional
@@ -84,6 +85,7 @@ class WidthEvaluator:
         if isinstance(repeats, bool) or not isinstance(repeats, int) or repeats < 1:
             raise UserError(f"repeats = {repeats!r} is no whole number from 1")
         self.judging = judging or Judging.of(graph.network, data, **keywords)
+        data = with_targets(data, graph.network, self.judging.task, self.judging.output)
         self.graph, self.space, self.data = graph, space, data
         self.mode, self.settings, self.repeats = mode, settings or Settings(), repeats
         self.halving = halving if mode != "supernet" else None

@@ -143,6 +143,7 @@ def _checked(
     from widthwise.export.checking import batches_of, compare, gives_marked
     from widthwise.export.scaler import Standardise
     from widthwise.metrics.quality.fits import check_data_fits_model
+    from widthwise.metrics.quality.making import with_targets
 
     if exported.run is None:
         raise UserError(f"{made.name}: what was written can't be run here, so nothing shows that it is right")
@@ -154,7 +155,8 @@ def _checked(
         check = compare(graph, exported.run, [example], on=judged.on)
     else:
         fitting = check_data_fits_model(graph.network, judged.data, judged.task, judged.output)
-        where = (fitting, judged.data, judged.part, judged.samples)
+        data = with_targets(judged.data, graph.network, fitting.task, judged.output)
+        where = (fitting, data, judged.part, judged.samples)
         check = compare(graph, exported.run, batches_of(*where), on=judged.on, first=first)
         check = replace(check, as_judged=gives_marked(graph, *where, realised.marks.get("outputs")))
     if not check.passes(exact=made.exact and exported.exact):

@@ -95,6 +95,18 @@ _QUALITY = (
     _quality("precision", "maximize", "share", "TP / (TP + FP), mean over the classes"),
     _quality("recall", "maximize", "share", "TP / (TP + FN), mean over the classes"),
     _quality("f1", "maximize", "share", "2 TP / (2 TP + FP + FN), mean over the classes"),
+    Metric(
+        "sqnr", "quality", "maximize", "dB", "power of the float outputs over that of the errors", -200, 200
+    ),
+    Metric("worst_sqnr", "quality", "maximize", "dB", "sqnr of the sample where it is least", -200, 200),
+    _quality("agreement", "maximize", "share", "share of answers that are those of the float network"),
+    Metric(
+        "cosine", "quality", "maximize", "", "cosine between a sample's outputs and the float ones", -1, 1
+    ),
+    Metric("worst_cosine", "quality", "maximize", "", "cosine of the sample where it is least", -1, 1),
+    _quality("kl", "minimize", "nats", "Kullback-Leibler divergence from the float probabilities", inf),
+    _quality("worst_kl", "minimize", "nats", "kl of the sample where it is greatest", inf),
+    Metric("worst_mse", "quality", "minimize", None, "mse of the sample where it is greatest", 0.0),
     _quality("mean_iou", "maximize", "share", "intersection over union, mean over the classes"),
     _quality("pixel_accuracy", "maximize", "share", "share of the places with the right class"),
     _quality("auroc", "maximize", "share", "chance that what is there is scored above what is not"),

@@ -12,6 +12,7 @@ from widthwise.data.facts import facts_of, part
 from widthwise.data.modules import Data
 from widthwise.data.served import Batches
 from widthwise.metrics.quality.fits import check_data_fits_model
+from widthwise.metrics.quality.making import with_targets
 from widthwise.training.class_weights import with_class_weights
 from widthwise.training.history import Epoch, History, best_of
 from widthwise.training.scoring import score
@@ -102,6 +103,7 @@ def train(
     with at_work(model, device, seed) as best:
         fitting = check_data_fits_model(model, data, task, output)
         judged = fitting.task
+        data = with_targets(data, model, fitting.task, output, copied=True)
         settings = with_class_weights(settings, data, fitting)
         batches, val = shuffled(part(data, "train"), seed), part(data, "val")
         optimizer = make_optimizer(trained, settings)

@@ -21,14 +21,19 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
+from torch.nn.functional import (
+    binary_cross_entropy_with_logits,
+    cosine_similarity,
+    cross_entropy,
+    kl_div,
+)
 from torchmetrics.functional import classification
 from torchmetrics.functional.classification import multiclass_recall
 
 from helpers.dense import Counting, Stripes, segmenting, speaking
 from helpers.installed import enter, environment
 from helpers.places import TESTS
-from helpers.regression import Nearness, Waves, network
+from helpers.regression import Echoes, Nearness, Waves, network
 from widthwise.config import load_config
 from widthwise.config.write import tables_of
 from widthwise.core.errors import UserError
@@ -39,6 +44,7 @@ from widthwise.evaluators.engine import Evaluator, evaluate
 from widthwise.evaluators.trained import WidthEvaluator
 from widthwise.metrics.quality.binary import Binary
 from widthwise.metrics.quality.classification import Classification
+from widthwise.metrics.quality.closeness import Closeness
 from widthwise.metrics.quality.regression import Regression
 from widthwise.metrics.quality.segmentation import Segmentation
 from widthwise.metrics.quality.task import Tally, Task, ranked
@@ -157,6 +163,52 @@ def of_places(
     return reference
 
 
+def near(outputs: int) -> Callable[[int, int, torch.Generator], tuple[Tensor, Tensor]]:
+    """Outputs of a float network, and of others beside them."""
+
+    def draw(versions: int, samples: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        targets = 3 * torch.randn(samples, outputs, generator=generator)
+        return targets + torch.randn(versions, samples, outputs, generator=generator), targets
+
+    return draw
+
+
+def decibels(signal: Tensor, noise: Tensor) -> Tensor:
+    return 10 * (signal / noise).log10()
+
+
+def answers(outputs: Tensor) -> Tensor:
+    return outputs.argmax(1) if outputs.shape[1] > 1 else outputs[:, 0] > 0
+
+
+def divergence(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Of each sample, by torch."""
+    return kl_div(outputs.log_softmax(1), targets.log_softmax(1), reduction="none", log_target=True).sum(1)
+
+
+def divergence_of_one(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Of two classes with the scores 0 and the logit."""
+    return divergence(*(torch.cat([torch.zeros_like(x), x], 1) for x in (outputs, targets)))
+
+
+def of_differences(kl: Callable[[Tensor, Tensor], Tensor]) -> dict[str, Reference]:
+    each: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+        "sqnr": lambda x, y: decibels(y.square().sum(), (x - y).square().sum()),
+        "worst_sqnr": lambda x, y: decibels(y.square().sum(1), (x - y).square().sum(1)).min(),
+        "agreement": lambda x, y: (answers(x) == answers(y)).double().mean(),
+        "cosine": lambda x, y: cosine_similarity(x, y).mean(),
+        "worst_cosine": lambda x, y: cosine_similarity(x, y).min(),
+        "kl": lambda x, y: kl(x, y).mean(),
+        "worst_kl": lambda x, y: kl(x, y).max(),
+        "mse": lambda x, y: (x - y).square().mean(),
+        "worst_mse": lambda x, y: (x - y).square().mean(1).max(),
+    }
+    return {
+        name: lambda x, y, compute=compute: float(compute(x.double(), y.double()))
+        for name, compute in each.items()
+    }
+
+
 OF_LABELS = {
     "accuracy": "accuracy",
     "precision": "precision",
@@ -252,6 +304,22 @@ CASES = {
         speaking,
         Counting,
     ),
+    "closeness": Case(
+        Closeness(),
+        (5,),
+        near(5),
+        of_differences(kl=divergence),
+        partial(network, 5),
+        partial(Echoes, 5),
+    ),
+    "closeness of one": Case(
+        Closeness(),
+        (1,),
+        near(1),
+        of_differences(kl=divergence_of_one),
+        network,
+        Echoes,
+    ),
     "of a plug-in": Case(
         Nearness(),
         (),
@@ -284,6 +352,8 @@ CASES = {
         partial(Waves, outputs=3),
     ),
 }
+trained = {name: case for name, case in CASES.items() if "closeness" not in name}  # what a network is near to
+every_trained_task = pytest.mark.parametrize("case", trained.values(), ids=trained.keys())  # follows itself
 every_task = pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
 
 
@@ -462,7 +532,7 @@ def test_a_metric_of_another_task_says_of_which():
 # ---- training
 
 
-@every_task
+@every_trained_task
 def test_training_keeps_the_epoch_that_is_best_by_the_task(case):
     model, data = case.network(), case.data()
     before = score(model, data.val_dataloader(), task=case.task)
@@ -477,7 +547,7 @@ def test_training_keeps_the_epoch_that_is_best_by_the_task(case):
     assert evaluated == pytest.approx(dict(kept.values), rel=1e-5)
 
 
-@every_task
+@every_trained_task
 def test_a_teacher_is_followed_by_the_tasks_distance(case):
     data, teacher, pupil = case.data(), case.network(), case.network()
     fit(teacher, data, epochs=10, task=case.task)
@@ -506,7 +576,7 @@ def test_widths_are_trained_by_the_task(case, options):
     every = next(space.enumerate())
     found = made(every)
     assert found.failures == {}
-    judged = evaluate(made.network(every[0]), data, metrics=[name], task=case.task)[name]
+    judged = evaluate(made.network(every[0]), made.data, metrics=[name], task=case.task)[name]
     assert found[name][0] == pytest.approx(judged, rel=1e-4)
 
 
@@ -549,7 +619,7 @@ SCRIPT = """
 import json, sys
 import widthwise as ww
 from helpers.dense import Counting, Stripes, segmenting, speaking
-from helpers.regression import Nearness, Waves, network
+from helpers.regression import Echoes, Nearness, Waves, network
 from widthwise.config.trust import code_in
 model, data, config = network(), Waves(), json.loads(sys.argv[1])
 history = ww.fit(model, data, epochs=5, task="nearness")

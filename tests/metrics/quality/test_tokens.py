@@ -8,7 +8,6 @@ import torch
 from torch import nn
 
 from helpers.judged import Batches
-from widthwise.core.errors import UserError
 from widthwise.data.facts import DataFacts
 from widthwise.data.modules import load_data
 from widthwise.metrics.quality.fits import check_data_fits_model
@@ -45,9 +44,12 @@ class Plain:
     label_smoothing, loss = 0.0, None
 
 
-def test_targets_that_are_the_inputs_own_tokens_are_refused() -> None:
+def test_targets_that_are_the_inputs_own_tokens_stand_for_the_next_ones_and_that_is_said() -> None:
     tokens = torch.randint(9, (40, 6))
-    with pytest.raises(UserError, match=r"the tokens of .* themselves, at the same places"):
-        check_data_fits_model(network(9), Batches((tokens,), tokens))
     shifted = torch.cat([tokens[:, 1:], torch.full((40, 1), -100)], dim=1)
-    assert check_data_fits_model(network(9), Batches((tokens,), shifted)).task.name == "tokens"
+    repeated, next_ones = (
+        check_data_fits_model(network(9), Batches((tokens,), y)) for y in (tokens, shifted)
+    )
+    assert repeated.block.targets.equal(next_ones.block.targets)
+    assert repeated.output.why.endswith("the next one where labels repeat the inputs")
+    assert "repeat" not in next_ones.output.why

@@ -28,6 +28,7 @@ from widthwise.evaluators.judged import JudgedData
 from widthwise.evaluators.judging import FLOAT_BYTES, Judging, JudgingKeywords
 from widthwise.evaluators.protocol import Hopeless, Pace, Results
 from widthwise.evaluators.realising import Realiser
+from widthwise.metrics.quality.making import with_targets
 from widthwise.metrics.quality.sureness import Sureness
 from widthwise.network.graph import Graph
 from widthwise.network.reading import try_on
@@ -71,8 +72,9 @@ class Evaluator:
         judging: Judging | None = None,
         **keywords: Unpack[JudgingKeywords],
     ) -> None:
-        self.data, self.judging = data, judging or Judging.of(graph.network, data, **keywords)
-        self.prepared = prepare(graph, space, data, self.judging)
+        self.judging = judging or Judging.of(graph.network, data, **keywords)
+        self.data = with_targets(data, graph.network, self.judging.task, self.judging.output)
+        self.prepared = prepare(graph, space, self.data, self.judging)
         self.count = Count()
         self._answered: Answered | None = None  # from when on margins may be asked for
 
@@ -340,6 +342,8 @@ def _of_one(
     """The evaluator of a network as it is."""
     if judging is None:
         judging = Judging.of(network.network if isinstance(network, Graph) else network, data, **keywords)
+    floats = network.network if isinstance(network, Graph) else network
+    data = with_targets(data, floats, judging.task, judging.output)
     if not isinstance(network, Graph):
         network = Graph(network, try_on(unwrapped(network), judging.loader(data)).example)
     return Evaluator(network, None, data, judging)

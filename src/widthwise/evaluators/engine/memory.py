@@ -15,6 +15,7 @@ MIB = 2**20
 CPU_STACK = 8 * MIB  # larger stacks no longer fit the caches: more memory, and slower
 CUDA_STACK = 1024 * MIB
 CPU_MEMO = 128 * MIB  # beyond, fresh pages cost more than the values that are found again save
+CPU_RERUN = 768 * MIB  # of results of calls, which a machine with much memory would let grow without need
 CPU_TURNS_STACK = 64 * MIB  # where versions go one at a time: convolutions of more samples are faster
 WIDE = 8 * 1024  # bytes of a network's widest value for one sample, from which on they do
 LEAST_BUDGET = 64 * MIB
@@ -67,6 +68,11 @@ def shares(plan: Plan, budget: int, device: str) -> MemoryShares:
     stack = max(min(usual, budget // 3 // (plan.live_most + WORKSPACE)), 1)
     samples = max(1, int(stack / 4 / max(plan.widest, 1)))  # a few versions of the widest value fit a stack
     return MemoryShares(stack, memo, budget // 8, samples, budget // 8 if wide and not cuda else None)
+
+
+def rerun_bytes(budget: int, device: str) -> int:
+    """What results of calls that are kept may take of a budget."""
+    return budget // 4 if torch.device(device).type == "cuda" else min(budget // 4, CPU_RERUN)
 
 
 def keep_freed_memory() -> None:

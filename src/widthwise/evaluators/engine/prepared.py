@@ -17,7 +17,13 @@ from widthwise.evaluators.engine.calibrating import Calibration, block_samples
 from widthwise.evaluators.engine.costs import Costs
 from widthwise.evaluators.engine.in_place import CannotShareError
 from widthwise.evaluators.engine.memo import Memo
-from widthwise.evaluators.engine.memory import MemoryShares, default_budget, keep_freed_memory, shares
+from widthwise.evaluators.engine.memory import (
+    MemoryShares,
+    default_budget,
+    keep_freed_memory,
+    rerun_bytes,
+    shares,
+)
 from widthwise.evaluators.engine.one_by_one import PassPerCandidate
 from widthwise.evaluators.engine.plan import Plan
 from widthwise.evaluators.engine.planner import make_plan
@@ -135,7 +141,7 @@ def prepare(graph: Graph, space: QuantisationSpace | None, data: Data, judging: 
         sharing = Sharing(plan, shares(plan, memory, judging.device))
         single: Memo | PassPerCandidate | Rerun = Memo(plan, sharing.shares.memo)
     elif own.capture == "running":
-        single = Rerun(own, slots, fitting.output, memory // 4)
+        single = Rerun(own, slots, fitting.output, rerun_bytes(memory, judging.device))
     else:
         single = PassPerCandidate(own, slots, fitting.output)
     nodes = [meta.cost for meta in metas.values() if meta.cost is not None]

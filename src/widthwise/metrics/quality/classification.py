@@ -35,6 +35,7 @@ class Classification:
     name: str = "classification"
     metrics: Mapping[str, Metric] = field(default_factory=lambda: {name: METRICS[name] for name in QUALITY})
     better: Sequence[str] = ("accuracy", "loss")
+    usual: Sequence[str] = ("accuracy", "loss", "precision", "recall", "f1")  # where nobody names others
     answers: Answers | None = field(default_factory=ClassAnswers)
 
     def outputs(self, result: Any) -> Tensor:

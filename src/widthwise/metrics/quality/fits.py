@@ -10,9 +10,9 @@ from widthwise.core.errors import UserError
 from widthwise.core.importing import describe_error
 from widthwise.data.facts import DataFacts, facts_of, held_targets, part
 from widthwise.data.modules import Data
-from widthwise.data.targets import IGNORED
-from widthwise.metrics.quality.task import Task
-from widthwise.metrics.quality.tasks import task_of
+from widthwise.metrics.quality.making import lacks_targets, with_targets
+from widthwise.metrics.quality.task import MakesTargets, Task
+from widthwise.metrics.quality.tasks import CLOSENESS, task_of
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -66,9 +66,29 @@ def check_data_fits_model(
     task: None: the one that fits. output: which of several that the network returns is judged. name: of the
     part of the data, "val" or "test".
     """
-    about, known = facts_of(data), held_targets(data) if task is None else None
-    judged = None if task is None else task_of(task)
-    return fit_of(model, _batches(data, name, about), judged, about, output, known=known)
+    about = facts_of(data)
+    if task is not None:
+        judged = task_of(task)
+        return fit_of(
+            model, _batches(with_targets(data, model, judged, output), name, about), judged, about, output
+        )
+    lacking, batches = lacks_targets(model, _batches(data, name, about))
+    if lacking:
+        found = check_data_fits_model(model, data, CLOSENESS, output, name=name)
+        return _because(found, "the data has no targets, so the float network's outputs are")
+    found = fit_of(model, batches, None, about, output, known=held_targets(data))
+    if not isinstance(found.task, MakesTargets):
+        return found
+    made = check_data_fits_model(model, data, found.task, output, name=name)
+    same = made.block.targets.equal(found.block.targets)
+    return _because(
+        made, found.output.why + ("" if same else ", the next one where labels repeat the inputs")
+    )
+
+
+def _because(fitting: Fit, why: str) -> Fit:
+    """The same, with by what the task was found."""
+    return replace(fitting, output=replace(fitting.output, why=why))
 
 
 def fit_of(
@@ -103,7 +123,6 @@ def fit_of(
             f"{shapes}; it must give one row for each, [{len(block)}, ...]"
         )
     _check(found.task, trial.targets, tuple(outputs.shape[1:]), about)
-    _check_shifted(block, about)
     return Fit(trial.reader, found, tuple(outputs.shape[1:]), about, block)
 
 
@@ -117,19 +136,6 @@ def _check(task: Task, targets: Tensor, outputs: tuple[int, ...], about: DataFac
         if (other := other_task(task, targets, outputs, about)) is None:
             raise
         raise UserError(f'{error}; task = "{other}" would do') from error
-
-
-def _check_shifted(block: DataBlock, about: DataFacts) -> None:
-    """Raises UserError for targets that are an input's own tokens, which tell nothing of what comes next."""
-    targets = block.targets
-    if targets.ndim < 2 or targets.is_floating_point() or targets.shape[1] < 2:
-        return
-    for name, x in block.inputs.items():
-        if x.shape == targets.shape and bool(((x == targets) | (targets == IGNORED)).all()):
-            raise UserError(
-                f"{about.title}: its targets are the tokens of {name} themselves, at the same places; give "
-                f"at each place the token that comes next, and {IGNORED} at the last one"
-            )
 
 
 def _batches(data: Data, name: str, about: DataFacts) -> Iterator[Any]:

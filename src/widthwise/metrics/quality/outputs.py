@@ -109,6 +109,24 @@ def _judged(
     return Output(found.task, path, among, found.why)
 
 
+def judged_output(result: Any, said: str | int | None = None) -> Tensor:
+    """Of what a network returned, the output that is judged where there are no targets to find it by.
+
+    It is the one said, the only tensor, or that named logits. Raises UserError where that decides nothing.
+    """
+    found: dict[Path, Tensor] = {(): result} if isinstance(result, Tensor) else tensors_of(result)
+    if said is not None:
+        paths = {named(path): path for path in found}
+        if str(said) not in paths:
+            raise unknown("output", str(said), paths, where="output")
+        found = {paths[str(said)]: found[paths[str(said)]]}
+    if len(found) != 1 and (USUAL,) not in found:
+        shapes = ", ".join(f"{named(path)} {list(x.shape)}" for path, x in found.items()) or "no tensor"
+        raise UserError(f"the network returns {shapes}; say which is judged, as in output = 1")
+    outputs = found[(USUAL,)] if (USUAL,) in found else next(iter(found.values()))
+    return outputs.float() if outputs.dtype in HALVES else outputs
+
+
 def tensors_of(result: Any) -> dict[Path, Tensor]:
     """The tensors in what a network returns, in their order, by the keys and indices that lead to them."""
     return _tensors(as_plain(result), ())

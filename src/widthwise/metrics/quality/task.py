@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from widthwise.data.facts import DataFacts
 from widthwise.metrics.catalogue import Metric
@@ -82,6 +82,21 @@ class Answers(Protocol):
         """What each of the samples with targets [S, ...] counts in one of `metrics` if it is right, [S].
 
         None where samples with such targets aren't right or wrong as a whole.
+        """
+        ...
+
+
+@runtime_checkable
+class MakesTargets(Protocol):
+    """A task whose targets aren't all in the data."""
+
+    def targets(
+        self, inputs: Mapping[str, Tensor], given: Tensor | None, run: Callable[[], Tensor]
+    ) -> Tensor:
+        """The targets [n, ...] of a batch.
+
+        inputs: by name, masks of padding too that the network doesn't take. given: those of the data, None
+        where it has none. run: what the float network gives for the inputs.
         """
         ...
 

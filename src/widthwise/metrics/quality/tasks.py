@@ -12,6 +12,7 @@ from widthwise.metrics.catalogue import METRICS, PER_CLASS, Metric, find_metric,
 from widthwise.metrics.quality.task import Task
 
 CLASSIFICATION = "classification"
+CLOSENESS = "closeness"
 BINARY = "binary"
 REGRESSION = "regression"
 SEGMENTATION = "segmentation"
@@ -47,6 +48,15 @@ TASKS: Registry[Sequence[str]] = Registry(
             "regression:Regression",
             "numbers that the outputs should be near to",
             ("mse", "rmse", "mae", "r2"),
+        ),
+        _own(
+            CLOSENESS,
+            "closeness:Closeness",
+            "how near outputs stay to those of the float network; needs no targets",
+            (
+                *("sqnr", "agreement", "cosine", "kl", "mse"),
+                *("worst_sqnr", "worst_cosine", "worst_kl", "worst_mse"),
+            ),
         ),
         _own(
             SEGMENTATION,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any
@@ -14,6 +14,7 @@ from torch import Tensor
 from widthwise.core.arrays import FloatArray
 from widthwise.core.errors import UserError
 from widthwise.data.facts import DataFacts
+from widthwise.data.padding import MASKS
 from widthwise.data.targets import IGNORED
 from widthwise.metrics.catalogue import Metric, find_metric, per_class
 from widthwise.metrics.quality.places import (
@@ -40,6 +41,26 @@ class Tokens:
     metrics: Mapping[str, Metric] = field(default_factory=lambda: own_metrics(TOKENS))
     better: Sequence[str] = ("loss", "accuracy")
     answers: Answers | None = None
+
+    def targets(
+        self, inputs: Mapping[str, Tensor], given: Tensor | None, run: Callable[[], Tensor]
+    ) -> Tensor:
+        """The next token of each position.
+
+        Labels that repeat the inputs, as Hugging Face's collators give them, and no labels at all stand for
+        the inputs one position on. Where a mask says that a position is padding, it is left out.
+        """
+        found = next((x for name, x in inputs.items() if _are_tokens(name, x, given)), None)
+        if given is None and found is None:
+            raise UserError("the data has neither labels nor whole numbers [n, T] that could be tokens")
+        mask = next((inputs[name] for name in MASKS if name in inputs), None)
+        if found is None or (given is not None and not _repeats(given, found)):
+            assert given is not None  # for there were tokens, or that was told
+            return given
+        labels = found if given is None else given
+        if mask is not None and mask.shape == labels.shape:
+            labels = labels.masked_fill(mask == 0, IGNORED)
+        return torch.nn.functional.pad(labels[:, 1:], (0, 1), value=IGNORED)
 
     def outputs(self, result: Any) -> Tensor:
         """The scores; raises UserError where they are no floats."""
@@ -102,19 +123,19 @@ class Positions:
     def statistics(self, outputs: Tensor, targets: Tensor) -> Mapping[str, Tensor]:
         """Of scores [V, n, T, C] for tokens [n, T]: version by version, a few positions at a time."""
         labels = targets.flatten()
-        (places,) = (labels != IGNORED).nonzero(as_tuple=True)
-        wanted = labels[places]
-        found = [self._of_one(version.flatten(0, -2), places, wanted) for version in outputs]
+        counts = labels != IGNORED
+        wanted = labels.masked_fill(~counts, 0)
+        found = [self._of_one(version.flatten(0, -2), wanted, counts) for version in outputs]
         loss, right, broken = (torch.tensor(column)[:, None] for column in zip(*found, strict=True))
-        return {"loss": loss, "right": right, "broken": broken, "counted": torch.tensor([len(places)])}
+        return {"loss": loss, "right": right, "broken": broken, "counted": counts.sum()[None]}
 
-    def _of_one(self, scores: Tensor, places: Tensor, wanted: Tensor) -> tuple[float, float, float]:
-        """Loss, right answers and whether a score is NaN, of scores [n T, C] at these places."""
+    def _of_one(self, scores: Tensor, wanted: Tensor, counts: Tensor) -> tuple[float, float, float]:
+        """Loss, right answers and whether a score is NaN, of scores [n T, C] for tokens [n T] that count."""
         loss, right = 0.0, 0
-        for part in pieces(len(places), scores.shape[-1]):
-            rows = scores[places[part]]
-            loss += float(losses_of_rows(rows, wanted[part]).sum(dtype=torch.float64))
-            right += int((rows.argmax(-1) == wanted[part]).sum())
+        for part in pieces(len(wanted), scores.shape[-1]):
+            rows, counted = scores[part], counts[part]
+            loss += float(losses_of_rows(rows, wanted[part])[counted].sum(dtype=torch.float64))
+            right += int((rows.argmax(-1) == wanted[part])[counted].sum())
         return loss, float(right), float(np.isnan(loss))
 
     def values(self, metrics: Sequence[str], found: Mapping[str, FloatArray]) -> Mapping[str, FloatArray]:
@@ -143,3 +164,15 @@ class Positions:
     def fed(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """As they are: nothing of torchmetrics takes them."""
         return outputs, targets
+
+
+def _are_tokens(name: str, x: Tensor, given: Tensor | None) -> bool:
+    """Whether an input holds tokens, of the shape of the labels that are given."""
+    whole = not x.is_floating_point() and x.dtype != torch.bool and name not in MASKS and x.ndim == 2
+    return whole and (given is None or x.shape == given.shape)
+
+
+def _repeats(labels: Tensor, tokens: Tensor) -> bool:
+    """Whether labels [n, T] are the tokens themselves, where they count."""
+    counts = labels != IGNORED
+    return bool((labels[counts] == tokens[counts]).all())

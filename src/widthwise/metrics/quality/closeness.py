@@ -1,0 +1,224 @@
+"""Closeness: how near a network's outputs stay to those of the float network; no targets are needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import prod
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import log_softmax, logsigmoid, mse_loss
+
+from widthwise.core.arrays import FloatArray
+from widthwise.core.errors import UserError
+from widthwise.data.facts import DataFacts
+from widthwise.metrics.catalogue import Metric, find_metric, per_class
+from widthwise.metrics.quality.margins import margins
+from widthwise.metrics.quality.places import pieces
+from widthwise.metrics.quality.summed import Combine, SummedTally
+from widthwise.metrics.quality.task import Answers, LossSettings, Options
+from widthwise.metrics.quality.tasks import CLOSENESS, own_metrics
+
+MOST_DB = 200.0  # of a ratio: float32 tells no more apart
+
+
+@dataclass(frozen=True)
+class SameClass:
+    """Answers that are classes, right where the float network gives the same; of scores [n, C]."""
+
+    metrics: Sequence[str] = ("agreement",)
+
+    def margins(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Those of scores [V, n, C] for the float network's class."""
+        return margins(outputs, targets.argmax(-1))
+
+    def shares(self, metric: str, targets: Tensor) -> FloatArray | None:
+        """The same for each; None where outputs are no scores [S, C]."""
+        if targets.ndim != 2 or targets.shape[1] < 2:
+            return None
+        return np.full(len(targets), 1 / len(targets))
+
+
+@dataclass(frozen=True)
+class Closeness:
+    """Targets are the float network's own outputs for the same inputs, of any shape.
+
+    Of scores the answer is the class with the highest one: over the last axis, or over the first of images
+    [n, C, H, W]; of one output a sample, whether it is above 0. `agreement` and `kl` are of those answers and
+    of their probabilities, and say nothing of outputs that are no scores. Targets of the data are left aside.
+    """
+
+    name: str = CLOSENESS
+    metrics: Mapping[str, Metric] = field(default_factory=lambda: own_metrics(CLOSENESS))
+    better: Sequence[str] = ("sqnr", "agreement")
+    answers: Answers | None = field(default_factory=SameClass)
+
+    def targets(
+        self, inputs: Mapping[str, Tensor], given: Tensor | None, run: Callable[[], Tensor]
+    ) -> Tensor:
+        """What the float network gives."""
+        return run()
+
+    def outputs(self, result: Any) -> Tensor:
+        """The outputs; raises UserError where they are no floats."""
+        if not isinstance(result, Tensor) or not result.is_floating_point():
+            kind = str(result.dtype) if isinstance(result, Tensor) else type(result).__name__
+            raise UserError(f"the network returns a {kind}; closeness takes outputs that are floats")
+        return result
+
+    def check(self, targets: Tensor, outputs: tuple[int, ...], about: DataFacts) -> None:
+        """Raises UserError where the float network's outputs have another shape, or are no numbers."""
+        if tuple(targets.shape[1:]) != outputs or not targets.is_floating_point():
+            raise UserError(
+                f"{about.title}: the float network gives {list(targets.shape)}, this one "
+                f"{[len(targets), *outputs]}; closeness compares outputs of one shape"
+            )
+        if not bool(targets.isfinite().all()):
+            raise UserError(f"{about.title}: the float network gives outputs that are no finite numbers")
+
+    def loss(self, outputs: Tensor, targets: Tensor, settings: LossSettings) -> Tensor:
+        """Mean squared difference."""
+        return mse_loss(outputs, targets)
+
+    def distance(self, outputs: Tensor, teacher: Tensor, *, temperature: float = 1.0) -> Tensor:
+        """Mean squared difference from the teacher's."""
+        return mse_loss(outputs, teacher)
+
+    def tally(
+        self,
+        rows: int,
+        metrics: Sequence[str],
+        about: DataFacts,
+        outputs: tuple[int, ...],
+        options: Options | None = None,
+    ) -> SummedTally:
+        """Powers of outputs and of errors, of all and of the worst sample."""
+        for name in metrics:
+            if name not in self.metrics and (find_metric(name).source or per_class(name)):
+                raise UserError(f"{name}: is not for closeness; allowed: {', '.join(self.metrics)}")
+        return SummedTally(rows, Differences(outputs), self.metrics, {})
+
+
+@dataclass(frozen=True, eq=False)
+class Differences:
+    """Of outputs of this shape for one sample: what of them differs from the float network's."""
+
+    shape: tuple[int, ...]
+
+    @property
+    def classes(self) -> int:
+        """How many scores an answer is found from; 1: by the sign."""
+        axis = 0 if len(self.shape) == 3 else -1
+        return self.shape[axis] if self.shape else 1
+
+    @property
+    def answers(self) -> int:
+        """Answers of a sample."""
+        return prod(self.shape) // max(self.classes, 1)
+
+    @property
+    def columns(self) -> Mapping[str, tuple[int, Combine]]:
+        """Sums over the samples, and what is worst of one."""
+        summed: tuple[int, Combine] = (1, "sum")
+        return {
+            **dict.fromkeys(("signal", "noise", "cosine", "kl", "same", "seen"), summed),
+            **dict.fromkeys(("worst_sqnr", "worst_cosine"), (1, "least")),
+            **dict.fromkeys(("worst_kl", "worst_mse"), (1, "greatest")),
+        }
+
+    def fresh(self) -> Differences:
+        """Itself: blocks change nothing."""
+        return self
+
+    def statistics(self, outputs: Tensor, targets: Tensor) -> Mapping[str, Tensor]:
+        """Of outputs [V, n, ...], the float network's being [n, ...]: some samples at a time."""
+        parts = list(pieces(len(targets), 8 * len(outputs) * prod(self.shape)))
+        found = [self._of_samples(outputs[:, part], targets[part]) for part in parts]
+        each = {name: torch.cat([one[name] for one in found], 1) for name in found[0]}  # [V, n]
+        ratio, mse = _decibels(each["signal"], each["noise"]), each["noise"] / prod(self.shape)
+        return {
+            **{name: values.sum(1, keepdim=True) for name, values in each.items()},
+            "seen": torch.tensor([len(targets)]),
+            "worst_sqnr": ratio.amin(1, keepdim=True),
+            "worst_cosine": each["cosine"].amin(1, keepdim=True),
+            "worst_kl": each["kl"].amax(1, keepdim=True),
+            "worst_mse": mse.amax(1, keepdim=True),
+        }
+
+    def _of_samples(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        """Figures [V, n] of each sample, in float64."""
+        wanted = targets.double().flatten(1).reshape(len(targets), -1)
+        given = outputs.double().reshape(*outputs.shape[:2], -1)
+        signal, power = wanted.square().sum(-1), given.square().sum(-1)
+        product = (given * wanted).sum(-1)
+        scale = (signal * power).sqrt()
+        same, kl = self._answers(outputs.double(), targets.double())
+        return {
+            "signal": signal.expand(power.shape),
+            "noise": (given - wanted).square().sum(-1),
+            # two that are nothing are alike, one that is nothing has no direction
+            "cosine": torch.where(scale > 0, (product / scale).clamp(-1, 1), (signal == power).double()),
+            "same": same,
+            "kl": kl,
+        }
+
+    def _answers(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """How many answers are the same, and the mean divergence of their probabilities, [V, n]."""
+        if self.classes == 1:
+            given, wanted = (x.reshape(*x.shape[: x.ndim - len(self.shape)], -1) for x in (outputs, targets))
+            same = (given > 0) == (wanted > 0)
+            there = wanted.sigmoid()
+            yes, no = (logsigmoid(s * wanted) - logsigmoid(s * given) for s in (1, -1))
+            divergence = there * yes + (1 - there) * no
+        else:
+            given, wanted = (x.movedim(-3, -1) if len(self.shape) == 3 else x for x in (outputs, targets))
+            same = given.argmax(-1) == wanted.argmax(-1)
+            known = log_softmax(wanted, -1)
+            divergence = (known.exp() * (known - log_softmax(given, -1))).sum(-1)
+            same, divergence = (x.reshape(*outputs.shape[:2], -1) for x in (same, divergence))
+        return same.sum(-1).double(), divergence.mean(-1).clamp_min(0)
+
+    def values(self, metrics: Sequence[str], found: Mapping[str, FloatArray]) -> Mapping[str, FloatArray]:
+        """The metrics [R]."""
+        seen = found["seen"]
+        signal, noise = (torch.from_numpy(found[name]) for name in ("signal", "noise"))
+        own = {
+            "sqnr": _decibels(signal, noise).numpy(),
+            "agreement": found["same"] / (seen * self.answers),
+            "cosine": found["cosine"] / seen,
+            "kl": found["kl"] / seen,
+            "mse": found["noise"] / (seen * prod(self.shape)),
+        }
+        return {name: (own[name] if name in own else found[name])[:, 0] for name in metrics}
+
+    def hopes(
+        self, metrics: Sequence[str], found: Mapping[str, FloatArray], left: FloatArray
+    ) -> Mapping[str, FloatArray]:
+        """If what is left were the float network's own outputs."""
+        more = left[:, None]
+        total = found["seen"] + more
+        own = {
+            "agreement": (found["same"] + more * self.answers) / (total * self.answers),
+            "cosine": (found["cosine"] + more) / total,
+            "kl": found["kl"] / total,
+            "mse": found["noise"] / (total * prod(self.shape)),
+            **{name: found[name] for name in ("worst_sqnr", "worst_cosine", "worst_kl", "worst_mse")},
+        }
+        return {name: own[name][:, 0] for name in metrics if name in own}
+
+    def of(self, name: str, each: Mapping[str, FloatArray]) -> FloatArray:
+        """Of the only column."""
+        return each[name][:, 0]
+
+    def fed(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """As they are: nothing of torchmetrics takes them."""
+        return outputs, targets
+
+
+def _decibels(signal: Tensor, noise: Tensor) -> Tensor:
+    """10 log10 of a ratio of powers, from -200 to 200; without noise 200."""
+    ratio = 10 * (signal.log10() - noise.log10())
+    return torch.where(noise == 0, MOST_DB, ratio.clamp(-MOST_DB, MOST_DB))
