@@ -78,6 +78,7 @@ class Metric:
 
 
 _FORMULAS = "widthwise.metrics.cost.formulas"
+_LOGIC = "widthwise.export.rtl.luts"
 
 
 def _quality(name: str, direction: Direction, unit: str, description: str, high: float = 1.0) -> Metric:
@@ -131,6 +132,24 @@ _COST = (
         "minimize",
         "bit operations",
         "sum of MACs (bits of the input) (significant bits of the weight)",
+    ),
+    Metric(
+        "luts",
+        "cost",
+        "minimize",
+        "LUTs",
+        "LUTs of an FPGA by alkaid's estimate, every product unrolled",
+        0.0,
+        source=f"{_LOGIC}:luts",
+    ),
+    Metric(
+        "adders",
+        "cost",
+        "minimize",
+        "adders",
+        "additions and subtractions of that logic",
+        0.0,
+        source=f"{_LOGIC}:adders",
     ),
 )
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _QUALITY + _COST}

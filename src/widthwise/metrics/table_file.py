@@ -48,7 +48,7 @@ def cost_table(
     """
     found = Path(path).stem if name is None else name
     if not found.isidentifier():
-        raise UserError(f"metric {found!r}: is no name; give one, as cost_table(path, name='luts')")
+        raise UserError(f"metric {found!r}: is no name; give one, as cost_table(path, name='dsps')")
     if found in METRICS:
         raise UserError(f"metric {found}: is one of widthwise's; give yours another name")
     source = TableFile(str(path), column)

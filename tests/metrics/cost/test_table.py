@@ -53,14 +53,14 @@ def test_formats_are_looked_up(tmp_path: Path, by: str) -> None:
         ("seq_blocks.2", shown(f"fixed<{a},{a // 2}>", a), shown(f"fixed<{w},{w // 2}>", w), value)
         for (a, w), value in worth.items()
     ]
-    judge = evaluator(written(tmp_path / "luts.csv", ("layer", "data_in", "weight", "luts"), rows))
+    judge = evaluator(written(tmp_path / "cells.csv", ("layer", "data_in", "weight", "cells"), rows))
     batch = candidates(judge)
-    found = judge.costs(batch)["luts"]
+    found = judge.costs(batch)["cells"]
     for row, chosen in enumerate(slot_choices(judge.slots, batch)):
         scheme = schemes(judge.slots, chosen)[LAYER]
         assert isinstance(scheme, Scheme)
         assert found[row] == worth[scheme.data_in.bits, scheme.weight.bits]  # type: ignore[union-attr]
-    assert judge(batch)["luts"].tolist() == found.tolist()
+    assert judge(batch)["cells"].tolist() == found.tolist()
 
 
 def test_a_format_goes_before_its_bits_and_float_has_a_name(tmp_path: Path) -> None:
@@ -109,11 +109,11 @@ def test_sizes_are_looked_up(tmp_path: Path) -> None:
             value = (number + 1) * 1000.0 + outside * 7 + inside
             rows.add((name, inside, outside, value))
             expected[row] += value
-    path = written(tmp_path / "luts.csv", ("layer", "input_size", "size", "luts"), sorted(rows))
+    path = written(tmp_path / "cells.csv", ("layer", "input_size", "size", "cells"), sorted(rows))
     metric = ww.cost_table(path)
     costs.check([metric], [choice.sizes for choice in space.choices])
-    assert costs([metric], sizes)["luts"] == pytest.approx(expected)
-    fewer = written(tmp_path / "fewer.csv", ("layer", "input_size", "size", "luts"), sorted(rows)[1:])
+    assert costs([metric], sizes)["cells"] == pytest.approx(expected)
+    fewer = written(tmp_path / "fewer.csv", ("layer", "input_size", "size", "cells"), sorted(rows)[1:])
     lacking = "has no row for layer .* with size .*, input_size"
     with pytest.raises(UserError, match=lacking):
         costs.check([ww.cost_table(fewer)], [choice.sizes for choice in space.choices])
@@ -144,24 +144,27 @@ def test_sizes_of_convolutions_are_channels(tmp_path: Path) -> None:
         ("", "has no column layer (found: none)"),
         ("a,b\n", "has no column layer (found: a, b)"),
         ("layer,weight\n", "has 0 columns of values (none)"),
-        ("layer,weight,luts,ffs\nx,2,1,1\n", "has 2 columns of values (luts, ffs)"),
-        ("layer,weight,luts\n", "has no rows"),
-        ("layer,weight,luts\nseq_blocks_2,2\n", "line 2: has 2 cells, the header has 3"),
-        ("layer,weight,luts\nseq_blocks_2,2,much\n", "line 2: luts: 'much' is no finite number"),
-        ("layer,weight,luts\nseq_blocks_2,2,nan\n", "line 2: luts: 'nan' is no finite number"),
-        ("layer,weight,luts\n\nseq_blocks_2,fixd<8>,1\n", "line 3: weight: fixd<8>: no format named fixd"),
-        ("layer,size,luts\nseq_blocks_2,big,1\n", "line 2: size: 'big' is no whole number"),
-        ("layer,weight,luts\nseq_blocks_2,2,1\nseq_blocks.2,2,3\n", "line 3: stands there twice"),
-        ("layer,weight,luts\nseq_blocks_3,2,1\n", "has no row for layer seq_blocks_2"),
-        ("layer,weight,luts\nseq_block_2,2,1\n", "no layer of the network named 'seq_block_2'; did you mean"),
+        ("layer,weight,cells,ffs\nx,2,1,1\n", "has 2 columns of values (cells, ffs)"),
+        ("layer,weight,cells\n", "has no rows"),
+        ("layer,weight,cells\nseq_blocks_2,2\n", "line 2: has 2 cells, the header has 3"),
+        ("layer,weight,cells\nseq_blocks_2,2,much\n", "line 2: cells: 'much' is no finite number"),
+        ("layer,weight,cells\nseq_blocks_2,2,nan\n", "line 2: cells: 'nan' is no finite number"),
+        ("layer,weight,cells\n\nseq_blocks_2,fixd<8>,1\n", "line 3: weight: fixd<8>: no format named fixd"),
+        ("layer,size,cells\nseq_blocks_2,big,1\n", "line 2: size: 'big' is no whole number"),
+        ("layer,weight,cells\nseq_blocks_2,2,1\nseq_blocks.2,2,3\n", "line 3: stands there twice"),
+        ("layer,weight,cells\nseq_blocks_3,2,1\n", "has no row for layer seq_blocks_2"),
+        (
+            "layer,weight,cells\nseq_block_2,2,1\n",
+            "no layer of the network named 'seq_block_2'; did you mean",
+        ),
         ("layer,weight,weight\n", "has two columns of the same name"),
-        ("layer,luts\nseq_blocks_2,1\n", "has none of the columns data_in, weight, bias, size, input_size"),
-        ("layer,weight,luts\nseq_blocks_2,2,1\nseq_blocks_2,3,1\n", "with weight fixed<8,4>; of this layer"),
-        ("layer,weight,luts\nseq_blocks_2,float,1\nseq_blocks_2,3,1\n", "it has weight float or weight 3"),
+        ("layer,cells\nseq_blocks_2,1\n", "has none of the columns data_in, weight, bias, size, input_size"),
+        ("layer,weight,cells\nseq_blocks_2,2,1\nseq_blocks_2,3,1\n", "with weight fixed<8,4>; of this layer"),
+        ("layer,weight,cells\nseq_blocks_2,float,1\nseq_blocks_2,3,1\n", "it has weight float or weight 3"),
     ],
 )
 def test_what_is_wrong_with_a_table_is_one_line(tmp_path: Path, text: str, told: str) -> None:
-    path = tmp_path / "luts.csv"
+    path = tmp_path / "cells.csv"
     path.write_text(text)
     with pytest.raises(UserError) as caught:
         evaluator(path)
@@ -171,22 +174,22 @@ def test_what_is_wrong_with_a_table_is_one_line(tmp_path: Path, text: str, told:
 
 def test_a_column_of_values_can_be_named(tmp_path: Path) -> None:
     path = tmp_path / "all.csv"
-    path.write_text("layer,bias,luts,ffs\nseq_blocks_2,8,1,2\n")
+    path.write_text("layer,bias,cells,ffs\nseq_blocks_2,8,1,2\n")
     assert set(evaluator(path, column="ffs").costs(np.zeros((1, 2), dtype=int))["all"]) == {2.0}
-    with pytest.raises(UserError, match="no column of values named 'lut'; did you mean luts"):
-        evaluator(path, column="lut")
+    with pytest.raises(UserError, match="no column of values named 'cell'; did you mean cells"):
+        evaluator(path, column="cell")
 
 
 def test_tables_are_searched_bounded_and_read_back(tmp_path: Path, project: Path) -> None:
     del project
-    path = tmp_path / "luts.csv"
+    path = tmp_path / "cells.csv"
     rows = [("seq_blocks.2", bits, bits**2) for bits in (2, 3, 8)]
-    written(path, ("layer", "weight", "luts"), rows)
+    written(path, ("layer", "weight", "cells"), rows)
     config = load_config(
         {
             "model": "jsc-tiny",
             "dataset": "jsc",
-            "metrics": {"luts": {"table": str(path), "unit": "LUT"}},
+            "metrics": {"cells": {"table": str(path), "unit": "LUT"}},
             "search": {
                 "search_space": {
                     "name": "graph/quantize/mixed_precision_ptq",
@@ -195,9 +198,9 @@ def test_tables_are_searched_bounded_and_read_back(tmp_path: Path, project: Path
                 },
                 "strategy": {
                     "name": "brute-force",
-                    "metrics": {"accuracy": {"direction": "maximize"}, "luts": {"direction": "minimize"}},
+                    "metrics": {"accuracy": {"direction": "maximize"}, "cells": {"direction": "minimize"}},
                 },
-                "constraints": {"luts": "<= 10"},
+                "constraints": {"cells": "<= 10"},
             },
         },
         untrusted=True,
@@ -205,9 +208,9 @@ def test_tables_are_searched_bounded_and_read_back(tmp_path: Path, project: Path
     assert load_config(tables_of(config)) == config
     study = ww.search(None, None, config, out=tmp_path / "run")
     assert study.summary.cut == 2  # 8 bits, known without evaluating
-    assert {trial.metrics["luts"] for trial in study.trials} == {4.0, 9.0}
-    assert np.isnan(study.record.settings.float_metrics["luts"])
+    assert {trial.metrics["cells"] for trial in study.trials} == {4.0, 9.0}
+    assert np.isnan(study.record.settings.float_metrics["cells"])
     assert ww.search(None, None, config, out=tmp_path / "run", resume=True).front == study.front
-    written(path, ("layer", "weight", "luts"), [(name, bits, value + 1) for name, bits, value in rows])
+    written(path, ("layer", "weight", "cells"), [(name, bits, value + 1) for name, bits, value in rows])
     with pytest.raises(UserError, match="own metrics"):
         ww.search(None, None, config, out=tmp_path / "run", resume=True)

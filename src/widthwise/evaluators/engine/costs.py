@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Literal
@@ -15,7 +15,7 @@ from widthwise.formats.base import Format
 from widthwise.formats.exact import significant_bits
 from widthwise.metrics.catalogue import Metric
 from widthwise.metrics.cost.counts import FLOAT_BITS, NodeBits, NodeCounts
-from widthwise.metrics.cost.formulas import cost_metrics
+from widthwise.metrics.cost.formulas import cost_metrics, cost_of_graph
 from widthwise.metrics.cost.sizes import layer_choices
 from widthwise.metrics.cost.table import Choice, Choices, CostTable, Tables, combinations
 from widthwise.network.counting import NodeCost
@@ -31,7 +31,7 @@ class Costs:
     """Cost metrics of one graph with slots.
 
     untied: stored tensors are stored for each of their readers. written: the slots before they were
-    calibrated, whose formats tables of costs name.
+    calibrated, whose formats tables of costs name. example: inputs of the graph, for costs of its logic.
     """
 
     def __init__(
@@ -43,7 +43,10 @@ class Costs:
         *,
         untied: bool = False,
         written: Sequence[Slot] = (),
+        example: tuple[Tensor, ...] = (),
     ) -> None:
+        self.graph, self.slots, self.example = graph, tuple(slots), example
+        self._of_graph: dict[str, Callable[[IntArray], FloatArray]] = {}
         self.nodes, self.counts = list(nodes), NodeCounts.of(nodes)
         self.compare_to = compare_to
         layers = {layer.name: layer for layer in graph.layers}
@@ -68,15 +71,27 @@ class Costs:
 
     def __call__(self, metrics: Sequence[Metric], chosen: IntArray) -> dict[str, FloatArray]:
         """The costs [K] by name for format indices [K, S]."""
-        tables = self._tables.of(metrics)
-        counted = [metric for metric in metrics if metric.name not in tables]
+        tables, whole = self._tables.of(metrics), self._whole(metrics)
+        counted = [metric for metric in metrics if metric.name not in tables and metric.name not in whole]
         parts = [self._part(counted, tables, chosen[start : start + CHUNK]) for start in _starts(chosen)]
-        return {metric.name: np.concatenate([part[metric.name] for part in parts]) for metric in metrics}
+        found = {name: cost(chosen) for name, cost in whole.items()}
+        found |= {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        return {metric.name: found[metric.name] for metric in metrics}
 
     def check(self, metrics: Sequence[Metric]) -> None:
-        """Raises UserError where a table lacks what candidates may have."""
+        """Raises UserError where a table lacks what candidates may have, or the network has no such cost."""
+        self._whole(metrics)
         for table in self._tables.of(metrics).values():
             table.check(self._possible(), dict.fromkeys(slot.layer for slot in self._written))
+
+    def _whole(self, metrics: Sequence[Metric]) -> dict[str, Callable[[IntArray], FloatArray]]:
+        """By name, those that are costs of the network as a whole and not of what its nodes do."""
+        for metric in metrics:
+            if metric.name not in self._of_graph and (cost := cost_of_graph(metric)) is not None:
+                self._of_graph[metric.name] = cost.of_graph(self.graph, self.slots, self.example)
+        return {
+            metric.name: self._of_graph[metric.name] for metric in metrics if metric.name in self._of_graph
+        }
 
     def _part(
         self, metrics: Sequence[Metric], tables: Mapping[str, CostTable], chosen: IntArray

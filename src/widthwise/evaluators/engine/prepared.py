@@ -146,7 +146,8 @@ def prepare(graph: Graph, space: QuantisationSpace | None, data: Data, judging: 
         single = PassPerCandidate(own, slots, fitting.output)
     nodes = [meta.cost for meta in metas.values() if meta.cost is not None]
     untied = space is not None and space.untie
-    costs = Costs(own, slots, nodes, judging.compare_to, untied=untied, written=written)
+    inputs = tuple(x for x in example.inputs.values() if isinstance(x, torch.Tensor))
+    costs = Costs(own, slots, nodes, judging.compare_to, untied=untied, written=written, example=inputs)
     costs.check(judging.cost)
     return Prepared(
         graph=own,

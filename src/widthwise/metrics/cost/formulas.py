@@ -8,17 +8,41 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 
-from widthwise.core.arrays import FloatArray
+from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.core.errors import UserError
 from widthwise.metrics.catalogue import Metric, computing
 from widthwise.metrics.cost.counts import FLOAT_BITS, NodeBits, NodeCounts
 from widthwise.metrics.table_file import TableFile
 
+if TYPE_CHECKING:
+    from widthwise.network.graph import Graph
+
 Cost = Callable[[NodeCounts, NodeBits], FloatArray]  # gives [K], or [1] where all candidates have the same
+
+
+class OfGraph(Protocol):
+    """A cost that no counts tell: what a metric names as its source has this too."""
+
+    def of_graph(
+        self, graph: Graph, slots: Sequence[Any], example: tuple[Any, ...]
+    ) -> Callable[[IntArray], FloatArray]:
+        """The costs [K] of a network for the indices [K, S] of the formats of its slots.
+
+        Raises UserError for a network that has no such cost.
+        """
+        ...
+
+
+def cost_of_graph(metric: Metric) -> OfGraph | None:
+    """What computes the cost of a network, where counts don't tell it."""
+    if not isinstance(metric.source, str) or not metric.source:
+        return None
+    found = computing(metric)
+    return cast(OfGraph, found) if hasattr(found, "of_graph") else None
 
 
 def cost_metrics(metrics: Sequence[Metric], counts: NodeCounts, bits: NodeBits) -> dict[str, FloatArray]:

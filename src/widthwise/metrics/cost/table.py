@@ -200,7 +200,7 @@ def _columns(header: Sequence[str], column: str | None, path: str) -> tuple[tupl
         found = ", ".join(others) or "none"
         raise UserError(
             f"{path}: has {len(others)} columns of values ({found}); give one beside layer and "
-            f'{", ".join(COLUMNS)}, or say which, as column = "luts"'
+            f'{", ".join(COLUMNS)}, or say which, as column = "dsps"'
         )
     return columns, others[0] if column is None else column
 

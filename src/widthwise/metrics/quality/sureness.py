@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ from widthwise.metrics.spread import SIGMAS
 GROUPS = 1024  # of samples, at most, whose figures show how a mean varies
 RESAMPLES = 200
 LEAST = 50  # resamples that have a figure
+SECONDS = 20.0  # after which no more are drawn
 AT_ONCE = 2**27  # bytes of outputs that are resampled together
 
 Make = Callable[[Sequence[Metric]], Tally]
@@ -59,7 +61,7 @@ def sureness(
     standard error of a mean: the standard deviation over the samples / sqrt(n), of shares the binomial one.
     Whether it is one is tried, so this holds for any task. Of more than 1,024 samples that many groups are
     compared. Others are computed anew on up to 200 resamples of the samples, drawn with the seed (Efron
-    1979); NaN where most resamples have no figure.
+    1979), for 20 seconds at most; NaN where fewer than 50 have a figure.
     """
     light = [m for m in metrics if m.judges == "sample" or not m.source]
     figures = _figures(make(metrics), metrics, outputs, targets, np.arange(len(targets)))
@@ -101,7 +103,11 @@ def _of_resamples(
 ) -> dict[str, FloatArray]:
     samples, candidates = len(targets), len(outputs)
     drawn = np.random.default_rng(seed).integers(samples, size=(RESAMPLES, samples))
-    parts = [_figures(empty, metrics, outputs, targets, rows) for rows in drawn]
+    began, parts = time.monotonic(), []
+    for rows in drawn:
+        parts.append(_figures(empty, metrics, outputs, targets, rows))
+        if time.monotonic() - began > SECONDS:
+            break
     found = {}
     for metric in metrics:
         values = np.stack([part[metric.name] for part in parts], axis=1)  # [K, resamples]

@@ -10,11 +10,15 @@ if TYPE_CHECKING:
     from widthwise.core.arrays import FloatArray
     from widthwise.metrics.cost.counts import NodeBits, NodeCounts
 
-LUTS = Metric("luts", "cost", "minimize", "LUT", "a guess of an FPGA's", 0.0, source="helpers.luts:luts")
-WORST = Metric("worst", "quality", "maximize", "share", "least recall", 0.0, 1.0, source="helpers.luts:worst")
+CELLS = Metric(
+    "cells", "cost", "minimize", "cells", "a guess of an FPGA's", 0.0, source="helpers.cells:cells"
+)
+WORST = Metric(
+    "worst", "quality", "maximize", "share", "least recall", 0.0, 1.0, source="helpers.cells:worst"
+)
 
 
-def luts(counts: NodeCounts, bits: NodeBits) -> FloatArray:
+def cells(counts: NodeCounts, bits: NodeBits) -> FloatArray:
     """Two for each bit of a weight that something is multiplied with, [K]."""
     return 2 * bits.weight @ counts.by_node("macs")[0]
 

@@ -1,0 +1,127 @@
+"""LUTs as a cost: stage by stage, against the logic of the whole network, and what has none."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+import widthwise as ww
+from helpers.judged import Batches
+from widthwise.core.errors import UserError
+from widthwise.export.rtl.luts import Stages
+from widthwise.spaces.quantisation import QuantisationSpace
+from widthwise.spaces.slots import slot_choices
+
+pytest.importorskip("alkaid")
+
+FIXED = {
+    "name": "integer",
+    "data_in_width": [4, 6],
+    "data_in_frac_width": [2],
+    "weight_width": [3, 5],
+    "weight_frac_width": [3],
+    "bias_width": [6],
+    "bias_frac_width": [4],
+}
+
+
+def spread(network: nn.Module) -> nn.Module:
+    """With weights that use the range of the formats, as those of a search that is worth its name do."""
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.uniform_(-1, 1)
+    return network.eval()
+
+
+def perceptron() -> nn.Module:
+    torch.manual_seed(0)
+    return spread(nn.Sequential(nn.Linear(8, 12), nn.ReLU(), nn.Linear(12, 8), nn.ReLU(), nn.Linear(8, 4)))
+
+
+def convolutional() -> nn.Module:
+    torch.manual_seed(0)
+    first, last = nn.Conv2d(1, 3, 3), nn.Linear(12, 4)
+    layers = [nn.Unflatten(1, (1, 6, 6)), first, nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), last]
+    return spread(nn.Sequential(*layers))
+
+
+def searched(network: nn.Module, inputs: int, config: dict = FIXED) -> tuple[ww.Evaluator, QuantisationSpace]:
+    graph, data = ww.Graph(network), Batches((torch.randn(40, inputs),), torch.randint(0, 4, (40,)))
+    kinds = {layer.type for layer in graph.layers if layer.stored.get("weight")}
+    space = QuantisationSpace(graph, by="type", seed={kind: {"config": config} for kind in kinds})
+    return ww.Evaluator(graph, space, data, metrics=["accuracy", "luts", "adders"]), space
+
+
+@pytest.mark.parametrize(("make", "inputs"), [(perceptron, 8), (convolutional, 36)])
+def test_stages_add_up_to_the_logic_of_the_whole_network(make, inputs) -> None:
+    from widthwise.export.rtl.logic import logic_of
+
+    evaluator, space = searched(make(), inputs)
+    candidates = space.sample(6, np.random.default_rng(0))
+    found = evaluator.costs(candidates)
+    slots = evaluator.prepared.slots
+    stages = Stages(evaluator.prepared.graph, slots, (torch.zeros(2, inputs),))
+    for row, chosen in enumerate(slot_choices(slots, candidates)):
+        program, reasons = stages.program(chosen)
+        assert program is not None, reasons
+        logic = logic_of(program)
+        # a stage does not know which of its outputs are read, nor what of its input's range occurs
+        assert found["luts"][row] == pytest.approx(logic.cost, rel=0.05)
+        assert found["adders"][row] == pytest.approx(sum(op.opcode in (0, 1) for op in logic.ops), rel=0.05)
+
+
+def test_a_single_stage_is_the_network_itself() -> None:
+    from widthwise.export.rtl.logic import logic_of
+
+    evaluator, space = searched(nn.Sequential(nn.Linear(8, 4)).eval(), 8)
+    candidates = space.at(range(space.size))
+    found, slots = evaluator.costs(candidates), evaluator.prepared.slots
+    stages = Stages(evaluator.prepared.graph, slots, (torch.zeros(2, 8),))
+    for row, chosen in enumerate(slot_choices(slots, candidates)):
+        program, _ = stages.program(chosen)
+        assert found["luts"][row] == pytest.approx(logic_of(program).cost)
+
+
+def test_few_stages_are_looked_at_for_all_candidates() -> None:
+    evaluator, space = searched(perceptron(), 8)
+    found = evaluator(space.at(range(space.size)))
+    assert found.failures == {}
+    stages = Stages(evaluator.prepared.graph, evaluator.prepared.slots, (torch.zeros(2, 8),))
+    stages(slot_choices(evaluator.prepared.slots, space.at(range(space.size))))
+    assert space.size == 64
+    assert len(stages.known) == 8 + 8 + 4  # own data and weights, and the data of the next; the last has none
+
+
+def test_the_float_network_has_none() -> None:
+    data = Batches((torch.randn(40, 8),), torch.randint(0, 4, (40,)))
+    found = ww.evaluate(ww.Graph(perceptron()), data, metrics=["accuracy", "luts"])
+    assert np.isnan(found["luts"])
+
+
+class TwoPaths(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Linear(8, 4), nn.Linear(4, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.a(x)
+        return self.b(h) + h
+
+
+@pytest.mark.parametrize(
+    ("network", "config", "reason"),
+    [
+        (TwoPaths(), FIXED, "luts: the network adds two paths"),
+        (nn.Sequential(nn.Linear(8, 4), nn.Tanh(), nn.Linear(4, 4)), FIXED, "tanh"),
+        (
+            nn.Sequential(nn.Linear(8, 4)),
+            {"name": ["integer", "log"], "data_in_width": [4], "weight_width": [4]},
+            "luts: ",
+        ),
+    ],
+)
+def test_what_is_no_logic_is_refused_before_the_search(network, config, reason) -> None:
+    with pytest.raises(UserError, match=reason):
+        searched(network.eval(), 8, config)
