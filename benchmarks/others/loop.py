@@ -75,4 +75,8 @@ class PlainLoop:
 
 def module_path(node: fx.Node) -> str:
     """Of the module that makes a node's call."""
-    return node.meta[PLACE].module if PLACE in node.meta else str(node.target)
+    if PLACE in node.meta:
+        return node.meta[PLACE].module
+    if node.op == "call_module":
+        return str(node.target)
+    return next(reversed(node.meta["nn_module_stack"].values()))[0]  # of a subclass with a forward of its own

@@ -112,6 +112,24 @@ def test_one_epoch_of_training_is_that_of_a_plain_loop(case: Case) -> None:
 # ---- forms of the same data
 
 
+def test_loaders_that_are_generators_are_asked_for_each_epoch() -> None:
+    class Generated(Given):
+        def train_dataloader(self) -> Any:
+            yield from self.batches
+
+        val_dataloader = test_dataloader = train_dataloader
+
+    asked = iter(Generated(cut(X, Y)).train_dataloader())
+    assert iter(asked) is asked  # it gives its batches once
+    losses = []
+    for kind in (Given, Generated):
+        torch.manual_seed(0)
+        network = mlp()
+        ww.fit(network, kind(cut(X, Y)), epochs=3, learning_rate=0.1)
+        losses.append(ww.evaluate(network, kind(cut(X, Y)), metrics=["loss"])["loss"])
+    assert losses[1] == pytest.approx(losses[0], rel=0.1)
+
+
 @pytest.mark.parametrize("form", TWO)
 def test_what_is_made_of_data_does_not_depend_on_its_form(form: str) -> None:
     torch.manual_seed(0)

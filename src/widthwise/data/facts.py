@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
@@ -70,8 +70,19 @@ def part(data: Data, name: str) -> Iterable[Any]:
     """A fresh loader of "train", "val" or "test"; raises UserError for another name."""
     if name not in PARTS:
         raise unknown("part of the data", name, PARTS)
-    loader: Iterable[Any] = getattr(data, f"{name}_dataloader")()
-    return loader
+    make: Callable[[], Iterable[Any]] = getattr(data, f"{name}_dataloader")
+    loader = make()
+    return _Anew(make, loader) if isinstance(loader, Iterator) else loader
+
+
+class _Anew:
+    """A loader of one that gives its batches once, as a generator does: made anew for each pass."""
+
+    def __init__(self, make: Callable[[], Iterable[Any]], first: Iterator[Any]) -> None:
+        self.make, self.first = make, [first]
+
+    def __iter__(self) -> Iterator[Any]:
+        return self.first.pop() if self.first else iter(self.make())
 
 
 def held_targets(data: Data) -> Tensor | None:

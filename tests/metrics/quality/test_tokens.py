@@ -12,6 +12,7 @@ from widthwise.data.facts import DataFacts
 from widthwise.data.modules import load_data
 from widthwise.metrics.quality.fits import check_data_fits_model
 from widthwise.metrics.quality.tokens import Tokens
+from widthwise.training.settings import Settings
 
 
 def network(characters: int) -> nn.Module:
@@ -36,12 +37,8 @@ def test_padding_counts_nowhere_however_long_it_is() -> None:
         tally.add(zero, scores[:, :, :length], zero, targets[:, :length])
         figures.append([float(values[0]) for values in tally.values(["loss", "accuracy"]).values()])
     assert figures[0] == pytest.approx(figures[1], abs=1e-12)
-    whole = task.loss(scores[0], targets, Plain())
+    whole = task.loss(scores[0], targets, Settings())
     assert float(whole) == pytest.approx(figures[0][0], rel=1e-5)
-
-
-class Plain:
-    label_smoothing, loss = 0.0, None
 
 
 def test_targets_that_are_the_inputs_own_tokens_stand_for_the_next_ones_and_that_is_said() -> None:

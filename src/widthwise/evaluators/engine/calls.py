@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -39,6 +40,7 @@ ANY_LAYOUT = (
     | {"permute", "transpose", "reshape"}
 )
 
+ACTIVATION_MODULES = nn.ReLU.__module__
 IN_PLACE_OPERATORS = {"iadd", "isub", "imul", "itruediv", "ipow", "ior", "iand", "ixor", "imatmul"}
 
 
@@ -50,6 +52,15 @@ class OnCopy:
 
     def __call__(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         return self.call(x.clone() if isinstance(x, Tensor) else x, *args, **kwargs)
+
+
+def out_of_place(call: Callable[..., Any]) -> Callable[..., Any]:
+    """What gives the result of a call that works in place, and leaves its argument as it is."""
+    if type(call).__module__ != ACTIVATION_MODULES or not getattr(call, "inplace", False):
+        return OnCopy(call)
+    made = copy.copy(call)  # torch's own activations compute the same into new memory, without copying first
+    made.inplace = False  # type: ignore[attr-defined]
+    return made
 
 
 @dataclass(frozen=True)

@@ -209,7 +209,7 @@ class Folded:
         return result
 
     def one(self, values: Sequence[Any], choice: Choice) -> Tensor:
-        result: Tensor = self.layers.alone(choice)(values[0])
+        result: Tensor = self.layers.run_alone(choice, values[0])
         return result
 
 

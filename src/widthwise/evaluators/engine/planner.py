@@ -12,7 +12,7 @@ from torch.fx.node import map_aggregate
 
 from widthwise.data.blocks import DataBlock
 from widthwise.evaluators.engine.byte_products import ByteLayer, multiplies, some_are_bytes
-from widthwise.evaluators.engine.calls import OnCopy, choose_kernel, in_place
+from widthwise.evaluators.engine.calls import choose_kernel, in_place, out_of_place
 from widthwise.evaluators.engine.exact import all_can_be_exact, some_exceed_float
 from widthwise.evaluators.engine.in_place import CannotShareError, changed_along, versions_of
 from widthwise.evaluators.engine.kernels import (
@@ -157,7 +157,7 @@ class _Planner:
     def _add_call(self, node: fx.Node) -> None:
         plain = self._callable(node)
         kind, works_in_place = layer_type(plain), in_place(plain, node)
-        call = OnCopy(plain) if works_in_place else plain
+        call = out_of_place(plain) if works_in_place else plain
         reads = list(dict.fromkeys(node.all_input_nodes))
         position = {read: Read(index) for index, read in enumerate(reads)}
         template: Any = map_aggregate(
