@@ -33,7 +33,7 @@ IN_PLACE = [
 ]
 
 
-@pytest.mark.parametrize("call", IN_PLACE, ids=str)
+@pytest.mark.parametrize("call", IN_PLACE, ids=lambda call: getattr(call, "__name__", type(call).__name__))
 def test_a_call_in_place_leaves_what_it_reads(call: Callable[[Tensor], Tensor]):
     x = torch.linspace(-4, 4, 50)
     before = x.clone()
