@@ -127,7 +127,8 @@ def test_each_task_has_a_demo_that_ends_with_its_front(run: Run, place: Path, ta
     quality, size = study.record.settings.aim.objectives
     floats, sign = study.record.settings.float_metrics, 1 if quality.direction == "maximize" else -1
     best = max(study.front, key=lambda trial: sign * trial.metrics[quality.name])
-    assert sign * best.metrics[quality.name] > sign * floats[quality.name] * (1 - sign * 0.1)
+    least = 30 if task == "closeness" else sign * floats[quality.name] * (1 - sign * 0.1)  # 30 dB
+    assert sign * best.metrics[quality.name] > least
     assert best.metrics[size.name] < 0.5 * floats[size.name]
 
 

@@ -426,8 +426,8 @@ def test_models_are_named_and_nothing_is_pretrained() -> None:
     assert get_model_info("torch.nn:Identity").name == "torch.nn:Identity"
     with pytest.raises(UserError, match="no pretrained weights for jsc-tiny"):
         get_model("jsc-tiny", pretrained=True)
-    with pytest.raises(UserError, match="no task named 'lm'"):
-        get_model("jsc-tiny", task="lm")
+    with pytest.raises(UserError, match="no task named 'poetry'"):
+        get_model("jsc-tiny", task="poetry")
 
 
 def test_logging_has_the_labs_levels(restored_logging: None, capsys: pytest.CaptureFixture[str]) -> None:

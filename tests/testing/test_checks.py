@@ -84,7 +84,7 @@ def test_every_kind_of_space(kind: str):
 
 
 FLOAT_FORMS = {"onnx"}
-INTEGER_FORMS = {"c", "verilog", "vhdl"}
+INTEGER_FORMS = {"c", "hls4ml", "verilog", "vhdl"}
 
 
 @pytest.mark.parametrize("form", list(EXPORTERS.own))

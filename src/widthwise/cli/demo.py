@@ -15,7 +15,7 @@ from widthwise.core.errors import unknown
 from widthwise.study.run_files import WEIGHTS, free_folder
 
 # all but the first by the example of that name
-TASKS = ("classification", "regression", "binary", "multilabel", "segmentation", "tokens")
+TASKS = ("classification", "regression", "binary", "multilabel", "segmentation", "tokens", "closeness")
 TPE_TRIALS = 20
 EPOCHS = 60
 

@@ -150,9 +150,19 @@ def train_first(
     else:
         network, data = _network_and_data(config)
         output.note(f"Training {config.model} on {config.dataset}")
-        history = _fit(config, network, data, Output(quiet=True))
+        history = _fit(_by_targets(config), network, data, Output(quiet=True))
         output.note(_best_line(history))
     return replace(config, load_name=str(kept)), network, data
+
+
+def _by_targets(config: SearchConfig) -> SearchConfig:
+    """The config by which a float network is trained: what is to stay close to itself has to be one first.
+
+    Where the data has targets, they tell the task.
+    """
+    from widthwise.metrics.quality.tasks import CLOSENESS
+
+    return replace(config, task=None) if config.task == CLOSENESS else config
 
 
 def _metrics(given: str | None, config: SearchConfig, task: Task | str | None) -> list[Metric]:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
 from widthwise.formats.base import Format
-from widthwise.formats.grid import on_grid
+from widthwise.formats.grid import WIDEST, on_grid
 from widthwise.formats.integer import Integer
 from widthwise.network.layers import layer_type
 from widthwise.network.operations import CONVOLUTIONS
@@ -73,17 +73,26 @@ def codes_of(fmt: Format | None, values: Tensor) -> tuple[Codes, int] | None:
     return found if narrow or isinstance(fmt, Integer) else None
 
 
-def accumulator_bits(scheme: Scheme, weight: Tensor, bias: Tensor | None) -> int | None:
+def row_sums(fmt: Format | None, weight: Tensor) -> RowSums | None:
+    """Of a weight [outputs, ...] that a format made; None where it is no fixed point."""
+    if isinstance(fmt, Integer) and not fmt.is_auto and fmt.width + weight[0].numel().bit_length() <= WIDEST:
+        codes = weight.detach().double().reshape(len(weight), -1) * 2.0**fmt.fraction
+        above, below = codes.clamp(min=0).sum(dim=1), codes.clamp(max=0).sum(dim=1)
+        return RowSums(tuple(map(int, above.tolist())), tuple(map(int, below.tolist())), fmt.fraction)
+    found = codes_of(fmt, weight)
+    return None if found is None else RowSums.of(*found)
+
+
+def accumulator_bits(scheme: Scheme, weights: RowSums | None, bias: Tensor | None) -> int | None:
     """Bits of a two's complement number that holds every sum of a layer, its parts in any order included.
 
-    weight [outputs, ...], bias [outputs]: quantised. Counted from the format of the inputs and from these
-    weights. None where something is no fixed point.
+    weights: those at hand, bias [outputs]: quantised. None where something is no fixed point.
     """
-    fmt, weights = scheme.data_in, codes_of(scheme.weight, weight)
-    biases = (np.zeros(1, dtype=np.int64), 0) if bias is None else codes_of(scheme.bias, bias)
-    if not isinstance(fmt, Integer) or fmt.is_auto or weights is None or biases is None:
+    fmt = scheme.data_in
+    if not isinstance(fmt, Integer) or fmt.is_auto or weights is None:
         return None
-    return signed_bits(*RowSums.of(*weights).range(fmt.codes, fmt.fraction, *biases))
+    biases = (np.zeros(1, dtype=np.int64), 0) if bias is None else codes_of(scheme.bias, bias)
+    return None if biases is None else signed_bits(*weights.range(fmt.codes, fmt.fraction, *biases))
 
 
 def signed_bits(low: int, high: int) -> int:
@@ -96,14 +105,21 @@ def exceeds_float(layer: str | nn.Module, scheme: Scheme, weight: Tensor, bias: 
 
     layer: a module, or a function's type. weight, bias: quantised. What is no fixed point never does.
     """
-    kind = layer if isinstance(layer, str) else layer_type(layer)
-    if kind not in SUMS or not may_exceed_float(scheme, weight):
-        return False
-    if kind in NORMS and (isinstance(layer, str) or not is_scale(layer)):
+    if not is_sum(layer) or not may_exceed_float(scheme, weight):
         return False
     if type(weight) not in (Tensor, nn.Parameter):  # torch exports or compiles, and has no values
         return False
-    bits = accumulator_bits(scheme, weight, bias)
+    return beyond_float(accumulator_bits(scheme, row_sums(scheme.weight, weight), bias))
+
+
+def is_sum(layer: str | nn.Module) -> bool:
+    """Whether a layer, or a function of a type, gives sums of products alone."""
+    kind = layer if isinstance(layer, str) else layer_type(layer)
+    return kind in SUMS and (kind not in NORMS or (not isinstance(layer, str) and is_scale(layer)))
+
+
+def beyond_float(bits: int | None) -> bool:
+    """Whether float32 does not hold all two's complement numbers of so many bits; False for None."""
     return bits is not None and bits - 1 > FLOAT_BITS
 
 

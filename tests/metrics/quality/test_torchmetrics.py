@@ -171,3 +171,8 @@ def test_every_public_class_works_or_is_refused_in_one_line(full: str) -> None:
         warnings.simplefilter("ignore")
         expected = float(made(**known)(logits, labels))
     assert value == pytest.approx(expected, abs=1e-5, nan_ok=True)
+
+
+def test_a_metric_of_very_many_classes_is_tried_on_few() -> None:
+    feed = class_feed(50_000)
+    assert feed.outputs.numel() < 2**24

@@ -7,9 +7,15 @@ from itertools import product
 
 from widthwise.formats.base import Format
 from widthwise.formats.integer import Integer
-from widthwise.network.exactness import SUMS, exceeds_float, may_exceed_float
+from widthwise.network.exactness import (
+    RowSums,
+    accumulator_bits,
+    beyond_float,
+    is_sum,
+    may_exceed_float,
+    row_sums,
+)
 from widthwise.network.layer import Layer
-from widthwise.network.quantized import StoredTensors
 from widthwise.network.scheme import Scheme, TensorName
 
 Formats = Mapping[TensorName, tuple[Format | None, ...]]
@@ -17,19 +23,18 @@ Formats = Mapping[TensorName, tuple[Format | None, ...]]
 
 def some_exceed_float(layer: Layer, formats: Formats) -> bool:
     """Whether sums of a layer are beyond float32 in some of the formats of its slots."""
-    if layer.type not in SUMS or not (weights := layer.stored.get("weight")):
+    if not is_sum(layer.module or layer.type) or not (weights := layer.stored.get("weight")):
         return False
-    weight, biases = weights[0].value, layer.stored.get("bias", ())
-    quantised = StoredTensors()
+    weight, bias = weights[0].value, next((stored.value for stored in layer.stored.get("bias", ())), None)
+    sums: dict[Format, RowSums | None] = {}
     for chosen in product(*formats.values()):
         scheme = Scheme(**dict(zip(formats, chosen, strict=True)))
         if scheme.weight is None or not may_exceed_float(scheme, weight):
             continue
-        bias = biases[0].value if biases else None
-        if bias is not None and scheme.bias is not None:
-            bias = quantised.quantised("bias", bias, scheme.bias)
-        values = quantised.quantised("weight", weight, scheme.weight)
-        if exceeds_float(layer.module or layer.type, scheme, values, bias):
+        if scheme.weight not in sums:
+            sums[scheme.weight] = row_sums(scheme.weight, scheme.weight.quantize(weight))
+        biases = bias if bias is None or scheme.bias is None else scheme.bias.quantize(bias)
+        if beyond_float(accumulator_bits(scheme, sums[scheme.weight], biases)):
             return True
     return False
 

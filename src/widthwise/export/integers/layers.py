@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from widthwise.export.integers.arguments import POOLS, SAME_ORDER, arguments, pair
+from widthwise.export.integers.arguments import DOES_NOTHING, POOLS, SAME_ORDER, arguments, pair
 from widthwise.export.integers.steps import (
     Add,
     Codes,
@@ -21,7 +21,7 @@ from widthwise.export.integers.steps import (
     Value,
     Window,
 )
-from widthwise.network.exactness import FLOAT_BITS, TABLE_BITS, RowSums, codes_of, is_scale
+from widthwise.network.exactness import FLOAT_BITS, NORMS, TABLE_BITS, RowSums, codes_of, is_scale
 
 if TYPE_CHECKING:
     from widthwise.network.layer import Layer
@@ -43,6 +43,13 @@ def unknown(kind: str) -> str:
     if kind in ("cat", "concat"):
         return f"{kind} can't be written; add tensors in place of joining them"
     return f"{kind} can't be written; {CAN}"
+
+
+def is_known(layer: Layer) -> bool:
+    """Whether layers of its kind have a step, whatever their formats."""
+    if layer.type in NORMS:
+        return layer.module is not None and is_scale(layer.module)
+    return layer.type in STEPS.keys() | DOES_NOTHING
 
 
 def _stored(layer: Layer, scheme: Scheme, tensor: TensorName) -> tuple[Codes, int] | None:

@@ -11,7 +11,7 @@ from torch import Tensor, fx
 
 from widthwise.core.errors import UserError
 from widthwise.export.integers.arguments import DOES_NOTHING, POOLS, SAME_ORDER
-from widthwise.export.integers.layers import CAN, MOST_BITS, STEPS, RefusalError, add, unknown
+from widthwise.export.integers.layers import CAN, MOST_BITS, STEPS, RefusalError, add, is_known, unknown
 from widthwise.export.integers.steps import (
     Add,
     Convolution,
@@ -136,20 +136,25 @@ class _Reading:
                 raise RefusalError(
                     "computes with a stored tensor; a layer's weights and biases alone can be written"
                 )
+            if not is_known(layer):
+                raise RefusalError(unknown(layer.type))
             return None  # what it reads was refused already
         return self._step(layer, [cast(Value, value) for value in data])
 
-    def _input(self, node: fx.Node) -> Value:
+    def _input(self, node: fx.Node) -> Value | _Number:
         """The input as all its readers read it."""
         if self.begins is not None:
             raise RefusalError("is a second input; this form takes one")
         formats = set(_read_formats(node, self.layers, self.schemes))
+        if not formats:
+            return _Number()  # its size alone is asked for
+        if None in formats:
+            raise RefusalError("is read in float; give the layer that reads it a fixed<...> data_in")
         if len(formats) > 1:
             listed = ", ".join(sorted(map(repr, formats)))
             raise RefusalError(f"is read in several formats ({listed}); give its readers one (share_inputs)")
         (fmt,) = formats
-        if fmt is None:
-            raise RefusalError("is read in float; give the layer that reads it a fixed<...> data_in")
+        assert fmt is not None
         _check_input(fmt)
         assert isinstance(fmt, Integer)
         value = Value(node.name, fmt.fraction, *fmt.codes)
