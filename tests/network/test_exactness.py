@@ -125,3 +125,18 @@ def test_a_wide_layer_computes_what_fractions_do(grad: bool) -> None:
     assert torch.equal(found, narrowed(outputs))
     plain = network[2](torch.relu(network[0](x)))
     assert not torch.equal(found, plain)
+
+
+def test_a_batch_norm_that_only_scales_is_exact_too() -> None:
+    norm = nn.BatchNorm1d(4, eps=0.0).eval()
+    norm.weight.data.uniform_(0.5, 2, generator=torch.Generator().manual_seed(0))
+    graph = ww.Graph(nn.Sequential(norm)).quantized({"_0": SIXTEEN})
+    x = torch.randn(50, 4, generator=torch.Generator().manual_seed(1)) * 3
+    weight, bias = (
+        Integer(16, 14).quantize(norm.weight.double()),
+        Integer(16, 12).quantize(norm.bias.double()),
+    )
+    exact = Integer(16, 12).quantize(x.double()) * weight + bias
+    with torch.no_grad():
+        assert torch.equal(graph.model(x), narrowed(exact))
+    assert not torch.equal(narrowed(exact).double(), exact)

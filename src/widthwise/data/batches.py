@@ -90,15 +90,15 @@ def read_inputs(given: Any, takes: Takes, *, where: str = "the data") -> dict[st
     return {name: value for name, value in found.items() if value is not None}
 
 
-def has_targets(batch: Any, takes: Takes) -> bool:
-    """Whether a batch holds targets beside what a network takes: a name for them, or one more in a tuple."""
+def has_targets(batch: Any) -> bool:
+    """Whether a batch holds targets: under one of their names, or last in a tuple."""
     if isinstance(batch, DataBlock):
         return True
     if isinstance(batch, Mapping):
         return any(batch.get(name) is not None for name in LABELS)
     if not isinstance(batch, tuple | list) or _tensor(batch) is not None:
         return False
-    return len(batch) > 1 and (len(batch) > len(takes.needed) or isinstance(batch[0], tuple | list | Mapping))
+    return len(batch) > 1
 
 
 def given_targets(batch: Any) -> Tensor | None:

@@ -23,7 +23,7 @@ GROUP = "widthwise.metrics"  # of entry points
 NAMESPACES = ("torchmetrics.classification", "torchmetrics", "torchmetrics.nominal")
 # what may be asked of one class or one output, as f1[2] or f1[t], and of which metric that is a part
 OF_OUTPUTS = ("mse", "rmse", "mae", "r2")
-PER_CLASS = {"iou": "mean_iou"} | {
+PER_CLASS = {"iou": "mean_iou", "top_accuracy": "top_accuracy"} | {
     name: name for name in ("precision", "recall", "f1", "auroc", "average_precision", *OF_OUTPUTS)
 }
 
@@ -92,6 +92,9 @@ def _cost(name: str, direction: Direction, unit: str, description: str) -> Metri
 _QUALITY = (
     _quality("accuracy", "maximize", "share", "share of correct answers (micro average)"),
     _quality("accuracy_macro", "maximize", "share", "mean over the classes of their share correct"),
+    _quality("balanced_accuracy", "maximize", "share", "mean of the share correct over the classes present"),
+    _quality("top_accuracy", "maximize", "share", "share whose class is among the 5 highest scores"),
+    _quality("calibration_error", "minimize", "share", "mean of |confidence - share correct| over 15 bins"),
     _quality("loss", "minimize", "nats", "mean cross entropy of an answer", inf),
     _quality("precision", "maximize", "share", "TP / (TP + FP), mean over the classes"),
     _quality("recall", "maximize", "share", "TP / (TP + FN), mean over the classes"),
@@ -188,6 +191,8 @@ def known_metric(name: str) -> Metric | None:
         return METRICS[name]
     if (asked := per_class(name)) is not None:
         base = METRICS[PER_CLASS[asked[0]]]
+        if asked[0] == "top_accuracy":
+            return replace(base, name=name, description=f"share whose class is among the {asked[1]} highest")
         part = "output" if base.name in OF_OUTPUTS else "class"
         return replace(base, name=name, description=f"{asked[0]} of {part} {asked[1]}")
     full = _torchmetrics_class(name)

@@ -76,7 +76,7 @@ def codes_of(fmt: Format | None, values: Tensor) -> tuple[Codes, int] | None:
 def row_sums(fmt: Format | None, weight: Tensor) -> RowSums | None:
     """Of a weight [outputs, ...] that a format made; None where it is no fixed point."""
     if isinstance(fmt, Integer) and not fmt.is_auto and fmt.width + weight[0].numel().bit_length() <= WIDEST:
-        codes = weight.detach().double().flatten(1) * 2.0**fmt.fraction
+        codes = weight.detach().double().reshape(len(weight), -1) * 2.0**fmt.fraction
         above, below = codes.clamp(min=0).sum(dim=1), codes.clamp(max=0).sum(dim=1)
         return RowSums(tuple(map(int, above.tolist())), tuple(map(int, below.tolist())), fmt.fraction)
     found = codes_of(fmt, weight)

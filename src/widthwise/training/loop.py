@@ -13,6 +13,7 @@ from widthwise.data.modules import Data
 from widthwise.data.served import Batches
 from widthwise.metrics.quality.fits import check_data_fits_model
 from widthwise.metrics.quality.making import with_targets
+from widthwise.metrics.quality.tasks import CLOSENESS
 from widthwise.training.class_weights import with_class_weights
 from widthwise.training.history import Epoch, History, best_of
 from widthwise.training.scoring import score
@@ -103,6 +104,10 @@ def train(
     with at_work(model, device, seed) as best:
         fitting = check_data_fits_model(model, data, task, output)
         judged = fitting.task
+        if task is None and judged.name == CLOSENESS:
+            raise UserError(
+                f"{about.title}: has no targets to train on; give batches (x, y), or names and labels"
+            )
         data = with_targets(data, model, fitting.task, output, copied=True)
         settings = with_class_weights(settings, data, fitting)
         batches, val = shuffled(part(data, "train"), seed), part(data, "val")

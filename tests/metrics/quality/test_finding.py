@@ -26,6 +26,7 @@ BITS = torch.arange(12) % 2
         (BITS, (1,), "binary"),
         (BITS[:, None].float(), (1,), "binary"),
         (torch.stack([BITS, LABELS % 2, BITS], 1), (3,), "binary"),
+        (torch.eye(3)[LABELS], (3,), "classification"),
         (LABELS, (1,), "regression"),  # counts
         (NUMBERS, (), "regression"),
         (NUMBERS, (1,), "regression"),

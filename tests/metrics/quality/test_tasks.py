@@ -79,6 +79,26 @@ def of_classes(name: str, average: str = "macro", pick: int | None = None) -> Re
     return reference
 
 
+def of_classes_present(name: str) -> Reference:
+    """A ranking of one class against all, mean over the classes that the targets have."""
+
+    def reference(outputs: Tensor, targets: Tensor) -> float:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            function = getattr(classification, f"multiclass_{name}")
+            found = function(outputs.double().softmax(1), targets, CLASSES, average="none")
+        both = [k for k in range(CLASSES) if 0 < (targets == k).sum() < len(targets)]
+        if name == "average_precision":
+            both = targets.unique().tolist()
+        return float(found[both].mean()) if both else 0.0
+
+    return reference
+
+
+def top_k_accuracy(targets: Tensor, outputs: Tensor, k: int) -> float:
+    return sklearn.metrics.top_k_accuracy_score(targets, outputs, k=k, labels=range(CLASSES))
+
+
 def of_sklearn(name: str, pick: int | None = None) -> Reference:
     function = getattr(sklearn.metrics, name)
     if pick is None:
@@ -252,6 +272,17 @@ CASES = {
             "f1[1]": of_classes("f1_score", "none", 1),
             "loss": lambda outputs, targets: float(cross_entropy(outputs.double(), targets)),
             "MulticlassAUROC": of_classes("auroc"),
+            "balanced_accuracy": lambda x, y: sklearn.metrics.recall_score(
+                y, x.argmax(1), labels=y.unique().tolist(), average="macro"
+            ),
+            "top_accuracy": lambda x, y: 1.0,  # there are only four
+            "top_accuracy[2]": lambda x, y: top_k_accuracy(y, x, 2),
+            "auroc": of_classes_present("auroc"),
+            "average_precision": of_classes_present("average_precision"),
+            "auroc[1]": of_classes("auroc", "none", 1),
+            "calibration_error": lambda x, y: float(
+                classification.multiclass_calibration_error(x.double().softmax(1), y, CLASSES)
+            ),
         },
         partial(load_model, "jsc-three-linear"),
         partial(load_data, "jsc"),

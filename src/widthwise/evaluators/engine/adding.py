@@ -85,5 +85,6 @@ def _rerun(
         try:
             outputs = single.outputs(number, block.inputs, chosen[row], later)
             into.add(np.array([row]), outputs, np.zeros(1, dtype=np.int64), block.targets)
+            del outputs  # before the next: of language models they are the largest thing there is
         except Exception as error:
             into.failures[int(row)] = describe_error(error)

@@ -50,6 +50,7 @@ class CExporter:
         """HEADER, SOURCE and BENCH; what runs is what a compiler makes of them."""
         from widthwise.export.c.bench import bench
         from widthwise.export.c.source import header, source
+        from widthwise.export.integers.passes import quantised_early
         from widthwise.export.integers.reading import read_program, with_shapes
 
         del realised
@@ -57,7 +58,7 @@ class CExporter:
         read, reasons = read_program(graph)
         if read is None:
             raise UserError("; ".join(reasons))
-        program = with_shapes(read, graph, example[0])
+        program = quantised_early(with_shapes(read, graph, example[0]))
         texts = {HEADER: header(program), SOURCE: source(program), BENCH: bench(program)}
         for name, text in texts.items():
             write_atomically(folder / name, text.encode())

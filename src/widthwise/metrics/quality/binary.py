@@ -17,7 +17,7 @@ from widthwise.data.facts import DataFacts
 from widthwise.metrics.catalogue import Metric, class_index, find_metric, per_class
 from widthwise.metrics.quality.class_scores import as_logits
 from widthwise.metrics.quality.margins import margins
-from widthwise.metrics.quality.ranking import RANKINGS
+from widthwise.metrics.quality.ranking import RANKINGS, mean_of_known
 from widthwise.metrics.quality.summed import Combine, SummedTally
 from widthwise.metrics.quality.task import Answers, LossSettings, Options
 from widthwise.metrics.quality.tasks import BINARY, own_metrics
@@ -194,9 +194,8 @@ class Counts:
         """A metric [R] from those of each label [R, labels]."""
         asked = per_class(name)
         if asked is None:
-            mean: FloatArray = each[name].mean(axis=1)
-            return mean
-        return each[asked[0]][:, class_index(name, self.labels, self.names)]
+            return mean_of_known(each[name])
+        return np.nan_to_num(each[asked[0]][:, class_index(name, self.labels, self.names)])
 
 
 def _ratio(numerator: FloatArray, denominator: FloatArray) -> FloatArray:

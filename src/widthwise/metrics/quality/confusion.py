@@ -11,7 +11,7 @@ from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.core.errors import UserError, unknown
 from widthwise.metrics.catalogue import METRICS, class_index, per_class
 
-QUALITY = ("accuracy", "accuracy_macro", "loss", "precision", "recall", "f1")
+QUALITY = ("accuracy", "accuracy_macro", "balanced_accuracy", "loss", "precision", "recall", "f1")
 
 
 def quality_metrics(
@@ -90,6 +90,9 @@ def _metric(name: str, counts: _Counts, loss_sum: FloatArray, class_names: Seque
         return _ratio(counts.hits.sum(axis=1), counts.samples)
     if name == "loss":
         return _ratio(loss_sum, counts.samples)
+    if name == "balanced_accuracy":
+        there = (counts.present > 0).sum(axis=1).astype(np.float64)
+        return _ratio(_recall(counts).sum(axis=1), there)
     if name in _BY_CLASS:
         return _macro(_BY_CLASS[name](counts), counts)
     if (asked := per_class(name)) is not None:

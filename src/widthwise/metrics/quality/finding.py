@@ -62,6 +62,8 @@ def _candidates(targets: Tensor, outputs: Shape) -> Iterator[tuple[str, str]]:
         yield SEGMENTATION, f"one of {outputs[0]} classes for each of {places[0]} places"
     if whole and targets.ndim == 1 and len(outputs) == 1 and outputs[0] > 1:
         yield CLASSIFICATION, f"one of {outputs[0]} classes for each sample"
+    if one_each and targets.ndim == 2 and targets.shape[1] > 1 and _sum_to_one(targets):
+        yield CLASSIFICATION, f"shares of {targets.shape[1]} classes, 1 together"
     if yes_or_no and targets.ndim <= 2:
         labels = int(targets[:1].numel())
         yield BINARY, "targets 0 and 1, a logit for each" + (f" of {labels} labels" if labels > 1 else "")
@@ -72,6 +74,12 @@ def _candidates(targets: Tensor, outputs: Shape) -> Iterator[tuple[str, str]]:
 def _same(targets: Tensor, outputs: Shape) -> bool:
     """Whether there is an output for each number of a target: axes of length 1 don't count."""
     return [size for size in targets.shape[1:] if size != 1] == [size for size in outputs if size != 1]
+
+
+def _sum_to_one(targets: Tensor) -> bool:
+    """Whether the numbers of each sample are from 0, and 1 together."""
+    shares = targets.double()
+    return bool((shares >= 0).all() and ((shares.sum(1) - 1).abs() < 1e-3).all())
 
 
 def _said(targets: Tensor) -> str:

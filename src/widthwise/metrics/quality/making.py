@@ -55,7 +55,7 @@ class WithTargets:
         if isinstance(batch, DataBlock):
             return self._block(dict(batch.inputs), batch.targets)
         takes = takes_of(self.network)
-        if has_targets(batch, takes):
+        if has_targets(batch):
             inputs, given = read_inputs(without_targets(batch), takes), given_targets(batch)
         else:
             inputs, given = read_inputs(batch, takes), None
@@ -105,11 +105,9 @@ def with_targets(
     return WithTargets(data, copy.deepcopy(network) if copied else network, task, output)
 
 
-def lacks_targets(network: nn.Module, batches: Iterator[Any]) -> tuple[bool, Iterator[Any]]:
+def lacks_targets(batches: Iterator[Any]) -> tuple[bool, Iterator[Any]]:
     """Whether the first batch has no targets, and all batches."""
-    from widthwise.network.calling import takes_of
-
     first = next(batches, None)
     if first is None:
         raise UserError("the data has no batches; networks are judged on them, so give some")
-    return not has_targets(first, takes_of(network)), chain([first], batches)
+    return not has_targets(first), chain([first], batches)

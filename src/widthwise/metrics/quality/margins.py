@@ -21,12 +21,18 @@ class ClassAnswers:
     metrics: Sequence[str] = ("accuracy", "accuracy_macro", "recall")
 
     def margins(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """As the function `margins`."""
-        return margins(outputs, targets)
+        """As the function `margins`; of samples that are left out anything."""
+        labels = targets.argmax(1) if targets.ndim == 2 else targets.clamp(min=0)
+        return margins(outputs, labels)
 
     def shares(self, metric: str, targets: Tensor) -> FloatArray:
         """What each sample counts in one of `metrics` if it is answered rightly, [S] for labels [S]."""
-        labels = targets.cpu().numpy()
+        labels = (targets.argmax(1) if targets.ndim == 2 else targets).cpu().numpy()
+        counted = labels >= 0
+        if not counted.all():  # those that are left out count nothing
+            found = np.zeros(len(labels))
+            found[counted] = self.shares(metric, targets[torch.from_numpy(counted)]) if counted.any() else 0.0
+            return found
         if metric == "accuracy":
             return np.full(len(labels), 1 / len(labels))
         classes, numbers, counts = np.unique(labels, return_inverse=True, return_counts=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import nan
 from typing import Any
 
 import numpy as np
@@ -38,13 +39,12 @@ class Kept:
 def auroc(scores: Numbers, there: Numbers) -> float:
     """The chance that a sample of what is there [n] has a higher score [n] than one of what isn't.
 
-    Of equal scores a half counts (Mann and Whitney 1947). 0 where one of the two kinds is missing, as
-    torchmetrics has it.
+    Of equal scores a half counts (Mann and Whitney 1947). NaN where one of the two kinds is missing.
     """
     positive = int(there.sum())
     negative = len(there) - positive
     if not positive or not negative:
-        return 0.0
+        return nan
     _, places, counts = np.unique(scores, return_inverse=True, return_counts=True)
     middle = np.cumsum(counts) - (counts - 1) / 2  # the rank that equal scores share
     above = middle[places][there.astype(bool)].sum() - positive * (positive + 1) / 2
@@ -52,18 +52,25 @@ def auroc(scores: Numbers, there: Numbers) -> float:
 
 
 def average_precision(scores: Numbers, there: Numbers) -> float:
-    """Sum over the thresholds of the gain in recall times the precision; 0 where nothing is there.
+    """Sum over the thresholds of the gain in recall times the precision; NaN where nothing is there.
 
     Equal scores are one threshold, as scikit-learn and torchmetrics have it.
     """
     positive = int(there.sum())
     if not positive:
-        return 0.0
+        return nan
     found, places = np.unique(-scores, return_inverse=True)
     hits = np.bincount(places, weights=there, minlength=len(found))
     taken = np.bincount(places, minlength=len(found))
     precision = np.cumsum(hits) / np.cumsum(taken)
     return float((hits / positive * precision).sum())
+
+
+def mean_of_known(each: FloatArray) -> FloatArray:
+    """The mean [R] over the labels [R, labels] that have a figure; 0 where none has."""
+    known = ~np.isnan(each)
+    found: FloatArray = np.nan_to_num(each).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
+    return found
 
 
 RANKINGS: dict[str, Ranking] = {"auroc": auroc, "average_precision": average_precision}

@@ -33,7 +33,10 @@ TASKS: Registry[Sequence[str]] = Registry(
             CLASSIFICATION,
             "classification:Classification",
             "one of several classes for each sample",
-            ("accuracy", "accuracy_macro", "loss", "precision", "recall", "f1"),
+            (
+                *("accuracy", "accuracy_macro", "balanced_accuracy", "top_accuracy", "loss"),
+                *("precision", "recall", "f1", "auroc", "average_precision", "calibration_error"),
+            ),
             "cls",
         ),
         _own(
