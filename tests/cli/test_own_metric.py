@@ -239,30 +239,30 @@ def test_what_is_no_task_and_no_loss_is_one_line(run: Run, here: Path, line: str
 
 def test_the_pages_table_is_searched_and_tested(run: Run, here: Path) -> None:
     text = (DOCS / "metrics.md").read_text("utf-8")
-    (table,) = re.findall(FILE % re.escape("luts.csv"), text, re.DOTALL)
-    (here / "luts.csv").write_text(table)
-    (named,) = re.findall(r"```toml\n(\[metrics.luts\].*?)```", text, re.DOTALL)
+    (table,) = re.findall(FILE % re.escape("dsps.csv"), text, re.DOTALL)
+    (here / "dsps.csv").write_text(table)
+    (named,) = re.findall(r"```toml\n(\[metrics.dsps\].*?)```", text, re.DOTALL)
     config = (
         (here / "own.toml")
         .read_text()
-        .replace('worst.direction = "maximize"\nmodel_size', 'accuracy.direction = "maximize"\nluts')
+        .replace('worst.direction = "maximize"\nmodel_size', 'accuracy.direction = "maximize"\ndsps')
     )
     config = re.sub(r"\[metrics.worst\].*?(?=\[search.search_space\])", "", config, flags=re.DOTALL)
     config = config.replace("[2, 4, 8]", '[2, 4]\ndata_in_name = ["integer"]\ndata_in_width = [4, 8]')
-    config = config.replace('brier = "<= 0.7"', 'luts = "<= 200"').replace(
+    config = config.replace('brier = "<= 0.7"', 'dsps = "<= 200"').replace(
         "[search.search_space]\n", named + "\n[search.search_space]\n"
     )
-    (here / "luts.toml").write_text(config)
-    ran = run("search", "luts.toml", "--untrusted", "--out", "run")
+    (here / "dsps.toml").write_text(config)
+    ran = run("search", "dsps.toml", "--untrusted", "--out", "run")
     assert ran.status == 0, ran.err
-    assert {trial.metrics["luts"] for trial in load_run("run").trials} == {61, 140, 102}
-    ran = run("test", "--run", "run", "--trial", 0, "--metrics", "luts", "--part", "val", "--json")
-    assert json.loads(ran.out)["val"]["luts"] == load_run("run").trial(0).metrics["luts"]
-    (here / "luts.toml").write_text(config.replace("[2, 4]", "[2, 3]"))
-    ran = run("search", "luts.toml")
+    assert {trial.metrics["dsps"] for trial in load_run("run").trials} == {61, 140, 102}
+    ran = run("test", "--run", "run", "--trial", 0, "--metrics", "dsps", "--part", "val", "--json")
+    assert json.loads(ran.out)["val"]["dsps"] == load_run("run").trial(0).metrics["dsps"]
+    (here / "dsps.toml").write_text(config.replace("[2, 4]", "[2, 3]"))
+    ran = run("search", "dsps.toml")
     assert ran.status == 2
     assert (
-        "luts.csv: has no row for layer seq_blocks_2 with data_in fixed<4,2>, weight fixed<3,1>; of"
+        "dsps.csv: has no row for layer seq_blocks_2 with data_in fixed<4,2>, weight fixed<3,1>; of"
         in ran.err
     )
     assert not (here / "runs").exists()

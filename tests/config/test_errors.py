@@ -199,7 +199,7 @@ WRONG = {
         "dataset",
         ["jets.h5", ".parquet"],
     ),
-    "another task": ('task = "cls"', 'task = "lm"', "task", ["'lm'", "cls"]),
+    "another task": ('task = "cls"', 'task = "poetry"', "task", ["'poetry'", "cls"]),
     "no batch": ("batch_size = 256", "batch_size = 0", "batch_size", ["0 is no whole number from 1"]),
     "a negative seed": ("seed = 0", "seed = -1", "seed", ["-1 is no whole number from 0"]),
     "no time": ("timeout = 20000", "timeout = 0", f"{SETUP}.timeout", ["0 is no finite number above 0"]),

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from widthwise.core.errors import UserError, unknown
-from widthwise.data.padding import MASKS, Array, Ragged, next_of, pad_inputs, pad_targets
+from widthwise.data.names import MASKS
+from widthwise.data.padding import Array, Ragged, next_of, pad_inputs, pad_targets
 from widthwise.data.samples import Samples, Scaler, check_samples
 from widthwise.data.targets import IGNORED, TargetKind, Targets
 
@@ -95,6 +96,10 @@ def _inputs(held: Arrays, labels: Sequence[str], name: str) -> dict[str, Array |
         if known in held and known not in labels:
             masks = {key: found for key, found in held.items() if key in MASKS and key not in labels}
             return {known: held[known], **masks}
+    for label in labels:
+        targets = held[label]
+        if not isinstance(targets, Ragged) and targets.ndim == 0:
+            raise UserError(f"{name}: {label} is a single value; give a target for each sample")
     rows = len(held[labels[0]]) if labels else None
     found = {key: array for key, array in held.items() if key not in labels and _is_input(array, rows)}
     if any(key not in MASKS for key in found):

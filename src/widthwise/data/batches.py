@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from widthwise.core.errors import UserError
 from widthwise.data.blocks import DataBlock
-from widthwise.data.padding import MASKS
+from widthwise.data.names import MASKS
 
 if TYPE_CHECKING:
     from torch import Tensor

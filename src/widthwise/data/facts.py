@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 PARTS = ("train", "val", "test")
 
-LABELS = ("label", "labels", "target", "targets")  # of what a named batch holds
-
 
 @dataclass(frozen=True)
 class DataFacts:

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from widthwise.core.errors import UserError
+from widthwise.data.names import MASKS
 from widthwise.data.targets import IGNORED
 
 Array = NDArray[Any]
-MASKS = ("mask", "attention_mask")  # inputs that are 1 where a sequence is, 0 where it is padded
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -31,8 +32,10 @@ def traced(network: nn.Module, given: Collection[str] | None = None) -> fx.Graph
     with undisturbed(network), torch.no_grad():
         try:
             graph = _Tracer(given).trace(network)
-        except Exception as error:
-            graph = _with_buffers(network, given, error)
+        except Exception:
+            if (found := _with_buffers(network, given)) is None:
+                raise
+            graph = found
         _drop_unread_weights(graph)
         _name_own_calls(graph, dict(network.named_modules()))
         made = fx.GraphModule(network, graph, type(network).__name__)
@@ -40,17 +43,16 @@ def traced(network: nn.Module, given: Collection[str] | None = None) -> fx.Graph
     return made
 
 
-def _with_buffers(network: nn.Module, given: Collection[str] | None, error: Exception) -> fx.Graph:
+def _with_buffers(network: nn.Module, given: Collection[str] | None) -> fx.Graph | None:
     """Traced with stand-ins for buffers too, as where their part is taken that has the data's length.
 
-    Raises the error where that fails as well.
+    None where that fails as well.
     """
     tracer = _Tracer(given)
     tracer.proxy_buffer_attributes = True
-    try:
+    with suppress(Exception):  # the first error is the one to tell
         return tracer.trace(network)
-    except Exception:
-        raise error from None
+    return None
 
 
 def expected(given: Any, fixed: Any, name: str) -> None:

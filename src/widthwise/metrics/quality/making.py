@@ -12,7 +12,7 @@ from widthwise.data.batches import given_targets, has_targets, read_inputs, with
 from widthwise.data.blocks import DataBlock
 from widthwise.data.facts import part
 from widthwise.data.modules import Data
-from widthwise.data.padding import MASKS
+from widthwise.data.names import MASKS
 from widthwise.metrics.quality.task import MakesTargets, Task
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from torch import Tensor
 from widthwise.core.arrays import FloatArray
 from widthwise.core.errors import UserError
 from widthwise.data.facts import DataFacts
-from widthwise.data.padding import MASKS
+from widthwise.data.names import MASKS
 from widthwise.data.targets import IGNORED
 from widthwise.metrics.catalogue import Metric, find_metric, per_class
 from widthwise.metrics.quality.places import (
