@@ -180,9 +180,11 @@ X, Y = torch.zeros(3, 16), torch.tensor([0, 1, 2])
 BAD_LOADERS = {
     "empty": (list, "Module: its val_dataloader has no batches"),
     "raises": (failing, "Module: its val_dataloader raised OSError: no such disk"),
-    "named": (lambda: [{"x": X, "y": Y}], "its batches hold x, y, but no targets"),
+    "named": (
+        lambda: [{"x": X, "y": Y}],
+        "its batches hold y, which the network does not take, but no targets",
+    ),
     "three": (lambda: [(X, X, Y)], "its batches hold 2 inputs before the targets, the network takes x"),
-    "inputs alone": (lambda: [X[:2]], "its batches are (Tensor); give two tensors"),
     "texts": (lambda: [(["a", "b", "c"], Y)], "its batches are no tensors: (str, str, str)"),
     "real labels": (lambda: [(X, Y.float())], "no task is found for targets float32 [n] and outputs [n, 5]"),
     "one-hot labels": (

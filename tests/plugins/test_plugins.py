@@ -224,7 +224,7 @@ WRONG = {  # what a name of each family stands for, and what is said of it
     "spaces": ("class Thing:\n    def read(self, tables): ...", "has no write, space"),
     "tasks": ("Thing = dict", "has no outputs, check"),
     "models": ("Thing = dict", "returned a dict"),
-    "data": ("Thing = dict", "return a pair (X, y), or a data module"),
+    "data": ("Thing = dict", "holds no array named y or labels"),
 }
 ASKED = dict(
     zip(("models", "data", "tasks", "strategies", "metrics", "formats", "spaces"), BROKEN, strict=True)

@@ -3,4 +3,3 @@
 from __future__ import annotations
 
 MASKS = ("mask", "attention_mask")  # inputs that are 1 where a sequence is, 0 where it is padded
-LABELS = ("label", "labels", "target", "targets")  # of what a named batch holds

@@ -72,7 +72,7 @@ def check_data_fits_model(
         return fit_of(
             model, _batches(with_targets(data, model, judged, output), name, about), judged, about, output
         )
-    lacking, batches = lacks_targets(_batches(data, name, about))
+    lacking, batches = lacks_targets(_batches(data, name, about), model)
     if lacking:
         found = check_data_fits_model(model, data, CLOSENESS, output, name=name)
         return _because(found, "the data has no targets, so the float network's outputs are")

@@ -8,7 +8,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from widthwise.core.errors import UserError
-from widthwise.data.batches import given_targets, has_targets, read_inputs, without_targets
+from widthwise.data.batches import LABELS, given_targets, has_targets, read_inputs, without_targets
 from widthwise.data.blocks import DataBlock
 from widthwise.data.facts import part
 from widthwise.data.modules import Data
@@ -105,9 +105,22 @@ def with_targets(
     return WithTargets(data, copy.deepcopy(network) if copied else network, task, output)
 
 
-def lacks_targets(batches: Iterator[Any]) -> tuple[bool, Iterator[Any]]:
-    """Whether the first batch has no targets, and all batches."""
+def lacks_targets(batches: Iterator[Any], network: nn.Module) -> tuple[bool, Iterator[Any]]:
+    """Whether the first batch has no targets, and all batches.
+
+    Raises UserError where it has none under a known name, but something that the network does not take.
+    """
+    from widthwise.network.calling import takes_of
+
     first = next(batches, None)
     if first is None:
         raise UserError("the data has no batches; networks are judged on them, so give some")
-    return not has_targets(first), chain([first], batches)
+    lacking, takes = not has_targets(first), takes_of(network)
+    if lacking and isinstance(first, Mapping) and not takes.anything:
+        others = [str(name) for name in first if name not in (*takes.names, *MASKS)]
+        if others and len(first) > 1:
+            raise UserError(
+                f"its batches hold {', '.join(others)}, which the network does not take, but no targets; "
+                f'name these one of {", ".join(LABELS)}, or say that there are none: task = "closeness"'
+            )
+    return lacking, chain([first], batches)
