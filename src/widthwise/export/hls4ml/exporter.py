@@ -107,6 +107,10 @@ class Hls4mlExporter:
         config["Model"]["Strategy"] = self.strategy
         types = {layer.name: layer.types for layer in layers}
         types["x"] = {"result": fixed(program.input, rounds=True)}
+        if unknown := [name for name in types if name not in config["LayerName"]]:
+            raise UserError(
+                f"hls4ml: knows no layer {', '.join(unknown)}, so its types would not be those judged"
+            )
         for name, own in types.items():
             config["LayerName"].setdefault(name, {})["Precision"] = own
             if "weight" in own:

@@ -56,15 +56,17 @@ def layers_of(program: Program) -> list[HlsLayer]:
         if then is not None:
             merged.add(then)
             out = then.out
-        made.append(HlsLayer(_name(step, len(made)), step, out, _types(step, out)))
+        made.append(HlsLayer(_name(step, made), step, out, _types(step, out)))
     return made
 
 
-def _name(step: Step, number: int) -> str:
-    """As the network has it; hls4ml knows sums by the names of their nodes."""
-    if isinstance(step, Add):
-        return f"{'sub' if step.sign < 0 else 'add'}_{number}"
-    return f"{step.out.node}_{number}"
+def _name(step: Step, before: list[HlsLayer]) -> str:
+    """As the network has it; hls4ml traces anew, which names sums add, add_1 … in their order."""
+    if not isinstance(step, Add):
+        return f"layer_{step.out.node}_{len(before)}"
+    kind = "sub" if step.sign < 0 else "add"
+    same = sum(isinstance(layer.step, Add) and layer.step.sign == step.sign for layer in before)
+    return f"{kind}_{same}" if same else kind
 
 
 def fixed(value: Value, *, rounds: bool) -> str:
