@@ -23,6 +23,7 @@ from widthwise.export.integers.steps import (
     Step,
     Value,
     as_image,
+    reads,
 )
 from widthwise.formats.integer import Integer
 
@@ -38,13 +39,8 @@ def logic_of(program: Program) -> CombLogic:
     given = FVArrayInput((size,))
     wires: dict[Value, Any] = {program.input: _rounded(given, program.fmt, "WRAP", "TRN").reshape(shape)}
     for step in program.steps:
-        wires[step.out] = step_logic(program, step, [wires[value] for value in inputs_of(step)])
+        wires[step.out] = step_logic(program, step, [wires[value] for value in reads(step)])
     return trace(given, wires[program.output].ravel(), keep_dead_inputs=True)
-
-
-def inputs_of(step: Step) -> tuple[Value, ...]:
-    """The values that a step computes from."""
-    return (step.x, step.y) if isinstance(step, Add) else (step.x,)
 
 
 def step_logic(program: Program, step: Step, inputs: list[Any]) -> Any:

@@ -16,7 +16,17 @@ from torch import Tensor
 from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.core.errors import UserError
 from widthwise.export.integers.reading import read_program, with_shapes
-from widthwise.export.integers.steps import Add, Convolution, Linear, Program, Requantise, Scale, Step, Value
+from widthwise.export.integers.steps import (
+    Add,
+    Convolution,
+    Linear,
+    Program,
+    Requantise,
+    Scale,
+    Step,
+    Value,
+    reads,
+)
 from widthwise.metrics.cost.counts import NodeBits, NodeCounts
 from widthwise.spaces.slots import Slot, schemes
 
@@ -131,7 +141,7 @@ def stage_cost(program: Program, steps: Sequence[Step]) -> tuple[float, float]:
     """LUTs and adders of a stage, its input anything that its format holds; not below 0 behind a ReLU."""
     from alkaid.trace import FVArray, trace  # type: ignore[import-untyped]
 
-    from widthwise.export.rtl.logic import inputs_of, step_logic
+    from widthwise.export.rtl.logic import step_logic
 
     given = steps[0].x
     shape = program.shape(given)
@@ -140,7 +150,7 @@ def stage_cost(program: Program, steps: Sequence[Step]) -> tuple[float, float]:
     x = FVArray.from_lhs(low * step, given.high * step, step)
     wires = {given: x}
     for each in steps:
-        wires[each.out] = step_logic(program, each, [wires[value] for value in inputs_of(each)])
+        wires[each.out] = step_logic(program, each, [wires[value] for value in reads(each)])
     logic = trace(x.ravel(), wires[steps[-1].out].ravel(), keep_dead_inputs=True)
     return logic.cost, float(sum(op.opcode in (0, 1) for op in logic.ops))
 
