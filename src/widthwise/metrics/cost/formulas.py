@@ -41,7 +41,7 @@ def cost_of_graph(metric: Metric) -> OfGraph | None:
     """What computes the cost of a network, where counts don't tell it."""
     if not isinstance(metric.source, str) or not metric.source:
         return None
-    found = computing(metric)
+    found = _imported(metric)  # once, as this is asked for every batch of candidates
     return cast(OfGraph, found) if hasattr(found, "of_graph") else None
 
 
