@@ -19,7 +19,7 @@ from widthwise.metrics.quality.class_scores import as_logits
 from widthwise.metrics.quality.margins import margins
 from widthwise.metrics.quality.ranking import RANKINGS, mean_of_known
 from widthwise.metrics.quality.summed import Combine, SummedTally
-from widthwise.metrics.quality.task import Answers, LossSettings, Options
+from widthwise.metrics.quality.task import Answers, LossSettings, Options, float_outputs
 from widthwise.metrics.quality.tasks import BINARY, own_metrics
 from widthwise.metrics.quality.torchmetrics import Adapt, Feed, accumulator
 
@@ -61,10 +61,7 @@ class Binary:
 
     def outputs(self, result: Any) -> Tensor:
         """The logits; raises UserError where they are no floats."""
-        if not isinstance(result, Tensor) or not result.is_floating_point():
-            kind = str(result.dtype) if isinstance(result, Tensor) else type(result).__name__
-            raise UserError(f"the network returns a {kind}; let it return logits [n] or [n, labels], floats")
-        return result
+        return float_outputs(result, "let it return logits [n] or [n, labels], floats")
 
     def check(self, targets: Tensor, outputs: tuple[int, ...], about: DataFacts) -> None:
         """Raises UserError for targets that aren't 0 or 1, one for each logit."""

@@ -19,7 +19,7 @@ from widthwise.metrics.catalogue import Metric, find_metric, per_class
 from widthwise.metrics.quality.margins import margins
 from widthwise.metrics.quality.places import pieces
 from widthwise.metrics.quality.summed import Combine, SummedTally
-from widthwise.metrics.quality.task import Answers, LossSettings, Options
+from widthwise.metrics.quality.task import Answers, LossSettings, Options, float_outputs
 from widthwise.metrics.quality.tasks import CLOSENESS, own_metrics
 
 MOST_DB = 200.0  # of a ratio: float32 tells no more apart
@@ -64,10 +64,7 @@ class Closeness:
 
     def outputs(self, result: Any) -> Tensor:
         """The outputs; raises UserError where they are no floats."""
-        if not isinstance(result, Tensor) or not result.is_floating_point():
-            kind = str(result.dtype) if isinstance(result, Tensor) else type(result).__name__
-            raise UserError(f"the network returns a {kind}; closeness takes outputs that are floats")
-        return result
+        return float_outputs(result, "closeness takes outputs that are floats")
 
     def check(self, targets: Tensor, outputs: tuple[int, ...], about: DataFacts) -> None:
         """Raises UserError where the float network's outputs have another shape, or are no numbers."""

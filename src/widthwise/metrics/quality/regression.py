@@ -16,7 +16,7 @@ from widthwise.core.errors import UserError
 from widthwise.data.facts import DataFacts
 from widthwise.metrics.catalogue import Metric, class_index, find_metric, per_class
 from widthwise.metrics.quality.summed import Combine, SummedTally
-from widthwise.metrics.quality.task import Answers, LossSettings, Options
+from widthwise.metrics.quality.task import Answers, LossSettings, Options, float_outputs
 from widthwise.metrics.quality.tasks import REGRESSION, own_metrics
 from widthwise.metrics.quality.torchmetrics import Feed, accumulator
 
@@ -39,10 +39,7 @@ class Regression:
 
     def outputs(self, result: Any) -> Tensor:
         """The numbers; raises UserError where they are none."""
-        if not isinstance(result, Tensor) or not result.is_floating_point():
-            kind = str(result.dtype) if isinstance(result, Tensor) else type(result).__name__
-            raise UserError(f"the network returns a {kind}; let it return numbers [n, ...], floats")
-        return result
+        return float_outputs(result, "let it return numbers [n, ...], floats")
 
     def check(self, targets: Tensor, outputs: tuple[int, ...], about: DataFacts) -> None:
         """Raises UserError for targets that aren't finite numbers, one for each output."""

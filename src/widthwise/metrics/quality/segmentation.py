@@ -25,7 +25,7 @@ from widthwise.metrics.quality.places import (
     without_void,
 )
 from widthwise.metrics.quality.summed import Combine, SummedTally
-from widthwise.metrics.quality.task import Answers, LossSettings, Options
+from widthwise.metrics.quality.task import Answers, LossSettings, Options, float_outputs
 from widthwise.metrics.quality.tasks import SEGMENTATION, own_metrics
 
 
@@ -44,10 +44,7 @@ class Segmentation:
 
     def outputs(self, result: Any) -> Tensor:
         """The scores; raises UserError where they are no floats."""
-        if not isinstance(result, Tensor) or not result.is_floating_point():
-            kind = str(result.dtype) if isinstance(result, Tensor) else type(result).__name__
-            raise UserError(f"the network returns a {kind}; let it return scores [n, classes, ...], floats")
-        return result
+        return float_outputs(result, "let it return scores [n, classes, ...], floats")
 
     def check(self, targets: Tensor, outputs: tuple[int, ...], about: DataFacts) -> None:
         """Raises UserError for targets that aren't a label for each place."""

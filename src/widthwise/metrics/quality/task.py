@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from widthwise.core.errors import UserError
 from widthwise.data.facts import DataFacts
 from widthwise.metrics.catalogue import Metric
 
@@ -165,3 +166,13 @@ def ranked(task: Task, values: Mapping[str, float]) -> tuple[float, ...]:
     """What makes the figures of one epoch better than another's: greater is better, the first decides."""
     signs = {"maximize": 1.0, "minimize": -1.0}
     return tuple(signs[task.metrics[name].direction] * values[name] for name in task.better)
+
+
+def float_outputs(result: Any, wanted: str) -> Tensor:
+    """What a network returns, a tensor of floats; raises UserError for all else, with what is wanted."""
+    from torch import Tensor
+
+    if not isinstance(result, Tensor) or not result.is_floating_point():
+        kind = str(result.dtype) if isinstance(result, Tensor) else type(result).__name__
+        raise UserError(f"the network returns a {kind}; {wanted}")
+    return result

@@ -25,7 +25,7 @@ from widthwise.metrics.quality.places import (
     pieces,
 )
 from widthwise.metrics.quality.summed import Combine, SummedTally
-from widthwise.metrics.quality.task import Answers, LossSettings, Options
+from widthwise.metrics.quality.task import Answers, LossSettings, Options, float_outputs
 from widthwise.metrics.quality.tasks import TOKENS, own_metrics
 
 
@@ -64,10 +64,7 @@ class Tokens:
 
     def outputs(self, result: Any) -> Tensor:
         """The scores; raises UserError where they are no floats."""
-        if not isinstance(result, Tensor) or not result.is_floating_point():
-            kind = str(result.dtype) if isinstance(result, Tensor) else type(result).__name__
-            raise UserError(f"the network returns a {kind}; let it return scores [n, T, vocabulary], floats")
-        return result
+        return float_outputs(result, "let it return scores [n, T, vocabulary], floats")
 
     def check(self, targets: Tensor, outputs: tuple[int, ...], about: DataFacts) -> None:
         """Raises UserError for targets that aren't a token for each position."""
