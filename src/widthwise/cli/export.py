@@ -56,10 +56,7 @@ def export(
     json: options.Json = False,
 ) -> None:
     """Write the network of a trial in a form that other tools read."""
-    from widthwise.config import load_config
     from widthwise.export.exporter import EXPORTERS
-    from widthwise.study.run_files import CONFIG
-    from widthwise.study.run_folder import run_source
 
     output = Output(silent=json)
     if (trial is None) == (pick is None):
@@ -69,8 +66,7 @@ def export(
     form = EXPORTERS.find(to, where="--to")
     if untrusted and EXPORTERS.is_code(to):
         raise UserError(f"--to {to}: is code of the package {form.package}, which --untrusted refuses")
-    run_source(run)  # raises where it is no run folder
-    of_run = load_config(run.expanduser() / CONFIG, untrusted=untrusted)
+    of_run = options.config_of_run(run, untrusted=untrusted)
     options.announce_code(of_run, output, untrusted=untrusted)
     from widthwise.export.write import export as write
 

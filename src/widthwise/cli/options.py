@@ -12,6 +12,8 @@ import typer
 from widthwise.core.errors import UserError, unknown
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from widthwise.cli.output import Output
     from widthwise.config import SearchConfig
 
@@ -193,6 +195,23 @@ def announce_code(config: SearchConfig, output: Output, *, untrusted: bool) -> N
 
     if found := check(config, untrusted=untrusted):
         output.warn(f"this config runs code: {', '.join(found)}")
+
+
+def config_of_run(run: Path, *, untrusted: bool = False) -> SearchConfig:
+    """The config in a run folder; UserError where it is none, or where code is not wanted and it names some.
+
+    The store holds the config that the search had, by which networks are made again: it is checked as well,
+    for a folder from somebody else may hold two.
+    """
+    from widthwise.config import load_config
+    from widthwise.core.toml import parse_toml
+    from widthwise.study.run_files import CONFIG
+    from widthwise.study.run_folder import load_run
+
+    stored = load_run(run).record  # raises where it is no run folder
+    if untrusted and stored.config.strip():
+        load_config(parse_toml(stored.config, label=f"{run}: its store's config"), untrusted=True)
+    return load_config(run.expanduser() / CONFIG, untrusted=untrusted)
 
 
 def warn_of_ignored_keys(config: SearchConfig, output: Output) -> None:

@@ -109,7 +109,7 @@ def evaluate_network(
     if run is not None:
         if any(value is not None for value in (config, *vars(network).values(), seed)) or setup.assign:
             raise UserError("--run: has its own network and data; leave CONFIG, --model, --load and such out")
-        of_run = _config_of_run(run, untrusted=untrusted)
+        of_run = options.config_of_run(run, untrusted=untrusted)
         options.announce_code(of_run, output, untrusted=untrusted)
         found = _test_run(run, trial, parts, metrics, output, setup.device)
     else:
@@ -273,15 +273,6 @@ def _test_network(
     return _tested(graph, data, config, _metrics(asked, config, task), task, parts)
 
 
-def _config_of_run(run: Path, *, untrusted: bool = False) -> SearchConfig:
-    from widthwise.config import load_config
-    from widthwise.study.run_files import CONFIG
-    from widthwise.study.run_folder import run_source
-
-    run_source(run)  # raises where it is no run folder
-    return load_config(run.expanduser() / CONFIG, untrusted=untrusted)
-
-
 def _test_run(
     run: Path, trial: int | None, parts: list[str], asked: str | None, output: Output, device: str | None
 ) -> Tested:
@@ -291,7 +282,7 @@ def _test_run(
     from widthwise.study.run_folder import load_run
 
     options.check_device(device)
-    study, config = load_run(run), _config_of_run(run)
+    study, config = load_run(run), options.config_of_run(run)
     found = _trial_of(study, trial)
     _metrics(asked, config, config.task)
     network, data = study.searched_network(), load_dataset(config)
