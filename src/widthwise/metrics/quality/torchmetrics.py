@@ -253,10 +253,12 @@ def _check_growth(name: str, made: Any, given: Mapping[str, Any], small: Feed, p
         )
 
 
-class _Largest(TorchDispatchMode):
+class _Largest(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch has no types there
     """How many elements the largest tensor has that is made inside."""
 
-    elements = 0
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.elements = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         made = func(*args, **(kwargs or {}))
