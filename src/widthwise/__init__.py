@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from widthwise.network.widths.resize import resize
     from widthwise.search.comparing import compare
     from widthwise.search.launch import search
+    from widthwise.search.opening import load_run
     from widthwise.spaces.quantisation import QuantisationSpace
     from widthwise.spaces.space import Decision, Space
     from widthwise.spaces.width import WidthSpace
     from widthwise.strategies import strategy
-    from widthwise.study.run_folder import load_run
     from widthwise.study.study import Study
     from widthwise.training import fit
 
@@ -59,7 +59,7 @@ _HOME = {  # where each public name lives; imported on first use, so that import
     "load_config": "config",
     "load_data": "data.modules",
     "load_model": "network.named",
-    "load_run": "study.run_folder",
+    "load_run": "search.opening",
     "own_metric": "metrics.own",
     "register_layer": "network.layers",
     "resize": "network.widths.resize",

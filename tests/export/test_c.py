@@ -155,7 +155,9 @@ class Twice(nn.Module):
 def test_what_it_cannot_say_is_refused_with_what_would_do() -> None:
     assert refused(perceptron, ALL) == ""
     assert refused(chain(nn.Sigmoid()), ALL).startswith("_1: sigmoid can't be written; linear, conv1d")
-    assert "fold_batchnorm_transform_pass writes them" in refused(chain(nn.BatchNorm1d(12)), ALL)
+    assert "fold_batchnorm = true in search_space.setup writes them" in refused(
+        chain(nn.BatchNorm1d(12)), ALL
+    )
     assert "the network returns several values" in refused(Twice, ALL)
     assert "_0: its weight is in float; give it a format" in refused(perceptron, {"data_in": FIXED})
     assert "_0: its bias is in float" in refused(perceptron, {"data_in": FIXED, "weight": FIXED})

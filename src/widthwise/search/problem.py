@@ -31,7 +31,7 @@ from widthwise.network.named import load_model
 from widthwise.search.batches import batch_size
 from widthwise.search.bounds import within_bounds
 from widthwise.search.proposing import proposer
-from widthwise.spaces.kinds import SpaceKind, kind_of
+from widthwise.spaces.kinds import Prepares, SpaceKind, kind_of
 from widthwise.spaces.space import Space
 from widthwise.spaces.within import Within
 from widthwise.strategies import Strategy, strategy_source
@@ -146,6 +146,8 @@ def load_problem(
         config = replace(config, task=fitting.task.name)
     graph, search = Graph(network, fitting.example), config.search
     aim, kind = Aim(search.objectives, search.summed, search.direction), kind_of(search.space)
+    if isinstance(kind, Prepares):
+        graph = kind.network(graph, search.space)
     named = [metric.name for metric in named_metrics(config)]
     space = kind.space(graph, found, search.space)
     judge = (

@@ -16,7 +16,7 @@ from widthwise.formats.base import Format
 from widthwise.network.graph import Graph
 from widthwise.network.layer import Layer
 from widthwise.network.output_channels import for_weight, of_layer
-from widthwise.network.passes.rules import check_keys_apply, inactive, select
+from widthwise.network.passes.rules import check_keys_apply, inactive, of_folded, select
 from widthwise.network.scheme import TensorName, tensor_fields, tensor_format
 from widthwise.network.selection import DEFAULT, By
 from widthwise.spaces.reading import is_float
@@ -59,6 +59,7 @@ class QuantisationSpace(Space):
     rules: Mapping[str, str]  # layer name to the key of its rule
     untie: bool  # each reader of a stored tensor has it in a format of its own
     unused: tuple[str, ...]  # rules for types where layers go by name, or the other way round: left out
+    folded: tuple[str, ...]  # rules for batch norms alone that are part of other layers now: left out
 
     def __init__(
         self,
@@ -71,6 +72,8 @@ class QuantisationSpace(Space):
         untie: bool = False,
     ) -> None:
         rules = seed_rules(seed) if isinstance(seed, Mapping) else tuple(seed)
+        gone = of_folded(graph, by, [rule.key for rule in rules])
+        rules = tuple(rule for rule in rules if rule.key not in gone)
         alone = any(rule.key == DEFAULT and not is_float(rule) for rule in rules)
         unused = inactive(graph, by, [rule.key for rule in rules], alone=alone, where=PLACE)
         by_key = {rule.key: rule for rule in rules if rule.key not in unused}
@@ -94,6 +97,7 @@ class QuantisationSpace(Space):
         object.__setattr__(self, "by", by)
         object.__setattr__(self, "rules", selected)
         object.__setattr__(self, "unused", unused)
+        object.__setattr__(self, "folded", gone)
         object.__setattr__(self, "untie", untie)
 
     @classmethod

@@ -15,6 +15,7 @@ Importance = Literal["magnitude", "batch_norm", "taylor"]
 
 QUANTISATION = "graph/quantize/mixed_precision_ptq"
 WIDTH = "graph/width"
+FOLD_BATCHNORM = "fold_batchnorm"  # of a search's setup
 ALL = "all"  # the key of the rule for all groups at once
 
 
@@ -54,6 +55,8 @@ class QuantisationSearch:
     tie: one decision for all layers of a rule, instead of one for each.
     share_inputs: layers that read the same tensor get the same format for it.
     untie: layers that read the same stored tensor may have it in formats of their own.
+    fold_batchnorm: batch norms become part of the layers beside them before the search, so that formats reach
+        them; None: as the form asks that the search keeps within.
     """
 
     kind: ClassVar[str] = QUANTISATION
@@ -64,6 +67,7 @@ class QuantisationSearch:
     tie: bool = False
     share_inputs: bool = False
     untie: bool = field(default=False, metadata={LATER: True})
+    fold_batchnorm: bool | None = field(default=None, metadata={LATER: True})
 
 
 @dataclass(frozen=True)
