@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from widthwise.core.errors import UserError
+from widthwise.export.by_layer import ReasonsByLayer
 from widthwise.export.exporter import Exported
 from widthwise.export.scaler import in_front
 
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
 
     from widthwise.data.samples import Scaler
     from widthwise.network.graph import Graph
+    from widthwise.network.layer import Layer
     from widthwise.network.realised import Realised
+    from widthwise.network.scheme import Scheme
+    from widthwise.spaces.slots import Slot
 
 NETWORK = "network.onnx"
 LEVELS = ("ORT_DISABLE_ALL", "ORT_ENABLE_BASIC", "ORT_ENABLE_EXTENDED", "ORT_ENABLE_ALL")
@@ -37,10 +41,12 @@ class OnnxExporter:
         """Layers that have formats: the form "qonnx" has nodes for them."""
         del realised
         return [
-            f"{name}: has formats ({scheme}), this form is float; --to qonnx writes them"
-            for name, scheme in graph.schemes.items()
-            if scheme
+            f"{name}: {reason}" for name, scheme in graph.schemes.items() for reason in _reasons(None, scheme)
         ]
+
+    def reasons_of_many(self, graph: Graph, slots: Sequence[Slot]) -> ReasonsByLayer:
+        """How many refusals each of many candidates has."""
+        return ReasonsByLayer(graph.layers, graph.schemes, tuple(slots), _reasons)
 
     def write(self, realised: Realised, graph: Graph, folder: Path, example: tuple[Tensor, ...]) -> Exported:
         """NETWORK; what runs is that file in ONNX Runtime, at every level of optimisation."""
@@ -68,6 +74,10 @@ class OnnxExporter:
         made = in_front(onnx.load(str(path)), scaler)
         onnx.save(made, str(path))
         return replace(exported, run=_runtime(path.read_bytes()))
+
+
+def _reasons(_: Layer | None, scheme: Scheme) -> list[str]:
+    return [f"has formats ({scheme}), this form is float; --to qonnx writes them"] if scheme else []
 
 
 @dataclass(frozen=True)
