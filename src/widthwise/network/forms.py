@@ -17,7 +17,7 @@ EXPORTERS: Registry[None] = Registry(
         Entry(
             "onnx",
             "widthwise.export.onnx:OnnxExporter",
-            "an ONNX file of a float network, as ONNX Runtime runs it",
+            "an ONNX file of a network in float, or in bytes that ONNX Runtime multiplies as integers",
             extra="onnx",
         ),
         Entry(

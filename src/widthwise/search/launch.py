@@ -12,6 +12,7 @@ from widthwise.config import SearchConfig, load_config
 from widthwise.core.errors import UserError
 from widthwise.data.modules import Data
 from widthwise.evaluators.protocol import Evaluate, Evaluator, Realises
+from widthwise.metrics.cost.formulas import KeepsTables
 from widthwise.metrics.own import Given
 from widthwise.network.named import save_checkpoint
 from widthwise.search.allowed import check_possible
@@ -112,6 +113,8 @@ def search(
         )
         with opened as run:
             _keep_weights(problem, run.path / WEIGHTS)
+            if isinstance(problem.evaluator, KeepsTables):
+                problem.evaluator.keep_in(run.path)
             if started is not None:
                 started(run, problem)
             keeping = run.keeping(judge) if isinstance(judge, Realises) else run

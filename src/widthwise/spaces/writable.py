@@ -90,8 +90,8 @@ class Writable:
         for name, into in self.graph.folded.items():
             if not into and name not in ruled:
                 yield (
-                    f"{name} is a batch norm with no layer beside it to be folded into, so it needs formats of "
-                    f"its own: a rule for {name} or {types[name]}"
+                    f"{name} is a batch norm with no layer beside it to be folded into, so it needs formats "
+                    f"of its own: a rule for {name} or {types[name]}"
                 )
 
     @cached_property
@@ -147,11 +147,11 @@ class Writable:
     def _counts(self) -> Counts:
         if isinstance(self.form, CountsMany):
             return self.form.reasons_of_many(self.graph, self.slots)
-        return _OneByOne(self.form, self.graph, self.slots)
+        return OneByOne(self.form, self.graph, self.slots)
 
 
 @dataclass(frozen=True, eq=False)
-class _OneByOne:
+class OneByOne:
     """Each candidate's network is shown to the form; what it said is known from then on."""
 
     form: Form

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
+from copy import copy
+from dataclasses import replace
 from functools import cached_property, partial
 from math import nan, prod
+from pathlib import Path
 from typing import Any, Unpack
 
 import numpy as np
@@ -262,6 +265,17 @@ class Evaluator:
     def costs(self, candidates: IntArray) -> dict[str, FloatArray]:
         """The cost metrics of candidates [K, D], exactly and without evaluating."""
         return self._costs(slot_choices(self.slots, candidates))
+
+    def without_costs(self) -> Evaluator:
+        """The same, whose calls give qualities alone, for who knows the costs already."""
+        found = copy(self)
+        quality = tuple(metric for metric in self.judging.metrics if metric.kind == "quality")
+        found.judging = replace(self.judging, metrics=quality)
+        return found
+
+    def keep_in(self, folder: Path) -> None:
+        """Keep what costs take long to find in a folder, and use what it keeps."""
+        self.prepared.costs.keep_in(folder)
 
     def _costs(self, chosen: IntArray) -> dict[str, FloatArray]:
         """The cost metrics for format indices [K, S]."""

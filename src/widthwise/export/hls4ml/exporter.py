@@ -79,15 +79,12 @@ class Hls4mlExporter:
         """The project; what runs is its C++ simulation, compiled by g++."""
         from widthwise.export.hls4ml.layers import check_shapes, layers_of, network_of
         from widthwise.export.integers.passes import quantised_early
-        from widthwise.export.integers.reading import read_program, with_shapes
+        from widthwise.export.integers.reading import program_of
 
         del realised
         if shutil.which("g++") is None:
             raise UserError("hls4ml: needs g++ to run its simulation with; install g++")
-        read, reasons = read_program(graph)
-        if read is None:
-            raise UserError("; ".join(reasons))
-        program = quantised_early(with_shapes(read, graph, example[0]))
+        program = quantised_early(program_of(graph, example[0]))
         check_shapes(program)
         layers = layers_of(program)
         with TemporaryDirectory(prefix="widthwise-hls4ml-") as place, _quiet():

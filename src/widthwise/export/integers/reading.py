@@ -65,6 +65,14 @@ def read_program(graph: Graph) -> tuple[Program | None, list[str]]:
     return Program(given, fmt, _needed(reading.steps, reading.ends), reading.ends), []
 
 
+def program_of(graph: Graph, x: Tensor) -> Program:
+    """The steps of a network with the shapes of samples like x [n, ...]; UserError where it has none."""
+    program, reasons = read_program(graph)
+    if program is None:
+        raise UserError("; ".join(reasons))
+    return with_shapes(program, graph, x)
+
+
 def _needed(steps: list[Step], output: Value) -> tuple[Step, ...]:
     """The steps that the output follows from."""
     needed, found = {output}, []

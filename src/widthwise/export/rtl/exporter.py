@@ -16,7 +16,7 @@ from widthwise.core.files import write_atomically
 from widthwise.export.exporter import Exported
 from widthwise.export.integers.computing import codes_of
 from widthwise.export.integers.many import ReasonsOfMany
-from widthwise.export.integers.reading import read_program, with_shapes
+from widthwise.export.integers.reading import program_of, read_program
 from widthwise.export.integers.steps import Convolution, Linear, Program, Scale, Step
 from widthwise.export.rtl.bench import TOP, Flavor, Port, Ports, bench, vectors
 from widthwise.export.rtl.simulating import simulated
@@ -79,10 +79,7 @@ class RtlExporter:
                 f"{self.name}: needs {error.name}; pip install 'widthwise[{self.extra}]'"
             ) from error
         del realised
-        read, reasons = read_program(graph)
-        if read is None:
-            raise UserError("; ".join(reasons))
-        program = with_shapes(read, graph, example[0])
+        program = program_of(graph, example[0])
         _check_size(program)
         logic = logic_of(program)
         made = RTLModel(

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
-from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from widthwise.core.errors import UserError
 from widthwise.export.rtl.bench import TOP, Flavor
+from widthwise.export.tools import is_here, run
 
 SIMULATORS: dict[Flavor, str] = {"verilog": "verilator", "vhdl": "ghdl"}
 NAMES = {"verilator": "Verilator", "ghdl": "GHDL"}
-SECONDS = 3600
 
 
 def simulated(flavor: Flavor, folder: Path) -> str:
     """What the test bench in a folder said, or that it was not run; UserError where an output differs."""
     tool, folder = SIMULATORS[flavor], folder.resolve()
-    if shutil.which(tool) is None:
+    if not is_here(tool):
         return f"the test bench was not run: {NAMES[tool]} is not installed"
     with TemporaryDirectory(prefix="widthwise-rtl-") as place:
         told = {"verilog": _verilated, "vhdl": _analysed}[flavor](folder, Path(place))
@@ -47,17 +44,3 @@ def _analysed(folder: Path, place: Path) -> str:
     run(["ghdl", "-i", *options, *sources, str(folder / f"{TOP}.vhd")], place)
     run(["ghdl", "-m", *options, TOP], place)
     return run(["ghdl", "-r", *options, TOP], folder)
-
-
-def run(command: Sequence[str], folder: Path) -> str:
-    """What a tool printed when it ran in a folder; UserError where it fails, with what it said."""
-    try:
-        done = subprocess.run(
-            command, cwd=folder, capture_output=True, text=True, check=False, timeout=SECONDS
-        )
-    except subprocess.TimeoutExpired:
-        raise UserError(f"{Path(command[0]).name} took more than {SECONDS} s and was stopped") from None
-    if done.returncode:
-        told = (done.stderr or done.stdout).strip().splitlines()
-        raise UserError(f"{Path(command[0]).name} fails: {' '.join(told[:3])[:300]}")
-    return done.stdout

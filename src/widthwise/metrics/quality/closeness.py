@@ -15,12 +15,14 @@ from torch.nn.functional import log_softmax, logsigmoid, mse_loss
 from widthwise.core.arrays import FloatArray
 from widthwise.core.errors import UserError
 from widthwise.data.facts import DataFacts
-from widthwise.metrics.catalogue import Metric, find_metric, per_class
+from widthwise.metrics.catalogue import Metric, per_class
 from widthwise.metrics.quality.margins import margins
 from widthwise.metrics.quality.places import pieces
+from widthwise.metrics.quality.regression import number_feed
 from widthwise.metrics.quality.summed import Combine, SummedTally
 from widthwise.metrics.quality.task import Answers, LossSettings, Options, float_outputs
 from widthwise.metrics.quality.tasks import CLOSENESS, own_metrics
+from widthwise.metrics.quality.torchmetrics import accumulators
 
 MOST_DB = 200.0  # of a ratio: float32 tells no more apart
 
@@ -92,11 +94,12 @@ class Closeness:
         outputs: tuple[int, ...],
         options: Options | None = None,
     ) -> SummedTally:
-        """Powers of outputs and of errors, of all and of the worst sample."""
+        """Powers of outputs and of errors, of all and of the worst sample, and torchmetrics' own of both."""
         for name in metrics:
-            if name not in self.metrics and (find_metric(name).source or per_class(name)):
+            if per_class(name):
                 raise UserError(f"{name}: is not for closeness; allowed: {', '.join(self.metrics)}")
-        return SummedTally(rows, Differences(outputs), self.metrics, {})
+        others = accumulators(metrics, number_feed(prod(outputs)), options)
+        return SummedTally(rows, Differences(outputs), self.metrics, others)
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,7 +150,7 @@ class Differences:
 
     def _of_samples(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
         """Figures [V, n] of each sample, in float64."""
-        wanted = targets.double().flatten(1).reshape(len(targets), -1)
+        wanted = targets.double().reshape(len(targets), -1)
         given = outputs.double().reshape(*outputs.shape[:2], -1)
         signal, power = wanted.square().sum(-1), given.square().sum(-1)
         product = (given * wanted).sum(-1)
@@ -205,14 +208,6 @@ class Differences:
             **{name: found[name] for name in ("worst_sqnr", "worst_cosine", "worst_kl", "worst_mse")},
         }
         return {name: own[name][:, 0] for name in metrics if name in own}
-
-    def of(self, name: str, each: Mapping[str, FloatArray]) -> FloatArray:
-        """Of the only column."""
-        return each[name][:, 0]
-
-    def fed(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """As they are: nothing of torchmetrics takes them."""
-        return outputs, targets
 
 
 def _decibels(signal: Tensor, noise: Tensor) -> Tensor:
