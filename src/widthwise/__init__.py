@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from widthwise.data.modules import load_data
     from widthwise.evaluators.engine import Evaluator, evaluate, standard_errors
     from widthwise.evaluators.trained import WidthEvaluator
+    from widthwise.export.certify import certify
+    from widthwise.export.importing import import_report
     from widthwise.export.torch import load
     from widthwise.export.write import export
     from widthwise.metrics.goals.pareto import hypervolume
@@ -26,11 +28,11 @@ if TYPE_CHECKING:
     from widthwise.network.widths.resize import resize
     from widthwise.search.comparing import compare
     from widthwise.search.launch import search
+    from widthwise.search.opening import load_run
     from widthwise.spaces.quantisation import QuantisationSpace
     from widthwise.spaces.space import Decision, Space
     from widthwise.spaces.width import WidthSpace
     from widthwise.strategies import strategy
-    from widthwise.study.run_folder import load_run
     from widthwise.study.study import Study
     from widthwise.training import fit
 
@@ -48,18 +50,20 @@ _HOME = {  # where each public name lives; imported on first use, so that import
     "UserError": "core.errors",
     "WidthEvaluator": "evaluators.trained",
     "WidthSpace": "spaces.width",
+    "certify": "export.certify",
     "compare": "search.comparing",
     "cost_table": "metrics.table_file",
     "evaluate": "evaluators.engine",
     "export": "export.write",
     "fit": "training",
     "hypervolume": "metrics.goals.pareto",
+    "import_report": "export.importing",
     "load": "export.torch",
     "load_checkpoint": "network.named",
     "load_config": "config",
     "load_data": "data.modules",
     "load_model": "network.named",
-    "load_run": "study.run_folder",
+    "load_run": "search.opening",
     "own_metric": "metrics.own",
     "register_layer": "network.layers",
     "resize": "network.widths.resize",
@@ -83,6 +87,7 @@ __all__ = [
     "UserError",
     "WidthEvaluator",
     "WidthSpace",
+    "certify",
     "compare",
     "cost_table",
     "evaluate",
@@ -90,6 +95,7 @@ __all__ = [
     "fit",
     "formats",
     "hypervolume",
+    "import_report",
     "load",
     "load_checkpoint",
     "load_config",

@@ -12,18 +12,25 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
-from torch.nn import functional
 
 import widthwise as ww
 from helpers.configs import FORMATS as CONFIG
 from helpers.exact import perceptron as by_fractions
+from helpers.integers import (
+    ALL,
+    FIXED,
+    NETWORKS,
+    WEIGHTED,
+    inputs,
+    perceptron,
+    realised,
+)
 from helpers.running import Run
 from widthwise.core.errors import UserError
 from widthwise.export.c.exporter import BENCH, FLAGS, HEADER, SOURCE, CExporter, compiled, compiler_here
 from widthwise.export.integers.computing import compute, sample_codes
 from widthwise.export.integers.reading import read_program, with_shapes
 from widthwise.formats import Binary, Format, Integer, ScaledInteger, parse
-from widthwise.network.passes import fold_batchnorm_transform_pass
 from widthwise.network.realised import Realised
 from widthwise.network.scheme import Scheme
 from widthwise.testing import check_exporter
@@ -31,88 +38,6 @@ from widthwise.testing import check_exporter
 COMPILER = next((name for name in ("cc", "gcc", "clang") if shutil.which(name)), None)
 needs_compiler = pytest.mark.skipif(COMPILER is None, reason="no C compiler here; `make debs` installs gcc")
 STRICT = (*FLAGS, "-Wall", "-Wextra", "-Wconversion", "-Werror", "-pedantic")
-FIXED = Integer(6, 3)
-ALL = {"data_in": FIXED, "weight": FIXED, "bias": FIXED}
-WEIGHTED = ("linear", "conv1d", "conv2d", "batch_norm2d")
-
-
-class Residual(nn.Module):
-    """A tensor with two readers, taken off another."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.a, self.b, self.c = nn.Linear(16, 12), nn.Linear(12, 12), nn.Linear(12, 5)
-
-    def forward(self, x: Tensor) -> Tensor:
-        h = torch.relu(self.a(x))
-        return self.c(torch.relu(self.b(h) - h) + h)
-
-
-class Functions(nn.Module):
-    """Layers as functions, sizes read of tensors, windows that reach beyond the image."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.kernel, self.at = nn.Parameter(torch.randn(4, 1, 3, 2)), nn.Parameter(torch.randn(4))
-        self.weight = nn.Parameter(torch.randn(5, 4 * 3 * 3))
-
-    def forward(self, x: Tensor) -> Tensor:
-        h = functional.conv2d(x, self.kernel, self.at, stride=(2, 1), padding=1).relu()
-        h = functional.max_pool2d(h, (3, 5), (2, 4), padding=1, ceil_mode=True)
-        return functional.linear(h.view(x.size(0), -1), self.weight)
-
-
-def perceptron() -> nn.Module:
-    return nn.Sequential(nn.Linear(16, 12), nn.ReLU(), nn.Dropout(), nn.Linear(12, 5))
-
-
-def convolutional() -> nn.Module:
-    features = [nn.Conv2d(1, 4, 3), nn.ReLU(), nn.MaxPool2d(3, 2, 1)]
-    other = nn.Conv2d(4, 6, (3, 2), padding="same", groups=2, dilation=2)
-    return nn.Sequential(*features, other, nn.ReLU(), nn.Flatten(), nn.Linear(54, 5))
-
-
-def signals() -> nn.Module:
-    first = nn.Conv1d(3, 4, 3, padding=1, stride=2)
-    return nn.Sequential(first, nn.ReLU(), nn.MaxPool1d(2), nn.Flatten(), nn.Linear(8, 5))
-
-
-def scaled() -> nn.Module:
-    """Batch norms, folded: one merged, one that only scales."""
-    layers = (nn.BatchNorm2d(2), nn.ReLU(), nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3), nn.ReLU(), nn.Flatten())
-    network = nn.Sequential(*layers, nn.Linear(48, 5)).train()
-    network(torch.randn(16, 2, 6, 6) * 2 + 1)
-    folded, merged = fold_batchnorm_transform_pass(ww.Graph(network.eval(), torch.zeros(2, 2, 6, 6)), {})
-    assert merged == {"_0": "", "_3": "_2"}
-    return folded.model
-
-
-NETWORKS = {
-    "perceptron": (perceptron, (16,)),
-    "residual": (Residual, (16,)),
-    "convolutional": (convolutional, (1, 8, 8)),
-    "signals": (signals, (3, 8)),
-    "functions": (Functions, (1, 8, 8)),
-    "scaled": (scaled, (2, 6, 6)),
-    "sequences": (lambda: nn.Sequential(nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 3)), (7, 6)),
-}
-
-
-def inputs(shape: tuple[int, ...], samples: int = 40) -> Tensor:
-    return torch.randn(samples, *shape, generator=torch.Generator().manual_seed(0)) * 2
-
-
-def realised(make: object, x: Tensor, formats: object, types: tuple[str, ...] = WEIGHTED) -> Realised:
-    """The network with these formats, or those that a function draws, in its layers of some types."""
-    torch.manual_seed(1)
-    network = make().eval()  # type: ignore[operator]
-    draw = formats if callable(formats) else formats.get  # type: ignore[attr-defined]
-    schemes = {
-        layer.name: Scheme(**{tensor: draw(tensor) for tensor in layer.tensors})
-        for layer in ww.Graph(network, x).layers
-        if layer.tensors and layer.type in types
-    }
-    return Realised((), {}, {name: s for name, s in schemes.items() if s}).complete(network)
 
 
 @needs_compiler
@@ -230,7 +155,9 @@ class Twice(nn.Module):
 def test_what_it_cannot_say_is_refused_with_what_would_do() -> None:
     assert refused(perceptron, ALL) == ""
     assert refused(chain(nn.Sigmoid()), ALL).startswith("_1: sigmoid can't be written; linear, conv1d")
-    assert "fold_batchnorm_transform_pass writes them" in refused(chain(nn.BatchNorm1d(12)), ALL)
+    assert "fold_batchnorm = true in search_space.setup writes them" in refused(
+        chain(nn.BatchNorm1d(12)), ALL
+    )
     assert "the network returns several values" in refused(Twice, ALL)
     assert "_0: its weight is in float; give it a format" in refused(perceptron, {"data_in": FIXED})
     assert "_0: its bias is in float" in refused(perceptron, {"data_in": FIXED, "weight": FIXED})

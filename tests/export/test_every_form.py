@@ -11,8 +11,9 @@ from helpers.judged import every_layer, made
 from helpers.networks import tagged
 from widthwise.evaluators.engine import Evaluator
 from widthwise.export.checking import compare
-from widthwise.export.exporter import EXPORTERS, exporter
+from widthwise.export.exporter import exporter
 from widthwise.export.fixed_point import is_fixed_point
+from widthwise.network.forms import EXPORTERS
 from widthwise.testing import check_exporter
 
 FORMATS = {
@@ -39,16 +40,24 @@ FORMATS = {
     "ternary": {"name": ["ternary"], "weight_scaling_factor": [True]},
 }
 TORCHS = ("torch",)  # forms that torch runs
+FORMS = [(form, {}) for form in EXPORTERS.entries] + [("onnx", {"layout": "qdq"})]
 
 
 @pytest.mark.parametrize(
-    "form",
-    [pytest.param(form, marks=pytest.mark.slow) if form == "hls4ml" else form for form in EXPORTERS.entries],
+    ("form", "options"),
+    [
+        pytest.param(
+            *form,
+            marks=pytest.mark.slow if form[0] == "hls4ml" else (),
+            id="-".join(map(str, [form[0], *form[1].values()])),
+        )
+        for form in FORMS
+    ],
 )
 @pytest.mark.parametrize("formats", list(FORMATS))
 @pytest.mark.parametrize("name", tagged("classes"))
 def test_what_was_written_computes_what_the_network_computes(
-    name: str, formats: str, form: str, tmp_path: Path
+    name: str, formats: str, form: str, options: dict[str, object], tmp_path: Path
 ) -> None:
     graph, data = made(name)
     space = every_layer(graph, FORMATS[formats])
@@ -62,7 +71,7 @@ def test_what_was_written_computes_what_the_network_computes(
     assert judged.passes(exact=True)
     try:
         some = data.inputs if form in TORCHS else tuple(x[:6] for x in data.inputs)  # others run one by one
-        check_exporter(exporter(form), realised, tmp_path, some)
+        check_exporter(exporter(form, options), realised, tmp_path, some)
     except AssertionError:
         if form in TORCHS or is_fixed_point(graph.quantized(realised.schemes)):
             raise

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +14,8 @@ from torch import Tensor, nn
 import widthwise as ww
 from helpers.judged import Batches
 from widthwise.core.errors import UserError
-from widthwise.export.rtl.luts import Stages
+from widthwise.export.rtl.luts import PIPELINE, Stages, clocks
+from widthwise.export.rtl.stages import Estimate, stages_of
 from widthwise.spaces.quantisation import QuantisationSpace
 from widthwise.spaces.slots import slot_choices
 
@@ -51,7 +56,12 @@ def searched(network: nn.Module, inputs: int, config: dict = FIXED) -> tuple[ww.
     graph, data = ww.Graph(network), Batches((torch.randn(40, inputs),), torch.randint(0, 4, (40,)))
     kinds = {layer.type for layer in graph.layers if layer.stored.get("weight")}
     space = QuantisationSpace(graph, by="type", seed={kind: {"config": config} for kind in kinds})
-    return ww.Evaluator(graph, space, data, metrics=["accuracy", "luts", "adders"]), space
+    metrics = ["accuracy", "luts", "adders", "latency_cycles"]
+    return ww.Evaluator(graph, space, data, metrics=metrics), space
+
+
+def stages_of_all(evaluator: ww.Evaluator, inputs: int) -> Stages:
+    return Stages(evaluator.prepared.graph, evaluator.prepared.slots, (torch.zeros(2, inputs),))
 
 
 @pytest.mark.parametrize(("make", "inputs"), [(perceptron, 8), (convolutional, 36)])
@@ -64,12 +74,11 @@ def test_stages_add_up_to_the_logic_of_the_whole_network(make, inputs) -> None:
     slots = evaluator.prepared.slots
     stages = Stages(evaluator.prepared.graph, slots, (torch.zeros(2, inputs),))
     for row, chosen in enumerate(slot_choices(slots, candidates)):
-        program, reasons = stages.program(chosen)
-        assert program is not None, reasons
-        logic = logic_of(program)
+        logic = logic_of(stages.program(chosen))
         # a stage does not know which of its outputs are read, nor what of its input's range occurs
         assert found["luts"][row] == pytest.approx(logic.cost, rel=0.05)
         assert found["adders"][row] == pytest.approx(sum(op.opcode in (0, 1) for op in logic.ops), rel=0.05)
+        assert abs(found["latency_cycles"][row] - clocks(logic.latency[1])) <= 2
 
 
 def test_a_single_stage_is_the_network_itself() -> None:
@@ -80,8 +89,7 @@ def test_a_single_stage_is_the_network_itself() -> None:
     found, slots = evaluator.costs(candidates), evaluator.prepared.slots
     stages = Stages(evaluator.prepared.graph, slots, (torch.zeros(2, 8),))
     for row, chosen in enumerate(slot_choices(slots, candidates)):
-        program, _ = stages.program(chosen)
-        assert found["luts"][row] == pytest.approx(logic_of(program).cost)
+        assert found["luts"][row] == pytest.approx(logic_of(stages.program(chosen)).cost)
 
 
 def test_few_stages_are_looked_at_for_all_candidates() -> None:
@@ -91,7 +99,38 @@ def test_few_stages_are_looked_at_for_all_candidates() -> None:
     stages = Stages(evaluator.prepared.graph, evaluator.prepared.slots, (torch.zeros(2, 8),))
     stages(slot_choices(evaluator.prepared.slots, space.at(range(space.size))))
     assert space.size == 64
-    assert len(stages.known) == 8 + 8 + 4  # own data and weights, and the data of the next; the last has none
+    # own data and weights, and the data of the next; the last has none. Which outputs the next one's weights
+    # read has to be looked at too, but is the same for both
+    assert len(stages.known) == 16 + 16 + 4
+    assert stages.made == len(stages.of_content) == 8 + 8 + 4
+
+
+@pytest.mark.parametrize(("make", "inputs", "reader"), [(perceptron, 8, 2), (convolutional, 36, 5)])
+def test_what_the_next_stage_multiplies_by_zero_needs_no_logic(make, inputs: int, reader: int) -> None:
+    from widthwise.export.rtl.logic import logic_of
+
+    network = make()
+    with torch.no_grad():
+        network[reader].weight[:, ::2] = 0
+    evaluator, space = searched(network, inputs)
+    stages = stages_of_all(evaluator, inputs)
+    for chosen in slot_choices(evaluator.prepared.slots, space.sample(3, np.random.default_rng(0))):
+        program = stages.program(chosen)
+        found = stages_of(program)
+        assert found[0].read is not None
+        assert sum(found[0].read) == len(found[0].read) // 2
+        assert found[0].estimate().luts < 0.8 * replace(found[0], read=None).estimate().luts
+        assert sum(each.estimate().luts for each in found) == pytest.approx(logic_of(program).cost, rel=0.05)
+
+
+def test_a_stage_of_which_nothing_is_read_needs_none() -> None:
+    network = perceptron()
+    with torch.no_grad():
+        network[4].weight[:] = 0
+    evaluator, space = searched(network, 8)
+    stages = stages_of_all(evaluator, 8)
+    (chosen,) = slot_choices(evaluator.prepared.slots, space.at([0]))
+    assert stages_of(stages.program(chosen))[1].estimate() == Estimate(0, 0, 0)
 
 
 def test_the_float_network_has_none() -> None:
@@ -108,6 +147,35 @@ class TwoPaths(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         h = self.a(x)
         return self.b(h) + h
+
+
+def test_one_estimate_serves_all_costs_of_logic() -> None:
+    evaluator, space = searched(perceptron(), 8)
+    evaluator.costs(space.at(range(4)))
+    shared = evaluator.prepared.costs._shared
+    (stages,) = shared.values()
+    assert stages.made == len(stages.of_content) > 0
+    evaluator.costs(space.at(range(4)))
+    assert stages.made == len(stages.of_content)
+
+
+def test_clocks_are_those_of_a_pipelined_export(tmp_path: Path) -> None:
+    from widthwise.export.rtl import verilog
+
+    evaluator, space = searched(perceptron(), 8)
+    for number, candidate in enumerate(space.sample(4, np.random.default_rng(1))):
+        (found,) = evaluator.costs(candidate[None])["latency_cycles"]
+        realised = evaluator.realise(candidate)
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        graph = evaluator.network(candidate)
+        written = verilog(pipeline=PIPELINE, simulate=False).write(
+            realised, graph, folder, (torch.zeros(2, 8),)
+        )
+        clocked = re.search(r"(\d+) clocks", written.notes[0])
+        assert clocked is not None
+        # a stage's sum of delays is that of the whole, or a little more; alkaid may cut once more
+        assert abs(found - int(clocked[1])) <= 2
 
 
 @pytest.mark.parametrize(

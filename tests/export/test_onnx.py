@@ -13,7 +13,7 @@ from torch import Tensor, nn
 import widthwise as ww
 from helpers.configs import FORMATS, WIDTHS
 from helpers.running import Run
-from widthwise.export.onnx import NETWORK, OnnxExporter, _Runtime
+from widthwise.export.onnx import NETWORK, OnnxExporter
 from widthwise.formats import Integer
 from widthwise.network.realised import Realised
 from widthwise.network.scheme import Scheme
@@ -70,24 +70,8 @@ def test_formats_are_refused_by_layer() -> None:
     realised = Realised((), {}, {"_0": Scheme(Integer(8, 4), None, None)}).complete(network)
     (reason,) = OnnxExporter().refusals(realised, realised.graph())
     assert reason.startswith("_0: has formats (data_in fixed<8,4>)")
+    assert "layout=qdq" in reason
     assert "--to qonnx" in reason
-
-
-def test_a_level_that_computes_something_else_is_found() -> None:
-    class Session:
-        def __init__(self, by: float) -> None:
-            self.by = by
-
-        def get_inputs(self) -> list[object]:
-            return []
-
-        def run(self, *_: object) -> list[object]:
-            return [(torch.ones(2) * self.by).numpy()]
-
-    levels = dict.fromkeys(("ORT_DISABLE_ALL", "ORT_ENABLE_BASIC"), Session(1.0))
-    levels |= {"ORT_ENABLE_EXTENDED": Session(1.5), "ORT_ENABLE_ALL": Session(1.0)}
-    with pytest.raises(ww.core.errors.UserError, match="ORT_ENABLE_EXTENDED"):
-        _Runtime(levels)()
 
 
 def test_widths_that_were_found_are_exported(run: Run, place: Path) -> None:
@@ -106,5 +90,6 @@ def test_formats_that_were_found_are_refused_before_anything_is_written(run: Run
     ww.search(None, None, FORMATS, out="here")
     ran = run("export", "here", "--trial", 0, "--to", "onnx", "--out", "there")
     assert ran.status == 2
-    assert "this form is float" in ran.err
+    assert "has formats" in ran.err
+    assert "--option layout=qdq" in ran.err
     assert not (place / "there").exists()

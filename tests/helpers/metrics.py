@@ -9,7 +9,7 @@ from widthwise.metrics.goals.constraints import Constraint, Operator
 from widthwise.metrics.goals.objective import Objective
 from widthwise.metrics.stored import metric_of_name
 
-OF_LOGIC = ("luts", "adders")  # which counts don't tell
+OF_LOGIC = ("luts", "adders", "latency_cycles")  # which counts don't tell
 COSTS = tuple(metric for metric in METRICS.values() if metric.kind == "cost" and metric.name not in OF_LOGIC)
 
 

@@ -32,6 +32,7 @@ KEYS = {
     "--trials": "search.strategy.setup.n_trials",
     "--timeout": "search.strategy.setup.timeout",
     "--jobs": "search.strategy.setup.n_jobs",
+    "--target": "search.constraints.target",
 }
 DEVICES = {"cpu": "cpu", "cuda": "gpu", "gpu": "gpu", "auto": "auto"}
 
@@ -52,6 +53,13 @@ def _strategies(incomplete: str) -> list[str]:
     from widthwise.strategies.registry import REGISTRY
 
     return [name for name in REGISTRY.entries if name.startswith(incomplete)]
+
+
+def forms(incomplete: str) -> list[str]:
+    """The names of export forms that begin so."""
+    from widthwise.network.forms import EXPORTERS
+
+    return [name for name in EXPORTERS.entries if name.startswith(incomplete)]
 
 
 Config = Annotated[str, typer.Argument(metavar="CONFIG", help="TOML file; widthwise init writes one.")]
@@ -204,14 +212,11 @@ def config_of_run(run: Path, *, untrusted: bool = False) -> SearchConfig:
     for a folder from somebody else may hold two.
     """
     from widthwise.config import load_config
-    from widthwise.core.toml import parse_toml
+    from widthwise.search.opening import load_run
     from widthwise.study.run_files import CONFIG
-    from widthwise.study.run_folder import load_run
 
-    stored = load_run(run).record  # raises where it is no run folder
-    if untrusted and stored.config.strip():
-        load_config(parse_toml(stored.config, label=f"{run}: its store's config"), untrusted=True)
-    return load_config(run.expanduser() / CONFIG, untrusted=untrusted)
+    load_run(run, untrusted=untrusted)  # raises where it is no run folder
+    return load_config(run.expanduser() / CONFIG)
 
 
 def warn_of_ignored_keys(config: SearchConfig, output: Output) -> None:

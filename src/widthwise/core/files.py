@@ -59,7 +59,8 @@ def file_in_one_piece(path: Path) -> Iterator[BinaryIO]:
     """A stream whose content is the file once all of it is there; the file stays as it was if that fails."""
     part = _beside(path)
     try:
-        with part.open("wb") as file:
+        part.unlink(missing_ok=True)  # of a process of this number that was killed
+        with part.open("xb") as file:  # new: a link that lies there in wait is not followed
             yield file
             file.flush()
             os.fsync(file.fileno())

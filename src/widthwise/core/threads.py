@@ -1,9 +1,18 @@
-"""One thread for small work: several would wait for one another longer than they work."""
+"""How many threads and processes: cores, and one thread for small work.
+
+Several threads would wait for one another longer than they work there.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager

@@ -43,7 +43,8 @@ class Realiser:
     def of_formats(self, candidate: Iterable[int], schemes: Mapping[str, Scheme]) -> Realised:
         """The network with these schemes and its own weights."""
         marks = {"weights": self._weights, "outputs": self.outputs(self.graph.quantized(schemes).model)}
-        return Realised(_key(candidate), {}, schemes, marks=marks, **self._known)
+        folded = bool(self.graph.folded)
+        return Realised(_key(candidate), {}, schemes, marks=marks, folded=folded, **self._known)
 
     def of_training(
         self,
@@ -100,6 +101,7 @@ def sample_that_captures(
     None where they are not needed: torch.fx traces the network, on made-up inputs too. None as well, with a
     warning in the log, where no part of the block does it, or it takes too much memory.
     """
+    graph = graph.unfolded or graph  # which is what is captured again
     device = next((x.device for x in block.inputs.values()), "cpu")
     if graph.capture == "fx" and _captures(graph, {name: x.to(device) for name, x in made_up.items()}):
         return None

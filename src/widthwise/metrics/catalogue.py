@@ -154,6 +154,15 @@ _COST = (
         0.0,
         source=f"{_LOGIC}:adders",
     ),
+    Metric(
+        "latency_cycles",
+        "cost",
+        "minimize",
+        "clocks",
+        "clocks from input to output of that logic, with a register after every 4 adders",
+        0.0,
+        source=f"{_LOGIC}:latency_cycles",
+    ),
 )
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _QUALITY + _COST}
 

@@ -49,6 +49,10 @@ class Graph:
 
     def __init__(self, model: nn.Module, example: Example | None = None) -> None:
         self.network = unwrapped(model)
+        self.folded: Mapping[
+            str, str
+        ] = {}  # batch norms to the layers that they went into, "" where they stay
+        self.unfolded: Graph | None = None  # where some were folded: the graph before
         self._schemes: dict[str, Scheme] = {}  # of a network that runs as it is
         self._trusted = False  # captured like a graph that was proved
         if isinstance(self.network, fx.GraphModule):

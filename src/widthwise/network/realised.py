@@ -13,6 +13,7 @@ from widthwise.core.hashing import hash_weights
 from widthwise.network.calling import cloned, positional
 from widthwise.network.checkpoints import load_tensors
 from widthwise.network.graph import Graph
+from widthwise.network.passes.fold import fold_batchnorm_transform_pass
 from widthwise.network.scheme import TENSORS, Scheme
 from widthwise.network.widths.resize import resize
 
@@ -52,6 +53,7 @@ class Realised:
     model: its name in the config; None: it was given from Python.
     network: the network that was searched itself, where it is at hand (see `complete`); never written.
     sample: inputs of the data by name, where the network may take another way on made-up ones.
+    folded: whether its batch norms were folded before it was searched: its weights are those then.
     """
 
     candidate: tuple[int, ...]
@@ -65,6 +67,7 @@ class Realised:
     network: nn.Module | None = None
     batch: int | None = None
     sample: Mapping[str, Tensor] | None = None
+    folded: bool = False
 
     def complete(self, network: nn.Module) -> Realised:
         """The same with the network that was searched and, where it has no weights of its own, with its."""
@@ -131,6 +134,7 @@ class Realised:
             "inputs": [[known.name, list(known.shape), known.dtype] for known in self.inputs],
             "model": self.model,
             "batch": self.batch,
+            "folded": self.folded,
         }
 
     @classmethod
@@ -158,6 +162,7 @@ class Realised:
                 model=None if stored["model"] is None else str(stored["model"]),
                 batch=None if stored.get("batch") is None else int(stored["batch"]),
                 sample=sample,
+                folded=bool(stored.get("folded", False)),
             )
         except UserError:
             raise
@@ -165,7 +170,8 @@ class Realised:
             raise UserError(f"{where}: is broken, or no description of a network; write it again") from error
 
     def _captured(self, network: nn.Module) -> Graph:
-        return Graph(network, self._example_for(network) or None)
+        found = Graph(network, self._example_for(network) or None)
+        return fold_batchnorm_transform_pass(found, {})[0] if self.folded else found
 
     def _example_for(self, network: nn.Module) -> dict[str, Tensor]:
         """The example, where the network lies."""

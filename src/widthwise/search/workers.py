@@ -6,11 +6,12 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from widthwise.config.write import toml_of
 from widthwise.core.errors import UserError
 from widthwise.core.hashing import hash_batches, hash_value, hash_weights
+from widthwise.core.threads import cores
 from widthwise.data import facts
 from widthwise.evaluators.protocol import Evaluate, Evaluator, Realises
 from widthwise.evaluators.workers.evaluator import ParallelEvaluator
@@ -23,6 +24,15 @@ if TYPE_CHECKING:
     from widthwise.search.problem import Problem
 
 NAMED = {"model": "network", "dataset": "data"}
+
+
+@runtime_checkable
+class KnowsCosts(Protocol):
+    """An evaluator that can leave its costs to the driver, where they take long to find."""
+
+    def without_costs(self) -> Evaluate:
+        """The same, which gives qualities alone."""
+        ...
 
 
 @contextmanager
@@ -74,11 +84,6 @@ def judge_of(
     )
     with evaluator:
         yield evaluator, workers.count
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def build_of(problem: Problem, *, sharing: int | None) -> Build:
@@ -148,7 +153,8 @@ def make_evaluator(arguments: Mapping[str, Any], blobs: Mapping[str, bytes]) -> 
             f"{arguments['source']}: workers make other {' and '.join(other)} than the search has, from the "
             "names in its config; name what it was given as module:callable, seeded, or search in one process"
         )
-    return problem.evaluator
+    evaluator = problem.evaluator
+    return evaluator.without_costs() if isinstance(evaluator, KnowsCosts) else evaluator
 
 
 def marks(problem: Problem) -> dict[str, str]:

@@ -6,7 +6,7 @@ Imports nothing heavy, nor do the kinds themselves until they make a space.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from widthwise.core.errors import UserError
 from widthwise.core.registry import Entry, Registry
@@ -67,6 +67,15 @@ class SpaceKind(Protocol):
 
     def warnings(self, space: Any, /) -> list[str]:
         """What the user should know of the space, as of rules that apply to nothing."""
+        ...
+
+
+@runtime_checkable
+class Prepares(Protocol):
+    """A kind whose candidates are made of a network that goes through passes first."""
+
+    def network(self, network: Graph, settings: Any, /) -> Graph:
+        """The network that candidates are made of; what a run keeps makes it so again."""
         ...
 
 

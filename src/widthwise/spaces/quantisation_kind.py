@@ -19,7 +19,7 @@ from widthwise.spaces.reading import (
     single_line,
     without_default,
 )
-from widthwise.spaces.settings import QUANTISATION, QuantisationSearch
+from widthwise.spaces.settings import FOLD_BATCHNORM, QUANTISATION, QuantisationSearch
 
 if TYPE_CHECKING:
     from widthwise.data.modules import Data
@@ -42,6 +42,7 @@ class QuantisationKind:
         by = setup.choice("by", BY, "name")
         tie, share_inputs = setup.flag("tie", False), setup.flag("share_inputs", False)
         untie = setup.flag("untie", False)
+        fold = setup.flag(FOLD_BATCHNORM, False) if FOLD_BATCHNORM in setup else None
         setup.close(lab=LAB_SETUP)
         found = [quantisation_rule(key, rule) for key, rule in checked_rules(seed, by)]
         if all(map(is_float, found)):
@@ -49,7 +50,7 @@ class QuantisationKind:
                 f'{seed.where()}: keeps every layer in float; give a rule name = ["integer"] or alike'
             )
         default, rules = without_default(found)
-        return QuantisationSearch(by, rules, default, tie, share_inputs, untie)
+        return QuantisationSearch(by, rules, default, tie, share_inputs, untie, fold)
 
     def write(self, settings: QuantisationSearch) -> dict[str, Any]:
         """The space alone."""
@@ -58,9 +59,24 @@ class QuantisationKind:
             "tie": settings.tie,
             "share_inputs": settings.share_inputs,
             "untie": settings.untie,
+            FOLD_BATCHNORM: settings.fold_batchnorm,
         }
         seed = seed_tables(settings.default, settings.rules)
         return {"search_space": {"name": self.name, "setup": setup, "seed": seed}}
+
+    def network(self, network: Graph, settings: QuantisationSearch) -> Graph:
+        """The network as candidates are made of it: batch norms folded, where that is asked."""
+        if not settings.fold_batchnorm:
+            return network
+        from widthwise.network.passes.fold import fold_batchnorm_transform_pass
+
+        norms = [layer.name for layer in network.layers if layer.type.startswith("batch_norm")]
+        if norms and network.capture != "fx":
+            raise UserError(
+                f"fold_batchnorm: the network runs as it is, so {norms[0]} can't be folded "
+                f"({network.capture_error}); leave it out, and a target that asks for it"
+            )
+        return fold_batchnorm_transform_pass(network, {})[0]
 
     def space(self, network: Graph, data: Data, settings: QuantisationSearch) -> QuantisationSpace:
         """The formats that the rules allow."""
@@ -86,8 +102,10 @@ class QuantisationKind:
     def warnings(self, space: QuantisationSpace) -> list[str]:
         """Rules for another way to select layers, and a space with nothing to choose."""
         rules = ", ".join(dict.fromkeys(space.rules.values()))
+        gone = ", ".join(space.folded)
+        folded = [f"left out: rules for batch norms that were folded: {gone}"] if gone else []
         single = f"one choice for each key in the rules {rules}" if rules else "no layer has a rule"
-        return [*left_out_line(space.by, space.unused), *single_line(space, single)]
+        return [*folded, *left_out_line(space.by, space.unused), *single_line(space, single)]
 
 
 KIND: SpaceKind = QuantisationKind()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal, Protocol
 
 from widthwise.core.later import LATER
@@ -15,6 +15,7 @@ Importance = Literal["magnitude", "batch_norm", "taylor"]
 
 QUANTISATION = "graph/quantize/mixed_precision_ptq"
 WIDTH = "graph/width"
+FOLD_BATCHNORM = "fold_batchnorm"  # of a search's setup
 ALL = "all"  # the key of the rule for all groups at once
 
 
@@ -54,6 +55,8 @@ class QuantisationSearch:
     tie: one decision for all layers of a rule, instead of one for each.
     share_inputs: layers that read the same tensor get the same format for it.
     untie: layers that read the same stored tensor may have it in formats of their own.
+    fold_batchnorm: batch norms become part of the layers beside them before the search, so that formats reach
+        them; None: as the form asks that the search keeps within.
     """
 
     kind: ClassVar[str] = QUANTISATION
@@ -64,6 +67,7 @@ class QuantisationSearch:
     tie: bool = False
     share_inputs: bool = False
     untie: bool = field(default=False, metadata={LATER: True})
+    fold_batchnorm: bool | None = field(default=None, metadata={LATER: True})
 
 
 @dataclass(frozen=True)
@@ -94,3 +98,10 @@ class WidthSearch:
     training: Settings = field(default_factory=Settings)
     repeats: int = 1
     halving: Halving | None = None
+
+
+def with_folding(settings: SpaceSettings) -> SpaceSettings:
+    """The settings with batch norms folded, where they may be and nothing else is said."""
+    if isinstance(settings, QuantisationSearch) and settings.fold_batchnorm is None:
+        return replace(settings, fold_batchnorm=True)
+    return settings

@@ -18,7 +18,7 @@ from widthwise.spaces.reading import (
     single_line,
     without_default,
 )
-from widthwise.spaces.settings import ALL, WIDTH, Importance, SeedRule, Weights, WidthSearch
+from widthwise.spaces.settings import ALL, FOLD_BATCHNORM, WIDTH, Importance, SeedRule, Weights, WidthSearch
 from widthwise.spaces.width_reading import width_rule
 from widthwise.training.halving import Halving
 from widthwise.training.reading import read_halving, read_training
@@ -58,6 +58,11 @@ class WidthKind:
         round_to = setup.whole("round_to", 1)
         weights = setup.choice("weights", WEIGHTS, "scratch")
         importance = setup.choice("importance", IMPORTANCE, "magnitude")
+        if setup.flag(FOLD_BATCHNORM, False):
+            setup.fail(
+                FOLD_BATCHNORM,
+                "is for searches of formats: networks of other widths keep their batch norms; leave it out",
+            )
         setup.close(lab=LAB_SETUP)
         found = [width_rule(key, rule) for key, rule in checked_rules(seed, by)]
         if all(map(is_float, found)):

@@ -13,6 +13,7 @@ import numpy as np
 from widthwise.core.errors import UserError
 from widthwise.core.toml import parse_toml
 from widthwise.formats import from_config, import_own
+from widthwise.spaces.settings import FOLD_BATCHNORM
 from widthwise.study.run_files import (
     CONFIG,
     REALISED,
@@ -51,7 +52,7 @@ def realised_trial(folder: Path, record: StudyRecord, number: int, candidate: tu
             raise _not_kept(folder, number, kept)
         marks = {"weights": record.fingerprint["weights"]}
         stored = {"candidate": candidate, "sizes": {}, "repeat": 0, "marks": marks, "model": None}
-        stored |= {"inputs": [], **_known(known)}
+        stored |= {"inputs": [], "folded": _folds(record), **_known(known)}
     return _read(stored, slots, folder, where=f"{place}: trial {number}", number=number, candidate=candidate)
 
 
@@ -65,6 +66,14 @@ def _import_formats(record: StudyRecord) -> None:
         import_own(name)
 
 
+def _folds(record: StudyRecord) -> bool:
+    """Whether the batch norms of the network were folded before it was searched."""
+    tables: Any = parse_toml(record.config, label=CONFIG)
+    for key in ("search", "search_space", "setup"):
+        tables = tables.get(key, {})
+    return tables.get(FOLD_BATCHNORM) is True
+
+
 def realised_float(folder: Path | None, record: StudyRecord) -> Realised:
     """What makes the network again that was searched: its own weights, nothing resized, no formats."""
     from widthwise.network.realised import Realised
@@ -76,6 +85,7 @@ def realised_float(folder: Path | None, record: StudyRecord) -> Realised:
         "repeat": 0,
         "model": None,
         "inputs": [],
+        "folded": _folds(record),
     }
     stored["marks"] = {"weights": record.fingerprint["weights"]}
     if folder is None:

@@ -46,6 +46,12 @@ class Shared(nn.Module):
         ((nn.Linear(6, 4), nn.BatchNorm1d(4), nn.ReLU()), (6,), {"_1": "_0"}),
         ((nn.Linear(6, 4, bias=False), nn.BatchNorm1d(4, affine=False)), (6,), {"_1": "_0"}),
         ((nn.BatchNorm1d(6), nn.ReLU(), nn.Linear(6, 4)), (6,), {"_0": ""}),
+        ((nn.BatchNorm1d(6), nn.Linear(6, 4, bias=False), nn.BatchNorm1d(4)), (6,), {"_0": "_1", "_2": "_1"}),
+        ((nn.BatchNorm2d(2), nn.Conv2d(2, 4, 3, stride=2)), (2, 5, 5), {"_0": "_1"}),
+        ((nn.BatchNorm2d(2), nn.Conv2d(2, 4, 3, padding=1)), (2, 5, 5), {"_0": ""}),  # zeros are not scaled
+        ((nn.BatchNorm2d(2), nn.Conv2d(2, 4, 3, padding="same")), (2, 5, 5), {"_0": ""}),
+        ((nn.BatchNorm2d(2), nn.Conv2d(2, 4, 3, groups=2)), (2, 5, 5), {"_0": ""}),
+        ((nn.BatchNorm1d(4), nn.Linear(6, 3)), (4, 6), {"_0": ""}),  # a norm of the steps of sequences
         ((nn.Conv2d(2, 4, 3, groups=2, bias=False), nn.BatchNorm2d(4)), (2, 5, 5), {"_1": "_0"}),
         ((nn.Conv1d(2, 4, 3), nn.BatchNorm1d(4)), (2, 5), {"_1": "_0"}),
         ((nn.ConvTranspose2d(2, 4, 3), nn.BatchNorm2d(4)), (2, 5, 5), {"_1": ""}),
@@ -64,7 +70,7 @@ def test_outputs_stay_and_every_norm_is_merged_or_only_scales(
     made, found = fold_batchnorm_transform_pass(graph, {})
     with torch.no_grad():
         torch.testing.assert_close(made.model(x), graph.model(x), rtol=1e-5, atol=1e-5)
-    assert found == merged
+    assert found == merged == made.folded
     norms = [layer.module for layer in made.layers if "norm" in layer.type]
     assert len(norms) == list(merged.values()).count("")
     assert all(is_scale(norm) for norm in norms if norm is not None)
@@ -87,3 +93,12 @@ def test_what_it_is_not_for_is_told() -> None:
     graph = ww.Graph(nn.Sequential(nn.BatchNorm1d(6)).eval())
     with pytest.raises(UserError, match="has no arguments"):
         fold_batchnorm_transform_pass(graph, {"by": "type"})
+
+
+def test_a_network_in_training_mode_keeps_its_statistics() -> None:
+    network = nn.Sequential(nn.Linear(6, 4), nn.BatchNorm1d(4)).train()
+    graph = ww.Graph(network, torch.randn(8, 6))
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    fold_batchnorm_transform_pass(graph, {})
+    assert network.training
+    assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -15,7 +16,7 @@ from widthwise.formats.base import Format
 from widthwise.formats.exact import significant_bits
 from widthwise.metrics.catalogue import Metric
 from widthwise.metrics.cost.counts import FLOAT_BITS, NodeBits, NodeCounts
-from widthwise.metrics.cost.formulas import cost_metrics, cost_of_graph
+from widthwise.metrics.cost.formulas import KeepsTables, cost_metrics, cost_of_graph
 from widthwise.metrics.cost.sizes import layer_choices
 from widthwise.metrics.cost.table import Choice, Choices, CostTable, Tables, combinations
 from widthwise.network.counting import NodeCost
@@ -47,6 +48,7 @@ class Costs:
     ) -> None:
         self.graph, self.slots, self.example = graph, tuple(slots), example
         self._of_graph: dict[str, Callable[[IntArray], FloatArray]] = {}
+        self._shared: dict[str, object] = {}
         self.nodes, self.counts = list(nodes), NodeCounts.of(nodes)
         self.compare_to = compare_to
         layers = {layer.name: layer for layer in graph.layers}
@@ -84,11 +86,19 @@ class Costs:
         for table in self._tables.of(metrics).values():
             table.check(self._possible(), dict.fromkeys(slot.layer for slot in self._written))
 
+    def keep_in(self, folder: Path) -> None:
+        """Keep what costs take long to find in a folder, and use what it keeps."""
+        for made in self._shared.values():
+            if isinstance(made, KeepsTables):
+                made.keep_in(folder)
+
     def _whole(self, metrics: Sequence[Metric]) -> dict[str, Callable[[IntArray], FloatArray]]:
         """By name, those that are costs of the network as a whole and not of what its nodes do."""
         for metric in metrics:
             if metric.name not in self._of_graph and (cost := cost_of_graph(metric)) is not None:
-                self._of_graph[metric.name] = cost.of_graph(self.graph, self.slots, self.example)
+                self._of_graph[metric.name] = cost.of_graph(
+                    self.graph, self.slots, self.example, self._shared
+                )
         return {
             metric.name: self._of_graph[metric.name] for metric in metrics if metric.name in self._of_graph
         }

@@ -27,7 +27,8 @@ class ParallelEvaluator:
 
     Args:
         workers: who evaluates. metrics: names of what they give.
-        costs: what is known of candidates without evaluating; nothing by default.
+        costs: what is known of candidates without evaluating, which workers are not asked for; nothing by
+            default.
         own: this process's evaluator of the same problem, for networks that the workers did not give back.
         pace: how long candidates take; where they are trained each is a part of its own, else each worker has
             one part of a batch.
@@ -60,9 +61,11 @@ class ParallelEvaluator:
         """The metrics of candidates [K, D], in their order."""
         self.workers.refresh()
         self.latest.begin()
+        costs = {name: found for name, found in self.costs(candidates).items() if name in self.columns}
+        asked = [name for name in self.columns if name not in costs]
         alone = self.pace.trains or self.trial_timeout is not None
         size = 1 if alone else -(-len(candidates) // self.workers.count)
-        ledger = Ledger(len(candidates), size=max(size, 1), metrics=self.columns)
+        ledger = Ledger(len(candidates), size=max(size, 1), metrics=asked)
         began: dict[Part, float] = {}
         try:
             while ledger.left:
@@ -80,7 +83,7 @@ class ParallelEvaluator:
             for part in began:
                 self.workers.drop(part)
             raise
-        return ledger.results(self.costs(candidates))
+        return ledger.results(costs)
 
     def costs(self, candidates: IntArray) -> Mapping[str, FloatArray]:
         """The cost metrics of candidates [K, D], exactly and without evaluating."""

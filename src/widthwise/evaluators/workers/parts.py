@@ -84,9 +84,6 @@ class Ledger:
         self.left -= len(part)
 
     def results(self, costs: Mapping[str, FloatArray]) -> Results:
-        """All rows in order, once nothing is left; what is known exactly [K] stands for failed ones too."""
-        for row in self._failures:
-            for name in self._metrics.keys() & costs.keys():
-                if np.isnan(self._metrics[name][row]):
-                    self._metrics[name][row] = costs[name][row]
-        return Results(self._metrics, dict(sorted(self._failures.items())), frozenset(self._pruned))
+        """All rows in order, once nothing is left, with what is known of all of them exactly [K]."""
+        columns = {**self._metrics, **costs}
+        return Results(columns, dict(sorted(self._failures.items())), frozenset(self._pruned))

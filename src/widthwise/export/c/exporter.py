@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,12 +18,15 @@ from widthwise.core.files import write_atomically
 from widthwise.export.exporter import Exported
 from widthwise.export.integers.computing import codes_of
 from widthwise.export.integers.steps import Codes, Program
+from widthwise.export.tools import run
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from widthwise.export.integers.many import ReasonsOfMany
     from widthwise.network.graph import Graph
     from widthwise.network.realised import Realised
+    from widthwise.spaces.slots import Slot
 
 HEADER, SOURCE, BENCH = "network.h", "network.c", "test.c"
 COMPILERS = ("cc", "gcc", "clang")
@@ -46,19 +48,22 @@ class CExporter:
         del realised
         return read_program(graph)[1]
 
+    def reasons_of_many(self, graph: Graph, slots: Sequence[Slot]) -> ReasonsOfMany:
+        """How many refusals each of many candidates has."""
+        from widthwise.export.integers.many import ReasonsOfMany
+
+        return ReasonsOfMany(graph, slots)
+
     def write(self, realised: Realised, graph: Graph, folder: Path, example: tuple[Tensor, ...]) -> Exported:
         """HEADER, SOURCE and BENCH; what runs is what a compiler makes of them."""
         from widthwise.export.c.bench import bench
         from widthwise.export.c.source import header, source
         from widthwise.export.integers.passes import quantised_early
-        from widthwise.export.integers.reading import read_program, with_shapes
+        from widthwise.export.integers.reading import program_of
 
         del realised
         compiler = compiler_here()
-        read, reasons = read_program(graph)
-        if read is None:
-            raise UserError("; ".join(reasons))
-        program = quantised_early(with_shapes(read, graph, example[0]))
+        program = quantised_early(program_of(graph, example[0]))
         texts = {HEADER: header(program), SOURCE: source(program), BENCH: bench(program)}
         for name, text in texts.items():
             write_atomically(folder / name, text.encode())
@@ -91,7 +96,7 @@ class Compiled:
             file = Path(place) / "test"
             file.write_bytes(self.executable)
             file.chmod(0o700)
-            return _run([str(file), *arguments], text)
+            return run([str(file), *arguments], text=text)
 
 
 def compiler_here() -> str:
@@ -110,15 +115,7 @@ def compiled(program: Program, folder: Path, compiler: str, flags: Sequence[str]
     """The files in a folder compiled, and their own test passed; UserError where they can't be."""
     with TemporaryDirectory(prefix="widthwise-c-") as place:
         file = Path(place) / "test"
-        _run([compiler, *flags, "-o", str(file), str(folder / SOURCE), str(folder / BENCH)])
+        run([compiler, *flags, "-o", str(file), str(folder / SOURCE), str(folder / BENCH)])
         made = Compiled(program, file.read_bytes())
     made.told()
     return made
-
-
-def _run(command: Sequence[str], text: str = "") -> str:
-    done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
-    if done.returncode:
-        told = (done.stderr or done.stdout).strip().splitlines()
-        raise UserError(f"c: {Path(command[0]).name} fails: {' '.join(told[:3])[:300]}")
-    return done.stdout

@@ -7,7 +7,7 @@ import io
 import logging
 import shutil
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,8 +25,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from widthwise.export.hls4ml.layers import HlsLayer
+    from widthwise.export.hls4ml.many import HlsReasons
     from widthwise.network.graph import Graph
     from widthwise.network.realised import Realised
+    from widthwise.spaces.slots import Slot
 
 PROJECT = "project"
 BACKEND = "Vitis"
@@ -67,19 +69,22 @@ class Hls4mlExporter:
         program, reasons = read_program(graph)
         return reasons if program is None else refusals(quantised_early(program))
 
+    def reasons_of_many(self, graph: Graph, slots: Sequence[Slot]) -> HlsReasons:
+        """How many refusals each of many candidates has."""
+        from widthwise.export.hls4ml.many import HlsReasons
+
+        return HlsReasons.of(graph, slots)
+
     def write(self, realised: Realised, graph: Graph, folder: Path, example: tuple[Tensor, ...]) -> Exported:
         """The project; what runs is its C++ simulation, compiled by g++."""
         from widthwise.export.hls4ml.layers import check_shapes, layers_of, network_of
         from widthwise.export.integers.passes import quantised_early
-        from widthwise.export.integers.reading import read_program, with_shapes
+        from widthwise.export.integers.reading import program_of
 
         del realised
         if shutil.which("g++") is None:
             raise UserError("hls4ml: needs g++ to run its simulation with; install g++")
-        read, reasons = read_program(graph)
-        if read is None:
-            raise UserError("; ".join(reasons))
-        program = quantised_early(with_shapes(read, graph, example[0]))
+        program = quantised_early(program_of(graph, example[0]))
         check_shapes(program)
         layers = layers_of(program)
         with TemporaryDirectory(prefix="widthwise-hls4ml-") as place, _quiet():

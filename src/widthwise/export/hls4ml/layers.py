@@ -9,6 +9,7 @@ import torch
 from torch import fx, nn
 
 from widthwise.core.errors import UserError
+from widthwise.export.integers.layers import FOLDING
 from widthwise.export.integers.steps import (
     Add,
     Codes,
@@ -116,9 +117,7 @@ def _reason(program: Program, step: Step) -> str:
         case MaxPool() if step.window.before != (0, 0) or step.window.dilation != (1, 1):
             reason = "maximum pooling with padding or dilation can't be written; leave them out"
         case Scale() if any(isinstance(s, Linear | Convolution) and s.out is step.x for s in program.steps):
-            reason = (
-                "is merged with the layer before it by hls4ml; fold_batchnorm_transform_pass does so first"
-            )
+            reason = f"is merged with the layer before it by hls4ml; {FOLDING} does so before the search"
         case _:
             pass
     return reason

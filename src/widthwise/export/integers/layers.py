@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from widthwise.network.layer import Layer
     from widthwise.network.scheme import Scheme, TensorName
 
-FOLDING = "fold_batchnorm_transform_pass"
+FOLDING = "fold_batchnorm = true in search_space.setup"
 MOST_BITS = 63  # of a sum
 CAN = "linear, conv1d, conv2d, relu, max_pool1d, max_pool2d, add, sub, flatten and reshape can be written"
 

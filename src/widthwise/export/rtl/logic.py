@@ -39,16 +39,16 @@ def logic_of(program: Program) -> CombLogic:
     given = FVArrayInput((size,))
     wires: dict[Value, Any] = {program.input: _rounded(given, program.fmt, "WRAP", "TRN").reshape(shape)}
     for step in program.steps:
-        wires[step.out] = step_logic(program, step, [wires[value] for value in reads(step)])
+        wires[step.out] = step_logic(step, [wires[value] for value in reads(step)], program.shape(step.out))
     return trace(given, wires[program.output].ravel(), keep_dead_inputs=True)
 
 
-def step_logic(program: Program, step: Step, inputs: list[Any]) -> Any:
-    """The wires of what a step gives, of the shape of a sample, for those of its inputs."""
+def step_logic(step: Step, inputs: list[Any], shape: tuple[int, ...]) -> Any:
+    """The wires of what a step gives, of a sample's shape, for those of its inputs."""
     if isinstance(step, Add):
         x, y = inputs
         return x + y if step.sign > 0 else x - y
-    return _of_one(step, inputs[0], program.shape(step.out))
+    return _of_one(step, inputs[0], shape)
 
 
 def _of_one(step: Step, x: Any, shape: tuple[int, ...]) -> Any:

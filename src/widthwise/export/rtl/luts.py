@@ -1,45 +1,47 @@
-"""LUTs and adders of many candidates: alkaid's estimate of each stage of a network, and their sum.
+"""LUTs, adders and clocks of many candidates: alkaid's estimate of each stage of a network, and their sum.
 
-A stage is a layer with weights and all that follows up to the next: with the formats of these alone, its
-logic is known, so few stages have to be looked at for many candidates.
+Few stages have to be looked at for many candidates, as each follows from few of their formats.
 """
 
 from __future__ import annotations
 
+import logging
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from torch import Tensor
 
 from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.core.errors import UserError
-from widthwise.export.integers.reading import read_program, with_shapes
-from widthwise.export.integers.steps import (
-    Add,
-    Convolution,
-    Linear,
-    Program,
-    Requantise,
-    Scale,
-    Step,
-    Value,
-    reads,
-)
+from widthwise.export.integers.reading import program_of, read_program
+from widthwise.export.integers.steps import Add, Program
+from widthwise.export.rtl.estimating import estimates
+from widthwise.export.rtl.kept import keep, read_kept
+from widthwise.export.rtl.stages import Estimate, Stage, stages_of
 from widthwise.metrics.cost.counts import NodeBits, NodeCounts
 from widthwise.spaces.slots import Slot, schemes
 
 if TYPE_CHECKING:
     from widthwise.network.graph import Graph
 
-Figure = Literal["luts", "adders"]
+Figure = Literal["luts", "adders", "latency_cycles"]
 OfChosen = Callable[[IntArray], FloatArray]
+Key = tuple[int, tuple[int, ...]]  # a stage, and the formats of its slots
+
+PIPELINE = 4  # adders between registers, for which clocks are counted
+SHARED = "logic"  # what costs of logic call their stages among what costs share
+CHECKED = 2  # estimates of a folder's that are made again to see whether they are right
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class LogicCost:
-    """A cost that follows from a network's weights and formats: `luts` or `adders`."""
+    """A cost that follows from a network's weights and formats."""
 
     figure: Figure
 
@@ -47,7 +49,9 @@ class LogicCost:
         """Raises UserError: what nodes do and the bits of their numbers don't tell it."""
         raise UserError(f"{self.figure}: is of networks whose formats are searched, not their widths")
 
-    def of_graph(self, graph: Graph, slots: Sequence[Slot], example: tuple[Tensor, ...]) -> OfChosen:
+    def of_graph(
+        self, graph: Graph, slots: Sequence[Slot], example: tuple[Tensor, ...], shared: dict[str, Any]
+    ) -> OfChosen:
         """The costs [K] of a network for format indices [K, S]; NaN where it has no formats at all.
 
         Raises UserError for networks that can't be written as logic in all the formats that slots have.
@@ -58,35 +62,101 @@ class LogicCost:
             raise UserError(f"{self.figure}: needs {error.name}; pip install 'widthwise[fpga]'") from error
         if all(fmt is None for slot in slots for fmt in slot.formats):
             return lambda chosen: np.full(len(chosen), np.nan)
-        stages = Stages(graph, tuple(slots), example)
-        _check(self.figure, stages)
-        at = ("luts", "adders").index(self.figure)
-        return lambda chosen: stages(chosen)[:, at]
+        if SHARED not in shared:
+            stages = Stages(graph, tuple(slots), example)
+            _check(self.figure, stages)
+            shared[SHARED] = stages
+        found: Stages = shared[SHARED]
+        return lambda chosen: found.figures(chosen)[self.figure]
 
 
-luts, adders = LogicCost("luts"), LogicCost("adders")
+luts, adders, latency_cycles = LogicCost("luts"), LogicCost("adders"), LogicCost("latency_cycles")
 
 
-@dataclass(frozen=True, eq=False)
+def clocks(delay: float, pipeline: float = PIPELINE) -> float:
+    """From input to output of logic with so many adders one after the other: a register for the input, and
+    one after every `pipeline` adders, at least one at the end."""
+    return 1.0 + max(math.ceil(delay / pipeline), 1)
+
+
+@dataclass(eq=False)
 class Stages:
-    """A network's stages, and what is known of them: by stage and the formats of its slots."""
+    """A network's stages, and what is known of them: by stage and formats, and by content.
+
+    folder: where estimates are kept; None: nowhere. made: how many were not known anywhere, or looked at.
+    """
 
     graph: Graph
     slots: tuple[Slot, ...]
     example: tuple[Tensor, ...]
-    known: dict[tuple[int, tuple[int, ...]], tuple[float, float]] = field(default_factory=dict)
+    known: dict[Key, Estimate] = field(default_factory=dict)
+    of_content: dict[str, Estimate] = field(default_factory=dict)
+    folder: Path | None = None
+    unproved: dict[str, Estimate] = field(default_factory=dict)  # of the folder, by key
+    made: int = 0
+
+    def figures(self, chosen: IntArray) -> dict[Figure, FloatArray]:
+        """Each [K] for format indices [K, S]."""
+        luts, adders, delay = self(chosen).T
+        return {"luts": luts, "adders": adders, "latency_cycles": np.array([clocks(each) for each in delay])}
 
     def __call__(self, chosen: IntArray) -> FloatArray:
-        """LUTs and adders [K, 2] for format indices [K, S]."""
-        total = np.zeros((len(chosen), 2))
+        """LUTs, adders and delay [K, 3] for format indices [K, S]: the sums over the stages."""
+        rows: dict[Key, IntArray] = {}
+        places: list[tuple[list[Key], IntArray]] = []
         for stage, columns in enumerate(self.columns()):
-            rows, first, which = np.unique(chosen[:, columns], axis=0, return_index=True, return_inverse=True)
-            each = [
-                self._of_stage(stage, tuple(row.tolist()), chosen[at])
-                for row, at in zip(rows, first, strict=True)
-            ]
-            total += np.array(each).reshape(-1, 2)[which.reshape(-1)]
+            distinct, first, which = np.unique(
+                chosen[:, columns], axis=0, return_index=True, return_inverse=True
+            )
+            keys = [(stage, tuple(formats.tolist())) for formats in distinct]
+            rows |= {key: chosen[at] for key, at in zip(keys, first, strict=True)}
+            places.append((keys, which.reshape(-1)))
+        self.fill({key: row for key, row in rows.items() if key not in self.known})
+        total = np.zeros((len(chosen), 3))
+        for keys, which in places:
+            found = [self.known[key] for key in keys]
+            total += np.array([[each.luts, each.adders, each.delay] for each in found]).reshape(-1, 3)[which]
         return total
+
+    def fill(self, rows: dict[Key, IntArray]) -> None:
+        """Find what is not known of stages; rows: of each, formats [S] of which it is a part."""
+        if not rows:
+            return
+        stages = {key: stages_of(self.program(row))[key[0]] for key, row in rows.items()}
+        self._take_from_folder(list(stages.values()))
+        new = {stage.key: stage for stage in stages.values() if stage.key not in self.of_content}
+        if new:
+            found = self._estimated(list(new.values()))
+            self.of_content |= dict(zip(new, found, strict=True))
+            if self.folder is not None:
+                keep(self.folder, {**read_kept(self.folder), **self.of_content})
+        self.known |= {key: self.of_content[stage.key] for key, stage in stages.items()}
+
+    def keep_in(self, folder: Path) -> None:
+        """From now on, keep estimates in a folder, and use those that it keeps."""
+        self.folder, self.unproved = folder, read_kept(folder)
+        if self.of_content and self.of_content.keys() - self.unproved.keys():
+            keep(folder, {**self.unproved, **self.of_content})
+
+    def _take_from_folder(self, stages: Sequence[Stage]) -> None:
+        """What the folder keeps of stages; nothing of it where some that are looked at are wrong."""
+        found = {stage.key: stage for stage in stages if stage.key in self.unproved.keys() - self.of_content}
+        if not found:
+            return
+        tried = np.random.default_rng().permutation(sorted(found))[:CHECKED].tolist()  # none can be foreseen
+        for key, made in zip(tried, self._estimated([found[key] for key in tried]), strict=True):
+            if made != self.unproved[key]:
+                logger.warning("%s: holds wrong estimates, all are made again", self.folder)
+                self.unproved = {}
+                self.of_content[key] = made
+                if self.folder is not None:
+                    keep(self.folder, self.of_content)
+                return
+        self.of_content |= {key: self.unproved[key] for key in found}
+
+    def _estimated(self, stages: Sequence[Stage]) -> list[Estimate]:
+        self.made += len(stages)
+        return estimates(stages)
 
     def columns(self) -> list[list[int]]:
         """The slots that each stage's logic follows from."""
@@ -103,62 +173,16 @@ class Stages:
                 [
                     column
                     for column, slot in enumerate(self.slots)
-                    if slot.layer in inside or (slot.tensor == "data_in" and slot.layer in {following, *read})
+                    if slot.layer in inside
+                    or (slot.layer == following and slot.tensor in ("data_in", "weight"))
+                    or (slot.layer in read and slot.tensor == "data_in")
                 ]
             )
         return found
 
-    def program(self, row: IntArray) -> tuple[Program | None, list[str]]:
-        """The network in the formats of a row [S], or why there is no such program."""
-        graph = self.graph.quantized(schemes(self.slots, row))
-        program, reasons = read_program(graph)
-        if program is not None:
-            program = with_shapes(program, graph, self.example[0])
-        return program, reasons
-
-    def _of_stage(self, stage: int, formats: tuple[int, ...], row: IntArray) -> tuple[float, float]:
-        key = (stage, formats)
-        if key not in self.known:
-            program, reasons = self.program(row)
-            if program is None:
-                raise UserError("; ".join(reasons))
-            self.known[key] = stage_cost(program, staged(program)[stage])
-        return self.known[key]
-
-
-def staged(program: Program) -> list[list[Step]]:
-    """The steps by stage; those before the first weights belong to the first stage."""
-    found: list[list[Step]] = []
-    for step in program.steps:
-        begins = isinstance(step, Linear | Convolution | Scale)
-        if not found or (begins and any(isinstance(s, Linear | Convolution | Scale) for s in found[-1])):
-            found.append([])
-        found[-1].append(step)
-    return found
-
-
-def stage_cost(program: Program, steps: Sequence[Step]) -> tuple[float, float]:
-    """LUTs and adders of a stage, its input anything that its format holds; not below 0 behind a ReLU."""
-    from alkaid.trace import FVArray, trace  # type: ignore[import-untyped]
-
-    from widthwise.export.rtl.logic import step_logic
-
-    given = steps[0].x
-    shape = program.shape(given)
-    low = 0 if _not_below_zero(program, given) else given.low
-    step = np.full(shape, 2.0**-given.fraction)
-    x = FVArray.from_lhs(low * step, given.high * step, step)
-    wires = {given: x}
-    for each in steps:
-        wires[each.out] = step_logic(program, each, [wires[value] for value in reads(each)])
-    logic = trace(x.ravel(), wires[steps[-1].out].ravel(), keep_dead_inputs=True)
-    return logic.cost, float(sum(op.opcode in (0, 1) for op in logic.ops))
-
-
-def _not_below_zero(program: Program, value: Value) -> bool:
-    """Whether a rounded value's origin has no negative numbers."""
-    origins = [step.x for step in program.steps if step.out is value and isinstance(step, Requantise)]
-    return all(origin.low >= 0 for origin in origins) if origins else value.low >= 0
+    def program(self, row: IntArray) -> Program:
+        """The network in the formats of a row [S]; UserError where there is no such program."""
+        return program_of(self.graph.quantized(schemes(self.slots, row)), self.example[0])
 
 
 def _check(figure: str, stages: Stages) -> None:
@@ -168,7 +192,7 @@ def _check(figure: str, stages: Stages) -> None:
         for choice in range(len(slot.formats)):
             row = first.copy()
             row[column] = choice
-            program, reasons = stages.program(row)
+            program, reasons = read_program(stages.graph.quantized(schemes(stages.slots, row)))
             if program is None:
                 raise UserError(f"{figure}: this network is no logic: {reasons[0]}")
             if any(isinstance(step, Add) for step in program.steps):

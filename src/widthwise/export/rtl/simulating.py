@@ -3,33 +3,35 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
-from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from widthwise.core.errors import UserError
 from widthwise.export.rtl.bench import TOP, Flavor
+from widthwise.export.tools import is_here, run
 
 SIMULATORS: dict[Flavor, str] = {"verilog": "verilator", "vhdl": "ghdl"}
 NAMES = {"verilator": "Verilator", "ghdl": "GHDL"}
-SECONDS = 3600
 
 
 def simulated(flavor: Flavor, folder: Path) -> str:
     """What the test bench in a folder said, or that it was not run; UserError where an output differs."""
     tool, folder = SIMULATORS[flavor], folder.resolve()
-    if shutil.which(tool) is None:
+    if not is_here(tool):
         return f"the test bench was not run: {NAMES[tool]} is not installed"
     with TemporaryDirectory(prefix="widthwise-rtl-") as place:
         told = {"verilog": _verilated, "vhdl": _analysed}[flavor](folder, Path(place))
+    return f"{NAMES[tool]} ran the test bench: {all_equal(flavor, told, tool)}"
+
+
+def all_equal(what: str, told: str, tool: str = "the simulator") -> str:
+    """What a test bench told of its samples, where it found all outputs equal; UserError where it did not."""
     found = re.search(r"(\d+) of (\d+) samples: all outputs equal", told)
     if found is None:
-        raise UserError(f"{flavor}: {tool} ran the test bench, which said nothing: {told[-300:]}")
+        raise UserError(f"{what}: {tool} ran the test bench, which said nothing: {told[-300:]}")
     if found[1] != found[2]:
-        raise UserError(f"{flavor}: {tool} finds only {found[0]}; nothing was kept")
-    return f"{NAMES[tool]} ran the test bench: {found[0]}"
+        raise UserError(f"{what}: {tool} finds only {found[0]}; nothing was kept")
+    return found[0]
 
 
 def _verilated(folder: Path, place: Path) -> str:
@@ -47,17 +49,3 @@ def _analysed(folder: Path, place: Path) -> str:
     run(["ghdl", "-i", *options, *sources, str(folder / f"{TOP}.vhd")], place)
     run(["ghdl", "-m", *options, TOP], place)
     return run(["ghdl", "-r", *options, TOP], folder)
-
-
-def run(command: Sequence[str], folder: Path) -> str:
-    """What a tool printed when it ran in a folder; UserError where it fails, with what it said."""
-    try:
-        done = subprocess.run(
-            command, cwd=folder, capture_output=True, text=True, check=False, timeout=SECONDS
-        )
-    except subprocess.TimeoutExpired:
-        raise UserError(f"{Path(command[0]).name} took more than {SECONDS} s and was stopped") from None
-    if done.returncode:
-        told = (done.stderr or done.stdout).strip().splitlines()
-        raise UserError(f"{Path(command[0]).name} fails: {' '.join(told[:3])[:300]}")
-    return done.stdout

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
 import numpy as np
 
@@ -19,6 +19,8 @@ from widthwise.metrics.cost.counts import FLOAT_BITS, NodeBits, NodeCounts
 from widthwise.metrics.table_file import TableFile
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from widthwise.network.graph import Graph
 
 Cost = Callable[[NodeCounts, NodeBits], FloatArray]  # gives [K], or [1] where all candidates have the same
@@ -28,12 +30,23 @@ class OfGraph(Protocol):
     """A cost that no counts tell: what a metric names as its source has this too."""
 
     def of_graph(
-        self, graph: Graph, slots: Sequence[Any], example: tuple[Any, ...]
+        self, graph: Graph, slots: Sequence[Any], example: tuple[Any, ...], shared: dict[str, Any]
     ) -> Callable[[IntArray], FloatArray]:
         """The costs [K] of a network for the indices [K, S] of the formats of its slots.
 
+        shared: what such costs of this network have in common, by a name of theirs, for each to add and use;
+        what of it `KeepsTables` is given the run's folder.
         Raises UserError for a network that has no such cost.
         """
+        ...
+
+
+@runtime_checkable
+class KeepsTables(Protocol):
+    """What takes long to find, and may be kept for later."""
+
+    def keep_in(self, folder: Path) -> None:
+        """From now on, keep it in a folder, and use what the folder keeps."""
         ...
 
 

@@ -14,14 +14,14 @@ from torch.nn.functional import binary_cross_entropy_with_logits as entropy_of_l
 from widthwise.core.arrays import FloatArray
 from widthwise.core.errors import UserError
 from widthwise.data.facts import DataFacts
-from widthwise.metrics.catalogue import Metric, class_index, find_metric, per_class
+from widthwise.metrics.catalogue import Metric, class_index, per_class
 from widthwise.metrics.quality.class_scores import as_logits
 from widthwise.metrics.quality.margins import margins
 from widthwise.metrics.quality.ranking import RANKINGS, mean_of_known
-from widthwise.metrics.quality.summed import Combine, SummedTally
+from widthwise.metrics.quality.summed import Combine, Rankings, SummedTally
 from widthwise.metrics.quality.task import Answers, LossSettings, Options, float_outputs
 from widthwise.metrics.quality.tasks import BINARY, own_metrics
-from widthwise.metrics.quality.torchmetrics import Adapt, Feed, accumulator
+from widthwise.metrics.quality.torchmetrics import Adapt, Feed, accumulators
 
 
 @dataclass(frozen=True)
@@ -107,20 +107,17 @@ class Binary:
         options: Options | None = None,
     ) -> SummedTally:
         """Counts of each label, sums of entropies, scores where they are ranked, torchmetrics' own."""
-        count, given, names = int(np.prod(outputs)), options or {}, about.target_names
+        count, names = int(np.prod(outputs)), about.target_names
         if count == 1 and not names:
             names = about.class_names[1:2]
         for name in metrics:
             if per_class(name):
                 class_index(name, count, names)
-        feed = _feed(count)
-        others = {
-            name: accumulator(name, feed, given.get(name)) for name in metrics if find_metric(name).source
-        }
+        others = accumulators(metrics, label_feed(count), options)
         ranked = [name for name in metrics if name.partition("[")[0] in RANKINGS]
-        return SummedTally(
-            rows, Counts(count, tuple(names)), self.metrics, others, ranked=ranked, about=about
-        )
+        figures = Counts(count, tuple(names))
+        rankings = Rankings(ranked, figures.by_label, figures.together) if ranked else None
+        return SummedTally(rows, figures, self.metrics, others, rankings=rankings, about=about)
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,8 +146,7 @@ class Counts:
 
     def statistics(self, outputs: Tensor, targets: Tensor) -> Mapping[str, Tensor]:
         """Of logits [V, n, ...] for targets [n, ...]."""
-        logits, there = self.fed(outputs, targets)
-        logits, there = logits.reshape(*logits.shape[:2], -1), there.reshape(len(there), -1)
+        logits, there = self.by_label(outputs, targets)
         taken = logits > 0
         wanted = there.to(logits.dtype).expand(logits.shape)
         return {
@@ -172,7 +168,7 @@ class Counts:
             "recall": _ratio(hits, there),
             "f1": _ratio(2 * hits, taken + there),
         }
-        return {name: self.of(name, each) for name in metrics}
+        return {name: self.together(name, each) for name in metrics}
 
     def hopes(
         self, metrics: Sequence[str], found: Mapping[str, FloatArray], left: FloatArray
@@ -180,14 +176,14 @@ class Counts:
         """If all that is left were right, without loss."""
         total = found["seen"] + left[:, None]
         each = {"accuracy": (found["right"] + left[:, None]) / total, "loss": found["entropy"] / total}
-        return {name: self.of(name, each) for name in metrics if name in each}
+        return {name: self.together(name, each) for name in metrics if name in each}
 
-    def fed(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """[V, n] and [n], or [V, n, labels] and [n, labels] where there are several."""
-        shape = (len(targets),) if self.labels == 1 else (len(targets), self.labels)
+    def by_label(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits [V, n, labels] of outputs [V, n, ...], and targets as [n, labels]."""
+        shape = (len(targets), self.labels)
         return outputs.reshape(len(outputs), *shape), targets.reshape(shape).long()
 
-    def of(self, name: str, each: Mapping[str, FloatArray]) -> FloatArray:
+    def together(self, name: str, each: Mapping[str, FloatArray]) -> FloatArray:
         """A metric [R] from those of each label [R, labels]."""
         asked = per_class(name)
         if asked is None:
@@ -199,14 +195,26 @@ def _ratio(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
     return np.divide(numerator, denominator, out=np.zeros_like(numerator), where=denominator != 0)
 
 
-def _feed(labels: int) -> Feed:
-    """How metrics of torchmetrics are fed, with what `Counts.fed` gives."""
+def label_feed(labels: int) -> Feed:
+    """How metrics of torchmetrics are fed: with logits [n] and 0 or 1 [n], of several labels [n, labels]."""
     there = (torch.arange(4)[:, None] + torch.arange(labels)) % 2
     there = there[:, 0] if labels == 1 else there
-    kind = "binary" if labels == 1 else "multilabel"
-    fixed = {} if labels == 1 else {"num_labels": labels}
-    said = "a logit a sample" if labels == 1 else f"{labels} logits a sample"
-    return Feed(8.0 * there - 4, there, said, fixed, {"task": kind, "num_classes": 2}, _adapter)
+    shape = () if labels == 1 else (labels,)
+
+    def take(outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        wanted = (len(targets), *shape)
+        return outputs.reshape(wanted), targets.reshape(wanted).long()
+
+    return Feed(
+        8.0 * there - 4,
+        there,
+        "a logit a sample" if labels == 1 else f"{labels} logits a sample",
+        fixed={} if labels == 1 else {"num_labels": labels},
+        filled={"task": "binary" if labels == 1 else "multilabel", "num_classes": 2},
+        adapt=_adapter,
+        domains=("classification",),
+        take=take,
+    )
 
 
 def _adapter(name: str, metric: Any, place: str) -> Adapt:

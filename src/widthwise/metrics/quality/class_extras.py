@@ -15,7 +15,7 @@ from widthwise.core.arrays import FloatArray
 from widthwise.core.errors import UserError
 from widthwise.metrics.catalogue import class_index, per_class
 from widthwise.metrics.quality.ranking import mean_of_known
-from widthwise.metrics.quality.summed import Combine
+from widthwise.metrics.quality.summed import Combine, Rankings
 
 BINS = 15  # of confidence, as Guo et al. 2017 have it
 TOP = 5
@@ -98,14 +98,18 @@ class Extras:
             name: (found["top"][:, list(self.tops).index(top)] + left) / total for name, top in tops.items()
         }
 
-    def of(self, name: str, each: Mapping[str, FloatArray]) -> FloatArray:
+    def rankings(self, names: Sequence[str]) -> Rankings | None:
+        """Those of one class against all others; None where none is asked for."""
+        return Rankings(names, self._fed, self._together) if names else None
+
+    def _together(self, name: str, each: Mapping[str, FloatArray]) -> FloatArray:
         """A ranking's figure [R] from those of each class [R, C]: the mean over the classes that have one."""
         asked = per_class(name)
         if asked is None:
             return mean_of_known(each[name])
         return np.nan_to_num(each[asked[0]][:, class_index(name, self.classes, self.names)])
 
-    def fed(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    def _fed(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Probabilities [V, n, C] and the class of each sample as [n, C], for rankings of one against all."""
         return outputs.double().softmax(-1), one_hot(targets, self.classes)
 

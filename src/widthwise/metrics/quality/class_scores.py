@@ -9,13 +9,14 @@ import torch
 from torch import Tensor
 
 from widthwise.core.errors import UserError
-from widthwise.metrics.quality.torchmetrics import Adapt, Feed
+from widthwise.metrics.quality.torchmetrics import Adapt, Feed, Take, as_they_are
 
 TRIED = 64  # classes that a metric is tried on: a sample of each of very many would fill the memory
+FEW = 1024  # classes, up to which their square is no matter
 
 
-def class_feed(classes: int) -> Feed:
-    """The feed of scores [n, C] before softmax and labels [n] int64."""
+def class_feed(classes: int, take: Take = as_they_are) -> Feed:
+    """The feed of scores [n, C] before softmax and labels [n] int64, which are taken of a task's."""
     labels = torch.arange(min(classes, TRIED)).repeat(2)
     outputs = 0.5 * torch.arange(classes).repeat(len(labels), 1)
     outputs[torch.arange(len(labels)), labels] += 4.0
@@ -26,6 +27,9 @@ def class_feed(classes: int) -> Feed:
         fixed={"num_classes": classes},
         filled={"task": "multiclass"},
         adapt=partial(_adapter, classes),
+        domains=("classification", "nominal"),
+        take=take,
+        small=class_feed(FEW) if classes > FEW else None,
     )
 
 

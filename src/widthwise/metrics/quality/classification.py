@@ -14,7 +14,7 @@ from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.core.errors import UserError
 from widthwise.data.facts import DataFacts
 from widthwise.data.targets import IGNORED
-from widthwise.metrics.catalogue import Metric, class_index, find_metric, per_class
+from widthwise.metrics.catalogue import Metric, class_index, per_class
 from widthwise.metrics.quality.class_extras import Extras, highest
 from widthwise.metrics.quality.class_scores import class_feed
 from widthwise.metrics.quality.confusion import ClassCounts, metrics_of_counts
@@ -24,7 +24,7 @@ from widthwise.metrics.quality.ranking import RANKINGS
 from widthwise.metrics.quality.summed import SummedTally
 from widthwise.metrics.quality.task import Answers, LossSettings, Options
 from widthwise.metrics.quality.tasks import CLASSIFICATION, own_metrics
-from widthwise.metrics.quality.torchmetrics import Accumulated, TorchmetricsAccumulator, accumulator
+from widthwise.metrics.quality.torchmetrics import Accumulated, TorchmetricsAccumulator, accumulators
 
 BROKEN = "the scores hold NaN"
 
@@ -104,11 +104,7 @@ class Classification:
     ) -> ClassTally:
         """Counts of each class, loss sums where asked, and accumulators for metrics of torchmetrics."""
         classes = _class_count(outputs)
-        feed = class_feed(classes)
-        given = options or {}
-        others = {
-            name: accumulator(name, feed, given.get(name)) for name in metrics if find_metric(name).source
-        }
+        others = accumulators(metrics, class_feed(classes), options)
         extras = _extras(rows, classes, [name for name in metrics if name not in others], about, self.metrics)
         names = about.class_names
         return ClassTally(
@@ -137,7 +133,7 @@ def _extras(
     if not (tops or ranked or binned):
         return None
     figures = Extras(classes, about.class_names, tuple(dict.fromkeys(tops)), binned)
-    return SummedTally(rows, figures, known, {}, ranked=ranked, about=about)
+    return SummedTally(rows, figures, known, {}, rankings=figures.rankings(ranked), about=about)
 
 
 def _class_count(outputs: tuple[int, ...], samples: int | str = "n") -> int:

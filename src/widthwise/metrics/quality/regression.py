@@ -14,13 +14,22 @@ from torch.nn.functional import huber_loss, l1_loss, mse_loss
 from widthwise.core.arrays import FloatArray
 from widthwise.core.errors import UserError
 from widthwise.data.facts import DataFacts
-from widthwise.metrics.catalogue import Metric, class_index, find_metric, per_class
+from widthwise.metrics.catalogue import Metric, class_index, per_class
+from widthwise.metrics.quality.differences import Differences
 from widthwise.metrics.quality.summed import Combine, SummedTally
-from widthwise.metrics.quality.task import Answers, LossSettings, Options, float_outputs
+from widthwise.metrics.quality.task import Answers, LossSettings, Of, Options, Then, float_outputs
 from widthwise.metrics.quality.tasks import REGRESSION, own_metrics
-from widthwise.metrics.quality.torchmetrics import Feed, accumulator
+from widthwise.metrics.quality.torchmetrics import Feed, accumulators
 
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"mse": mse_loss, "mae": l1_loss, "huber": huber_loss}
+
+
+LINKS: Mapping[str, tuple[Of, Then]] = {
+    "mse": ("square", "sum"),
+    "rmse": ("square", "root"),
+    "mae": ("absolute", "sum"),
+    "r2": ("square", "sum"),
+}
 
 
 @dataclass(frozen=True)
@@ -35,7 +44,7 @@ class Regression:
     metrics: Mapping[str, Metric] = field(default_factory=lambda: own_metrics(REGRESSION))
     better: Sequence[str] = ("mse",)
     losses: Sequence[str] = tuple(LOSSES)
-    answers: Answers | None = None
+    answers: Answers | None = field(default_factory=lambda: Differences(LINKS))
 
     def outputs(self, result: Any) -> Tensor:
         """The numbers; raises UserError where they are none."""
@@ -74,15 +83,11 @@ class Regression:
         options: Options | None = None,
     ) -> SummedTally:
         """Sums of errors of each output, and accumulators for metrics of torchmetrics."""
-        count, given = int(np.prod(outputs)), options or {}
+        count = int(np.prod(outputs))
         for name in metrics:
             if per_class(name):
                 class_index(name, count, about.target_names)
-        others = {
-            name: accumulator(name, _feed(count), given.get(name))
-            for name in metrics
-            if find_metric(name).source
-        }
+        others = accumulators(metrics, number_feed(count), options)
         return SummedTally(rows, Errors(count, tuple(about.target_names)), self.metrics, others)
 
 
@@ -128,7 +133,7 @@ class Errors:
         share[(spread <= 0) & (found["squared"] == 0)] = 0.0
         mse = found["squared"] / found["seen"]
         each = {"mse": mse, "rmse": np.sqrt(mse), "mae": found["absolute"] / found["seen"], "r2": 1 - share}
-        return {name: self.of(name, each) for name in metrics}
+        return {name: self._together(name, each) for name in metrics}
 
     def hopes(
         self, metrics: Sequence[str], found: Mapping[str, FloatArray], left: FloatArray
@@ -137,14 +142,9 @@ class Errors:
         total = found["seen"] + left[:, None]
         mse = found["squared"] / total
         each = {"mse": mse, "rmse": np.sqrt(mse), "mae": found["absolute"] / total}
-        return {name: self.of(name, each) for name in metrics if name.partition("[")[0] in each}
+        return {name: self._together(name, each) for name in metrics if name.partition("[")[0] in each}
 
-    def fed(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """[V, n] and [n], or [V, n, outputs] and [n, outputs] where there are several."""
-        shape = (len(targets),) if self.outputs == 1 else (len(targets), self.outputs)
-        return outputs.reshape(len(outputs), *shape), targets.reshape(shape).to(outputs.dtype)
-
-    def of(self, name: str, each: Mapping[str, FloatArray]) -> FloatArray:
+    def _together(self, name: str, each: Mapping[str, FloatArray]) -> FloatArray:
         """A metric [R] from those of each output [R, outputs]."""
         asked = per_class(name)
         if asked is None:
@@ -157,9 +157,23 @@ def _sizes(shape: Sequence[int]) -> list[int]:
     return [size for size in shape if size != 1]
 
 
-def _feed(outputs: int) -> Feed:
-    """How metrics of torchmetrics are fed, with what `Errors.fed` gives."""
+def number_feed(outputs: int) -> Feed:
+    """How metrics of torchmetrics are fed: with numbers [n], of several outputs [n, outputs]."""
     x = torch.linspace(-1, 1, 16)
     x = x if outputs == 1 else x[:, None] * torch.arange(1, outputs + 1)
-    said = "numbers" if outputs == 1 else f"{outputs} numbers a sample"
-    return Feed(x, x.sin(), said, {}, {}, lambda *_: lambda numbers: numbers)
+    shape = () if outputs == 1 else (outputs,)
+
+    def take(found: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        wanted = (len(targets), *shape)
+        return found.reshape(wanted), targets.reshape(wanted).to(found.dtype)
+
+    return Feed(
+        x,
+        x.sin(),
+        "numbers" if outputs == 1 else f"{outputs} numbers a sample",
+        fixed={},
+        filled={},
+        adapt=lambda *_: lambda numbers: numbers,
+        domains=("regression", "image"),
+        take=take,
+    )

@@ -15,7 +15,8 @@ from widthwise.core.arrays import FloatArray
 from widthwise.core.errors import UserError
 from widthwise.data.facts import DataFacts
 from widthwise.data.targets import IGNORED
-from widthwise.metrics.catalogue import Metric, class_index, find_metric, per_class
+from widthwise.metrics.catalogue import Metric, class_index, per_class
+from widthwise.metrics.quality.class_scores import class_feed
 from widthwise.metrics.quality.outcomes import count_outcomes
 from widthwise.metrics.quality.places import (
     check_labels,
@@ -27,6 +28,7 @@ from widthwise.metrics.quality.places import (
 from widthwise.metrics.quality.summed import Combine, SummedTally
 from widthwise.metrics.quality.task import Answers, LossSettings, Options, float_outputs
 from widthwise.metrics.quality.tasks import SEGMENTATION, own_metrics
+from widthwise.metrics.quality.torchmetrics import accumulators
 
 
 @dataclass(frozen=True)
@@ -76,14 +78,13 @@ class Segmentation:
         outputs: tuple[int, ...],
         options: Options | None = None,
     ) -> SummedTally:
-        """Counts of each class, and loss sums where asked."""
+        """Counts of each class, loss sums where asked, and torchmetrics' own of the places that count."""
         for name in metrics:
             if per_class(name):
                 class_index(name, outputs[0], about.class_names)
-            elif find_metric(name).source:
-                raise UserError(f"{name}: metrics of torchmetrics are not for segmentation; it has its own")
         figures = Places(outputs[0], prod(outputs[1:]), about.class_names, loss="loss" in metrics)
-        return SummedTally(rows, figures, self.metrics, {})
+        others = accumulators(metrics, class_feed(outputs[0], rows_that_count), options)
+        return SummedTally(rows, figures, self.metrics, others)
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,7 +136,9 @@ class Places:
             "mean_iou": iou.sum(axis=1) / (union > 0).sum(axis=1),
             "loss": found["loss"][:, 0] / counted,
         }
-        return {name: whole[name] if name in whole else self.of(name, {"iou": iou}) for name in metrics}
+        return {
+            name: whole[name] if name in whole else self._of_class(name, {"iou": iou}) for name in metrics
+        }
 
     def hopes(
         self, metrics: Sequence[str], found: Mapping[str, FloatArray], left: FloatArray
@@ -149,12 +152,15 @@ class Places:
         }
         return {name: known[name] for name in metrics if name in known}
 
-    def of(self, name: str, each: Mapping[str, FloatArray]) -> FloatArray:
+    def _of_class(self, name: str, each: Mapping[str, FloatArray]) -> FloatArray:
         """A metric [R] of one class, from those of each [R, C]."""
         asked = per_class(name)
         assert asked is not None  # the others are of all classes
         return each[asked[0]][:, class_index(name, self.classes, self.names)]
 
-    def fed(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """As they are: nothing of torchmetrics takes them."""
-        return outputs, targets
+
+def rows_that_count(outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Scores [places, C] of outputs [n, C, ...], and their labels [places]: of the places that count."""
+    labels = without_void(targets, outputs.shape[1])
+    counted = labels != IGNORED
+    return outputs.movedim(1, -1)[counted], labels[counted]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import numpy as np
@@ -49,13 +50,18 @@ class Figures(Protocol):
         """The best [R] of those metrics of which more is known than their range; left: samples to come."""
         ...
 
-    def of(self, name: str, each: Mapping[str, FloatArray]) -> FloatArray:
-        """A metric [R] from those of each output or label, [R, numbers]."""
-        ...
 
-    def fed(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Both as metrics of torchmetrics take them."""
-        ...
+@dataclass(frozen=True, eq=False)
+class Rankings:
+    """Metrics of RANKINGS that are asked for, for which the scores of all samples are kept.
+
+    fed: scores [V, n, labels] and whether each label is there [n, labels], of outputs and targets. together:
+    a metric [R] from those of each label, [R, labels].
+    """
+
+    names: Sequence[str]
+    fed: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+    together: Callable[[str, Mapping[str, FloatArray]], FloatArray]
 
 
 class SummedTally:
@@ -68,10 +74,10 @@ class SummedTally:
         metrics: Mapping[str, Metric],
         others: Mapping[str, TorchmetricsAccumulator],
         *,
-        ranked: Sequence[str] = (),
+        rankings: Rankings | None = None,
         about: DataFacts | None = None,
     ) -> None:
-        """ranked: metrics of RANKINGS, for which all outputs are kept; about: how many samples there are."""
+        """about: how many samples there are, by which the memory that rankings take is known."""
         self.failures: dict[int, str] = {}
         self._figures, self._metrics, self._others = figures.fresh(), metrics, others
         self._found = {
@@ -79,7 +85,9 @@ class SummedTally:
             for name, (numbers, combine) in figures.columns.items()
         }
         self._seen = np.zeros(rows)
-        self._ranked, self._about, self._kept = tuple(ranked), about, Kept(rows if ranked else 0)
+        self._rankings, self._about = rankings, about
+        self._ranked = () if rankings is None else tuple(rankings.names)
+        self._kept = Kept(rows if self._ranked else 0)
         self._accumulated = Accumulated(rows, others, self.failures)
 
     @property
@@ -93,7 +101,7 @@ class SummedTally:
     def fresh(self, rows: int) -> SummedTally:
         """An empty one of the same figures, for so many candidates."""
         figures, metrics, others = self._figures, self._metrics, self._others
-        return SummedTally(rows, figures, metrics, others, ranked=self._ranked, about=self._about)
+        return SummedTally(rows, figures, metrics, others, rankings=self._rankings, about=self._about)
 
     def add(self, rows: IntArray, outputs: Tensor, versions: IntArray, targets: Tensor) -> None:
         """Takes in outputs [V, n, ...] for targets [n, ...]: of the rows [R'], each with its version."""
@@ -107,11 +115,9 @@ class SummedTally:
         broken = seen.cpu().numpy()
         if broken.any():
             self.failures |= dict.fromkeys(rows[broken[versions]].tolist(), BROKEN)
-        if not self._others and not self._ranked:
-            return
-        outputs, targets = self._figures.fed(outputs, targets)
         self._accumulated.add(rows, outputs, versions, targets)
-        if self._ranked:
+        if self._rankings is not None and self._ranked:
+            outputs, targets = self._rankings.fed(outputs, targets)
             scores = outputs.reshape(*outputs.shape[:2], -1).float().cpu().numpy()
             self._kept.add(rows, scores, versions, targets.reshape(len(targets), -1).cpu().numpy())
 
@@ -121,7 +127,7 @@ class SummedTally:
         with np.errstate(divide="ignore", invalid="ignore"):
             found = {name: np.array(x) for name, x in self._figures.values(own, self._found).items()}
         found |= self._accumulated.values([name for name in metrics if name in self._others], rows)
-        found |= self._rankings([name for name in metrics if name in self._ranked], rows)
+        found |= self._ranking_values([name for name in metrics if name in self._ranked], rows)
         left_out = self._seen == 0
         if rows is not None:
             left_out |= ~np.isin(np.arange(len(self._seen)), rows)
@@ -138,15 +144,17 @@ class SummedTally:
         best = {name: np.full(len(self._seen), _best(name, self._metrics)) for name in metrics}
         return {name: known.get(name, best[name]) for name in metrics}
 
-    def _rankings(self, metrics: Sequence[str], rows: IntArray | None) -> dict[str, FloatArray]:
-        """Those of `ranked` [R] of the rows, by default of all."""
+    def _ranking_values(self, metrics: Sequence[str], rows: IntArray | None) -> dict[str, FloatArray]:
+        """Those of the rankings [R] of the rows, by default of all."""
+        if self._rankings is None:
+            return {}
         wanted = np.arange(len(self._seen)) if rows is None else rows
         found = {name: np.full(len(self._seen), np.nan) for name in metrics}
         for name, values in found.items():
             ranking = RANKINGS[name.partition("[")[0]]
             for row in (row for row in wanted.tolist() if row not in self.failures and self._seen[row]):
                 each = self._kept.by_label(row, ranking)[None]
-                values[row] = self._figures.of(name, {name.partition("[")[0]: each})[0]
+                values[row] = self._rankings.together(name, {name.partition("[")[0]: each})[0]
         return found
 
 

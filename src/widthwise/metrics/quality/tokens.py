@@ -16,7 +16,8 @@ from widthwise.core.errors import UserError
 from widthwise.data.facts import DataFacts
 from widthwise.data.names import MASKS
 from widthwise.data.targets import IGNORED
-from widthwise.metrics.catalogue import Metric, find_metric, per_class
+from widthwise.metrics.catalogue import Metric, per_class
+from widthwise.metrics.quality.class_scores import class_feed
 from widthwise.metrics.quality.places import (
     check_labels,
     distance_of_places,
@@ -27,6 +28,7 @@ from widthwise.metrics.quality.places import (
 from widthwise.metrics.quality.summed import Combine, SummedTally
 from widthwise.metrics.quality.task import Answers, LossSettings, Options, float_outputs
 from widthwise.metrics.quality.tasks import TOKENS, own_metrics
+from widthwise.metrics.quality.torchmetrics import accumulators
 
 
 @dataclass(frozen=True)
@@ -95,11 +97,12 @@ class Tokens:
         outputs: tuple[int, ...],
         options: Options | None = None,
     ) -> SummedTally:
-        """Losses and right tokens."""
+        """Losses and right tokens, and torchmetrics' own of the positions that count."""
         for name in metrics:
-            if name not in self.metrics and (find_metric(name).source or per_class(name)):
+            if per_class(name):
                 raise UserError(f"{name}: is not for tokens; allowed: {', '.join(self.metrics)}")
-        return SummedTally(rows, Positions(prod(outputs[:-1])), self.metrics, {})
+        others = accumulators(metrics, class_feed(outputs[-1], rows_that_count), options)
+        return SummedTally(rows, Positions(prod(outputs[:-1])), self.metrics, others)
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,13 +157,11 @@ class Positions:
             own = {"loss": loss, "perplexity": np.exp(loss), "accuracy": right}
         return {name: own[name] for name in metrics}
 
-    def of(self, name: str, each: Mapping[str, FloatArray]) -> FloatArray:
-        """Of the only column."""
-        return each[name][:, 0]
 
-    def fed(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """As they are: nothing of torchmetrics takes them."""
-        return outputs, targets
+def rows_that_count(outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Scores [positions, C] of outputs [n, T, C], and their tokens [positions]: where they count."""
+    counted = targets != IGNORED
+    return outputs[counted], targets[counted]
 
 
 def _are_tokens(name: str, x: Tensor, given: Tensor | None) -> bool:

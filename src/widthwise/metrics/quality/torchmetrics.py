@@ -8,10 +8,12 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.core.errors import UserError, nearest
@@ -20,6 +22,12 @@ from widthwise.metrics.catalogue import computing, find_metric
 
 ROW_BYTES = 2**20  # about what an accumulator takes: some keep all the outputs
 Adapt = Callable[[Tensor], Tensor]
+Take = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+
+
+def as_they_are(outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Both, unchanged."""
+    return outputs, targets
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +37,10 @@ class Feed:
     outputs, targets: made-up samples that a metric is tried on. fixed, filled: the constructor's arguments
     that follow from the data, and those that an option may replace, where the class takes them. adapt: how
     outputs become what a metric takes, by its name, the metric, and where errors say that it stood. said:
-    what the outputs are, for errors: "the scores of 5 classes".
+    what the outputs are, for errors: "the scores of 5 classes". domains: the rooms of torchmetrics whose
+    metrics are of such outputs, others would take them for something else; none: all will do. take: what of
+    a task's outputs [n, ...] and targets [n, ...] is fed. small: the same of fewer classes, where a metric
+    that makes something of their square would fill the memory.
     """
 
     outputs: Tensor
@@ -38,23 +49,28 @@ class Feed:
     fixed: Mapping[str, Any]
     filled: Mapping[str, Any]
     adapt: Callable[[str, Any, str], Adapt]
+    domains: tuple[str, ...] = ()
+    take: Take = as_they_are
+    small: Feed | None = None
 
 
 class TorchmetricsAccumulator:
     """A torchmetrics metric of one candidate; `torchmetrics_accumulator` makes one, `fresh` more."""
 
-    def __init__(self, name: str, make: Callable[[], Any], adapt: Callable[[Tensor], Tensor]) -> None:
+    def __init__(self, name: str, make: Callable[[], Any], adapt: Adapt, take: Take = as_they_are) -> None:
         self.name = name
-        self._make = make
-        self._adapt = adapt
+        self._make, self._adapt, self._take = make, adapt, take
         self._metric = _quietly(make)
 
     def fresh(self) -> TorchmetricsAccumulator:
         """An empty one of the same metric, without checking its options anew: for the next candidate."""
-        return TorchmetricsAccumulator(self.name, self._make, self._adapt)
+        return TorchmetricsAccumulator(self.name, self._make, self._adapt, self._take)
 
     def update(self, outputs: Tensor, targets: Tensor) -> None:
         """Take in a batch: outputs [n, ...] (scores before softmax), targets [n, ...], both on one device."""
+        outputs, targets = self._take(outputs, targets)
+        if not len(targets):  # all are left out
+            return
         if self._metric.device != outputs.device:
             self._metric.to(outputs.device)
         _quietly(lambda: self._metric.update(self._adapt(outputs.detach()), targets))
@@ -139,7 +155,15 @@ def accumulator(
     adapt = _trial(name, made, given, feed, place)
     if "validate_args" in parameters:  # checked in the trial; checking each batch costs more than the metric
         given = {"validate_args": False} | given
-    return TorchmetricsAccumulator(name, lambda: made(**given), adapt)
+    return TorchmetricsAccumulator(name, lambda: made(**given), adapt, feed.take)
+
+
+def accumulators(
+    metrics: Sequence[str], feed: Feed, options: Mapping[str, Mapping[str, Any]] | None
+) -> dict[str, TorchmetricsAccumulator]:
+    """Those of the metrics that torchmetrics or a plug-in computes, by name; options: of each, by name."""
+    given = options or {}
+    return {name: accumulator(name, feed, given.get(name)) for name in metrics if find_metric(name).source}
 
 
 def _arguments(
@@ -160,7 +184,7 @@ def _arguments(
     missing = [
         key for key in allowed if parameters[key].default is inspect.Parameter.empty and key not in given
     ]
-    if "num_labels" in missing or given.get("task") == "multilabel":
+    if "num_labels" in missing or "multilabel" == given.get("task") != feed.filled.get("task"):
         raise UserError(f"{place}{name} is for several labels a sample; use the Multiclass one")
     if missing:
         raise UserError(f"{place}{name} needs {', '.join(missing)} among its options")
@@ -169,7 +193,15 @@ def _arguments(
 
 def _trial(name: str, made: Any, given: Mapping[str, Any], feed: Feed, place: str) -> Adapt:
     """How outputs become what the metric takes; UserError where it takes none or gives no single number."""
+    room = str(getattr(made, "__module__", "")).split(".")
+    if feed.domains and room[0] == "torchmetrics" and not {*room[1:2]} & {*feed.domains}:
+        own = " and ".join(f"torchmetrics.{domain}" for domain in feed.domains)
+        raise UserError(
+            f"{place}{name} is of {'.'.join(room[:2])} and not for {feed.said}; those of {own} are"
+        )
     try:
+        if feed.small is not None:
+            _check_growth(name, made, given, feed.small, place)
         adapt, result = _tried(name, made, given, feed, place)
     except UserError:
         raise
@@ -177,6 +209,7 @@ def _trial(name: str, made: Any, given: Mapping[str, Any], feed: Feed, place: st
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(f"{place}{name} does not work on {feed.said}: {reason}") from error
     if _is_number(result):
+        _check_batching(name, made, given, feed, adapt, result, place)
         return adapt
     remedy = "choose"
     with contextlib.suppress(Exception):  # the metric may have no average, or none that helps
@@ -191,6 +224,48 @@ def _tried(name: str, made: Any, given: Mapping[str, Any], feed: Feed, place: st
     adapt = feed.adapt(name, metric, place)
     _quietly(lambda: metric.update(adapt(feed.outputs), feed.targets))
     return adapt, _quietly(metric.compute)
+
+
+def _check_batching(
+    name: str, made: Any, given: Mapping[str, Any], feed: Feed, adapt: Adapt, whole: Any, place: str
+) -> None:
+    """Raises UserError for a metric that is another where the same samples come in two batches."""
+    metric, half = _quietly(lambda: made(**given)), len(feed.targets) // 2
+    for part in (slice(0, half), slice(half, None)):
+        _quietly(partial(metric.update, adapt(feed.outputs[part]), feed.targets[part]))
+    found, expected = float(_quietly(metric.compute)), float(whole)
+    if abs(found - expected) > 1e-5 + 1e-3 * abs(expected):  # False for NaN
+        raise UserError(
+            f"{place}{name} gives {found:g} for samples in two batches and {expected:g} for the same in one; "
+            "choose a metric that does not depend on how data is cut"
+        )
+
+
+def _check_growth(name: str, made: Any, given: Mapping[str, Any], small: Feed, place: str) -> None:
+    """Raises UserError for a metric that makes something of the size of the classes' square."""
+    classes = small.outputs.shape[1]
+    with _Largest() as seen:
+        _tried(name, made, {**given, **small.fixed}, small, place)
+    if seen.elements >= classes**2:
+        raise UserError(
+            f"{place}{name} grows with the square of the classes, which are too many for it; choose another, "
+            'or one of all classes together (average = "micro")'
+        )
+
+
+class _Largest(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch has no types there
+    """How many elements the largest tensor has that is made inside."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.elements = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = func(*args, **(kwargs or {}))
+        for one in made if isinstance(made, tuple | list) else [made]:
+            if isinstance(one, Tensor):
+                self.elements = max(self.elements, one.numel())
+        return made
 
 
 def _is_number(result: object) -> bool:

@@ -61,6 +61,20 @@ def inactive(graph: Graph, by: By, keys: Iterable[str], *, alone: bool, where: s
     return found if alone or len(found) < len(rules) else ()
 
 
+def of_folded(graph: Graph, by: By, keys: Iterable[str]) -> tuple[str, ...]:
+    """The keys that select none of the graph's layers, but batch norms that were folded into these."""
+    if graph.unfolded is None:
+        return ()
+    gone = {name for name, into in graph.folded.items() if into}
+    before = [layer for layer in graph.unfolded.layers if layer.name in gone]
+    left = _quantisable(graph)
+
+    def any_of(layers: Sequence[Layer], key: str) -> bool:
+        return any(map(partial(_selector(by, layers), key), layers))
+
+    return tuple(key for key in keys if key != DEFAULT and not any_of(left, key) and any_of(before, key))
+
+
 def check_keys_apply(
     rule: str, layers: Sequence[Layer], config: Mapping[str, Any], *, where: str = ""
 ) -> None:

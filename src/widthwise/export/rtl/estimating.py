@@ -1,0 +1,132 @@
+"""Estimates of many stages, by as many processes as there are cores.
+
+A process is `python -P -m widthwise.export.rtl.estimating`: it reads a stage's content on each line of its
+input and answers with a line of JSON, until its input ends.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import IO, Any
+
+from widthwise.core.errors import UserError
+from widthwise.core.importing import describe_error
+from widthwise.core.threads import cores
+from widthwise.export.rtl.stages import Estimate, Stage
+
+WORTH_IT = 24  # stages from which on starting processes takes less time than it saves
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+def estimates(stages: Sequence[Stage], processes: int | None = None) -> list[Estimate]:
+    """Of each stage, in their order; processes: how many, by default as it is worth.
+
+    Raises UserError where alkaid fails, or a process ends.
+    """
+    many = min(cores(), len(stages) // (WORTH_IT // 2)) if processes is None else processes
+    if many < 2:
+        return [_estimated(stage) for stage in stages]
+    with _started(many) as workers:
+        free = list(workers)
+
+        def answer(stage: Stage) -> Estimate:
+            worker = free.pop()  # a thread has one; there are as many
+            try:
+                return _asked(worker, stage)
+            finally:
+                free.append(worker)
+
+        with ThreadPoolExecutor(many) as threads:
+            asked = [threads.submit(answer, stage) for stage in stages]
+            try:
+                return [each.result() for each in asked]
+            except BaseException:
+                threads.shutdown(wait=False, cancel_futures=True)
+                for worker in workers:
+                    worker.kill()  # which ends what its thread waits for
+                raise
+
+
+def _estimated(stage: Stage) -> Estimate:
+    try:
+        return stage.estimate()
+    except Exception as error:  # alkaid may raise anything
+        raise UserError(f"alkaid does not take this network: {describe_error(error)[:300]}") from error
+
+
+@contextmanager
+def _started(many: int) -> Iterator[list[subprocess.Popen[str]]]:
+    # the same modules as here can be imported there; -P: and no others, as of the working directory
+    environment = {
+        **os.environ,
+        **dict.fromkeys(THREADS, "1"),
+        "PYTHONPATH": os.pathsep.join(os.path.abspath(path) for path in sys.path),  # noqa: PTH100
+    }
+    command = [sys.executable, "-P", "-m", "widthwise.export.rtl.estimating"]
+    workers: list[subprocess.Popen[str]] = []
+    try:
+        while len(workers) < many:
+            process = subprocess.Popen(
+                command,
+                env=environment,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                text=True,
+                process_group=0,  # Ctrl-C is for this process, which ends them
+            )
+            workers.append(process)
+        yield workers
+    finally:
+        for worker in workers:
+            worker.kill()
+            worker.wait()
+            for stream in (worker.stdin, worker.stdout):
+                _close(stream)
+
+
+def _close(stream: IO[str] | None) -> None:
+    try:
+        if stream is not None:
+            stream.close()
+    except OSError:  # what is left unsaid to a process that is gone
+        pass
+
+
+def _asked(worker: subprocess.Popen[str], stage: Stage) -> Estimate:
+    assert worker.stdin is not None
+    assert worker.stdout is not None
+    try:
+        worker.stdin.write(stage.content + "\n")
+        worker.stdin.flush()
+        answer: dict[str, Any] = json.loads(worker.stdout.readline())
+    except (OSError, ValueError):
+        raise UserError(
+            "a process that estimates logic was ended (out of memory?); search a smaller network"
+        ) from None
+    if "error" in answer:
+        raise UserError(answer["error"])
+    return Estimate(**answer)
+
+
+def serve(given: IO[str], answers: IO[str]) -> None:
+    """Answer each line until there are no more."""
+    for line in given:
+        try:
+            answer: dict[str, Any] = vars(_estimated(Stage.of_content(line)))
+        except UserError as error:
+            answer = {"error": str(error)}
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
+
+
+if __name__ == "__main__":
+    own = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what others print must not get between the answers
+    serve(sys.stdin, own)
