@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -184,8 +186,7 @@ def test_a_shape_that_is_changed_in_place_is_told_as_it_was_read() -> None:
     assert x.shape == (3, 4)
 
 
-@torch.jit.script
-def scripted_product(x: Tensor) -> Tensor:
+def product_with_itself(x: Tensor) -> Tensor:
     return x @ x.transpose(-1, -2)
 
 
@@ -195,10 +196,11 @@ class WithScriptedProduct(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.first, self.last = nn.Linear(4, 6), nn.Linear(6, 2)
+        self.product = torch.jit.script(product_with_itself)
 
     def forward(self, x: Tensor) -> Tensor:
         h = self.first(x)
-        return self.last((scripted_product(h[:, :, None]) @ h[:, :, None]).squeeze(2))
+        return self.last((self.product(h[:, :, None]) @ h[:, :, None]).squeeze(2))
 
 
 class OfScriptedLayer(nn.Module):
@@ -210,16 +212,17 @@ class OfScriptedLayer(nn.Module):
         return self.inner(self.first(x))
 
 
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")
 @pytest.mark.parametrize(
     ("network", "said"),
     [
-        (WithScriptedProduct(), (UNSEEN,)),
-        (OfScriptedLayer(), ("recursive_script_module",)),
-        (nn.Linear(4, 2), ()),
+        (WithScriptedProduct, (UNSEEN,)),
+        (OfScriptedLayer, ("recursive_script_module",)),
+        (partial(nn.Linear, 4, 2), ()),
     ],
     ids=["function", "layer", "nothing"],
 )
-def test_work_that_has_no_count_is_named(network: nn.Module, said: tuple[str, ...]):
+def test_work_that_has_no_count_is_named(network: Callable[[], nn.Module], said: tuple[str, ...]):
     x = torch.randn(3, 4)
-    graph = Graph(network.eval(), x)
+    graph = Graph(network().eval(), x)
     assert uncounted(graph.fx_graph, propagate(graph, (x,))) == said

@@ -96,7 +96,7 @@ def propagate(graph: Graph, example: Example, *, samples: int | None = None) -> 
 
 
 def uncounted(graph: fx.Graph, metas: Mapping[str, NodeMeta]) -> tuple[str, ...]:
-    """What computes floats by arithmetic that is not known: types of nodes, each once, and what has no node."""
+    """What computes floats by arithmetic that is not known: types of nodes, each once; what has no node."""
     found = [
         meta.type
         for meta in metas.values()
