@@ -75,14 +75,14 @@ bench-deps: $(VENV)/.installed
 # tests that need these skip, with the reason, where they are missing
 debs:
 	@if ! command -v apt-get >/dev/null; then \
-		echo "skipped: no apt-get here; install PostgreSQL, Chromium, g++, verilator and ghdl for the tests that need them"; \
+		echo "skipped: no apt-get here; install PostgreSQL, Chromium, g++, verilator, ghdl, yosys, iverilog and nextpnr-ice40 for the tests that need them"; \
 	elif [ "$$(id -u)" != 0 ]; then \
 		echo "skipped: not root; sudo make debs installs what some tests need"; \
 	else \
 		export DEBIAN_FRONTEND=noninteractive; \
 		apt-get update -qq && \
 		apt-get install -y -qq --no-install-recommends postgresql chromium chromium-driver \
-			g++ libc6-dev verilator ghdl >/dev/null; \
+			g++ libc6-dev verilator ghdl yosys iverilog nextpnr-ice40 >/dev/null; \
 	fi
 
 clean:

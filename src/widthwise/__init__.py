@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from widthwise.data.modules import load_data
     from widthwise.evaluators.engine import Evaluator, evaluate, standard_errors
     from widthwise.evaluators.trained import WidthEvaluator
+    from widthwise.export.certify import certify
+    from widthwise.export.importing import import_report
     from widthwise.export.latency.latency import measure
     from widthwise.export.torch import load
     from widthwise.export.write import export
@@ -49,12 +51,14 @@ _HOME = {  # where each public name lives; imported on first use, so that import
     "UserError": "core.errors",
     "WidthEvaluator": "evaluators.trained",
     "WidthSpace": "spaces.width",
+    "certify": "export.certify",
     "compare": "search.comparing",
     "cost_table": "metrics.table_file",
     "evaluate": "evaluators.engine",
     "export": "export.write",
     "fit": "training",
     "hypervolume": "metrics.goals.pareto",
+    "import_report": "export.importing",
     "load": "export.torch",
     "load_checkpoint": "network.named",
     "load_config": "config",
@@ -85,6 +89,7 @@ __all__ = [
     "UserError",
     "WidthEvaluator",
     "WidthSpace",
+    "certify",
     "compare",
     "cost_table",
     "evaluate",
@@ -92,6 +97,7 @@ __all__ = [
     "fit",
     "formats",
     "hypervolume",
+    "import_report",
     "load",
     "load_checkpoint",
     "load_config",

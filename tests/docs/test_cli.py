@@ -17,8 +17,8 @@ PAGES = ("README.md", "docs/cli.md")
 def test_every_command_and_option_that_a_page_names_exists(page: str, run: Run) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
     listed = run("--help").out
-    helps = {name: run(name, "--help").out for name in re.findall(r"^  ([a-z]+)  ", listed, flags=re.M)}
-    for command in re.findall(r"(?<!import )\bwidthwise ([a-z]+)", text):
+    helps = {name: run(name, "--help").out for name in re.findall(r"^  ([a-z-]+)  ", listed, flags=re.M)}
+    for command in re.findall(r"(?<!import )\bwidthwise ([a-z-]+)", text):
         assert command in helps, command
     everything = listed + "".join(helps.values()) + run("formats", "plot", "--help").out
     for option in re.findall(r"(?<![-\w])--[a-z][a-z-]+", text):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import widthwise as ww
 from helpers.judged import Batches
 from widthwise.core.errors import UserError
 from widthwise.export.rtl.luts import PIPELINE, Stages, clocks
+from widthwise.export.rtl.stages import Estimate, stages_of
 from widthwise.spaces.quantisation import QuantisationSpace
 from widthwise.spaces.slots import slot_choices
 
@@ -97,7 +99,38 @@ def test_few_stages_are_looked_at_for_all_candidates() -> None:
     stages = Stages(evaluator.prepared.graph, evaluator.prepared.slots, (torch.zeros(2, 8),))
     stages(slot_choices(evaluator.prepared.slots, space.at(range(space.size))))
     assert space.size == 64
-    assert len(stages.known) == 8 + 8 + 4  # own data and weights, and the data of the next; the last has none
+    # own data and weights, and the data of the next; the last has none. Which outputs the next one's weights
+    # read has to be looked at too, but is the same for both
+    assert len(stages.known) == 16 + 16 + 4
+    assert stages.made == len(stages.of_content) == 8 + 8 + 4
+
+
+@pytest.mark.parametrize(("make", "inputs", "reader"), [(perceptron, 8, 2), (convolutional, 36, 5)])
+def test_what_the_next_stage_multiplies_by_zero_needs_no_logic(make, inputs: int, reader: int) -> None:
+    from widthwise.export.rtl.logic import logic_of
+
+    network = make()
+    with torch.no_grad():
+        network[reader].weight[:, ::2] = 0
+    evaluator, space = searched(network, inputs)
+    stages = stages_of_all(evaluator, inputs)
+    for chosen in slot_choices(evaluator.prepared.slots, space.sample(3, np.random.default_rng(0))):
+        program = stages.program(chosen)
+        found = stages_of(program)
+        assert found[0].read is not None
+        assert sum(found[0].read) == len(found[0].read) // 2
+        assert found[0].estimate().luts < 0.8 * replace(found[0], read=None).estimate().luts
+        assert sum(each.estimate().luts for each in found) == pytest.approx(logic_of(program).cost, rel=0.05)
+
+
+def test_a_stage_of_which_nothing_is_read_needs_none() -> None:
+    network = perceptron()
+    with torch.no_grad():
+        network[4].weight[:] = 0
+    evaluator, space = searched(network, 8)
+    stages = stages_of_all(evaluator, 8)
+    (chosen,) = slot_choices(evaluator.prepared.slots, space.at([0]))
+    assert stages_of(stages.program(chosen))[1].estimate() == Estimate(0, 0, 0)
 
 
 def test_the_float_network_has_none() -> None:
@@ -121,10 +154,9 @@ def test_one_estimate_serves_all_costs_of_logic() -> None:
     evaluator.costs(space.at(range(4)))
     shared = evaluator.prepared.costs._shared
     (stages,) = shared.values()
-    assert len(stages.known) == len(stages.of_content) > 0
-    before = dict(stages.known)
+    assert stages.made == len(stages.of_content) > 0
     evaluator.costs(space.at(range(4)))
-    assert stages.known == before
+    assert stages.made == len(stages.of_content)
 
 
 def test_clocks_are_those_of_a_pipelined_export(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from widthwise.metrics.catalogue import METRICS
 from widthwise.metrics.goals.aim import Aim
 from widthwise.metrics.goals.constraints import Constraint
 from widthwise.metrics.goals.objective import Objective
-from widthwise.metrics.measured import Structure
+from widthwise.metrics.measurer import Structure
 from widthwise.search.limits import Limits
 from widthwise.search.loop import run_search
 from widthwise.study.run_folder import resume_run, start_run

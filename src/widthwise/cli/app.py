@@ -15,7 +15,19 @@ from widthwise import __version__
 from widthwise.core.errors import UserError
 
 # each has register(app), which adds its commands; none may import anything heavy at its top
-MODULES = ("demo", "search", "training", "inspect", "init", "formats", "runs", "compare", "export", "measure")
+MODULES = (
+    "demo",
+    "search",
+    "training",
+    "inspect",
+    "init",
+    "formats",
+    "runs",
+    "compare",
+    "export",
+    "hardware",
+    "measure",
+)
 USER_ERROR = 2
 
 # what typer raises for wrong usage is not among its public names, but the bases of one that is are

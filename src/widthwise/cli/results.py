@@ -45,6 +45,7 @@ def conclude(
 def print_best(study: Study, output: Output, *, most: int | None = None) -> None:
     """The table of the best trials, or the nearest where there are none."""
     from widthwise.report import terminal
+    from widthwise.report.measured import measured_table, sum_lines
     from widthwise.study.nearest import nearest_trials
 
     many = terminal.MOST_ROWS if most is None else most
@@ -54,6 +55,11 @@ def print_best(study: Study, output: Output, *, most: int | None = None) -> None
         output.show(terminal.best_table(study, output.console.width, most=many))
         for line in (*terminal.tie_lines(study), *terminal.noise_lines(study)):
             output.say(line)
+        if (measured := measured_table(study)) is not None:
+            output.say("\nMeasured:")
+            output.show(measured)
+            for line in sum_lines(study):
+                output.say(line)
         return
     for line in terminal.near_lines(nearest_trials(study)):
         output.say(line)

@@ -44,6 +44,7 @@ class Search:
     summed: one objective, the sum of scale * metric, in `direction`; else an objective for each metric.
     trials, timeout (seconds): limits; None: none. jobs: processes; -1: one for each core.
     timing: how latencies are measured, where they are.
+    target: the export form that every candidate can be written in; None: any.
     """
 
     space: SpaceSettings
@@ -57,6 +58,7 @@ class Search:
     timeout: float | None = None
     jobs: int = 1
     timing: Timing = field(default_factory=Timing)
+    target: str | None = None
 
 
 @dataclass(frozen=True)

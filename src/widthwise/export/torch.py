@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from widthwise.core.errors import UserError
 from widthwise.core.files import existing_file, write_atomically
+from widthwise.export.by_layer import ReasonsByLayer
 from widthwise.export.exporter import Exported
 from widthwise.export.scaler import Standardise
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from widthwise.data.samples import Scaler
     from widthwise.network.graph import Graph
     from widthwise.network.realised import Realised
+    from widthwise.spaces.slots import Slot
 
 NETWORK, WEIGHTS = "network.json", "weights.safetensors"
 SCALER = "scaler.safetensors"  # mean and scale, where the network standardises its input itself
@@ -38,6 +41,10 @@ class TorchExporter:
         """None: what was searched can be written."""
         del realised, graph
         return []
+
+    def reasons_of_many(self, graph: Graph, slots: Sequence[Slot]) -> ReasonsByLayer:
+        """None against any."""
+        return ReasonsByLayer((), {}, tuple(slots), lambda *_: ())
 
     def write(self, realised: Realised, graph: Graph, folder: Path, example: tuple[Tensor, ...]) -> Exported:
         """NETWORK and WEIGHTS, SAMPLE where it is needed; what runs is the folder read back."""

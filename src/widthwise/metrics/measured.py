@@ -1,74 +1,63 @@
-"""What gives measured metrics: a measurer of one search, made by what a metric names as its source."""
+"""Figures that tools measure of exported networks: each tool with its metrics (imports no torch)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Mapping
+from dataclasses import dataclass
 
-from widthwise.core.errors import UserError
-from widthwise.metrics.catalogue import Metric, computing
-
-if TYPE_CHECKING:
-    from widthwise.core.arrays import IntArray
-
-Structure = tuple[int, ...]
+from widthwise.metrics.catalogue import Direction, Metric
 
 
-class Measurer(Protocol):
-    """Measures candidates of one search, one at a time.
+@dataclass(frozen=True)
+class Tool:
+    """Who measured. label: what it is called, and what its figures are not. metrics: by name."""
 
-    ordered: whether a structure that is nowhere below another takes no less than that.
-    """
-
-    ordered: bool
-
-    def structures(self, candidates: IntArray, /) -> IntArray:
-        """What the figures of candidates [K, D] follow from, [K, F]: rows alike have the same figures."""
-        ...
-
-    @property
-    def known(self) -> Mapping[Structure, Mapping[str, float]]:
-        """The figures of all structures that were measured so far, by metric."""
-        ...
-
-    def measure(self, structure: Structure, candidate: IntArray, /) -> Mapping[str, float]:
-        """The figures of a candidate [D], by metric, from then on known.
-
-        Raises UserError where there are none: what can't be run, a machine that is too restless.
-        """
-        ...
-
-    def float_figures(self) -> Mapping[str, float]:
-        """Those of the float network; UserError where nothing can be measured."""
-        ...
-
-    def keep_in(self, folder: Path, /) -> None:
-        """From now on, keep figures in a folder, and use what it keeps."""
-        ...
+    key: str
+    label: str
+    metrics: Mapping[str, Metric]
 
 
-MakesMeasurer = Callable[..., Measurer]
-"""What a metric names as its source, called with the network that is searched, its graph, what makes the
-float network (`Realised`), the evaluator of candidates, and how they are timed (`Timing`).
+_RESOURCES = {
+    "luts": ("LUTs", "LUTs"),
+    "registers": ("registers", "flip-flops"),
+    "dsps": ("DSPs", "DSP blocks"),
+    "brams": ("BRAMs", "blocks of RAM"),
+    "urams": ("URAMs", "blocks of UltraRAM"),
+    "carries": ("cells", "carry chain cells"),
+    "cells": ("cells", "logic cells"),
+    "adders": ("adders", "additions and subtractions"),
+    "latency_cycles": ("clocks", "clocks from input to output"),
+    "interval_cycles": ("clocks", "clocks from one input to the next"),
+    "clock_ns": ("ns", "length of a clock"),
+    "mhz": ("MHz", "clocks in a microsecond"),
+}
 
-It raises UserError where candidates can't be measured.
-"""
+
+def _tool(key: str, label: str, *names: str) -> Tool:
+    metrics = {}
+    for name in names:
+        unit, what = _RESOURCES[name]
+        direction: Direction = "maximize" if name == "mhz" else "minimize"
+        full = f"{key}_{name}"
+        metrics[full] = Metric(full, "measured", direction, unit, f"{what} by {label}", 0.0)
+    return Tool(key, label, metrics)
 
 
-def measurer_of(metrics: Sequence[Metric], *about: Any) -> tuple[Measurer, tuple[str, ...]] | None:
-    """What measures candidates, and the metrics that it gives; None where there are none.
-
-    about: what `MakesMeasurer` takes. Raises UserError for metrics of several sources.
-    """
-    if not metrics:
-        return None
-    first = metrics[0]
-    for metric in metrics:
-        if metric.source != first.source:
-            raise UserError(
-                f"metrics {first.name} and {metric.name}: are measured by two things, one after the other; "
-                "name one of them"
-            )
-    make: MakesMeasurer = computing(first)
-    return make(*about), tuple(metric.name for metric in metrics)
+TOOLS: dict[str, Tool] = {
+    tool.key: tool
+    for tool in (
+        _tool("alkaid", "alkaid's estimate of the whole network", "luts", "adders", "latency_cycles"),
+        _tool("yosys", "Yosys, not Vivado", "luts", "registers", "dsps", "carries"),
+        _tool("nextpnr", "nextpnr on an iCE40 HX8K", "cells", "mhz"),
+        _tool("vivado", "Vivado", "luts", "registers", "dsps", "brams", "urams", "carries"),
+        _tool(
+            "vitis_hls",
+            "Vitis HLS' estimate",
+            *("luts", "registers", "dsps", "brams", "urams"),
+            *("latency_cycles", "interval_cycles", "clock_ns"),
+        ),
+    )
+}
+MEASURED: dict[str, Metric] = {
+    name: metric for tool in TOOLS.values() for name, metric in tool.metrics.items()
+}

@@ -14,7 +14,7 @@ from widthwise.evaluators.protocol import UNMEASURED, Evaluate, Results
 from widthwise.metrics.goals.aim import Aim
 from widthwise.metrics.goals.constraints import Constraint, feasible
 from widthwise.metrics.goals.pareto import Front
-from widthwise.metrics.measured import Measurer, Structure
+from widthwise.metrics.measurer import Measurer, Structure
 from widthwise.study.front import FrontRows
 
 UPPER = ("<=", "<")

@@ -23,7 +23,7 @@ from widthwise.evaluators.protocol import Evaluate, Evaluator, Realises
 from widthwise.evaluators.realising import in_float
 from widthwise.metrics.catalogue import Metric
 from widthwise.metrics.goals.aim import Aim
-from widthwise.metrics.measured import Measurer, measurer_of
+from widthwise.metrics.measurer import Measurer, measurer_of
 from widthwise.metrics.quality.fits import check_data_fits_model
 from widthwise.metrics.quality.outputs import Output
 from widthwise.metrics.quality.task import Task
@@ -34,6 +34,7 @@ from widthwise.network.realised import Realised
 from widthwise.search.batches import batch_size
 from widthwise.search.bounds import within_bounds
 from widthwise.search.proposing import proposer
+from widthwise.search.target import Target, within_target
 from widthwise.spaces.kinds import Prepares, SpaceKind, kind_of
 from widthwise.spaces.space import Space
 from widthwise.spaces.within import Within
@@ -52,7 +53,8 @@ class Problem:
 
     output: what is judged of what the network returns. base: what makes the float network again.
     network: in float, with the weights that are searched. own_network, own_evaluator: whether it was given,
-    and not made from the config. sampler: one of Optuna's, in place of the config's strategy.
+    and not made from the config. sampler: one of Optuna's, in place of the config's strategy. target: the
+    form that it keeps within.
     """
 
     config: SearchConfig
@@ -69,6 +71,7 @@ class Problem:
     own_network: bool = False
     own_evaluator: bool = False
     sampler: BaseSampler | None = None
+    target: Target | None = None
 
     @cached_property
     def named(self) -> bool:
@@ -89,7 +92,11 @@ class Problem:
     @property
     def _measured(self) -> tuple[Metric, ...]:
         given = self.evaluator.columns
-        return tuple(m for m in self.judging.metrics if m.kind == "measured" and m.name not in given)
+        return tuple(
+            metric
+            for metric in self.judging.metrics
+            if metric.kind == "measured" and metric.source and metric.name not in given
+        )
 
     @cached_property
     def measurer(self) -> tuple[Measurer, tuple[str, ...]] | None:
@@ -135,8 +142,10 @@ class Problem:
         )
 
     def within(self) -> Within | None:
-        """The candidates that break no constraint by their costs alone; None where no cost is bounded."""
-        return within_bounds(self.space, self.config.search.constraints, self.evaluator)
+        """The candidates that break no constraint by their costs alone, and that the target can write; None
+        where all do."""
+        constraints = self.config.search.constraints
+        return within_bounds(self.space, constraints, self.evaluator, self.target)
 
     def network_of(self, candidate: ArrayLike) -> Graph:
         """The network of a candidate [D] as it was judged; UserError where the evaluator can't give it."""
@@ -173,11 +182,18 @@ def load_problem(
         graph = kind.network(graph, search.space)
     named = [metric.name for metric in named_metrics(config)]
     space = kind.space(graph, found, search.space)
-    judge = (
-        load_object(kind.evaluator, what="evaluator")(graph, space, found, search.space, judging)
-        if evaluator is None
-        else evaluator_of(evaluator, named)
-    )
+
+    def judged(space: Space) -> Evaluator:
+        made: Evaluator = load_object(kind.evaluator, what="evaluator")(
+            graph, space, found, search.space, judging
+        )
+        return made
+
+    judge = judged(space) if evaluator is None else evaluator_of(evaluator, named)
+    target = None
+    if search.target is not None:
+        again = judged if evaluator is None else None
+        space, judge, target = within_target(search.target, graph, space, judge, again)
     problem = Problem(
         config,
         found,
@@ -192,6 +208,7 @@ def load_problem(
         base=in_float(graph, fitting),
         own_network=model is not None,
         own_evaluator=evaluator is not None,
+        target=target,
     )
     for name in named:
         if name not in problem.columns:

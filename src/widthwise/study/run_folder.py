@@ -38,9 +38,8 @@ class Run:
 
     def save(self, study: Study) -> None:
         """Put the front so far into front.json, and keep its networks; for `run_search` as `saved`."""
-        text = json.dumps(study.as_json(), indent=2, ensure_ascii=False, allow_nan=False)
         try:
-            write_atomically(self.path / FRONT, text.encode() + b"\n")
+            _write_front(study, self.path)
         except UserError as error:  # the trials are in the store, from which the front can be had again
             logger.warning("%s", error)
         if self.keeper is not None:
@@ -108,6 +107,16 @@ def resume_run(
 def load_run(path: str | Path) -> Study:
     """The study of a run, finished or not."""
     return replace(Study.load(*run_source(path)), folder=_run(path))
+
+
+def save_front(folder: Path) -> None:
+    """Puts what is known of a run's front now into front.json."""
+    _write_front(load_run(folder), folder)
+
+
+def _write_front(study: Study, folder: Path) -> None:
+    text = json.dumps(study.as_json(), indent=2, ensure_ascii=False, allow_nan=False)
+    write_atomically(folder / FRONT, text.encode() + b"\n")
 
 
 def run_source(path: str | Path) -> tuple[str | Path, str | None]:

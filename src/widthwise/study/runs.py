@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Literal, get_args
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, get_args
 
 from widthwise.core.errors import UserError, unknown
+from widthwise.study.measured import Measured, measured_columns, read_measured
 from widthwise.study.run_files import STUDY, is_run
 from widthwise.study.run_folder import run_source
 from widthwise.study.store import Block, Store, StudyRecord, StudyWriter
@@ -17,6 +18,10 @@ from widthwise.study.store.records import Shares
 from widthwise.study.study import finite, trial_as_json
 from widthwise.study.trials import make_trials, table
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+ByTrial = Mapping[int, Sequence[Measured]]
 ExportFormat = Literal["csv", "json", "parquet"]
 
 
@@ -56,11 +61,11 @@ def export_trials(path: str | Path, kind: str, out: BinaryIO) -> int:
         record = store.find(name)
         shares = store.seconds(record)
         blocks = store.blocks(record)
-        if kind == "csv":
-            return _export_csv(record, blocks, shares, out)
+        measured = read_measured(Path(path).expanduser())
         if kind == "json":
-            return _export_json(record, blocks, shares, out)
-        return _export_parquet(record, blocks, shares, out)
+            return _export_json(record, blocks, shares, measured, out)
+        frames = (_frame(record, block, shares, measured) for block in blocks)
+        return _export_csv(frames, out) if kind == "csv" else _export_parquet(frames, out)
 
 
 def remove_run(path: str | Path) -> None:
@@ -113,23 +118,32 @@ def _summary(path: Path) -> RunSummary:
     )
 
 
-def _export_csv(record: StudyRecord, blocks: Iterator[Block], shares: Shares, out: BinaryIO) -> int:
+def _frame(record: StudyRecord, block: Block, shares: Shares, measured: ByTrial) -> pd.DataFrame:
+    """A row a trial of a block."""
     import pandas as pd
 
+    columns = table(record, block, shares.of(block.numbers))
+    return pd.DataFrame({**columns, **measured_columns(measured, block.numbers.tolist(), taken=columns)})
+
+
+def _export_csv(frames: Iterator[pd.DataFrame], out: BinaryIO) -> int:
     count = 0
-    for block in blocks:
-        frame = pd.DataFrame(table(record, block, shares.of(block.numbers)))
+    for frame in frames:
         out.write(frame.to_csv(index=False, header=count == 0).encode())
         count += len(frame)
     return count
 
 
-def _export_json(record: StudyRecord, blocks: Iterator[Block], shares: Shares, out: BinaryIO) -> int:
+def _export_json(
+    record: StudyRecord, blocks: Iterator[Block], shares: Shares, measured: ByTrial, out: BinaryIO
+) -> int:
     count = 0
     out.write(b"[")
     for block in blocks:
         for trial in make_trials(record, block, shares.of(block.numbers)):
-            rest = {"state": trial.state, "reason": trial.reason, "seconds": trial.seconds}
+            rest: dict[str, Any] = {"state": trial.state, "reason": trial.reason, "seconds": trial.seconds}
+            if trial.number in measured:
+                rest["measured"] = [each.as_json() for each in measured[trial.number]]
             text = json.dumps(finite({**trial_as_json(trial), **rest}), ensure_ascii=False, allow_nan=False)
             out.write((",\n" if count else "\n").encode() + text.encode())
             count += 1
@@ -137,11 +151,11 @@ def _export_json(record: StudyRecord, blocks: Iterator[Block], shares: Shares, o
     return count
 
 
-def _export_parquet(record: StudyRecord, blocks: Iterator[Block], shares: Shares, out: BinaryIO) -> int:
+def _export_parquet(frames: Iterator[pd.DataFrame], out: BinaryIO) -> int:
     import pandas as pd
 
-    frames = [pd.DataFrame(table(record, block, shares.of(block.numbers))) for block in blocks]
-    frame = pd.concat(frames) if frames else pd.DataFrame()
+    every = list(frames)
+    frame = pd.concat(every) if every else pd.DataFrame()
     for name in frame.columns:
         if not pd.api.types.is_object_dtype(frame[name]):
             continue

@@ -16,9 +16,10 @@ from widthwise.metrics.goals.aim import Aim
 from widthwise.metrics.goals.constraints import feasible
 from widthwise.metrics.spread import indistinct
 from widthwise.study.front import FrontRows
+from widthwise.study.measured import Measured, measured_columns, read_measured
 from widthwise.study.store import Store, StudyRecord
 from widthwise.study.store.records import Summary
-from widthwise.study.sureness import KeptSureness, read_sureness
+from widthwise.study.sureness import FLOAT, KeptSureness, read_sureness
 from widthwise.study.ties import Tie, ties
 from widthwise.study.trials import Trial, Trials, make_trials
 
@@ -117,6 +118,18 @@ class Study:
         """How sure the figures of the front are, as the run keeps it."""
         return read_sureness(self.folder)
 
+    @cached_property
+    def measured(self) -> Mapping[int, tuple[Measured, ...]]:
+        """What tools measured of trials (`ww.certify`, `ww.import_report`), by number."""
+        return read_measured(self.folder)
+
+    @property
+    def like_float(self) -> tuple[int, ...]:
+        """Trials of the front that its objectives don't tell from the float network, where that is kept."""
+        if self.repeats > 1:
+            return ()
+        return self.sureness.like_float([tie.trial.number for tie in self.ties], self.aim.names)
+
     @property
     def ties(self) -> tuple[Tie, ...]:
         """The front with one row for trials that are equal in all objectives."""
@@ -202,8 +215,12 @@ class Study:
         return searched_network(self.folder, self.record, given=given)
 
     def to_pandas(self) -> pd.DataFrame:
-        """All stored trials, a row each."""
-        return self.trials.to_pandas()
+        """All stored trials, a row each; what tools measured of them in columns at the end."""
+        frame = self.trials.to_pandas()
+        numbers = frame["number"].tolist()
+        for name, column in measured_columns(self.measured, numbers, taken=frame.columns).items():
+            frame[name] = column
+        return frame
 
     def as_json(self) -> dict[str, Any]:
         """What front.json holds: plain JSON values, null for NaN and infinity."""
@@ -212,15 +229,22 @@ class Study:
         sure = self.sureness
         noise = told if self.repeats > 1 or sure.errors else {}
         errors = {number: {"standard_errors": found} for number, found in sure.errors.items()}
+        measured = {
+            number: {"measured": [each.as_json() for each in found]}
+            for number, found in self.measured.items()
+        }
         content = {
             "study": self.name,
             "metrics": self.aim.directions,
             "float": self.record.settings.float_metrics,
+            **({"float_standard_errors": sure.errors[FLOAT]} if FLOAT in sure.errors else {}),
+            **({"within_noise_of_float": self.like_float} if FLOAT in sure.errors else {}),
             "front": [
                 trial_as_json(tie.trial)
                 | {"alike": tie.alike}
                 | errors.get(tie.trial.number, {})
                 | noise.get(tie.trial.number, {})
+                | measured.get(tie.trial.number, {})
                 for tie in self.ties
             ],
             **({"judged_on": sure.samples} if sure.errors else {}),

@@ -31,7 +31,7 @@ LATENCY, RATIO = "latency", "latency_ratio"
 
 
 class LatencyMeasurer:
-    """`latency` and `latency_ratio` of candidates; see `widthwise.metrics.measured.Measurer`.
+    """`latency` and `latency_ratio` of candidates; see `widthwise.metrics.measurer.Measurer`.
 
     A latency is the ratio times what the float network took when the search began, so that figures of one run
     compare although the machine gets slower and faster meanwhile.

@@ -173,7 +173,9 @@ class Stages:
                 [
                     column
                     for column, slot in enumerate(self.slots)
-                    if slot.layer in inside or (slot.tensor == "data_in" and slot.layer in {following, *read})
+                    if slot.layer in inside
+                    or (slot.layer == following and slot.tensor in ("data_in", "weight"))
+                    or (slot.layer in read and slot.tensor == "data_in")
                 ]
             )
         return found

@@ -21,12 +21,17 @@ def simulated(flavor: Flavor, folder: Path) -> str:
         return f"the test bench was not run: {NAMES[tool]} is not installed"
     with TemporaryDirectory(prefix="widthwise-rtl-") as place:
         told = {"verilog": _verilated, "vhdl": _analysed}[flavor](folder, Path(place))
+    return f"{NAMES[tool]} ran the test bench: {all_equal(flavor, told, tool)}"
+
+
+def all_equal(what: str, told: str, tool: str = "the simulator") -> str:
+    """What a test bench told of its samples, where it found all outputs equal; UserError where it did not."""
     found = re.search(r"(\d+) of (\d+) samples: all outputs equal", told)
     if found is None:
-        raise UserError(f"{flavor}: {tool} ran the test bench, which said nothing: {told[-300:]}")
+        raise UserError(f"{what}: {tool} ran the test bench, which said nothing: {told[-300:]}")
     if found[1] != found[2]:
-        raise UserError(f"{flavor}: {tool} finds only {found[0]}; nothing was kept")
-    return f"{NAMES[tool]} ran the test bench: {found[0]}"
+        raise UserError(f"{what}: {tool} finds only {found[0]}; nothing was kept")
+    return found[0]
 
 
 def _verilated(folder: Path, place: Path) -> str:

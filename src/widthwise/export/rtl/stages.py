@@ -36,7 +36,7 @@ KINDS: dict[str, type[Step]] = {
     kind.__name__: kind for kind in (Requantise, Linear, Convolution, Scale, Relu, MaxPool, Move)
 }
 FIELDS = ("weight", "bias", "shift", "groups")
-DEFINITION = 1  # of what is estimated, part of every key
+DEFINITION = 2  # of what is estimated, part of every key
 
 
 @dataclass(frozen=True)
@@ -56,12 +56,16 @@ class Estimate:
 
 @dataclass(frozen=True, eq=False)
 class Stage:
-    """Steps that each read what the one before gives, the first of them `given`; shapes: of a sample of
-    `given` and of what each step gives."""
+    """Steps that each read what the one before gives, the first of them `given`.
+
+    shapes: of a sample of `given` and of what each step gives. read: which of its outputs the next stage
+    reads, flat; those that it multiplies by zero need no logic. None: all.
+    """
 
     given: Value
     steps: tuple[Step, ...]
     shapes: tuple[tuple[int, ...], ...]
+    read: tuple[bool, ...] | None = None
 
     @cached_property
     def content(self) -> str:
@@ -71,6 +75,7 @@ class Stage:
             "values": [[value.fraction, value.low, value.high] for value in values],
             "shapes": [list(shape) for shape in self.shapes],
             "steps": [_step_as_json(step) for step in self.steps],
+            "read": None if self.read is None else list(map(int, self.read)),
         }
         return json.dumps(content, sort_keys=True, separators=(",", ":"))
 
@@ -83,7 +88,8 @@ class Stage:
             _step_of_json(step, values[number], values[number + 1])
             for number, step in enumerate(content["steps"])
         ]
-        return cls(values[0], tuple(steps), tuple(tuple(shape) for shape in content["shapes"]))
+        read = None if content["read"] is None else tuple(map(bool, content["read"]))
+        return cls(values[0], tuple(steps), tuple(tuple(shape) for shape in content["shapes"]), read)
 
     @cached_property
     def key(self) -> str:
@@ -102,7 +108,10 @@ class Stage:
         wires = x
         for each, shape in zip(self.steps, self.shapes[1:], strict=True):
             wires = step_logic(each, [wires], shape)
-        return Estimate.of(trace(x.ravel(), wires.ravel(), keep_dead_inputs=True))
+        given, gives = x.ravel(), wires.ravel()
+        if self.read is not None:
+            gives = gives[np.flatnonzero(self.read)]
+        return Estimate.of(trace(given, gives, keep_dead_inputs=True)) if gives.size else Estimate(0, 0, 0)
 
 
 def stages_of(program: Program) -> list[Stage]:
@@ -119,15 +128,30 @@ def stages_of(program: Program) -> list[Stage]:
             found.append([])
         found[-1].append(step)
         last = step.out
-    return [_stage(program, steps) for steps in found]
+    following = [steps[0] for steps in found[1:]]
+    return [_stage(program, *pair) for pair in zip(found, (*following, None), strict=True)]
 
 
-def _stage(program: Program, steps: list[Step]) -> Stage:
+def _stage(program: Program, steps: list[Step], following: Step | None) -> Stage:
     given = steps[0].x
     if _not_below_zero(program, given):
         given = Value(given.node, given.fraction, 0, given.high)
     shapes = (program.shape(given), *(program.shape(step.out) for step in steps))
-    return Stage(given, tuple(steps), shapes)
+    return Stage(given, tuple(steps), shapes, _read_by(following, shapes[-1]))
+
+
+def _read_by(step: Step | None, shape: tuple[int, ...]) -> tuple[bool, ...] | None:
+    """Which numbers of a value of this shape a step multiplies by other than zero; None: all."""
+    if isinstance(step, Linear):
+        used = step.weight.any(axis=0)  # along the last axis
+    elif isinstance(step, Convolution):
+        each = step.weight.reshape(step.groups, -1, *step.weight.shape[1:])
+        used = each.any(axis=(1, 3, 4)).reshape(-1, *[1] * (len(shape) - 1))  # by channel
+    elif isinstance(step, Scale):
+        used = (step.weight != 0).reshape(-1, *[1] * (len(shape) - 1))
+    else:
+        return None
+    return None if used.all() else tuple(np.broadcast_to(used, shape).ravel().tolist())
 
 
 def _is_weighted(step: Step) -> bool:

@@ -1,0 +1,99 @@
+"""widthwise certify and import-report: what tools measure of the networks of trials."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from widthwise.cli import options
+from widthwise.cli.output import Output, print_json
+from widthwise.core.errors import UserError
+
+if TYPE_CHECKING:
+    from widthwise.export.certify import Certificate
+    from widthwise.study.measured import Measured
+
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands."""
+    app.command()(certify)
+    app.command()(import_report)
+
+
+def certify(
+    run: RunFolder,
+    trial: Annotated[
+        list[int] | None, typer.Option("--trial", help="This one; repeatable. By default the front.")
+    ] = None,
+    pick: Annotated[
+        str | None, typer.Option("--pick", metavar="RULE", help="The trial that this rule picks.")
+    ] = None,
+    pipeline: Annotated[
+        float, typer.Option("--pipeline", min=0.0, help="Adders between registers; 0: no clock.")
+    ] = 0.0,
+    place: Annotated[
+        bool, typer.Option("--place/--no-place", help="Place and route small ones, with nextpnr.")
+    ] = True,
+    again: Annotated[bool, typer.Option("--again", help="Also those that were measured before.")] = False,
+    untrusted: options.Untrusted = False,
+    json: options.Json = False,
+) -> int:
+    """Synthesise trials with Yosys, simulate the netlist, keep what was measured in the run."""
+    output = Output(silent=json)
+    if trial and pick is not None:
+        raise UserError("--trial and --pick contradict one another; leave one out")
+    options.announce_code(options.config_of_run(run, untrusted=untrusted), output, untrusted=untrusted)
+    from widthwise.cli.results import picked
+    from widthwise.export.certify import certify as measure
+    from widthwise.study.run_folder import load_run
+
+    study = load_run(run)
+    chosen = [picked(study, pick)] if pick is not None else trial or None
+
+    def told(found: Certificate) -> None:
+        for line in _lines(found):
+            output.say(line)
+
+    found = measure(study, chosen, pipeline=pipeline, place=place, again=again, told=told)
+    if json:
+        print_json([each.as_json() for each in found])
+    return 1 if any(each.refused for each in found) else 0
+
+
+def import_report(
+    run: RunFolder,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Vivado's utilisation, or csynth.xml.")],
+    trial: Annotated[int, typer.Option("--trial", help="The trial whose network it is of.")],
+    json: options.Json = False,
+) -> None:
+    """Read a report of Vivado or Vitis HLS, and keep its figures as measured of a trial."""
+    from widthwise.export.importing import import_report as read
+
+    found = read(run, trial, file)
+    if json:
+        print_json(found.as_json())
+        return
+    output = Output()
+    output.say(f"Trial {trial} of {run}, by {found.version}:")
+    for line in _measured_lines(found):
+        output.say(line)
+
+
+def _lines(found: Certificate) -> list[str]:
+    if found.refused:
+        return [f"Trial {found.trial}: not certified: {found.refused}"]
+    lines = [f"Trial {found.trial}{' (measured before)' if found.kept else ''}:"]
+    for measured in found.measured:
+        lines.append(f"  {measured.label} ({measured.version}):")
+        lines += _measured_lines(measured)
+    return lines
+
+
+def _measured_lines(found: Measured) -> list[str]:
+    from widthwise.report.measured import figures
+
+    return [f"    {line}" for line in (figures(found), *found.notes)]

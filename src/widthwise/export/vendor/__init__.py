@@ -1,0 +1,1 @@
+"""Reports that vendors' tools wrote, read as data."""

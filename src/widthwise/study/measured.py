@@ -1,0 +1,128 @@
+"""What tools measured of a run's trials, as its folder keeps it: a file for each trial and tool.
+
+Files of their own, so that two programs that measure at once lose nothing of one another's.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from widthwise.core.errors import UserError
+from widthwise.core.files import write_atomically
+from widthwise.metrics.measured import MEASURED as KNOWN
+from widthwise.metrics.measured import TOOLS
+from widthwise.study.run_files import MEASURED
+
+NAME = re.compile(r"trial-(\d{1,18})\.(" + "|".join(TOOLS) + r")\.json")
+MOST_BYTES = 2**20
+MOST_CHARACTERS = 500  # of a text
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one tool found of one trial's network.
+
+    tool: its key in `TOOLS`. version: as it tells it. metrics: by names that the tool has. notes: what
+    else is to know, a sentence each. made: when, UTC in ISO 8601.
+    """
+
+    tool: str
+    version: str
+    metrics: Mapping[str, float]
+    notes: tuple[str, ...] = ()
+    made: str = ""
+
+    @property
+    def label(self) -> str:
+        """What the tool is called, and what its figures are not."""
+        return TOOLS[self.tool].label
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "tool": self.tool,
+            "label": self.label,
+            "version": self.version,
+            "metrics": dict(self.metrics),
+            "notes": list(self.notes),
+            "made": self.made,
+        }
+
+
+def keep_measured(folder: Path, number: int, found: Measured) -> None:
+    """Into the run folder, in place of what the same tool found of the trial before."""
+    made = found.made or datetime.now(UTC).isoformat(timespec="seconds")
+    content = found.as_json() | {"made": made}
+    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
+    if (folder / MEASURED).is_symlink():
+        raise UserError(f"{folder / MEASURED}: is a link to elsewhere; nothing is written there")
+    try:
+        (folder / MEASURED).mkdir(exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{folder / MEASURED}: can't be made: {error.strerror}") from error
+    write_atomically(folder / MEASURED / f"trial-{number}.{found.tool}.json", text.encode() + b"\n")
+
+
+def read_measured(folder: Path | None) -> dict[int, tuple[Measured, ...]]:
+    """By trial, in the order of its number and the tools; UserError where a file is broken."""
+    if folder is None or not (folder / MEASURED).is_dir():
+        return {}
+    found: dict[int, dict[str, Measured]] = {}
+    for path in (folder / MEASURED).iterdir():
+        if (match := NAME.fullmatch(path.name)) is not None:
+            found.setdefault(int(match[1]), {})[match[2]] = _read(path, match[2])
+    order = list(TOOLS)
+    return {
+        number: tuple(found[number][tool] for tool in sorted(found[number], key=order.index))
+        for number in sorted(found)
+    }
+
+
+def measured_columns(
+    measured: Mapping[int, Sequence[Measured]], numbers: Sequence[int], *, taken: Collection[str]
+) -> dict[str, list[float]]:
+    """A column for each metric that was measured of any trial, NaN where it was not of one of these numbers.
+
+    One that is named as a column that is taken gets "measured." before it.
+    """
+    of_trial = {
+        number: {name: value for each in found for name, value in each.metrics.items()}
+        for number, found in measured.items()
+    }
+    names = [name for name in KNOWN if any(name in found for found in of_trial.values())]
+    return {
+        f"measured.{name}" if name in taken else name: [
+            of_trial.get(int(number), {}).get(name, math.nan) for number in numbers
+        ]
+        for name in names
+    }
+
+
+def _read(path: Path, tool: str) -> Measured:
+    try:
+        if not path.is_file() or path.stat().st_size > MOST_BYTES:
+            raise ValueError
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        metrics = {str(name): float(value) for name, value in stored["metrics"].items()}
+        if stored["tool"] != tool or not metrics.keys() <= TOOLS[tool].metrics.keys():
+            raise ValueError
+        if not all(math.isfinite(value) and value >= 0 for value in metrics.values()):
+            raise ValueError
+        notes = tuple(_plain(note) for note in stored["notes"])
+        return Measured(tool, _plain(stored["version"]), metrics, notes, _plain(stored["made"]))
+    except (ValueError, KeyError, TypeError, AttributeError, OSError, RecursionError) as error:
+        raise UserError(f"{path}: is broken; delete it, and measure the trial again") from error
+
+
+def _plain(text: Any) -> str:
+    """A short line; what would move a terminal's cursor is left out."""
+    if not isinstance(text, str):
+        raise TypeError
+    return "".join(character for character in text[:MOST_CHARACTERS] if character.isprintable())
