@@ -233,10 +233,22 @@ class Evaluator:
         each = FLOAT_BYTES * prod(self.prepared.fitting.shape) * self.judged.total
         return min(self.prepared.memory // 4 // max(each, 1), 2 * self.pace.affordable)
 
-    def sureness(self, candidates: IntArray, networks: Callable[[int], nn.Module] | None = None) -> Sureness:
-        """How sure the qualities of candidates [K, D] are, on the samples that they are judged on."""
+    def sureness(
+        self,
+        candidates: IntArray,
+        networks: Callable[[int], nn.Module] | None = None,
+        *,
+        with_float: bool = False,
+    ) -> Sureness:
+        """How sure the qualities of candidates [K, D] are, on the samples that they are judged on.
+
+        with_float: and then of the network as it was given, as row K.
+        """
         del networks  # its own are at hand
         outputs, targets = self.outputs(candidates)
+        if with_float:
+            alone = Evaluator(self.prepared.graph, None, self.data, self.judging)
+            outputs += alone.outputs(np.zeros((1, 0), dtype=np.int64))[0]
         return self.judging.sureness(self.data, self.prepared.about, outputs, targets)
 
     def follows(self, metrics: Sequence[str]) -> list[Follows | None]:
