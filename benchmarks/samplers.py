@@ -1,7 +1,7 @@
 """Strategies compared: what share of the true front's hypervolume they have after so many evaluations.
 
-    python benchmarks/samplers.py [--tasks open|held-out|large|NAME,…] [--strategies NAME,…] [--seeds 10]
-                                  [--quick]
+    python benchmarks/samplers.py [--tasks open|held-out|numbers|large|NAME,…] [--strategies NAME,…]
+                                  [--seeds 10] [--quick]
 
 The truth is the whole space, evaluated; the reference point is its worst value of each objective (--reference
 front: the worst on the true front, and a tenth of the front's range). Where a space is too large, the share
@@ -17,14 +17,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tasks import HELD_OUT, LARGE, OPEN, TASKS, Search
+from tasks import HELD_OUT, LARGE, NUMBERS, OPEN, TASKS, Search
 from widthwise.core.arrays import FloatArray
 from widthwise.metrics.goals.pareto import hypervolume, nondominated
 from widthwise.search.answers import teach_answers
 from widthwise.strategies import strategy
 
 STRATEGIES = "frontier,tpe,nsga2,nsga3,gp,random"
-GROUPS = {"open": OPEN, "held-out": HELD_OUT, "large": LARGE}
+GROUPS = {"open": OPEN, "held-out": HELD_OUT, "numbers": NUMBERS, "large": LARGE}
 VALUES_ONLY = "-values"  # frontier-values: frontier that is told the objectives alone
 ENUMERABLE = 200_000
 

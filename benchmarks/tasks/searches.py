@@ -57,13 +57,16 @@ class Task:
     seed: Mapping[str, Any]
     objectives: Mapping[str, Direction]
     by: Any = "type"
+    judged_as: str | None = None  # a task; None: the one that fits
 
     def search(self) -> Search:
         """Train or load the network, and build space and evaluator."""
         model, data = self.network()
         graph = Graph(model)
         space = QuantisationSpace(graph, by=self.by, seed=self.seed)
-        return Search(space, self.objectives, Evaluator(graph, space, data, metrics=list(self.objectives)))
+        names = list(self.objectives)
+        judge = Evaluator(graph, space, data, metrics=names, task=self.judged_as)
+        return Search(space, self.objectives, judge)
 
 
 def widths(
@@ -150,4 +153,28 @@ LARGE = {
     ),
 }  # fmt: skip
 
-TASKS = OPEN | HELD_OUT | LARGE
+NUMBERS = {
+    "diabetes-mse": Task(
+        "diabetes, three layers", lambda: networks.trained("diabetes-mlp", "diabetes"),
+        {"linear": widths([4, 6, 8], [3, 4, 6, 8], [8, 12])},
+        {"mse": "minimize", "model_size": "minimize"},
+    ),
+    "diabetes-mae": Task(
+        "the same, absolute errors and bit operations",
+        lambda: networks.trained("diabetes-mlp", "diabetes"),
+        {"linear": widths([4, 6, 8], [3, 4, 6, 8], [8, 12])}, {"mae": "minimize", "bops": "minimize"},
+    ),
+    "jets-sqnr": Task(
+        "jets, 16-64-32-32-5, closeness", networks.jets_mlp,
+        {f"layer{i}": widths([4, 8], [2, 4, 6, 8], [2, 4, 8]) for i in range(3)}
+        | {"layer3": widths([8], [8], [8])},
+        {"sqnr": "maximize", "model_size": "minimize"}, by="name", judged_as="closeness",
+    ),
+    "digits-sqnr": Task(
+        "digits CNN, closeness", lambda: networks.trained("digits-cnn", "digits"),
+        {"conv2d": widths([4, 6, 8], [3, 4, 6, 8], [8]), "linear": widths([4, 6, 8], [3, 4, 6, 8], [8])},
+        {"sqnr": "maximize", "bops": "minimize"}, judged_as="closeness",
+    ),
+}  # fmt: skip
+
+TASKS = OPEN | HELD_OUT | NUMBERS | LARGE

@@ -302,3 +302,31 @@ def test_the_library_says_the_same(run: Run, demo: Path, weights: Path) -> None:
     run("search", demo, "--load", weights, "--out", "here")
     study = ww.search(None, None, ww.load_config(demo, {"load_name": str(weights)}), out="there")
     assert [t.metrics for t in study.front] == [t.metrics for t in ww.load_run("here").front]
+
+
+def test_a_form_to_keep_within_is_an_option(run: Run, place: Path) -> None:
+    rule = '{name = ["integer"], data_in_width = [8], data_in_frac_width = [4], '
+    rule += 'weight_name = ["integer", "NA"], weight_width = [4], weight_frac_width = [3], '
+    rule += "bias_width = [8], bias_frac_width = [4]}"
+    (place / "mine.toml").write_text(
+        f"""
+        model = "jsc-toy"
+        dataset = "jsc"
+        [search.search_space]
+        name = "graph/quantize/mixed_precision_ptq"
+        setup.by = "type"
+        seed = {{linear.config = {rule}, batch_norm1d.config = {rule}}}
+        [search.strategy]
+        name = "brute-force"
+        metrics.accuracy.direction = "maximize"
+        """
+    )
+    ran = run("search", "mine.toml", "--target", "c", "--out", "kept")
+    assert ran.status == 0
+    assert "left out, as c can't write it: seq_blocks_0/weight_name NA" in ran.err
+    assert "within target c" in ran.out
+    assert ww.load_run(place / "kept").summary.trials == 1
+    wrong = run("search", "mine.toml", "--target", "cpp", "--out", "other")
+    assert (wrong.status, wrong.err.count("\n")) == (2, 1)
+    assert "--target" in wrong.err
+    assert not (place / "other").exists()

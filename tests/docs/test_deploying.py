@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from helpers.places import DOCS
-from widthwise.export.exporter import EXPORTERS
+from widthwise.network.forms import EXPORTERS
 
 PAGE = (DOCS / "deploying.md").read_text(encoding="utf-8")
 

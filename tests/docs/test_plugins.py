@@ -13,10 +13,10 @@ import widthwise.testing
 from helpers.installed import environment
 from helpers.places import DOCS, TESTS
 from widthwise.data.modules import DATA
-from widthwise.export.exporter import EXPORTERS
 from widthwise.formats import REGISTRY as FORMATS
 from widthwise.metrics.catalogue import REGISTRY as METRICS
 from widthwise.metrics.quality.tasks import TASKS
+from widthwise.network.forms import EXPORTERS
 from widthwise.network.named import MODELS
 from widthwise.spaces.kinds import KINDS
 from widthwise.strategies.registry import REGISTRY as STRATEGIES

@@ -11,8 +11,9 @@ from helpers.judged import every_layer, made
 from helpers.networks import tagged
 from widthwise.evaluators.engine import Evaluator
 from widthwise.export.checking import compare
-from widthwise.export.exporter import EXPORTERS, exporter
+from widthwise.export.exporter import exporter
 from widthwise.export.fixed_point import is_fixed_point
+from widthwise.network.forms import EXPORTERS
 from widthwise.testing import check_exporter
 
 FORMATS = {

@@ -10,8 +10,9 @@ from torch import nn
 
 from widthwise.core.errors import UserError
 from widthwise.core.hashing import hash_weights
-from widthwise.export.exporter import EXPORTERS, exporter
+from widthwise.export.exporter import exporter
 from widthwise.export.torch import TorchExporter, load
+from widthwise.network.forms import EXPORTERS
 from widthwise.network.graph import Graph
 from widthwise.network.named import load_model
 from widthwise.network.realised import Realised

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,7 @@ from torchmetrics.functional.classification import multiclass_accuracy, multicla
 from helpers.metrics import objective
 from widthwise.evaluators.protocol import Results
 from widthwise.metrics.goals.aim import Aim
+from widthwise.metrics.quality.follows import Follows
 from widthwise.metrics.quality.margins import ClassAnswers
 from widthwise.search.answers import teach_answers
 from widthwise.strategies.protocol import Margins
@@ -30,8 +33,9 @@ class Judge:
     def margins(self, candidates: np.ndarray) -> np.ndarray:
         return np.ones((len(candidates), len(LABELS)), dtype=np.float32)
 
-    def answer_shares(self, metric: str) -> np.ndarray | None:
-        return shares_of(metric) if metric in ClassAnswers().metrics else None
+    def follows(self, metrics: Sequence[str]) -> list[Follows | None]:
+        known = ClassAnswers().metrics
+        return [Follows(shares_of(metric)) if metric in known else None for metric in metrics]
 
 
 class Pupil:
@@ -64,12 +68,14 @@ def test_objectives_are_told_apart_with_sign_and_scale():
     objectives = objective("accuracy", "maximize", 2.0), objective("loss", "minimize")
     pupil = Pupil()
     teach_answers(pupil, Aim(objectives), Judge())
-    assert pupil.learned.shares[0] == pytest.approx(np.full(6, 2 / 6))
-    assert np.isnan(pupil.learned.shares[1]).all()
+    first, second = pupil.learned.follows
+    assert first.factor * first.shares == pytest.approx(np.full(6, 2 / 6))
+    assert second is None
     assert pupil.learned.of(np.zeros((2, 3))).shape == (2, 6)
     upside_down = Pupil()
     teach_answers(upside_down, Aim((objective("recall", "minimize"),)), Judge())
-    assert upside_down.learned.shares[0].sum() == pytest.approx(-1)
+    (follows,) = upside_down.learned.follows
+    assert follows.factor * follows.shares.sum() == pytest.approx(-1)
 
 
 @pytest.mark.parametrize(

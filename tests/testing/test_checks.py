@@ -23,12 +23,13 @@ from widthwise.core.toml import read_toml
 from widthwise.data.facts import facts_of
 from widthwise.evaluators.called import evaluator_of
 from widthwise.evaluators.protocol import Results
-from widthwise.export.exporter import EXPORTERS, Exported, exporter
+from widthwise.export.exporter import Exported, exporter
 from widthwise.export.torch import TorchExporter
 from widthwise.formats.listing import Row
 from widthwise.metrics.catalogue import METRICS, Metric
 from widthwise.metrics.quality.classification import Classification
 from widthwise.metrics.quality.regression import Regression
+from widthwise.network.forms import EXPORTERS
 from widthwise.spaces.kinds import KINDS
 from widthwise.testing import (
     check_evaluator,

@@ -19,12 +19,6 @@ if TYPE_CHECKING:
 FILES_TOLD = 6
 
 
-def _forms(incomplete: str) -> list[str]:
-    from widthwise.export.exporter import EXPORTERS
-
-    return [name for name in EXPORTERS.entries if name.startswith(incomplete)]
-
-
 def register(app: typer.Typer) -> None:
     """Adds the command."""
     app.command()(export)
@@ -37,7 +31,7 @@ def export(
         str | None, typer.Option("--pick", metavar="RULE", help="Of the trial that this rule picks.")
     ] = None,
     to: Annotated[
-        str, typer.Option("--to", metavar="FORM", help="What is written.", autocompletion=_forms)
+        str, typer.Option("--to", metavar="FORM", help="What is written.", autocompletion=options.forms)
     ] = "torch",
     out: Annotated[Path | None, typer.Option("--out", metavar="FOLDER", help="Where it is written.")] = None,
     with_scaler: Annotated[
@@ -56,7 +50,7 @@ def export(
     json: options.Json = False,
 ) -> None:
     """Write the network of a trial in a form that other tools read."""
-    from widthwise.export.exporter import EXPORTERS
+    from widthwise.network.forms import EXPORTERS
 
     output = Output(silent=json)
     if (trial is None) == (pick is None):

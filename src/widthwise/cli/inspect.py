@@ -100,6 +100,7 @@ def _print_about(
 
 def _print_layers(graph: Graph, metas: dict[str, NodeMeta], output: Output, *, every: bool) -> None:
     """What can be quantised, what can't and why."""
+    from widthwise.network.passes.metadata import uncounted
     from widthwise.network.passes.unquantised import shared_weights, unquantised
     from widthwise.report.layers import float_table, layer_table, shared_line, total_line
 
@@ -107,6 +108,8 @@ def _print_layers(graph: Graph, metas: dict[str, NodeMeta], output: Output, *, e
         output.say(shared_line(shared))
     output.show(layer_table(graph, metas, every=every))
     output.say(total_line(metas))
+    if without := uncounted(graph.fx_graph, metas):
+        output.say(f"MACs leave out what has no known count: {', '.join(without)}")
     if parts := unquantised(graph, metas):
         output.say("Stays in float:")
         output.show(float_table(parts))

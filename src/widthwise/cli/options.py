@@ -32,6 +32,7 @@ KEYS = {
     "--trials": "search.strategy.setup.n_trials",
     "--timeout": "search.strategy.setup.timeout",
     "--jobs": "search.strategy.setup.n_jobs",
+    "--target": "search.constraints.target",
 }
 DEVICES = {"cpu": "cpu", "cuda": "gpu", "gpu": "gpu", "auto": "auto"}
 
@@ -52,6 +53,13 @@ def _strategies(incomplete: str) -> list[str]:
     from widthwise.strategies.registry import REGISTRY
 
     return [name for name in REGISTRY.entries if name.startswith(incomplete)]
+
+
+def forms(incomplete: str) -> list[str]:
+    """The names of export forms that begin so."""
+    from widthwise.network.forms import EXPORTERS
+
+    return [name for name in EXPORTERS.entries if name.startswith(incomplete)]
 
 
 Config = Annotated[str, typer.Argument(metavar="CONFIG", help="TOML file; widthwise init writes one.")]

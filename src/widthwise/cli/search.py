@@ -45,6 +45,15 @@ class Proposals:
     ] = None
     strategy: options.Strategy = None
     seed: options.Seed = None
+    target: Annotated[
+        str | None,
+        typer.Option(
+            "--target",
+            metavar="FORM",
+            help="Only what can be exported as it: hls4ml, c, qonnx …",
+            autocompletion=options.forms,
+        ),
+    ] = None
 
 
 @dataclass(frozen=True)

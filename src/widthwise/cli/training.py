@@ -210,13 +210,14 @@ def _file_name(config: SearchConfig) -> str:
 def _introduce(config: SearchConfig, network: nn.Module, data: Data, output: Output) -> Fit:
     """What is trained or tested, on what, and as what; UserError where they don't fit."""
     from widthwise.metrics.quality.fits import check_data_fits_model
-    from widthwise.report.problem import data_lines, network_line, task_line
+    from widthwise.report.problem import data_lines, judged_lines, network_line, task_line
 
     fitting = check_data_fits_model(network, data, config.task, config.output)
     for line in data_lines(data):
         output.note(line)
     output.note(f"network:     {network_line(config, network)}")
-    output.note(f"task:        {task_line(fitting.output)}")
+    for line in (f"task:        {task_line(fitting.output)}", *judged_lines(fitting.output)):
+        output.note(line)
     return fitting
 
 

@@ -1,4 +1,4 @@
-"""[search.constraints]: bounds on metrics, and the budgets of trials and time, which end a search."""
+"""[search.constraints]: bounds on metrics, the budgets of trials and time, and the form to keep within."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from widthwise.core.toml import dotted, shown
 from widthwise.metrics.catalogue import METRICS, Metric
 from widthwise.metrics.goals.constraints import Constraint, parse_constraints
 from widthwise.metrics.units import DURATIONS
+from widthwise.network.forms import EXPORTERS
 
 T = TypeVar("T", int, float)
 
 BUDGETS = ("trials", "time")
+TARGET = "target"
 _BUDGET = re.compile(r"\s*(?:<=)?\s*(\d[\d_]*\.?\d*(?:[eE]\d+)?)\s*([A-Za-z]*)\s*")
 _THOUSANDS = {"": 1.0, "k": 1e3, "m": 1e6}
 
@@ -26,7 +28,14 @@ def read_bounds(table: Table, find: FindMetric) -> tuple[Constraint, ...]:
 
     Raises UserError for what makes no sense.
     """
-    return tuple(bound for key in table if key not in BUDGETS for bound in _bounds(table, key, find))
+    others = (*BUDGETS, TARGET)
+    return tuple(bound for key in table if key not in others for bound in _bounds(table, key, find))
+
+
+def read_target(table: Table) -> str | None:
+    """The form that a search keeps within, by its canonical name; imports nothing."""
+    name = table.text(TARGET)
+    return None if name is None else EXPORTERS.find(name, where=table.where(TARGET)).name
 
 
 def read_budgets(
@@ -52,8 +61,8 @@ def _metric(table: Table, key: str, find: FindMetric) -> Metric:
     try:
         return find(key, table.where(key))
     except UserError:
-        if nearest(key, [*METRICS, *BUDGETS]) in BUDGETS:
-            allowed = [*METRICS, *BUDGETS]
+        allowed = [*METRICS, *BUDGETS, TARGET]
+        if nearest(key, allowed) in (*BUDGETS, TARGET):
             raise unknown("metric or budget", key, allowed, where=table.where(key)) from None
         raise
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from widthwise.config.budgets import read_bounds, read_budgets
+from widthwise.config.budgets import read_bounds, read_budgets, read_target
 from widthwise.config.metrics import FindMetric, metrics_of, read_metrics
 from widthwise.config.schema import (
     Accelerator,
@@ -23,8 +23,10 @@ from widthwise.core.table import Table, as_number
 from widthwise.core.toml import dotted, shown
 from widthwise.data.modules import FILE_TYPES, data_source
 from widthwise.metrics.quality.tasks import TASKS
+from widthwise.network.forms import INTEGERS
 from widthwise.network.named import model_source
 from widthwise.spaces.kinds import read_space
+from widthwise.spaces.settings import with_folding
 from widthwise.training.reading import read_lab_training
 from widthwise.training.settings import Settings
 
@@ -196,7 +198,10 @@ def _splits(table: Table) -> tuple[float, float, float]:
 
 
 def _search(table: Table, training: Settings, find: FindMetric) -> Search:
+    target = read_target(table.table("constraints"))
     space = read_space(table.table("search_space"), table.table("training"), training)
+    if target in INTEGERS:
+        space = with_folding(space)
     strategy = read_strategy(table.table("strategy"), find)
     constraints, limits = table.table("constraints"), strategy.limits
     setup = table.table("strategy").table("setup")
@@ -213,4 +218,5 @@ def _search(table: Table, training: Settings, find: FindMetric) -> Search:
         trials=trials,
         timeout=timeout,
         jobs=limits.jobs,
+        target=target,
     )

@@ -42,6 +42,7 @@ class Search:
 
     summed: one objective, the sum of scale * metric, in `direction`; else an objective for each metric.
     trials, timeout (seconds): limits; None: none. jobs: processes; -1: one for each core.
+    target: the export form that every candidate can be written in; None: any.
     """
 
     space: SpaceSettings
@@ -54,6 +55,7 @@ class Search:
     trials: int | None = None
     timeout: float | None = None
     jobs: int = 1
+    target: str | None = None
 
 
 @dataclass(frozen=True)

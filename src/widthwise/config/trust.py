@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from widthwise.config.budgets import TARGET
 from widthwise.config.write import tables_of
 from widthwise.core.errors import UserError
 from widthwise.core.registry import OWN, Registry
@@ -15,6 +16,7 @@ from widthwise.formats import REGISTRY as FORMATS
 from widthwise.metrics.catalogue import REGISTRY as METRICS
 from widthwise.metrics.catalogue import known_metric
 from widthwise.metrics.quality.tasks import TASKS
+from widthwise.network.forms import EXPORTERS
 from widthwise.network.named import MODELS
 from widthwise.spaces.format_rules import named_formats
 from widthwise.spaces.kinds import KINDS
@@ -29,6 +31,7 @@ Keys = tuple[str, ...]
 STRATEGY: Keys = ("search", "strategy")
 TRAINING: Keys = ("search", "training")
 SPACE: Keys = ("search", "search_space")
+CONSTRAINTS: Keys = ("search", "constraints")
 SEED: Keys = (*SPACE, "seed")
 
 
@@ -113,10 +116,11 @@ def _named(tables: Mapping[str, Any]) -> Iterator[tuple[str, str, Any, Registry[
     declared = _under(tables, ("metrics",))
     for name in declared:
         yield "metric", dotted(("metrics", name, "source")), _under(declared, (name,)).get("source"), METRICS
-    for place in ((*STRATEGY, "metrics"), ("search", "constraints")):
+    for place in ((*STRATEGY, "metrics"), CONSTRAINTS):
         for name in _under(tables, place):
             if name not in declared and known_metric(str(name)) is None:
                 yield "metric", dotted(place), name, METRICS
+    yield "export form", dotted((*CONSTRAINTS, TARGET)), _under(tables, CONSTRAINTS).get(TARGET), EXPORTERS
     for keys, name in named_formats(_under(tables, SEED)):
         yield "format", dotted((*SEED, *keys)), name, FORMATS
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
+from widthwise.config.budgets import TARGET
 from widthwise.config.metrics import write_metrics
 from widthwise.config.schema import Search, SearchConfig
 from widthwise.core.toml import dumps
@@ -64,7 +65,7 @@ def _search(search: Search) -> dict[str, Any]:
     }
     space = kind_of(search.space).write(search.space)
     tables = {"search_space": space.pop("search_space"), "strategy": strategy, **space}
-    bounds: dict[str, list[str]] = {}
+    bounds: dict[str, Any] = {} if search.target is None else {TARGET: search.target}
     for constraint in search.constraints:
         bounds.setdefault(constraint.name, []).append(f"{constraint.op} {constraint.bound!r}")
     return {**tables, "constraints": bounds or None}

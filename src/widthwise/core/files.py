@@ -37,12 +37,29 @@ def read_npz(path: str | Path) -> dict[str, NDArray[Any]]:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
     except Exception as error:  # a broken archive makes numpy raise nearly anything
-        if "Object arrays" in str(error):
-            raise UserError(
-                f"{path}: holds an array of Python objects, which is stored by pickle; pickle can run any "
-                "code when it is read, so it is refused: store numbers or fixed-length text"
-            ) from None
+        _refuse_pickle(path, error)
         raise UserError(f"{path}: no npz file that can be read; write it with numpy.savez") from error
+
+
+def read_npy(path: str | Path) -> NDArray[Any]:
+    """The array of an .npy file; raises UserError where it is broken or holds pickled objects."""
+    import numpy as np
+
+    path = existing_file(path)
+    try:
+        with path.open("rb") as file:
+            return np.asarray(np.lib.format.read_array(file, allow_pickle=False))
+    except Exception as error:
+        _refuse_pickle(path, error)
+        raise UserError(f"{path}: no npy file that can be read; write it with numpy.save") from error
+
+
+def _refuse_pickle(path: Path, error: Exception) -> None:
+    if "Object arrays" in str(error):
+        raise UserError(
+            f"{path}: holds an array of Python objects, which is stored by pickle; pickle can run any "
+            "code when it is read, so it is refused: store numbers or fixed-length text"
+        ) from None
 
 
 def write_atomically(path: str | Path, content: bytes) -> None:

@@ -76,9 +76,9 @@ def load_data(
     """A data set, split with the seed and standardised with statistics of the training split alone.
 
     Args:
-        name_or_path: a name in DATA, a .npz, .csv or .parquet file, a folder of them (written with a slash),
-            or "module:callable" returning a data module, a pair (X, y) or arrays by name. A data module is
-            handed back as it is; a callable's is set up first.
+        name_or_path: a name in DATA, a .npz, .csv or .parquet file, a folder (written with a slash) of them
+            or of images or .npy arrays, or "module:callable" returning a data module, a pair (X, y) or arrays
+            by name. A data module is handed back as it is; a callable's is set up first.
         path, download: where jsc-full comes from: the user's file, or OpenML;
             path is also cifar10's folder.
         splits: shares of train, val and test, adding up to 1; a part may be empty if nobody asks for it.

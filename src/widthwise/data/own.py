@@ -1,4 +1,4 @@
-"""The user's own data: .npz, .csv and .parquet files, folders of them, or what a callable returns."""
+"""The user's own data: .npz, .csv and .parquet files, folders, or what a callable returns."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 from widthwise.core.errors import UserError
 from widthwise.core.files import existing_file, read_npz
 from widthwise.data.arrays import FACTS, NOTHING_SAID, Asked, samples_of_arrays
+from widthwise.data.folders import SAMPLE_TYPES, holds_samples, samples_of_folder
 from widthwise.data.padding import joined_arrays, ragged_of
 from widthwise.data.samples import Samples, check_samples
 from widthwise.data.tables import arrays_of_table, holds_lists, joined_tables, read_table, samples_of_table
@@ -30,15 +31,20 @@ def read_samples(
 ) -> Samples:
     """Samples of an .npz, .csv or .parquet file, or of all files of one of these types in a folder, by name.
 
-    An .npz has arrays X and y, or inputs by other names (`samples_of_arrays`); the others have columns of
-    targets and features (`samples_of_table`), or of lists of numbers, which are sequences. header: as in
-    `read_table`. Raises UserError where a file is missing, broken, holds no samples, or where it isn't plain
-    what the label is.
+    Or of a folder of images or .npy arrays (`samples_of_folder`). An .npz has arrays X and y, or inputs by
+    other names (`samples_of_arrays`); the others have columns of targets and features (`samples_of_table`),
+    or of lists of numbers, which are sequences. header: as in `read_table`. Raises UserError where a file is
+    missing, broken, holds no samples, or where it isn't plain what the label is.
     """
     path = Path(path).expanduser()
-    files = _in_folder(path) if path.is_dir() and not path.suffix else [existing_file(path)]
     name = name or path.name
     note = name if name == str(path) else f"{name}: {path}"
+    is_folder = path.is_dir() and not path.suffix
+    if is_folder and holds_samples(path):
+        if header is not None:
+            raise UserError(f"{path}: header is for .csv files; leave it out")
+        return samples_of_folder(path, name=name, note=note, asked=asked)
+    files = _in_folder(path) if is_folder else [existing_file(path)]
     if files[0].suffix.lower() == ".npz":
         if header is not None:
             raise UserError(f"{path}: header is for .csv files; leave it out")
@@ -57,7 +63,8 @@ def _in_folder(folder: Path) -> list[Path]:
     if len(types) != 1:
         found = " and ".join(types) or "none"
         raise UserError(
-            f"{folder}: a folder of data holds {', '.join(FILE_TYPES)} files of one type; found {found}"
+            f"{folder}: a folder of data holds {', '.join(FILE_TYPES)} files of one type, or a file a sample "
+            f"({', '.join(SAMPLE_TYPES)}); found {found}"
         )
     return files
 

@@ -151,6 +151,11 @@ def _several(
             f"{name}: labels of shape {list(values.shape)} have dtype {values.dtype}; give numbers"
         )
     called = tuple(map(str, names))
+    if values.ndim > 2 and set(np.unique(values).tolist()) == {0, 255}:
+        raise UserError(
+            f"{name}: labels are 0 and 255 alone, and 255 is left out of masks as image data sets have it; "
+            "number the classes 0 and 1"
+        )
     if values.dtype.kind != "f" and kind != "numbers":
         if values.dtype.kind == "u" and values.dtype.itemsize == 8 and values.max() > np.iinfo(np.int64).max:
             raise UserError(f"{name}: label {values.max()} is more than 64 bits hold; give smaller ones")

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from widthwise.evaluators.latest import Latest
+    from widthwise.metrics.quality.follows import Follows
     from widthwise.network.realised import Realised
     from widthwise.spaces.slots import Slot
 
@@ -121,14 +122,14 @@ class Prunes(Protocol):
 
 @runtime_checkable
 class HasMargins(Protocol):
-    """An evaluator that can say by how much a candidate is right about some of the samples."""
+    """An evaluator that can say what some of the samples contribute: by how much a candidate is right."""
 
-    def margins(self, candidates: IntArray, /) -> FloatArray:
-        """Margins [K, S] of candidates [K, D], > 0 where the answer is right; a row of NaN for a failure."""
+    def follows(self, metrics: Sequence[str], /) -> Sequence[Follows | None]:
+        """Of each metric how it follows from the values that `margins` then gives; None where it doesn't."""
         ...
 
-    def answer_shares(self, metric: str) -> FloatArray | None:
-        """What each of these samples counts in a metric if it is answered rightly, [S]; None: it isn't so."""
+    def margins(self, candidates: IntArray, /) -> FloatArray:
+        """Values [K, S] float32 of candidates [K, D], as `follows` was asked; a row of NaN for a failure."""
         ...
 
 

@@ -31,6 +31,7 @@ from widthwise.metrics.spread import SPREAD, mean_and_spread
 from widthwise.network.calling import positional
 from widthwise.network.graph import Graph
 from widthwise.network.realised import Realised
+from widthwise.network.undisturbed import copied
 from widthwise.network.widths.unit_scores import Importance
 from widthwise.spaces.settings import WidthSearch
 from widthwise.spaces.width import WidthSpace
@@ -245,9 +246,16 @@ class WidthEvaluator:
         each = FLOAT_BYTES * prod(self.fitting.shape) * there
         return default_budget(self.judging.device) // 4 // max(each, 1) if there else 0
 
-    def sureness(self, candidates: IntArray, networks: Callable[[int], nn.Module]) -> Sureness:
-        """How sure the qualities of candidates [K, D] are; networks: those that were judged, by row."""
+    def sureness(
+        self, candidates: IntArray, networks: Callable[[int], nn.Module], *, with_float: bool = False
+    ) -> Sureness:
+        """How sure the qualities of candidates [K, D] are; networks: those that were judged, by row.
+
+        with_float: and then of the network as it was given, as row K.
+        """
         found = [self._predicted(networks(row)) for row in range(len(candidates))]
+        if with_float:
+            found.append(self._predicted(*copied(self.graph.network)))
         outputs, targets = [one for one, _ in found], found[0][1]
         return self.judging.sureness(self.data, self.fitting.about, outputs, targets)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from widthwise.core.errors import UserError
-from widthwise.core.registry import Entry, Registry
+from widthwise.network.forms import EXPORTERS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -40,7 +40,8 @@ class Exporter(Protocol):
 
     name: what `--to` calls it. extra: what `pip install 'widthwise[extra]'` it needs, "" for none.
     exact: whether what it writes gives the network's outputs bit for bit, or else to the precision of floats;
-    of one network `Exported` may say less.
+    of one network `Exported` may say less. Searches that keep within a form ask `refusals` of each candidate;
+    one that knows of many at once has `reasons_of_many` too (`widthwise.spaces.writable.CountsMany`).
     """
 
     @property
@@ -62,55 +63,6 @@ class Exporter(Protocol):
         Raises UserError for what goes wrong.
         """
         ...
-
-
-EXPORTERS: Registry[None] = Registry(
-    "export form",
-    [
-        Entry(
-            "torch",
-            "widthwise.export.torch:TorchExporter",
-            "weights as safetensors and the rest as JSON; widthwise.load reads it",
-        ),
-        Entry(
-            "onnx",
-            "widthwise.export.onnx:OnnxExporter",
-            "an ONNX file of a network in float, or in bytes that ONNX Runtime multiplies as integers",
-            extra="onnx",
-        ),
-        Entry(
-            "qonnx",
-            "widthwise.export.qonnx:QonnxExporter",
-            "an ONNX file whose Quant and BipolarQuant nodes are the formats",
-            extra="onnx",
-        ),
-        Entry(
-            "c",
-            "widthwise.export.c.exporter:CExporter",
-            "integer-only C99 of a network in fixed point, with a test main",
-        ),
-        Entry(
-            "hls4ml",
-            "widthwise.export.hls4ml.exporter:Hls4mlExporter",
-            "a project for high-level synthesis of a network in fixed point",
-            extra="hls4ml",
-        ),
-        Entry(
-            "verilog",
-            "widthwise.export.rtl:verilog",
-            "logic of a network in fixed point, every product unrolled, with a test bench",
-            extra="fpga",
-        ),
-        Entry(
-            "vhdl",
-            "widthwise.export.rtl:vhdl",
-            "the same in VHDL",
-            extra="fpga",
-        ),
-    ],
-    group="widthwise.exporters",
-    methods=("refusals", "write"),
-)
 
 
 def exporter(name: str, options: Mapping[str, object] | None = None, *, where: str = "") -> Exporter:

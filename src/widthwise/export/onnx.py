@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from widthwise.core.errors import UserError
+from widthwise.export.by_layer import ReasonsByLayer
 from widthwise.export.exporter import Exported
 from widthwise.export.scaler import in_front
+from widthwise.spaces.writable import OneByOne
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -16,7 +19,11 @@ if TYPE_CHECKING:
     from widthwise.data.samples import Scaler
     from widthwise.export.integers.steps import Program
     from widthwise.network.graph import Graph
+    from widthwise.network.layer import Layer
     from widthwise.network.realised import Realised
+    from widthwise.network.scheme import Scheme
+    from widthwise.spaces.slots import Slot
+    from widthwise.spaces.writable import Counts
 
 NETWORK = "network.onnx"
 LAYOUTS = ("float", "qdq")
@@ -55,11 +62,14 @@ class OnnxExporter:
         if self.layout == "qdq":
             return _program(realised, graph)[1]
         return [
-            f"{name}: has formats ({scheme}), which this layout is without; --option layout=qdq writes those "
-            "of integers of up to 8 bits, --to qonnx others"
-            for name, scheme in graph.schemes.items()
-            if scheme
+            f"{name}: {reason}" for name, scheme in graph.schemes.items() for reason in _reasons(None, scheme)
         ]
+
+    def reasons_of_many(self, graph: Graph, slots: Sequence[Slot]) -> Counts:
+        """How many refusals each of many candidates has."""
+        if self.layout == "qdq":
+            return OneByOne(self, graph, tuple(slots))
+        return ReasonsByLayer(graph.layers, graph.schemes, tuple(slots), _reasons)
 
     def write(self, realised: Realised, graph: Graph, folder: Path, example: tuple[Tensor, ...]) -> Exported:
         """NETWORK; what runs is that file in ONNX Runtime, at every level of optimisation."""
@@ -106,6 +116,16 @@ class OnnxExporter:
                 notes.append(VNNI)
         run = AtEveryLevel.of(content, exact=self.exact)
         return Exported((path,), run, exact=self.exact, notes=tuple(notes))
+
+
+def _reasons(_: Layer | None, scheme: Scheme) -> list[str]:
+    """Why a layer can't be written in float."""
+    if not scheme:
+        return []
+    return [
+        f"has formats ({scheme}), which this layout is without; --option layout=qdq writes those "
+        "of integers of up to 8 bits, --to qonnx others"
+    ]
 
 
 def _program(realised: Realised, graph: Graph) -> tuple[Program | None, list[str]]:

@@ -11,6 +11,7 @@ import torch
 
 from widthwise.core.errors import UserError
 from widthwise.evaluators.engine.exact import some_exceed_float
+from widthwise.export.by_layer import ReasonsByLayer
 from widthwise.export.exporter import Exported
 from widthwise.export.fixed_point import is_fixed_point
 from widthwise.export.scaler import in_front
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from widthwise.network.layer import Layer
     from widthwise.network.realised import Realised
     from widthwise.network.scheme import Scheme
+    from widthwise.spaces.slots import Slot
 
 NETWORK = "network.onnx"
 LISTS = {"chunk", "split", "tensor_split", "unbind", "meshgrid"}
@@ -52,6 +54,10 @@ class QonnxExporter:
             for layer in graph.layers
             for reason in _reasons(layer, schemes[layer.name])
         ]
+
+    def reasons_of_many(self, graph: Graph, slots: Sequence[Slot]) -> ReasonsByLayer:
+        """How many refusals each of many candidates has."""
+        return ReasonsByLayer(graph.layers, graph.schemes, tuple(slots), _reasons)
 
     def write(self, realised: Realised, graph: Graph, folder: Path, example: tuple[Tensor, ...]) -> Exported:
         """NETWORK, tidied by qonnx; what runs is that file in qonnx's executor, one sample at a time.

@@ -86,6 +86,7 @@ def warnings_of(problem: Problem, *, mend: str = TRAIN) -> list[str]:
     if search.summed:
         found += sum_conflicts(search.objectives, search.direction)
     found += getattr(problem.evaluator, "notes", ())
+    found += () if problem.target is None else problem.target.notes
     return [*found, *problem.kind.warnings(problem.space)]
 
 
@@ -115,7 +116,8 @@ def _objectives(problem: Problem) -> str:
         named = [
             f"{search.direction} the sum of " + " + ".join(f"{o.scale:g} {o.name}" for o in search.objectives)
         ]
-    bounds = f"; within {', '.join(map(str, search.constraints))}" if search.constraints else ""
+    within = [*map(str, search.constraints), *([f"target {search.target}"] if search.target else [])]
+    bounds = f"; within {', '.join(within)}" if within else ""
     return ", ".join(named) + bounds
 
 

@@ -12,6 +12,7 @@ from widthwise.core.toml import shown_choice
 from widthwise.metrics.catalogue import Metric
 from widthwise.metrics.spread import SIGMAS, SPREAD
 from widthwise.study.run_files import FILES
+from widthwise.study.sureness import FLOAT
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -104,6 +105,10 @@ def noise_lines(study: Study) -> list[str]:
     lines = []
     if samples := study.sureness.samples:
         lines.append(f"±: one standard error, on the {samples:,} samples that trials were judged on")
+    if like := study.like_float:
+        numbers = ", ".join(map(str, like[:MOST_ROWS])) + (" …" if len(like) > MOST_ROWS else "")
+        names = [name for name in study.aim.names if name in study.sureness.close]
+        lines.append(f"by {' and '.join(names)} no different from float: {numbers}")
     if not study.within_noise:
         return lines
     if study.repeats == 1:
@@ -210,7 +215,7 @@ def _float_row(study: Study) -> Row:
     software = {name: value for name, value in known.items() if name not in of_network}
     hardware = {name: value for name, value in known.items() if name in of_network}
     label = "untrained" if settings.untrained else "float"
-    return label, software, hardware, study.aim.scaled(known), {}
+    return label, software, hardware, study.aim.scaled(known), study.sureness.errors.get(FLOAT, {})
 
 
 def _table(rows: Sequence[Row], width: int, known: Mapping[str, Metric]) -> RenderableType:

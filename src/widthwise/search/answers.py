@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from widthwise.evaluators.protocol import HasMargins
 from widthwise.metrics.goals.aim import Aim
 from widthwise.strategies import Strategy
@@ -14,13 +12,11 @@ def teach_answers(strategy: Strategy, aim: Aim, evaluator: object) -> None:
     """Give a fresh strategy the answers that an evaluator knows, where it can use them for an objective."""
     if not isinstance(strategy, LearnsMargins) or not isinstance(evaluator, HasMargins) or aim.summed:
         return
-    shares = [evaluator.answer_shares(objective.name) for objective in aim.objectives]
-    known = next((found for found in shares if found is not None), None)
-    if known is None:
-        return
+    known = evaluator.follows([objective.name for objective in aim.objectives])
     signs = [1 if objective.direction == "maximize" else -1 for objective in aim.objectives]
-    rows = [
-        sign * objective.scale * (np.full(len(known), np.nan) if found is None else found)
-        for sign, objective, found in zip(signs, aim.objectives, shares, strict=True)
+    follows = [
+        None if found is None else found.times(sign * objective.scale)
+        for sign, objective, found in zip(signs, aim.objectives, known, strict=True)
     ]
-    strategy.learn_margins(Margins(evaluator.margins, np.array(rows)))
+    if any(found is not None for found in follows):
+        strategy.learn_margins(Margins(evaluator.margins, follows))

@@ -9,6 +9,7 @@ import numpy as np
 from widthwise.core.arrays import BoolArray, FloatArray, IntArray
 from widthwise.evaluators.protocol import Evaluator
 from widthwise.metrics.goals.constraints import Constraint, violations
+from widthwise.search.target import Target
 from widthwise.spaces.space import Space
 from widthwise.spaces.within import Within
 from widthwise.strategies import Strategy
@@ -18,28 +19,42 @@ CUT_AT_MOST = 10_000  # candidates out of bounds in a row, after which a strateg
 OFFERED = 8  # candidates within bounds, to a strategy that finds none
 
 
-def within_bounds(space: Space, constraints: Sequence[Constraint], evaluator: Evaluator) -> Within | None:
-    """The candidates that break no constraint by their costs alone; None where no cost is bounded.
+def within_bounds(
+    space: Space, constraints: Sequence[Constraint], evaluator: Evaluator, target: Target | None = None
+) -> Within | None:
+    """The candidates that break no constraint by their costs alone, and that the target can write; None where
+    no cost is bounded and it can write all.
 
     What has to be measured is never known before it is, whatever the evaluator says of it.
     """
     costs = evaluator.costs
     known = costs(space.at([0]))
     bounding = [bound for bound in constraints if bound.name in known and bound.metric.kind != "measured"]
-    if not bounding:
+    unwritable = None if target is None else target.reasons
+    if not bounding and unwritable is None:
         return None
 
     def excess(candidates: IntArray) -> FloatArray:
-        return violations(bounding, costs(candidates), unknown=0.0)
+        found = np.zeros(len(candidates))
+        if bounding:
+            found = violations(bounding, costs(candidates), unknown=0.0)
+        return found if unwritable is None else found + unwritable(candidates)
 
-    return Within(space, excess, bounds=", ".join(map(str, bounding)))
+    named = [] if unwritable is None or target is None else [f"target = {target.name}"]
+    return Within(space, excess, bounds=", ".join([*map(str, bounding), *named]))
 
 
 class Bounds:
     """The bounds of cost of one search, and how long its strategy has been out of them."""
 
-    def __init__(self, space: Space, constraints: Sequence[Constraint], evaluator: Evaluator) -> None:
-        self.within = within_bounds(space, constraints, evaluator)
+    def __init__(
+        self,
+        space: Space,
+        constraints: Sequence[Constraint],
+        evaluator: Evaluator,
+        target: Target | None = None,
+    ) -> None:
+        self.within = within_bounds(space, constraints, evaluator, target)
         self._cut_in_a_row = 0
 
     def keep(self, strategy: Strategy) -> str | None:

@@ -52,6 +52,7 @@ def search(
     sampler: BaseSampler | None = None,
     evaluator: Evaluate | Evaluator | None = None,
     metrics: Sequence[Given] = (),
+    target: str | None = None,
     progress: Callable[[Progress], None] | None = None,
     started: Callable[[Run, Problem], None] | None = None,
 ) -> Study:
@@ -73,11 +74,13 @@ def search(
             called with candidates [K, D] and gives Results with the metrics that the config names.
         metrics: one's own, as callables `(outputs, targets) -> number`, objects of torchmetrics or
             `own_metric(...)`. The config may name them, as objectives or in bounds; all are kept of trials.
+        target: an export form, in place of the config's: formats that it can't say are left out before the
+            search begins, and no trial is outside it.
         progress, started: told how far it is, and when the run folder is there.
 
     Raises UserError; what was stored before is kept.
     """
-    names = {"model": model, "dataset": data}
+    names = {"model": model, "dataset": data, "search.constraints.target": target}
     given = {key: value for key, value in names.items() if isinstance(value, str)}
     loaded = load_config(config, given, metrics=metrics)
     problem = load_problem(
@@ -89,7 +92,8 @@ def search(
     )
     problem = replace(problem, sampler=sampler)
     if started is None:  # who is told of the start is told of these too, with the problem
-        for warning in problem.kind.warnings(problem.space):
+        left_out = () if problem.target is None else problem.target.notes
+        for warning in (*left_out, *problem.kind.warnings(problem.space)):
             logger.warning("%s", warning)
     folder = run_path(loaded.source, loaded.model, out)
     if force_new is None:
@@ -124,6 +128,7 @@ def search(
                 batch_size=size if stops.trial_timeout is None else None,
                 progress=progress,
                 saved=keeping.save,
+                target=problem.target,
             )
             study = replace(study, folder=run.path, searched=problem.network)
             keep_sureness(problem, study, run.path)

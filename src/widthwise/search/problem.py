@@ -31,6 +31,7 @@ from widthwise.network.named import load_model
 from widthwise.search.batches import batch_size
 from widthwise.search.bounds import within_bounds
 from widthwise.search.proposing import proposer
+from widthwise.search.target import Target, within_target
 from widthwise.spaces.kinds import Prepares, SpaceKind, kind_of
 from widthwise.spaces.space import Space
 from widthwise.spaces.within import Within
@@ -49,7 +50,8 @@ class Problem:
 
     output: what is judged of what the network returns.
     network: in float, with the weights that are searched. own_network, own_evaluator: whether it was given,
-    and not made from the config. sampler: one of Optuna's, in place of the config's strategy.
+    and not made from the config. sampler: one of Optuna's, in place of the config's strategy. target: the
+    form that it keeps within.
     """
 
     config: SearchConfig
@@ -65,6 +67,7 @@ class Problem:
     own_network: bool = False
     own_evaluator: bool = False
     sampler: BaseSampler | None = None
+    target: Target | None = None
 
     @cached_property
     def named(self) -> bool:
@@ -112,8 +115,10 @@ class Problem:
         )
 
     def within(self) -> Within | None:
-        """The candidates that break no constraint by their costs alone; None where no cost is bounded."""
-        return within_bounds(self.space, self.config.search.constraints, self.evaluator)
+        """The candidates that break no constraint by their costs alone, and that the target can write; None
+        where all do."""
+        constraints = self.config.search.constraints
+        return within_bounds(self.space, constraints, self.evaluator, self.target)
 
     def network_of(self, candidate: ArrayLike) -> Graph:
         """The network of a candidate [D] as it was judged; UserError where the evaluator can't give it."""
@@ -150,11 +155,18 @@ def load_problem(
         graph = kind.network(graph, search.space)
     named = [metric.name for metric in named_metrics(config)]
     space = kind.space(graph, found, search.space)
-    judge = (
-        load_object(kind.evaluator, what="evaluator")(graph, space, found, search.space, judging)
-        if evaluator is None
-        else evaluator_of(evaluator, named)
-    )
+
+    def judged(space: Space) -> Evaluator:
+        made: Evaluator = load_object(kind.evaluator, what="evaluator")(
+            graph, space, found, search.space, judging
+        )
+        return made
+
+    judge = judged(space) if evaluator is None else evaluator_of(evaluator, named)
+    target = None
+    if search.target is not None:
+        again = judged if evaluator is None else None
+        space, judge, target = within_target(search.target, graph, space, judge, again)
     for name in named:
         if name not in judge.columns:
             raise unknown("metric", name, judge.columns, where="what the evaluator gives")
@@ -171,6 +183,7 @@ def load_problem(
         fitting.output,
         own_network=model is not None,
         own_evaluator=evaluator is not None,
+        target=target,
     )
 
 

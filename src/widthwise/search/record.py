@@ -66,6 +66,8 @@ def fingerprint_of(problem: Problem) -> dict[str, str]:
         others["network"] = f"given from Python, {hash_value(layers_as_text(problem.network))}"
     if own := [_own_metric(declared) for declared in config.metrics]:
         others["own metrics"] = ", ".join(own)
+    if problem.target is not None:
+        others["target"] = problem.target.name
     if problem.own_evaluator:
         others["evaluator"] = problem.evaluator.describe
     return fingerprint(

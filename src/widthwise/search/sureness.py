@@ -12,7 +12,7 @@ import numpy as np
 
 from widthwise.core.arrays import IntArray
 from widthwise.core.importing import describe_error
-from widthwise.study.sureness import KeptSureness
+from widthwise.study.sureness import FLOAT, KeptSureness
 
 if TYPE_CHECKING:
     from torch import nn
@@ -35,8 +35,13 @@ class KnowsSureness(Protocol):
         """Of how many candidates at most, so that it takes seconds and fits into memory."""
         ...
 
-    def sureness(self, candidates: IntArray, networks: Callable[[int], nn.Module], /) -> Sureness:
-        """Of candidates [K, D], judged anew; networks: the network of a row, where it has to be had."""
+    def sureness(
+        self, candidates: IntArray, networks: Callable[[int], nn.Module], /, *, with_float: bool = False
+    ) -> Sureness:
+        """Of candidates [K, D], judged anew; networks: the network of a row, where it has to be had.
+
+        with_float: and then of the network that was searched, as row K.
+        """
         ...
 
 
@@ -48,19 +53,21 @@ def keep_sureness(problem: Problem, study: Study, folder: Path) -> None:
     judge = problem.evaluator
     if not isinstance(judge, KnowsSureness) or study.repeats > 1 or study.interrupted is not None:
         return
-    trials = [tie.trial for tie in study.ties[: min(MOST, judge.sureness_of)]]
+    trials = [tie.trial for tie in study.ties[: min(MOST, judge.sureness_of - 1)]]  # and float
     if not trials or not problem.judging.quality:
         return
     candidates = np.array([trial.candidate for trial in trials], dtype=np.int64)
     try:
-        found = judge.sureness(candidates, lambda row: study.network(trials[row]).model)
-        kept_of([trial.number for trial in trials], found).write(folder)
+        with_float = bool(study.record.settings.float_metrics)
+        asked = {"with_float": True} if with_float else {}
+        found = judge.sureness(candidates, lambda row: study.network(trials[row]).model, **asked)
+        kept_of([*(trial.number for trial in trials), *[FLOAT][:with_float]], found).write(folder)
     except Exception as error:  # what was found is kept: this only says how sure it is
         logger.warning("how sure the figures are can't be told: %s", describe_error(error))
 
 
 def kept_of(numbers: list[int], found: Sureness) -> KeptSureness:
-    """As a run folder keeps it, by trial number."""
+    """As a run folder keeps it, by trial number, FLOAT for the network that was searched."""
     errors: dict[int, dict[str, float]] = {number: {} for number in numbers}
     close = {}
     for name in found.covariances:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import product
+from functools import cached_property
+from itertools import count, product
 from typing import Any
 
 import numpy as np
@@ -21,7 +23,7 @@ from widthwise.network.scheme import TensorName, tensor_fields, tensor_format
 from widthwise.network.selection import DEFAULT, By
 from widthwise.spaces.reading import is_float
 from widthwise.spaces.settings import QuantisationSearch, SeedRule
-from widthwise.spaces.slots import Slot, fixed_slots
+from widthwise.spaces.slots import Slot, fixed_slots, kept_slot
 from widthwise.spaces.space import Decision, Space
 from widthwise.spaces.tied import Decider, check_layouts, deciders
 
@@ -113,6 +115,26 @@ class QuantisationSpace(Space):
             untie=search.untie,
         )
 
+    def keeping(self, choices: Sequence[Sequence[int]]) -> QuantisationSpace:
+        """The space with these choices alone, by decision, ascending; a single one is decided."""
+        made = copy.copy(self)
+        for name in [name for name, value in vars(Space).items() if isinstance(value, cached_property)]:
+            made.__dict__.pop(name, None)
+        places = dict(zip([at for at, left in enumerate(choices) if len(left) > 1], count(), strict=False))
+        decisions = tuple(
+            Decision(decision.name, tuple(decision.choices[index] for index in left))
+            for decision, left in zip(self.decisions, choices, strict=True)
+            if len(left) > 1
+        )
+        fields = {
+            layer: tuple(_kept_field(field, choices, places) for field in own)
+            for layer, own in self.fields.items()
+        }
+        slots = tuple(kept_slot(slot, choices, places) for slot in self.slots)
+        for name, value in (("decisions", decisions), ("fields", fields), ("slots", slots)):
+            object.__setattr__(made, name, value)
+        return made
+
     def config(self, candidate: ArrayLike) -> dict[str, dict[str, Any]]:
         """The config of each selected layer for one candidate [D], as `quantize_transform_pass` takes it."""
         indices = np.asarray(candidate, dtype=np.int64)
@@ -123,6 +145,14 @@ class QuantisationSpace(Space):
             }
             for layer, fields in self.fields.items()
         }
+
+
+def _kept_field(field: Field, choices: Sequence[Sequence[int]], places: Mapping[int, int]) -> Field:
+    """A key with the choices that are left of its decision."""
+    if field.column is None:
+        return field
+    left = tuple(field.choices[index] for index in choices[field.column])
+    return Field(field.key, left, places.get(field.column))
 
 
 def seed_rules(seed: Mapping[str, Any]) -> tuple[SeedRule, ...]:

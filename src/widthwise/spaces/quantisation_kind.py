@@ -70,10 +70,11 @@ class QuantisationKind:
             return network
         from widthwise.network.passes.fold import fold_batchnorm_transform_pass
 
-        if network.capture != "fx":
+        norms = [layer.name for layer in network.layers if layer.type.startswith("batch_norm")]
+        if norms and network.capture != "fx":
             raise UserError(
-                f"fold_batchnorm: the network runs as it is, so nothing in it can be folded "
-                f"({network.capture_error}); leave fold_batchnorm out"
+                f"fold_batchnorm: the network runs as it is, so {norms[0]} can't be folded "
+                f"({network.capture_error}); leave it out, and a target that asks for it"
             )
         return fold_batchnorm_transform_pass(network, {})[0]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal, Protocol
 
 from widthwise.core.later import LATER
@@ -98,3 +98,10 @@ class WidthSearch:
     training: Settings = field(default_factory=Settings)
     repeats: int = 1
     halving: Halving | None = None
+
+
+def with_folding(settings: SpaceSettings) -> SpaceSettings:
+    """The settings with batch norms folded, where they may be and nothing else is said."""
+    if isinstance(settings, QuantisationSearch) and settings.fold_batchnorm is None:
+        return replace(settings, fold_batchnorm=True)
+    return settings

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -35,6 +35,22 @@ class Slot:
             return np.full(len(candidates), int(self.table), dtype=np.int64)
         chosen: IntArray = self.table[tuple(candidates[:, column] for column in self.columns)]
         return chosen
+
+
+def kept_slot(slot: Slot, choices: Sequence[Sequence[int]], places: Mapping[int, int]) -> Slot:
+    """A slot where decisions have these choices alone; places: the columns of those that are left."""
+    if not slot.columns:
+        return slot
+    table = slot.table[np.ix_(*(list(choices[column]) for column in slot.columns))]
+    used, table = np.unique(table, return_inverse=True)
+    shape = [len(choices[column]) for column in slot.columns if column in places]
+    return Slot(
+        slot.layer,
+        slot.tensor,
+        tuple(slot.formats[index] for index in used),
+        tuple(places[column] for column in slot.columns if column in places),
+        table.reshape(shape),
+    )
 
 
 def slot_choices(slots: Sequence[Slot], candidates: IntArray) -> IntArray:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from widthwise.core.arrays import FloatArray, IntArray
     from widthwise.metrics.catalogue import Direction
+    from widthwise.metrics.quality.follows import Follows
     from widthwise.spaces.space import Space
     from widthwise.spaces.within import Within
 
@@ -76,16 +77,16 @@ class Strategy(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Margins:
-    """By how much candidates are right about each of S samples, and which objectives count those.
+    """What is known of single samples of a candidate, and which objectives follow from it.
 
-    of: candidates [K, D] to margins [K, S] float32, > 0 where right, NaN where the candidate fails. It runs
-        the network, so it is asked about candidates that were evaluated anyway.
-    shares: [objectives, S]: an objective, to be maximised, is the sum of the shares of the samples that are
-        answered rightly; a row of NaN for an objective that doesn't follow from the margins.
+    of: candidates [K, D] to values [K, S] float32, as by how much each sample is answered rightly, or the
+        error of each; NaN where the candidate fails. It runs the network, so it is asked about candidates
+        that were evaluated anyway.
+    follows: of each objective, to be maximised, how it follows from the values; None where it doesn't.
     """
 
     of: Callable[[IntArray], FloatArray]
-    shares: FloatArray
+    follows: Sequence[Follows | None]
 
 
 @runtime_checkable

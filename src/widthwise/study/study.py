@@ -19,7 +19,7 @@ from widthwise.study.front import FrontRows
 from widthwise.study.measured import Measured, measured_columns, read_measured
 from widthwise.study.store import Store, StudyRecord
 from widthwise.study.store.records import Summary
-from widthwise.study.sureness import KeptSureness, read_sureness
+from widthwise.study.sureness import FLOAT, KeptSureness, read_sureness
 from widthwise.study.ties import Tie, ties
 from widthwise.study.trials import Trial, Trials, make_trials
 
@@ -122,6 +122,13 @@ class Study:
     def measured(self) -> Mapping[int, tuple[Measured, ...]]:
         """What tools measured of trials (`ww.certify`, `ww.import_report`), by number."""
         return read_measured(self.folder)
+
+    @property
+    def like_float(self) -> tuple[int, ...]:
+        """Trials of the front that its objectives don't tell from the float network, where that is kept."""
+        if self.repeats > 1:
+            return ()
+        return self.sureness.like_float([tie.trial.number for tie in self.ties], self.aim.names)
 
     @property
     def ties(self) -> tuple[Tie, ...]:
@@ -230,6 +237,8 @@ class Study:
             "study": self.name,
             "metrics": self.aim.directions,
             "float": self.record.settings.float_metrics,
+            **({"float_standard_errors": sure.errors[FLOAT]} if FLOAT in sure.errors else {}),
+            **({"within_noise_of_float": self.like_float} if FLOAT in sure.errors else {}),
             "front": [
                 trial_as_json(tie.trial)
                 | {"alike": tie.alike}

@@ -12,12 +12,15 @@ from widthwise.core.errors import UserError
 from widthwise.core.files import write_atomically
 from widthwise.study.run_files import SURENESS
 
+FLOAT = -1  # in place of a trial's number: the network that was searched, in float
+
 
 @dataclass(frozen=True)
 class KeptSureness:
     """samples: that trials were judged on. errors: by trial number, the standard error of each quality.
 
-    close: by metric, the pairs of trials that it doesn't tell apart on these samples.
+    close: by metric, the pairs of trials that it doesn't tell apart on these samples. FLOAT stands for the
+    float network in both.
     """
 
     samples: int = 0
@@ -35,6 +38,10 @@ class KeptSureness:
             for number in numbers
         }
         return {number: others for number, others in found.items() if others}
+
+    def like_float(self, numbers: Sequence[int], metrics: Sequence[str]) -> tuple[int, ...]:
+        """Those of the trials that none of the metrics tells from the float network."""
+        return self.alike([*numbers, FLOAT], metrics).get(FLOAT, ())
 
     def write(self, folder: Path) -> None:
         """Into the run folder."""

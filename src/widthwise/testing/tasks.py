@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
+from widthwise.metrics.quality.follows import figure, told_of
 from widthwise.metrics.quality.task import Options, Tally, Task, ranked
 from widthwise.testing.holds import holds
 from widthwise.training.settings import Settings
@@ -39,10 +40,10 @@ def check_task(
     holds(loss.ndim == 0 and loss.requires_grad, "the loss is a scalar with a gradient")
     near, far = (float(task.distance(outputs, teacher)) for teacher in (outputs, outputs.flip(0)))
     holds(near <= far, "outputs are no further from themselves than from others")
-    _check_margins(task, outputs, targets)
     empty = task.tally(0, names, about, shape, options)
     versions = torch.stack([outputs, outputs.flip(0), outputs])  # of three candidates, the last as the first
     whole = _figures(empty, names, versions, targets, len(targets))
+    _check_margins(task, versions, targets, whole)
     for size in PARTS:
         _check_equal(whole, _figures(empty, names, versions, targets, size), f"blocks of {size}")
     _check_alone(empty, names, versions, targets, whole)
@@ -99,19 +100,23 @@ def _check_hopes(
             holds(reached, f"{name}: no figure ends better than best_possible said")
 
 
-def _check_margins(task: Task, outputs: Tensor, targets: Tensor) -> None:
-    if task.answers is None:
+def _check_margins(task: Task, versions: Tensor, targets: Tensor, whole: Mapping[str, FloatArray]) -> None:
+    """Metrics follow from what is told of single samples, but for a constant."""
+    told = told_of(task, None, tuple(versions.shape[2:]), targets)
+    if told is None:
         return
-    if any(task.answers.shares(name, targets) is None for name in task.answers.metrics):
-        return
-    margins = task.answers.margins(outputs[None], targets)
-    holds(margins.shape == (1, len(targets)), "margins are [V, n], one for each sample")
-    holds(set(task.answers.metrics) <= set(task.metrics), "answers count for metrics of the task")
-    for name in task.answers.metrics:
-        shares = task.answers.shares(name, targets)
-        assert shares is not None
-        holds(shares.shape == (len(targets),), f"{name}: each sample has its share")
-        holds((shares >= 0).all(), f"{name}: a right answer does no harm")
+    values = told.values(versions, targets).numpy()
+    shape = (len(versions), len(targets) * sum(told.widths))
+    holds(values.shape == shape, "margins are [V, n], or [V, n, width]: so many for each sample")
+    for name in (name for part in told.parts for name in part.metrics):
+        holds(name in task.metrics, "answers count for metrics of the task")
+        follows = told.follows(name, targets)
+        if follows is None:
+            continue
+        holds(follows.shares.shape == shape[1:], f"{name}: each value of a sample has its share")
+        beyond = whole[name] - figure(follows, values)
+        same = np.allclose(beyond, beyond[0], rtol=1e-5, atol=1e-5 * (1 + np.abs(whole[name]).max()))
+        holds(same, f"{name}: follows from the samples' answers, but for a constant")
 
 
 def _check_left_out(

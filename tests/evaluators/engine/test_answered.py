@@ -11,6 +11,7 @@ from widthwise.evaluators.engine.answered import Answered
 from widthwise.evaluators.engine.rerun import Rerun
 from widthwise.evaluators.engine.running import SampleMargins
 from widthwise.metrics.goals.aim import Aim
+from widthwise.metrics.quality.follows import Told
 from widthwise.metrics.quality.margins import ClassAnswers
 from widthwise.search.proposing import proposer
 from widthwise.spaces.quantisation import QuantisationSpace
@@ -49,7 +50,7 @@ def test_each_trial_of_a_search_that_learns_margins_runs_once():
 
 def test_they_are_the_margins_that_a_run_of_their_own_gives():
     evaluator, space, runs = without_plan()
-    assert evaluator.answer_shares("accuracy") is not None
+    assert evaluator.follows(["accuracy"]) != [None]
     candidates = space.sample(5, np.random.default_rng(0))
     accuracy = evaluator(candidates)["accuracy"]
     count = len(runs)
@@ -72,7 +73,7 @@ def test_none_are_kept_where_nobody_asks():
 
 def test_the_oldest_that_nobody_asked_for_are_given_up(monkeypatch):
     monkeypatch.setattr("widthwise.evaluators.engine.answered.MOST_BYTES", 100)
-    answered, part = Answered(), SampleMargins(4, 10, ClassAnswers())
+    answered, part = Answered(), SampleMargins(4, 10, Told((ClassAnswers(),), (1,)))
     part.margins[:] = np.arange(4)[:, None]
     chosen = np.arange(4)[:, None]
     answered.keep(chosen, [part])

@@ -15,13 +15,17 @@ from torch.nn import functional
 import widthwise as ww
 from helpers.judged import Batches
 from widthwise.evaluators.engine import Evaluator
+from widthwise.evaluators.engine.byte_layers import ByteLayer
 from widthwise.evaluators.engine.byte_products import (
     LEAST_PRODUCTS,
-    ByteLayer,
     Codes,
+    Window,
     are_fast,
-    codes_of,
+    grid_of,
+    may_be_bytes,
     product,
+    rounded,
+    suits,
 )
 from widthwise.evaluators.engine.rerun import Rerun
 from widthwise.formats import Integer
@@ -29,9 +33,10 @@ from widthwise.metrics.quality.outcomes import count_outcomes
 
 pytestmark = pytest.mark.skipif(not are_fast(), reason="this processor has no instructions for bytes")
 
-BYTES = st.builds(Integer, st.integers(2, 8), st.integers(-3, 12), signed=st.just(True)) | st.builds(
-    Integer, st.integers(2, 7), st.integers(-3, 12), signed=st.just(False)
-)
+FRACTIONS = st.integers(-3, 12) | st.sampled_from([-50, 50])
+SIGNED = st.builds(Integer, st.integers(2, 8), FRACTIONS, signed=st.just(True))
+BYTES = SIGNED | st.builds(Integer, st.integers(2, 8), FRACTIONS, signed=st.just(False))
+WEIGHTS = SIGNED | st.builds(Integer, st.integers(2, 7), FRACTIONS, signed=st.just(False))
 RULE = {"name": ["integer"], "data_in_width": [4, 8], "data_in_frac_width": [4]}
 RULE |= {"weight_width": [3, 8], "weight_frac_width": [6], "bias_width": [8], "bias_frac_width": [6]}
 
@@ -40,24 +45,94 @@ def normal(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-@given(BYTES, BYTES, st.sampled_from([64, 100, 129]), st.integers(0, 9))
+def on_grid(fmt: Integer, *shape: int, seed: int) -> Tensor:
+    """Values of a format, its greatest ones among them."""
+    return fmt.quantize(normal(*shape, seed=seed) * 2.0 ** (fmt.width - 2 - fmt.fraction))
+
+
+def by_bytes(x: Tensor, fmt: Integer, codes: Codes, bias: Tensor | None = None) -> Tensor | None:
+    grid = grid_of(fmt)
+    if not may_be_bytes(x) or not suits(x, grid, codes, bias):
+        return None
+    numbers = rounded(x, grid)
+    return None if numbers is None else product(numbers, grid, codes, bias)
+
+
+@given(BYTES, st.integers(0, 9))
+@settings(deadline=None, max_examples=60)
+def test_data_is_rounded_as_its_format_rounds_it(fmt: Integer, seed: int):
+    """Halves and what is beyond the ends among it."""
+    step = 2.0**-fmt.fraction
+    x = torch.cat([normal(500, seed=seed) * 2.0**fmt.width, torch.arange(-300, 300) / 2]) * step
+    x = torch.cat([x, x.nextafter(x + step), x.nextafter(x - step)])[:, None]
+    grid = grid_of(fmt)
+    assert torch.equal((rounded(x, grid).float() - grid.zero) * step, fmt.quantize(x))
+
+
+@given(BYTES, WEIGHTS, st.sampled_from([64, 100, 129]), st.integers(0, 9), st.booleans())
 @settings(deadline=None, max_examples=40)
-def test_sums_are_exact(data: Integer, weight: Integer, inputs: int, seed: int):
-    x = data.quantize(normal(2, 150, inputs, seed=seed) * 2.0 ** (3 - data.fraction))
-    w = weight.quantize(normal(250, inputs, seed=seed + 1) * 2.0 ** (3 - weight.fraction))
-    codes = Codes.of(w, codes_of(weight)[0], out_first=True)
-    found = product(x, *codes_of(data), codes)
+def test_sums_are_exact(data: Integer, weight: Integer, inputs: int, seed: int, transposed: bool):
+    x, w = on_grid(data, 2, 150, inputs, seed=seed), on_grid(weight, 250, inputs, seed=seed + 1)
+    x = x.transpose(1, 2).contiguous().transpose(1, 2) if transposed else x
+    found = by_bytes(x, data, Codes.of(w, grid_of(weight).step))
     assert found is not None
     assert torch.equal(found.double(), x.double() @ w.double().t())
 
 
+WINDOWS = st.builds(
+    Window,
+    st.sampled_from([(1, 1), (2, 1)]),
+    st.sampled_from([(0, 0), (1, 2)]),
+    st.sampled_from([(1, 1), (1, 2)]),
+    st.sampled_from([1, 2]),
+)
+
+
+@given(BYTES, WEIGHTS, WINDOWS, st.sampled_from([(3, 3), (1, 1), (2, 3)]), st.integers(0, 9), st.booleans())
+@settings(deadline=None, max_examples=60)
+def test_convolutions_are_exact(
+    data: Integer, weight: Integer, window: Window, sides: tuple[int, int], seed: int, last: bool
+):
+    x = on_grid(data, 16, 64, 14, 13, seed=seed)
+    w = on_grid(weight, 60, 64 // window.groups, *sides, seed=seed + 1)
+    x = x.contiguous(memory_format=torch.channels_last) if last else x
+    found = by_bytes(x, data, Codes.of(w, grid_of(weight).step, window))
+    over = (window.stride, window.padding, window.dilation, window.groups)
+    expected = functional.conv2d(x.double(), w.double(), None, *over)
+    assert found is not None
+    assert torch.equal(found.double(), expected)
+
+
+@given(st.integers(2, 8), st.booleans(), st.integers(0, 99))
+@settings(deadline=None, max_examples=30)
+def test_sums_up_to_the_last_that_float32_has_are_exact(width: int, signed: bool, seed: int):
+    """Data at its limits and weights of one sign: sums grow up to the bound, or are left to floats."""
+    data, draw = Integer(width, 0, signed=signed), np.random.default_rng(seed)
+    low, high = data.codes
+    inputs = int(draw.integers(64, 2 ** (26 - 7 - width) // 2 + 65))
+    x = torch.from_numpy(draw.choice([low, high, high], (256, inputs)).astype(np.float32))
+    w = torch.from_numpy(draw.choice([127, 126], (128, inputs)).astype(np.float32))
+    w[::3] *= -1
+    found = by_bytes(x, data, Codes.of(w, 1.0))
+    fits = 2**width * 127 * inputs <= 2**24
+    assert found is not None if fits else True
+    assert found is None or torch.equal(found.double(), x.double() @ w.double().t())
+
+
+def test_a_bias_is_added_as_floats_add_it():
+    fmt, bias = Integer(8, 4), normal(250, seed=3)
+    x, w = on_grid(fmt, 300, 64, seed=0), on_grid(Integer(8, 6), 250, 64, seed=1)
+    found = by_bytes(x, fmt, Codes.of(w, 2.0**-6), bias)
+    assert torch.equal(found, (x.double() @ w.double().t()).float() + bias)
+
+
 @pytest.mark.parametrize(
     "fmt",
-    [Integer(9, 4), Integer(8, 4, signed=False), Integer(4, "auto"), ww.formats.Binary(), None],
-    ids=["nine bits", "unsigned", "calibrated to data", "no fixed point", "float"],
+    [Integer(9, 4), Integer(9, 4, signed=False), Integer(4, "auto"), ww.formats.Binary(), None],
+    ids=["nine bits", "nine unsigned", "calibrated to data", "no fixed point", "float"],
 )
 def test_formats_that_are_no_bytes_are_left_alone(fmt: object):
-    assert codes_of(fmt) is None
+    assert grid_of(fmt) is None
 
 
 def big(inputs: int = 256, rows: int = 256) -> tuple[Tensor, Tensor]:
@@ -67,7 +142,7 @@ def big(inputs: int = 256, rows: int = 256) -> tuple[Tensor, Tensor]:
 
 
 def multiplied(x: Tensor, w: Tensor) -> Tensor | None:
-    return product(x, *codes_of(Integer(8, 4)), Codes.of(w, 2.0**-6, out_first=True))
+    return by_bytes(x, Integer(8, 4), Codes.of(w, 2.0**-6), torch.zeros(len(w)))
 
 
 def test_what_bytes_would_not_give_is_left_to_floats():
@@ -81,7 +156,7 @@ def test_what_bytes_would_not_give_is_left_to_floats():
         assert multiplied(x, w) is None
     wide, heavy = big(2048, 64)
     assert multiplied(wide, heavy) is not None
-    assert multiplied(wide, heavy.fill_(127 / 64)) is None  # 2048 * 128 * 127 is beyond 2^24
+    assert multiplied(wide, heavy.fill_(127 / 64)) is None  # 2048 * 256 * 127 is beyond 2^24
 
 
 class Recorded(nn.Module):

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from helpers.judged import CHOOSY_RULES, choosy_graph, made, with_shares
 from helpers.networks import tagged
 from widthwise.evaluators.engine import Evaluator
-from widthwise.evaluators.engine.running import SAMPLES
+from widthwise.metrics.quality.follows import SAMPLES
 from widthwise.metrics.quality.margins import margins
 from widthwise.network.graph import Graph
 from widthwise.spaces.quantisation import QuantisationSpace

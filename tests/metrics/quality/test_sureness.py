@@ -25,9 +25,10 @@ from widthwise.metrics.quality.classification import Classification
 from widthwise.metrics.quality.sureness import RESAMPLES, Sureness
 from widthwise.metrics.quality.tasks import metric_of
 from widthwise.network.graph import Graph
+from widthwise.report.terminal import noise_lines
 from widthwise.study.run_files import SURENESS
 from widthwise.study.run_folder import load_run
-from widthwise.study.sureness import read_sureness
+from widthwise.study.sureness import FLOAT, read_sureness
 
 CLASSES = 3
 
@@ -171,6 +172,20 @@ def test_a_search_keeps_how_sure_its_front_is(tmp_path: Path) -> None:
             <= 2 * difference.std() / np.sqrt(205) + 1e-12
         }
         assert set(row["within_noise_of"]) == alike
+    with torch.no_grad():
+        floats = (model(x).argmax(1) == y).double().numpy()
+    share = floats.mean()
+    assert stored["float"]["accuracy"] == pytest.approx(share)
+    assert stored["float_standard_errors"]["accuracy"] == pytest.approx(np.sqrt(share * (1 - share) / 205))
+    like = [
+        number
+        for number, of in right.items()
+        if abs((difference := of - floats).mean()) <= 2 * difference.std() / np.sqrt(205) + 1e-12
+    ]
+    assert stored["within_noise_of_float"] == like
+    assert 0 < len(like) < len(right)
+    lines = noise_lines(study)
+    assert f"by accuracy no different from float: {', '.join(map(str, like))}" in lines
 
 
 def test_candidates_that_are_trained_have_it_and_repeats_have_their_spread(tmp_path: Path) -> None:
@@ -193,6 +208,8 @@ def test_candidates_that_are_trained_have_it_and_repeats_have_their_spread(tmp_p
         share = tie.trial.metrics["accuracy"]
         error = study.sureness.errors[tie.trial.number]["accuracy"]
         assert error == pytest.approx(np.sqrt(share * (1 - share) / 205))
+    share = study.record.settings.float_metrics["accuracy"]
+    assert study.sureness.errors[FLOAT]["accuracy"] == pytest.approx(np.sqrt(share * (1 - share) / 205))
     config["search"]["training"] = {"repeats": 2}  # type: ignore[index]
     again = ww.search(None, None, config, out=tmp_path / "again")
     assert not again.sureness.errors

@@ -45,6 +45,7 @@ from widthwise.evaluators.trained import WidthEvaluator
 from widthwise.metrics.quality.binary import Binary
 from widthwise.metrics.quality.classification import Classification
 from widthwise.metrics.quality.closeness import Closeness
+from widthwise.metrics.quality.follows import figure
 from widthwise.metrics.quality.regression import Regression
 from widthwise.metrics.quality.segmentation import Segmentation
 from widthwise.metrics.quality.task import Tally, Task, ranked
@@ -54,6 +55,7 @@ from widthwise.network.graph import Graph
 from widthwise.network.named import load_model
 from widthwise.spaces.quantisation import QuantisationSpace
 from widthwise.spaces.width import WidthSpace
+from widthwise.testing import check_task
 from widthwise.training import Settings, fit, score, train
 
 CLASSES = 4
@@ -523,11 +525,35 @@ def test_candidates_are_stopped_only_where_they_are_hopeless(case):
     assert found.pruned == frozenset(np.flatnonzero(~kept).tolist())
 
 
-def test_tasks_without_right_answers_have_no_margins():
+@every_task
+def test_metrics_follow_from_what_the_engine_tells_of_samples(case):
+    graph, data = Graph(case.network()), case.data()
+    space, names = space_of(case, graph), list(case.task.metrics)
+    evaluator = Evaluator(graph, space, data, metrics=names, task=case.task)
+    batch = space.sample(12, np.random.default_rng(0))
+    follows = dict(zip(names, evaluator.follows(names), strict=True))
+    wanted = {"regression": {"mse", "mae", "r2"}, "closeness": {"sqnr", "mse", "agreement"}}
+    assert {name for name, one in follows.items() if one} >= wanted.get(case.task.name, set())
+    found = evaluator(batch)
+    for name, one in follows.items():
+        if one is not None:
+            beyond = found[name] - figure(one, evaluator.margins(batch))
+            assert beyond == pytest.approx(beyond[0], rel=1e-3, abs=1e-4), name
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (3,), (2, 3), (3, 2, 2)])
+def test_closeness_is_a_task_of_outputs_of_any_shape(shape):
+    generator = torch.Generator().manual_seed(0)
+    targets = torch.randn(40, *shape, generator=generator)
+    outputs = targets + torch.randn(40, *shape, generator=generator)
+    check_task(Closeness(), outputs, targets, DataFacts())
+
+
+def test_tasks_that_tell_nothing_of_samples_have_no_margins():
     graph = Graph(network())
     evaluator = Evaluator(graph, None, Waves(), metrics=["mse"], task=Nearness())
-    assert evaluator.answer_shares("mse") is None
-    with pytest.raises(UserError, match="nearness: its answers are not right or wrong"):
+    assert evaluator.follows(["mse"]) == [None]
+    with pytest.raises(UserError, match="nearness: nothing is told of single samples"):
         evaluator.margins(np.zeros((1, 0), dtype=int))
 
 

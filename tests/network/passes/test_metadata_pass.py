@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -16,12 +18,14 @@ from widthwise.core.errors import UserError
 from widthwise.formats import Integer
 from widthwise.network.graph import META, Graph
 from widthwise.network.passes.metadata import (
+    UNSEEN,
     NodeMeta,
     TensorMeta,
     add_common_metadata_analysis_pass,
     add_software_metadata_analysis_pass,
     init_metadata_analysis_pass,
     propagate,
+    uncounted,
 )
 from widthwise.network.scheme import Scheme
 
@@ -180,3 +184,45 @@ def test_a_shape_that_is_changed_in_place_is_told_as_it_was_read() -> None:
     assert metas["unsqueeze_"].inputs[0].shape == (3, 4)
     assert metas["unsqueeze_"].outputs[0].shape == (3, 1, 4)
     assert x.shape == (3, 4)
+
+
+def product_with_itself(x: Tensor) -> Tensor:
+    return x @ x.transpose(-1, -2)
+
+
+class WithScriptedProduct(nn.Module):
+    """What torch.jit runs by itself is seen neither as calls nor as work."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(4, 6), nn.Linear(6, 2)
+        self.product = torch.jit.script(product_with_itself)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.first(x)
+        return self.last((self.product(h[:, :, None]) @ h[:, :, None]).squeeze(2))
+
+
+class OfScriptedLayer(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.inner = nn.Linear(4, 6), torch.jit.script(nn.Linear(6, 2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.inner(self.first(x))
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")
+@pytest.mark.parametrize(
+    ("network", "said"),
+    [
+        (WithScriptedProduct, (UNSEEN,)),
+        (OfScriptedLayer, ("recursive_script_module",)),
+        (partial(nn.Linear, 4, 2), ()),
+    ],
+    ids=["function", "layer", "nothing"],
+)
+def test_work_that_has_no_count_is_named(network: Callable[[], nn.Module], said: tuple[str, ...]):
+    x = torch.randn(3, 4)
+    graph = Graph(network().eval(), x)
+    assert uncounted(graph.fx_graph, propagate(graph, (x,))) == said

@@ -6,6 +6,7 @@ import moocore
 import numpy as np
 import pytest
 
+from widthwise.metrics.quality.follows import Follows
 from widthwise.spaces.space import Decision, Space
 from widthwise.strategies.frontier import Frontier
 from widthwise.strategies.frontier.models import MOST_ROWS
@@ -45,8 +46,7 @@ class Answers:
     def frontier(self) -> Frontier:
         objectives = {"accuracy": "maximize", "model_size": "minimize"}
         made = Frontier(Setting(self.space, objectives, seed=3, costs=self.costs))
-        shares = np.array([np.full(SAMPLES, 1 / SAMPLES), np.full(SAMPLES, np.nan)])
-        made.learn_margins(Margins(self.margins, shares))
+        made.learn_margins(Margins(self.margins, [Follows(np.full(SAMPLES, 1 / SAMPLES)), None]))
         return made
 
 

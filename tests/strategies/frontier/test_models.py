@@ -7,9 +7,10 @@ import pytest
 from scipy.optimize import check_grad
 from scipy.stats import multivariate_normal, norm
 
+from widthwise.metrics.quality.follows import Follows, figure
 from widthwise.spaces.space import Decision, Space
 from widthwise.strategies.frontier.kernel import Kernel
-from widthwise.strategies.frontier.model import AT_ONCE, answer_model, value_model
+from widthwise.strategies.frontier.model import AT_ONCE, EXPECTED, answer_model, value_model
 from widthwise.strategies.frontier.process import Process, _misfit, fit, prior
 
 WIDTHS = (2, 3, 4, 6, 8)
@@ -137,22 +138,50 @@ def layers(samples: int, seed: int) -> tuple[Space, np.ndarray, np.ndarray]:
     return space, every, margins + 0.05 * np.sin(every @ rng.normal(size=(4, samples)))
 
 
+EVERY_LINK = [
+    ("right", "sum"),
+    ("square", "sum"),
+    ("square", "root"),
+    ("square", "decibels"),
+    ("absolute", "sum"),
+]
+
+
+@pytest.mark.parametrize(("of", "then"), EVERY_LINK)
 @pytest.mark.parametrize("weighted", [False, True])
-def test_answers_predict_an_objective_better_than_its_values_do(weighted):
+def test_answers_predict_an_objective_better_than_its_values_do(of, then, weighted):
     off: dict[str, list[float]] = {"answers": [], "values": []}
     for seed in range(4):
         space, every, margins = layers(200, seed)
         rng = np.random.default_rng(seed)
         shares = rng.dirichlet(np.ones(200)) if weighted else np.full(200, 1 / 200)
-        truth = (margins > 0) @ shares
+        follows = Follows(shares, of, then)
+        truth = figure(follows, margins) + 3.0
         told = rng.permutation(space.size)[:30]
         by_answers = answer_model(
-            process_of(every[told], margins[told], space), shares, truth[told], doubt=1.0
+            process_of(every[told], margins[told], space), follows, truth[told], doubt=1.0
         )
         by_values = value_model(process_of(every[told], truth[told, None], space))
         for name, model in (("answers", by_answers), ("values", by_values)):
             off[name].append(float(np.sqrt(np.mean((model.predict(every).mean - truth) ** 2))))
     assert np.median(off["answers"]) < 0.6 * np.median(off["values"])
+
+
+@pytest.mark.parametrize(("of", "then"), EVERY_LINK)
+def test_figures_follow_from_the_samples_as_the_link_says(of, then):
+    values, shares = np.array([[-2.0, 1.0, 3.0], [0.5, 0.0, -1.0]]), np.array([0.5, 0.25, 0.125])
+    sums = {"right": [0.375, 0.5], "square": [3.375, 0.25], "absolute": [1.625, 0.375]}[of]
+    expected = {"sum": sums, "root": np.sqrt(sums), "decibels": -10 * np.log10(sums)}[then]
+    assert figure(Follows(shares, of, then, factor=-2.0), values) == pytest.approx(-2 * np.array(expected))
+
+
+@pytest.mark.parametrize("of", ["square", "absolute"])
+def test_what_is_expected_of_a_normal_value_is_its_mean_over_many(of):
+    rng = np.random.default_rng(0)
+    mean, deviation = np.array([[-3.0, 0.0, 0.2]], dtype=np.float32), np.array([[0.7]], dtype=np.float32)
+    drawn = rng.normal(mean, deviation, (200_000, 3))
+    direct = (drawn**2 if of == "square" else np.abs(drawn)).mean(axis=0)
+    assert EXPECTED[of](mean, deviation)[0] == pytest.approx(direct, rel=0.01)
 
 
 def test_expected_is_the_sum_of_chances():
@@ -161,7 +190,7 @@ def test_expected_is_the_sum_of_chances():
     shares = rng.dirichlet(np.ones(60))
     truth = (margins > 0) @ shares + 0.125  # judged on other samples too
     process = process_of(every[told], margins[told], space)
-    found = answer_model(process, shares, truth[told], doubt=0.25).predict(every)
+    found = answer_model(process, Follows(shares), truth[told], doubt=0.25).predict(every)
     reach = process.reach(every)
     each = process.centre + reach.cross.T @ process.weights  # [P, S]
     chances = norm.sf(0, loc=each, scale=process.sizes * np.sqrt(reach.variance)[:, None])

@@ -1,192 +1,188 @@
 """Products of fixed point of up to eight bits as products of bytes: the same numbers, in less time.
 
-A processor with instructions for it (VNNI) multiplies bytes two to three times as fast as floats. Sums of
-whole numbers are exact, as float32's are up to 2^24: only there is it done, and where it is faster.
+A processor with instructions for it (VNNI, AMX) multiplies bytes four to ten times as fast as floats. Sums of
+whole numbers are exact, as float32's are up to 2^24: only there is it done, and where it is faster. The
+products are oneDNN's, as torch's own quantised layers have them: unsigned data, signed weights, sums of 32
+bits that are then multiplied by the steps of both, powers of two.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, TypeGuard
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import Tensor
 
-from widthwise.core.arrays import IntArray
-from widthwise.evaluators.engine.kernels import Kernel
-from widthwise.evaluators.engine.parameters import Choice, Parameter
 from widthwise.formats.base import Format
 from widthwise.formats.integer import Integer
-from widthwise.network.layer import Layer
-from widthwise.network.scheme import Scheme
 
-LEAST_INPUTS = 64  # of a sum: with fewer, turning sums into floats takes longer than the product
-LEAST_PRODUCTS = 2**22  # of a call
+LEAST_INPUTS = 32  # of a sum: with fewer, turning data into bytes takes longer than the product
+LEAST_PRODUCTS = 2**21  # of a call
 EXACT = 2.0**24  # up to here float32 has every whole number
-BYTE = 127
+MOST_EXPONENT = 50  # of a step: the product of two is far from where float32 ends
 
 
+@cache
 def are_fast() -> bool:
     """Whether this processor multiplies bytes, and adds them up without losing any."""
-    return bool(getattr(torch.cpu, "_is_vnni_supported", bool)())
+    there = all(hasattr(torch.ops.onednn, name) for name in ("qlinear_pointwise", "qconv2d_pointwise"))
+    known = bool(getattr(torch.cpu, "_is_vnni_supported", bool)())
+    return there and known and torch._C._has_mkldnn
 
 
-def codes_of(fmt: Format | None) -> tuple[float, int] | None:
-    """The step of a format whose values are bytes times it, and the greatest of these in magnitude."""
-    if not isinstance(fmt, Integer) or not fmt.elementwise:
+@dataclass(frozen=True)
+class ByteGrid:
+    """The values of a format: whole numbers from `low` to `high`, which fit a byte, times a step."""
+
+    step: float
+    low: int
+    high: int
+
+    @property
+    def zero(self) -> int:
+        """What is added to a number to make it an unsigned byte; even."""
+        return -self.low
+
+    @property
+    def most(self) -> int:
+        """The greatest of these bytes."""
+        return self.high - self.low
+
+    @property
+    def is_signed_byte(self) -> bool:
+        """Whether weights may have it."""
+        return self.high < 128  # where signed bytes end
+
+
+def grid_of(fmt: Format | None) -> ByteGrid | None:
+    """The grid of a format's values, if they fit a byte."""
+    if not isinstance(fmt, Integer) or not fmt.elementwise or abs(fmt.fraction) > MOST_EXPONENT:
         return None
     low, high = fmt.codes
-    if low < -BYTE - 1 or high > BYTE:
-        return None
-    return 2.0**-fmt.fraction, max(-low, high)
+    fits = high - low < 256 and low % 2 == 0
+    return ByteGrid(2.0**-fmt.fraction, low, high) if fits else None
+
+
+@dataclass(frozen=True)
+class Window:
+    """How a convolution of two axes goes over its data."""
+
+    stride: Sequence[int]
+    padding: Sequence[int]
+    dilation: Sequence[int]
+    groups: int
+
+    @property
+    def given(self) -> tuple[Sequence[int], Sequence[int], Sequence[int], int]:
+        """As oneDNN's functions are given it."""
+        return self.stride, self.padding, self.dilation, self.groups
 
 
 @dataclass(frozen=True, eq=False)
 class Codes:
-    """A weight as bytes [in, out] times a step, and the greatest sum of magnitudes of an output's."""
+    """A weight as bytes in the layout of oneDNN.
+
+    greatest: the sum of the positive or of the negative weights of an output, of whichever that is greatest.
+    """
 
     made_of: Tensor
     version: int  # of the tensor when these were made; -1 where it has none
     bytes: Tensor
-    step: float
+    steps: Tensor  # [out]
+    zeros: Tensor  # [out]
     greatest: float
+    inputs: int  # of a sum
+    outputs: int
+    channels: int  # of the data
+    window: Window | None
 
     @classmethod
-    def of(cls, weight: Tensor, step: float, *, out_first: bool) -> Codes:
-        """Of a weight on the grid of the step, [out, in] or [in, out]."""
-        codes = weight.detach().flatten(1).div(step)
-        codes = codes.t() if out_first else codes
-        greatest = float(codes.abs().sum(0, dtype=torch.float64).max())  # NaN where a weight is
-        return cls(weight, _version(weight), codes.to(torch.int8).contiguous(), step, greatest)
+    def of(
+        cls, weight: Tensor, step: float, window: Window | None = None, *, out_first: bool = True
+    ) -> Codes:
+        """Of a weight on the grid of the step: [out, in], or [in, out]; a convolution's [out, in, k, k]."""
+        whole = weight.detach().div(step)
+        whole = whole if out_first else whole.t().contiguous()
+        rows = whole.flatten(1).double()
+        sums = torch.stack([rows.clamp(min=0).sum(1), rows.clamp(max=0).sum(1).neg()])
+        greatest = float(sums.max())  # NaN where a weight is
+        signed, outputs = whole.to(torch.int8), len(whole)
+        steps, zeros = torch.full((outputs,), step), torch.zeros(outputs, dtype=torch.int32)
+        if window is None:
+            packed = torch.ops.onednn.qlinear_prepack(signed, None)
+        else:
+            packed = torch.ops.onednn.qconv_prepack(signed, steps, 1.0, 0, *window.given, None)
+        inputs, channels = whole[0].numel(), whole.shape[1] * (window.groups if window else 1)
+        sizes = (inputs, outputs, channels)
+        return cls(weight, _version(weight), packed, steps, zeros, greatest, *sizes, window)
 
     def is_of(self, weight: Tensor) -> bool:
         """Whether the weight is still what these were made of."""
         return self.made_of is weight and self.version == _version(weight) != -1
+
+    def holds_sums(self, grid: ByteGrid) -> bool:
+        """Whether sums with any data on the grid are exact, with what was added to it and without."""
+        return (grid.most + 1) * self.greatest <= EXACT
 
 
 def _version(tensor: Tensor) -> int:
     return -1 if tensor.is_inference() else tensor._version
 
 
-def product(x: Tensor, step: float, most: int, codes: Codes) -> Tensor | None:
-    """x [..., in], codes up to `most` times a step, times a weight: [..., out]; None where floats are better.
+def may_be_bytes(x: Tensor) -> bool:
+    """Whether data [samples, ..., in] or [samples, in, height, width] is of a kind that bytes are made of."""
+    return (
+        x.dtype == torch.float32
+        and x.device.type == "cpu"
+        and x.ndim > 1
+        and not torch.is_autocast_enabled("cpu")
+    )
 
-    They are on other types and devices and under autocast, for small products, where sums can exceed what
-    float32 has, and where x has a NaN.
+
+def rounded(x: Tensor, grid: ByteGrid) -> Tensor | None:
+    """Data that may be bytes in the format of the grid, as unsigned bytes of the same layout; None with NaN.
+
+    Next to 1.5 * 2^23 steps a float's spacing is one step: the addition rounds, half to even, and leaves the
+    number in the float's last bits.
     """
-    inputs, outputs = codes.bytes.shape
-    if x.dtype != torch.float32 or x.device.type != "cpu" or torch.is_autocast_enabled("cpu"):
+    if not math.isfinite(float(x.sum())):  # as it also is of infinities, and of values that need no bytes
         return None
-    if inputs < LEAST_INPUTS or x.numel() * outputs < LEAST_PRODUCTS or not codes.greatest * most <= EXACT:
-        return None
-    if not math.isfinite(float(x.sum())):
-        return None
-    rows = x.mul(1 / step).to(torch.int8).reshape(-1, inputs)
-    sums = torch._int_mm(rows, codes.bytes)
-    result = sums.view(torch.float32).copy_(sums).mul_(step * codes.step)  # in the memory of the sums
-    return result.view(*x.shape[:-1], outputs)
+    shift = (1.5 * 2.0**23 + grid.zero) * grid.step
+    steps = x.clamp(grid.low * grid.step, grid.high * grid.step).add_(shift)
+    return steps.view(torch.int32).to(torch.uint8)
 
 
-@dataclass(eq=False)
-class ByteFunctions:
-    """Functions of quantised data and weights that multiply bytes where that is better.
+def suits(x: Tensor, grid: ByteGrid, codes: Codes, bias: Tensor | None) -> bool:
+    """Whether bytes are better than floats, for data that may be bytes.
 
-    Weights as bytes are kept by the name of the layer and the format.
+    They are not for small products, where sums can exceed what float32 has, and where shapes are none that
+    the layer takes in batches.
     """
-
-    fast: bool = field(default_factory=are_fast)
-    kept: dict[tuple[str, Format], Codes] = field(default_factory=dict)
-
-    def of(self, function: Callable[..., Any], layer: Layer, scheme: Scheme) -> Callable[..., Any]:
-        """The function, or what gives the same where it is linear or addmm of formats that fit bytes."""
-        data, weight, fmt = codes_of(scheme.data_in), codes_of(scheme.weight), scheme.weight
-        if not self.fast or data is None or weight is None or fmt is None or function not in _PLACES:
-            return function
-        roles = {operand.path[0]: operand.role for operand in layer.of if len(operand.path) == 1}
-        x, w, bias = _PLACES[function]
-        if roles.get(x) != "data_in" or roles.get(w) != "weight":
-            return function  # all given by place, the data quantised, the weight stored
-
-        def multiplied(*args: Any, **kwargs: Any) -> Any:
-            given = args[bias] if len(args) > bias else kwargs.get("bias")
-            if kwargs.keys() - {"bias"} or args[x].dtype != torch.float32:
-                return function(*args, **kwargs)
-            codes = self._codes((layer.name, fmt), args[w], weight[0], out_first=w < bias)
-            found = product(args[x], *data, codes)
-            if found is None:
-                return function(*args, **kwargs)
-            return found if given is None else found.add_(given)
-
-        return multiplied
-
-    def _codes(self, key: tuple[str, Format], weight: Tensor, step: float, *, out_first: bool) -> Codes:
-        found = self.kept.get(key)
-        if found is None or not found.is_of(weight):
-            found = self.kept[key] = Codes.of(weight, step, out_first=out_first)
-        return found
-
-
-_PLACES: dict[Any, tuple[int, int, int]] = {functional.linear: (0, 1, 2), torch.addmm: (1, 2, 0)}
-"""Where a function is given its data, weight and bias; the weight of linear is [out, in]."""
-
-
-@dataclass(frozen=True, eq=False)
-class ByteLayer:
-    """A kernel of a linear layer or 1x1 convolution whose first own slot is the format of its data.
-
-    weight: its versions, by own slot; of a convolution the layer tells stride and bias.
-    """
-
-    kernel: Kernel  # that takes the other slots, and computes what bytes are not better for
-    layer: nn.Linear | nn.Conv2d
-    data: tuple[Format | None, ...]
-    weight: tuple[int, Parameter]
-    bias: tuple[int, Parameter] | None
-    kept: dict[int, Codes | None] = field(default_factory=dict)
-
-    def __call__(self, stacks: Sequence[Any], picks: Sequence[IntArray], choices: IntArray) -> Any:
-        return self.kernel(stacks, picks, choices[:, 1:])
-
-    def one(self, values: Sequence[Any], choice: Choice) -> Any:
-        data, others = codes_of(self.data[choice[0]]), choice[1:]
-        codes = self._codes(int(others[self.weight[0]]))
-        found = None if data is None or codes is None else product(self._rows(values[0]), *data, codes)
-        if found is None:
-            return self.kernel.one(values, others)
-        bias = self.layer.bias if self.bias is None else self.bias[1][int(others[self.bias[0]])]
-        found = found if bias is None else found.add_(bias.detach())
-        return found.permute(0, 3, 1, 2) if isinstance(self.layer, nn.Conv2d) else found
-
-    def _rows(self, x: Tensor) -> Tensor:
-        """Data with the axis that is summed over last."""
-        if not isinstance(self.layer, nn.Conv2d):
-            return x
-        down, right = self.layer.stride
-        return x[:, :, ::down, ::right].permute(0, 2, 3, 1)
-
-    def _codes(self, choice: int) -> Codes | None:
-        if choice not in self.kept:
-            step = codes_of(self.weight[1].formats[choice])
-            weight = self.weight[1][choice]
-            self.kept[choice] = None if step is None else Codes.of(weight, step[0], out_first=True)
-        return self.kept[choice]
-
-
-def multiplies(layer: Any) -> TypeGuard[nn.Linear | nn.Conv2d]:
-    """Whether a module is a matrix product of what it reads and its weight, and nothing more."""
-    if "forward" in vars(layer):
+    if bias is not None and bias.dtype != x.dtype:
         return False
-    if isinstance(layer, nn.Linear):
-        return type(layer).forward is nn.Linear.forward
-    if not isinstance(layer, nn.Conv2d) or layer.kernel_size != (1, 1) or layer.groups != 1:
-        return False
-    own = type(layer).forward, type(layer)._conv_forward
-    return layer.padding in ((0, 0), "valid") and own == (nn.Conv2d.forward, nn.Conv2d._conv_forward)
+    large = codes.inputs >= LEAST_INPUTS and _products(x, codes) >= LEAST_PRODUCTS
+    return large and codes.holds_sums(grid)
 
 
-def some_are_bytes(formats: Sequence[Format | None]) -> bool:
-    """Whether products of data or weights in one of these formats may go by bytes here."""
-    return are_fast() and any(codes_of(fmt) is not None for fmt in formats)
+def product(data: Tensor, grid: ByteGrid, codes: Codes, bias: Tensor | None) -> Tensor:
+    """What a linear layer or convolution makes of rounded data that suits it, in float32."""
+    given = (data, grid.step, grid.zero, codes.bytes, codes.steps, codes.zeros, bias)
+    output: tuple[Any, ...] = (1.0, 0, torch.float32, "none", [], "")
+    if codes.window is None:
+        found: Tensor = torch.ops.onednn.qlinear_pointwise.default(*given, *output)
+    else:
+        found = torch.ops.onednn.qconv2d_pointwise.default(*given, *codes.window.given, *output)
+    return found
+
+
+def _products(x: Tensor, codes: Codes) -> int:
+    """How many products a call has, a convolution's as if it padded nothing; 0 for shapes that don't fit."""
+    if codes.window is None:
+        return x.numel() * codes.outputs if x.shape[-1] == codes.inputs else 0
+    if x.ndim != len("NCHW") or x.shape[1] != codes.channels:
+        return 0
+    return x[:, :1].numel() // math.prod(codes.window.stride) * codes.inputs * codes.outputs

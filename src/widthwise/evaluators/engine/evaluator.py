@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from functools import cached_property, partial
@@ -25,12 +25,13 @@ from widthwise.evaluators.engine.answered import Answered, Both
 from widthwise.evaluators.engine.memo import Memo
 from widthwise.evaluators.engine.prepared import prepare
 from widthwise.evaluators.engine.rerun import Rerun
-from widthwise.evaluators.engine.running import SAMPLES, Outputs, Running, SampleMargins
+from widthwise.evaluators.engine.running import Outputs, Running, SampleMargins
 from widthwise.evaluators.engine.walk import Count
 from widthwise.evaluators.judged import JudgedData
 from widthwise.evaluators.judging import FLOAT_BYTES, Judging, JudgingKeywords
 from widthwise.evaluators.protocol import Hopeless, Pace, Results
 from widthwise.evaluators.realising import Realiser
+from widthwise.metrics.quality.follows import Follows, Told, told_of
 from widthwise.metrics.quality.making import with_targets
 from widthwise.metrics.quality.sureness import Sureness
 from widthwise.network.graph import Graph
@@ -80,6 +81,7 @@ class Evaluator:
         self.prepared = prepare(graph, space, self.data, self.judging)
         self.count = Count()
         self._answered: Answered | None = None  # from when on margins may be asked for
+        self._asked: tuple[str, ...] | None = None  # the metrics that follow from them; None: any
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -185,27 +187,24 @@ class Evaluator:
         """
         if self._answered is None or self.prepared.sharing is not None:
             return False
-        return self.judged.total <= SAMPLES and self.judged.is_kept
+        return self.judged.total <= self._told.samples and self.judged.is_kept
 
     def _with_margins(self, running: Running, margins: list[SampleMargins], block: DataBlock) -> Both:
-        answers = self.judging.task.answers
-        assert answers is not None  # it was asked what they count
-        margins.append(SampleMargins(len(running.pruned), len(block), answers))
+        margins.append(SampleMargins(len(running.pruned), len(block), self._told))
         return Both(running.tally, margins[-1])
 
     def margins(self, candidates: IntArray) -> FloatArray:
-        """By how much candidates [K, D] are right about each of up to SAMPLES samples, [K, samples] float32.
+        """What candidates [K, D] contribute of each of up to 1,024 samples, [K, values] float32.
 
-        The samples are those of `margin_labels`; rows of candidates that fail are NaN. Raises UserError in a
-        task whose answers are not right or wrong.
+        Where the task has answers that are right or wrong, by how much they are right; else what `follows`
+        was asked for. The samples are those of `margin_labels`; rows of candidates that fail are NaN. Raises
+        UserError in a task that tells nothing of single samples.
         """
-        task = self.judging.task
-        if task.answers is None:
-            raise UserError(f"{task.name}: its answers are not right or wrong, so there are no margins")
+        told = self._told
         chosen, size = slot_choices(self.slots, candidates), self.prepared.rows_at_once
         if self._answered is not None and (kept := self._answered.take(chosen)) is not None:
             return kept
-        found = [SampleMargins(len(candidates), len(block), task.answers) for _, block in self._spread]
+        found = [SampleMargins(len(candidates), len(block), told) for _, block in self._spread]
         with torch.no_grad():
             for part, (number, block) in zip(found, self._spread, strict=True):
                 for start in range(0, len(candidates), size):
@@ -234,33 +233,58 @@ class Evaluator:
         each = FLOAT_BYTES * prod(self.prepared.fitting.shape) * self.judged.total
         return min(self.prepared.memory // 4 // max(each, 1), 2 * self.pace.affordable)
 
-    def sureness(self, candidates: IntArray, networks: Callable[[int], nn.Module] | None = None) -> Sureness:
-        """How sure the qualities of candidates [K, D] are, on the samples that they are judged on."""
+    def sureness(
+        self,
+        candidates: IntArray,
+        networks: Callable[[int], nn.Module] | None = None,
+        *,
+        with_float: bool = False,
+    ) -> Sureness:
+        """How sure the qualities of candidates [K, D] are, on the samples that they are judged on.
+
+        with_float: and then of the network as it was given, as row K.
+        """
         del networks  # its own are at hand
         outputs, targets = self.outputs(candidates)
+        if with_float:
+            alone = Evaluator(self.prepared.graph, None, self.data, self.judging)
+            outputs += alone.outputs(np.zeros((1, 0), dtype=np.int64))[0]
         return self.judging.sureness(self.data, self.prepared.about, outputs, targets)
 
-    def answer_shares(self, metric: str) -> FloatArray | None:
-        """What each of the samples of margins counts in a metric if it is answered rightly, [samples].
-
-        None where the metric is no weighted count of right answers.
-        """
-        answers = self.judging.task.answers
-        if answers is None or metric not in answers.metrics:
-            return None
-        shares = answers.shares(metric, torch.from_numpy(self.margin_labels))
-        if shares is not None:
+    def follows(self, metrics: Sequence[str]) -> list[Follows | None]:
+        """Of each metric how it follows from what `margins` tells from now on; None where it doesn't."""
+        self._asked = tuple(metrics)
+        self.__dict__.pop("_told", None)
+        self.__dict__.pop("_spread", None)
+        if self._tells is None:
+            self._asked = None
+            return [None] * len(metrics)
+        labels = torch.from_numpy(self.margin_labels)
+        found = [self._told.follows(metric, labels) for metric in metrics]
+        if any(one is not None for one in found):
             self._answered = self._answered or Answered()
-        return shares
+        return found
 
     @property
     def margin_labels(self) -> IntArray:
-        """The targets [samples] of the samples that margins are for."""
+        """The targets [samples, ...] of the samples that margins are for."""
         return np.concatenate([block.targets.cpu().numpy() for _, block in self._spread])
 
     @cached_property
+    def _told(self) -> Told:
+        if (found := self._tells) is None:
+            name = self.judging.task.name
+            raise UserError(f"{name}: nothing is told of single samples, so there are no margins")
+        return found
+
+    @property
+    def _tells(self) -> Told | None:
+        fitting = self.prepared.fitting
+        return told_of(self.judging.task, self._asked, fitting.shape, fitting.block.targets)
+
+    @cached_property
     def _spread(self) -> list[tuple[int, DataBlock]]:
-        return self.judged.spread(SAMPLES)
+        return self.judged.spread(self._told.samples)
 
     def costs(self, candidates: IntArray) -> dict[str, FloatArray]:
         """The cost metrics of candidates [K, D], exactly and without evaluating."""

@@ -11,7 +11,7 @@ from torch import Tensor, fx, nn
 from torch.fx.node import map_aggregate
 
 from widthwise.data.blocks import DataBlock
-from widthwise.evaluators.engine.byte_products import ByteLayer, multiplies, some_are_bytes
+from widthwise.evaluators.engine.byte_layers import ByteLayer, multiplies, some_are_bytes
 from widthwise.evaluators.engine.calls import choose_kernel, in_place, out_of_place
 from widthwise.evaluators.engine.exact import all_can_be_exact, some_exceed_float
 from widthwise.evaluators.engine.in_place import CannotShareError, changed_along, versions_of
@@ -177,9 +177,8 @@ class _Planner:
         if layer is not None and own and (inside or (wide and not all_can_be_exact(layer, own))):
             self._add_whole(node, layer, template, reads, value)
             return
-        inputs = self._inputs(node, layer, reads)
         if _is_plain_linear(call) and examples[0].ndim == 2 and not wide:
-            self._add_linear(node, layer, inputs[0], call, value)
+            self._add_linear(node, layer, self._inputs(node, layer, reads)[0], call, value)
             return
         parameters = self._parameters(layer, call)
         slots = tuple(dict.fromkeys(column for column, _ in parameters.values()))
@@ -187,7 +186,12 @@ class _Planner:
         kernel = choose_kernel(call, kind, template, versions, examples, value)
         if wide and isinstance(kernel, Folded | EachVersion):
             kernel = replace(kernel, layers=replace(kernel.layers, exact=True))
-        kernel, slots = self._by_bytes(node, call, kernel, versions, slots)
+        by_bytes = self._by_bytes(node, call, kernel, versions)
+        if by_bytes is not None:  # it quantises its data itself
+            column, kernel = by_bytes
+            slots, inputs = (column, *slots), [self.step_of[read] for read in reads]
+        else:
+            inputs = self._inputs(node, layer, reads)
         changed = self._changed(node, examples[0]) if works_in_place else []
         self._append(node, tuple(inputs), slots, kernel, value)
         for other in changed:  # whoever reads the changed tensor from here on reads the result
@@ -199,18 +203,17 @@ class _Planner:
         call: Callable[..., Any],
         kernel: Kernel,
         versions: Mapping[str, tuple[int, Parameter]],
-        slots: tuple[int, ...],
-    ) -> tuple[Kernel, tuple[int, ...]]:
-        """The kernel and its own slots, with those that multiply bytes where formats allow that."""
-        data, weight = self.columns.get((node.name, "data_in")), versions.get("weight")
-        if data is None or weight is None or not isinstance(kernel, Folded):
-            return kernel, slots
-        formats = self.slots[data].formats
+    ) -> tuple[int, ByteLayer] | None:
+        """The data's slot and a kernel that multiplies bytes where formats allow that; None if none do."""
+        column, weight = self.columns.get((node.name, "data_in")), versions.get("weight")
+        if column is None or weight is None or not isinstance(kernel, Folded):
+            return None
+        formats = self.slots[column].formats
         if not (
             _is_plain(call) and multiplies(call) and all(map(some_are_bytes, (formats, weight[1].formats)))
         ):
-            return kernel, slots
-        return ByteLayer(kernel, call, formats, weight, versions.get("bias")), (data, *slots)
+            return None
+        return column, ByteLayer(Quantise.of(formats), kernel, call, weight, versions.get("bias"))
 
     def _changed(self, node: fx.Node, target: Any) -> list[fx.Node]:
         """The nodes whose value a call in place changes for those that read it later."""

@@ -160,7 +160,7 @@ def prepare(graph: Graph, space: QuantisationSpace | None, data: Data, judging: 
         size=size,
         fitting=fitting,
         tally=judging.tally(data, fitting.about, fitting.shape, most=memory // 4),
-        uncounted=uncounted(metas),
+        uncounted=uncounted(own.fx_graph, metas),
         in_float=parameters_in_float(unquantised(own, metas)),
     )
 

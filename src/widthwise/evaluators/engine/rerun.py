@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from widthwise.core.arrays import IntArray
-from widthwise.evaluators.engine.byte_products import ByteFunctions
+from widthwise.evaluators.engine.byte_layers import ByteFunctions
+from widthwise.evaluators.engine.byte_products import ByteGrid, rounded
 from widthwise.evaluators.engine.provenance import Origin, Origins, random_state, shares_memory
 from widthwise.evaluators.engine.stacks import leaf_bytes
 from widthwise.formats.base import Format
@@ -26,6 +27,7 @@ from widthwise.network.calling import call as call_network
 from widthwise.network.calling import cloned
 from widthwise.network.course import Course, Walked
 from widthwise.network.graph import Graph
+from widthwise.network.layer import Layer
 from widthwise.network.operands import Call, changed_argument
 from widthwise.network.places import Place, followed
 from widthwise.network.quantized import StoredTensors, computed, quantize_input
@@ -134,6 +136,7 @@ class _Handle:
         self.schemes = schemes(rerun.slots, chosen)
         self.given: set[Key] = set()  # what this run has come by
         self.read: dict[Any, Tensor] = {}  # what this run has quantised, for further readers
+        self.rounded: dict[Any, Tensor | None] = {}  # the same as bytes
         self.later = None if later is None else later == chosen
         self.needed: dict[tuple[int, ...], bool] = {}  # by the slots that a value depends on
 
@@ -144,19 +147,17 @@ class _Handle:
         layer = self.walked.layer(place, call)
         if layer is None:
             return self._made(function, call, partial(function, *args, **kwargs), (), "")
-        scheme = self.schemes[layer.name]
-        compute = partial(
-            computed,
-            layer.type,
-            self.bytes.of(function, layer, scheme),
-            call,
-            layer.of,
-            scheme,
-            self.stored,
-            layer.name,
-            read=self._quantised,
-        )
+        compute = partial(self._computed, layer, function, call)
         return self._made(function, call, compute, self.columns[layer.name], layer.name)
+
+    def _computed(self, layer: Layer, function: Callable[..., Any], call: Call) -> Any:
+        """What a layer's call gives with its formats."""
+        scheme, stored = self.schemes[layer.name], self.stored
+        found = self.bytes.product(layer, function, call, scheme, stored, self._rounded)
+        if found is not None:
+            return found
+        of, name = layer.of, layer.name
+        return computed(layer.type, function, call, of, scheme, stored, name, read=self._quantised)
 
     def _made(
         self,
@@ -220,3 +221,10 @@ class _Handle:
         if key not in self.read:
             self.read[key] = quantize_input(fmt, x)
         return self.read[key]
+
+    def _rounded(self, x: Tensor, grid: ByteGrid) -> Tensor | None:
+        """A tensor as a layer that multiplies bytes reads it."""
+        key = (self.origins.of(x).number, grid)
+        if key not in self.rounded:
+            self.rounded[key] = rounded(x, grid)
+        return self.rounded[key]

@@ -9,9 +9,8 @@ import numpy as np
 from torch import Tensor
 
 from widthwise.core.arrays import BoolArray, FloatArray, IntArray
-from widthwise.metrics.quality.task import Answers, Tally
-
-SAMPLES = 1024  # that margins are told of
+from widthwise.metrics.quality.follows import Told
+from widthwise.metrics.quality.task import Tally
 
 
 class Adds(Protocol):
@@ -71,13 +70,14 @@ class Outputs:
 
 
 class SampleMargins:
-    """Margins [R, n] float32 of R candidates on the n samples of one block; NaN rows where they failed."""
+    """What is told of the n samples of one block of R candidates, [R, n width] float32; NaN: they failed."""
 
-    def __init__(self, rows: int, samples: int, answers: Answers) -> None:
-        self.margins: FloatArray = np.full((rows, samples), np.nan, dtype=np.float32)
+    def __init__(self, rows: int, samples: int, told: Told) -> None:
+        values = samples * sum(told.widths)
+        self.margins: FloatArray = np.full((rows, values), np.nan, dtype=np.float32)
         self.failures: dict[int, str] = {}
-        self._answers = answers
+        self._told = told
 
     def add(self, rows: IntArray, outputs: Tensor, versions: IntArray, targets: Tensor) -> None:
         """Those of outputs [V, n, ...] for targets [n, ...]: of the rows [R'], each with its version."""
-        self.margins[rows] = self._answers.margins(outputs, targets).cpu().numpy()[versions]
+        self.margins[rows] = self._told.values(outputs, targets).cpu().numpy()[versions]

@@ -23,8 +23,10 @@ from widthwise.export.tools import run
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from widthwise.export.integers.many import ReasonsOfMany
     from widthwise.network.graph import Graph
     from widthwise.network.realised import Realised
+    from widthwise.spaces.slots import Slot
 
 HEADER, SOURCE, BENCH = "network.h", "network.c", "test.c"
 COMPILERS = ("cc", "gcc", "clang")
@@ -45,6 +47,12 @@ class CExporter:
 
         del realised
         return read_program(graph)[1]
+
+    def reasons_of_many(self, graph: Graph, slots: Sequence[Slot]) -> ReasonsOfMany:
+        """How many refusals each of many candidates has."""
+        from widthwise.export.integers.many import ReasonsOfMany
+
+        return ReasonsOfMany(graph, slots)
 
     def write(self, realised: Realised, graph: Graph, folder: Path, example: tuple[Tensor, ...]) -> Exported:
         """HEADER, SOURCE and BENCH; what runs is what a compiler makes of them."""

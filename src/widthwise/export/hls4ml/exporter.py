@@ -7,7 +7,7 @@ import io
 import logging
 import shutil
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,8 +25,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from widthwise.export.hls4ml.layers import HlsLayer
+    from widthwise.export.hls4ml.many import HlsReasons
     from widthwise.network.graph import Graph
     from widthwise.network.realised import Realised
+    from widthwise.spaces.slots import Slot
 
 PROJECT = "project"
 BACKEND = "Vitis"
@@ -66,6 +68,12 @@ class Hls4mlExporter:
         del realised
         program, reasons = read_program(graph)
         return reasons if program is None else refusals(quantised_early(program))
+
+    def reasons_of_many(self, graph: Graph, slots: Sequence[Slot]) -> HlsReasons:
+        """How many refusals each of many candidates has."""
+        from widthwise.export.hls4ml.many import HlsReasons
+
+        return HlsReasons.of(graph, slots)
 
     def write(self, realised: Realised, graph: Graph, folder: Path, example: tuple[Tensor, ...]) -> Exported:
         """The project; what runs is its C++ simulation, compiled by g++."""

@@ -35,12 +35,16 @@ if TYPE_CHECKING:
     from widthwise.network.scheme import Scheme
 
 SIZES = {"size", "shape", "getattr", "dim", "len"}
+PASSED = {"relu"} | POOLS | SAME_ORDER | DOES_NOTHING  # what reads a number reads it as these's readers do
 READ_BITS = 22  # of a format that reads a rounded number as it would the exact one
 
 
 @dataclass(frozen=True, eq=False)
-class _Number:
+class Number:
     """What is no tensor: a size that was read of one."""
+
+
+Read = Value | Number | None  # of a node; None: what can't be written
 
 
 def read_program(graph: Graph) -> tuple[Program | None, list[str]]:
@@ -50,7 +54,7 @@ def read_program(graph: Graph) -> tuple[Program | None, list[str]]:
     """
     if graph.capture != "fx":
         return None, [f"the network runs as it is, so it has no graph to write ({graph.capture_error})"]
-    reading = _Reading(graph)
+    reading = Reading({layer.name: layer for layer in graph.layers}, graph.schemes)
     for node in graph.fx_graph.nodes:
         reading.read(node)
     if reading.reasons or reading.ends is None:
@@ -104,13 +108,13 @@ def with_shapes(program: Program, graph: Graph, x: Tensor) -> Program:
     return replace(program, shapes={name: shape[1:] for name, shape in found.items()})
 
 
-class _Reading:
+class Reading:
     """Nodes in their order to steps; what has none is noted and its readers are skipped."""
 
-    def __init__(self, graph: Graph) -> None:
-        self.layers = {layer.name: layer for layer in graph.layers}
-        self.schemes = graph.schemes
-        self.values: dict[fx.Node, Value | _Number | None] = {}
+    def __init__(self, layers: Mapping[str, Layer], schemes: Mapping[str, Scheme]) -> None:
+        self.layers = layers
+        self.schemes = schemes
+        self.values: dict[fx.Node, Read] = {}
         self.requantised: dict[tuple[Value, Integer], Value] = {}
         self.steps: list[Step] = []
         self.reasons: list[str] = []
@@ -125,7 +129,7 @@ class _Reading:
             self.reasons.append(f"{node.name}: {refusal}")
             self.values[node] = None
 
-    def _read(self, node: fx.Node) -> Value | _Number | None:
+    def _read(self, node: fx.Node) -> Read:
         if node.op == "placeholder":
             return self._input(node) if node.users else None
         if node.op == "output":
@@ -135,10 +139,10 @@ class _Reading:
         if layer is None:  # a stored tensor, or made of such
             return None
         before = [self.values[other] for other in node.all_input_nodes if other in self.values]
-        if layer.type in SIZES or (before and all(isinstance(value, _Number) for value in before)):
-            return _Number()
+        if layer.type in SIZES or (before and all(isinstance(value, Number) for value in before)):
+            return Number()
         data = [self.values[other] for other in _data(layer)]
-        data = [value for value in data if not isinstance(value, _Number)]
+        data = [value for value in data if not isinstance(value, Number)]
         if any(value is None for value in data):
             if any(_is_stored(other, self.layers) for other in _data(layer)):
                 raise RefusalError(
@@ -149,13 +153,13 @@ class _Reading:
             return None  # what it reads was refused already
         return self._step(layer, [cast(Value, value) for value in data])
 
-    def _input(self, node: fx.Node) -> Value | _Number:
+    def _input(self, node: fx.Node) -> Value | Number:
         """The input as all its readers read it."""
         if self.begins is not None:
             raise RefusalError("is a second input; this form takes one")
         formats = set(_read_formats(node, self.layers, self.schemes))
         if not formats:
-            return _Number()  # its size alone is asked for
+            return Number()  # its size alone is asked for
         if None in formats:
             raise RefusalError("is read in float; give the layer that reads it a fixed<...> data_in")
         if len(formats) > 1:
@@ -176,7 +180,7 @@ class _Reading:
         if not isinstance(result, fx.Node):
             raise RefusalError("the network returns several values; this form gives one tensor")
         value = self.values[result]
-        if isinstance(value, _Number):
+        if isinstance(value, Number):
             raise RefusalError("the network returns a size, not a tensor")
         if value is not None and not any(not isinstance(step, Move) for step in self.steps):
             raise RefusalError("the network computes nothing")
@@ -260,7 +264,7 @@ def _read_formats(
             yield None
         elif (fmt := schemes[layer.name].data_in) is not None:
             yield fmt
-        elif layer.type in ({"relu"} | POOLS | SAME_ORDER | DOES_NOTHING):
+        elif layer.type in PASSED:
             yield from _read_formats(user, layers, schemes)
         elif layer.type not in SIZES:
             yield None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,8 +15,9 @@ from widthwise.core.errors import UserError
 from widthwise.core.files import write_atomically
 from widthwise.export.exporter import Exported
 from widthwise.export.integers.computing import codes_of
+from widthwise.export.integers.many import ReasonsOfMany
 from widthwise.export.integers.reading import program_of, read_program
-from widthwise.export.integers.steps import Convolution, Linear, Program, Scale
+from widthwise.export.integers.steps import Convolution, Linear, Program, Scale, Step
 from widthwise.export.rtl.bench import TOP, Flavor, Port, Ports, bench, vectors
 from widthwise.export.rtl.simulating import simulated
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
     from widthwise.network.graph import Graph
     from widthwise.network.realised import Realised
+    from widthwise.spaces.slots import Slot
 
 NETWORK = "network"
 SUFFIX: dict[Flavor, str] = {"verilog": "v", "vhdl": "vhd"}
@@ -54,9 +57,12 @@ class RtlExporter:
         return [
             f"{step.out.node}: has weights of more than {WEIGHT_BITS} bits; give them fewer"
             for step in program.steps
-            if isinstance(step, Linear | Convolution | Scale)
-            and np.abs(step.weight).max(initial=0) >> WEIGHT_BITS
+            if _is_too_wide(step)
         ]
+
+    def reasons_of_many(self, graph: Graph, slots: Sequence[Slot]) -> ReasonsOfMany:
+        """How many refusals each of many candidates has."""
+        return ReasonsOfMany(graph, slots, refused=_is_too_wide)
 
     def write(self, realised: Realised, graph: Graph, folder: Path, example: tuple[Tensor, ...]) -> Exported:
         """The logic under src/, alkaid's own form of it, scripts for Vivado and Quartus, and a test bench.
@@ -91,6 +97,12 @@ class RtlExporter:
         tried = simulated(self.name, folder) if self.simulate else "the test bench was not run"
         notes = (_estimate(logic, ports), tried)
         return Exported(files, Interpreted(program, logic), notes=notes)
+
+
+def _is_too_wide(step: Step) -> bool:
+    if not isinstance(step, Linear | Convolution | Scale):
+        return False
+    return bool(np.abs(step.weight).max(initial=0) >> WEIGHT_BITS)
 
 
 @dataclass(frozen=True)

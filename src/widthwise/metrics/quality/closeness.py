@@ -16,30 +16,36 @@ from widthwise.core.arrays import FloatArray
 from widthwise.core.errors import UserError
 from widthwise.data.facts import DataFacts
 from widthwise.metrics.catalogue import Metric, per_class
+from widthwise.metrics.quality.differences import Differences
 from widthwise.metrics.quality.margins import margins
 from widthwise.metrics.quality.places import pieces
 from widthwise.metrics.quality.regression import number_feed
 from widthwise.metrics.quality.summed import Combine, SummedTally
-from widthwise.metrics.quality.task import Answers, LossSettings, Options, float_outputs
+from widthwise.metrics.quality.task import Answers, LossSettings, Of, Options, Then, float_outputs
 from widthwise.metrics.quality.tasks import CLOSENESS, own_metrics
 from widthwise.metrics.quality.torchmetrics import accumulators
 
+LINKS: Mapping[str, tuple[Of, Then]] = {"sqnr": ("square", "decibels"), "mse": ("square", "sum")}
 MOST_DB = 200.0  # of a ratio: float32 tells no more apart
 
 
 @dataclass(frozen=True)
 class SameClass:
-    """Answers that are classes, right where the float network gives the same; of scores [n, C]."""
+    """Answers that are classes, right where the float network gives the same: of scores, or one output."""
 
     metrics: Sequence[str] = ("agreement",)
 
     def margins(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Those of scores [V, n, C] for the float network's class."""
-        return margins(outputs, targets.argmax(-1))
+        """Those of scores [V, n, C] for the float network's class; of one output, of 0 and it."""
+        if prod(targets.shape[1:]) > 1:
+            return margins(outputs, targets.argmax(-1))
+        found = outputs.reshape(len(outputs), len(targets))
+        scores = torch.stack([torch.zeros_like(found), found], -1)
+        return margins(scores, (targets.reshape(len(targets)) > 0).long())
 
     def shares(self, metric: str, targets: Tensor) -> FloatArray | None:
-        """The same for each; None where outputs are no scores [S, C]."""
-        if targets.ndim != 2 or targets.shape[1] < 2:
+        """The same for each; None where a sample has several answers."""
+        if targets.ndim > 2 and prod(targets.shape[1:]) > 1:
             return None
         return np.full(len(targets), 1 / len(targets))
 
@@ -56,7 +62,7 @@ class Closeness:
     name: str = CLOSENESS
     metrics: Mapping[str, Metric] = field(default_factory=lambda: own_metrics(CLOSENESS))
     better: Sequence[str] = ("sqnr", "agreement")
-    answers: Answers | None = field(default_factory=SameClass)
+    answers: tuple[Answers, ...] = field(default_factory=lambda: (SameClass(), Differences(LINKS)))
 
     def targets(
         self, inputs: Mapping[str, Tensor], given: Tensor | None, run: Callable[[], Tensor]
@@ -99,11 +105,11 @@ class Closeness:
             if per_class(name):
                 raise UserError(f"{name}: is not for closeness; allowed: {', '.join(self.metrics)}")
         others = accumulators(metrics, number_feed(prod(outputs)), options)
-        return SummedTally(rows, Differences(outputs), self.metrics, others)
+        return SummedTally(rows, Nearness(outputs), self.metrics, others)
 
 
 @dataclass(frozen=True, eq=False)
-class Differences:
+class Nearness:
     """Of outputs of this shape for one sample: what of them differs from the float network's."""
 
     shape: tuple[int, ...]
@@ -129,7 +135,7 @@ class Differences:
             **dict.fromkeys(("worst_kl", "worst_mse"), (1, "greatest")),
         }
 
-    def fresh(self) -> Differences:
+    def fresh(self) -> Nearness:
         """Itself: blocks change nothing."""
         return self
 

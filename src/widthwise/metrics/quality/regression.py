@@ -15,12 +15,21 @@ from widthwise.core.arrays import FloatArray
 from widthwise.core.errors import UserError
 from widthwise.data.facts import DataFacts
 from widthwise.metrics.catalogue import Metric, class_index, per_class
+from widthwise.metrics.quality.differences import Differences
 from widthwise.metrics.quality.summed import Combine, SummedTally
-from widthwise.metrics.quality.task import Answers, LossSettings, Options, float_outputs
+from widthwise.metrics.quality.task import Answers, LossSettings, Of, Options, Then, float_outputs
 from widthwise.metrics.quality.tasks import REGRESSION, own_metrics
 from widthwise.metrics.quality.torchmetrics import Feed, accumulators
 
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"mse": mse_loss, "mae": l1_loss, "huber": huber_loss}
+
+
+LINKS: Mapping[str, tuple[Of, Then]] = {
+    "mse": ("square", "sum"),
+    "rmse": ("square", "root"),
+    "mae": ("absolute", "sum"),
+    "r2": ("square", "sum"),
+}
 
 
 @dataclass(frozen=True)
@@ -35,7 +44,7 @@ class Regression:
     metrics: Mapping[str, Metric] = field(default_factory=lambda: own_metrics(REGRESSION))
     better: Sequence[str] = ("mse",)
     losses: Sequence[str] = tuple(LOSSES)
-    answers: Answers | None = None
+    answers: Answers | None = field(default_factory=lambda: Differences(LINKS))
 
     def outputs(self, result: Any) -> Tensor:
         """The numbers; raises UserError where they are none."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from widthwise.core.errors import UserError
 from widthwise.data.facts import DataFacts
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from widthwise.core.arrays import FloatArray, IntArray
 
+Of = Literal["right", "square", "absolute"]
+Then = Literal["sum", "root", "decibels"]
 Options = Mapping[str, Mapping[str, Any]]
 """Of metrics that take some, by the metric's name: the constructor's arguments of one of torchmetrics."""
 
@@ -68,11 +70,14 @@ class Tally(Protocol):
 
 
 class Answers(Protocol):
-    """What a task knows of single samples, where an answer is right or wrong."""
+    """What a task knows of single samples, from which some of its metrics follow.
+
+    Where answers are right or wrong it is by how much they are; see `LinksAnswers` for errors.
+    """
 
     @property
     def metrics(self) -> Sequence[str]:
-        """Those that are weighted counts of right answers, and so follow from the signs of margins."""
+        """Those that follow: weighted counts of right answers, of which the values are above 0."""
         ...
 
     def margins(self, outputs: Tensor, targets: Tensor) -> Tensor:
@@ -82,8 +87,21 @@ class Answers(Protocol):
     def shares(self, metric: str, targets: Tensor) -> FloatArray | None:
         """What each of the samples with targets [S, ...] counts in one of `metrics` if it is right, [S].
 
-        None where samples with such targets aren't right or wrong as a whole.
+        None where the metric doesn't follow from samples with such targets.
         """
+        ...
+
+
+@runtime_checkable
+class LinksAnswers(Protocol):
+    """Answers of another kind: several values of a sample, [V, n, width], whose squares count, say."""
+
+    def width(self, outputs: tuple[int, ...]) -> int:
+        """How many values a sample has, and shares are [S, width]; outputs: their shape for one sample."""
+        ...
+
+    def link(self, metric: str) -> tuple[Of, Then]:
+        """What of the values counts in one of `metrics`, and what becomes of their sum by the shares."""
         ...
 
 
@@ -124,8 +142,8 @@ class Task(Protocol):
         ...
 
     @property
-    def answers(self) -> Answers | None:
-        """What it knows of single samples; None where answers are not right or wrong."""
+    def answers(self) -> Answers | tuple[Answers, ...] | None:
+        """What it knows of single samples, of one kind or several; None where that is nothing."""
         ...
 
     def outputs(self, result: Any) -> Tensor:

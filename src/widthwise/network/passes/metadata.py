@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx
+from torch.utils._pytree import tree_leaves
 
 from widthwise.core.errors import UserError, unknown
 from widthwise.network.capture import Example
@@ -23,6 +24,7 @@ from widthwise.network.recording import Foreign
 from widthwise.network.scheme import TensorName
 from widthwise.network.stored import attribute
 
+UNSEEN = "what is computed by other means than torch's functions (functions of torch.jit, NumPy)"
 COMMON_KEYS = ("dummy_in", "add_value", "force_device_meta")  # the last two have no meaning here
 
 
@@ -93,14 +95,21 @@ def propagate(graph: Graph, example: Example, *, samples: int | None = None) -> 
     return found
 
 
-def uncounted(metas: Mapping[str, NodeMeta]) -> tuple[str, ...]:
-    """The types of nodes that compute floats from floats by arithmetic that is not known, each once."""
+def uncounted(graph: fx.Graph, metas: Mapping[str, NodeMeta]) -> tuple[str, ...]:
+    """What computes floats by arithmetic that is not known: types of nodes, each once; what has no node."""
     found = [
         meta.type
         for meta in metas.values()
         if meta.cost is not None and not meta.cost.counted and _floats(meta.inputs) and _floats(meta.outputs)
     ]
-    return tuple(dict.fromkeys(found))
+    unseen = [UNSEEN] if any(map(_reads_what_no_call_made, graph.nodes)) else []
+    return tuple(dict.fromkeys((*found, *unseen)))
+
+
+def _reads_what_no_call_made(node: fx.Node) -> bool:
+    leaves_read = tree_leaves((node.args, dict(node.kwargs)))
+    made = (leaf for leaf in leaves_read if isinstance(leaf, Foreign) and not leaf.lasting)
+    return any(leaf.dtype.is_floating_point for leaf in made)
 
 
 def _floats(tensors: Sequence[TensorMeta]) -> bool:

@@ -15,6 +15,7 @@ from widthwise.metrics.goals.constraints import Constraint
 from widthwise.search.bounds import Bounds
 from widthwise.search.comparing.entrants import Entrant
 from widthwise.search.proposing import proposer
+from widthwise.search.target import Target
 from widthwise.spaces.space import Space
 from widthwise.strategies import Strategy
 
@@ -42,6 +43,7 @@ class Contest:
     aim: Aim
     metrics: tuple[Metric, ...]
     constraints: tuple[Constraint, ...] = ()
+    target: Target | None = None
     configured: Entrant | None = None
     batch: int | None = None
     most_enumerated: int | None = MOST_ENUMERATED
@@ -76,7 +78,7 @@ class Contest:
     @cached_property
     def bounds(self) -> Bounds:
         """The bounds of cost, which strategies are told of."""
-        return Bounds(self.space, self.constraints, self.evaluator)
+        return Bounds(self.space, self.constraints, self.evaluator, self.target)
 
     def inside(self, candidates: IntArray) -> BoolArray:
         """Which candidates [K, D] break no bound by their costs alone, [K]: no other is ever evaluated."""
@@ -93,6 +95,7 @@ def contest_of(problem: Problem) -> Contest:
         aim=problem.aim,
         metrics=tuple(m for m in problem.judging.metrics if m.name in problem.evaluator.columns),
         constraints=search.constraints,
+        target=problem.target,
         configured=Entrant(search.strategy.name, search.strategy.options),
         batch=1 if trains else None,
         most_enumerated=None if trains else MOST_ENUMERATED,

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from widthwise.core.arrays import FloatArray, IntArray
+from widthwise.metrics.quality.follows import Follows, figure, then
 from widthwise.strategies.frontier.process import LEAST_VARIANCE, Process, Reach
 
 AT_ONCE = 512  # candidates whose samples are looked at together
@@ -58,25 +59,27 @@ def value_model(process: Process) -> Model:
     return Model(process, size, mean)
 
 
-def answer_model(process: Process, shares: FloatArray, values: FloatArray, *, doubt: float) -> Model:
-    """For a process whose outputs are margins [n, S], > 0 where a sample is answered rightly.
+def answer_model(process: Process, follows: Follows, values: FloatArray, *, doubt: float) -> Model:
+    """For a process whose outputs [n, S] are what single samples tell, as margins or errors.
 
-    The objective is the sum of the `shares` [S] of the samples that are, and what it differed from that in
-    the mean of the told `values` [n]. Expected is the sum over each sample's chance to be answered rightly:
-    a composite function (Astudillo & Frazier 2019) whose inner outputs, unlike its value, change smoothly
-    with the choices. What is not known of it is the process's variance, scaled by the errors with each told
-    candidate left out, of whose squares `doubt` is the part that counts.
+    The objective follows from them, and what it differed from that in the mean of the told `values` [n].
+    Expected is what follows from each sample's chance to be answered rightly, or from its expected square or
+    absolute value: a composite function (Astudillo & Frazier 2019) whose inner outputs, unlike its value,
+    change smoothly with the choices. What is not known of it is the process's variance, scaled by the errors
+    with each told candidate left out, of whose squares `doubt` is the part that counts.
     """
     sizes = process.sizes
     weights = (process.weights / sizes).astype(np.float32)
     centre = (process.centre / sizes).astype(np.float32)
-    told = process.outputs > 0
-    beyond = float((values - told @ shares).mean())
+    expect = EXPECTED[follows.of]
+    powers = {"right": 0, "absolute": 1, "square": 2}
+    shares = follows.shares * sizes ** powers[follows.of]
+    beyond = float((values - figure(follows, process.outputs)).mean())
 
     def expected(standardised: NDArray[Any], variance: FloatArray) -> FloatArray:
-        deviation = np.sqrt(variance).astype(np.float32)
-        chances = torch.special.ndtr(torch.from_numpy(standardised / deviation[:, None])).numpy()
-        return np.asarray(chances @ shares + beyond, dtype=np.float64)
+        each = expect(standardised, np.sqrt(variance).astype(np.float32)[:, None])
+        found: FloatArray = follows.factor * then(follows, each @ shares) + beyond
+        return found
 
     def mean(reach: Reach) -> FloatArray:
         cross = reach.cross.T.astype(np.float32)
@@ -90,3 +93,23 @@ def answer_model(process: Process, shares: FloatArray, values: FloatArray, *, do
     errors = values - expected(outputs / sizes, variance)
     square = doubt * float((errors**2 / variance).mean())
     return Model(process, float(np.sqrt(max(square, 1e-12))), mean)
+
+
+def _chance_above_0(mean: NDArray[Any], deviation: NDArray[Any]) -> NDArray[Any]:
+    found: NDArray[Any] = torch.special.ndtr(torch.from_numpy(mean / deviation)).numpy()
+    return found
+
+
+def _mean_square(mean: NDArray[Any], deviation: NDArray[Any]) -> NDArray[Any]:
+    return np.asarray(mean**2 + deviation**2)
+
+
+def _mean_absolute(mean: NDArray[Any], deviation: NDArray[Any]) -> NDArray[Any]:
+    """Of a folded normal distribution (Leone, Nelson & Nottingham 1961)."""
+    ratio = mean / deviation
+    below = 1 - 2 * _chance_above_0(mean, deviation)
+    return np.asarray(deviation * np.sqrt(2 / np.pi) * np.exp(-0.5 * ratio**2) - mean * below)
+
+
+EXPECTED = {"right": _chance_above_0, "square": _mean_square, "absolute": _mean_absolute}
+"""What is expected [P, S] of what a sample counts, its value being normal with this mean and deviation."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import moocore
 import numpy as np
 
 from widthwise.core.arrays import BoolArray, FloatArray, IntArray
+from widthwise.metrics.quality.follows import Follows
 from widthwise.spaces.space import Space
 from widthwise.strategies.frontier.kernel import Kernel
 from widthwise.strategies.frontier.model import Model, answer_model, value_model
@@ -34,7 +37,7 @@ class Models:
         self._unasked: list[IntArray] = []  # numbers of complete trials in the batches that they were told in
 
     def learn_margins(self, margins: Margins) -> None:
-        """Model objectives that count right answers by the margins of each sample."""
+        """Model objectives that follow from the answers for single samples by those."""
         self._margins = margins
 
     @property
@@ -84,13 +87,13 @@ class Models:
     def of(self, column: int) -> Model:
         """Of one objective, or of SUCCESS."""
         if column not in self._made:
-            numbers, outputs, shares = self._basis(column, len(self._rows))
+            numbers, outputs, follows = self._basis(column, len(self._rows))
             process = Process(self._kernel, self._rows[numbers], outputs, self._fitted(column))
-            if shares is None:
+            if follows is None:
                 self._made[column] = value_model(process)
             else:
                 told = self._values[numbers, column]
-                self._made[column] = answer_model(process, shares, told, doubt=self._doubt)
+                self._made[column] = answer_model(process, follows, told, doubt=self._doubt)
         return self._made[column]
 
     def _fitted(self, column: int) -> FloatArray:
@@ -106,21 +109,23 @@ class Models:
             self._parameters[column] = count, found
         return self._parameters[column][1]
 
-    def _basis(self, column: int, count: int) -> tuple[IntArray, FloatArray, FloatArray | None]:
+    def _basis(self, column: int, count: int) -> tuple[IntArray, FloatArray, Follows | None]:
         """What a model is made from, of the first `count` trials: numbers [n] and outputs [n, S].
 
-        Outputs are answers where the shares [S] are given. Trials whose answers can't be had are left out.
+        Outputs are answers where the objective follows from them. Trials whose answers can't be had are left
+        out.
         """
         if column == SUCCESS:
             numbers = np.arange(count)[-MOST_ROWS:]
             return numbers, self._complete[numbers, None].astype(np.float64), None
         numbers = self._most_telling(np.flatnonzero(self._complete[:count]))
-        shares = self._shares(column)
-        if shares is not None:
-            answers = self._answers_of(numbers)
+        follows = self._follows(column)
+        if follows is not None:
+            counted = follows.shares != 0
+            answers = self._answers_of(numbers)[:, counted]
             known = np.isfinite(answers).all(axis=1)
             if known.any():
-                return numbers[known], answers[known], shares
+                return numbers[known], answers[known], replace(follows, shares=follows.shares[counted])
         return numbers, self._values[numbers, column, None], None
 
     def _most_telling(self, numbers: IntArray) -> IntArray:
@@ -130,12 +135,11 @@ class Models:
         ranks = moocore.pareto_rank(self._values[numbers], maximise=True)
         return numbers[np.sort(np.argsort(ranks, kind="stable")[:MOST_ROWS])]
 
-    def _shares(self, column: int) -> FloatArray | None:
-        """What each sample counts in an objective that counts right answers; None for all others."""
+    def _follows(self, column: int) -> Follows | None:
+        """How an objective follows from what is told of samples; None where it doesn't."""
         if self._margins is None or column == SUCCESS:
             return None
-        shares: FloatArray = self._margins.shares[column]
-        return None if np.isnan(shares).any() else shares
+        return self._margins.follows[column]
 
     def _answers_of(self, numbers: IntArray) -> FloatArray:
         """Margins [n, S] of the complete trials with these numbers.
@@ -152,5 +156,6 @@ class Models:
             else:
                 later.append(batch)
         self._unasked = later
-        samples = self._margins.shares.shape[1]
-        return np.array([self._answers[number] for number in numbers]).reshape(len(numbers), samples)
+        if not len(numbers):
+            return np.empty((0, max(len(one.shares) for one in self._margins.follows if one is not None)))
+        return np.array([self._answers[number] for number in numbers])
