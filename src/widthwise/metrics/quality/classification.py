@@ -20,8 +20,9 @@ from widthwise.metrics.quality.class_scores import class_feed
 from widthwise.metrics.quality.confusion import ClassCounts, metrics_of_counts
 from widthwise.metrics.quality.margins import ClassAnswers
 from widthwise.metrics.quality.outcomes import count_outcomes
+from widthwise.metrics.quality.places import loss_of_nothing
 from widthwise.metrics.quality.ranking import RANKINGS
-from widthwise.metrics.quality.summed import SummedTally
+from widthwise.metrics.quality.summed import NOTHING_COUNTS, SummedTally
 from widthwise.metrics.quality.task import Answers, LossSettings, Options
 from widthwise.metrics.quality.tasks import CLASSIFICATION, own_metrics
 from widthwise.metrics.quality.torchmetrics import Accumulated, TorchmetricsAccumulator, accumulators
@@ -82,6 +83,8 @@ class Classification:
         weight = None if given is None else outputs.new_tensor(given)
         if targets.ndim == 2:
             targets = targets.to(outputs.dtype)
+        elif bool((targets == IGNORED).all()):
+            return loss_of_nothing(outputs)
         return cross_entropy(outputs, targets, weight=weight, label_smoothing=settings.label_smoothing)
 
     def weighed_classes(self, outputs: tuple[int, ...]) -> int:
@@ -231,6 +234,8 @@ class ClassTally:
             found |= self._accumulated.values([name for name in metrics if name in self._others], rows)
         if self._extras is not None and extras:
             found |= self._extras.values(extras, rows)
+        nothing = np.flatnonzero((self.seen > 0) & (self.counts.samples == 0))
+        self.failures.update(dict.fromkeys(nothing.tolist(), NOTHING_COUNTS))
         if rows is not None or self.failures:
             left_out = np.full(len(self.seen), rows is not None)
             if rows is not None:

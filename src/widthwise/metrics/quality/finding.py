@@ -34,8 +34,19 @@ def find_task(targets: Tensor, outputs: Shape, about: DataFacts) -> Found:
     for name, why in _candidates(targets, outputs):
         return Found(task_of(name), why)
     raise UserError(
-        f"{about.title}: no task is found for targets {_said(targets)} and outputs {_shape(outputs)}; give "
-        "numbers of the shape of the outputs, or whole numbers [n], one of C classes, for outputs [n, C]"
+        f"{about.title}: no task is found for targets {_said(targets)} and outputs {_shape(outputs)}; "
+        f"{_advice(targets, outputs)}"
+    )
+
+
+def _advice(targets: Tensor, outputs: Shape) -> str:
+    """What to give instead."""
+    places = [size for size in targets.shape[1:] if size != 1]
+    if len(outputs) > 1 and places and places == [size for size in outputs[1:] if size != 1]:
+        wanted = f"[{', '.join(['n', *map(str, outputs[1:])])}]"
+        return f"segmentation takes whole numbers {wanted}, int64, a class for each place"
+    return (
+        "give numbers of the shape of the outputs, or whole numbers [n], one of C classes, for outputs [n, C]"
     )
 
 

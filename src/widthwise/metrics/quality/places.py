@@ -40,15 +40,23 @@ def check_labels(labels: Tensor, places: tuple[int, ...], classes: int, about: D
         raise UserError(
             f"{about.title}: label {low if low < 0 else high} is out of range; the network has {classes} "
             f"classes, so labels run from 0 to {classes - 1}, and {IGNORED} is left out"
+            + ("; for two classes let it give two scores a place" if classes == 1 else "")
         )
 
 
 def loss_of_places(by_class: Tensor, labels: Tensor, settings: LossSettings) -> Tensor:
     """Mean cross entropy of scores [n, C, ...] for labels [n, ...], over the places that count."""
     labels = without_void(labels, by_class.shape[1])
+    if bool((labels == IGNORED).all()):
+        return loss_of_nothing(by_class)
     given, smoothing = settings.class_weights, settings.label_smoothing
     weight = None if given is None else by_class.new_tensor(given)
     return cross_entropy(by_class, labels, weight=weight, ignore_index=IGNORED, label_smoothing=smoothing)
+
+
+def loss_of_nothing(outputs: Tensor) -> Tensor:
+    """The loss of a batch whose labels are all left out: 0, where a mean would be NaN."""
+    return outputs.sum() * 0
 
 
 def distance_of_places(rows: Tensor, teacher: Tensor, temperature: float) -> Tensor:

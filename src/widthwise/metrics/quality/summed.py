@@ -16,6 +16,7 @@ from widthwise.metrics.quality.ranking import RANKINGS, Kept
 from widthwise.metrics.quality.torchmetrics import Accumulated, TorchmetricsAccumulator
 
 BROKEN = "the outputs hold NaN"
+NOTHING_COUNTS = "all targets are left out (-100), so there is nothing to judge it by"
 Combine = Literal["sum", "least", "greatest"]
 _COMBINED = {"sum": np.add, "least": np.minimum, "greatest": np.maximum}
 _NOTHING = {"sum": 0.0, "least": np.inf, "greatest": -np.inf}
@@ -126,6 +127,10 @@ class SummedTally:
         own = [name for name in metrics if name not in self._others and name not in self._ranked]
         with np.errstate(divide="ignore", invalid="ignore"):
             found = {name: np.array(x) for name, x in self._figures.values(own, self._found).items()}
+        if own:
+            unknown = np.all([np.isnan(values) for values in found.values()], axis=0) & (self._seen > 0)
+            for row in np.flatnonzero(unknown).tolist():
+                self.failures.setdefault(row, NOTHING_COUNTS)
         found |= self._accumulated.values([name for name in metrics if name in self._others], rows)
         found |= self._ranking_values([name for name in metrics if name in self._ranked], rows)
         left_out = self._seen == 0
