@@ -29,8 +29,9 @@ def load_object(spec: str, *, what: str) -> Any:
     """The object that "module:name" names (the name may have dots); `what` says in errors what it is for.
 
     Modules in the working directory can be named: it is put last on the import path, so that nothing in it
-    stands before what is installed, and stays there, so that they may import each other later. Raises UserError
-    where module or name are missing, the import fails, or something installed has the name of a module there.
+    stands before what is installed, and stays there, so that they may import each other later. Raises
+    UserError where module or name are missing, the import fails, or something installed has the name of a
+    module there.
     """
     module_name, _, path = spec.partition(":")
     if not all(part.isidentifier() for part in [*module_name.split("."), *path.split(".")]):

@@ -43,8 +43,6 @@ def read_table(path: Path, *, header: bool | None = None) -> DataFrame:
     if header is not None and suffix != ".csv":
         raise UserError(f"{path}: header is for .csv files; leave it out")
     try:
-        import pandas as pd
-
         table = _read_csv(path, header) if suffix == ".csv" else _read_parquet(path)
     except ImportError as error:
         raise UserError(f"{path}: reading {suffix} files needs pandas and pyarrow; install them") from error
