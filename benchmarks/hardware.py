@@ -40,6 +40,7 @@ from widthwise.spaces.slots import slot_choices
 
 COSTS = ("luts", "adders", "ebops", "bops", "model_size")
 AUTO = ("data_in_frac_width", "weight_frac_width", "bias_frac_width")
+DRAWN = 200  # schemes, of which those are taken that differ in more than their biases
 DIMENSIONS = ((16, 5), (16, 16, 5))
 SHOWN = 12  # accuracies that are printed
 MOST_WHOLE = 40  # candidates whose whole network is estimated
@@ -80,7 +81,12 @@ def ranked(network: nn.Module, data: Data, schemes: int, seed: int) -> list[Rank
     seeds = {"linear": rule(data_in_width=every, weight_width=every, bias_width=every)}
     space = QuantisationSpace(graph, by="type", seed=seeds)
     evaluator = Evaluator(graph, space, data, metrics=["accuracy", *COSTS])
-    candidates = space.sample(schemes, np.random.default_rng(seed))
+    drawn = space.sample(DRAWN, np.random.default_rng(seed))
+    # the bias changes hardly a LUT: schemes that differ in no more would rank by chance
+    names = [decision.name for decision in space.decisions]
+    heavy = [column for column, name in enumerate(names) if not name.endswith("bias_width")]
+    _, first = np.unique(drawn[:, heavy], axis=0, return_index=True)
+    candidates = drawn[np.sort(first)[:schemes]]
     costs = evaluator.costs(candidates)
     form = RtlExporter("verilog", simulate=False)
     found = []
