@@ -56,7 +56,7 @@ def written(of: Realised, folder: Path, **options: Any) -> Exported:
 def test_it_gives_the_networks_bits(tmp_path: Path, scheme: Scheme, samples: str) -> None:
     of = realised(scheme)
     done = written(of, tmp_path / "out")
-    assert done.notes == (f"{PROGRAM}: a program of torch.export, for {samples}",)
+    assert done.notes == (f"{PROGRAM}: a program of torch.export, for {samples} of these shapes: input [16]",)
     assert tmp_path / "out" / PROGRAM in done.files
     x = torch.randn(301, 16) * 40
     with torch.no_grad():
@@ -169,3 +169,30 @@ def test_a_network_that_was_exported_by_hand_is_as_before(grad: bool) -> None:
         assert torch.equal(program(x), wanted)
     with torch.no_grad():
         assert torch.equal(realised(WIDE).graph().model(x), wanted)
+
+
+class Recurring(nn.Module):
+    """Of any number of steps; torch's exporter fixes it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.steps = nn.GRU(3, 4, batch_first=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.steps(x)[0][:, -1]
+
+
+def test_samples_of_other_shapes_it_refuses_itself(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    inputs = (Input("x", (6, 3), "float32"),)
+    of = Realised((), {}, {}, inputs=inputs).complete(Recurring().eval())
+    done = written(of, tmp_path / "out")
+    program = torch.export.load(tmp_path / "out" / PROGRAM).module()
+    assert done.run is not None
+    for steps, takes in ((6, True), (8, False)):
+        x = torch.randn(2, steps, 3)
+        with torch.no_grad():
+            assert torch.equal(done.run(x), of.graph().model(x))
+        if not takes:
+            with pytest.raises(AssertionError, match="Guard failed"):
+                program(x)

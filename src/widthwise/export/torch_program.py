@@ -103,7 +103,7 @@ def check_alike(
 ) -> None:
     """Raises UserError where a program gives other bits for inputs than a network.
 
-    Inputs of other shapes than it was made of it may refuse by itself: it never gives anything wrong for them.
+    Inputs of other shapes than it was made of it refuses by itself: it gives nothing wrong for them.
     """
     try:
         alike = program.is_like(model, inputs, named)
