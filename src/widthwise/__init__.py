@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from widthwise.evaluators.trained import WidthEvaluator
     from widthwise.export.certify import certify
     from widthwise.export.importing import import_report
+    from widthwise.export.latency.latency import measure
     from widthwise.export.torch import load
     from widthwise.export.write import export
     from widthwise.metrics.goals.pareto import hypervolume
@@ -64,6 +65,7 @@ _HOME = {  # where each public name lives; imported on first use, so that import
     "load_data": "data.modules",
     "load_model": "network.named",
     "load_run": "search.opening",
+    "measure": "export.latency.latency",
     "own_metric": "metrics.own",
     "register_layer": "network.layers",
     "resize": "network.widths.resize",
@@ -102,6 +104,7 @@ __all__ = [
     "load_data",
     "load_model",
     "load_run",
+    "measure",
     "own_metric",
     "register_layer",
     "resize",

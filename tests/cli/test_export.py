@@ -28,11 +28,10 @@ def test_a_trial_is_exported_and_read_back(run: Run, searched: ww.Study, place: 
     assert ran.status == 0, ran.err
     assert ran.err == ""
     lines = ran.out.splitlines()
-    assert (
-        lines[0] == f"Wrote there: trial {trial.number} of here as torch (network.json, weights.safetensors)"
-    )
+    files = "network.json, weights.safetensors, network.pt2"
+    assert lines[0] == f"Wrote there: trial {trial.number} of here as torch ({files})"
     assert lines[1] == "Run on the val samples of jsc: 205 of 205 outputs equal, largest difference 0"
-    assert set(files_in(place / "there")) == {"export.json", "network.json", "weights.safetensors"}
+    assert set(files_in(place / "there")) == {"export.json", *files.split(", ")}
     shutil.rmtree("here")
     x = torch.cat([x for x, _ in ww.load_data("jsc").val_dataloader()])
     found = ww.evaluate(ww.load("there"), ww.load_data("jsc"), metrics=["accuracy", "loss"])

@@ -21,6 +21,9 @@ BROKEN = {
     "a line that is no key": ('model = "jsc-tiny"\n\nwhat is this\n', ["line 3", "what is this"]),
     "a table given twice": ("[search]\n[search]\n", ["line 2", "broken TOML"]),
     "a value that ends early": ("seed =", ["broken TOML", "end of the file"]),
+    "a key without end": ("a." * 20_000 + "b = 1", ["nested too deeply"]),
+    "a table's name without end": ("[" + "a ." * 100_000 + "b]", ["nested too deeply"]),
+    "a quoted key without end": ('"a" . ' * 20_000 + "b = 1", ["nested too deeply"]),
     "nesting without end": ("a = " + "[" * 5000, ["nested too deeply"]),
     "a number of too many digits": ("seed = " + "9" * 5000, ["broken TOML"]),
 }

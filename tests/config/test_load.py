@@ -14,8 +14,10 @@ import pytest
 from helpers.metrics import objective
 from helpers.places import EXAMPLES
 from widthwise.config import StrategySettings, default_config_text, example_names, example_text, load_config
+from widthwise.config.write import toml_of
 from widthwise.core.errors import UserError
 from widthwise.core.toml import parse_toml
+from widthwise.metrics.timing import Timing
 from widthwise.spaces.settings import QuantisationSearch, SeedRule, WidthSearch
 
 Make = Callable[..., dict[str, Any]]
@@ -167,3 +169,30 @@ def test_reading_a_config_imports_nothing_heavy(lab: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code, str(lab)], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_how_latencies_are_measured_stands_among_the_runners_and_is_written_where_it_is_not_usual() -> None:
+    text = example_text("jsc-tiny")
+    assert load_config(parse_toml(text, label="x")).search.timing == Timing()
+    assert "latency" not in toml_of(load_config(parse_toml(text, label="x")))
+    more = (
+        '[search.strategy.hw_runner.latency]\nthreads = 2\nbatch = 64\nwarm_up = 0\nruntime = "onnxruntime"\n'
+    )
+    config = load_config(parse_toml(text + more, label="x"))
+    assert config.search.timing == Timing(threads=2, batch=64, warm_up=0, runtime="onnxruntime")
+    assert load_config(parse_toml(toml_of(config), label="x")) == config
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("threads = 0", "threads: 0 is no whole number from 1"),
+        ("rounds = 3", "rounds: 3 is no whole number from 20"),
+        ('runtime = "tflite"', "allowed: auto, onnxruntime, torch"),
+        ("thread = 2", "did you mean threads"),
+    ],
+)
+def test_wrong_settings_of_latencies_are_told_with_their_key(line: str, says: str) -> None:
+    text = example_text("jsc-tiny") + f"[search.strategy.hw_runner.latency]\n{line}\n"
+    with pytest.raises(UserError, match=says):
+        load_config(parse_toml(text, label="x"))

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from widthwise.config.template import example_text
 from widthwise.core.errors import UserError
 from widthwise.core.importing import call_object, load_object
 
@@ -85,3 +89,33 @@ def test_callable_that_raises_keeps_its_cause():
 def test_what_cannot_be_called_is_refused():
     with pytest.raises(UserError, match="is a int; name something that can be called"):
         call_object(3, "nets:WIDTH", what="model")  # type: ignore[arg-type]
+
+
+def test_nothing_in_the_working_directory_stands_before_what_is_installed(project: Path):
+    (project / "shadowed_dependency.py").write_text("raise SystemExit('the wrong one ran')\n")
+    (project / "own_shadows.py").write_text("def build():\n    return 5\n")
+    elsewhere = project / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "shadowed_dependency.py").write_text("HERE = True\n")
+    sys.path.append(str(elsewhere))
+    assert load_object("own_shadows:build", what="model")() == 5
+    assert importlib.import_module("shadowed_dependency").HERE
+
+
+def test_a_module_with_the_name_of_an_installed_one_is_told_apart(project: Path):
+    (project / "optuna.py").write_text("raise SystemExit('the wrong one ran')\n")
+    with pytest.raises(UserError, match=r"optuna\.py has the name of another module .*; rename it"):
+        load_object("optuna:build", what="model")
+
+
+def test_code_beside_a_config_of_built_in_names_never_runs(project: Path):
+    """Not in this process, whose strategy is Optuna's, and in no worker."""
+    for name in ("optuna", "sklearn", "scipy", "numpy", "torch", "ray"):
+        code = f"open('ran-{name}', 'w').close()\nraise SystemExit('{name} ran')\n"
+        (project / f"{name}.py").write_text(code)
+    (project / "config.toml").write_text(example_text("jsc-tiny"))
+    given = ["--untrusted", "--trials", "2", "--strategy", "tpe", "--jobs", "2", "--out", "run"]
+    command = [sys.executable, "-m", "widthwise", "search", "config.toml", *given]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert not list(project.glob("ran-*"))

@@ -252,14 +252,14 @@ def test_what_is_not_plain_is_refused_in_one_line(tmp_path: Path, arrays: dict, 
 
 
 def test_folders_that_are_no_data_are_refused(tmp_path: Path):
-    with pytest.raises(UserError, match=r"files of one type; found none"):
+    with pytest.raises(UserError, match=r"files of one type, or a file a sample .*; found none"):
         load(f"{tmp_path}/")
     stored(tmp_path, "a.npz", X=TOKENS, y=np.arange(4))
     stored(tmp_path, "b.npz", X=TOKENS, z=np.arange(4))
     with pytest.raises(UserError, match=r"b\.npz: holds X, z, but a\.npz X, y; give each the same"):
         load(f"{tmp_path}/")
     (tmp_path / "c.csv").write_text("a,label\n1,0\n")
-    with pytest.raises(UserError, match=r"files of one type; found \.csv and \.npz"):
+    with pytest.raises(UserError, match=r"files of one type, or a file a sample .*; found \.csv and \.npz"):
         load(f"{tmp_path}/")
     with pytest.raises(UserError, match="is no data file"):
         load(f"{tmp_path}/nowhere")

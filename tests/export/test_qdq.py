@@ -19,7 +19,7 @@ from helpers.integers import ALL, NETWORKS, inputs, perceptron, realised
 from helpers.running import Run
 from widthwise.core.errors import UserError
 from widthwise.export.onnx import NETWORK, OnnxExporter
-from widthwise.export.onnx_runtime import kernels
+from widthwise.export.onnx_runtime import kernels, session
 from widthwise.formats import Binary, Format, Integer, ScaledInteger
 from widthwise.network.realised import Realised
 from widthwise.network.scheme import Scheme
@@ -196,3 +196,18 @@ def test_formats_that_were_found_are_exported_with_the_scaler(run: Run, place: P
     assert kinds[:3] == ["Sub", "Div", "QuantizeLinear"]
     ran = run("export", "here", "--trial", 0, "--to", "onnx", "--option", "layout=x", "--out", "other")
     assert (ran.status, ran.err.count("\n")) == (2, 1)
+
+
+@pytest.mark.parametrize("name", list(NETWORKS))
+def test_it_is_the_same_as_processors_without_vnni_are_to_run_it(name: str, tmp_path: Path) -> None:
+    """The setting of the note turns weights into other bytes, where it does anything."""
+    make, shape = NETWORKS[name]
+    wide = {"data_in": Integer(8, 4), "weight": Integer(8, 6), "bias": Integer(8, 5)}
+    x, found = inputs(shape), realised(make, inputs(shape), wide)
+    graph = found.graph()
+    QDQ.write(found, graph, tmp_path, (x[:1],))
+    made = session((tmp_path / NETWORK).read_bytes(), precise=True)
+    with torch.no_grad():
+        wanted = graph.model(x).numpy()
+    (outputs,) = made.run(None, {made.get_inputs()[0].name: x.numpy()})
+    assert np.array_equal(outputs, wanted)

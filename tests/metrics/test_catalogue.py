@@ -120,9 +120,9 @@ def test_a_spread_is_a_metric_in_the_unit_of_its_own_and_better_small() -> None:
         assert (spread.unit, spread.kind, spread.low, spread.high) == (metric.unit, metric.kind, 0, math.inf)
 
 
-def test_all_costs_are_found_by_their_sources_and_quality_of_ours_has_none() -> None:
+def test_costs_and_what_is_measured_are_found_by_their_sources_and_quality_of_ours_has_none() -> None:
     for metric in METRICS.values():
-        assert bool(metric.source) == (metric.kind == "cost")
+        assert bool(metric.source) == (metric.kind != "quality")
         assert metric.kind == "quality" or callable(computing(metric))
 
 

@@ -26,6 +26,7 @@ MODULES = (
     "compare",
     "export",
     "hardware",
+    "measure",
 )
 USER_ERROR = 2
 

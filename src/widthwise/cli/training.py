@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,6 +12,7 @@ import typer
 from widthwise.cli import options
 from widthwise.cli.groups import grouped
 from widthwise.cli.output import Output, check_new_file, print_json
+from widthwise.cli.timing import float_times, times_of_trial
 from widthwise.core.errors import UserError, unknown
 from widthwise.study.run_files import NotKeptError
 
@@ -270,8 +272,9 @@ def _test_network(
     task = _introduce(config, network, data, output).task
     if is_untrained(config, network):
         output.warn(f"the weights of {config.model} are random; load trained ones with --load CHECKPOINT")
-    graph = Graph(network)
-    return _tested(graph, data, config, _metrics(asked, config, task), task, parts)
+    metrics = _metrics(asked, config, task)
+    timed = float_times(config, network, data, metrics)
+    return _tested(Graph(network), data, config, metrics, task, parts, timed)
 
 
 def _test_run(
@@ -294,7 +297,13 @@ def _test_run(
     graph = study.network() if found is None else _network_of_trial(study, found, run, output)
     chosen = options.DEVICES.get(device or "", "")
     config = config if not chosen else replace(config, accelerator=chosen)  # type: ignore[arg-type]
-    return _tested(graph, data, config, _metrics(asked, config, task), task, parts)
+    metrics = _metrics(asked, config, task)
+    timed = (
+        float_times(config, network, data, metrics)
+        if found is None
+        else times_of_trial(config, study, found, metrics)
+    )
+    return _tested(graph, data, config, metrics, task, parts, timed)
 
 
 @dataclass(frozen=True)
@@ -307,15 +316,22 @@ class Tested:
 
 
 def _tested(
-    graph: Graph, data: Data, config: SearchConfig, metrics: list[Metric], task: Task, parts: list[str]
+    graph: Graph,
+    data: Data,
+    config: SearchConfig,
+    metrics: list[Metric],
+    task: Task,
+    parts: list[str],
+    timed: Mapping[str, float],
 ) -> Tested:
-    """The metrics on each of the parts."""
+    """The metrics on each of the parts; timed: those that were measured, for all of them."""
     from widthwise.evaluators.engine import evaluate, standard_errors
     from widthwise.search.problem import device_of
 
-    how: dict[str, Any] = {"metrics": metrics, "task": task, "output": config.output}
-    how |= {"device": device_of(config), "options": _options(config, metrics)}
-    figures = {part: evaluate(graph, data, loader=part, **how) for part in parts}
+    others = [metric for metric in metrics if metric.name not in timed]
+    how: dict[str, Any] = {"metrics": others, "task": task, "output": config.output}
+    how |= {"device": device_of(config), "options": _options(config, others)}
+    figures = {part: {**evaluate(graph, data, loader=part, **how), **timed} for part in parts}
     errors = {part: standard_errors(graph, data, loader=part, **how) for part in parts}
     return Tested(metrics, figures, errors)
 

@@ -215,6 +215,7 @@ def _search(table: Table, training: Settings, find: FindMetric) -> Search:
         direction=limits.direction,
         constraints=read_bounds(constraints, find),
         evaluation=strategy.evaluation,
+        timing=strategy.timing,
         trials=trials,
         timeout=timeout,
         jobs=limits.jobs,

@@ -10,6 +10,7 @@ from widthwise.metrics.catalogue import Direction, Metric
 from widthwise.metrics.goals.constraints import Constraint
 from widthwise.metrics.goals.objective import Objective
 from widthwise.metrics.table_file import TableFile
+from widthwise.metrics.timing import Timing
 from widthwise.spaces.settings import SpaceSettings
 from widthwise.training.settings import Settings
 
@@ -42,6 +43,7 @@ class Search:
 
     summed: one objective, the sum of scale * metric, in `direction`; else an objective for each metric.
     trials, timeout (seconds): limits; None: none. jobs: processes; -1: one for each core.
+    timing: how latencies are measured, where they are.
     target: the export form that every candidate can be written in; None: any.
     """
 
@@ -55,6 +57,7 @@ class Search:
     trials: int | None = None
     timeout: float | None = None
     jobs: int = 1
+    timing: Timing = field(default_factory=Timing)
     target: str | None = None
 
 

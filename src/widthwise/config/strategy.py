@@ -13,6 +13,7 @@ from widthwise.core.table import Table, as_number
 from widthwise.core.toml import shown
 from widthwise.metrics.catalogue import Direction
 from widthwise.metrics.goals.objective import Objective
+from widthwise.metrics.timing import FEWEST_ROUNDS, RUNTIMES, Timing
 from widthwise.strategies import strategy_source
 
 LOADERS: dict[str, EvaluationPart] = {
@@ -43,6 +44,7 @@ class StrategyTable:
     objectives: tuple[Objective, ...]
     evaluation: Evaluation
     limits: SetupTable
+    timing: Timing
 
 
 def read_strategy(table: Table, find: FindMetric) -> StrategyTable:
@@ -56,11 +58,11 @@ def read_strategy(table: Table, find: FindMetric) -> StrategyTable:
     _check_no_options(setup, strategy.name)
     setup.close(lab=LAB_SETUP)
     objectives = _objectives(table.table("metrics"), limits, find)
-    evaluation = _evaluation(table)
+    evaluation, timing = _evaluation(table), _timing(table)
     if table.get("eval_mode") is not None and not table.flag("eval_mode", True):
         table.ignore("eval_mode")  # quality is always judged in eval mode
     table.close()
-    return StrategyTable(strategy, objectives, evaluation, limits)
+    return StrategyTable(strategy, objectives, evaluation, limits, timing)
 
 
 def _strategy(table: Table, setup: Table) -> StrategySettings:
@@ -169,12 +171,27 @@ def _compare_to(table: Table, default: float) -> float:
     runner = table.table("hw_runner").table("average_bitwidth")
     bits = runner.number("compare_to", default, above=0)
     runner.close()
-    _close_runners(table, "hw_runner", "average_bitwidth")
+    _close_runners(table, "hw_runner", "average_bitwidth", "latency")
     return bits
 
 
-def _close_runners(table: Table, key: str, known: str) -> None:
+def _timing(table: Table) -> Timing:
+    if isinstance(table.get("hw_runner"), str):
+        return Timing()
+    runner, base = table.table("hw_runner").table("latency"), Timing()
+    found = Timing(
+        threads=runner.whole("threads", base.threads),
+        batch=runner.whole("batch", base.batch),
+        warm_up=runner.whole("warm_up", base.warm_up, least=0),
+        rounds=runner.whole("rounds", base.rounds, least=FEWEST_ROUNDS),
+        runtime=runner.choice("runtime", {name: name for name in RUNTIMES}, base.runtime),
+    )
+    runner.close(strict=True)
+    return found
+
+
+def _close_runners(table: Table, key: str, *known: str) -> None:
     """Other runners have no meaning here: a metric is computed where it is named."""
     runners = table.table(key)
-    runners.known[known] = None
+    runners.known |= dict.fromkeys(known)
     runners.close()

@@ -10,6 +10,7 @@ from widthwise.config.budgets import TARGET
 from widthwise.config.metrics import write_metrics
 from widthwise.config.schema import Search, SearchConfig
 from widthwise.core.toml import dumps
+from widthwise.metrics.timing import Timing
 from widthwise.spaces.kinds import kind_of
 from widthwise.training.reading import lab_keys
 
@@ -52,7 +53,10 @@ def _search(search: Search) -> dict[str, Any]:
                 "num_samples": evaluation.samples,
             }
         },
-        "hw_runner": {"average_bitwidth": {"compare_to": evaluation.compare_to}},
+        "hw_runner": {
+            "average_bitwidth": {"compare_to": evaluation.compare_to},
+            "latency": None if search.timing == Timing() else _fields(search.timing),
+        },
         "setup": {
             "n_trials": search.trials,
             "timeout": search.timeout,

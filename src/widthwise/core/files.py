@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,14 +15,24 @@ from widthwise.core.errors import UserError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+LARGE = 2**28  # bytes: what any file may take
+MOST_GROWTH = (
+    100  # times its size, that a file of data takes when it is unpacked: archives made to harm grow 1000
+)
+
 
 def existing_file(path: str | Path) -> Path:
-    """The path of a file that can be read; raises UserError where it is missing, a folder or not readable."""
+    """The path of a regular file; raises UserError where there is none, or it may not be read.
+
+    Pipes and devices may have no end.
+    """
     path = Path(path).expanduser()
     if path.is_dir():
         raise UserError(f"{path}: is a folder; give a file")
     if not path.exists():
         raise UserError(f"{path}: no such file; check the path, which is read from {Path.cwd()}")
+    if not path.is_file():
+        raise UserError(f"{path}: is no regular file but a pipe or a device; give a file")
     if not os.access(path, os.R_OK):
         raise UserError(f"{path}: may not be read; check its permissions")
     return path
@@ -32,6 +43,7 @@ def read_npz(path: str | Path) -> dict[str, NDArray[Any]]:
     import numpy as np
 
     path = existing_file(path)
+    check_unpacked(path)
     try:
         # opened here, because numpy leaves its own file open where the archive is broken
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
@@ -39,6 +51,26 @@ def read_npz(path: str | Path) -> dict[str, NDArray[Any]]:
     except Exception as error:  # a broken archive makes numpy raise nearly anything
         _refuse_pickle(path, error)
         raise UserError(f"{path}: no npz file that can be read; write it with numpy.savez") from error
+
+
+def check_unpacked(path: Path) -> None:
+    """Raises UserError for an archive that unpacks to far more than it is; other files are none's matter."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(member.file_size for member in archive.infolist())
+    except (zipfile.BadZipFile, ValueError, NotImplementedError):
+        return  # whoever reads it says what it is
+    check_growth(path, unpacked)
+
+
+def check_growth(path: Path, nbytes: int) -> None:
+    """Raises UserError where a file would take so many bytes of memory: far more than it is, and many."""
+    size = path.stat().st_size
+    if nbytes > max(LARGE, MOST_GROWTH * size):
+        raise UserError(
+            f"{path}: unpacks to {nbytes / 2**20:,.0f} MiB, over {MOST_GROWTH} times its size; "
+            "if that is right, store it without compression"
+        )
 
 
 def read_npy(path: str | Path) -> NDArray[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -27,8 +28,10 @@ def loaded_object(spec: str, *, what: str) -> Any:
 def load_object(spec: str, *, what: str) -> Any:
     """The object that "module:name" names (the name may have dots); `what` says in errors what it is for.
 
-    Modules in the working directory can be named: it is put first on the import path and stays there, so that
-    they may import each other later. Raises UserError where module or name are missing or the import fails.
+    Modules in the working directory can be named: it is put last on the import path, so that nothing in it
+    stands before what is installed, and stays there, so that they may import each other later. Raises
+    UserError where module or name are missing, the import fails, or something installed has the name of a
+    module there.
     """
     module_name, _, path = spec.partition(":")
     if not all(part.isidentifier() for part in [*module_name.split("."), *path.split(".")]):
@@ -61,11 +64,9 @@ def describe_error(error: BaseException) -> str:
 
 
 def _import(module_name: str, *, spec: str, what: str) -> Any:
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
-        importlib.invalidate_caches()
+    here = Path.cwd()
     try:
+        _find(module_name.partition(".")[0], here, where=f"{what} {spec}")
         return importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         # only a missing module that was named here is a wrong name; one that it imports is its own trouble
@@ -74,5 +75,24 @@ def _import(module_name: str, *, spec: str, what: str) -> Any:
                 f"{what} {spec}: no module named {error.name}; give one that is installed or lies in {here}"
             ) from None
         raise UserError(f"{what} {spec}: importing {module_name} raised {describe_error(error)}") from error
+    except UserError:
+        raise
     except (Exception, SystemExit) as error:  # the module is a script that may do anything, exit included
         raise UserError(f"{what} {spec}: importing {module_name} raised {describe_error(error)}") from error
+
+
+def _find(name: str, here: Path, *, where: str) -> None:
+    """Puts the working directory last on the import path if a module is nowhere else.
+
+    Raises UserError where one lies there, and another of its name is found first.
+    """
+    if name not in sys.modules and importlib.util.find_spec(name) is None:
+        sys.path.append(str(here))
+        importlib.invalidate_caches()
+        return
+    own = [path for path in (here / f"{name}.py", here / name / "__init__.py") if path.is_file()]
+    known = sys.modules.get(name)
+    found = importlib.util.find_spec(name) if known is None else getattr(known, "__spec__", None)
+    origin = found.origin if found is not None else None
+    if own and not (origin and Path(origin).is_file() and Path(origin).samefile(own[0])):
+        raise UserError(f"{where}: {own[0].name} has the name of another module ({origin}); rename it")

@@ -14,6 +14,8 @@ from widthwise.core.errors import UserError
 from widthwise.core.files import existing_file
 from widthwise.core.importing import describe_error
 
+MOST_PARTS = 50  # of a dotted key
+_TOKEN = re.compile(r"""[\w-]+|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*'|\.|[ \t]+|(?P<between>.|\n)""")
 LARGEST = 1_000_000  # bytes: a config is a page of text, anything greater is another file
 
 
@@ -36,12 +38,28 @@ def read_toml(path: str | Path) -> dict[str, Any]:
 
 def parse_toml(text: str, *, label: str) -> dict[str, Any]:
     """The tables of TOML text; raises UserError with the line where it is broken."""
+    too_deep = UserError(f"{label}: is nested too deeply; a config has no more than six levels")
+    if _has_long_key(text):
+        raise too_deep
     try:
         return tomllib.loads(text)
     except RecursionError:
-        raise UserError(f"{label}: is nested too deeply; a config has no more than six levels") from None
+        raise too_deep from None
     except ValueError as error:  # TOMLDecodeError, and integers of thousands of digits
         raise UserError(f"{label}: {_with_line_first(str(error), text)}") from None
+
+
+def _has_long_key(text: str) -> bool:
+    """Whether a dotted key has more parts than any config's: tomllib's time grows with their square."""
+    parts = 0
+    for found in _TOKEN.finditer(text) if text.count(".") > MOST_PARTS else ():
+        if found[0] == ".":
+            parts += 1
+            if parts > MOST_PARTS:
+                return True
+        elif found["between"]:  # what no dotted key holds
+            parts = 0
+    return False
 
 
 def _with_line_first(message: str, text: str) -> str:
@@ -59,6 +77,8 @@ def _with_line_first(message: str, text: str) -> str:
 
 def parse_value(text: str) -> Any:
     """A value as it would stand in a config (8, [2, 4], "text", true), or the text where it is none."""
+    if _has_long_key(text):
+        return text
     try:
         parsed = tomllib.loads(f"value = {text}")
     except (ValueError, RecursionError):
@@ -68,7 +88,9 @@ def parse_value(text: str) -> Any:
 
 def parse_key(text: str) -> tuple[str, ...]:
     """The parts of a dotted key, quoted parts unquoted; raises UserError where it is none."""
-    error = UserError(f"--set {text!r}: is no dotted key, as in search.strategy.setup.n_trials")
+    error = UserError(f"--set {shown(text)}: is no dotted key, as in search.strategy.setup.n_trials")
+    if _has_long_key(text):
+        raise error
     try:
         tables: Any = tomllib.loads(f"{text} = 0")
     except (ValueError, RecursionError):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from widthwise.core.errors import UserError, nearest
+from widthwise.core.files import check_growth
 from widthwise.data.arrays import NOTHING_SAID, Asked
 from widthwise.data.padding import ragged_of
 from widthwise.data.samples import Samples, check_samples
@@ -42,9 +43,7 @@ def read_table(path: Path, *, header: bool | None = None) -> DataFrame:
     if header is not None and suffix != ".csv":
         raise UserError(f"{path}: header is for .csv files; leave it out")
     try:
-        import pandas as pd
-
-        table = _read_csv(path, header) if suffix == ".csv" else pd.read_parquet(path)
+        table = _read_csv(path, header) if suffix == ".csv" else _read_parquet(path)
     except ImportError as error:
         raise UserError(f"{path}: reading {suffix} files needs pandas and pyarrow; install them") from error
     except (ValueError, OSError, csv.Error) as error:
@@ -52,6 +51,16 @@ def read_table(path: Path, *, header: bool | None = None) -> DataFrame:
         raise UserError(f"{path}: no {suffix} file that can be read: {reason}") from error
     table.columns = [str(column).strip() for column in table.columns]
     return table
+
+
+def _read_parquet(path: Path) -> DataFrame:
+    """The table of a file whose cells, 8 bytes each, are not far more than it is."""
+    import pandas as pd
+    from pyarrow import parquet
+
+    about = parquet.read_metadata(path)
+    check_growth(path, 8 * about.num_rows * about.num_columns)
+    return pd.read_parquet(path)
 
 
 def samples_of_table(table: DataFrame, *, name: str, note: str, asked: Asked = NOTHING_SAID) -> Samples:

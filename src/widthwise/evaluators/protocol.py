@@ -49,6 +49,7 @@ class Results(Mapping[str, FloatArray]):
 
 
 PRUNED = "pruned: stopped early, as others do better"  # the reason stored with such a trial
+UNMEASURED = "not measured: others do better, however fast it is"  # the same for what has to be measured
 
 Evaluate = Callable[[IntArray], Results]
 """Candidates [K, D] of choice indices to their metrics, in their order: all that is needed of an evaluator
@@ -164,3 +165,17 @@ class KeepsLatest(Protocol):
     """An evaluator that trains: what it trained of late is at hand."""
 
     latest: Latest
+
+
+@runtime_checkable
+class HasShapes(Protocol):
+    """An evaluator whose candidates differ in the sizes of their layers: all that their networks' time, but
+    not their quality, follows from."""
+
+    def shapes(self, candidates: IntArray, /) -> IntArray:
+        """[K, F] of candidates [K, D]: the sizes that differ."""
+        ...
+
+    def shaped(self, candidate: IntArray, /) -> Realised:
+        """The network of a candidate [D] with whatever weights: no training."""
+        ...

@@ -62,6 +62,10 @@ class Realiser:
         }
         return Realised(_key(candidate), sizes, {}, weights, marks=marks, **self._known)
 
+    def of_shape(self, candidate: Iterable[int], sizes: Mapping[str, int]) -> Realised:
+        """The network of these sizes with whatever weights."""
+        return Realised(_key(candidate), sizes, {}, **self._known)
+
     def outputs(self, model: nn.Module) -> str:
         """A hash of what a network gives for the first samples; equal where every bit is."""
         return outputs_mark(model, self._samples, self.fitting.output)
@@ -91,6 +95,14 @@ class Realiser:
     @cached_property
     def _weights(self) -> str:
         return hash_weights(self.graph.model)
+
+
+def in_float(graph: Graph, fitting: Fit) -> Realised:
+    """What makes the float network of a search again, without marks."""
+    inputs = fitting.block.inputs
+    whole = len(fitting.block) if fitting.reader.whole_because else None
+    taken = inputs_of(inputs.keys(), inputs.values())
+    return Realised((), {}, {}, inputs=taken, batch=whole, folded=bool(graph.folded))
 
 
 def sample_that_captures(

@@ -166,6 +166,14 @@ class WidthEvaluator:
         sizes = self.space.size_table(candidates)
         return self.cost_model(self.judging.cost, sizes, compare_to=self.judging.compare_to)
 
+    def shapes(self, candidates: IntArray) -> IntArray:
+        """The sizes [K, groups] of candidates [K, D]."""
+        return self.space.size_table(candidates)
+
+    def shaped(self, candidate: IntArray) -> Realised:
+        """The network of a candidate [D] with random weights."""
+        return self._realiser.of_shape(candidate, self.space.sizes(candidate))
+
     def network(self, candidate: ArrayLike, *, repeat: int = 0) -> Graph:
         """The graph of one candidate [D] with the weights that were judged: trained again from its seed."""
         return self.source.network(self.space.sizes(candidate), self.judging.seed + repeat)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from widthwise.export.integers.steps import Convolution, Linear, Program, Scale
+from widthwise.export.integers.steps import Codes, Convolution, Linear, Program, Scale
 from widthwise.formats.integer import Integer
 from widthwise.network.exactness import FLOAT_BITS
 
@@ -55,6 +55,12 @@ def reasons(graph: Graph, program: Program) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+def room(weight: Codes) -> int:
+    """How many more bits behind the point weights can be given and stay safe (SAFE_WEIGHT)."""
+    most = int(np.abs(weight).max(initial=0))
+    return max((SAFE_WEIGHT // most).bit_length() - 1, 0) if most else SAFE_WEIGHT.bit_length() - 1
+
+
 def weighted(program: Program) -> int:
     """How many layers have weights."""
     return sum(isinstance(step, Linear | Convolution | Scale) for step in program.steps)
@@ -66,5 +72,5 @@ def weights_need_vnni(program: Program) -> bool:
     return any(int(np.abs(step.weight).max(initial=0)) > SAFE_WEIGHT for step in sums)
 
 
-def _are_weights(codes: np.typing.NDArray[np.int64]) -> bool:
+def _are_weights(codes: Codes) -> bool:
     return bool(((codes >= WEIGHT[0]) & (codes <= WEIGHT[1])).all())

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import platform
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -19,8 +21,10 @@ if TYPE_CHECKING:
 
 LEVELS = ("ORT_DISABLE_ALL", "ORT_ENABLE_BASIC", "ORT_ENABLE_EXTENDED", "ORT_ENABLE_ALL")
 CLOSE = 1e-4  # of the greatest output, between levels of optimisation, where sums are floats
-# products of bytes that processors without VNNI cut to 16 bits are computed in another, exact way
+# sums of products of bytes that x86 processors without VNNI cut to 16 bits are computed in another, exact way
 PRECISE = ("session.x64quantprecision", "1")
+X86 = ("x86_64", "amd64", "i686", "x86")
+CPU = Path("/proc/cpuinfo")
 INTEGER = {
     *("QGemm", "QLinearMatMul", "QLinearConv", "MatMulInteger", "MatMulIntegerToFloat"),
     *("ConvInteger", "DynamicQuantizeMatMul", "QLinearAdd"),
@@ -57,11 +61,17 @@ class AtEveryLevel:
 
 
 def session(
-    content: bytes, *, level: str = LEVELS[-1], threads: int = 0, optimised: Path | None = None
+    content: bytes,
+    *,
+    level: str = LEVELS[-1],
+    threads: int = 0,
+    optimised: Path | None = None,
+    precise: bool | None = None,
 ) -> Any:
     """A session on the CPU; threads: within an operation, 0: as many as there are cores.
 
-    optimised: where the graph that it runs is written. Raises UserError for what it does not take.
+    optimised: where the graph that it runs is written. precise: PRECISE; None: where this processor needs it.
+    Raises UserError for what it does not take.
     """
     import onnxruntime  # type: ignore[import-untyped]
 
@@ -69,13 +79,25 @@ def session(
     options.graph_optimization_level = getattr(onnxruntime.GraphOptimizationLevel, level)
     options.log_severity_level = 4  # what is fatal; the rest is raised
     options.intra_op_num_threads = threads
-    options.add_session_config_entry(*PRECISE)
+    if cuts_sums() if precise is None else precise:
+        options.add_session_config_entry(*PRECISE)
     if optimised is not None:
         options.optimized_model_filepath = str(optimised)
     try:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # it has kinds of its own, which share no base
         raise UserError(f"ONNX Runtime does not take it: {describe_error(error)[:300]}") from error
+
+
+@cache
+def cuts_sums() -> bool:
+    """Whether this processor may cut sums of products of bytes: an x86 one that is not known to have VNNI."""
+    if platform.machine().lower() not in X86:
+        return False
+    try:
+        return "vnni" not in CPU.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return True
 
 
 def kernels(content: bytes) -> Counter[str]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
-from widthwise.export.in_bytes import BYTE, SAFE_WEIGHT, SIGNED, is_byte
+from widthwise.export.in_bytes import BYTE, SIGNED, is_byte, room
 from widthwise.export.integers.steps import (
     Add,
     Codes,
@@ -154,7 +154,7 @@ class _Writer:
         x, in_bytes = self._factor(step.x, flat=flat)
         fraction = step.out.fraction - step.shift - step.x.fraction
         weight = step.weight if flat or len(self.program.shape(step.x)) > 2 else step.weight[:, :, 0]
-        more = _room(step.weight, step.shift)
+        more = min(room(step.weight), step.shift)
         inputs = [x, self._weight(weight << more, fraction + more, in_bytes=in_bytes)]
         fits = more == step.shift
         if fits and step.bias.any():
@@ -189,14 +189,21 @@ class _Writer:
     def _weight(self, codes: Codes, fraction: int, *, in_bytes: bool) -> str:
         if not in_bytes:
             return self._constant(_numbers(codes, fraction))
-        scale = [self._constant(np.float32(2.0**-fraction)), self._constant(np.int8(0))]
-        return self._node("DequantizeLinear", [self._constant(codes.astype(np.int8)), *scale])
+        return self._stored(codes.astype(np.int8), fraction)
 
     def _bias(self, codes: Codes, fraction: int, *, in_bytes: bool) -> str:
         if not in_bytes:
             return self._constant(_numbers(codes, fraction))
-        scale = [self._constant(np.float32(2.0**-fraction)), self._constant(np.int32(0))]
-        return self._node("DequantizeLinear", [self._constant(codes.astype(np.int32)), *scale])
+        return self._stored(codes.astype(np.int32), fraction)
+
+    def _stored(self, codes: NDArray[Any], fraction: int) -> str:
+        """Stored codes as numbers, with a scale and a zero point of their own.
+
+        ONNX Runtime turns weights into unsigned bytes for some processors, and fails where two of them share
+        these tensors.
+        """
+        parts = (codes, np.float32(2.0**-fraction), codes.dtype.type(0))
+        return self._node("DequantizeLinear", [self._new(np.asarray(part)) for part in parts])
 
     def _scaled(self, step: Scale) -> _Floats:
         shape = self.program.shape(step.out)
@@ -243,10 +250,13 @@ class _Writer:
         array = np.asarray(values)
         key = (str(array.dtype), array.shape, array.tobytes())
         if key not in self._made:
-            name = f"stored_{len(self.stored)}"
-            self.stored[name] = numpy_helper.from_array(array, name)
-            self._made[key] = name
+            self._made[key] = self._new(array)
         return self._made[key]
+
+    def _new(self, array: NDArray[Any]) -> str:
+        name = f"stored_{len(self.stored)}"
+        self.stored[name] = numpy_helper.from_array(array, name)
+        return name
 
     def _node(self, kind: str, inputs: Sequence[str], **attributes: Any) -> str:
         key = (kind, tuple(inputs), repr(sorted(attributes.items())))
@@ -259,9 +269,3 @@ class _Writer:
 
 def _numbers(codes: Codes, fraction: int) -> NDArray[np.float32]:
     return np.ldexp(codes.astype(np.float64), -fraction).astype(np.float32)
-
-
-def _room(weight: Codes, wanted: int) -> int:
-    """How many of `wanted` bits behind the point weights can be given and stay safe (SAFE_WEIGHT)."""
-    most = int(np.abs(weight).max(initial=0))
-    return min(wanted, max((SAFE_WEIGHT // most).bit_length() - 1, 0)) if most else wanted

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -14,6 +14,7 @@ from widthwise.core.files import existing_file, write_atomically
 from widthwise.export.by_layer import ReasonsByLayer
 from widthwise.export.exporter import Exported
 from widthwise.export.scaler import Standardise
+from widthwise.export.torch_program import PROGRAM, Made, Program, check_alike, program_of
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -31,8 +32,13 @@ VERSION = 1  # of what NETWORK holds
 
 @dataclass(frozen=True)
 class TorchExporter:
-    """Everything that makes the network again with torch and widthwise; takes every network and format."""
+    """Everything that makes the network again with torch and widthwise; takes every network and format.
 
+    program: whether a program of torch.export goes beside it, which needs torch alone, where torch can make
+    one that gives the same bits.
+    """
+
+    program: bool = True
     name: str = "torch"
     extra: str = ""
     exact: bool = True
@@ -47,7 +53,8 @@ class TorchExporter:
         return ReasonsByLayer((), {}, tuple(slots), lambda *_: ())
 
     def write(self, realised: Realised, graph: Graph, folder: Path, example: tuple[Tensor, ...]) -> Exported:
-        """NETWORK and WEIGHTS, SAMPLE where it is needed; what runs is the folder read back."""
+        """NETWORK and WEIGHTS, SAMPLE where it is needed, PROGRAM where there is one; what runs is the folder
+        read back, and the program has to give the same bits."""
         from widthwise.network.checkpoints import as_safetensors
 
         del graph, example
@@ -60,7 +67,9 @@ class TorchExporter:
         if realised.sample is not None:
             write_atomically(folder / SAMPLE, as_safetensors(realised.sample))
             files.append(folder / SAMPLE)
-        return Exported(tuple(files), _read_back(folder, realised.network if name is None else None))
+        run = _read_back(folder, realised, realised.network if name is None else None)
+        made = Exported(tuple(files), run)
+        return self._with_program(made, run, folder, partial(program_of, run.graph.model, realised))
 
     def with_scaler(self, exported: Exported, scaler: Scaler, folder: Path) -> Exported:
         """SCALER beside what was written: `load` has the network standardise its input by it."""
@@ -70,23 +79,45 @@ class TorchExporter:
         if not isinstance(runs, _ReadBack):
             raise TypeError("the scaler goes in front of what this form wrote")
         write_atomically(folder / SCALER, as_safetensors(Standardise.of(scaler).state_dict()))
-        files = (*exported.files, folder / SCALER)
-        return replace(exported, files=files, run=_read_back(folder, runs.given))
+        files = [path for path in exported.files if path.name != PROGRAM]
+        (folder / PROGRAM).unlink(missing_ok=True)
+        run = _read_back(folder, runs.realised, runs.given)
+        plain, made = runs.graph.model, Exported((*files, folder / SCALER), run)
+        making = partial(program_of, plain, runs.realised, first=Standardise.of(scaler))
+        return self._with_program(made, run, folder, making)
+
+    def _with_program(
+        self, exported: Exported, run: _ReadBack, folder: Path, making: Callable[[], Made]
+    ) -> Exported:
+        """What was written with the program beside it, or a note why there is none."""
+        if not self.program:
+            return exported
+        program, note = making()
+        if program is None:
+            return replace(exported, notes=(note,))
+        write_atomically(folder / PROGRAM, program.content)
+        files = (*exported.files, folder / PROGRAM)
+        return replace(exported, files=files, run=replace(run, program=program), notes=(note,))
 
 
 @dataclass(frozen=True)
 class _ReadBack:
-    """A folder read back; given: the network that it was made of, where it has no name."""
+    """A folder read back; realised: what it was made of, given: its network, where it has no name."""
 
     graph: Graph
+    realised: Realised
     given: nn.Module | None
+    program: Program | None = None
 
     def __call__(self, *inputs: Any, **named: Any) -> Any:
+        """What the network gives, and the program has to give too."""
+        if self.program is not None:
+            check_alike(self.program, self.graph.model, inputs, named)
         return self.graph.model(*inputs, **named)
 
 
-def _read_back(folder: Path, given: nn.Module | None) -> _ReadBack:
-    return _ReadBack(load(folder, model=given), given)
+def _read_back(folder: Path, realised: Realised, given: nn.Module | None) -> _ReadBack:
+    return _ReadBack(load(folder, model=given), realised, given)
 
 
 def load(path: str | Path, *, model: nn.Module | None = None) -> Graph:

@@ -100,7 +100,7 @@ def export(
     made = exporter(form, options) if isinstance(form, str) else form
     folder = Path(out).expanduser()
     _check_place(folder, force=force)
-    chosen = _chosen(found, trial)
+    chosen = chosen_trial(found, trial)
     realised = found.realised(chosen).complete(found.searched_network(model))
     graph = realised.graph()
     if reasons := made.refusals(realised, graph):
@@ -121,7 +121,8 @@ def export(
     return replace(done, folder=folder, exported=replace(exported, files=files))
 
 
-def _chosen(study: Study, trial: Trial | int | str) -> Trial:
+def chosen_trial(study: Study, trial: Trial | int | str) -> Trial:
+    """A trial itself, by its number, or as a rule picks it; UserError where there is none."""
     if isinstance(trial, Trial):
         return trial
     if isinstance(trial, int):

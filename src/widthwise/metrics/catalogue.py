@@ -164,7 +164,28 @@ _COST = (
         source=f"{_LOGIC}:latency_cycles",
     ),
 )
-METRICS: dict[str, Metric] = {metric.name: metric for metric in _QUALITY + _COST}
+_TIMED = "widthwise.export.latency.searching:LatencyMeasurer"
+_MEASURED = (
+    Metric(
+        "latency",
+        "measured",
+        "minimize",
+        "us",
+        "time of a call of what is exported, here",
+        0.0,
+        source=_TIMED,
+    ),
+    Metric(
+        "latency_ratio",
+        "measured",
+        "minimize",
+        "x",
+        "time of a call of what is exported to one of the float network, here",
+        0.0,
+        source=_TIMED,
+    ),
+)
+METRICS: dict[str, Metric] = {metric.name: metric for metric in _QUALITY + _COST + _MEASURED}
 
 # a plug-in's entry point names a Metric; names are taken as they are written
 REGISTRY: Registry[Metric] = Registry(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from widthwise.core.errors import UserError
-from widthwise.core.files import existing_file, read_npz, write_atomically
+from widthwise.core.files import check_unpacked, existing_file, read_npz, write_atomically
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -85,6 +85,7 @@ def _read_npz_tensors(path: Path) -> dict[str, Tensor]:
 def _read_torch(path: Path) -> dict[str, Tensor]:
     import torch
 
+    check_unpacked(path)
     try:
         with warnings.catch_warnings(action="ignore"):  # of pickles that torch did not write: refused below
             content: Any = torch.load(path, map_location="cpu", weights_only=True)

@@ -108,7 +108,7 @@ def exceeds_float(layer: str | nn.Module, scheme: Scheme, weight: Tensor, bias: 
     if not is_sum(layer) or not may_exceed_float(scheme, weight):
         return False
     if type(weight) not in (Tensor, nn.Parameter):  # torch exports or compiles, and has no values
-        return False
+        return True
     return beyond_float(accumulator_bits(scheme, row_sums(scheme.weight, weight), bias))
 
 

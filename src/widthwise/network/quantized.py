@@ -61,7 +61,8 @@ class StoredTensors:
         """The tensor in a format; under autograd the gradient passes straight through."""
         if torch.is_grad_enabled() and tensor.requires_grad:
             return straight_through(fmt, tensor)
-        if tensor.is_inference():  # has no version to tell changes by
+        unlike = type(tensor) not in (Tensor, nn.Parameter)  # torch exports or compiles, and has no values
+        if unlike or tensor.is_inference():  # which has no version to tell changes by
             return fmt.quantize(tensor)
         kept = self.kept.get((name, fmt))
         if kept is None or not kept.is_of(tensor):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from widthwise.evaluators.protocol import PRUNED
+from widthwise.evaluators.protocol import PRUNED, UNMEASURED
 from widthwise.study.store.records import Summary
 
 
@@ -20,9 +20,9 @@ class Counts:
     def add(self, *, asked: int, evaluated: int, failures: Mapping[int, str], seconds: float) -> None:
         """Take in a batch; failures are by row among those evaluated, seconds those of the whole study.
 
-        Trials that were pruned are no failures.
+        Trials that were pruned, or not measured, are no failures.
         """
-        failures = {row: reason for row, reason in failures.items() if reason != PRUNED}
+        failures = {row: reason for row, reason in failures.items() if reason not in (PRUNED, UNMEASURED)}
         for row in range(evaluated if failures else 0):
             self._running = self._running + 1 if row in failures else 0
             if self._running > self.longest:

@@ -115,6 +115,8 @@ def search(
             _keep_weights(problem, run.path / WEIGHTS)
             if isinstance(problem.evaluator, KeepsTables):
                 problem.evaluator.keep_in(run.path)
+            if problem.measurer is not None:
+                problem.measurer[0].keep_in(run.path)
             if started is not None:
                 started(run, problem)
             keeping = run.keeping(judge) if isinstance(judge, Realises) else run
@@ -125,6 +127,7 @@ def search(
                 limits=stops,
                 keep=keep,
                 prune=prune,
+                measurer=problem.measurer,
                 batch_size=size if stops.trial_timeout is None else None,
                 progress=progress,
                 saved=keeping.save,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,10 +19,12 @@ from widthwise.core.errors import UserError
 from widthwise.evaluators.called import evaluator_of
 from widthwise.evaluators.guarded import evaluate_guarded
 from widthwise.evaluators.protocol import Evaluate, Evaluator, Prunes, Results
+from widthwise.metrics.measurer import Measurer
 from widthwise.search.allowed import check_possible
 from widthwise.search.bounds import Bounds
 from widthwise.search.ledger import Batch, Ending, Ledger
 from widthwise.search.limits import Limits, Progress
+from widthwise.search.measuring import Measuring
 from widthwise.search.pruning import pruning
 from widthwise.search.signals import Interrupted, StopSignals, stop_signals
 from widthwise.search.target import Target
@@ -46,6 +48,7 @@ def run_search(
     keep: Keep = "all",
     batch_size: int | None = None,
     prune: bool = False,
+    measurer: tuple[Measurer, Sequence[str]] | None = None,
     progress: Callable[[Progress], None] | None = None,
     saved: Callable[[Study], None] | None = None,
     target: Target | None = None,
@@ -63,6 +66,8 @@ def run_search(
     keep: "front" writes only trials that were on the front when they came, and counts the others.
     prune: candidates that can't reach the front any more are stopped, by evaluators that can do that (see
     `widthwise.evaluators.engine.Evaluator`); the front is the same, the strategy is told NaN for them.
+    measurer: measures what the evaluator does not give, of candidates that could join the front, and the
+    names of these metrics (see `widthwise.search.measuring`).
     progress is called up to ten times a second; saved, with the study so far, every few seconds and at the
     end, whatever the end is.
     Raises UserError where nothing more can be stored or the strategy fails at once (later that ends the
@@ -76,6 +81,8 @@ def run_search(
     judge: Evaluate = judging  # check_possible has refused to prune by one that can't
     if prune and isinstance(judging, Prunes):
         judge = pruning(judging, ledger.aim, ledger.front)
+    if measurer is not None:
+        judge = Measuring(judge, *measurer, ledger.aim, ledger.constraints, ledger.front)
     search = _Search(strategy, judge, ledger, bounds, limits.batch(batch_size, strategy.batch))
     reports = _Reports(ledger, progress, saved)
     with stop_signals() as signals:

@@ -20,14 +20,17 @@ from widthwise.data.modules import Data, load_data
 from widthwise.evaluators.called import evaluator_of
 from widthwise.evaluators.judging import Judging
 from widthwise.evaluators.protocol import Evaluate, Evaluator, Realises
+from widthwise.evaluators.realising import in_float
 from widthwise.metrics.catalogue import Metric
 from widthwise.metrics.goals.aim import Aim
+from widthwise.metrics.measurer import Measurer, measurer_of
 from widthwise.metrics.quality.fits import check_data_fits_model
 from widthwise.metrics.quality.outputs import Output
 from widthwise.metrics.quality.task import Task
 from widthwise.metrics.quality.tasks import metric_of, task_of, tasks_with
 from widthwise.network.graph import Graph
 from widthwise.network.named import load_model
+from widthwise.network.realised import Realised
 from widthwise.search.batches import batch_size
 from widthwise.search.bounds import within_bounds
 from widthwise.search.proposing import proposer
@@ -48,7 +51,7 @@ if TYPE_CHECKING:
 class Problem:
     """All that a search needs: the network, its data, what may be chosen, and how candidates are judged.
 
-    output: what is judged of what the network returns.
+    output: what is judged of what the network returns. base: what makes the float network again.
     network: in float, with the weights that are searched. own_network, own_evaluator: whether it was given,
     and not made from the config. sampler: one of Optuna's, in place of the config's strategy. target: the
     form that it keeps within.
@@ -64,6 +67,7 @@ class Problem:
     evaluator: Evaluator
     aim: Aim
     output: Output
+    base: Realised
     own_network: bool = False
     own_evaluator: bool = False
     sampler: BaseSampler | None = None
@@ -79,6 +83,29 @@ class Problem:
             return not self.own_network
         made = load_model(self.config.model, seed=self.config.seed)
         return type(made) is type(self.network) and layers_as_text(made) == layers_as_text(self.network)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of all that is known of a candidate: what the evaluator gives, and what is measured."""
+        return (*self.evaluator.columns, *(metric.name for metric in self._measured))
+
+    @property
+    def _measured(self) -> tuple[Metric, ...]:
+        given = self.evaluator.columns
+        return tuple(
+            metric
+            for metric in self.judging.metrics
+            if metric.kind == "measured" and metric.source and metric.name not in given
+        )
+
+    @cached_property
+    def measurer(self) -> tuple[Measurer, tuple[str, ...]] | None:
+        """What measures candidates, and the metrics that it gives; None where nothing is measured.
+
+        Raises UserError where candidates can't be measured.
+        """
+        timing = self.config.search.timing
+        return measurer_of(self._measured, self.network, self.graph, self.base, self.evaluator, timing)
 
     @property
     def strategy_name(self) -> str:
@@ -167,10 +194,7 @@ def load_problem(
     if search.target is not None:
         again = judged if evaluator is None else None
         space, judge, target = within_target(search.target, graph, space, judge, again)
-    for name in named:
-        if name not in judge.columns:
-            raise unknown("metric", name, judge.columns, where="what the evaluator gives")
-    return Problem(
+    problem = Problem(
         config,
         found,
         network,
@@ -181,10 +205,15 @@ def load_problem(
         judge,
         aim,
         fitting.output,
+        base=in_float(graph, fitting),
         own_network=model is not None,
         own_evaluator=evaluator is not None,
         target=target,
     )
+    for name in named:
+        if name not in problem.columns:
+            raise unknown("metric", name, problem.columns, where="what the evaluator gives")
+    return problem
 
 
 def named_metrics(config: SearchConfig) -> tuple[Metric, ...]:

@@ -18,6 +18,7 @@ def pruning(evaluator: Prunes, aim: Aim, front: FrontRows) -> Evaluate:
 
     def hopeless(costs: Mapping[str, FloatArray], best: Mapping[str, FloatArray]) -> BoolArray:
         known = {**costs, **best}
+        known |= aim.best_unmeasured(len(next(iter(known.values()))))
         hopes = aim.values({name: known[name] for name in aim.names})
         dominated = np.zeros(len(hopes), dtype=bool)
         for point in front.values:

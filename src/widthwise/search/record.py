@@ -54,7 +54,7 @@ def stored_metrics(problem: Problem) -> tuple[Metric, ...]:
     """All that the evaluator gives; of its own columns, which no config names, only the name is known."""
     judged = {metric.name: metric for metric in problem.judging.metrics}
     known = {**{metric.name: metric for metric in map(spread_of, judged.values())}, **judged}
-    return tuple(known.get(name) or metric_of_name(name) for name in problem.evaluator.columns)
+    return tuple(known.get(name) or metric_of_name(name) for name in problem.columns)
 
 
 def fingerprint_of(problem: Problem) -> dict[str, str]:
@@ -66,6 +66,8 @@ def fingerprint_of(problem: Problem) -> dict[str, str]:
         others["network"] = f"given from Python, {hash_value(layers_as_text(problem.network))}"
     if own := [_own_metric(declared) for declared in config.metrics]:
         others["own metrics"] = ", ".join(own)
+    if len(problem.columns) > len(problem.evaluator.columns):
+        others["timing"] = text_of(asdict(search.timing))
     if problem.target is not None:
         others["target"] = problem.target.name
     if problem.own_evaluator:
@@ -73,7 +75,7 @@ def fingerprint_of(problem: Problem) -> dict[str, str]:
     return fingerprint(
         space=problem.space,
         aim=problem.aim,
-        metrics=problem.evaluator.columns,
+        metrics=problem.columns,
         strategy=problem.strategy_name,
         seed=config.seed,
         options=problem.strategy_options,
@@ -101,7 +103,8 @@ def float_metrics(problem: Problem) -> dict[str, float]:
     """
     judging = replace(problem.judging, memory=None)
     by_table = [metric for metric in judging.metrics if isinstance(metric.source, TableFile)]
-    others = tuple(metric for metric in judging.metrics if metric not in by_table)
+    measured = [metric for metric in judging.metrics if metric.kind == "measured"]
+    others = tuple(metric for metric in judging.metrics if metric not in (*by_table, *measured))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of what is not counted: said with the search
         found = evaluate(problem.graph, problem.data, replace(judging, metrics=others))
@@ -110,6 +113,8 @@ def float_metrics(problem: Problem) -> dict[str, float]:
                 found |= evaluate(problem.graph, problem.data, replace(judging, metrics=(metric,)))
             except UnknownCostError:
                 found[metric.name] = math.nan
+    if problem.measurer is not None:
+        found |= problem.measurer[0].float_figures()
     return {metric.name: found[metric.name] for metric in judging.metrics}
 
 

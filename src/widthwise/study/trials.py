@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 import numpy as np
 
 from widthwise.core.arrays import FloatArray, IntArray
-from widthwise.evaluators.protocol import PRUNED
+from widthwise.evaluators.protocol import PRUNED, UNMEASURED
 from widthwise.study.store import Block, Store, StudyRecord
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Trial:
 def _state(reason: str | None) -> State:
     if reason is None:
         return "complete"
-    return "pruned" if reason == PRUNED else "failed"
+    return "pruned" if reason in (PRUNED, UNMEASURED) else "failed"
 
 
 def make_trials(record: StudyRecord, block: Block, seconds: FloatArray) -> list[Trial]:

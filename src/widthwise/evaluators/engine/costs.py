@@ -48,7 +48,7 @@ class Costs:
     ) -> None:
         self.graph, self.slots, self.example = graph, tuple(slots), example
         self._of_graph: dict[str, Callable[[IntArray], FloatArray]] = {}
-        self._shared: dict[str, object] = {}
+        self.in_common: dict[str, object] = {}
         self.nodes, self.counts = list(nodes), NodeCounts.of(nodes)
         self.compare_to = compare_to
         layers = {layer.name: layer for layer in graph.layers}
@@ -88,7 +88,7 @@ class Costs:
 
     def keep_in(self, folder: Path) -> None:
         """Keep what costs take long to find in a folder, and use what it keeps."""
-        for made in self._shared.values():
+        for made in self.in_common.values():
             if isinstance(made, KeepsTables):
                 made.keep_in(folder)
 
@@ -97,7 +97,7 @@ class Costs:
         for metric in metrics:
             if metric.name not in self._of_graph and (cost := cost_of_graph(metric)) is not None:
                 self._of_graph[metric.name] = cost.of_graph(
-                    self.graph, self.slots, self.example, self._shared
+                    self.graph, self.slots, self.example, self.in_common
                 )
         return {
             metric.name: self._of_graph[metric.name] for metric in metrics if metric.name in self._of_graph

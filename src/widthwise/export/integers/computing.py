@@ -40,10 +40,14 @@ def compute(program: Program, codes: Codes) -> Codes:
             x, y = x << step.shifts[0], values[step.y] << step.shifts[1]
             values[step.out] = x + step.sign * y
         else:
-            shape = program.shape(step.out)
-            places = as_image(shape)[1:] if isinstance(step, Convolution | MaxPool) else (1, 1)
-            values[step.out] = _computed(step, x, places).reshape(len(codes), *shape)
+            values[step.out] = computed(step, x, program.shape(step.out))
     return values[program.output]
+
+
+def computed(step: Step, x: Codes, shape: tuple[int, ...]) -> Codes:
+    """Codes [n, *shape] of what a step of one value gives for codes x [n, ...]."""
+    places = as_image(shape)[1:] if isinstance(step, Convolution | MaxPool) else (1, 1)
+    return _computed(step, x, places).reshape(len(x), *shape)
 
 
 def sample_codes(program: Program, samples: int) -> Codes:

@@ -1,7 +1,7 @@
 """Estimates of many stages, by as many processes as there are cores.
 
-A process is `python -P -m widthwise.export.rtl.estimating`: it reads a stage's content on each line of its
-input and answers with a line of JSON, until its input ends.
+A process is `python -P -m widthwise.export.rtl.estimating`: on each line of its input it reads the contents
+of stages that share their products, and answers with a line of their estimates, until its input ends.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from typing import IO, Any
 from widthwise.core.errors import UserError
 from widthwise.core.importing import describe_error
 from widthwise.core.threads import cores
-from widthwise.export.rtl.stages import Estimate, Stage
+from widthwise.export.rtl.stages import Estimate, Stage, estimates_of
 
-WORTH_IT = 24  # stages from which on starting processes takes less time than it saves
+WORTH_IT = 24  # groups of stages from which on starting processes takes less time than it saves
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
@@ -29,21 +29,34 @@ def estimates(stages: Sequence[Stage], processes: int | None = None) -> list[Est
 
     Raises UserError where alkaid fails, or a process ends.
     """
-    many = min(cores(), len(stages) // (WORTH_IT // 2)) if processes is None else processes
+    groups: dict[str, list[int]] = {}
+    for number, stage in enumerate(stages):
+        groups.setdefault(stage.sharing, []).append(number)
+    found = _of_groups([[stages[number] for number in group] for group in groups.values()], processes)
+    placed = {
+        number: each
+        for group, own in zip(groups.values(), found, strict=True)
+        for number, each in zip(group, own, strict=True)
+    }
+    return [placed[number] for number in range(len(stages))]
+
+
+def _of_groups(groups: list[list[Stage]], processes: int | None) -> list[list[Estimate]]:
+    many = min(cores(), len(groups) // (WORTH_IT // 2)) if processes is None else processes
     if many < 2:
-        return [_estimated(stage) for stage in stages]
+        return [_estimated(group) for group in groups]
     with _started(many) as workers:
         free = list(workers)
 
-        def answer(stage: Stage) -> Estimate:
+        def answer(group: list[Stage]) -> list[Estimate]:
             worker = free.pop()  # a thread has one; there are as many
             try:
-                return _asked(worker, stage)
+                return _asked(worker, group)
             finally:
                 free.append(worker)
 
         with ThreadPoolExecutor(many) as threads:
-            asked = [threads.submit(answer, stage) for stage in stages]
+            asked = [threads.submit(answer, group) for group in groups]
             try:
                 return [each.result() for each in asked]
             except BaseException:
@@ -53,9 +66,9 @@ def estimates(stages: Sequence[Stage], processes: int | None = None) -> list[Est
                 raise
 
 
-def _estimated(stage: Stage) -> Estimate:
+def _estimated(group: Sequence[Stage]) -> list[Estimate]:
     try:
-        return stage.estimate()
+        return estimates_of(group)
     except Exception as error:  # alkaid may raise anything
         raise UserError(f"alkaid does not take this network: {describe_error(error)[:300]}") from error
 
@@ -99,11 +112,11 @@ def _close(stream: IO[str] | None) -> None:
         pass
 
 
-def _asked(worker: subprocess.Popen[str], stage: Stage) -> Estimate:
+def _asked(worker: subprocess.Popen[str], group: list[Stage]) -> list[Estimate]:
     assert worker.stdin is not None
     assert worker.stdout is not None
     try:
-        worker.stdin.write(stage.content + "\n")
+        worker.stdin.write(json.dumps([stage.content for stage in group]) + "\n")
         worker.stdin.flush()
         answer: dict[str, Any] = json.loads(worker.stdout.readline())
     except (OSError, ValueError):
@@ -112,14 +125,15 @@ def _asked(worker: subprocess.Popen[str], stage: Stage) -> Estimate:
         ) from None
     if "error" in answer:
         raise UserError(answer["error"])
-    return Estimate(**answer)
+    return [Estimate(*each) for each in answer["estimates"]]
 
 
 def serve(given: IO[str], answers: IO[str]) -> None:
     """Answer each line until there are no more."""
     for line in given:
         try:
-            answer: dict[str, Any] = vars(_estimated(Stage.of_content(line)))
+            found = _estimated([Stage.of_content(content) for content in json.loads(line)])
+            answer: dict[str, Any] = {"estimates": [[each.luts, each.adders, each.delay] for each in found]}
         except UserError as error:
             answer = {"error": str(error)}
         answers.write(json.dumps(answer) + "\n")

@@ -54,18 +54,40 @@ def step_logic(step: Step, inputs: list[Any], shape: tuple[int, ...]) -> Any:
 def _of_one(step: Step, x: Any, shape: tuple[int, ...]) -> Any:
     if isinstance(step, Requantise):
         x = _rounded(x, step.fmt, "SAT", "RND_CONV")
-    elif isinstance(step, Linear):
-        x = x @ _values(step.weight.T, step) + _values(step.bias, step.out)
-    elif isinstance(step, Convolution):
-        x = _convolved(step, x, shape)
-    elif isinstance(step, Scale):
-        spread = (-1, *[1] * (len(shape) - 1))
-        x = x * _values(step.weight, step).reshape(spread) + _values(step.bias, step.out).reshape(spread)
+    elif isinstance(step, Linear | Convolution | Scale):
+        x = with_bias(step, products(step, x, shape), shape)
     elif isinstance(step, Relu):
         x = x.relu()
     elif isinstance(step, MaxPool):
         x = np.amax(_seen(x, step, shape), axis=-1)
     return x.reshape(shape)
+
+
+def products(step: Linear | Convolution | Scale, x: Any, shape: tuple[int, ...]) -> Any:
+    """The wires of a step's sums of products, before its bias, for those of its input; shape: of the step."""
+    if isinstance(step, Linear):
+        return x @ _values(step.weight.T, step)
+    if isinstance(step, Convolution):
+        return _convolved(step, x, shape)
+    return x * _spread(_values(step.weight, step), shape)
+
+
+def with_bias(step: Linear | Convolution | Scale, sums: Any, shape: tuple[int, ...]) -> Any:
+    """What a step gives, of its shape, from its sums of products."""
+    bias = _values(step.bias, step.out)
+    if isinstance(step, Convolution):  # [places, outputs]
+        return (sums + bias).transpose().reshape(shape)
+    return sums + (_spread(bias, shape) if isinstance(step, Scale) else bias)
+
+
+def weight_fraction(step: Linear | Convolution | Scale) -> int:
+    """Bits behind the point of a step's weights."""
+    return step.out.fraction - step.shift - step.x.fraction
+
+
+def _spread(values: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """A number for each channel, to go with all of its places."""
+    return values.reshape(-1, *[1] * (len(shape) - 1))
 
 
 def _rounded(x: Any, fmt: Integer, overflow: str, rounding: str) -> Any:
@@ -75,19 +97,20 @@ def _rounded(x: Any, fmt: Integer, overflow: str, rounding: str) -> Any:
 
 def _values(codes: IntArray, of: Value | Linear | Convolution | Scale) -> NDArray[np.float64]:
     """The numbers that codes stand for: those of a value, or the weights of a step."""
-    fraction = of.fraction if isinstance(of, Value) else of.out.fraction - of.shift - of.x.fraction
+    fraction = of.fraction if isinstance(of, Value) else weight_fraction(of)
     return np.ldexp(codes.astype(np.float64), -fraction)
 
 
 def _convolved(step: Convolution, x: Any, shape: tuple[int, ...]) -> Any:
+    """[places, outputs]."""
     seen = _seen(x, step, shape)  # [places, inputs, window]
-    weight, bias = _values(step.weight, step), _values(step.bias, step.out)
+    weight = _values(step.weight, step)
     inputs, outputs = weight.shape[1], len(weight) // step.groups
     groups = []
     for group in range(step.groups):
         own = seen[:, group * inputs : (group + 1) * inputs].reshape(len(seen), -1)
         groups.append(own @ weight[group * outputs : (group + 1) * outputs].reshape(outputs, -1).T)
-    return (np.concatenate(groups, axis=1) + bias).transpose().reshape(shape)
+    return np.concatenate(groups, axis=1)
 
 
 def _seen(x: Any, step: Convolution | MaxPool, shape: tuple[int, ...]) -> Any:

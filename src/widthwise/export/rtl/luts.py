@@ -18,10 +18,10 @@ from torch import Tensor
 from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.core.errors import UserError
 from widthwise.export.integers.reading import program_of, read_program
-from widthwise.export.integers.steps import Add, Program
+from widthwise.export.integers.steps import Add, Codes, Program
 from widthwise.export.rtl.estimating import estimates
 from widthwise.export.rtl.kept import keep, read_kept
-from widthwise.export.rtl.stages import Estimate, Stage, stages_of
+from widthwise.export.rtl.stages import Estimate, Stage, alone
 from widthwise.metrics.cost.counts import NodeBits, NodeCounts
 from widthwise.spaces.slots import Slot, schemes
 
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 
 Figure = Literal["luts", "adders", "latency_cycles"]
 OfChosen = Callable[[IntArray], FloatArray]
-Key = tuple[int, tuple[int, ...]]  # a stage, and the formats of its slots
 
 PIPELINE = 4  # adders between registers, for which clocks are counted
+AS_READ = -1  # the range that the first stage is given: all that its format has
 SHARED = "logic"  # what costs of logic call their stages among what costs share
 CHECKED = 2  # estimates of a folder's that are made again to see whether they are right
 
@@ -79,21 +79,36 @@ def clocks(delay: float, pipeline: float = PIPELINE) -> float:
     return 1.0 + max(math.ceil(delay / pipeline), 1)
 
 
+@dataclass(frozen=True)
+class Found:
+    """Where a stage was looked at: its key, and which range the next one is given."""
+
+    key: str
+    gives: int
+
+
 @dataclass(eq=False)
 class Stages:
-    """A network's stages, and what is known of them: by stage and formats, and by content.
+    """A network's stages, and what is known of them.
 
-    folder: where estimates are kept; None: nowhere. made: how many were not known anywhere, or looked at.
+    alone: by stage and the formats of its slots. ranges: what stages are given, each once. known: by stage,
+    its range and formats. of_content: estimates by the stage's key; waiting: stages that have none yet.
+    folder: where estimates are kept; None: nowhere. made: how many were estimated: those known nowhere, and
+    those of the folder that were looked at.
     """
 
     graph: Graph
     slots: tuple[Slot, ...]
     example: tuple[Tensor, ...]
-    known: dict[Key, Estimate] = field(default_factory=dict)
+    alone: dict[tuple[int, tuple[int, ...]], Stage] = field(default_factory=dict)
+    ranges: list[tuple[Codes, Codes]] = field(default_factory=list)
+    known: dict[tuple[int, tuple[int, ...]], Found] = field(default_factory=dict)
     of_content: dict[str, Estimate] = field(default_factory=dict)
+    waiting: dict[str, Stage] = field(default_factory=dict)
     folder: Path | None = None
     unproved: dict[str, Estimate] = field(default_factory=dict)  # of the folder, by key
     made: int = 0
+    _numbers: dict[bytes, int] = field(default_factory=dict)
 
     def figures(self, chosen: IntArray) -> dict[Figure, FloatArray]:
         """Each [K] for format indices [K, S]."""
@@ -102,35 +117,61 @@ class Stages:
 
     def __call__(self, chosen: IntArray) -> FloatArray:
         """LUTs, adders and delay [K, 3] for format indices [K, S]: the sums over the stages."""
-        rows: dict[Key, IntArray] = {}
-        places: list[tuple[list[Key], IntArray]] = []
+        places: list[tuple[list[str], IntArray]] = []
+        given = np.full(len(chosen), AS_READ)  # which range the next stage is given, [K]
         for stage, columns in enumerate(self.columns()):
             distinct, first, which = np.unique(
-                chosen[:, columns], axis=0, return_index=True, return_inverse=True
+                np.column_stack([given, chosen[:, columns]]), axis=0, return_index=True, return_inverse=True
             )
-            keys = [(stage, tuple(formats.tolist())) for formats in distinct]
-            rows |= {key: chosen[at] for key, at in zip(keys, first, strict=True)}
-            places.append((keys, which.reshape(-1)))
-        self.fill({key: row for key, row in rows.items() if key not in self.known})
+            found = [
+                self._found(stage, tuple(row.tolist()), chosen[at])
+                for row, at in zip(distinct, first, strict=True)
+            ]
+            which = which.reshape(-1)
+            places.append(([each.key for each in found], which))
+            given = np.array([each.gives for each in found], dtype=np.int64)[which]
+        self.fill()
         total = np.zeros((len(chosen), 3))
         for keys, which in places:
-            found = [self.known[key] for key in keys]
-            total += np.array([[each.luts, each.adders, each.delay] for each in found]).reshape(-1, 3)[which]
+            each = [self.of_content[key] for key in keys]
+            total += np.array([[one.luts, one.adders, one.delay] for one in each]).reshape(-1, 3)[which]
         return total
 
-    def fill(self, rows: dict[Key, IntArray]) -> None:
-        """Find what is not known of stages; rows: of each, formats [S] of which it is a part."""
-        if not rows:
-            return
-        stages = {key: stages_of(self.program(row))[key[0]] for key, row in rows.items()}
-        self._take_from_folder(list(stages.values()))
-        new = {stage.key: stage for stage in stages.values() if stage.key not in self.of_content}
+    def _found(self, number: int, at: tuple[int, ...], row: IntArray) -> Found:
+        """A stage at (range, *formats), which are part of the row [S]; it waits where it is not known yet."""
+        if (number, at) not in self.known:
+            given, *formats = at
+            stage = self._alone(number, tuple(formats), row)
+            if given != AS_READ:
+                stage = stage.within(*self.ranges[given])
+            if stage.key not in self.of_content:
+                self.waiting[stage.key] = stage
+            self.known[number, at] = Found(stage.key, self._number(stage.range_after()))
+        return self.known[number, at]
+
+    def _alone(self, number: int, formats: tuple[int, ...], row: IntArray) -> Stage:
+        if (number, formats) not in self.alone:
+            self.alone[number, formats] = alone(self.program(row))[number]
+        return self.alone[number, formats]
+
+    def _number(self, ends: tuple[Codes, Codes]) -> int:
+        """Which of the ranges it is."""
+        key = b"".join(end.tobytes() for end in ends)
+        if key not in self._numbers:
+            self._numbers[key] = len(self.ranges)
+            self.ranges.append(ends)
+        return self._numbers[key]
+
+    def fill(self) -> None:
+        """Estimate the stages that wait; they go on waiting where that fails."""
+        self._take_from_folder()
+        new = {key: stage for key, stage in self.waiting.items() if key not in self.of_content}
         if new:
             found = self._estimated(list(new.values()))
             self.of_content |= dict(zip(new, found, strict=True))
             if self.folder is not None:
                 keep(self.folder, {**read_kept(self.folder), **self.of_content})
-        self.known |= {key: self.of_content[stage.key] for key, stage in stages.items()}
+        self.waiting.clear()
 
     def keep_in(self, folder: Path) -> None:
         """From now on, keep estimates in a folder, and use those that it keeps."""
@@ -138,9 +179,9 @@ class Stages:
         if self.of_content and self.of_content.keys() - self.unproved.keys():
             keep(folder, {**self.unproved, **self.of_content})
 
-    def _take_from_folder(self, stages: Sequence[Stage]) -> None:
-        """What the folder keeps of stages; nothing of it where some that are looked at are wrong."""
-        found = {stage.key: stage for stage in stages if stage.key in self.unproved.keys() - self.of_content}
+    def _take_from_folder(self) -> None:
+        """What the folder keeps of those; nothing of it where some that are looked at are wrong."""
+        found = {key: stage for key, stage in self.waiting.items() if key in self.unproved}
         if not found:
             return
         tried = np.random.default_rng().permutation(sorted(found))[:CHECKED].tolist()  # none can be foreseen
@@ -192,11 +233,22 @@ def _check(figure: str, stages: Stages) -> None:
         for choice in range(len(slot.formats)):
             row = first.copy()
             row[column] = choice
-            program, reasons = read_program(stages.graph.quantized(schemes(stages.slots, row)))
+            graph = stages.graph.quantized(schemes(stages.slots, row))
+            program, reasons = read_program(graph)
             if program is None:
                 raise UserError(f"{figure}: this network is no logic: {reasons[0]}")
+            _check_inputs(figure, graph)
             if any(isinstance(step, Add) for step in program.steps):
                 raise UserError(
                     f"{figure}: the network adds two paths, so its stages' logic is not one after the other; "
                     "take ebops as the cost, and export a trial as verilog for its LUTs"
                 )
+
+
+def _check_inputs(figure: str, graph: Graph) -> None:
+    """Raises UserError where a layer reads sums as they are: its logic follows from the layers before too."""
+    for layer in graph.layers:
+        if layer.stored.get("weight") and graph.schemes[layer.name].data_in is None:
+            raise UserError(
+                f"{figure}: {layer.name} reads its input without a format; give its data_in fixed<...> ones"
+            )

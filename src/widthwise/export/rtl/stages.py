@@ -1,14 +1,14 @@
 """Stages: parts of a network's logic that follow from their own weights and formats alone.
 
 A stage is a layer with weights and all that follows up to the next. Its content says all that its logic
-depends on, so what is estimated of it holds wherever the same content comes again.
+depends on, the range of its inputs too, so what is estimated of it holds wherever the same comes again.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import blake2b
 from importlib.metadata import version
@@ -17,7 +17,9 @@ from typing import Any
 import numpy as np
 
 from widthwise.core.errors import UserError
+from widthwise.export.integers.ranges import in_whole_bits, range_after
 from widthwise.export.integers.steps import (
+    Codes,
     Convolution,
     Linear,
     MaxPool,
@@ -32,11 +34,12 @@ from widthwise.export.integers.steps import (
 )
 from widthwise.formats.integer import Integer
 
+Weighted = Linear | Convolution | Scale
 KINDS: dict[str, type[Step]] = {
     kind.__name__: kind for kind in (Requantise, Linear, Convolution, Scale, Relu, MaxPool, Move)
 }
 FIELDS = ("weight", "bias", "shift", "groups")
-DEFINITION = 2  # of what is estimated, part of every key
+DEFINITION = 1  # of what is estimated, part of every key
 
 
 @dataclass(frozen=True)
@@ -56,13 +59,16 @@ class Estimate:
 
 @dataclass(frozen=True, eq=False)
 class Stage:
-    """Steps that each read what the one before gives, the first of them `given`.
+    """Steps that each read what the one before gives, the first of them codes * 2^-fraction.
 
-    shapes: of a sample of `given` and of what each step gives. read: which of its outputs the next stage
-    reads, flat; those that it multiplies by zero need no logic. None: all.
+    low, high: between which each number lies that it is given. shapes: of a sample of that, and of what each
+    step gives. read: which of its outputs the next stage reads, flat, None: all; those that it multiplies by
+    zero need no logic.
     """
 
-    given: Value
+    fraction: int
+    low: Codes
+    high: Codes
     steps: tuple[Step, ...]
     shapes: tuple[tuple[int, ...], ...]
     read: tuple[bool, ...] | None = None
@@ -70,9 +76,10 @@ class Stage:
     @cached_property
     def content(self) -> str:
         """All that its logic depends on, as JSON; equal for equal logic."""
-        values = [self.given, *(step.out for step in self.steps)]
         content = {
-            "values": [[value.fraction, value.low, value.high] for value in values],
+            "fractions": [self.fraction, *(step.out.fraction for step in self.steps)],
+            "low": self.low.ravel().tolist(),
+            "high": self.high.ravel().tolist(),
             "shapes": [list(shape) for shape in self.shapes],
             "steps": [_step_as_json(step) for step in self.steps],
             "read": None if self.read is None else list(map(int, self.read)),
@@ -83,42 +90,110 @@ class Stage:
     def of_content(cls, text: str) -> Stage:
         """The stage that has this content."""
         content = json.loads(text)
-        values = [Value(str(number), *each) for number, each in enumerate(content["values"])]
+        shapes = tuple(tuple(shape) for shape in content["shapes"])
+        low, high = (np.array(content[end], dtype=np.int64).reshape(shapes[0]) for end in ("low", "high"))
+        values = [Value(str(number), each, 0, 0) for number, each in enumerate(content["fractions"])]
         steps = [
             _step_of_json(step, values[number], values[number + 1])
             for number, step in enumerate(content["steps"])
         ]
         read = None if content["read"] is None else tuple(map(bool, content["read"]))
-        return cls(values[0], tuple(steps), tuple(tuple(shape) for shape in content["shapes"]), read)
+        return cls(values[0].fraction, low, high, tuple(steps), shapes, read)
 
     @cached_property
     def key(self) -> str:
-        """A hash of weights, formats and shapes, and of what estimates: 32 digits."""
+        """A hash of weights, formats, ranges and shapes, and of what estimates: 32 digits."""
         text = f"{DEFINITION} {version('alkaid')} {self.content}"
         return blake2b(text.encode(), digest_size=16).hexdigest()
 
+    def within(self, low: Codes, high: Codes) -> Stage:
+        """The same stage, given other ranges."""
+        return replace(self, low=low, high=high)
+
+    def range_after(self) -> tuple[Codes, Codes]:
+        """Of each number that it gives, in whole bits; 0 for those that are not read."""
+        low, high = self.low, self.high
+        for step, shape in zip(self.steps, self.shapes[1:], strict=True):
+            low, high = range_after(step, low, high, shape)
+        read = np.array(True if self.read is None else np.reshape(self.read, low.shape))
+        low, high = in_whole_bits(low, high)
+        return low * read, high * read
+
+    @cached_property
+    def sharing(self) -> str:
+        """All that its sums of products depend on: stages that have it in common find these once."""
+        from widthwise.export.rtl.logic import weight_fraction
+
+        at, step = self._weighted
+        own = _step_as_json(step)
+        own |= {"bias": None, "shift": weight_fraction(step)}
+        before = [_step_as_json(each) for each in self.steps[:at]]
+        fractions = [self.fraction, *(each.out.fraction for each in self.steps[:at])]
+        ends = (self.low.ravel().tolist(), self.high.ravel().tolist())
+        return json.dumps([fractions, *ends, self.shapes[: at + 2], before, own])
+
+    @cached_property
+    def _weighted(self) -> tuple[int, Weighted]:
+        """Its step with weights, and which one it is."""
+        return next((at, step) for at, step in enumerate(self.steps) if isinstance(step, Weighted))
+
     def estimate(self) -> Estimate:
-        """What alkaid makes of it, its input anything in the range of `given`."""
-        from alkaid.trace import FVArray, trace  # type: ignore[import-untyped]
+        """What alkaid makes of it."""
+        return estimates_of([self])[0]
 
-        from widthwise.export.rtl.logic import step_logic
 
-        step = np.full(self.shapes[0], 2.0**-self.given.fraction)
-        x = FVArray.from_lhs(self.given.low * step, self.given.high * step, step)
-        wires = x
-        for each, shape in zip(self.steps, self.shapes[1:], strict=True):
-            wires = step_logic(each, [wires], shape)
-        given, gives = x.ravel(), wires.ravel()
-        if self.read is not None:
-            gives = gives[np.flatnonzero(self.read)]
-        return Estimate.of(trace(given, gives, keep_dead_inputs=True)) if gives.size else Estimate(0, 0, 0)
+def estimates_of(stages: Sequence[Stage]) -> list[Estimate]:
+    """What alkaid makes of stages that are alike in `sharing`: their products, which take long, once."""
+    from alkaid.trace import FVArray  # type: ignore[import-untyped]
+
+    from widthwise.export.rtl.logic import products, step_logic
+
+    first = stages[0]
+    at, weighted = first._weighted
+    step = np.full(first.shapes[0], 2.0**-first.fraction)
+    x = FVArray.from_lhs(first.low * step, first.high * step, step)
+    wires = x
+    for each, shape in zip(first.steps[:at], first.shapes[1:], strict=False):
+        wires = step_logic(each, [wires], shape)
+    sums = products(weighted, wires, first.shapes[at + 1])
+    return [_finished(stage, x, sums) for stage in stages]
+
+
+def _finished(stage: Stage, x: Any, sums: Any) -> Estimate:
+    """Of the logic from wires x to what a stage gives, by way of its sums of products."""
+    from alkaid.trace import trace
+    from alkaid.trace.passes import optimize  # type: ignore[import-untyped]
+
+    from widthwise.export.rtl.logic import step_logic, with_bias
+
+    at, weighted = stage._weighted
+    wires = with_bias(weighted, sums, stage.shapes[at + 1])
+    for each, shape in zip(stage.steps[at + 1 :], stage.shapes[at + 2 :], strict=True):
+        wires = step_logic(each, [wires], shape)
+    gives = wires.ravel()
+    if stage.read is not None:
+        gives = gives[np.flatnonzero(stage.read)]
+    if not gives.size:
+        return Estimate(0, 0, 0)
+    logic = trace(x.ravel(), gives, optimize=False, keep_dead_inputs=True)
+    # as `trace` does, but for tracing the result again, which takes most of the time and changes no figure
+    return Estimate.of(optimize(logic, keep_dead_inputs=True, retrace=False))
 
 
 def stages_of(program: Program) -> list[Stage]:
-    """The stages one after the other; steps before the first weights belong to the first.
+    """The stages one after the other, each given what the one before can give.
 
-    Raises UserError where a step reads two values, or a value is read by two: these are no chain.
+    Steps before the first weights belong to the first. Raises UserError where a step reads two values, or a
+    value is read by two: these are no chain.
     """
+    found: list[Stage] = []
+    for stage in alone(program):
+        found.append(stage.within(*found[-1].range_after()) if found else stage)
+    return found
+
+
+def alone(program: Program) -> list[Stage]:
+    """The stages, each given all that the format of its input has: what follows from its own formats."""
     found: list[list[Step]] = []
     last = program.input
     for step in program.steps:
@@ -133,11 +208,9 @@ def stages_of(program: Program) -> list[Stage]:
 
 
 def _stage(program: Program, steps: list[Step], following: Step | None) -> Stage:
-    given = steps[0].x
-    if _not_below_zero(program, given):
-        given = Value(given.node, given.fraction, 0, given.high)
-    shapes = (program.shape(given), *(program.shape(step.out) for step in steps))
-    return Stage(given, tuple(steps), shapes, _read_by(following, shapes[-1]))
+    given, shapes = steps[0].x, tuple(program.shape(value) for value in (steps[0].x, *(s.out for s in steps)))
+    low, high = (np.full(shapes[0], end, dtype=np.int64) for end in (given.low, given.high))
+    return Stage(given.fraction, low, high, tuple(steps), shapes, _read_by(following, shapes[-1]))
 
 
 def _read_by(step: Step | None, shape: tuple[int, ...]) -> tuple[bool, ...] | None:
@@ -155,13 +228,7 @@ def _read_by(step: Step | None, shape: tuple[int, ...]) -> tuple[bool, ...] | No
 
 
 def _is_weighted(step: Step) -> bool:
-    return isinstance(step, Linear | Convolution | Scale)
-
-
-def _not_below_zero(program: Program, value: Value) -> bool:
-    """Whether a rounded value's origin has no negative numbers, as behind a ReLU."""
-    origins = [step.x for step in program.steps if step.out is value and isinstance(step, Requantise)]
-    return all(origin.low >= 0 for origin in origins) if origins else value.low >= 0
+    return isinstance(step, Weighted)
 
 
 def _step_as_json(step: Step) -> dict[str, Any]:

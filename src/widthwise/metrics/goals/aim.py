@@ -49,6 +49,14 @@ class Aim:
         measured = {o.name: nothing for o in self.objectives if o.metric.kind == "measured"}
         return self.values({**dict.fromkeys(self.names, nothing), **metrics, **measured})
 
+    def best_unmeasured(self, count: int) -> dict[str, FloatArray]:
+        """The best value that there is, [count], of each objective that has to be measured."""
+        return {
+            o.name: np.full(count, o.metric.low if o.direction == "minimize" else o.metric.high)
+            for o in self.objectives
+            if o.metric.kind == "measured"
+        }
+
     def best(self, values: FloatArray) -> dict[str, float]:
         """The best of each objective among values [K, objectives], in its own direction and scaled."""
         if not len(values):

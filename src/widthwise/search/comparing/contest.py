@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from widthwise.core.arrays import BoolArray, IntArray
+from widthwise.core.errors import UserError
 from widthwise.evaluators.called import evaluator_of
 from widthwise.evaluators.protocol import Evaluator
 from widthwise.metrics.catalogue import Direction, Metric
@@ -87,13 +88,19 @@ class Contest:
 
 def contest_of(problem: Problem) -> Contest:
     """The contest that a problem poses, whatever strategy its config names."""
+    given = problem.evaluator.columns
+    if measured := [name for name in problem.columns if name not in given]:
+        raise UserError(
+            f"{measured[0]}: is measured of candidates that could join a search's front; strategies can't be "
+            "compared by it, so leave it out"
+        )
     search, trains = problem.config.search, problem.evaluator.pace.trains
     return Contest(
         name=problem.config.source,
         space=problem.space,
         evaluator=problem.evaluator,
         aim=problem.aim,
-        metrics=tuple(m for m in problem.judging.metrics if m.name in problem.evaluator.columns),
+        metrics=tuple(m for m in problem.judging.metrics if m.name in given),
         constraints=search.constraints,
         target=problem.target,
         configured=Entrant(search.strategy.name, search.strategy.options),
