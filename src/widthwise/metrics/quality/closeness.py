@@ -88,6 +88,10 @@ class Closeness:
         """Mean squared difference."""
         return mse_loss(outputs, targets)
 
+    def middle(self, values: Tensor) -> Tensor:
+        """The mean of each output, [outputs]."""
+        return values.double().reshape(len(values), -1).mean(0)
+
     def distance(self, outputs: Tensor, teacher: Tensor, *, temperature: float = 1.0) -> Tensor:
         """Mean squared difference from the teacher's."""
         return mse_loss(outputs, teacher)

@@ -70,6 +70,10 @@ class Regression:
         """The mean of the loss that the settings name, by default the squared error."""
         return LOSSES.get(settings.loss, mse_loss)(outputs, targets.reshape(outputs.shape).to(outputs))
 
+    def middle(self, values: Tensor) -> Tensor:
+        """The mean of each output, [outputs]."""
+        return values.double().reshape(len(values), -1).mean(0)
+
     def distance(self, outputs: Tensor, teacher: Tensor, *, temperature: float = 1.0) -> Tensor:
         """Mean squared difference from the teacher's."""
         return mse_loss(outputs, teacher)

@@ -120,6 +120,15 @@ class MakesTargets(Protocol):
         ...
 
 
+@runtime_checkable
+class BeginsAtMean(Protocol):
+    """A task whose outputs are numbers of any size, so that random weights are far from its targets."""
+
+    def middle(self, values: Tensor) -> Tensor:
+        """The mean [outputs] of outputs or targets [n, ...], at which training begins."""
+        ...
+
+
 class Task(Protocol):
     """What a network's outputs are worth: a task a file, found by name in `TASKS`."""
 
