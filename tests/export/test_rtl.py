@@ -162,5 +162,5 @@ def test_options_of_a_form_are_read_and_others_are_refused() -> None:
         exporter("verilog", {"depth": "4"})
     with pytest.raises(UserError, match="pipeline = 'much'; give a number"):
         exporter("verilog", {"pipeline": "much"})
-    with pytest.raises(UserError, match="export form torch: has no option pipeline; allowed: none"):
+    with pytest.raises(UserError, match="export form torch: has no option pipeline; allowed: program"):
         exporter("torch", {"pipeline": "4"})
