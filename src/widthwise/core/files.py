@@ -16,9 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LARGE = 2**28  # bytes: what any file may take
-MOST_GROWTH = (
-    100  # times its size, that a file of data takes when it is unpacked: archives made to harm grow 1000
-)
+MOST_GROWTH = 100  # times its size, that a file of data takes unpacked: archives made to harm grow 1000
 
 
 def existing_file(path: str | Path) -> Path:

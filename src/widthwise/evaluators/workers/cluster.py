@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from widthwise.core.arrays import IntArray
+from widthwise.core.children import ONE_THREAD
 from widthwise.core.errors import UserError
 from widthwise.core.importing import describe_error
 from widthwise.evaluators.workers.messages import (
@@ -19,7 +20,7 @@ from widthwise.evaluators.workers.messages import (
     unpack_results,
 )
 from widthwise.evaluators.workers.parts import Part
-from widthwise.evaluators.workers.processes import FAILED_STARTS, THREADS
+from widthwise.evaluators.workers.processes import FAILED_STARTS
 from widthwise.evaluators.workers.worker import Build, Work
 from widthwise.evaluators.workers.workers import Answer, Died
 
@@ -70,7 +71,7 @@ class RayWorkers:
         options = {
             "num_cpus": 1,
             "num_gpus": gpus,
-            "runtime_env": {"env_vars": dict.fromkeys(THREADS, "1")},
+            "runtime_env": {"env_vars": ONE_THREAD},
         }
         self._actor_class = self._ray.remote(**options)(Work)
         self._build = self._ray.put(build.packed())

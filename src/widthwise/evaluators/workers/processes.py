@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import socket
 import subprocess
-import sys
 import weakref
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 
 from widthwise.core.arrays import IntArray
+from widthwise.core.children import command_of, environment
 from widthwise.core.errors import UserError
 from widthwise.evaluators.workers.messages import (
     pack_candidates,
@@ -26,7 +25,6 @@ from widthwise.evaluators.workers.workers import Answer, Died
 
 FAILED_STARTS = 3  # in a row
 # one thread for numpy and torch in each worker: there is a worker for each core already
-THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 logger = logging.getLogger(__name__)
 
@@ -151,17 +149,11 @@ class ProcessWorkers:
 
     def _start(self) -> Worker:
         here, there = socket.socketpair()
-        # the same modules as here can be imported there; -P: and no others, as of the working directory
-        environment = {
-            **os.environ,
-            **dict.fromkeys(THREADS, "1"),
-            "PYTHONPATH": os.pathsep.join(os.path.abspath(path) for path in sys.path),  # noqa: PTH100
-        }
-        command = [sys.executable, "-P", "-m", "widthwise.evaluators.workers", str(there.fileno())]
+        command = command_of("widthwise.evaluators.workers", str(there.fileno()))
         with there:
             process = subprocess.Popen(
                 command,
-                env=environment,
+                env=environment(),
                 pass_fds=[there.fileno()],
                 stdin=subprocess.DEVNULL,
                 process_group=0,  # Ctrl-C is for the driver, which ends its workers

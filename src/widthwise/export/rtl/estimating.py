@@ -15,13 +15,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import IO, Any
 
+from widthwise.core.children import command_of, environment
 from widthwise.core.errors import UserError
 from widthwise.core.importing import describe_error
 from widthwise.core.threads import cores
 from widthwise.export.rtl.stages import Estimate, Stage, estimates_of
 
 WORTH_IT = 24  # groups of stages from which on starting processes takes less time than it saves
-THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 def estimates(stages: Sequence[Stage], processes: int | None = None) -> list[Estimate]:
@@ -75,19 +75,13 @@ def _estimated(group: Sequence[Stage]) -> list[Estimate]:
 
 @contextmanager
 def _started(many: int) -> Iterator[list[subprocess.Popen[str]]]:
-    # the same modules as here can be imported there; -P: and no others, as of the working directory
-    environment = {
-        **os.environ,
-        **dict.fromkeys(THREADS, "1"),
-        "PYTHONPATH": os.pathsep.join(os.path.abspath(path) for path in sys.path),  # noqa: PTH100
-    }
-    command = [sys.executable, "-P", "-m", "widthwise.export.rtl.estimating"]
+    command, env = command_of("widthwise.export.rtl.estimating"), environment()
     workers: list[subprocess.Popen[str]] = []
     try:
         while len(workers) < many:
             process = subprocess.Popen(
                 command,
-                env=environment,
+                env=env,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
