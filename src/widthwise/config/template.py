@@ -52,6 +52,7 @@ name = "{strategy}"      # or {others}
 # [search.strategy.options]{options}
 
 # [search.strategy.setup]
+# uniform_first = false        # don't begin with the schemes that give every layer the same bits
 # sum_scaled_metrics = true    # one objective, the sum of scale * metric, instead of a front ...
 # direction = "maximize"       # ... to be made great or small; what should be small needs a negative scale
 

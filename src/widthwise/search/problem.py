@@ -120,7 +120,8 @@ class Problem:
         return {} if self.sampler is not None else dict(self.config.search.strategy.options)
 
     @property
-    def _is_enumerated(self) -> bool:
+    def is_enumerated(self) -> bool:
+        """Whether the strategy goes through candidates without learning."""
         return self.sampler is None and not strategy_source(self.strategy_name).learns
 
     def strategy(self) -> Strategy:
@@ -132,11 +133,12 @@ class Problem:
             self.evaluator,
             seed=self.config.seed,
             options=self.strategy_options,
+            uniform_first=self.config.search.uniform_first,
         )
 
     def batch_size_with(self, *, prune: bool = False, workers: int = 0, natural: int = 1) -> int:
         """Candidates of a batch, for so many workers, and a strategy whose natural batch is so great."""
-        pace, enumerated = self.evaluator.pace, self._is_enumerated
+        pace, enumerated = self.evaluator.pace, self.is_enumerated
         return batch_size(
             pace, self.space.size, enumerated=enumerated, natural=natural, prune=prune, workers=workers
         )

@@ -68,6 +68,8 @@ def fingerprint_of(problem: Problem) -> dict[str, str]:
         others["own metrics"] = ", ".join(own)
     if len(problem.columns) > len(problem.evaluator.columns):
         others["timing"] = text_of(asdict(search.timing))
+    if not (search.uniform_first or problem.is_enumerated):
+        others["uniform first"] = "no"
     if problem.target is not None:
         others["target"] = problem.target.name
     if problem.own_evaluator:
