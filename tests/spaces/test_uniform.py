@@ -10,7 +10,9 @@ from widthwise.spaces.uniform import MOST, as_rows
 WIDTHS = {"name": ["integer"], "data_in_width": [4, 8], "weight_width": [2, 4, 8], "bias_width": [2, 4, 8]}
 
 
-def space_of(model: str = "jsc-three-linear", tie: bool = False, **rule: list[object]) -> ww.QuantisationSpace:
+def space_of(
+    model: str = "jsc-three-linear", tie: bool = False, **rule: list[object]
+) -> ww.QuantisationSpace:
     graph = ww.Graph(ww.load_model(model))
     return ww.QuantisationSpace(graph, by="type", seed={"linear": {"config": {**WIDTHS, **rule}}}, tie=tie)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 
@@ -15,7 +13,11 @@ from widthwise.strategies.opening import Opening
 from widthwise.testing import check_strategy
 
 SPACE = Space(tuple(Decision(f"d{i}", (2, 3, 4, 6, 8)) for i in range(4)))
-OPTIONS = {"nsga2": {"population_size": 8}, "local": {"starts": 5}, "frontier": {"sensitivity": 6, "pool": 64}}
+OPTIONS = {
+    "nsga2": {"population_size": 8},
+    "local": {"starts": 5},
+    "frontier": {"sensitivity": 6, "pool": 64},
+}
 ALIKE = np.repeat(np.arange(5)[:, None], 4, axis=1)
 
 

@@ -30,7 +30,8 @@ def proposer(
 ) -> Strategy:
     """A strategy by its name, or a sampler, fresh; it knows exact costs, and samples' answers where it can.
 
-    uniform_first: one that learns begins with the space's uniform schemes. Raises UserError where it can't handle the space or the options.
+    uniform_first: one that learns begins with the space's uniform schemes. Raises UserError where it can't
+    handle the space or the options.
     """
 
     def costs(candidates: IntArray) -> FloatArray:

@@ -96,7 +96,7 @@ class Space:
 
     @property
     def uniform(self) -> tuple[Uniform, ...]:
-        """The schemes that treat every layer alike, in the order to try them; none where that means nothing."""
+        """The schemes that treat every layer alike, in the order to try them, if any."""
         return ()
 
     def chosen(self, candidate: ArrayLike) -> dict[str, Any]:

@@ -36,7 +36,9 @@ def uniform_schemes(slots: Sequence[Slot], decisions: int, *, most: int = MOST) 
     chosen = [slot for slot in slots if slot.columns]
     chosen.sort(key=lambda slot: slot.tensor != "weight")
     judged = [slot for slot in chosen if slot.tensor == "weight"] or chosen
-    wanted = sorted({_kind(fmt) for slot in judged for fmt in slot.formats}, key=lambda kind: (-kind[1], kind[0]))
+    wanted = sorted(
+        {_kind(fmt) for slot in judged for fmt in slot.formats}, key=lambda kind: (-kind[1], kind[0])
+    )
     wanted = [wanted[at] for at in _halving(len(wanted))[:most]]
     variants = max(1, most // max(1, len(wanted)))
     found: dict[tuple[int, ...], Uniform] = {}
@@ -60,7 +62,7 @@ def _scheme(
 
 
 def _nearest(slot: Slot, wanted: tuple[str, float], settled: dict[int, int]) -> list[tuple[int, ...]]:
-    """The choices of a slot's decisions nearest to a family and bits, among those that agree with `settled`."""
+    """The choices of a slot's decisions, among those in `settled`, nearest to a family and bits."""
     family, bits = wanted
 
     def distance(cell: tuple[int, ...]) -> tuple[bool, float, float]:

@@ -22,9 +22,9 @@ class Local:
     """Pareto local search (Paquete et al. 2004): tries every neighbour of every point of the front.
 
     Starts from the candidates told before the first `ask`, the first and the last choice of every decision
-    and random candidates, `starts` in all or as many as were told. The points of the front are explored in turn,
-    their neighbours in a random order. When all neighbours of the whole front were evaluated, `finished`
-    certifies it.
+    and random candidates, `starts` in all or as many as were told. The points of the front are explored in
+    turn, their neighbours in a random order. When all neighbours of the whole front were evaluated,
+    `finished` certifies it.
     """
 
     learns = True

@@ -41,7 +41,7 @@ class Opening:
 
     def ask(self, n: int) -> IntArray:
         """Up to n candidates [k, D]: of the first while there are some, none until these are told of."""
-        if n < 1 or self._pending and not self._left:
+        if n < 1 or (self._pending and not self._left):
             return self._space.at([])
         if self._left:
             taken = list(self._left)[:n]
