@@ -2,8 +2,9 @@
 
     python benchmarks/ranges.py [--networks NAME,…] [--bits 3,4,5,6,8]
 
-Every layer has all its tensors in the same number of bits. "half": half of them behind the point; "auto": as many
-as the greatest magnitude leaves; "auto-mse": as many as give the least squared error. Prints a table of docs/formats.md.
+Every layer has all its tensors in the same number of bits. "half": half of them behind the point; "auto": as
+many as the greatest magnitude leaves; "auto-mse": as many as give the least squared error. Prints a table of
+docs/formats.md.
 """
 
 from __future__ import annotations
@@ -50,7 +51,8 @@ def main() -> None:
         rows = {way: accuracies(graph, data, bits, frac) for way, frac in WAYS.items()}
         best = np.max(list(rows.values()), axis=0)
         for way, found in rows.items():
-            cells = [f"**{one:.3f}**" if one == top else f"{one:.3f}" for one, top in zip(found, best, strict=True)]
+            marked = zip(found, found == best, strict=True)
+            cells = [f"**{one:.3f}**" if top else f"{one:.3f}" for one, top in marked]
             first = f"{name}, {whole:.3f}" if way == "half" else ""
             print("| " + " | ".join([first, way, *cells]) + " |", flush=True)
 
