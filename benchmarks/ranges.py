@@ -66,10 +66,10 @@ def accuracies(graph: Graph, data: Data, bits: list[int], frac: str) -> FloatArr
             for tensor in layer.tensors:
                 rule |= {f"{tensor}_width": bits, f"{tensor}_frac_width": [frac]}
     space = QuantisationSpace(graph, by="type", seed=seed)
-    schemes = sorted(space.uniform, key=lambda one: one.bits)
-    found: FloatArray = Evaluator(graph, space, data, metrics=["accuracy"])(
-        as_rows(schemes, len(space.decisions))
-    )["accuracy"]
+    rows = as_rows(sorted(space.uniform, key=lambda one: one.bits), len(space.decisions))
+    if len(bits) == 1:  # nothing to choose
+        rows = space.at([0])
+    found: FloatArray = Evaluator(graph, space, data, metrics=["accuracy"])(rows)["accuracy"]
     return found
 
 
