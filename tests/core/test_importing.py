@@ -137,5 +137,5 @@ def test_nothing_is_meant_where_no_file_or_callable_is_there(project: Path, text
 
 def test_other_form_is_told_the_right_one(project: Path):
     (project / "nets.py").write_text("def build(): ...\n")
-    with pytest.raises(UserError, match="no module named nets.py; write nets:build"):
+    with pytest.raises(UserError, match=r"no module named nets\.py; write nets:build"):
         load_object("nets.py:build", what="model")

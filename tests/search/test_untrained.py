@@ -38,7 +38,7 @@ def test_random_weights_are_known_by_another_seed(nets: str, model: str, untrain
     config = ww.load_config({**least(name), "seed": 3})
     network = ww.load_model(name, seed=3)
     assert is_untrained(config, network) == untrained
-    torch.nn.init.ones_(list(network.parameters())[-1])
+    torch.nn.init.constant_(list(network.parameters())[-1], 7.0)
     assert not is_untrained(config, network)
 
 

@@ -173,7 +173,7 @@ def _metrics(given: str | None, config: SearchConfig, task: Task | str | None) -
     Without a task, those asked for are only known to be of some task.
     """
     from widthwise.config.metrics import metrics_of
-    from widthwise.metrics.quality.tasks import task_of
+    from widthwise.metrics.quality.tasks import task_of, usual_metrics
 
     if given:
         names = dict.fromkeys(name.strip() for name in given.split(","))
@@ -181,9 +181,8 @@ def _metrics(given: str | None, config: SearchConfig, task: Task | str | None) -
         return []
     else:
         judged = task_of(task)
-        usual = getattr(judged, "usual", judged.metrics)
         own = [declared.metric.name for declared in config.metrics if declared.metric.source]
-        names = dict.fromkeys([*usual, *own, *COSTS])
+        names = dict.fromkeys([*usual_metrics(judged), *own, *COSTS])
     find = metrics_of(task, config.metrics)
     return [find(name, "--metrics") for name in names]
 

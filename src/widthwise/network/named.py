@@ -72,6 +72,8 @@ def load_model(name: str | nn.Module, *, checkpoint: str | Path | None = None, s
     """
     from torch import nn
 
+    if not isinstance(name, nn.Module | str):
+        raise UserError(f"network: is a {type(name).__name__}; give a torch.nn.Module or the name of one")
     model = name if isinstance(name, nn.Module) else _built(model_source(name), seed=seed)
     if checkpoint is not None:
         load_checkpoint(model, checkpoint)
