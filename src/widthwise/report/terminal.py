@@ -145,7 +145,7 @@ def _of_all(study: Study) -> str:
     """How many candidates there are, where a strategy that enumerates them has not come to the end."""
     settings, size = study.record.settings, study.record.space.size
     looked_at = study.summary.trials + study.summary.cut
-    if looked_at >= size or (source := REGISTRY.get(settings.strategy)) is None:
+    if looked_at >= size or (source := REGISTRY.get(settings.strategy or "")) is None:
         return ""
     enumerates = source.about is not None and not source.about.learns
     return f" of {size:,} candidates" if enumerates else ""

@@ -94,7 +94,7 @@ def task_of(task: Task | str) -> Task:
 
 def usual_metrics(task: Task) -> Sequence[str]:
     """The metrics that people look at first, where nobody names others."""
-    found: Sequence[str] = getattr(task, "usual", task.metrics)
+    found: Sequence[str] = getattr(task, "usual", tuple(task.metrics))
     return found
 
 
