@@ -35,6 +35,7 @@ from widthwise.search.batches import batch_size
 from widthwise.search.bounds import within_bounds
 from widthwise.search.proposing import proposer
 from widthwise.search.target import Target, within_target
+from widthwise.search.untrained import is_untrained
 from widthwise.spaces.kinds import Prepares, SpaceKind, kind_of
 from widthwise.spaces.space import Space
 from widthwise.spaces.within import Within
@@ -83,6 +84,11 @@ class Problem:
             return not self.own_network
         made = load_model(self.config.model, seed=self.config.seed)
         return type(made) is type(self.network) and layers_as_text(made) == layers_as_text(self.network)
+
+    @cached_property
+    def untrained(self) -> bool:
+        """Whether the network has the random weights that it is made with."""
+        return is_untrained(self.config, self.network)
 
     @property
     def columns(self) -> tuple[str, ...]:
