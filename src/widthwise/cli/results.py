@@ -76,6 +76,22 @@ def print_picked(study: Study, rule: str, output: Output) -> None:
         output.say(line)
 
 
+def keep_page(study: Study, folder: Path, output: Output, *, rule: str | None = None) -> None:
+    """Puts the page of a study into its run folder; a warning says what keeps it from that."""
+    from widthwise.core.files import write_atomically
+    from widthwise.report.page.study import study_page
+    from widthwise.study.run_files import PAGE
+
+    try:
+        try:
+            page = study_page(study, rule=rule)
+        except UserError:  # a rule that nothing meets is said elsewhere
+            page = study_page(study)
+        write_atomically(folder / PAGE, page.encode())
+    except (UserError, OSError) as error:
+        output.warn(f"the page was not written: {error}")
+
+
 def picked(study: Study, rule: str) -> Trial:
     """The trial that a rule picks; UserError where there is none to pick from."""
     if not study.front:
