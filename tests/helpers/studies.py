@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +48,7 @@ class Made:
             good = quality if metric.direction == "maximize" else 2 - quality
             values = 100 + 10 * total + number if metric.is_hardware else np.round(good, 3)
             found[metric.name] = np.where(bad, np.nan, values)
-        return Results(found, {row: f"diverged {HOSTILE}" for row in np.flatnonzero(bad).tolist()})
+        return Results(found, dict.fromkeys(np.flatnonzero(bad).tolist(), f"diverged {HOSTILE}"))
 
 
 def space_of(layers: Sequence[str], *, channels: bool = False) -> Space:
@@ -102,4 +103,4 @@ def made_run(
 
 
 def _neighbours(numbers: Sequence[int]) -> list[tuple[int, int]]:
-    return list(zip(numbers, numbers[1:], strict=False))
+    return list(pairwise(numbers))

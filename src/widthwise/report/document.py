@@ -47,7 +47,7 @@ def document(
         '<!doctype html>\n<html lang="en" data-theme="light">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f'<title>{text(title)}</title>\n<style>{asset("page.css")}</style>\n'
+        f"<title>{text(title)}</title>\n<style>{asset('page.css')}</style>\n"
         f"</head>\n<body>\n<header><h1>{text(title)}</h1>"
         '<button type="button" id="theme">light or dark</button></header>\n'
         f'<main id="main">\n{body}\n</main>\n{held}\n{code}\n</body>\n</html>\n'

@@ -26,7 +26,8 @@ MOST_OUTLINE = 6  # metrics whose pairs have their outline kept
 class Points:
     """Trials that succeeded: numbers [k] ascending, candidates [k, D], values [k, A] by axis.
 
-    within: which are within the bounds, [k]. total: how many such trials there are, of which these are a part.
+    within: which are within the bounds, [k].
+    total: how many such trials there are, of which these are a part.
     """
 
     numbers: IntArray
