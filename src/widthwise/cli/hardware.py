@@ -50,12 +50,11 @@ def certify(
     storage = options.storage_of(run, storage)
     of_run = options.config_of_run(run, untrusted=untrusted, storage=storage)
     options.announce_code(of_run, output, untrusted=untrusted)
-    from widthwise.cli.results import picked
     from widthwise.export.certify import certify as measure
     from widthwise.study.run_folder import load_run
 
     study = load_run(run, storage=storage)
-    chosen = [picked(study, pick)] if pick is not None else trial or None
+    chosen = [study.pick(pick)] if pick is not None else trial or None
 
     def told(found: Certificate) -> None:
         for line in _lines(found):
