@@ -16,6 +16,7 @@ from widthwise.formats import from_config, import_own
 from widthwise.spaces.settings import FOLD_BATCHNORM
 from widthwise.study.run_files import (
     CONFIG,
+    NETWORK,
     REALISED,
     SAMPLE,
     SLOTS,
@@ -113,13 +114,16 @@ def searched_network(
     """The network that was searched, in float, with the weights that the run keeps.
 
     given: it, where it was given from Python and so has no name in the config; it stays as it is, and is what
-    is returned where it has these weights. Raises UserError where there is no such network.
+    is returned where it has these weights. Without it, it is the one that the run keeps. Raises UserError
+    where there is no such network.
     """
     from widthwise.network.checkpoints import load_tensors, read_safetensors
     from widthwise.network.named import load_model
     from widthwise.network.undisturbed import copied
 
     name = model_name(record)
+    if given is None and name is None and (found := kept_network(folder)) is not None:
+        return found
     if given is None and name is None:
         raise UserError(
             f"{record.name}: its network was given from Python, so it has no name; give it again, "
@@ -134,6 +138,16 @@ def searched_network(
     if kept is not None:
         load_tensors(network, kept, source=str(path))
     return network
+
+
+def kept_network(folder: Path | None) -> nn.Module | None:
+    """The network that was given from Python, as the run keeps it; None where it doesn't."""
+    from widthwise.network.checkpoints import read_safetensors
+    from widthwise.network.written import built
+
+    if folder is None or (stored := _read_json(folder / NETWORK)) is None:
+        return None
+    return built(stored, read_safetensors(folder / WEIGHTS), where=str(folder / NETWORK))
 
 
 def _holds(network: nn.Module, tensors: Mapping[str, Tensor]) -> bool:
