@@ -143,12 +143,12 @@ def searched_network(
 
 def kept_network(folder: Path | None) -> nn.Module | None:
     """The network that was given from Python, as the run keeps it; None where it doesn't."""
-    from widthwise.network.checkpoints import read_safetensors
+    from widthwise.network.checkpoints import tensors_inside
     from widthwise.network.written import built
 
-    if folder is None or (stored := _read_json(folder / NETWORK)) is None:
+    if folder is None or (stored := _read_json(folder, NETWORK)) is None:
         return None
-    return built(stored, read_safetensors(folder / WEIGHTS), where=str(folder / NETWORK))
+    return built(stored, tensors_inside(folder, WEIGHTS) or {}, where=str(folder / NETWORK))
 
 
 def _holds(network: nn.Module, tensors: Mapping[str, Tensor]) -> bool:
