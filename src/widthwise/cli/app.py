@@ -28,6 +28,7 @@ MODULES = (
     "export",
     "hardware",
     "measure",
+    "doctor",
 )
 USER_ERROR = 2
 
