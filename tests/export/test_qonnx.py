@@ -90,12 +90,9 @@ def test_random_schemes_of_fixed_point_are_equal(
 
 def test_sums_that_float32_does_not_hold_are_computed_in_float64(tmp_path: Path) -> None:
     wide: Formats = {"data_in": Integer(16, 11), "weight": Integer(15, 13), "bias": Integer(16, 18)}
-    scaled = lambda: (
-        fold_batchnorm_transform_pass(
-            ww.Graph(nn.Sequential(nn.BatchNorm1d(16), nn.ReLU(), nn.Linear(16, 5)).eval(), X), {}
-        )[0].model
-    )
-    found = realised(scaled, X, wide, ("linear", "batch_norm1d"))
+    network = nn.Sequential(nn.BatchNorm1d(16), nn.ReLU(), nn.Linear(16, 5)).eval()
+    folded, _ = fold_batchnorm_transform_pass(ww.Graph(network, X), {})
+    found = realised(lambda: folded.model, X, wide, ("linear", "batch_norm1d"))
     assert check_exporter(QonnxExporter(), found, tmp_path, (X,)) == []
     images = realised(convolutional, torch.randn(3, 1, 8, 8), wide)
     assert all("float32" in reason for reason in QonnxExporter().refusals(images, images.graph()))
