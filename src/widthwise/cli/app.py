@@ -24,6 +24,7 @@ MODULES = (
     "formats",
     "runs",
     "compare",
+    "explain",
     "export",
     "hardware",
     "measure",

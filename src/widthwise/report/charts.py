@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from widthwise.core.finite import finite
 from widthwise.report.sheets import Sheet
-from widthwise.study.study import finite
 
 if TYPE_CHECKING:
     from widthwise.core.arrays import FloatArray

@@ -17,6 +17,8 @@ SLOTS = "slots.json"  # the calibrated formats that each tensor may have, where 
 SAMPLE = "sample.safetensors"  # a few samples, where the network has to be captured on the data itself
 TRIAL_WEIGHTS = "weights"  # the folder with the trained weights of the front, a file a trial
 SURENESS = "standard_errors.json"  # how sure the figures of the front are
+EXPLANATION = "explain.json"  # why a trial is as good as it is, and whether mixing helped
+NEXT = "next.toml"  # the config of the search that the explanation advises
 MEASURED = "measured"  # the folder of what tools measured of trials
 FILES = (CONFIG, FRONT, STUDY, STORAGE, WEIGHTS, LOG)
 
