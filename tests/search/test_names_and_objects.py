@@ -55,3 +55,10 @@ def test_what_is_no_network_is_told_in_a_line(wrong: object):
     for use in (ww.Graph, lambda given: ww.evaluate(given, DATA)):
         with pytest.raises(ww.UserError, match=f"network: is a {type(wrong).__name__}; give a torch"):
             use(wrong)  # type: ignore[operator]
+
+
+def test_nothing_to_pick_from_is_told_by_what_left_nothing(tmp_path: Path):
+    config = {**CONFIG, "search": {**CONFIG["search"], "constraints": {"accuracy": ">= 0.999"}}}
+    study = ww.search("jsc-tiny", DATA, config, out=tmp_path / "run")
+    with pytest.raises(ww.UserError, match=r"no trial succeeded within the bounds$"):
+        study.pick("best accuracy")

@@ -53,19 +53,27 @@ def report(
         str | None, typer.Option("--pick", metavar="RULE", help="As widthwise search has it.")
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="All trials of the front.")] = False,
+    html: Annotated[
+        Path | None,
+        typer.Option("--html", metavar="FILE", help="Write a page to look at in place of printing."),
+    ] = None,
+    force: options.Force = False,
     json: options.Json = False,
 ) -> None:
-    """Print the best trials of a run again."""
-    from widthwise.cli.results import picked, print_best, print_picked, print_study_json
+    """Print the best trials of a run again, or as a page."""
+    from widthwise.cli.results import print_best, print_picked, print_study_json
     from widthwise.report.terminal import ending_lines, resume_command
     from widthwise.study.run_folder import load_run
 
+    if html is not None:
+        _write_page(run, html, pick, force=force)
+        return
     study = load_run(run)
     if json:
         print_study_json(study, pick)
         return
     if pick is not None:
-        picked(study, pick)  # a rule that can't be read or met is said before anything is printed
+        study.pick(pick)  # a rule that can't be read or met is said before anything is printed
     output = Output()
     settings = study.record.settings
     output.say(f"{run}: {settings.model}, {settings.strategy}")
@@ -78,6 +86,17 @@ def report(
         output.say(f"Go on: {resume_command(run)}")
     if pick is not None:
         print_picked(study, pick, output)
+
+
+def _write_page(run: Path, html: Path, rule: str | None, *, force: bool) -> None:
+    from widthwise.report.page.study import study_page
+    from widthwise.study.run_folder import load_run
+
+    check_new_file(html, force=force, ending=".html")
+    page = study_page(load_run(run), rule=rule).encode()
+    with file_in_one_piece(html) as stream:
+        stream.write(page)
+    Output().say(f"Wrote {html}")
 
 
 def trials(
