@@ -62,7 +62,9 @@ def _show(found: Explanation, study: Study, output: Output) -> None:
     for line in words.mixing_lines(found.mixing[-1], metrics) if found.mixing else []:
         _say(line, output)
     folder = study.folder or Path()
-    output.say(words.advice_line(found) + (f": {folder / NEXT}" if found.advice.config else ""))
+    _say(words.advice_line(found), output)
+    if found.advice.config is not None:
+        output.say(f"The next search without them: {folder / NEXT}")
     output.note(f"{found.evaluations:,} evaluations; all of it: {folder / EXPLANATION}")
     for line in found.not_told:
         output.warn(line)
