@@ -146,6 +146,8 @@ def search(
     options.announce_code(read, output, untrusted=untrusted)
     options.warn_of_ignored_keys(read, output)
     folder, resume = run_folder(read, place.out, resume=place.resume, force_new=place.force_new)
+    if resume:
+        how = replace(how, storage=options.storage_of(folder, how.storage))
     options.check_device(setup.device)
     from widthwise.report.terminal import resume_command
 
