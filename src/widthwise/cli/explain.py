@@ -30,18 +30,20 @@ def explain(
     seconds: Annotated[
         float, typer.Option("--seconds", help="After which no further pairs are begun.")
     ] = 120.0,
+    storage: options.Storage = None,
     untrusted: options.Untrusted = False,
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Tell which tensor did the damage, whether mixing helped, and what to search next."""
     output = Output(quiet=quiet, silent=json)
-    of_run = options.config_of_run(run, untrusted=untrusted)
+    storage = options.storage_of(run, storage)
+    of_run = options.config_of_run(run, untrusted=untrusted, storage=storage)
     options.announce_code(of_run, output, untrusted=untrusted)
     from widthwise.search.explaining import explain as explained
     from widthwise.study.run_folder import load_run
 
-    study = load_run(run)
+    study = load_run(run, storage=storage)
     found = explained(study, pick=pick, pairs=pairs, seconds=seconds)
     if json:
         print_json(found.as_json())

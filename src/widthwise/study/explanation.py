@@ -11,8 +11,10 @@ from typing import Any, Literal
 from widthwise.core.errors import UserError
 from widthwise.core.files import write_atomically
 from widthwise.core.finite import finite
+from widthwise.core.inside import read_inside
 from widthwise.study.run_files import EXPLANATION, NEXT
 
+MOST_BYTES = 2**28
 VERSION = 1  # of what explain.json holds
 Verdict = Literal["better", "worse", "unclear", "equal"]
 
@@ -179,15 +181,16 @@ class Explanation:
 
 def read_explanation(folder: Path | None) -> Explanation | None:
     """What a run folder keeps; None where nothing was explained. Raises UserError where that is broken."""
-    path = None if folder is None else folder / EXPLANATION
-    if path is None or not path.is_file():
+    content = None if folder is None else read_inside(folder, EXPLANATION, most=MOST_BYTES)
+    if folder is None or content is None:
         return None
+    path = folder / EXPLANATION
     try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
+        stored = json.loads(content)
         if stored["version"] != VERSION:
             raise UserError(f"{path}: is of another version of widthwise; run widthwise explain again")
         return _explanation(stored)
-    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path}: is broken; run widthwise explain again") from error
 
 
