@@ -121,7 +121,18 @@ def load_data(
         found = _samples(source, asked, seed=seed, path=path, download=download)
     if isinstance(found, Data):
         return found
-    return served(found, batch_size=batch_size, seed=seed, splits=splits, standardise=how, flatten=flatten)
+    made = served(found, batch_size=batch_size, seed=seed, splits=splits, standardise=how, flatten=flatten)
+    options = {
+        "path": None if path is None else str(path),
+        "download": download,
+        "splits": tuple(splits),
+        "label": None if columns is None else tuple(columns),
+        "header": header,
+        "targets": targets,
+        "standardise": how,
+        "flatten": flatten,
+    }
+    return made.loaded_by(source, options)
 
 
 def data_source(name_or_path: str | Path) -> str:
