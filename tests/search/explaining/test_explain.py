@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -192,6 +193,12 @@ def test_it_is_kept_as_it_was_found(found: tuple[ww.Study, Explanation]) -> None
     told.write(study.folder)
 
 
+def test_the_folder_alone_tells_the_same(found: tuple[ww.Study, Explanation]) -> None:
+    study, told = found
+    assert study.folder is not None
+    assert replace(ww.explain(study.folder), seconds=0) == replace(told, seconds=0)
+
+
 def test_without_time_no_pairs(found: tuple[ww.Study, Explanation]) -> None:
     study, _ = found
     told = study.explain(data=trained()[1], seconds=0)
@@ -206,7 +213,6 @@ def test_without_time_no_pairs(found: tuple[ww.Study, Explanation]) -> None:
     [
         (lambda study: study.explain(pick="best: speed"), "speed"),
         (lambda study: study.explain(pairs=-1), "give 0 or more"),
-        (lambda study: ww.explain(study.folder), "config.toml: model: is missing"),
     ],
 )
 def test_what_cannot_be_explained_is_refused(
