@@ -21,6 +21,7 @@ TRIAL_WEIGHTS = "weights"  # the folder with the trained weights of the front, a
 SURENESS = "standard_errors.json"  # how sure the figures of the front are
 EXPLANATION = "explain.json"  # why a trial is as good as it is, and whether mixing helped
 NEXT = "next.toml"  # the config of the search that the explanation advises
+TESTED = "tested.json"  # figures of picked trials on test data
 PAGE = "report.html"  # the study as a page to look at
 MEASURED = "measured"  # the folder of what tools measured of trials
 FILES = (CONFIG, FRONT, STUDY, STORAGE, WEIGHTS, LOG, PAGE)
