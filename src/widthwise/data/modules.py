@@ -86,8 +86,8 @@ def load_data(
         label: which columns of a table (by name or number) or arrays of an .npz are the targets; () for none;
             without it the column named label, target, class or y, or the only one of text.
         header: whether the first line of a .csv names the columns; without it, as it looks.
-        targets: "classes" or "numbers"; without it, as they look. task: what they are for, which tells where
-            they could be both: numbers for "regression", classes for "classification".
+        targets: "classes" or "numbers"; without it, as they look. task: what they are for, which tells what
+            whole numbers are: numbers for "regression", classes for "classification".
         standardise: "train" (statistics of the training split; also True), "reference" (those that came with
             the data) or "none" (also False); by default "train" for tables, "none" for images, toy_tiny and
             what a callable returns.
