@@ -74,6 +74,23 @@ def print_picked(study: Study, rule: str, output: Output) -> None:
         output.say(line)
 
 
+def keep_page(study: Study, folder: Path, output: Output, *, rule: str | None = None) -> None:
+    """Puts the page of a study into its run folder; a warning says what keeps it from that."""
+    from widthwise.core.errors import UserError
+    from widthwise.core.files import write_atomically
+    from widthwise.report.page.study import study_page
+    from widthwise.study.run_files import PAGE
+
+    try:
+        try:
+            page = study_page(study, rule=rule)
+        except UserError:  # a rule that nothing meets is said elsewhere
+            page = study_page(study)
+        write_atomically(folder / PAGE, page.encode())
+    except (UserError, OSError) as error:
+        output.warn(f"the page was not written: {error}")
+
+
 def print_study_json(study: Study, rule: str | None, problem: Problem | None = None) -> None:
     """What front.json holds, what a rule picks, and what comes nearest where nothing is within the bounds."""
     from widthwise.search.nearest import nearest_by_cost

@@ -100,6 +100,7 @@ def evaluate_network(
     ] = None,
     seed: options.Seed = None,
     setup: options.Setup,
+    storage: options.Storage = None,
     untrusted: options.Untrusted = False,
     json: options.Json = False,
 ) -> None:
@@ -111,9 +112,13 @@ def evaluate_network(
     if run is not None:
         if any(value is not None for value in (config, *vars(network).values(), seed)) or setup.assign:
             raise UserError("--run: has its own network and data; leave CONFIG, --model, --load and such out")
-        of_run = options.config_of_run(run, untrusted=untrusted)
+        storage = options.storage_of(run, storage)
+        of_run = options.config_of_run(run, untrusted=untrusted, storage=storage)
         options.announce_code(of_run, output, untrusted=untrusted)
-        found = _test_run(run, trial, parts, metrics, output, setup.device)
+        from widthwise.study.run_folder import load_run
+
+        study = load_run(run, storage=storage)
+        found = _test_run(study, of_run, run, trial, parts, metrics, output, setup.device)
     else:
         if trial is not None:
             raise UserError("--trial: needs --run, the run folder that it is from")
@@ -279,15 +284,20 @@ def _test_network(
 
 
 def _test_run(
-    run: Path, trial: int | None, parts: list[str], asked: str | None, output: Output, device: str | None
+    study: Study,
+    config: SearchConfig,
+    run: Path,
+    trial: int | None,
+    parts: list[str],
+    asked: str | None,
+    output: Output,
+    device: str | None,
 ) -> Tested:
     """The network of a run, in float or as a trial has it: from what the run kept, else made again."""
     from widthwise.metrics.quality.making import with_targets
     from widthwise.search.dataset import load_dataset
-    from widthwise.study.run_folder import load_run
 
     options.check_device(device)
-    study, config = load_run(run), options.config_of_run(run)
     found = _trial_of(study, trial)
     _metrics(asked, config, config.task)
     network, data = study.searched_network(), load_dataset(config)

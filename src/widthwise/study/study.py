@@ -44,7 +44,7 @@ class Study:
     """
 
     record: StudyRecord
-    source: str | Path
+    source: str | Path = field(repr=False)  # may have a password
     front: tuple[Trial, ...]
     summary: Summary
     finished: str | None = None

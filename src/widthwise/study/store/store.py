@@ -13,6 +13,7 @@ import numpy as np
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
+from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.core.errors import UserError, unknown
 from widthwise.study.store import database, schema
 from widthwise.study.store.checksums import of_batches, of_study
@@ -175,6 +176,17 @@ class Store:
         )
         first, share = zip(*rows, strict=True) if rows else ((), ())
         return Shares(np.array(first, dtype=np.int64), np.array(share, dtype=np.float64))
+
+    def times(self, study: StudyRecord) -> tuple[IntArray, FloatArray]:
+        """Of batches with trials: the number after their last one [B], time on the study until then [B]."""
+        c = _batches.c
+        rows = self._rows(
+            sa.select(c.first + c.evaluated, c.elapsed)
+            .where(c.study_id == study.id, c.evaluated > 0)
+            .order_by(c.number)
+        )
+        ends, elapsed = zip(*rows, strict=True) if rows else ((), ())
+        return np.array(ends, dtype=np.int64), np.array(elapsed, dtype=np.float64)
 
     def blocks(self, study: StudyRecord, *, start: int = 0, stop: int | None = None) -> Iterator[Block]:
         """The stored trials with start <= number < stop, in the order of their numbers, a block at a time.
