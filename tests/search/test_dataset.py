@@ -68,3 +68,17 @@ def test_samples_without_a_label_are_left_out(tmp_path):
     right = model(inputs).argmax(1) == labels
     assert (labels == -100).any()
     assert found == pytest.approx(float(right[labels != -100].double().mean()))
+
+
+@pytest.mark.parametrize("task", [None, "regression"])
+def test_data_from_python_is_read_again_as_it_was(tmp_path, task):
+    data = ww.load_data(counts(tmp_path), task=task)
+    rule = {"name": ["integer"], "weight_width": [4, 8], "weight_frac_width": ["auto"]}
+    space = {"name": "graph/quantize/mixed_precision_ptq", "seed": {"linear": {"config": rule}}}
+    strategy = {"name": "brute-force", "metrics": {"mse": {"direction": "minimize"}}}
+    config = {"search": {"search_space": {**space, "setup": {"by": "type"}}, "strategy": strategy}}
+    ww.search(nn.Linear(4, 1), data, config, out=tmp_path / "run")
+    kept = load_config(tmp_path / "run" / "config.toml")
+    assert kept.task == "regression"
+    for given, other in zip(parts(data), parts(load_dataset(kept)), strict=True):
+        assert given.double().equal(other.double())

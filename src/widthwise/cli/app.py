@@ -23,6 +23,7 @@ MODULES = (
     "init",
     "formats",
     "runs",
+    "check",
     "compare",
     "export",
     "hardware",

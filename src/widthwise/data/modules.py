@@ -121,7 +121,25 @@ def load_data(
         found = _samples(source, asked, seed=seed, path=path, download=download)
     if isinstance(found, Data):
         return found
-    return served(found, batch_size=batch_size, seed=seed, splits=splits, standardise=how, flatten=flatten)
+    made = served(found, batch_size=batch_size, seed=seed, splits=splits, standardise=how, flatten=flatten)
+    options = {
+        "path": None if path is None else str(path),
+        "download": download,
+        "splits": tuple(splits),
+        "label": None if columns is None else tuple(columns),
+        "header": header,
+        "targets": targets if source in DATA.own else targets or _taken_for(found),
+        "standardise": how,
+        "flatten": flatten,
+    }
+    return made.loaded_by(source, options)
+
+
+def _taken_for(samples: Samples) -> TargetKind | None:
+    """What targets [n] were taken for, which a task that is found later would have otherwise."""
+    if samples.targets is None or samples.targets.values.ndim != 1:
+        return None
+    return "classes" if samples.targets.class_names else "numbers"
 
 
 def data_source(name_or_path: str | Path) -> str:

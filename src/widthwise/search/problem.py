@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from widthwise.config import SearchConfig, load_config
+from widthwise.config import DataOptions, SearchConfig, load_config
 from widthwise.config.metrics import metrics_of
 from widthwise.core.errors import UserError, unknown
 from widthwise.core.importing import load_object
 from widthwise.data.modules import Data
+from widthwise.data.served import DataModule
 from widthwise.evaluators.called import evaluator_of
 from widthwise.evaluators.judging import Judging
 from widthwise.evaluators.protocol import Evaluate, Evaluator, Realises
@@ -41,6 +42,7 @@ from widthwise.spaces.kinds import Prepares, SpaceKind, kind_of
 from widthwise.spaces.space import Space
 from widthwise.spaces.within import Within
 from widthwise.strategies import Strategy, strategy_source
+from widthwise.study.realised import kept_network
 from widthwise.study.run_files import CONFIG, WEIGHTS
 
 if TYPE_CHECKING:
@@ -183,6 +185,7 @@ def load_problem(
     part = config.search.evaluation.part
     fitting = check_data_fits_model(network, found, config.task, config.output, name=part)
     judging = judging_of(config, fitting.task, memory=memory)
+    config = _with_data(config, found)
     if config.task is None:
         config = replace(config, task=fitting.task.name)
     graph, search = Graph(network, fitting.example), config.search
@@ -275,10 +278,12 @@ def options_of(config: SearchConfig) -> dict[str, dict[str, Any]]:
 def problem_of_run(path: str | Path, *, memory: int | None = None) -> Problem:
     """The parts of the search that a run folder holds, its network with the weights that were searched.
 
-    Raises UserError where the config names no network, as one that was given from Python has no name.
+    Raises UserError where the config names no network, and the run doesn't keep the one that was given.
     """
     folder = Path(path).expanduser()
     config = load_config(folder / CONFIG)
+    if config.model is None and (kept := kept_network(folder)) is not None:
+        return load_problem(config, model=kept, memory=memory)
     if not (folder / WEIGHTS).is_file():
         return load_problem(config, memory=memory)
     network = load_model(source_of(config, "model"), checkpoint=folder / WEIGHTS, seed=config.seed)
@@ -288,6 +293,16 @@ def problem_of_run(path: str | Path, *, memory: int | None = None) -> Problem:
 def layers_as_text(network: nn.Module) -> str:
     """All layers of a network with their settings, the same in every process."""
     return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(network))  # where functions lie in memory
+
+
+def _with_data(config: SearchConfig, data: Data) -> SearchConfig:
+    """The config with the name of data that was given, where it makes the same data again."""
+    if config.dataset is not None or not isinstance(data, DataModule) or data.loaded is None:
+        return config
+    if (data.seed, data.batch_size) != (config.seed, config.batch_size):  # which it has from the config
+        return config
+    source, options = data.loaded
+    return replace(config, dataset=source, data=DataOptions(**options))
 
 
 def device_of(config: SearchConfig) -> str:

@@ -13,6 +13,7 @@ RUNS = Path("runs")  # where run folders are made unless another place is named
 
 CONFIG, STUDY, FRONT, LOG, STORAGE = "config.toml", "study.db", "front.json", "log.txt", "storage.json"
 WEIGHTS = "weights.safetensors"  # the network that was searched, as it was
+NETWORK = "network.json"  # its calls, where it was given from Python and can be written
 REALISED = "realised.json"  # what makes the networks of the front again, but for their weights
 SLOTS = "slots.json"  # the calibrated formats that each tensor may have, where formats were searched
 SAMPLE = "sample.safetensors"  # a few samples, where the network has to be captured on the data itself
