@@ -84,7 +84,7 @@ def report(
     output.say(f"{run}: {settings.model}, {settings.strategy}")
     if settings.data:
         output.say(f"{settings.data}\n")
-    print_best(study, output, most=len(study.front) if everything else None)
+    print_best(study, output, everything=everything)
     for line in ending_lines(study):
         output.say(line)
     if study.finished is None:

@@ -20,7 +20,8 @@ from widthwise.study.measured import Measured, measured_columns, read_measured
 from widthwise.study.store import Store, StudyRecord
 from widthwise.study.store.records import Summary
 from widthwise.study.sureness import FLOAT, KeptSureness, read_sureness
-from widthwise.study.ties import Tie, ties
+from widthwise.study.tested import KeptTests, read_tests
+from widthwise.study.ties import Tie, best_first, ties
 from widthwise.study.trials import Trial, Trials, make_trials
 
 if TYPE_CHECKING:
@@ -123,6 +124,11 @@ class Study:
         """What tools measured of trials (`ww.certify`, `ww.import_report`), by number."""
         return read_measured(self.folder)
 
+    @cached_property
+    def tested(self) -> KeptTests:
+        """What picked trials and the float network are worth on test data, where the run keeps that."""
+        return read_tests(self.folder)
+
     @property
     def like_float(self) -> tuple[int, ...]:
         """Trials of the front that its objectives don't tell from the float network, where that is kept."""
@@ -139,7 +145,7 @@ class Study:
         """The trial that a rule chooses, as "best accuracy with model_size <= 2KiB" or "knee".
 
         It is chosen from the front where the rule names objectives only, otherwise from all stored trials
-        within the bounds of the search.
+        within the bounds of the search. Of equally good ones the best by the other metrics is taken.
         """
         from widthwise.metrics.goals.picking import metrics_in, pick
 
@@ -163,6 +169,9 @@ class Study:
         if constraints := self.record.settings.constraints:
             table[~feasible(constraints, columns)] = np.nan
         row = pick(rule, metrics, directions, table, numbers=block.numbers.tolist())
+        equal = np.flatnonzero((table == table[row]).all(axis=1))
+        rest = [metric for metric in self.record.metrics if metric.name not in names]
+        row = int(equal[best_first(rest, {m.name: columns[m.name][equal] for m in rest}, len(equal))[0]])
         return self.trials[int(block.numbers[row])]
 
     def trial(self, number: int) -> Trial:
