@@ -26,6 +26,7 @@ MODULES = (
     "runs",
     "check",
     "compare",
+    "explain",
     "export",
     "hardware",
     "measure",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import typer
 
 EXAMPLES = {
@@ -18,6 +20,7 @@ EXAMPLES = {
     "check": "check runs/net --salvage runs/saved",
     "compare": "compare net.toml --strategies random,tpe,frontier --seeds 10 --budget 100",
     "importance": "importance runs/net",
+    "explain": "explain runs/net",
     "export": "export runs/net --pick knee --to qonnx --out deployed",
     "certify": "certify runs/net --trial 12",
     "import-report": "import-report runs/net report.rpt --trial 12",
@@ -29,7 +32,8 @@ EXAMPLES = {
 
 def with_examples(app: typer.Typer) -> None:
     """Lets the help of each command end with its example."""
-    for command in (*app.registered_commands, *app.registered_groups):
+    commands: list[Any] = [*app.registered_commands, *app.registered_groups]
+    for command in commands:
         name = str(command.name or getattr(command.callback, "__name__", "")).replace("_", "-")
         if name in EXAMPLES:
             command.epilog = f"Example: widthwise {EXAMPLES[name]}"
