@@ -84,7 +84,7 @@ def report(
     output.say(f"{run}: {settings.model}, {settings.strategy}")
     if settings.data:
         output.say(f"{settings.data}\n")
-    print_best(study, output, most=len(study.front) if everything else None)
+    print_best(study, output, everything=everything)
     for line in ending_lines(study):
         output.say(line)
     if study.finished is None:
@@ -138,7 +138,7 @@ def rm(
 ) -> None:
     """Delete runs with all their trials, after asking.
 
-    What is in a database outside of the folder is deleted only where --storage names it.
+    Those in a database elsewhere only with --storage.
     """
     from widthwise.study.runs import remove_run
 

@@ -13,11 +13,15 @@ RUNS = Path("runs")  # where run folders are made unless another place is named
 
 CONFIG, STUDY, FRONT, LOG, STORAGE = "config.toml", "study.db", "front.json", "log.txt", "storage.json"
 WEIGHTS = "weights.safetensors"  # the network that was searched, as it was
+NETWORK = "network.json"  # its calls, where it was given from Python and can be written
 REALISED = "realised.json"  # what makes the networks of the front again, but for their weights
 SLOTS = "slots.json"  # the calibrated formats that each tensor may have, where formats were searched
 SAMPLE = "sample.safetensors"  # a few samples, where the network has to be captured on the data itself
 TRIAL_WEIGHTS = "weights"  # the folder with the trained weights of the front, a file a trial
 SURENESS = "standard_errors.json"  # how sure the figures of the front are
+EXPLANATION = "explain.json"  # why a trial is as good as it is, and whether mixing helped
+NEXT = "next.toml"  # the config of the search that the explanation advises
+TESTED = "tested.json"  # figures of picked trials on test data
 PAGE = "report.html"  # the study as a page to look at
 MEASURED = "measured"  # the folder of what tools measured of trials
 FILES = (CONFIG, FRONT, STUDY, STORAGE, WEIGHTS, LOG, PAGE)
