@@ -127,8 +127,9 @@ def course_section(view: StudyView) -> str:
         ]
     summary = view.study.summary
     if summary.cut:
+        also = f" or can't be written as {text(view.study.target)}," if view.study.target else ""
         content.append(
-            f"<p>{summary.cut:,} candidates were out of bounds by their costs and not evaluated.</p>"
+            f"<p>{summary.cut:,} candidates were out of bounds by their costs{also} and not evaluated.</p>"
         )
     if course.failures:
         rows = tuple((reason, f"{count:,}") for reason, count in course.failures)
