@@ -25,6 +25,7 @@ MODULES = (
     "runs",
     "check",
     "compare",
+    "explain",
     "export",
     "hardware",
     "measure",
