@@ -23,6 +23,7 @@ MODULES = (
     "init",
     "formats",
     "runs",
+    "report",
     "check",
     "compare",
     "explain",

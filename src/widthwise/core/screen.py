@@ -15,7 +15,9 @@ def one_screen(lines: Sequence[str], *, most: int = LINES) -> str:
     return "\n".join([*lines[: most - 1], f"… {len(lines) - most + 1:,} more lines"])
 
 
-def html_table(title: str, headers: Sequence[str], rows: Sequence[Sequence[str]], *, most: int = LINES) -> str:
+def html_table(
+    title: str, headers: Sequence[str], rows: Sequence[Sequence[str]], *, most: int = LINES
+) -> str:
     """A table with a heading, of many rows the first ones and how many are left out."""
     head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in headers)
     cells = [

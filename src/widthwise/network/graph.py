@@ -67,7 +67,9 @@ class Graph:
         return one_screen([f"{self._title()}:", *(f"  {name}: {words}" for name, words in self._shown())])
 
     def _repr_html_(self) -> str:
-        return html_table(self._title(), ["layer", "type, and the formats that it computes with"], self._shown())
+        return html_table(
+            self._title(), ["layer", "type, and the formats that it computes with"], self._shown()
+        )
 
     def _title(self) -> str:
         count = sum(parameter.numel() for parameter in self.network.parameters())

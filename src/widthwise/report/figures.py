@@ -33,9 +33,9 @@ def front_figure(view: StudyView, *, x: str | None = None, y: str | None = None)
     errors = [row.errors.get(up.name, 0.0) for row in view.front.rows if row.trial.number in place]
 
     def points(rows: Any, name: str, **more: Any) -> dict[str, Any]:
+        found = {"type": "scatter", "mode": "markers", "name": name} | more
         texts = [f"trial {number}" for number in view.points.numbers[rows].tolist()]
-        return {"type": "scatter", "mode": "markers", "name": name, "x": xs[rows].tolist(), "y": ys[rows].tolist(),
-                "hovertext": texts, **more}  # fmt: skip
+        return found | {"x": xs[rows].tolist(), "y": ys[rows].tolist(), "hovertext": texts}
 
     known = any(errors)
     traces = [
@@ -50,7 +50,11 @@ def front_figure(view: StudyView, *, x: str | None = None, y: str | None = None)
     ]
     uniform = [one for one in view.baselines if one.number in place]
     if uniform:
-        labels = {"mode": "markers+text", "text": [one.label for one in uniform], "textposition": "bottom right"}
+        labels = {
+            "mode": "markers+text",
+            "text": [one.label for one in uniform],
+            "textposition": "bottom right",
+        }
         marker = {"color": COLOURS[3], "size": 11, "symbol": "diamond-open"}
         traces.append(points([place[one.number] for one in uniform], "uniform", marker=marker, **labels))
     floats = view.study.record.settings.float_metrics
@@ -74,7 +78,7 @@ def front_figure(view: StudyView, *, x: str | None = None, y: str | None = None)
 
 
 def layers_figure(view: StudyView) -> Figure:
-    """What each trial of the front chooses for each tensor or decision; raises UserError where there is none."""
+    """What each trial of the front chooses for each tensor or decision; UserError where there is none."""
     if view.layers is None:
         raise UserError(f"{view.study.name}: has no front whose layers could be drawn")
     found = view.layers
@@ -107,7 +111,9 @@ def history_figure(view: StudyView) -> Figure:
         "line": {"shape": "hv", "color": COLOURS[0]},
         "name": "share",
     }
-    return _figure([trace], f"{view.study.name}: how the search went", "trials", "share of the final hypervolume")
+    return _figure(
+        [trace], f"{view.study.name}: how the search went", "trials", "share of the final hypervolume"
+    )
 
 
 def _axes(view: StudyView, x: str | None, y: str | None) -> tuple[Axis, Axis]:

@@ -59,7 +59,11 @@ def markup(study: Study) -> str:
     """A study for a notebook: what it is, and its front as a table."""
     view = front_view(study)
     if not study.front:
-        return html_table(f"Study {study.name}", ["", ""], [["", line] for line in (searched_line(study), *best_lines(study))])
+        return html_table(
+            f"Study {study.name}",
+            ["", ""],
+            [["", line] for line in (searched_line(study), *best_lines(study))],
+        )
     axes = view.axes
     rows = [
         [

@@ -55,7 +55,9 @@ class Trial:
         return html_table(f"{self._title()}: {self._figures()}", ["decision", "choice"], rows)
 
     def _title(self) -> str:
-        return f"Trial {self.number}" + ("" if self.state == "complete" else f" ({self.state}: {self.reason})")
+        return f"Trial {self.number}" + (
+            "" if self.state == "complete" else f" ({self.state}: {self.reason})"
+        )
 
     def _figures(self) -> str:
         return ", ".join(f"{name} {value:.6g}" for name, value in self.metrics.items())
