@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, get_args
+from typing import Annotated, get_args
 
 import typer
 
@@ -12,9 +12,6 @@ from widthwise.cli import options
 from widthwise.cli.output import Output, check_new_file, is_interactive, print_json
 from widthwise.core.errors import UserError, unknown
 from widthwise.core.files import file_in_one_piece
-
-if TYPE_CHECKING:
-    pass
 
 DEFAULT = Path("runs")
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
