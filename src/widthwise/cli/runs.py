@@ -136,7 +136,10 @@ def rm(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
     storage: options.Storage = None,
 ) -> None:
-    """Delete runs with all their trials, after asking; in a database elsewhere only with --storage."""
+    """Delete runs with all their trials, after asking.
+
+    Those in a database elsewhere only with --storage.
+    """
     from widthwise.study.runs import remove_run
 
     output = Output()

@@ -128,7 +128,7 @@ def evaluate_network(
         options.announce_code(read, output, untrusted=untrusted)
         found = _test_network(read, parts, metrics, output, setup.device)
     if json:
-        from widthwise.study.study import finite
+        from widthwise.core.finite import finite
 
         print_json(finite({**found.figures, "standard_errors": found.errors}))
     else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -12,9 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from widthwise.core.errors import UserError
+from widthwise.core.finite import finite
+from widthwise.core.importing import load_object
 from widthwise.metrics.goals.aim import Aim
 from widthwise.metrics.goals.constraints import feasible
 from widthwise.metrics.spread import indistinct
+from widthwise.study.explanation import Explanation, read_explanation
 from widthwise.study.front import FrontRows
 from widthwise.study.measured import Measured, measured_columns, read_measured
 from widthwise.study.store import Store, StudyRecord
@@ -23,6 +25,8 @@ from widthwise.study.sureness import FLOAT, KeptSureness, read_sureness
 from widthwise.study.tested import KeptTests, read_tests
 from widthwise.study.ties import Tie, best_first, ties
 from widthwise.study.trials import Trial, Trials, make_trials
+
+EXPLAINER = "widthwise.search.explaining:explain"  # a room above this one, found when it is asked for
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -123,6 +127,16 @@ class Study:
     def measured(self) -> Mapping[int, tuple[Measured, ...]]:
         """What tools measured of trials (`ww.certify`, `ww.import_report`), by number."""
         return read_measured(self.folder)
+
+    def explain(self, **keywords: Any) -> Explanation:
+        """Why a trial is as good as it is, and whether mixing helped; keywords are those of `ww.explain`."""
+        found: Explanation = load_object(EXPLAINER, what="function")(self, **keywords)
+        return found
+
+    @property
+    def explanation(self) -> Explanation | None:
+        """What `explain` found, as the run keeps it; None where nothing was explained."""
+        return read_explanation(self.folder)
 
     @cached_property
     def tested(self) -> KeptTests:
@@ -278,16 +292,3 @@ def trial_as_json(trial: Trial) -> dict[str, Any]:
         "scaled_metrics": dict(trial.scaled_metrics),
         "config": dict(trial.config),
     }
-
-
-def finite(value: Any) -> Any:
-    """The same with None for what JSON has no number for."""
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {str(key): finite(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(inner) for inner in value]
-    return value
