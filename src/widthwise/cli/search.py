@@ -12,7 +12,7 @@ from widthwise.cli import options
 from widthwise.cli.folders import run_folder
 from widthwise.cli.groups import grouped
 from widthwise.cli.output import Output, make_console
-from widthwise.cli.results import conclude, introduce, keep_page, print_study_json
+from widthwise.cli.results import conclude, introduce, judge_pick, keep_page, print_study_json
 from widthwise.core.errors import unknown
 from widthwise.study.run_files import Keep
 
@@ -251,8 +251,10 @@ def run(
             started=started,
             **vars(how),
         )
-    if page and study.interrupted is None:
-        keep_page(study, folder, output, rule=rule)
+    if study.interrupted is None:
+        judge_pick(study, searched[0], folder, rule=rule)
+        if page:
+            keep_page(study, folder, output, rule=rule)
     return study, searched[0]
 
 

@@ -128,7 +128,7 @@ def evaluate_network(
         options.announce_code(read, output, untrusted=untrusted)
         found = _test_network(read, parts, metrics, output, setup.device)
     if json:
-        from widthwise.study.study import finite
+        from widthwise.core.finite import finite
 
         print_json(finite({**found.figures, "standard_errors": found.errors}))
     else:
@@ -194,13 +194,13 @@ def _metrics(given: str | None, config: SearchConfig, task: Task | str | None) -
 
 def _network_and_data(config: SearchConfig) -> tuple[nn.Module, Data]:
     from widthwise.network.named import load_model
-    from widthwise.search.problem import load_dataset
+    from widthwise.search.dataset import load_dataset
 
     _check_named(config)
     network = load_model(str(config.model), seed=config.seed)
     if config.load_name is not None:
         load_model(network, checkpoint=config.load_name)
-    return network, load_dataset(config)
+    return network, load_dataset(config, network)
 
 
 def _check_named(config: SearchConfig) -> None:
@@ -234,11 +234,24 @@ def _fit(config: SearchConfig, network: nn.Module, data: Data, output: Output, *
     from widthwise.search.problem import device_of
     from widthwise.training import train as fit
 
+    _begin(config, network, data, output)
     how: dict[str, Any] = {"seed": config.seed, "device": device_of(config), **_judged(config)}
     live = None if output.quiet else make_console(stderr=True)
     log = output.console if lines and not output.quiet else None
     with EpochProgress(live, log, config.training.epochs) as told:
         return fit(network, data, config.training, progress=told, **how)
+
+
+def _begin(config: SearchConfig, network: nn.Module, data: Data, output: Output) -> None:
+    """Lets random weights begin where the targets are, as for the candidates of a search."""
+    from widthwise.metrics.quality.fits import check_data_fits_model
+    from widthwise.search.untrained import is_untrained
+    from widthwise.training.beginning import begin_at_mean
+
+    if is_untrained(config, network):
+        task = check_data_fits_model(network, data, config.task, config.output).task
+        if begin_at_mean(network, data, task, output=config.output):
+            output.note("training:    outputs begin at the mean of the targets")
 
 
 def _judged(config: SearchConfig) -> dict[str, Any]:
@@ -295,7 +308,7 @@ def _test_run(
 ) -> Tested:
     """The network of a run, in float or as a trial has it: from what the run kept, else made again."""
     from widthwise.metrics.quality.making import with_targets
-    from widthwise.search.problem import load_dataset
+    from widthwise.search.dataset import load_dataset
 
     options.check_device(device)
     found = _trial_of(study, trial)

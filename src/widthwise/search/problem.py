@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from widthwise.config import DataOptions, SearchConfig, load_config
 from widthwise.config.metrics import metrics_of
 from widthwise.core.errors import UserError, unknown
 from widthwise.core.importing import load_object
-from widthwise.data.modules import Data, load_data
+from widthwise.data.modules import Data
 from widthwise.data.served import DataModule
 from widthwise.evaluators.called import evaluator_of
 from widthwise.evaluators.judging import Judging
@@ -34,6 +34,7 @@ from widthwise.network.named import load_model
 from widthwise.network.realised import Realised
 from widthwise.search.batches import batch_size
 from widthwise.search.bounds import within_bounds
+from widthwise.search.dataset import load_dataset, source_of
 from widthwise.search.proposing import proposer
 from widthwise.search.target import Target, within_target
 from widthwise.search.untrained import is_untrained
@@ -177,10 +178,10 @@ def load_problem(
 
     memory: bytes that evaluating may take. Raises UserError for what does not fit together.
     """
-    network = load_model(model if model is not None else _named(config, "model"), seed=config.seed)
+    network = load_model(model if model is not None else source_of(config, "model"), seed=config.seed)
     if model is None and config.load_name is not None:
         network = load_model(network, checkpoint=config.load_name)
-    found = data if data is not None else load_dataset(config)
+    found = data if data is not None else load_dataset(config, network)
     part = config.search.evaluation.part
     fitting = check_data_fits_model(network, found, config.task, config.output, name=part)
     judging = judging_of(config, fitting.task, memory=memory)
@@ -285,19 +286,13 @@ def problem_of_run(path: str | Path, *, memory: int | None = None) -> Problem:
         return load_problem(config, model=kept, memory=memory)
     if not (folder / WEIGHTS).is_file():
         return load_problem(config, memory=memory)
-    network = load_model(_named(config, "model"), checkpoint=folder / WEIGHTS, seed=config.seed)
+    network = load_model(source_of(config, "model"), checkpoint=folder / WEIGHTS, seed=config.seed)
     return load_problem(config, model=network, memory=memory)
 
 
 def layers_as_text(network: nn.Module) -> str:
     """All layers of a network with their settings, the same in every process."""
     return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(network))  # where functions lie in memory
-
-
-def load_dataset(config: SearchConfig) -> Data:
-    """The data that a config names, split and batched as it says."""
-    options = {"task": config.task, **asdict(config.data)}
-    return load_data(_named(config, "dataset"), batch_size=config.batch_size, seed=config.seed, **options)
 
 
 def _with_data(config: SearchConfig, data: Data) -> SearchConfig:
@@ -327,10 +322,3 @@ def _always(config: SearchConfig, task: Task) -> list[Metric]:
 
 def _each_once(metrics: Iterable[Metric]) -> tuple[Metric, ...]:
     return tuple({metric.name: metric for metric in metrics}.values())
-
-
-def _named(config: SearchConfig, key: str) -> str:
-    name: str | None = getattr(config, key)
-    if name is None:
-        raise UserError(f"{config.source}: {key}: is missing; set it in the config or give --{key}")
-    return name

@@ -34,11 +34,22 @@ def find_task(targets: Tensor, outputs: Shape, about: DataFacts) -> Found:
     fits.
     """
     for name, why in _candidates(targets, outputs):
+        if name == REGRESSION and _are_named(targets, about):
+            raise UserError(
+                f"{about.title}: has {len(about.class_names)} classes ({', '.join(about.class_names[:3])} …) "
+                f"but the network gives {_shape(outputs)}; let it give scores [n, {len(about.class_names)}]"
+            )
         return Found(task_of(name), why)
     raise UserError(
         f"{about.title}: no task is found for targets {_said(targets)} and outputs {_shape(outputs)}; "
         f"{_advice(targets, outputs)}"
     )
+
+
+def _are_named(targets: Tensor, about: DataFacts) -> bool:
+    """Whether targets [n] are numbers of classes that have names, which are nothing to be near to."""
+    named = any(not name.lstrip("-").isdigit() for name in about.class_names)
+    return named and targets.ndim == 1 and not targets.is_floating_point()
 
 
 def _advice(targets: Tensor, outputs: Shape) -> str:
