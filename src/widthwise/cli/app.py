@@ -27,6 +27,7 @@ MODULES = (
     "init",
     "formats",
     "runs",
+    "report",
     "check",
     "compare",
     "explain",

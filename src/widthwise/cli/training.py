@@ -234,11 +234,24 @@ def _fit(config: SearchConfig, network: nn.Module, data: Data, output: Output, *
     from widthwise.search.problem import device_of
     from widthwise.training import train as fit
 
+    _begin(config, network, data, output)
     how: dict[str, Any] = {"seed": config.seed, "device": device_of(config), **_judged(config)}
     live = None if output.quiet else make_console(stderr=True)
     log = output.console if lines and not output.quiet else None
     with EpochProgress(live, log, config.training.epochs) as told:
         return fit(network, data, config.training, progress=told, **how)
+
+
+def _begin(config: SearchConfig, network: nn.Module, data: Data, output: Output) -> None:
+    """Lets random weights begin where the targets are, as for the candidates of a search."""
+    from widthwise.metrics.quality.fits import check_data_fits_model
+    from widthwise.search.untrained import is_untrained
+    from widthwise.training.beginning import begin_at_mean
+
+    if is_untrained(config, network):
+        task = check_data_fits_model(network, data, config.task, config.output).task
+        if begin_at_mean(network, data, task, output=config.output):
+            output.note("training:    outputs begin at the mean of the targets")
 
 
 def _judged(config: SearchConfig) -> dict[str, Any]:
