@@ -45,10 +45,13 @@ def read_npz(path: str | Path) -> dict[str, NDArray[Any]]:
     try:
         # opened here, because numpy leaves its own file open where the archive is broken
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
+            found = {name: archive[name] for name in archive.files}
     except Exception as error:  # a broken archive makes numpy raise nearly anything
         _refuse_pickle(path, error)
         raise UserError(f"{path}: no npz file that can be read; write it with numpy.savez") from error
+    if others := [name for name, array in found.items() if not isinstance(array, np.ndarray)]:
+        raise UserError(f"{path}: holds {others[0]!r}, which is no array; write it with numpy.savez")
+    return found
 
 
 def check_unpacked(path: Path) -> None:

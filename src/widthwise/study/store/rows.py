@@ -18,6 +18,7 @@ from widthwise.study.store import checksums, schema
 from widthwise.study.store.codec import text_to_candidates, text_to_metrics
 from widthwise.study.store.records import Block, StudyRecord
 
+LARGEST = 2**53  # number of a trial
 BLOCK = 20_000  # trials read at once: a few megabytes of text
 
 Query = Callable[[sa.Executable], list[Any]]
@@ -113,6 +114,14 @@ def differing(batches: Sequence[Any], rows: Rows, study: StudyRecord) -> list[in
         if checksum != batch.checksum:
             found.append(int(batch.number))
     return found
+
+
+def is_batch(row: Any) -> bool:
+    """Whether a batch's row can be one, where no checksum tells."""
+    counts = (row.number, row.first, row.asked, row.evaluated)
+    if not all(type(value) is int and 0 <= value < LARGEST for value in counts):
+        return False
+    return all(isinstance(value, int | float) for value in (row.seconds, row.elapsed))
 
 
 def groups_of(batches: list[Any]) -> Iterator[list[Any]]:

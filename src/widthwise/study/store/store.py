@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
@@ -19,7 +19,7 @@ from widthwise.study.store import database, schema
 from widthwise.study.store.checksums import of_batches, of_study
 from widthwise.study.store.lock import cut_in_children
 from widthwise.study.store.records import Block, Shares, StoredBatch, StudyRecord, Summary, from_row, to_row
-from widthwise.study.store.rows import ADVICE, DamagedError, groups_of, sound_block
+from widthwise.study.store.rows import ADVICE, DamagedError, groups_of, is_batch, sound_block
 from widthwise.study.store.soundness import check_sqlite
 from widthwise.study.store.trouble import told_as_user_error
 
@@ -146,10 +146,11 @@ class Store:
         (failed,) = self.rows(
             sa.select(sa.func.count()).select_from(_failures).where(_failures.c.study_id == study.id)
         )
-        trials, batches = int(row[0]), int(row[2])
-        if expected is not None and (batches, trials) != tuple(row[4:]):
-            raise self._lost(study, batches, row[4])
-        return Summary(trials, int(failed[0]), int(row[1]) - trials, batches, float(row[3]))
+        with self._told_of(study):
+            trials, batches = int(row[0]), int(row[2])
+            if expected is not None and (batches, trials) != tuple(row[4:]):
+                raise self._lost(study, batches, row[4])
+            return Summary(trials, int(failed[0]), int(row[1]) - trials, batches, float(row[3]))
 
     def checksum_of_batches(self, study: StudyRecord) -> int:
         """That of all that are stored, as the store knows it."""
@@ -173,7 +174,8 @@ class Store:
             .order_by(c.number)
         )
         first, share = zip(*rows, strict=True) if rows else ((), ())
-        return Shares(np.array(first, dtype=np.int64), np.array(share, dtype=np.float64))
+        with self._told_of(study):
+            return Shares(np.array(first, dtype=np.int64), np.array(share, dtype=np.float64))
 
     def times(self, study: StudyRecord) -> tuple[IntArray, FloatArray]:
         """Of batches with trials: the number after their last one [B], time on the study until then [B]."""
@@ -184,7 +186,8 @@ class Store:
             .order_by(c.number)
         )
         ends, elapsed = zip(*rows, strict=True) if rows else ((), ())
-        return np.array(ends, dtype=np.int64), np.array(elapsed, dtype=np.float64)
+        with self._told_of(study):
+            return np.array(ends, dtype=np.int64), np.array(elapsed, dtype=np.float64)
 
     def blocks(self, study: StudyRecord, *, start: int = 0, stop: int | None = None) -> Iterator[Block]:
         """The stored trials with start <= number < stop, in the order of their numbers, a block at a time.
@@ -210,7 +213,8 @@ class Store:
         for group in groups_of(rows):
             block = self.sound_block(study, group)
             for row in group:
-                cut, trials = self.cut_of(row), block.rows(row.first, row.first + row.evaluated)
+                with self._told_of(study):
+                    cut, trials = self.cut_of(row), block.rows(row.first, row.first + row.evaluated)
                 yield StoredBatch(
                     row.number, row.first, row.asked, row.evaluated, cut, row.seconds, row.elapsed, trials
                 )
@@ -239,7 +243,7 @@ class Store:
     def _record(self, row: Any) -> StudyRecord:
         """The study of a row, if it is what was written."""
         if not self.checked or row.checksum == of_study(row._mapping):
-            with suppress(ValueError, KeyError, TypeError, AttributeError, LookupError, RecursionError):
+            with suppress(ValueError, TypeError, AttributeError, LookupError, OverflowError, RecursionError):
                 return from_row(row._mapping)
         raise DamagedError(
             f"{self.name}: the record of study {row.name} is damaged, its checksum differs; "
@@ -250,7 +254,11 @@ class Store:
         """The rows of batches in their order."""
         columns = self._columns(_batches) if self.checked else [*self._columns(_batches), _NO_CHECKSUM]
         here = _batches.c.study_id == study.id
-        return self.rows(sa.select(*columns).where(here, *where).order_by(_batches.c.number))
+        rows = self.rows(sa.select(*columns).where(here, *where).order_by(_batches.c.number))
+        looked_at = rows if not self.checked else ()  # of others the checksum tells
+        if not all(type(row.evaluated) is int for row in rows) or not all(map(is_batch, looked_at)):
+            raise self._lost(study, 0, None)
+        return rows
 
     def _columns(self, table: sa.Table) -> list[sa.Column[Any]]:
         return [column for column in table.c if self.checked or column.name != "checksum"]
@@ -272,6 +280,16 @@ class Store:
             of_batches([row.checksum for row in known]) != head.checksum
         ):  # fmt: skip
             raise self._lost(study, len(known), None if head is None else head.batches)
+
+    @contextmanager
+    def _told_of(self, study: StudyRecord) -> Iterator[None]:
+        """What can't be read as what it should be is damage."""
+        try:
+            yield
+        except UserError:
+            raise
+        except (ValueError, TypeError, OverflowError, AttributeError, RecursionError) as error:
+            raise self._lost(study, 0, None) from error
 
     def _lost(self, study: StudyRecord, found: int, expected: int | None) -> DamagedError:
         return DamagedError(
