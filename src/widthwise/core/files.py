@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,6 +17,7 @@ from widthwise.core.inside import LARGE, MOST_GROWTH, new_name, parent_inside
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+MOST_CHARACTERS = 300  # of a path in an error
 NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -25,11 +27,14 @@ def existing_file(path: str | Path) -> Path:
     Pipes and devices may have no end.
     """
     path = Path(path).expanduser()
-    if path.is_dir():
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):  # missing, too long, with a zero in it
+        name = str(path)[:MOST_CHARACTERS]
+        raise UserError(f"{name}: no such file; check the path, which is read from {Path.cwd()}") from None
+    if stat.S_ISDIR(mode):
         raise UserError(f"{path}: is a folder; give a file")
-    if not path.exists():
-        raise UserError(f"{path}: no such file; check the path, which is read from {Path.cwd()}")
-    if not path.is_file():
+    if not stat.S_ISREG(mode):
         raise UserError(f"{path}: is no regular file but a pipe or a device; give a file")
     if not os.access(path, os.R_OK):
         raise UserError(f"{path}: may not be read; check its permissions")

@@ -6,6 +6,7 @@ import re
 import struct
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -161,6 +162,25 @@ def _read_sound(query: Query, study: StudyRecord, batches: Sequence[Any], *, che
         raise
     except (ValueError, OverflowError, TypeError, struct.error):
         return None
+
+
+@contextmanager
+def told_as_damage(name: str, study: StudyRecord) -> Iterator[None]:
+    """What can't be read as what it should be is damage."""
+    try:
+        yield
+    except UserError:
+        raise
+    except (ValueError, TypeError, OverflowError, AttributeError, RecursionError) as error:
+        raise lost(name, study, 0, None) from error
+
+
+def lost(name: str, study: StudyRecord, found: int, expected: int | None) -> DamagedError:
+    """What is said where batches are not those that were stored; the first `found` are."""
+    return DamagedError(
+        f"{name}: study {study.name}: is damaged: of {expected or 'its'} batches the first {found} are there "
+        f"as they were stored; {ADVICE}"
+    )
 
 
 def damaged(name: str, study: StudyRecord, batches: Sequence[Any]) -> DamagedError:

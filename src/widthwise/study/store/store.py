@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
@@ -19,7 +19,7 @@ from widthwise.study.store import database, schema
 from widthwise.study.store.checksums import of_batches, of_study
 from widthwise.study.store.lock import cut_in_children
 from widthwise.study.store.records import Block, Shares, StoredBatch, StudyRecord, Summary, from_row, to_row
-from widthwise.study.store.rows import ADVICE, DamagedError, groups_of, is_batch, sound_block
+from widthwise.study.store.rows import DamagedError, groups_of, is_batch, lost, sound_block, told_as_damage
 from widthwise.study.store.soundness import check_sqlite
 from widthwise.study.store.trouble import told_as_user_error
 
@@ -146,10 +146,10 @@ class Store:
         (failed,) = self.rows(
             sa.select(sa.func.count()).select_from(_failures).where(_failures.c.study_id == study.id)
         )
-        with self._told_of(study):
+        with told_as_damage(self.name, study):
             trials, batches = int(row[0]), int(row[2])
             if expected is not None and (batches, trials) != tuple(row[4:]):
-                raise self._lost(study, batches, row[4])
+                raise lost(self.name, study, batches, row[4])
             return Summary(trials, int(failed[0]), int(row[1]) - trials, batches, float(row[3]))
 
     def checksum_of_batches(self, study: StudyRecord) -> int:
@@ -157,7 +157,7 @@ class Store:
         here = _heads.c.study_id == study.id
         found = self.rows(sa.select(_heads.c.checksum).where(here))
         if not found:
-            raise self._lost(study, 0, None)
+            raise lost(self.name, study, 0, None)
         return int(found[0][0])
 
     def count(self, study: StudyRecord) -> int:
@@ -174,7 +174,7 @@ class Store:
             .order_by(c.number)
         )
         first, share = zip(*rows, strict=True) if rows else ((), ())
-        with self._told_of(study):
+        with told_as_damage(self.name, study):
             return Shares(np.array(first, dtype=np.int64), np.array(share, dtype=np.float64))
 
     def times(self, study: StudyRecord) -> tuple[IntArray, FloatArray]:
@@ -186,7 +186,7 @@ class Store:
             .order_by(c.number)
         )
         ends, elapsed = zip(*rows, strict=True) if rows else ((), ())
-        with self._told_of(study):
+        with told_as_damage(self.name, study):
             return np.array(ends, dtype=np.int64), np.array(elapsed, dtype=np.float64)
 
     def blocks(self, study: StudyRecord, *, start: int = 0, stop: int | None = None) -> Iterator[Block]:
@@ -213,7 +213,7 @@ class Store:
         for group in groups_of(rows):
             block = self.sound_block(study, group)
             for row in group:
-                with self._told_of(study):
+                with told_as_damage(self.name, study):
                     cut, trials = self.cut_of(row), block.rows(row.first, row.first + row.evaluated)
                 yield StoredBatch(
                     row.number, row.first, row.asked, row.evaluated, cut, row.seconds, row.elapsed, trials
@@ -257,7 +257,7 @@ class Store:
         rows = self.rows(sa.select(*columns).where(here, *where).order_by(_batches.c.number))
         looked_at = rows if not self.checked else ()  # of others the checksum tells
         if not all(type(row.evaluated) is int for row in rows) or not all(map(is_batch, looked_at)):
-            raise self._lost(study, 0, None)
+            raise lost(self.name, study, 0, None)
         return rows
 
     def _columns(self, table: sa.Table) -> list[sa.Column[Any]]:
@@ -274,28 +274,12 @@ class Store:
         first = 0
         for number, row in enumerate(known):
             if (row.number, row.first) != (number, first):
-                raise self._lost(study, number, None if head is None else head.batches)
+                raise lost(self.name, study, number, None if head is None else head.batches)
             first += row.evaluated
         if head is None or (len(known), first) != (head.batches, head.trials) or (
             of_batches([row.checksum for row in known]) != head.checksum
         ):  # fmt: skip
-            raise self._lost(study, len(known), None if head is None else head.batches)
-
-    @contextmanager
-    def _told_of(self, study: StudyRecord) -> Iterator[None]:
-        """What can't be read as what it should be is damage."""
-        try:
-            yield
-        except UserError:
-            raise
-        except (ValueError, TypeError, OverflowError, AttributeError, RecursionError) as error:
-            raise self._lost(study, 0, None) from error
-
-    def _lost(self, study: StudyRecord, found: int, expected: int | None) -> DamagedError:
-        return DamagedError(
-            f"{self.name}: study {study.name}: is damaged: of {expected or 'its'} batches the first {found} "
-            f"are there as they were stored; {ADVICE}"
-        )
+            raise lost(self.name, study, len(known), None if head is None else head.batches)
 
     def rows(self, statement: sa.Executable) -> list[Any]:
         """What a statement finds; troubles of the database are UserErrors."""
