@@ -17,7 +17,6 @@ from widthwise.core.inside import LARGE, MOST_GROWTH, new_name, parent_inside
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-MOST_CHARACTERS = 300  # of a path in an error
 NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -29,9 +28,10 @@ def existing_file(path: str | Path) -> Path:
     path = Path(path).expanduser()
     try:
         mode = path.stat().st_mode
-    except (OSError, ValueError):  # missing, too long, with a zero in it
-        name = str(path)[:MOST_CHARACTERS]
-        raise UserError(f"{name}: no such file; check the path, which is read from {Path.cwd()}") from None
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: with a zero in it
+        raise UserError(f"{path}: no such file; check the path, which is read from {Path.cwd()}") from None
+    except OSError as error:
+        raise UserError(f"{path}: can't be read: {error.strerror}; check the path") from None
     if stat.S_ISDIR(mode):
         raise UserError(f"{path}: is a folder; give a file")
     if not stat.S_ISREG(mode):
