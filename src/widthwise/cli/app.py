@@ -25,6 +25,7 @@ MODULES = (
     "formats",
     "runs",
     "report",
+    "watch",
     "check",
     "compare",
     "explain",
