@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -103,10 +104,18 @@ def _plain(value: Any, document: Document, path: Keys, depth: int = 0) -> Any:
         return value
     if getattr(value, "shape", None) == () and hasattr(value, "item"):
         return _plain(value.item(), document, path, depth + 1)
+    return _name_of(value, document.where(path))
+
+
+def _name_of(value: object, where: str) -> str:
+    """A function or class as the `module:callable` by which a run finds it again; UserError where none does."""
+    module, name = str(getattr(value, "__module__", "__main__")), str(getattr(value, "__qualname__", ""))
+    found = getattr(sys.modules.get(module), name, None) if module != "__main__" else None
+    if callable(value) and found is value:
+        return f"{module}:{name}"
     kind = type(value).__name__
-    raise UserError(
-        f"{document.where(path)}: is a {kind}; allowed: text, numbers, true, false, lists, tables"
-    )
+    named = "; name it module:callable, of a module that can be imported" if callable(value) else ""
+    raise UserError(f"{where}: is a {kind}; allowed: text, numbers, true, false, lists, tables{named}")
 
 
 def _key(key: object, document: Document, path: Keys) -> str:
