@@ -114,6 +114,9 @@ class Workers:
     ] = None
 
 
+RESUMED, START = "resumed", "started: nothing was there to resume"
+
+
 def register(app: typer.Typer) -> None:
     """Adds the command."""
     app.command()(grouped(search))
@@ -145,7 +148,8 @@ def search(
     options.check_device(setup.device)
     from widthwise.report.terminal import resume_command
 
-    study, problem = run(read, folder, output, how, resume=resume, train=train, rule=pick)
+    new = place.resume and not resume
+    study, problem = run(read, folder, output, how, resume=resume, new=new, train=train, rule=pick)
     if json:
         print_study_json(study, pick, problem)
         if study.interrupted is not None:
@@ -192,10 +196,14 @@ def run(
     how: How,
     *,
     resume: bool = False,
+    new: bool = False,
     train: bool = False,
     rule: str | None = None,
 ) -> tuple[Study, Problem]:
-    """Search in a folder, with what is printed before and while it runs."""
+    """Search in a folder, with what is printed before and while it runs.
+
+    new: it was to be resumed, but there is nothing to go on with.
+    """
     from widthwise.cli.training import train_first
     from widthwise.report.progress import SearchProgress
     from widthwise.search.launch import check_search
@@ -213,7 +221,7 @@ def run(
 
         def started(run: Run, problem: Problem) -> None:
             searched.append(problem)
-            introduce(run.path, problem, output, resumed=resume)
+            introduce(run.path, problem, output, how=START if new else RESUMED if resume else "")
             progress.start()
 
         study = search_problem(

@@ -23,7 +23,7 @@ from widthwise.search.record import record_of
 from widthwise.search.sureness import keep_sureness
 from widthwise.search.workers import judge_of
 from widthwise.strategies import Strategy
-from widthwise.study.run_files import WEIGHTS, Keep, run_path
+from widthwise.study.run_files import WEIGHTS, Keep, is_free, run_path
 from widthwise.study.run_folder import Run, resume_run, start_run
 from widthwise.study.study import Study
 
@@ -62,7 +62,8 @@ def search(
         model, data: a network and a data module, or names; None takes those of the config.
         config: a path, nested mappings or a SearchConfig, in the lab's schema.
         out: the run folder; by default the next free one under runs/. An existing run is an error, unless
-            `resume` goes on with it or `force_new` starts another beside it.
+            `resume` goes on with it or `force_new` starts another beside it. Where nothing is there yet,
+            `resume` starts it.
         storage: URL of a database to keep the trials in. keep: "front" writes only trials of the front.
         prune: stop a candidate once it can't reach the front any more; the front stays the same.
         limits: by default those of the config. memory: bytes that evaluating may take.
@@ -98,6 +99,9 @@ def search(
     folder = run_path(loaded.source, loaded.model, out)
     if force_new is None:
         force_new = out is None and not resume
+    if resume and is_free(folder):
+        logger.info("%s: nothing to resume there yet, so it is started", folder)
+        resume = False
     stops = limits or config_limits(loaded)
     proposer = _proposer(problem, stops, keep=keep, prune=prune)
     with judge_of(problem, ray=ray, gpus=gpus, trial_timeout=stops.trial_timeout, prune=prune) as judging:

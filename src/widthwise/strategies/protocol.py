@@ -66,8 +66,9 @@ class Strategy(Protocol):
         """Go from a fresh start, with the same setting, to where the strategy told these stood.
 
         `batches` are the stored trials in their order, [k, D] and [k, objectives] for each batch that was
-        asked. From then on the strategy proposes what the uninterrupted one would have. Where nothing better
-        is known, `ask_and_tell` does it.
+        asked. From then on the strategy proposes what the uninterrupted one would have. It is fast where a
+        proposal depends on the seed, its number and what was told alone (see `numbered`), as of all strategies
+        here. Where nothing better is known, `ask_and_tell` does it.
         """
 
     @property

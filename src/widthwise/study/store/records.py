@@ -57,13 +57,6 @@ class Block:
     metrics: FloatArray
     reasons: Mapping[int, str]  # by trial number
 
-    def rows(self, start: int, stop: int) -> Block:
-        """The trials with these numbers, start <= number < stop."""
-        low, high = self.numbers.searchsorted([start, stop])
-        reasons = {n: reason for n, reason in self.reasons.items() if start <= n < stop}
-        cut = slice(int(low), int(high))
-        return Block(self.numbers[cut], self.candidates[cut], self.metrics[cut], reasons)
-
 
 @dataclass(frozen=True)
 class StoredBatch:
@@ -80,6 +73,13 @@ class StoredBatch:
     cut: Mapping[int, tuple[int, ...]]
     seconds: float
     elapsed: float
+
+
+@dataclass(frozen=True)
+class StoredBatches:
+    """Batches that follow one another, and the trials of all of them."""
+
+    batches: Sequence[StoredBatch]
     trials: Block
 
 

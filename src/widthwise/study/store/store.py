@@ -16,7 +16,16 @@ from widthwise.core.errors import UserError, unknown
 from widthwise.study.store import database, schema
 from widthwise.study.store.codec import text_to_candidates, text_to_metrics
 from widthwise.study.store.lock import cut_in_children
-from widthwise.study.store.records import Block, Shares, StoredBatch, StudyRecord, Summary, from_row, to_row
+from widthwise.study.store.records import (
+    Block,
+    Shares,
+    StoredBatch,
+    StoredBatches,
+    StudyRecord,
+    Summary,
+    from_row,
+    to_row,
+)
 from widthwise.study.store.trouble import told_as_user_error
 
 BLOCK = 20_000  # trials read at once: a few megabytes of text
@@ -159,8 +168,8 @@ class Store:
             if len(block.numbers):
                 yield block
 
-    def batches(self, study: StudyRecord) -> Iterator[StoredBatch]:
-        """The batches in their order with their trials, read many at a time."""
+    def groups(self, study: StudyRecord) -> Iterator[StoredBatches]:
+        """The batches in their order with their trials, many at a time."""
         group: list[Any] = []
         held = 0
         c = _batches.c
@@ -168,9 +177,10 @@ class Store:
             group.append(row)
             held += row.evaluated
             if held >= BLOCK:
-                yield from self._batches(study, group)
+                yield self._group(study, group)
                 group, held = [], 0
-        yield from self._batches(study, group)
+        if group:
+            yield self._group(study, group)
 
     def remove_study(self, study: StudyRecord) -> None:
         """Delete a study and all its trials."""
@@ -180,16 +190,12 @@ class Store:
             self.connection.execute(sa.delete(_studies).where(_studies.c.id == study.id))
             self.connection.commit()
 
-    def _batches(self, study: StudyRecord, rows: list[Any]) -> Iterator[StoredBatch]:
-        if not rows:
-            return
-        block = self._block(study, rows[0].first, rows[-1].first + rows[-1].evaluated)
-        for row in rows:
-            cut = {int(k): tuple(c) for k, c in json.loads(row.cut or "{}").items()}
-            trials = block.rows(row.first, row.first + row.evaluated)
-            yield StoredBatch(
-                row.number, row.first, row.asked, row.evaluated, cut, row.seconds, row.elapsed, trials
-            )
+    def _group(self, study: StudyRecord, rows: list[Any]) -> StoredBatches:
+        batches = [
+            StoredBatch(row.number, row.first, row.asked, row.evaluated, _cut(row), row.seconds, row.elapsed)
+            for row in rows
+        ]
+        return StoredBatches(batches, self._block(study, rows[0].first, rows[-1].first + rows[-1].evaluated))
 
     def _block(self, study: StudyRecord, start: int, stop: int) -> Block:
         """The trials of a range of numbers; the database joins their texts, and makes no object a row."""
@@ -224,3 +230,10 @@ class Store:
             rows = list(self.connection.execute(statement).all())
             self.connection.rollback()  # a transaction left open would hide what others commit
             return rows
+
+
+def _cut(row: Any) -> dict[int, tuple[int, ...]]:
+    """Candidates out of bounds by their row in the batch."""
+    if row.cut is None:
+        return {}
+    return {int(number): tuple(candidate) for number, candidate in json.loads(row.cut).items()}
