@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from typing import Any
 
+from widthwise.core.children import environment
+
+CODE = """
+import json, resource, sys, importlib
+made = getattr(importlib.import_module(sys.argv[1]), sys.argv[2])(*json.loads(sys.argv[3]))
+print(json.dumps({**made, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
+"""
+
 
 def alone(module: str, function: str, *arguments: Any) -> dict[str, Any]:
-    """What `function` of a module here returns, called in a fresh process, and that process's `peak` in MB."""
-    code = (
-        "import json, resource, sys, importlib\n"
-        f"made = getattr(importlib.import_module({module!r}), {function!r})(*json.loads(sys.argv[1]))\n"
-        "peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024\n"
-        "print(json.dumps({**made, 'peak': peak}))"
-    )
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [sys.executable, "-c", code, json.dumps(arguments)], capture_output=True, text=True, env=environment
-    )
+    """What a function of a module here gives in a fresh process, and that process's `peak` memory in MB."""
+    command = [sys.executable, "-c", CODE, module, function, json.dumps(arguments)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment())
     if done.returncode:
         raise RuntimeError(done.stderr)
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
 
 
-def line(what: str, found: float, unit: str, aim: str, met: bool) -> None:
+def line(what: str, found: float, unit: str, most: float | None = None, least: float | None = None) -> None:
     """A figure beside its aim."""
-    print(f"{what:<52}{found:>10.2f} {unit:<4} aim {aim:<12}{'met' if met else 'NOT MET'}", flush=True)
+    aim = f"<= {most:g}" if most is not None else f">= {least:g}"
+    met = found <= most if most is not None else found >= (least or 0)
+    print(f"{what:<56}{found:>10.2f} {unit:<3} aim {aim:<8} {'met' if met else 'NOT MET'}", flush=True)

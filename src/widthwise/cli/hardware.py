@@ -47,12 +47,11 @@ def certify(
     if trial and pick is not None:
         raise UserError("--trial and --pick contradict one another; leave one out")
     options.announce_code(options.config_of_run(run, untrusted=untrusted), output, untrusted=untrusted)
-    from widthwise.cli.results import picked
     from widthwise.export.certify import certify as measure
     from widthwise.study.run_folder import load_run
 
     study = load_run(run)
-    chosen = [picked(study, pick)] if pick is not None else trial or None
+    chosen = [study.pick(pick)] if pick is not None else trial or None
 
     def told(found: Certificate) -> None:
         for line in _lines(found):

@@ -177,9 +177,25 @@ def read_config(
             raise unknown("device", device, DEVICES, where="--device")
         changes["accelerator"] = DEVICES[device]
     changes |= _assigned(setup.assign or ())
+    if config is not None:
+        _check_is_no_network(config)
     source: str | dict[str, Any] = {} if config is None else config
     named = {KEYS[name]: name for name, value in options.items() if value is not None}
     return load_config(source, changes, options=named, untrusted=untrusted)
+
+
+def _check_is_no_network(config: str) -> None:
+    """Raises UserError where a network is named in the place of a config."""
+    from pathlib import Path
+
+    from widthwise.core.importing import meant_object
+    from widthwise.network.named import MODELS
+
+    if Path(config).suffix == ".toml" or (Path(config).is_file() and Path(config).suffix != ".py"):
+        return
+    meant = config if MODELS.get(config) is not None or ":" in config else None
+    if (network := meant_object(config) or meant) is not None:
+        raise UserError(f"{config}: is no config; a network is named as --model {network}")
 
 
 def with_data_of_model(config: SearchConfig, *, elsewhere: bool = True) -> SearchConfig:

@@ -56,7 +56,7 @@ def report(
     json: options.Json = False,
 ) -> None:
     """Print the best trials of a run again."""
-    from widthwise.cli.results import picked, print_best, print_picked, print_study_json
+    from widthwise.cli.results import print_best, print_picked, print_study_json
     from widthwise.report.terminal import ending_lines, resume_command
     from widthwise.study.run_folder import load_run
 
@@ -65,7 +65,7 @@ def report(
         print_study_json(study, pick)
         return
     if pick is not None:
-        picked(study, pick)  # a rule that can't be read or met is said before anything is printed
+        study.pick(pick)  # a rule that can't be read or met is said before anything is printed
     output = Output()
     settings = study.record.settings
     output.say(f"{run}: {settings.model}, {settings.strategy}")

@@ -141,6 +141,8 @@ def search(
     output = Output(quiet=quiet, silent=json)
     given = options.given(network, proposals, workers)
     read = options.read_config(config, given, setup, strategy=proposals.strategy, untrusted=untrusted)
+    if proposals.trials is None and proposals.strategy is not None:
+        read = _whole_space(read, setup, output)
     how = _how(read, trials, workers)
     options.announce_code(read, output, untrusted=untrusted)
     options.warn_of_ignored_keys(read, output)
@@ -157,6 +159,23 @@ def search(
     else:
         conclude(study, problem, folder, output, rule=pick)
     raise typer.Exit(study.exit_status)
+
+
+def _whole_space(config: SearchConfig, setup: options.Setup, output: Output) -> SearchConfig:
+    """The config without its budget of trials, if that is not meant for the strategy put in place of its own.
+
+    What enumerates proposes all there is, unless the same command says how many.
+    """
+    from widthwise.strategies import strategy_source
+
+    strategy, trials = config.search.strategy.name, config.search.trials
+    said = any("trials" in assignment.partition("=")[0] for assignment in setup.assign or ())
+    if trials is None or said or strategy_source(strategy).learns:
+        return config
+    output.note(
+        f"trials:      all of {strategy}, not the {trials:,} that {config.source} has; --trials bounds them"
+    )
+    return replace(config, searching=replace(config.search, trials=None))
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from widthwise.core.counting import count_text
 from widthwise.core.toml import shown_choice
 from widthwise.metrics.catalogue import Metric
 from widthwise.metrics.spread import SIGMAS, SPREAD
+from widthwise.strategies.registry import REGISTRY
 from widthwise.study.run_files import FILES
 from widthwise.study.sureness import FLOAT
 
@@ -82,8 +84,8 @@ def best_lines(study: Study, *, most: int = MOST_ROWS) -> list[str]:
         summary = study.summary
         if summary.trials == 0 and summary.cut:
             size = study.record.space.size
-            proposed = f"the {summary.cut:,} of {size:,} candidates that were proposed"
-            which = f"all {size:,} candidates" if summary.cut >= size else proposed
+            proposed = f"the {summary.cut:,} of {count_text(size)} candidates that were proposed"
+            which = f"all {count_text(size)} candidates" if summary.cut >= size else proposed
             return [f"No trial: {which} are out of bounds by their costs alone."]
         if summary.trials == 0:
             return [f"No trial: {study.finished}." if study.finished else "No trial yet."]
@@ -132,12 +134,22 @@ def ending_lines(study: Study) -> list[str]:
     extra += [f"{summary.cut:,} out of bounds by their costs, not evaluated"] if summary.cut else []
     plural = "" if summary.trials == 1 else "s"
     counts = f"{summary.trials:,} trial{plural}" + (f" ({', '.join(extra)})" if extra else "")
-    took = f"{counts} in {shown_seconds(study.seconds)}"
+    took = f"{counts}{_of_all(study)} in {shown_seconds(study.seconds)}"
     if study.interrupted is not None:
         return [
             f"Stopped by {'Ctrl-C' if study.interrupted == 2 else 'SIGTERM'}: {took}; what is done is kept."
         ]
     return [f"{took}; ended because: {study.finished or 'it was stopped'}"]
+
+
+def _of_all(study: Study) -> str:
+    """How many candidates there are, where a strategy that enumerates them has not come to the end."""
+    settings, size = study.record.settings, study.record.space.size
+    looked_at = study.summary.trials + study.summary.cut
+    if looked_at >= size or (source := REGISTRY.get(settings.strategy or "")) is None:
+        return ""
+    enumerates = source.about is not None and not source.about.learns
+    return f" of {count_text(size)} candidates" if enumerates else ""
 
 
 def where_lines(study: Study, folder: Path) -> list[str]:

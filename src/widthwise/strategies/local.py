@@ -11,7 +11,7 @@ from widthwise.metrics.goals.pareto import Front
 from widthwise.spaces.space import Key
 from widthwise.spaces.within import Within
 from widthwise.strategies.numbered import generator
-from widthwise.strategies.protocol import Setting
+from widthwise.strategies.protocol import Setting, together
 from widthwise.strategies.seen import Seen
 
 CERTIFICATE = "no single change improves any point of the front"
@@ -23,9 +23,9 @@ MOVES = 256  # of one point, looked at together
 class Local:
     """Pareto local search (Paquete et al. 2004): tries every neighbour of every point of the front.
 
-    Starts from the candidates told before the first `ask`, or else from the first and the last choice of
-    every decision and from random candidates, `starts` in all. Each proposal is a neighbour of a random point
-    of the front, the next in that point's random order. When all neighbours of the whole front were
+    Starts from the candidates told before the first `ask`, the first and the last choice of every decision
+    and random candidates, `starts` in all or as many as were told. Each proposal is a neighbour of a random
+    point of the front, the next in that point's random order. When all neighbours of the whole front were
     evaluated, `finished` certifies it.
     """
 
@@ -64,7 +64,7 @@ class Local:
     def ask(self, n: int) -> IntArray:
         """Up to n starts or neighbours of the front, [k, D]; none while the last are being evaluated."""
         if self._queue is None and n > 0:
-            self._queue = [] if self._told else self._first_starts()
+            self._queue = self._first_starts(self._starts - len(self._told))
         chosen: list[list[int]] = []
         while len(chosen) < n and self._seen.left > 0:
             candidate = self._next()
@@ -86,12 +86,11 @@ class Local:
 
     def replay(self, batches: Iterable[tuple[IntArray, FloatArray]]) -> None:
         """Go to where the one told these stood, all at once: what is proposed follows from what was told."""
-        parts = list(batches)
-        if not parts:
-            return
-        self._queue = self._first_starts()
-        self.tell(np.concatenate([part for part, _ in parts]), np.concatenate([part for _, part in parts]))
-        self._proposed = len(self._told)
+        for candidates, values in together(batches):
+            if self._queue is None:
+                self._queue = self._first_starts(self._starts - len(self._told))
+            self._proposed += len(candidates)
+            self.tell(candidates, values)
 
     def _next(self) -> list[int] | None:
         assert self._queue is not None
@@ -125,12 +124,12 @@ class Local:
         self._tried[point] = count
         return None
 
-    def _first_starts(self) -> list[list[int]]:
+    def _first_starts(self, count: int) -> list[list[int]]:
         rng = generator(self._seed, 0)
         lowest = [0] * len(self._space.decisions)
         highest = (self._space.cardinalities - 1).tolist()
-        starts = [lowest, highest, *(self._random(rng) for _ in range(self._starts - 2))]
-        return starts[: self._starts]
+        starts = [lowest, highest, *(self._random(rng) for _ in range(count - 2))]
+        return starts[: max(count, 0)]
 
     def _random(self, rng: np.random.Generator) -> list[int]:
         drawn: list[int] = self._space.sample(1, rng)[0].tolist()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -11,13 +11,12 @@ from widthwise.core.counting import count_text
 from widthwise.spaces.space import Key
 from widthwise.spaces.within import Within
 from widthwise.strategies.numbered import generator
-from widthwise.strategies.protocol import Setting
+from widthwise.strategies.protocol import Setting, together
 from widthwise.strategies.seen import Seen
 from widthwise.strategies.shuffle import LISTED, Order, shuffled
 
 BLOCK = 1024  # candidates looked at together: what is proposed does not depend on how many are asked for
 BARREN = 10 * BLOCK  # candidates in a row out of bounds, after which what is drawn is moved within them
-TOGETHER = 16_384  # trials that are taken up together
 
 
 class Random:
@@ -91,7 +90,7 @@ class Random:
 
     def replay(self, batches: Iterable[tuple[IntArray, FloatArray]]) -> None:
         """Go to where the one told these stood: many are asked for at once, which proposes the same."""
-        for candidates in _together(batches):
+        for candidates, _ in together(batches):
             proposed = self.ask(len(candidates))
             if not np.array_equal(proposed, candidates):
                 self._skipped.update(set(self._space.keys(candidates)) - set(self._space.keys(proposed)))
@@ -120,17 +119,3 @@ class Random:
         drawn = self._space.sample(1, rng)[0].tolist()
         moved = self._moving.nearest_unseen(drawn, rng)
         return self._space.at([]) if moved is None else np.array([moved], dtype=np.int64)
-
-
-def _together(batches: Iterable[tuple[IntArray, FloatArray]]) -> Iterator[IntArray]:
-    """The candidates of many batches at once, [k, D]."""
-    held: list[IntArray] = []
-    count = 0
-    for candidates, _ in batches:
-        held.append(candidates)
-        count += len(candidates)
-        if count >= TOGETHER:
-            yield np.concatenate(held)
-            held, count = [], 0
-    if held:
-        yield np.concatenate(held)

@@ -19,6 +19,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.spaces.space import Space
+from widthwise.strategies.protocol import together
 from widthwise.strategies.seen import Seen
 
 Maker = Callable[[int], BaseSampler]
@@ -38,6 +39,7 @@ class TrialList:
         self.study, self.distributions = study, distributions
         self._names = [(decision.name, decision.name in distributions) for decision in space.decisions]
         self._began = datetime.now()
+        self.complete = 0
 
     def add(
         self, candidate: list[int], values: list[float] | None, notes: Mapping[str, Any] | None = None
@@ -58,6 +60,7 @@ class TrialList:
             intermediate_values={},
             trial_id=0,
         )
+        self.complete += values is not None
         self.study._storage.create_new_trial(self.study._study_id, template_trial=trial)
         return trial
 
@@ -65,10 +68,14 @@ class TrialList:
 def take_up(
     trials: TrialList, seen: Seen, made: Maker, batches: Iterable[tuple[IntArray, FloatArray]]
 ) -> int:
-    """Give a fresh study the stored batches, as if its samplers had proposed them; how many trials."""
+    """Give a study the stored batches, as if its samplers had proposed them; how many trials.
+
+    It may have been told of others before, which nobody proposed.
+    """
+    random = int(trials.complete == 0)  # of a sequence the first is random, where nothing is known before
     generations = _Generations(trials.study, made)
     count = 0
-    for candidates, values in batches:
+    for candidates, values in batches if generations.evolves else together(batches):
         seen.take_all(candidates)
         notes = generations.begin(count)
         rows = zip(candidates.tolist(), values.tolist(), strict=True)
@@ -77,8 +84,8 @@ def take_up(
         count += len(candidates)
     generations.note()
     sampler = made(count)
-    if isinstance(sampler, QMCSampler) and count > 1:
-        _note_sequence(trials, sampler, count - 1)
+    if isinstance(sampler, QMCSampler) and count > random:
+        _note_sequence(trials, sampler, count - random)
     return count
 
 
@@ -92,7 +99,7 @@ class _Generations:
     def __init__(self, study: Study, made: Maker) -> None:
         self._study, self._made = study, made
         sampler = made(0)
-        self._evolves = isinstance(sampler, BaseGASampler)
+        self.evolves = isinstance(sampler, BaseGASampler)
         self._size = sampler.population_size or 0 if isinstance(sampler, BaseGASampler) else 0
         self._key = sampler._get_generation_key() if isinstance(sampler, BaseGASampler) else ""
         self._asked = self._done = 0  # the last generation of which a trial was asked for, and was told
@@ -101,7 +108,7 @@ class _Generations:
 
     def begin(self, number: int) -> Mapping[str, Any]:
         """What is noted of a batch of which this is the first number."""
-        if not self._evolves:
+        if not self.evolves:
             return {}
         generation = self._done + (len(self._population) >= self._size)
         if generation > self._asked:
@@ -115,7 +122,7 @@ class _Generations:
 
     def end(self, told: list[FrozenTrial]) -> None:
         """Take in the complete trials of a batch."""
-        if self._evolves and told:
+        if self.evolves and told:
             if self._asked > self._done:
                 self._done, self._population = self._asked, []
             self._population += told

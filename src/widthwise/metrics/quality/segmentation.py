@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import cross_entropy
 
 from widthwise.core.arrays import FloatArray
 from widthwise.core.errors import UserError
@@ -17,6 +18,7 @@ from widthwise.data.facts import DataFacts
 from widthwise.data.targets import IGNORED
 from widthwise.metrics.catalogue import Metric, class_index, per_class
 from widthwise.metrics.quality.class_scores import class_feed
+from widthwise.metrics.quality.losses import Losses
 from widthwise.metrics.quality.outcomes import count_outcomes
 from widthwise.metrics.quality.places import (
     check_labels,
@@ -42,7 +44,12 @@ class Segmentation:
     name: str = SEGMENTATION
     metrics: Mapping[str, Metric] = field(default_factory=lambda: own_metrics(SEGMENTATION))
     better: Sequence[str] = ("mean_iou", "pixel_accuracy")
-    answers: Answers | None = None
+    answers: tuple[Answers, ...] = field(
+        default_factory=lambda: (
+            Losses("loss", _losses, _that_count),
+            Losses("pixel_accuracy", _wrong, _that_count, sign=-1),
+        )
+    )
 
     def outputs(self, result: Any) -> Tensor:
         """The scores; raises UserError where they are no floats."""
@@ -157,6 +164,28 @@ class Places:
         asked = per_class(name)
         assert asked is not None  # the others are of all classes
         return each[asked[0]][:, class_index(name, self.classes, self.names)]
+
+
+def _that_count(targets: Tensor) -> Tensor:
+    """How many places of each sample count, [n]; 255 is a class only where there are labels above it."""
+    greatest = int(targets.max()) if targets.numel() else 0
+    return (without_void(targets, greatest) != IGNORED).flatten(1).sum(1)
+
+
+def _losses(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Mean cross entropies [V, n] over the places of a sample that count, of scores [V, n, C, ...]."""
+    labels = without_void(targets, outputs.shape[2])
+    counted = (labels != IGNORED).flatten(1).sum(1).clamp(min=1)
+    found = [cross_entropy(scores, labels, ignore_index=IGNORED, reduction="none") for scores in outputs]
+    return torch.stack([losses.flatten(1).sum(1, dtype=torch.float64) / counted for losses in found])
+
+
+def _wrong(outputs: Tensor, targets: Tensor) -> Tensor:
+    """The share of the places of a sample that are wrong, [V, n], of those that count."""
+    labels = without_void(targets, outputs.shape[2])
+    counts = labels != IGNORED
+    wrong = (outputs.argmax(2) != labels) & counts
+    return wrong.flatten(2).sum(2, dtype=torch.float64) / counts.flatten(1).sum(1).clamp(min=1)
 
 
 def rows_that_count(outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:

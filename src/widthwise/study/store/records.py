@@ -57,6 +57,13 @@ class Block:
     metrics: FloatArray
     reasons: Mapping[int, str]  # by trial number
 
+    def rows(self, start: int, stop: int) -> Block:
+        """The trials with these numbers, start <= number < stop."""
+        low, high = self.numbers.searchsorted([start, stop])
+        reasons = {n: reason for n, reason in self.reasons.items() if start <= n < stop}
+        cut = slice(int(low), int(high))
+        return Block(self.numbers[cut], self.candidates[cut], self.metrics[cut], reasons)
+
 
 @dataclass(frozen=True)
 class StoredBatch:
