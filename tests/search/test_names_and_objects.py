@@ -60,5 +60,5 @@ def test_what_is_no_network_is_told_in_a_line(wrong: object):
 def test_nothing_to_pick_from_is_told_by_what_left_nothing(tmp_path: Path):
     config = {**CONFIG, "search": {**CONFIG["search"], "constraints": {"accuracy": ">= 0.999"}}}
     study = ww.search("jsc-tiny", DATA, config, out=tmp_path / "run")
-    with pytest.raises(ww.UserError, match="no trial succeeded within the bounds$"):
+    with pytest.raises(ww.UserError, match=r"no trial succeeded within the bounds$"):
         study.pick("best accuracy")

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from widthwise import __version__
+from widthwise.cli.examples import with_examples
 from widthwise.core.errors import UserError
 
 # each has register(app), which adds its commands; none may import anything heavy at its top
@@ -23,10 +24,13 @@ MODULES = (
     "init",
     "formats",
     "runs",
+    "check",
     "compare",
+    "explain",
     "export",
     "hardware",
     "measure",
+    "doctor",
 )
 USER_ERROR = 2
 
@@ -45,6 +49,7 @@ def make_app() -> typer.Typer:
     app.callback(invoke_without_command=True)(_program)
     for module in MODULES:
         import_module(f"widthwise.cli.{module}").register(app)
+    with_examples(app)
     return app
 
 

@@ -230,6 +230,7 @@ def importance(
         Path | None, typer.Option("--html", metavar="FILE", help="Write a page with all of it.")
     ] = None,
     force: options.Force = False,
+    storage: options.Storage = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -244,7 +245,7 @@ def importance(
     from widthwise.study.run_folder import load_run
 
     wanted = None if metrics is None else [name.strip() for name in metrics.split(",") if name.strip()]
-    found = importance_of(load_run(run), metrics=wanted)
+    found = importance_of(load_run(run, storage=options.storage_of(run, storage)), metrics=wanted)
     if html is not None:
         from widthwise.core.files import write_atomically
         from widthwise.report.importance_page import importance_page

@@ -46,6 +46,11 @@ class Output:
         """One line on stderr."""
         print(f"warning: {' '.join(text.split())}", file=sys.stderr)  # noqa: T201
 
+    @property
+    def is_terminal(self) -> bool:
+        """Whether a person reads it, on a terminal that can do more than lines."""
+        return self.console.is_terminal and not self.console.is_dumb_terminal
+
     @cached_property
     def console(self) -> Console:
         """Stdout; as wide as the terminal, or as COLUMNS says."""

@@ -12,7 +12,7 @@ from widthwise.cli import options
 from widthwise.cli.folders import run_folder
 from widthwise.cli.groups import grouped
 from widthwise.cli.output import Output, make_console
-from widthwise.cli.results import conclude, introduce, print_study_json
+from widthwise.cli.results import conclude, introduce, judge_pick, keep_page, print_study_json
 from widthwise.core.errors import unknown
 from widthwise.study.run_files import Keep
 
@@ -33,6 +33,7 @@ Pick = Annotated[
         "--pick", metavar="RULE", help='knee, best:METRIC, "best accuracy with model_size <= 2KiB".'
     ),
 ]
+NoPage = Annotated[bool, typer.Option("--no-page", help="Write no page, report.html, at the end.")]
 
 
 @dataclass(frozen=True)
@@ -132,6 +133,7 @@ def search(
     setup: options.Setup,
     train: Train = False,
     pick: Pick = None,
+    no_page: NoPage = False,
     workers: Workers,
     untrusted: options.Untrusted = False,
     json: options.Json = False,
@@ -147,11 +149,15 @@ def search(
     options.announce_code(read, output, untrusted=untrusted)
     options.warn_of_ignored_keys(read, output)
     folder, resume = run_folder(read, place.out, resume=place.resume, force_new=place.force_new)
+    if resume:
+        how = replace(how, storage=options.storage_of(folder, how.storage))
     options.check_device(setup.device)
     from widthwise.report.terminal import resume_command
 
-    new = place.resume and not resume
-    study, problem = run(read, folder, output, how, resume=resume, new=new, train=train, rule=pick)
+    how_begun = START if place.resume and not resume else RESUMED if resume else ""
+    study, problem = run(
+        read, folder, output, how, resume=resume, begun=how_begun, train=train, rule=pick, page=not no_page
+    )
     if json:
         print_study_json(study, pick, problem)
         if study.interrupted is not None:
@@ -215,13 +221,14 @@ def run(
     how: How,
     *,
     resume: bool = False,
-    new: bool = False,
+    begun: str = "",
     train: bool = False,
     rule: str | None = None,
+    page: bool = True,
 ) -> tuple[Study, Problem]:
     """Search in a folder, with what is printed before and while it runs.
 
-    new: it was to be resumed, but there is nothing to go on with.
+    begun: what is to be said of its start. page: write one to look at.
     """
     from widthwise.cli.training import train_first
     from widthwise.report.progress import SearchProgress
@@ -240,7 +247,7 @@ def run(
 
         def started(run: Run, problem: Problem) -> None:
             searched.append(problem)
-            introduce(run.path, problem, output, how=START if new else RESUMED if resume else "")
+            introduce(run.path, problem, output, how=begun)
             progress.start()
 
         study = search_problem(
@@ -254,6 +261,10 @@ def run(
             started=started,
             **vars(how),
         )
+    if study.interrupted is None:
+        judge_pick(study, searched[0], folder, rule=rule)
+        if page:
+            keep_page(study, folder, output, rule=rule)
     return study, searched[0]
 
 

@@ -100,6 +100,7 @@ def evaluate_network(
     ] = None,
     seed: options.Seed = None,
     setup: options.Setup,
+    storage: options.Storage = None,
     untrusted: options.Untrusted = False,
     json: options.Json = False,
 ) -> None:
@@ -111,9 +112,13 @@ def evaluate_network(
     if run is not None:
         if any(value is not None for value in (config, *vars(network).values(), seed)) or setup.assign:
             raise UserError("--run: has its own network and data; leave CONFIG, --model, --load and such out")
-        of_run = options.config_of_run(run, untrusted=untrusted)
+        storage = options.storage_of(run, storage)
+        of_run = options.config_of_run(run, untrusted=untrusted, storage=storage)
         options.announce_code(of_run, output, untrusted=untrusted)
-        found = _test_run(run, trial, parts, metrics, output, setup.device)
+        from widthwise.study.run_folder import load_run
+
+        study = load_run(run, storage=storage)
+        found = _test_run(study, of_run, run, trial, parts, metrics, output, setup.device)
     else:
         if trial is not None:
             raise UserError("--trial: needs --run, the run folder that it is from")
@@ -123,7 +128,7 @@ def evaluate_network(
         options.announce_code(read, output, untrusted=untrusted)
         found = _test_network(read, parts, metrics, output, setup.device)
     if json:
-        from widthwise.study.study import finite
+        from widthwise.core.finite import finite
 
         print_json(finite({**found.figures, "standard_errors": found.errors}))
     else:
@@ -189,13 +194,13 @@ def _metrics(given: str | None, config: SearchConfig, task: Task | str | None) -
 
 def _network_and_data(config: SearchConfig) -> tuple[nn.Module, Data]:
     from widthwise.network.named import load_model
-    from widthwise.search.problem import load_dataset
+    from widthwise.search.dataset import load_dataset
 
     _check_named(config)
     network = load_model(str(config.model), seed=config.seed)
     if config.load_name is not None:
         load_model(network, checkpoint=config.load_name)
-    return network, load_dataset(config)
+    return network, load_dataset(config, network)
 
 
 def _check_named(config: SearchConfig) -> None:
@@ -279,15 +284,20 @@ def _test_network(
 
 
 def _test_run(
-    run: Path, trial: int | None, parts: list[str], asked: str | None, output: Output, device: str | None
+    study: Study,
+    config: SearchConfig,
+    run: Path,
+    trial: int | None,
+    parts: list[str],
+    asked: str | None,
+    output: Output,
+    device: str | None,
 ) -> Tested:
     """The network of a run, in float or as a trial has it: from what the run kept, else made again."""
     from widthwise.metrics.quality.making import with_targets
-    from widthwise.search.problem import load_dataset
-    from widthwise.study.run_folder import load_run
+    from widthwise.search.dataset import load_dataset
 
     options.check_device(device)
-    study, config = load_run(run), options.config_of_run(run)
     found = _trial_of(study, trial)
     _metrics(asked, config, config.task)
     network, data = study.searched_network(), load_dataset(config)

@@ -16,6 +16,7 @@ from widthwise.export.exporter import Exported
 from widthwise.export.fixed_point import is_fixed_point
 from widthwise.export.scaler import in_front
 from widthwise.formats import Binary, Format, Integer, ScaledInteger
+from widthwise.network.operations import CONVOLUTIONS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -79,7 +80,7 @@ class QonnxExporter:
         path = folder / NETWORK
         onnx.save(cleanup_model(raw).model, str(path))
         run = _Runtime(raw, ModelWrapper(onnx.load(str(path))))
-        return Exported((path,), run, exact=is_fixed_point(graph))
+        return Exported((path,), run, exact=is_fixed_point(graph), notes=_notes(graph))
 
     def with_scaler(self, exported: Exported, scaler: Scaler, folder: Path) -> Exported:
         """NETWORK with the scaler as its first two nodes, in float."""
@@ -137,12 +138,27 @@ def _reasons(layer: Layer, scheme: Scheme) -> Iterator[str]:
     if scheme and reads_inside(layer.type, layer.module):
         yield f"formats inside a {layer.type} have no node; leave it in float"
         return
-    if some_exceed_float(layer, {tensor: (scheme[tensor],) for tensor in layer.tensors}):
-        yield "sums more bits than float32 has, in which qonnx computes; --to c and hls4ml write it"
+    if layer.type in CONVOLUTIONS and _is_wide(layer, scheme):
+        yield "sums more bits than float32 has, in which alone convolutions run; --to c and hls4ml write it"
     for tensor in ("data_in", "weight", "bias"):
         fmt = scheme[tensor]
         if fmt is not None and (reason := _no_node(fmt, fixed=tensor != "data_in")):
             yield f"{tensor} {fmt!r} {reason}"
+
+
+def _is_wide(layer: Layer, scheme: Scheme) -> bool:
+    return some_exceed_float(layer, {tensor: (scheme[tensor],) for tensor in layer.tensors})
+
+
+def _notes(graph: Graph) -> tuple[str, ...]:
+    """Which layers compute in float64."""
+    wide = [layer.name for layer in graph.layers if _is_wide(layer, graph.schemes[layer.name])]
+    if not wide:
+        return ()
+    return (
+        f"{', '.join(wide)}: more bits than float32 has, so summed in float64 between Cast nodes, which "
+        "tools that make hardware of Quant nodes may not take; formats of fewer bits need none",
+    )
 
 
 def _no_node(fmt: Format, *, fixed: bool) -> str:

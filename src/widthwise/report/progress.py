@@ -93,11 +93,14 @@ def _counts(progress: Progress, seconds: float) -> str:
 
 
 def _best(progress: Progress) -> str:
-    """best accuracy 0.728, average_bitwidth 0.4 · 6 on the front; nothing so far is nothing."""
+    """The best of each objective, of a trial each, which need not be one trial; nothing so far is nothing."""
     best = ", ".join(
         f"{name} {shown_number(progress.metrics.get(name), value)}" for name, value in progress.best.items()
     )
-    return f"best {best} · {progress.front} on the front" if best else ""
+    if not best:
+        return ""
+    each = " (each of a trial of its own)" if len(progress.best) > 1 else ""
+    return f"best {best}{each} · {progress.front} on the front"
 
 
 def _slow(progress: Progress) -> str:

@@ -6,19 +6,25 @@ from pathlib import Path
 from typing import Literal
 
 from widthwise.core.errors import UserError
+from widthwise.core.inside import is_inside
 
 Keep = Literal["all", "front"]  # which trials are written: all, or those on the front when they came
 RUNS = Path("runs")  # where run folders are made unless another place is named
 
 CONFIG, STUDY, FRONT, LOG, STORAGE = "config.toml", "study.db", "front.json", "log.txt", "storage.json"
 WEIGHTS = "weights.safetensors"  # the network that was searched, as it was
+NETWORK = "network.json"  # its calls, where it was given from Python and can be written
 REALISED = "realised.json"  # what makes the networks of the front again, but for their weights
 SLOTS = "slots.json"  # the calibrated formats that each tensor may have, where formats were searched
 SAMPLE = "sample.safetensors"  # a few samples, where the network has to be captured on the data itself
 TRIAL_WEIGHTS = "weights"  # the folder with the trained weights of the front, a file a trial
 SURENESS = "standard_errors.json"  # how sure the figures of the front are
+EXPLANATION = "explain.json"  # why a trial is as good as it is, and whether mixing helped
+NEXT = "next.toml"  # the config of the search that the explanation advises
+TESTED = "tested.json"  # figures of picked trials on test data
+PAGE = "report.html"  # the study as a page to look at
 MEASURED = "measured"  # the folder of what tools measured of trials
-FILES = (CONFIG, FRONT, STUDY, STORAGE, WEIGHTS, LOG)
+FILES = (CONFIG, FRONT, STUDY, STORAGE, WEIGHTS, LOG, PAGE)
 
 
 class NotKeptError(UserError):
@@ -64,6 +70,12 @@ def is_run(folder: Path) -> bool:
 def is_free(folder: Path) -> bool:
     """Whether nothing is there, or an empty folder."""
     return not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
+
+
+def check_own_files(folder: Path) -> None:
+    """Raises UserError where a file that a run is read from, or appended to, is a link or no file."""
+    for name in (*FILES, *(f"{STUDY}{ending}" for ending in ("-wal", "-shm", "-journal"))):
+        is_inside(folder, name)
 
 
 def free_folder(folder: Path) -> Path:

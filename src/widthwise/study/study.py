@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -12,16 +11,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from widthwise.core.errors import UserError
+from widthwise.core.finite import finite
+from widthwise.core.importing import load_object
 from widthwise.metrics.goals.aim import Aim
 from widthwise.metrics.goals.constraints import feasible
 from widthwise.metrics.spread import indistinct
+from widthwise.study.explanation import Explanation, read_explanation
 from widthwise.study.front import FrontRows
 from widthwise.study.measured import Measured, measured_columns, read_measured
 from widthwise.study.store import Store, StudyRecord
 from widthwise.study.store.records import Summary
 from widthwise.study.sureness import FLOAT, KeptSureness, read_sureness
-from widthwise.study.ties import Tie, ties
+from widthwise.study.tested import KeptTests, read_tests
+from widthwise.study.ties import Tie, best_first, ties
 from widthwise.study.trials import Trial, Trials, make_trials
+
+EXPLAINER = "widthwise.search.explaining:explain"  # a room above this one, found when it is asked for
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,7 +49,7 @@ class Study:
     """
 
     record: StudyRecord
-    source: str | Path
+    source: str | Path = field(repr=False)  # may have a password
     front: tuple[Trial, ...]
     summary: Summary
     finished: str | None = None
@@ -123,6 +128,21 @@ class Study:
         """What tools measured of trials (`ww.certify`, `ww.import_report`), by number."""
         return read_measured(self.folder)
 
+    def explain(self, **keywords: Any) -> Explanation:
+        """Why a trial is as good as it is, and whether mixing helped; keywords are those of `ww.explain`."""
+        found: Explanation = load_object(EXPLAINER, what="function")(self, **keywords)
+        return found
+
+    @property
+    def explanation(self) -> Explanation | None:
+        """What `explain` found, as the run keeps it; None where nothing was explained."""
+        return read_explanation(self.folder)
+
+    @cached_property
+    def tested(self) -> KeptTests:
+        """What picked trials and the float network are worth on test data, where the run keeps that."""
+        return read_tests(self.folder)
+
     @property
     def like_float(self) -> tuple[int, ...]:
         """Trials of the front that its objectives don't tell from the float network, where that is kept."""
@@ -139,7 +159,7 @@ class Study:
         """The trial that a rule chooses, as "best accuracy with model_size <= 2KiB" or "knee".
 
         It is chosen from the front where the rule names objectives only, otherwise from all stored trials
-        within the bounds of the search.
+        within the bounds of the search. Of equally good ones the best by the other metrics is taken.
         """
         from widthwise.metrics.goals.picking import metrics_in, pick
 
@@ -163,6 +183,9 @@ class Study:
         if constraints := self.record.settings.constraints:
             table[~feasible(constraints, columns)] = np.nan
         row = pick(rule, metrics, directions, table, numbers=block.numbers.tolist())
+        equal = np.flatnonzero((table == table[row]).all(axis=1))
+        rest = [metric for metric in self.record.metrics if metric.name not in names]
+        row = int(equal[best_first(rest, {m.name: columns[m.name][equal] for m in rest}, len(equal))[0]])
         return self.trials[int(block.numbers[row])]
 
     def trial(self, number: int) -> Trial:
@@ -269,16 +292,3 @@ def trial_as_json(trial: Trial) -> dict[str, Any]:
         "scaled_metrics": dict(trial.scaled_metrics),
         "config": dict(trial.config),
     }
-
-
-def finite(value: Any) -> Any:
-    """The same with None for what JSON has no number for."""
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {str(key): finite(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(inner) for inner in value]
-    return value

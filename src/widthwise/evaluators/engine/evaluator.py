@@ -382,7 +382,8 @@ def _of_one(
     **keywords: Unpack[JudgingKeywords],
 ) -> Evaluator:
     """The evaluator of a network as it is."""
-    data = load_data(data)
+    said = keywords.get("task")
+    data = load_data(data, task=said if isinstance(said, str) else None)
     floats = network.network if isinstance(network, Graph) else load_model(network)
     if judging is None:
         judging = Judging.of(floats, data, **keywords)

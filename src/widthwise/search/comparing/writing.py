@@ -13,9 +13,9 @@ from typing import Any
 
 from widthwise.core.arrays import FloatArray
 from widthwise.core.files import write_atomically
+from widthwise.core.finite import finite
 from widthwise.search.comparing.result import LEVELS, Comparison, Outcome, quartiles
 from widthwise.search.comparing.signed_ranks import least_p
-from widthwise.study.study import finite
 
 JSON, CSV = "comparison.json", "comparison.csv"
 

@@ -11,8 +11,10 @@ from urllib.parse import quote
 import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import StaticPool
+from sqlalchemy.util import immutabledict
 
 from widthwise.core.errors import UserError
+from widthwise.core.plain import plain
 from widthwise.study.store import schema
 
 SCHEMA_LOCK = 0x77696474  # "widt": whoever creates or migrates the tables of a PostgreSQL database holds it
@@ -35,7 +37,35 @@ def sqlite_path(target: str | Path) -> Path | None:
 def display_name(target: str | Path) -> str:
     """How errors name a database: its path, or its URL without the password."""
     path = sqlite_path(target)
-    return str(path) if path else _url(str(target)).render_as_string(hide_password=True)
+    return str(path) if path else plain(without_password(str(target)))
+
+
+def without_password(target: str) -> str:
+    """A URL as it may be shown and kept: what is left out comes from PGPASSWORD or ~/.pgpass then."""
+    url = _url(target)
+    secret = {"password", "sslpassword", "sslkey", "passfile"}
+    query = {name: value for name, value in url.query.items() if name.lower() not in secret}
+    return url._replace(password=None, query=immutabledict(query)).render_as_string(hide_password=False)
+
+
+def told_by_a_folder(target: str, where: str) -> str:
+    """What may be shown, and connected to once it is confirmed, of a URL that a file names.
+
+    Raises UserError where it says more than host, port, database and user: it would reach another server than
+    it shows, or read other files.
+    """
+    if "://" not in target:
+        raise UserError(f"{where}: names no database; name yours: --storage URL")
+    url = _url(target)
+    plain_host = not url.query or (not url.host and url.query.keys() == {"host"} and _is_socket(url))
+    if url.get_backend_name() not in ("postgresql", "sqlite") or not plain_host or target != plain(target):
+        raise UserError(f"{where}: names a database in a way that could hide another; name it: --storage URL")
+    return without_password(target)
+
+
+def _is_socket(url: sa.URL) -> bool:
+    host = url.query["host"]
+    return isinstance(host, str) and host.startswith("/") and "," not in host
 
 
 def connect_sqlite(path: Path, *, mode: Mode) -> sa.Engine:
@@ -72,6 +102,8 @@ def connect_server(target: str) -> sa.Engine:
         raise UserError(
             f"{display_name(target)}: no such kind of database; allowed: a path, postgresql+psycopg://…"
         )
+    if url.password == "***":  # as older versions kept it: then none is known
+        url = url._replace(password=None)
     if url.drivername == "postgresql":
         url = url.set(drivername="postgresql+psycopg")
     try:

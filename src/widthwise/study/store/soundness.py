@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
 from widthwise.core.errors import UserError
+from widthwise.core.inside import is_inside
 from widthwise.study.store import schema
 from widthwise.study.store.database import BUSY_SECONDS, check_version, is_writable
 from widthwise.study.store.trouble import told_as_user_error
@@ -23,16 +24,18 @@ def check_sqlite(path: Path, *, may_write: bool) -> None:
     """Raises UserError where the file is missing, cut short, damaged, none of ours or read-only."""
     if path.is_dir():
         raise UserError(f"{path}: is a folder; give the study.db in it")
-    if not path.exists():
+    if not path.exists() and not path.is_symlink():
         raise UserError(f"{path}: no such file; check the path of the run")
-    if not path.is_file():
-        raise UserError(f"{path}: is no regular file but a pipe or a device; give a database")
+    for name in (path.name, *(f"{path.name}{log}" for log in (*LOGS, "-shm"))):
+        is_inside(path.parent, name)  # raises for a link, whose log would lie elsewhere, and for a pipe
     if path.stat().st_size == 0:
         raise UserError(f"{path}: is empty, so it was cut short or never written; restore it from a copy")
     if may_write and not is_writable(path):
         raise UserError(
             f"{path}: may not be written; check permissions and whether its disk is mounted read-only"
         )
+    if may_write and path.stat().st_nlink > 1:
+        raise UserError(f"{path}: has a second name (a hard link), whose log SQLite can't know; copy it")
     with told_as_user_error(str(path)), closing(_looking(path)) as connection:
         _check_tables(connection, path)
         (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
