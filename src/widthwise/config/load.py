@@ -94,10 +94,8 @@ def _plain(value: Any, document: Document, path: Keys, depth: int = 0) -> Any:
         return {key: _plain(found, document, (*path, key), depth + 1) for key, found in inner}
     if isinstance(value, list | tuple):
         return [_plain(found, document, path, depth + 1) for found in value]
-    if isinstance(value, str):
-        return _text(value, document, path)
-    if isinstance(value, Path):
-        return str(value)
+    if isinstance(value, str | Path):
+        return _text(value, document, path) if isinstance(value, str) else str(value)
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
         raise UserError(f"{document.where(path)}: is a number of more than 64 bits; give a smaller one")
     if value is None or isinstance(value, bool | int | float | datetime.date | datetime.time):
@@ -108,7 +106,7 @@ def _plain(value: Any, document: Document, path: Keys, depth: int = 0) -> Any:
 
 
 def _name_of(value: object, where: str) -> str:
-    """A function or class as the `module:callable` by which a run finds it again; UserError where none does."""
+    """A function or class as `module:callable`, by which a run finds it again; UserError where none does."""
     module, name = str(getattr(value, "__module__", "__main__")), str(getattr(value, "__qualname__", ""))
     found = getattr(sys.modules.get(module), name, None) if module != "__main__" else None
     if callable(value) and found is value:
