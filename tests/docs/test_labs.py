@@ -1,4 +1,4 @@
-"""The walkthroughs of the labs do what they say: their blocks run in order and print what stands below them."""
+"""The pages of the labs do what they say: their blocks run in order and print what stands below."""
 
 from __future__ import annotations
 

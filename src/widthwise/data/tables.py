@@ -265,7 +265,7 @@ def _targets(labels: DataFrame, name: str) -> NDArray[Any]:
 
 
 def _row_numbers(features: DataFrame) -> str | None:
-    """The first column where it numbers the rows, from 0 or 1, which says where a sample stood and no more."""
+    """The first column, where it numbers the rows from 0 or 1, which says nothing of a sample."""
     first = features.columns[0]
     if features.shape[1] < 2 or len(features) < FEWEST_ROWS or not _is_number(features[first].dtype):
         return None
