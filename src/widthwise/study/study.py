@@ -20,7 +20,7 @@ from widthwise.study.explanation import Explanation, read_explanation
 from widthwise.study.front import FrontRows
 from widthwise.study.front_json import front_as_json
 from widthwise.study.looks import looked_at
-from widthwise.study.measured import Measured, measured_columns, read_measured
+from widthwise.study.measured import Measured, measured_columns, metrics_of_tools, read_measured
 from widthwise.study.store import Store, StudyRecord
 from widthwise.study.store.records import Summary
 from widthwise.study.sureness import FLOAT, KeptSureness, read_sureness
@@ -147,6 +147,11 @@ class Study:
         return read_tests(self.folder)
 
     @property
+    def target(self) -> str | None:
+        """The export form that the search kept within, with its options; None: any."""
+        return self.record.fingerprint.get("target")
+
+    @property
     def like_float(self) -> tuple[int, ...]:
         """Trials of the front that its objectives don't tell from the float network, where that is kept."""
         if self.repeats > 1:
@@ -162,7 +167,8 @@ class Study:
         """The trial that a rule chooses, as "best accuracy with model_size <= 2KiB" or "knee".
 
         It is chosen from the front where the rule names objectives only, otherwise from all stored trials
-        within the bounds of the search. Of equally good ones the best by the other metrics is taken.
+        within the bounds of the search; those alone that a tool measured where it names what that found
+        (`yosys_luts`). Of equally good ones the best by the other metrics is taken.
         """
         from widthwise.metrics.goals.picking import metrics_in, pick
 
@@ -170,7 +176,8 @@ class Study:
             within = " within the bounds" if self.record.settings.constraints else ""
             raise UserError(f"pick: there is nothing to pick from; no trial succeeded{within}")
         aim = self.aim
-        others = [m for m in metrics_in(rule, self.record.metrics) if m.name not in aim.names]
+        tools = metrics_of_tools(self.measured, rule, taken=self.record.columns)
+        others = [m for m in metrics_in(rule, [*self.record.metrics, *tools]) if m.name not in aim.names]
         metrics = [*(objective.metric for objective in aim.objectives), *others]
         directions = [*(o.direction for o in aim.objectives), *(metric.direction for metric in others)]
         names = [metric.name for metric in metrics]
@@ -181,6 +188,8 @@ class Study:
             return rows[pick(rule, metrics, directions, values, numbers=numbers)]
         block = self.trials.arrays()
         columns = dict(zip(self.record.columns, block.metrics.T, strict=True))
+        found = measured_columns(self.measured, block.numbers.tolist(), taken=columns)
+        columns |= {name: np.array(column) for name, column in found.items()}
         table = np.stack([columns[name] for name in names], axis=1)
         table[np.isin(block.numbers, list(block.reasons))] = np.nan
         if constraints := self.record.settings.constraints:

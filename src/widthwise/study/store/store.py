@@ -18,7 +18,16 @@ from widthwise.core.errors import UserError, unknown
 from widthwise.study.store import database, schema
 from widthwise.study.store.checksums import of_batches, of_study
 from widthwise.study.store.lock import cut_in_children
-from widthwise.study.store.records import Block, Shares, StoredBatch, StudyRecord, Summary, from_row, to_row
+from widthwise.study.store.records import (
+    Block,
+    Shares,
+    StoredBatch,
+    StoredBatches,
+    StudyRecord,
+    Summary,
+    from_row,
+    to_row,
+)
 from widthwise.study.store.rows import ADVICE, DamagedError, groups_of, sound_block
 from widthwise.study.store.soundness import check_sqlite
 from widthwise.study.store.trouble import told_as_user_error
@@ -205,6 +214,7 @@ class Store:
         if whole:
             self._check_whole(study, batches, head)
 
+<<<<<<< HEAD
     def batches(self, study: StudyRecord) -> Iterator[StoredBatch]:
         """The batches in their order with their trials, read many at a time; raises DamagedError."""
         head, rows = self._head(study), self.batch_rows(study)
@@ -216,6 +226,14 @@ class Store:
                     row.number, row.first, row.asked, row.evaluated, cut, row.seconds, row.elapsed, trials
                 )
         self._check_whole(study, rows, head)
+=======
+    def groups(self, study: StudyRecord) -> Iterator[StoredBatches]:
+        """The batches in their order with their trials, many at a time; raises DamagedError."""
+        rows = self.batch_rows(study)
+        for group in groups_of(rows):
+            yield StoredBatches([_batch(row) for row in group], self.sound_block(study, group))
+        self._check_whole(study, rows)
+>>>>>>> main
 
     def sound_block(self, study: StudyRecord, rows: list[Any]) -> Block:
         """The trials of batches that follow one another, given by their rows; raises DamagedError."""
@@ -298,3 +316,8 @@ def seal_study(connection: sa.Connection, row: Mapping[str, Any]) -> None:
     """Put the checksum of a study's row into it."""
     here = _studies.c.id == row["id"]
     connection.execute(sa.update(_studies).where(here).values(checksum=of_study(row)))
+
+
+def _batch(row: Any) -> StoredBatch:
+    cut = Store.cut_of(row)
+    return StoredBatch(row.number, row.first, row.asked, row.evaluated, cut, row.seconds, row.elapsed)
