@@ -214,26 +214,12 @@ class Store:
         if whole:
             self._check_whole(study, batches, head)
 
-<<<<<<< HEAD
-    def batches(self, study: StudyRecord) -> Iterator[StoredBatch]:
-        """The batches in their order with their trials, read many at a time; raises DamagedError."""
-        head, rows = self._head(study), self.batch_rows(study)
-        for group in groups_of(rows):
-            block = self.sound_block(study, group)
-            for row in group:
-                cut, trials = self.cut_of(row), block.rows(row.first, row.first + row.evaluated)
-                yield StoredBatch(
-                    row.number, row.first, row.asked, row.evaluated, cut, row.seconds, row.elapsed, trials
-                )
-        self._check_whole(study, rows, head)
-=======
     def groups(self, study: StudyRecord) -> Iterator[StoredBatches]:
         """The batches in their order with their trials, many at a time; raises DamagedError."""
-        rows = self.batch_rows(study)
+        head, rows = self._head(study), self.batch_rows(study)
         for group in groups_of(rows):
             yield StoredBatches([_batch(row) for row in group], self.sound_block(study, group))
-        self._check_whole(study, rows)
->>>>>>> main
+        self._check_whole(study, rows, head)
 
     def sound_block(self, study: StudyRecord, rows: list[Any]) -> Block:
         """The trials of batches that follow one another, given by their rows; raises DamagedError."""
