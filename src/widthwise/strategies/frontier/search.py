@@ -13,11 +13,13 @@ from widthwise.strategies.frontier.chooser import Chooser, Outlook
 from widthwise.strategies.frontier.design import first_candidates
 from widthwise.strategies.frontier.models import Models
 from widthwise.strategies.frontier.pool import Pool
-from widthwise.strategies.protocol import Margins, Setting
+from widthwise.strategies.frontier.probing import planned, probed
+from widthwise.strategies.protocol import FewMargins, Margins, Setting
 from widthwise.strategies.registry import STRATEGIES
 
 CLIMBS = 2  # times that the neighbours of the best candidates are judged too
 CLIMBERS = 12
+SINGLES = "singles"  # in place of a number of trials
 PATIENCE = 2  # pools without expected gain, after which the search is over
 
 
@@ -44,8 +46,9 @@ class Frontier:
         self._pool = Pool(space, self._taken, chosen["pool"])
         self._models = Models(space, objectives)
         self._judge = Chooser(self._models, objectives, costs)
-        rng = np.random.default_rng([setting.seed, 0])
-        self._design = first_candidates(space, costs, rng, most=chosen["sensitivity"])
+        self._costs, self._sensitivity = costs, chosen["sensitivity"]
+        self._few: FewMargins | None = None
+        self._design: IntArray | None = None  # of these, what is left; None before the first ask
         self._threads = ThreadpoolController()
         self._hopeless = False
         self._least = 0  # results before the model is trusted to say that nothing is left to gain
@@ -53,11 +56,11 @@ class Frontier:
     def keep_within(self, within: Within) -> None:
         """Propose only candidates within these bounds of cost."""
         self._pool.within = within
-        self._least = len(self._design)
 
     def learn_margins(self, margins: Margins) -> None:
         """Learn from each sample of what was evaluated, where an objective counts right answers."""
         self._models.learn_margins(margins)
+        self._few = margins.few
 
     @property
     def finished(self) -> str | None:
@@ -96,9 +99,25 @@ class Frontier:
             self.tell(candidates, values)
 
     def _from_design(self, n: int) -> IntArray:
+        if self._design is None:
+            self._design = self._first()
+            self._least = 0 if self._pool.within is None else len(self._design)
         left = self._pool.unseen(self._design)
         self._design = left[n:]
         return left[:n]
+
+    def _first(self) -> IntArray:
+        """The first candidates; where single changes are probed, these alone tell what each decision does."""
+        most, few = self._sensitivity, self._few
+        if most == SINGLES and few is not None and self._costs is not None:
+            probes = probed(self._space, self._costs, few)
+            if probes is not None:
+                self._models.learn_probes(probes)
+                self._pool.planned = planned(self._space, self._costs, probes)
+                most = 0
+        most = STRATEGIES["frontier"].resolved({})["sensitivity"] if most == SINGLES else most
+        rng = np.random.default_rng([self._seed, 0])
+        return first_candidates(self._space, self._costs, rng, most=most)
 
     def _from_model(self, n: int) -> IntArray:
         """Empty where no gain is expected of any candidate."""
