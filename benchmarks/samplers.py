@@ -8,8 +8,8 @@ front: the worst on the true front, and a tenth of the front's range). Where a s
 is of the union of all fronts found. Own time: asking and telling, exact costs included, evaluations not;
 what frontier learns from single samples is evaluated a second time within it.
 
-Evaluations are equivalent full ones: what frontier-singles probes on some of the samples counts by its CPU time,
-as so many evaluations of single candidates as take the same.
+Evaluations are equivalent full ones: what frontier-singles probes on some of the samples counts by its CPU
+time, as so many evaluations of single candidates as take the same.
 """
 
 from __future__ import annotations

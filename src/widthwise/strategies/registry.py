@@ -153,11 +153,12 @@ _STARTS = _whole("candidates to start from: the extremes, then random ones", 16)
 _FRONTIER = {
     "batch": _whole("candidates proposed at once where the caller is free to choose", 4),
     "sensitivity": Option(
-        'most trials to spend on what each decision does; "singles": single changes on some of the samples',
-        24,
+        'most trials to spend on what each decision does; "singles": none, single changes are tried on some '
+        'of the samples; "auto": that in spaces of over 10^9 candidates, else 24',
+        "auto",
         (int,),
         least=0,
-        words=("singles",),
+        words=("auto", "singles"),
     ),
     "pool": _whole("candidates judged for each proposal", 2000, least=16),
     "tolerance": Option(

@@ -19,7 +19,9 @@ from widthwise.strategies.registry import STRATEGIES
 
 CLIMBS = 2  # times that the neighbours of the best candidates are judged too
 CLIMBERS = 12
-SINGLES = "singles"  # in place of a number of trials
+AUTO, SINGLES = "auto", "singles"  # in place of a number of trials
+TRIED = 24  # that number in small spaces, and where nothing is told of samples
+LARGE = 10**9  # candidates, from which on single changes are probed
 PATIENCE = 2  # pools without expected gain, after which the search is over
 
 
@@ -108,16 +110,22 @@ class Frontier:
 
     def _first(self) -> IntArray:
         """The first candidates; where single changes are probed, these alone tell what each decision does."""
-        most, few = self._sensitivity, self._few
-        if most == SINGLES and few is not None and self._costs is not None:
-            probes = probed(self._space, self._costs, few)
-            if probes is not None:
-                self._models.learn_probes(probes)
-                self._pool.planned = planned(self._space, self._costs, probes)
-                most = 0
-        most = STRATEGIES["frontier"].resolved({})["sensitivity"] if most == SINGLES else most
+        most = TRIED if isinstance(self._sensitivity, str) else self._sensitivity
+        if self._sensitivity == SINGLES or (self._sensitivity == AUTO and self._space.size > LARGE):
+            most = 0 if self._have_probed() else TRIED
         rng = np.random.default_rng([self._seed, 0])
         return first_candidates(self._space, self._costs, rng, most=most)
+
+    def _have_probed(self) -> bool:
+        """Learn from single changes what can be known of them; False where nothing is told of samples."""
+        if self._few is None or self._costs is None:
+            return False
+        probes = probed(self._space, self._costs, self._few)
+        if probes is None:
+            return False
+        self._models.learn_probes(probes)
+        self._pool.planned = planned(self._space, self._costs, probes)
+        return True
 
     def _from_model(self, n: int) -> IntArray:
         """Empty where no gain is expected of any candidate."""
