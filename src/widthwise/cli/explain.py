@@ -35,7 +35,10 @@ def explain(
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Tell which tensor did the damage, whether mixing helped, and what to search next."""
+    """Tell which tensor did the damage, and what to change.
+
+    Also whether mixing helped, and what to search next.
+    """
     output = Output(quiet=quiet, silent=json)
     storage = options.storage_of(run, storage)
     of_run = options.config_of_run(run, untrusted=untrusted, storage=storage)
@@ -76,7 +79,9 @@ def _say(line: str, output: Output) -> None:
     """A sentence, broken at the terminal's width."""
     from rich.text import Text
 
-    output.show(Text(line))
+    from widthwise.core.plain import plain
+
+    output.show(Text(plain(line)))
 
 
 def _sheet(sheet: Sheet | None, output: Output) -> None:

@@ -50,7 +50,7 @@ def init(
         raise UserError(f"{name}: has no layer with weights that can be quantised; nothing to search")
     write_atomically(path, default_config_text(name, data, layers, reading=reading).encode())
     count = f"{len(layers)} layer{'' if len(layers) == 1 else 's'}"
-    output.say(f"Wrote {path}: {count} ({', '.join(layer for layer, _, _ in layers)})")
+    output.say(f"Wrote {path}: {count} ({', '.join(f'{layer} {kind}' for layer, kind, _ in layers)})")
     if data is None:
         output.say(f"Set its dataset, or give --dataset; then: widthwise search {path} --train")
     else:

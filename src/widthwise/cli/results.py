@@ -119,8 +119,8 @@ def print_study_json(study: Study, rule: str | None, problem: Problem | None = N
     """What front.json holds, what a rule picks, and what comes nearest where nothing is within the bounds."""
     from widthwise.core.finite import finite
     from widthwise.search.nearest import nearest_by_cost
+    from widthwise.study.front_json import trial_as_json
     from widthwise.study.nearest import nearest_trials
-    from widthwise.study.study import trial_as_json
 
     content = study.as_json()
     near = nearest_trials(study)

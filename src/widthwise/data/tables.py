@@ -73,7 +73,7 @@ def samples_of_table(table: DataFrame, *, name: str, note: str, asked: Asked = N
             f"{name}: has {table.shape[1]} columns; give features and a label, separated by commas"
         )
     if table.empty:
-        raise UserError(f"{name}: has no rows; give data with at least two classes")
+        raise UserError(f"{name}: has no rows; give some for each part of the data")
     labels = _label_columns(table, asked.label, name)
     unnamed = " (its first line names no columns)" if table.attrs.get("unnamed") else ""
     features = table.drop(columns=labels)

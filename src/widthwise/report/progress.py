@@ -6,6 +6,7 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from widthwise.core.plain import plain
 from widthwise.report.terminal import shown_number
 from widthwise.search.limits import Progress
 
@@ -99,7 +100,7 @@ def _best(progress: Progress) -> str:
     if not best:
         return ""
     each = " (each of a trial of its own)" if len(progress.best) > 1 else ""
-    return f"best {best}{each} · {progress.front} on the front"
+    return plain(f"best {best}{each} · {progress.front} on the front")
 
 
 def _slow(progress: Progress) -> str:

@@ -37,7 +37,7 @@ def best_lines(study: Study, *, shown: int | None = None) -> list[str]:
             size = study.record.space.size
             proposed = f"the {summary.cut:,} of {size:,} candidates that were proposed"
             which = f"all {size:,} candidates" if summary.cut >= size else proposed
-            return [f"No trial: {which} are out of bounds by their costs alone."]
+            return [f"No trial: {which} are out of bounds by their costs {_alone(study)}."]
         if summary.trials == 0:
             return [f"No trial: {study.finished}." if study.finished else "No trial yet."]
         if summary.trials == summary.failed:
@@ -48,11 +48,21 @@ def best_lines(study: Study, *, shown: int | None = None) -> list[str]:
     return [f"Best trial(s), cheapest first{left}:"]
 
 
+def _alone(study: Study) -> str:
+    return f"or can't be written as {study.target}" if study.target else "alone"
+
+
+def _also(study: Study) -> str:
+    return f" or not to be written as {study.target}" if study.target else ""
+
+
 def ending_lines(study: Study) -> list[str]:
     """How many trials there were, how long they took, and why the search ended."""
     summary = study.summary
     extra = [f"{summary.failed:,} failed"] if summary.failed else []
-    extra += [f"{summary.cut:,} out of bounds by their costs, not evaluated"] if summary.cut else []
+    extra += (
+        [f"{summary.cut:,} out of bounds by their costs{_also(study)}, not evaluated"] if summary.cut else []
+    )
     plural = "" if summary.trials == 1 else "s"
     counts = f"{summary.trials:,} trial{plural}" + (f" ({', '.join(extra)})" if extra else "")
     took = f"{counts}{_of_all(study)} in {shown_seconds(study.seconds)}"

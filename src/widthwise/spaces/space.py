@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from widthwise.core.arrays import IntArray
+from widthwise.core.screen import html_table, one_screen
+from widthwise.core.toml import shown_choice
 
 if TYPE_CHECKING:
     from widthwise.spaces.uniform import Uniform
@@ -98,6 +100,28 @@ class Space:
     def uniform(self) -> tuple[Uniform, ...]:
         """The schemes that treat every layer alike, in the order to try them, if any."""
         return ()
+
+    def __repr__(self) -> str:
+        lines = [f"{name}: {listed}" for name, listed in self._shown()]
+        return one_screen([f"{self._title()}:", *(f"  {line}" for line in lines)])
+
+    def _repr_html_(self) -> str:
+        return html_table(self._title(), ["decisions", "choices"], self._shown())
+
+    def _title(self) -> str:
+        size = f"{self.size:,}" if self.size < 10**12 else f"{float(self.size):.2g}"
+        return f"{type(self).__name__} of {size} candidates from {len(self.decisions):,} decisions"
+
+    def _shown(self) -> list[tuple[str, str]]:
+        """Names and choices, decisions of one key with the same choices together."""
+        groups: dict[tuple[str, str], list[str]] = {}
+        for decision in self.decisions:
+            listed = ", ".join(map(shown_choice, decision.choices))
+            groups.setdefault((decision.name.rpartition("/")[2], listed), []).append(decision.name)
+        return [
+            (names[0] if len(names) == 1 else f"{key} of {len(names)} ({names[0]} …)", listed)
+            for (key, listed), names in groups.items()
+        ]
 
     def chosen(self, candidate: ArrayLike) -> dict[str, Any]:
         """Names to chosen values of one candidate [D]."""

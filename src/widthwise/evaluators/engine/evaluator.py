@@ -260,7 +260,8 @@ class Evaluator:
         del networks  # its own are at hand
         outputs, targets = self.outputs(candidates)
         if with_float:
-            alone = Evaluator(self.prepared.graph, None, self.data, self.judging)
+            # the costs of float may be unknown: those of a table
+            alone = Evaluator(self.prepared.graph, None, self.data, self._without_costs)
             outputs += alone.outputs(np.zeros((1, 0), dtype=np.int64))[0]
         return self.judging.sureness(self.data, self.prepared.about, outputs, targets)
 
@@ -306,9 +307,13 @@ class Evaluator:
     def without_costs(self) -> Evaluator:
         """The same, whose calls give qualities alone, for who knows the costs already."""
         found = copy(self)
-        quality = tuple(metric for metric in self.judging.metrics if metric.kind == "quality")
-        found.judging = replace(self.judging, metrics=quality)
+        found.judging = self._without_costs
         return found
+
+    @property
+    def _without_costs(self) -> Judging:
+        quality = tuple(metric for metric in self.judging.metrics if metric.kind == "quality")
+        return replace(self.judging, metrics=quality)
 
     def keep_in(self, folder: Path) -> None:
         """Keep what costs take long to find in a folder, and use what it keeps."""

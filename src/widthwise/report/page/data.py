@@ -66,10 +66,29 @@ def study_data(view: StudyView, *, live: bool) -> dict[str, Any]:
                 ),
             ],
         },
-        "explained": None
-        if view.explained is None
-        else {"names": view.explained.names, "pairs": view.explained.pairs},
+        "evaluated": [
+            {"label": one.label, "metrics": one.metrics}
+            for one in (() if view.explanation is None else view.explanation.uniform)
+            if one.trial is None
+        ],
+        "pairs": _pairs(view),
     }
+
+
+def _pairs(view: StudyView) -> list[dict[str, Any]]:
+    """What two changes at once add to the sum of both, around float and the pick, where it is known."""
+    found = view.explanation
+    if found is None or found.quality is None:
+        return []
+    return [
+        {
+            "base": one.base,
+            "names": [one.changes[number].name for number in one.moves],
+            "values": one.pairs[found.quality],
+        }
+        for one in found.around
+        if one.pairs is not None and found.quality in one.pairs
+    ]
 
 
 def rounded(value: float) -> float:
