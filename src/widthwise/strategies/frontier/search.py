@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 
 import numpy as np
@@ -16,6 +17,8 @@ from widthwise.strategies.frontier.pool import Pool
 from widthwise.strategies.frontier.probing import planned, probed
 from widthwise.strategies.protocol import FewMargins, Margins, Setting
 from widthwise.strategies.registry import STRATEGIES
+
+logger = logging.getLogger(__name__)
 
 CLIMBS = 2  # times that the neighbours of the best candidates are judged too
 CLIMBERS = 12
@@ -120,6 +123,7 @@ class Frontier:
         """Learn from single changes what can be known of them; False where nothing is told of samples."""
         if self._few is None or self._costs is None:
             return False
+        logger.info("trying single changes on some of the samples")
         probes = probed(self._space, self._costs, self._few)
         if probes is None:
             return False
