@@ -14,6 +14,8 @@ from widthwise.core.errors import UserError
 if TYPE_CHECKING:
     from widthwise.network.layer import Layer
 
+LISTED = 12  # names of layers that are printed
+
 Layers = list[tuple[str, str, tuple[str, ...]]]
 
 
@@ -50,7 +52,7 @@ def init(
         raise UserError(f"{name}: has no layer with weights that can be quantised; nothing to search")
     write_atomically(path, default_config_text(name, data, layers, reading=reading).encode())
     count = f"{len(layers)} layer{'' if len(layers) == 1 else 's'}"
-    output.say(f"Wrote {path}: {count} ({', '.join(f'{layer} {kind}' for layer, kind, _ in layers)})")
+    output.say(f"Wrote {path}: {count} ({_listed([f'{layer} {kind}' for layer, kind, _ in layers])})")
     if data is None:
         output.say(f"Set its dataset, or give --dataset; then: widthwise search {path} --train")
     else:
@@ -82,3 +84,8 @@ def _layers(name: str, dataset: str | None, reading: dict[str, Any], output: Out
 
 def _is_chosen(layer: Layer, kinds: set[str]) -> bool:
     return layer.type in kinds and "weight" in layer.tensors
+
+
+def _listed(layers: list[str]) -> str:
+    """Their names, of many the first and the last."""
+    return ", ".join(layers if len(layers) <= LISTED else [*layers[: LISTED - 2], "…", layers[-1]])

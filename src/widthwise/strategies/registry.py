@@ -78,6 +78,8 @@ class StrategySource:
     aliases: tuple[str, ...] = ()
     options: Mapping[str, Option] | None = field(default_factory=dict)
     """None: the class itself says which options it takes."""
+    numbered: bool = False
+    """Whether each proposal is drawn by generators of its own, and not by those of the whole search."""
     learns: bool = True
     """Whether it learns, as far as that is known without making it (see `Strategy.learns`)."""
 
@@ -170,7 +172,9 @@ _FRONTIER = {
 def _optuna(
     name: str, summary: str, aliases: tuple[str, ...], options: Mapping[str, Option]
 ) -> StrategySource:
-    return StrategySource(name, summary, "widthwise.strategies.optuna:OptunaStrategy", aliases, options)
+    return StrategySource(
+        name, summary, "widthwise.strategies.optuna:OptunaStrategy", aliases, options, numbered=True
+    )
 
 
 STRATEGIES: dict[str, StrategySource] = {
@@ -196,6 +200,7 @@ STRATEGIES: dict[str, StrategySource] = {
             "uniform candidates without repeats",
             "widthwise.strategies.random:Random",
             ("random-search",),
+            numbered=True,
         ),
         StrategySource(
             "local",
@@ -203,6 +208,7 @@ STRATEGIES: dict[str, StrategySource] = {
             "widthwise.strategies.local:Local",
             ("local-search",),
             {"starts": _STARTS},
+            numbered=True,
         ),
         StrategySource(
             "frontier",
@@ -215,7 +221,14 @@ STRATEGIES: dict[str, StrategySource] = {
         _optuna("nsga3", "genetic search, reference points (Optuna)", ("nsgaiii",), _NSGA3),
         _optuna("qmc", "an evenly spread sequence (Optuna)", ("sobol", "quasi-monte-carlo"), _QMC),
         _optuna("gp", "Gaussian process (Optuna)", ("bayesian", "gaussian-process"), _GP),
-        _optuna("cmaes", "covariance matrix adaptation, one objective (Optuna)", ("cma",), _CMAES),
+        StrategySource(
+            "cmaes",
+            "covariance matrix adaptation, one objective (the package cmaes)",
+            "widthwise.strategies.cmaes:CmaEs",
+            ("cma",),
+            _CMAES,
+            numbered=True,
+        ),
     )
 }
 

@@ -100,7 +100,7 @@ def test_damage_on_a_server_is_found_too(postgres: str) -> None:
         for _ in range(2):
             metrics = {name: np.arange(3.0) for name in METRICS}
             writer.append(SPACE.at(range(3)), metrics, {1: "é"}, seconds=0.1, elapsed=1 / 3)
-        assert [batch.evaluated for batch in store.batches(writer.study)] == [3, 3]
+        assert [b.evaluated for group in store.groups(writer.study) for b in group.batches] == [3, 3]
         store.connection.execute(
             sa.update(schema.trials).values(metrics="[1,1]").where(schema.trials.c.number == 4)
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import moocore
@@ -50,7 +51,9 @@ class Models:
         self._probes: Probes | None = None
         self._doubt = DOUBTS[-1]
         self._answers: dict[int, FloatArray] = {}  # margins [S] by the trial's number, as far as asked for
-        self._unasked: list[IntArray] = []  # numbers of complete trials in the batches that they were told in
+        self._batches: list[IntArray] = []  # numbers of complete trials in the batches that they were told in
+        self._batch_of = np.empty(0, dtype=np.int64)  # the batch of each trial
+        self._answered: set[int] = set()  # batches whose margins were asked for
 
     def learn_margins(self, margins: Margins) -> None:
         """Model objectives that follow from the answers for single samples by those."""
@@ -97,11 +100,16 @@ class Models:
         found: IntArray = rows[moocore.is_nondominated(values, maximise=True)]
         return found
 
-    def learn(self, rows: IntArray, values: FloatArray) -> None:
-        """Take in results [k, M] of candidates [k, D]."""
-        self._unasked.append(len(self._rows) + np.flatnonzero(np.isfinite(values).all(axis=1)))
-        self._rows = np.concatenate([self._rows, rows])
-        self._values = np.concatenate([self._values, values])
+    def learn(self, batches: Sequence[tuple[IntArray, FloatArray]]) -> None:
+        """Take in results [k, M] of candidates [k, D], of each batch."""
+        first, numbers = len(self._rows), [self._batch_of]
+        for _, values in batches:
+            numbers.append(np.full(len(values), len(self._batches)))
+            self._batches.append(first + np.flatnonzero(np.isfinite(values).all(axis=1)))
+            first += len(values)
+        self._batch_of = np.concatenate(numbers)
+        self._rows = np.concatenate([self._rows, *(rows for rows, _ in batches)])
+        self._values = np.concatenate([self._values, *(values for _, values in batches)])
         self._made = {}
 
     def of(self, column: int) -> Model:
@@ -174,14 +182,11 @@ class Models:
         together may change the last digit, and a search that is taken up has to see the same ones.
         """
         assert self._margins is not None  # there are shares
-        later = []
-        for batch in self._unasked:
-            if np.isin(batch, numbers).any():
-                found = self._margins.of(self._rows[batch])
-                self._answers.update(zip(batch.tolist(), found, strict=True))
-            else:
-                later.append(batch)
-        self._unasked = later
+        for which in np.unique(self._batch_of[numbers]).tolist():
+            if which not in self._answered:
+                batch = self._batches[which]
+                self._answers.update(zip(batch.tolist(), self._margins.of(self._rows[batch]), strict=True))
+                self._answered.add(which)
         if not len(numbers):
             return np.empty((0, max(len(one.shares) for one in self._margins.follows if one is not None)))
         return np.array([self._answers[number] for number in numbers])

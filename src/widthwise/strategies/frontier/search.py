@@ -9,6 +9,8 @@ import numpy as np
 from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
 from widthwise.core.arrays import FloatArray, IntArray
+from widthwise.core.counting import count_text
+from widthwise.spaces.space import Key
 from widthwise.spaces.within import Within
 from widthwise.strategies.frontier.chooser import Chooser, Outlook
 from widthwise.strategies.frontier.design import first_candidates
@@ -46,8 +48,8 @@ class Frontier:
         self.batch: int = chosen["batch"]
         self._tolerance: float = chosen["tolerance"]
         self._space, self._seed = space, setting.seed
-        self._taken: set[int] = set()
-        self._pending: set[int] = set()
+        self._taken: set[Key] = set()
+        self._pending: dict[Key, IntArray] = {}  # proposed and not told about: the candidates [D]
         self._pool = Pool(space, self._taken, chosen["pool"])
         self._models = Models(space, objectives)
         self._judge = Chooser(self._models, objectives, costs)
@@ -73,17 +75,13 @@ class Frontier:
         if len(self._taken) >= self._space.size:
             return f"all {self._space.size:,} candidates proposed"
         if self._hopeless:
-            return f"no gain expected after {len(self._taken):,} of {self._space.size:,} candidates"
+            size = count_text(self._space.size)
+            return f"no gain expected after {len(self._taken):,} of {size} candidates"
         return None
 
     def tell(self, candidates: IntArray, values: FloatArray) -> None:
         """Results [k, M] of candidates [k, D], to be maximised; rows with NaN are failures."""
-        positions = self._space.positions(candidates)
-        self._taken.update(positions)
-        for position in positions:
-            self._pending.discard(position)
-        self._models.learn(candidates, values)
-        self._hopeless = False
+        self.replay([(candidates, values)])
 
     def ask(self, n: int) -> IntArray:
         """Up to n candidates [k, D] that were neither proposed nor told."""
@@ -93,15 +91,21 @@ class Frontier:
         if not len(rows):
             with self._threads.limit(limits=1):  # small matrices: threads would only wait for one another
                 rows = self._from_model(n)
-        positions = self._space.positions(rows)
-        self._taken.update(positions)
-        self._pending.update(positions)
+        keys = self._space.keys(rows)
+        self._taken.update(keys)
+        self._pending.update(zip(keys, rows, strict=True))
         return rows
 
     def replay(self, batches: Iterable[tuple[IntArray, FloatArray]]) -> None:
         """Take up a search whose trials were stored: all that matters was told."""
-        for candidates, values in batches:
-            self.tell(candidates, values)
+        told = list(batches)
+        for candidates, _ in told:
+            keys = self._space.keys(candidates)
+            self._taken.update(keys)
+            for key in keys:
+                self._pending.pop(key, None)
+        self._models.learn(told)
+        self._hopeless = False
 
     def _from_design(self, n: int) -> IntArray:
         if self._design is None:
@@ -138,7 +142,8 @@ class Frontier:
             rows = self._pool.start(self._models.front, rng)
             self._hopeless = not len(rows) and not self._pending
             return rows[rng.permutation(len(rows))[:n]]
-        pending = self._space.at(sorted(self._pending))
+        pending = np.array([self._pending[key] for key in sorted(self._pending)], dtype=np.int64)
+        pending = pending.reshape(-1, len(self._space.decisions))
         pools = 1 if self._pool.is_whole_space else PATIENCE
         for doubt in np.repeat(self._models.doubts, pools):
             self._models.set_doubt(doubt)

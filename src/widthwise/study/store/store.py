@@ -18,7 +18,16 @@ from widthwise.core.errors import UserError, unknown
 from widthwise.study.store import database, schema
 from widthwise.study.store.checksums import of_batches, of_study
 from widthwise.study.store.lock import cut_in_children
-from widthwise.study.store.records import Block, Shares, StoredBatch, StudyRecord, Summary, from_row, to_row
+from widthwise.study.store.records import (
+    Block,
+    Shares,
+    StoredBatch,
+    StoredBatches,
+    StudyRecord,
+    Summary,
+    from_row,
+    to_row,
+)
 from widthwise.study.store.rows import ADVICE, DamagedError, groups_of, sound_block
 from widthwise.study.store.soundness import check_sqlite
 from widthwise.study.store.trouble import told_as_user_error
@@ -204,16 +213,11 @@ class Store:
         if whole:
             self._check_whole(study, batches)
 
-    def batches(self, study: StudyRecord) -> Iterator[StoredBatch]:
-        """The batches in their order with their trials, read many at a time; raises DamagedError."""
+    def groups(self, study: StudyRecord) -> Iterator[StoredBatches]:
+        """The batches in their order with their trials, many at a time; raises DamagedError."""
         rows = self.batch_rows(study)
         for group in groups_of(rows):
-            block = self.sound_block(study, group)
-            for row in group:
-                cut, trials = self.cut_of(row), block.rows(row.first, row.first + row.evaluated)
-                yield StoredBatch(
-                    row.number, row.first, row.asked, row.evaluated, cut, row.seconds, row.elapsed, trials
-                )
+            yield StoredBatches([_batch(row) for row in group], self.sound_block(study, group))
         self._check_whole(study, rows)
 
     def sound_block(self, study: StudyRecord, rows: list[Any]) -> Block:
@@ -291,3 +295,8 @@ def seal_study(connection: sa.Connection, row: Mapping[str, Any]) -> None:
     """Put the checksum of a study's row into it."""
     here = _studies.c.id == row["id"]
     connection.execute(sa.update(_studies).where(here).values(checksum=of_study(row)))
+
+
+def _batch(row: Any) -> StoredBatch:
+    cut = Store.cut_of(row)
+    return StoredBatch(row.number, row.first, row.asked, row.evaluated, cut, row.seconds, row.elapsed)
