@@ -22,6 +22,10 @@ CostFunction = Callable[["IntArray"], "FloatArray"]
 that need an evaluation."""
 
 
+FewMargins = Callable[["IntArray"], "tuple[FloatArray, IntArray]"]
+"""Candidates [K, D] to values [K, s] of some of the samples, and which of all values these are, [s]."""
+
+
 @dataclass(frozen=True, eq=False)
 class Setting:
     """What a strategy is made for: all that it is told before it is asked.
@@ -88,10 +92,13 @@ class Margins:
         error of each; NaN where the candidate fails. It runs the network, so it is asked about candidates
         that were evaluated anyway.
     follows: of each objective, to be maximised, how it follows from the values; None where it doesn't.
+    few: the same as `of` on some of the samples, for candidates that nobody else evaluates: values [K, s],
+        and which of the S values they are, [s]; None where nobody knows.
     """
 
     of: Callable[[IntArray], FloatArray]
     follows: Sequence[Follows | None]
+    few: FewMargins | None = None
 
 
 @runtime_checkable
