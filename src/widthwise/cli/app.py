@@ -28,6 +28,7 @@ MODULES = (
     "formats",
     "runs",
     "report",
+    "watch",
     "check",
     "compare",
     "explain",
