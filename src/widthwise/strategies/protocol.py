@@ -132,7 +132,7 @@ def together(batches: Iterable[tuple[IntArray, FloatArray]]) -> Iterator[tuple[I
 
 
 def _joined(batches: Sequence[tuple[IntArray, FloatArray]]) -> tuple[IntArray, FloatArray]:
-    import numpy as np
+    import numpy as np  # here, as configs are read without it
 
     return np.concatenate([rows for rows, _ in batches]), np.concatenate([values for _, values in batches])
 
