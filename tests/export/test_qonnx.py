@@ -75,7 +75,8 @@ def test_fixed_point_networks_are_equal_bit_for_bit(make: object, x: Tensor, tmp
     assert check_exporter(QonnxExporter(), found, tmp_path, (x,)) == []
 
 
-@settings(max_examples=4, deadline=None)
+@pytest.mark.slow
+@settings(max_examples=20, deadline=None)
 @given(st.data())
 def test_random_schemes_of_fixed_point_are_equal(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
