@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import onnx
@@ -173,6 +174,8 @@ def test_it_is_exported_from_the_command_line(run: Run, place: Path) -> None:
     assert ran.status == 0, ran.err
     assert "Wrote there: trial 0 of here as qonnx (network.onnx)" in ran.out
     onnx.checker.check_model(str(place / "there" / NETWORK))
+    versions = json.loads((place / "there" / "export.json").read_text())["versions"]
+    assert versions.keys() >= {"widthwise", "torch", "python", "qonnx", "onnxruntime"}
 
 
 def test_without_its_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
