@@ -15,6 +15,7 @@ EXAMPLES = {
     "init": "init mynets:build --dataset data.csv --out net.toml",
     "runs": "runs runs/",
     "report": "report runs/net --pick knee",
+    "watch": "watch runs/net",
     "trials": "trials runs/net --format csv",
     "rm": "rm runs/net",
     "check": "check runs/net --salvage runs/saved",

@@ -79,7 +79,9 @@ def _say(line: str, output: Output) -> None:
     """A sentence, broken at the terminal's width."""
     from rich.text import Text
 
-    output.show(Text(line))
+    from widthwise.core.plain import plain
+
+    output.show(Text(plain(line)))
 
 
 def _sheet(sheet: Sheet | None, output: Output) -> None:

@@ -141,7 +141,8 @@ def _print_config(config: SearchConfig, output: Output) -> None:
     from widthwise.report.problem import warnings_of
     from widthwise.search.problem import load_problem
 
-    output.say(toml_of(config))
+    for line in toml_of(config).split("\n"):
+        output.say(line)
     if config.searching is None:
         output.say("# no [search]: nothing is searched")
         return

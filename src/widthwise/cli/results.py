@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from widthwise.study.study import Study
 
 
-def introduce(folder: Path, problem: Problem, output: Output, *, resumed: bool) -> None:
-    """What is searched, on what data, by whom, and where it will be."""
+def introduce(folder: Path, problem: Problem, output: Output, *, how: str = "") -> None:
+    """What is searched, on what data, by whom, and where it will be; how: what is to be said of its start."""
     from widthwise.report.problem import problem_lines, warnings_of
 
     for line in problem_lines(problem):
         output.note(line)
-    output.note(f"run:         {folder}{' (resumed)' if resumed else ''}")
+    output.note(f"run:         {folder}{how and f' ({how})'}")
     for warning in warnings_of(problem):
         output.warn(warning)
 

@@ -12,6 +12,7 @@ from widthwise.cli import options
 from widthwise.cli.output import Output, check_new_file, is_interactive, print_json
 from widthwise.core.errors import UserError, unknown
 from widthwise.core.files import file_in_one_piece
+from widthwise.core.plain import plain
 
 DEFAULT = Path("runs")
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
@@ -92,7 +93,7 @@ def rm(
         if not yes:
             if not is_interactive():
                 raise UserError(f"{folder}: is not deleted without asking; say --yes where nobody can answer")
-            typer.confirm(f"Delete {folder} ({size})?", abort=True, err=True)
+            typer.confirm(plain(f"Delete {folder} ({size})?"), abort=True, err=True)
         remove_run(folder, storage=storage)
         output.say(f"Deleted {folder} ({size})")
         if stays:

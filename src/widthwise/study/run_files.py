@@ -58,13 +58,18 @@ def check_new(folder: Path) -> None:
         raise UserError(
             f"{folder}: has a run already; --resume goes on with it, --force-new starts one beside it"
         )
-    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+    if not is_free(folder):
         raise UserError(f"{folder}: exists already and is no run; choose another folder (--out)")
 
 
 def is_run(folder: Path) -> bool:
     """Whether there is a run in the folder."""
     return (folder / CONFIG).is_file() and ((folder / STUDY).is_file() or (folder / STORAGE).is_file())
+
+
+def is_free(folder: Path) -> bool:
+    """Whether nothing is there, or an empty folder."""
+    return not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
 
 
 def check_own_files(folder: Path) -> None:
