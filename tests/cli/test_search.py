@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -119,7 +120,8 @@ def test_training_first_uses_the_configs_settings_and_keeps_the_weights(run: Run
 def test_a_resumed_search_ends_as_one_that_was_never_stopped(run: Run, demo: Path) -> None:
     common = ("search", demo, "--train", *FAST, "--strategy", "tpe")
     run(*common, "--out", "whole", "--trials", 12)
-    run(*common, "--out", "parts", "--trials", 5)
+    begun = run(*common, "--out", "parts", "--trials", 5, "--resume")
+    assert "run:         parts (started: nothing was there to resume)" in begun.out
     ran = run(*common, "--out", "parts", "--trials", 12, "--resume")
     assert "run:         parts (resumed)" in ran.out
     assert "Training" not in ran.out
@@ -149,6 +151,9 @@ def test_a_run_that_is_there_is_neither_resumed_nor_replaced_in_silence(run: Run
     assert Path("runs/demo-2/front.json").is_file()
     ran = run("search", demo, "--resume")
     assert ran.err == "error: --resume: there are runs/demo, runs/demo-2; say which with --out\n"
+    shutil.rmtree("runs/demo")
+    ran = run("search", demo, "--resume")
+    assert ran.err == "error: --resume: there is runs/demo-2; say which with --out\n"
 
 
 def test_resuming_with_something_else_lists_what_differs(run: Run, demo: Path, weights: Path) -> None:

@@ -109,6 +109,7 @@ def evaluate_network(
     if part is not None and part not in PARTS:
         raise unknown("part of the data", part, PARTS, where="--part")
     parts = [part] if part else list(PARTS)
+    _announce_metrics(metrics, output, untrusted=untrusted)
     if run is not None:
         if any(value is not None for value in (config, *vars(network).values(), seed)) or setup.assign:
             raise UserError("--run: has its own network and data; leave CONFIG, --model, --load and such out")
@@ -170,6 +171,20 @@ def _by_targets(config: SearchConfig) -> SearchConfig:
     from widthwise.metrics.quality.tasks import CLOSENESS
 
     return replace(config, task=None) if config.task == CLOSENESS else config
+
+
+def _announce_metrics(given: str | None, output: Output, *, untrusted: bool) -> None:
+    """Say which of the metrics are code, before it is imported; UserError where that is not wanted."""
+    from widthwise.metrics.catalogue import REGISTRY
+
+    names = dict.fromkeys(name.strip() for name in (given or "").split(","))
+    code = ", ".join(name for name in names if ":" in name or (REGISTRY.get(name) and REGISTRY.is_code(name)))
+    if code and untrusted:
+        raise UserError(
+            f"--metrics: {code}: names code that would run, which --untrusted refuses; name built-in ones"
+        )
+    if code:
+        output.warn(f"--metrics runs code: {code}")
 
 
 def _metrics(given: str | None, config: SearchConfig, task: Task | str | None) -> list[Metric]:

@@ -8,10 +8,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from widthwise.core.counting import count_text
 from widthwise.core.toml import shown_choice
 from widthwise.metrics.catalogue import Metric
 from widthwise.strategies.registry import REGISTRY
 from widthwise.study.run_files import FILES
+from widthwise.study.searching import is_searching
 
 if TYPE_CHECKING:
     from widthwise.study.nearest import Near
@@ -35,8 +37,8 @@ def best_lines(study: Study, *, shown: int | None = None) -> list[str]:
         summary = study.summary
         if summary.trials == 0 and summary.cut:
             size = study.record.space.size
-            proposed = f"the {summary.cut:,} of {size:,} candidates that were proposed"
-            which = f"all {size:,} candidates" if summary.cut >= size else proposed
+            proposed = f"the {summary.cut:,} of {count_text(size)} candidates that were proposed"
+            which = f"all {count_text(size)} candidates" if summary.cut >= size else proposed
             return [f"No trial: {which} are out of bounds by their costs {_alone(study)}."]
         if summary.trials == 0:
             return [f"No trial: {study.finished}." if study.finished else "No trial yet."]
@@ -70,6 +72,8 @@ def ending_lines(study: Study) -> list[str]:
         return [
             f"Stopped by {'Ctrl-C' if study.interrupted == 2 else 'SIGTERM'}: {took}; what is done is kept."
         ]
+    if is_searching(study):
+        return [f"{took}; the search goes on"]
     return [f"{took}; ended because: {study.finished or 'it was stopped'}"]
 
 
@@ -80,7 +84,7 @@ def _of_all(study: Study) -> str:
     if looked_at >= size or (source := REGISTRY.get(settings.strategy or "")) is None:
         return ""
     enumerates = source.about is not None and not source.about.learns
-    return f" of {size:,} candidates" if enumerates else ""
+    return f" of {count_text(size)} candidates" if enumerates else ""
 
 
 def where_lines(study: Study, folder: Path) -> list[str]:

@@ -25,7 +25,7 @@ from widthwise.search.sureness import keep_sureness
 from widthwise.search.workers import judge_of
 from widthwise.strategies import Strategy
 from widthwise.study.realised import kept_network
-from widthwise.study.run_files import NETWORK, WEIGHTS, Keep, run_path
+from widthwise.study.run_files import NETWORK, WEIGHTS, Keep, is_free, run_path
 from widthwise.study.run_folder import Run, resume_run, start_run
 from widthwise.study.study import Study
 
@@ -67,7 +67,8 @@ def search(
             config.
         config: a path, nested mappings or a SearchConfig, in the lab's schema.
         out: the run folder; by default the next free one under runs/. An existing run is an error, unless
-            `resume` goes on with it or `force_new` starts another beside it.
+            `resume` goes on with it or `force_new` starts another beside it. Where nothing is there yet,
+            `resume` starts it.
         storage: URL of a database to keep the trials in. keep: "front" writes only trials of the front.
         prune: stop a candidate once it can't reach the front any more; the front stays the same.
         limits: by default those of the config. memory: bytes that evaluating may take.
@@ -89,6 +90,9 @@ def search(
     given = {key: value for key, value in names.items() if isinstance(value, str)}
     loaded = load_config(config, given, metrics=metrics)
     folder = run_path(loaded.source, loaded.model, out)
+    if resume and is_free(folder):
+        logger.info("%s: nothing to resume there yet, so it is started", folder)
+        resume = False
     network = None if isinstance(model, str) else _network(model)
     if network is None and loaded.model is None and resume:
         network = kept_network(folder)

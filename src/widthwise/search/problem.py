@@ -129,6 +129,11 @@ class Problem:
         return {} if self.sampler is not None else dict(self.config.search.strategy.options)
 
     @property
+    def numbered(self) -> bool:
+        """Whether each proposal is drawn by generators of its own, since the version that began with that."""
+        return self.sampler is None and strategy_source(self.strategy_name).numbered
+
+    @property
     def is_enumerated(self) -> bool:
         """Whether the strategy goes through candidates without learning."""
         return self.sampler is None and not strategy_source(self.strategy_name).learns

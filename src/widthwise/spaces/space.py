@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from widthwise.spaces.uniform import Uniform
 
 ENUMERATION_CHUNK = 8192
+NUMBERED = 2**63 - 1  # candidates of spaces up to this size have positions that fit machine integers
+
+Key = int | bytes
+"""What tells candidates of one space apart: positions, or in very large spaces the choices as bytes."""
 
 
 @dataclass(frozen=True)
@@ -46,10 +50,15 @@ class Space:
         """How many choices each decision has, [D]."""
         return np.array([len(decision.choices) for decision in self.decisions], dtype=np.int64)
 
-    @property
+    @cached_property
     def size(self) -> int:
         """How many candidates there are."""
         return math.prod(len(decision.choices) for decision in self.decisions)
+
+    @property
+    def is_numbered(self) -> bool:
+        """Whether positions fit machine integers."""
+        return self.size <= NUMBERED
 
     def sample(self, n: int, rng: np.random.Generator) -> IntArray:
         """Uniform candidates [n, D], drawn with replacement."""
@@ -60,24 +69,37 @@ class Space:
         for first in range(start, self.size, chunk):
             yield self.at(range(first, min(first + chunk, self.size)))
 
-    def at(self, positions: Sequence[int]) -> IntArray:
+    def at(self, positions: Sequence[int] | IntArray) -> IntArray:
         """The candidates [k, D] at these positions of the enumeration, which may be beyond 2^63."""
         rows = np.empty((len(positions), len(self.decisions)), dtype=np.int64)
-        small = self.size <= np.iinfo(np.int64).max
-        left = np.array(positions, dtype=np.int64 if small else object)
+        if isinstance(positions, range) and positions.stop <= NUMBERED:
+            left = np.arange(positions.start, positions.stop, positions.step)
+        else:
+            left = np.array(positions, dtype=np.int64 if self.is_numbered else object)
         for column in range(len(self.decisions) - 1, -1, -1):
             count = len(self.decisions[column].choices)
             rows[:, column] = left % count
             left = left // count
         return rows
 
+    def keys(self, candidates: IntArray) -> list[Key]:
+        """What tells each of the candidates [K, D] apart from all others of this space."""
+        if self.is_numbered:
+            return list(self.positions(candidates))
+        packed = np.ascontiguousarray(candidates, dtype=np.uint8 if self._narrow else np.uint16)
+        return [row.tobytes() for row in packed]
+
+    @cached_property
+    def _narrow(self) -> bool:
+        return int(self.cardinalities.max(initial=0)) <= 256
+
     def positions(self, candidates: IntArray) -> list[int]:
         """Where each of the candidates [K, D] stands in the enumeration: a number that identifies it."""
-        small = self.size <= np.iinfo(np.int64).max
-        total = np.zeros(len(candidates), dtype=np.int64 if small else object)
+        total = np.zeros(len(candidates), dtype=np.int64 if self.is_numbered else object)
         for column, decision in enumerate(self.decisions):
             total = total * len(decision.choices) + candidates[:, column]
-        return [int(position) for position in total]
+        found: list[int] = total.tolist()
+        return found
 
     @cached_property
     def every_choice(self) -> tuple[IntArray, IntArray]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from widthwise.core.counting import count_text
 from widthwise.metrics.catalogue import Metric
 from widthwise.report.document import chart_element, paragraphs, scrolling, sheet_table, text
 from widthwise.report.explanation import (
@@ -16,7 +17,7 @@ from widthwise.report.explanation import (
     signed,
 )
 from widthwise.report.page.section import section
-from widthwise.report.sheets import Sheet, big_count
+from widthwise.report.sheets import Sheet
 from widthwise.report.shown.advice import advice_lines
 from widthwise.report.shown.mixing import Mixing
 from widthwise.report.shown.overview import with_error
@@ -116,24 +117,6 @@ def mixing_sheet(found: Mixing) -> Sheet:
     return Sheet(f"{quality.name} at equal {cost.name}: uniform schemes and the front", heads, rows, 1, 1)
 
 
-def layers_section(view: StudyView) -> str:
-    if view.layers is None:
-        return section("layers", ["<p>There is no front whose layers could be shown.</p>"])
-    shown, every = len(view.layers.numbers), len(view.front.rows)
-    some = f" {shown} of {every:,} rows of the front are drawn." if shown < every else ""
-    measure, label = view.layers.measure, "What each trial of the front chooses for each layer"
-    chart = chart_element("layer-chart", label, "wide")
-    return section(
-        "layers",
-        [
-            '<p class="soft">A row for each tensor or decision in the order of the network, a column for '
-            f"each trial of the front from the cheapest on; stronger is more {text(measure)}.{text(some)} "
-            "Click on a column to select its trial.</p>",
-            f'<div class="scroll" role="region" tabindex="0" aria-label="{label}">{chart}</div>',
-        ],
-    )
-
-
 def damage_section(view: StudyView) -> str:
     found = view.explanation
     content = _not_explained() if found is None else _explained(view, found)
@@ -185,7 +168,8 @@ def course_section(view: StudyView) -> str:
     course = view.course
     content = []
     if course.trials:
-        charts = ["share of the final hypervolume", *(f"best {name}" for name in course.best)]
+        share = ["share of the final hypervolume"] if course.share else []
+        charts = [*share, *(f"best {name}" for name in course.best)]
         drawn = "".join(
             f"<div><h3>{text(name)}</h3>{chart_element(f'course-{number}', name, 'small')}</div>"
             for number, name in enumerate(charts)
@@ -215,7 +199,7 @@ def get_section(view: StudyView) -> str:
     facts = "".join(
         f'<tr><th scope="row">{text(k)}</th><td class="words">{text(v)}</td></tr>' for k, v in recipe.facts
     )
-    size = big_count(view.study.record.space.size)
+    size = count_text(view.study.record.space.size)
     return section(
         "get",
         [

@@ -18,7 +18,16 @@ from widthwise.core.errors import UserError, unknown
 from widthwise.study.store import database, schema
 from widthwise.study.store.checksums import of_batches, of_study
 from widthwise.study.store.lock import cut_in_children
-from widthwise.study.store.records import Block, Shares, StoredBatch, StudyRecord, Summary, from_row, to_row
+from widthwise.study.store.records import (
+    Block,
+    Shares,
+    StoredBatch,
+    StoredBatches,
+    StudyRecord,
+    Summary,
+    from_row,
+    to_row,
+)
 from widthwise.study.store.rows import DamagedError, groups_of, is_batch, lost, sound_block, told_as_damage
 from widthwise.study.store.soundness import check_sqlite
 from widthwise.study.store.trouble import told_as_user_error
@@ -197,6 +206,7 @@ class Store:
         c = _batches.c
         whole = start <= 0 and stop is None
         within = [] if stop is None else [c.first < stop]
+        head = self._head(study)  # before the rows: of those that come meanwhile it knows nothing
         batches = self.batch_rows(study, *([] if whole else [c.first + c.evaluated > start, *within]))
         for group in groups_of(batches):
             block = self.sound_block(study, group)
@@ -205,20 +215,16 @@ class Store:
             if len(block.numbers):
                 yield block
         if whole:
-            self._check_whole(study, batches)
+            self._check_whole(study, batches, head)
 
-    def batches(self, study: StudyRecord) -> Iterator[StoredBatch]:
-        """The batches in their order with their trials, read many at a time; raises DamagedError."""
-        rows = self.batch_rows(study)
+    def groups(self, study: StudyRecord) -> Iterator[StoredBatches]:
+        """The batches in their order with their trials, many at a time; raises DamagedError."""
+        head, rows = self._head(study), self.batch_rows(study)
         for group in groups_of(rows):
-            block = self.sound_block(study, group)
-            for row in group:
-                with told_as_damage(self.name, study):
-                    cut, trials = self.cut_of(row), block.rows(row.first, row.first + row.evaluated)
-                yield StoredBatch(
-                    row.number, row.first, row.asked, row.evaluated, cut, row.seconds, row.elapsed, trials
-                )
-        self._check_whole(study, rows)
+            with told_as_damage(self.name, study):
+                batches = [_batch(row) for row in group]
+            yield StoredBatches(batches, self.sound_block(study, group))
+        self._check_whole(study, rows, head)
 
     def sound_block(self, study: StudyRecord, rows: list[Any]) -> Block:
         """The trials of batches that follow one another, given by their rows; raises DamagedError."""
@@ -263,14 +269,20 @@ class Store:
     def _columns(self, table: sa.Table) -> list[sa.Column[Any]]:
         return [column for column in table.c if self.checked or column.name != "checksum"]
 
-    def _check_whole(self, study: StudyRecord, rows: list[Any]) -> None:
-        """Raises DamagedError where the batches are not those that were stored, one after another."""
+    def _head(self, study: StudyRecord) -> Any:
+        """How many batches were stored, and their checksum; None where the store has none."""
+        if not self.checked:
+            return None
+        return next(iter(self.rows(sa.select(_heads).where(_heads.c.study_id == study.id))), None)
+
+    def _check_whole(self, study: StudyRecord, rows: list[Any], head: Any) -> None:
+        """Raises DamagedError where the batches are not those that were stored, one after another.
+
+        head: as it was before the rows were read; batches that came since are not among what it tells of.
+        """
         if not self.checked:
             return
-        (head,) = self.rows(sa.select(_heads).where(_heads.c.study_id == study.id)) or (None,)
-        known = (
-            rows[: head.batches] if head is not None else rows
-        )  # others may have come since they were read
+        known = rows[: head.batches] if head is not None else rows
         first = 0
         for number, row in enumerate(known):
             if (row.number, row.first) != (number, first):
@@ -293,3 +305,8 @@ def seal_study(connection: sa.Connection, row: Mapping[str, Any]) -> None:
     """Put the checksum of a study's row into it."""
     here = _studies.c.id == row["id"]
     connection.execute(sa.update(_studies).where(here).values(checksum=of_study(row)))
+
+
+def _batch(row: Any) -> StoredBatch:
+    cut = Store.cut_of(row)
+    return StoredBatch(row.number, row.first, row.asked, row.evaluated, cut, row.seconds, row.elapsed)
