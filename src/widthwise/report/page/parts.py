@@ -186,7 +186,8 @@ def course_section(view: StudyView) -> str:
     course = view.course
     content = []
     if course.trials:
-        charts = ["share of the final hypervolume", *(f"best {name}" for name in course.best)]
+        share = ["share of the final hypervolume"] if course.share else []
+        charts = [*share, *(f"best {name}" for name in course.best)]
         drawn = "".join(
             f"<div><h3>{text(name)}</h3>{chart_element(f'course-{number}', name, 'small')}</div>"
             for number, name in enumerate(charts)
