@@ -146,7 +146,7 @@ def test_training_on_numbers_begins_at_their_mean(run: Run, place: Path) -> None
     (place / "one.py").write_text("from torch import nn\n\n\ndef net():\n    return nn.Linear(4, 1)\n")
     how = ("--model", "one:net", "--dataset", "houses.csv", "--label", "price", "--epochs", "1")
     ran = run("train", *how, "--out", "w.safetensors")
-    assert "outputs begin at the mean of the targets" in ran.out
+    assert "outputs begin at mean and spread of the targets" in ran.out
     assert float(re.findall(r"validation mse ([\d.]+)", ran.out)[-1]) < 100  # 1e8 from 0
     again = run("train", *how, "--out", "v.safetensors", "--load", "w.safetensors")
     assert "outputs begin" not in again.out

@@ -261,12 +261,12 @@ def _begin(config: SearchConfig, network: nn.Module, data: Data, output: Output)
     """Lets random weights begin where the targets are, as for the candidates of a search."""
     from widthwise.metrics.quality.fits import check_data_fits_model
     from widthwise.search.untrained import is_untrained
-    from widthwise.training.beginning import begin_at_mean
+    from widthwise.training.beginning import begin_near_targets
 
     if is_untrained(config, network):
         task = check_data_fits_model(network, data, config.task, config.output).task
-        if begin_at_mean(network, data, task, output=config.output):
-            output.note("training:    outputs begin at the mean of the targets")
+        if begin_near_targets(network, data, task, output=config.output):
+            output.note("training:    outputs begin at mean and spread of the targets")
 
 
 def _judged(config: SearchConfig) -> dict[str, Any]:

@@ -1,55 +1,103 @@
-"""Where training from random weights begins: outputs that are numbers begin at the mean of their targets."""
+"""Where training begins: numbers far from their targets begin at the mean and the spread of these."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
 
 from widthwise.data.facts import part
 from widthwise.data.modules import Data
 from widthwise.metrics.quality.task import BeginsAtMean, Task
 from widthwise.training.scoring import predict
 
-if TYPE_CHECKING:
-    from torch import Tensor, nn
+SAMPLES = 1024  # of the training part, by which mean and spread are known
+CLOSE = 1e-3  # of the spread, by which outputs may miss them
+FAR = 4.0  # times the targets' variance: outputs with a greater error are worse than any constant guess
+WIDE = 10.0  # times as spread as the outputs: targets that steps of a usual size would not reach
 
-SAMPLES = 1024  # of the training part, by which the mean is known
-CLOSE = 1e-3  # of the step, by which outputs may miss it
 
-
-def begin_at_mean(
+def begin_near_targets(
     model: nn.Module, data: Data, task: Task, *, output: str | int | None = None, device: str = "cpu"
 ) -> bool:
-    """Moves the bias of the last layer such that outputs begin at the mean target; whether it did.
+    """Moves and stretches what the last layer gives, to mean and spread of the targets; whether it did.
 
-    Random weights begin near 0, from which steps of a usual size would not reach a price or an age in the
-    epochs of a search. Only where the task's outputs are such numbers, and a bias is found that moves them
-    alone; else the network is as it was.
+    Random weights begin near 0 and give numbers of about 1, from which steps of a usual size would not reach
+    prices or years in the epochs of a search. Only where the task's outputs are such numbers and are far off,
+    and where the outputs follow from a layer that can do it: else the network is as it was.
     """
-    import torch
-
     if not isinstance(task, BeginsAtMean):
         return False
-    biases = [p for name, p in model.named_parameters() if name.rpartition(".")[2] == "bias"]
 
-    def missing() -> Tensor:
+    def seen() -> Seen:
         with torch.random.fork_rng(devices=[]):
             batches = _some(part(data, "train"))
             outputs, targets = predict(model, batches, device=device, task=task, output=output)
-        return task.middle(targets) - task.middle(outputs)
+        return Seen.of(task, outputs, targets)
 
-    step = missing()
-    found = next((bias for bias in reversed(biases) if bias.shape == step.shape), None)
-    if found is None or not bool(step.isfinite().all()) or not bool((step != 0).any()):
+    first = seen()
+    if not first.is_far:
         return False
-    before = found.detach().clone()
-    with torch.no_grad():
-        found.add_(step.to(found))
-    if bool((missing().abs() <= CLOSE * step.abs().max()).all()):
-        return True
-    with torch.no_grad():
-        found.copy_(before)
+    for layer in reversed(list(model.modules())):
+        weight, bias = getattr(layer, "weight", None), getattr(layer, "bias", None)
+        if not (isinstance(weight, nn.Parameter) and isinstance(bias, nn.Parameter)):
+            continue
+        if bias.shape != first.middle.shape or len(weight) != len(bias) or weight.ndim < 2:
+            continue
+        before = weight.detach().clone(), bias.detach().clone()
+        scale = first.stretch.to(bias)
+        with torch.no_grad():
+            weight.mul_(scale.reshape(-1, *[1] * (weight.ndim - 1)))
+            bias.copy_(scale * (bias - first.middle.to(bias)) + first.target_middle.to(bias))
+        if seen().is_there(first.stretch):
+            return True
+        with torch.no_grad():
+            weight.copy_(before[0]), bias.copy_(before[1])
     return False
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """Mean and spread of outputs and of targets, and the mean squared error, of each output [k]."""
+
+    middle: Tensor
+    spread: Tensor
+    target_middle: Tensor
+    target_spread: Tensor
+    error: Tensor
+
+    @classmethod
+    def of(cls, task: BeginsAtMean, outputs: Tensor, targets: Tensor) -> Seen:
+        """Of outputs and targets [n, ...]."""
+        middle, target_middle = task.middle(outputs), task.middle(targets)
+
+        def spread(values: Tensor) -> Tensor:
+            return (task.middle(values.double() ** 2) - task.middle(values) ** 2).clamp_min(0).sqrt()
+
+        error = task.middle((outputs.double() - targets.reshape(outputs.shape).double()) ** 2)
+        return cls(middle, spread(outputs), target_middle, spread(targets), error)
+
+    @property
+    def is_far(self) -> bool:
+        """Whether some output is worse than a constant guess, all being numbers."""
+        found = torch.stack([self.middle, self.spread, self.target_middle, self.target_spread, self.error])
+        return bool(found.isfinite().all()) and bool((self.error > FAR * self.target_spread**2).any())
+
+    @property
+    def stretch(self) -> Tensor:
+        """By how much outputs are to be stretched: 1 where targets are hardly more spread."""
+        ratio = self.target_spread / self.spread
+        return torch.where((self.spread > 0) & (ratio > WIDE), ratio, torch.ones_like(ratio))
+
+    def is_there(self, stretch: Tensor) -> bool:
+        """Whether outputs are now at the mean of the targets, and as spread where they were stretched."""
+        within = CLOSE * (self.target_spread + self.target_middle.abs())
+        there = (self.middle - self.target_middle).abs() <= within
+        wide = (stretch == 1) | ((self.spread - self.target_spread).abs() <= within)
+        return bool((there & wide).all())
 
 
 def _some(loader: Iterable[Any]) -> Iterator[Any]:

@@ -14,6 +14,7 @@ from widthwise.data.served import Batches
 from widthwise.metrics.quality.fits import check_data_fits_model
 from widthwise.metrics.quality.making import with_targets
 from widthwise.metrics.quality.tasks import CLOSENESS
+from widthwise.training.beginning import begin_near_targets
 from widthwise.training.class_weights import with_class_weights
 from widthwise.training.history import Epoch, History, best_of
 from widthwise.training.scoring import score
@@ -56,6 +57,9 @@ def fit(
     labels; `output` names which of several outputs is trained and judged, where that is not plain.
     `class_weights` are a number for each class, or "balanced": rare classes count as much as frequent ones.
 
+    Outputs that are numbers, and further from their targets than any constant, begin at mean and spread of
+    these: the last layer is moved and stretched (see `widthwise.training.beginning`).
+
     Afterwards the model holds the weights of the epoch that is best by the task's figures on validation data
     is in eval mode and on the device it came from; the global random state is as before. The same
     seed, model and data give the same weights. `progress` is called after each epoch. An interruption leaves
@@ -76,6 +80,9 @@ def fit(
         loss=loss,
         class_weights=_weights(class_weights),
     )
+    check_device(device, settings)
+    fitting = check_data_fits_model(model, data, task, output)
+    begin_near_targets(model.to(device), data, fitting.task, output=output, device=device)
     return train(model, data, settings, seed=seed, device=device, task=task, output=output, progress=progress)
 
 

@@ -21,7 +21,7 @@ from widthwise.network.widths.groups import Groups
 from widthwise.network.widths.resize import recaptured, resized
 from widthwise.network.widths.statistics import reestimate_norms
 from widthwise.network.widths.unit_scores import Importance, unit_scores
-from widthwise.training.beginning import begin_at_mean
+from widthwise.training.beginning import begin_near_targets
 from widthwise.training.loop import train
 from widthwise.training.losses import loss_of
 from widthwise.training.settings import Settings
@@ -70,7 +70,7 @@ class Scratch:
         """Made and trained anew each time."""
         network = self.graph.network
         model = resized(network, self.groups, sizes, weights="scratch", seed=seed).to(self.device)
-        begin_at_mean(model, self.data, self.task, output=self.output, device=self.device)
+        begin_near_targets(model, self.data, self.task, output=self.output, device=self.device)
         train(
             model,
             self.data,
@@ -143,7 +143,7 @@ class ReadOff:
             largest = resized(
                 self.graph.network, self.groups, self.widths.largest, weights="scratch", seed=seed
             )
-            begin_at_mean(
+            begin_near_targets(
                 largest.to(self.device), self.data, self.task, output=self.output, device=self.device
             )
             made = Supernet(largest, find_groups(largest, self.data))
