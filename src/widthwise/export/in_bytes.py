@@ -6,8 +6,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from widthwise.export.integers.steps import Codes, Convolution, Linear, Program, Scale
+from widthwise.export.integers.steps import (
+    Codes,
+    Convolution,
+    Linear,
+    Program,
+    RequantiseEach,
+    Scale,
+)
 from widthwise.formats.integer import Integer
+from widthwise.formats.integer_each import IntegerEach
 from widthwise.network.exactness import FLOAT_BITS
 
 if TYPE_CHECKING:
@@ -34,6 +42,13 @@ def reasons(graph: Graph, program: Program) -> list[str]:
         f"{OTHERS}"
         for layer in graph.layers
         if isinstance(fmt := schemes[layer.name].data_in, Integer) and fmt.width > 8
+    ]
+    read = [program.input] if isinstance(program.fmt, IntegerEach) else []
+    read += [step.out for step in program.steps if isinstance(step, RequantiseEach)]
+    found += [
+        f"{value.node}: is read in widths of its own for each channel, integer kernels have one for a tensor; "
+        f'train with data = "tensor", or {OTHERS.replace(" and hls4ml", ", verilog and vhdl")}'
+        for value in read
     ]
     for step in program.steps:
         if isinstance(step, Linear | Convolution) and not _are_weights(step.weight):

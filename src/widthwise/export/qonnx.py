@@ -15,7 +15,7 @@ from widthwise.export.by_layer import ReasonsByLayer
 from widthwise.export.exporter import Exported
 from widthwise.export.fixed_point import is_fixed_point
 from widthwise.export.scaler import in_front
-from widthwise.formats import Binary, Format, Integer, ScaledInteger
+from widthwise.formats import Binary, Format, Integer, IntegerEach, ScaledInteger
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -147,7 +147,7 @@ def _reasons(layer: Layer, scheme: Scheme) -> Iterator[str]:
 
 def _no_node(fmt: Format, *, fixed: bool) -> str:
     """Why a format has no node; "" where it has. fixed: whether its scale is that of a stored tensor."""
-    if not isinstance(fmt, Integer | ScaledInteger | Binary):
+    if not isinstance(fmt, Integer | IntegerEach | ScaledInteger | Binary):
         return "has no node; integer, scaled_integer and binary have one"
     if isinstance(fmt, Binary) and not fmt.bipolar:
         return "has the values 0 and a, BipolarQuant -a and a"

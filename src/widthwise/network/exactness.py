@@ -17,6 +17,7 @@ from torch.utils._pytree import tree_map_only
 from widthwise.formats.base import Format
 from widthwise.formats.grid import WIDEST, on_grid
 from widthwise.formats.integer import Integer
+from widthwise.formats.integer_each import IntegerEach
 from widthwise.network.layers import layer_type
 from widthwise.network.operations import CONVOLUTIONS
 from widthwise.network.scheme import Scheme
@@ -70,15 +71,16 @@ def codes_of(fmt: Format | None, values: Tensor) -> tuple[Codes, int] | None:
     if fmt is None or (found := on_grid(values)) is None:
         return None
     narrow = int(np.abs(found[0]).max(initial=0)) >> TABLE_BITS == 0
-    return found if narrow or isinstance(fmt, Integer) else None
+    return found if narrow or fmt.hull is not None else None
 
 
 def row_sums(fmt: Format | None, weight: Tensor) -> RowSums | None:
     """Of a weight [outputs, ...] that a format made; None where it is no fixed point."""
-    if isinstance(fmt, Integer) and not fmt.is_auto and fmt.width + weight[0].numel().bit_length() <= WIDEST:
-        codes = weight.detach().double().reshape(len(weight), -1) * 2.0**fmt.fraction
+    hull = None if fmt is None else fmt.hull
+    if hull is not None and hull.width + weight[0].numel().bit_length() <= WIDEST:
+        codes = weight.detach().double().reshape(len(weight), -1) * 2.0**hull.fraction
         above, below = codes.clamp(min=0).sum(dim=1), codes.clamp(max=0).sum(dim=1)
-        return RowSums(tuple(map(int, above.tolist())), tuple(map(int, below.tolist())), fmt.fraction)
+        return RowSums(tuple(map(int, above.tolist())), tuple(map(int, below.tolist())), hull.fraction)
     found = codes_of(fmt, weight)
     return None if found is None else RowSums.of(*found)
 
@@ -88,8 +90,8 @@ def accumulator_bits(scheme: Scheme, weights: RowSums | None, bias: Tensor | Non
 
     weights: those at hand, bias [outputs]: quantised. None where something is no fixed point.
     """
-    fmt = scheme.data_in
-    if not isinstance(fmt, Integer) or fmt.is_auto or weights is None:
+    fmt = None if scheme.data_in is None else scheme.data_in.hull
+    if fmt is None or weights is None:
         return None
     biases = (np.zeros(1, dtype=np.int64), 0) if bias is None else codes_of(scheme.bias, bias)
     return None if biases is None else signed_bits(*weights.range(fmt.codes, fmt.fraction, *biases))
@@ -126,19 +128,22 @@ def beyond_float(bits: int | None) -> bool:
 def may_exceed_float(scheme: Scheme, weight: Tensor) -> bool:
     """Whether sums take more bits than float32 holds, by the formats alone: quick, and true too often."""
     given = scheme.data_in
-    if not isinstance(given, Integer) or scheme.weight is None:
+    if given is None or not _is_fixed_point(given) or scheme.weight is None:
         return False
-    others = [fmt for fmt in (scheme.weight, scheme.bias) if fmt is not None]
-    if not all(isinstance(fmt, Integer) for fmt in others):
-        return True
-    formats = [fmt for fmt in (given, *others) if isinstance(fmt, Integer)]
-    if any(fmt.is_auto for fmt in formats):
+    held = [fmt.hull for fmt in (given, scheme.weight, scheme.bias) if fmt is not None]
+    formats = [fmt for fmt in held if fmt is not None]
+    if len(formats) < len(held) or (given := scheme.data_in.hull) is None:
         return True
     fraction = given.fraction + formats[1].fraction
     finer = max(formats[2].fraction - fraction, 0) if len(formats) > 2 else 0
     product = given.width + formats[1].width + math.ceil(math.log2(max(weight[0].numel(), 1))) + finer
     added = formats[2].width + max(fraction - formats[2].fraction, 0) if len(formats) > 2 else 0
     return max(product, added) + 1 > FLOAT_BITS
+
+
+def _is_fixed_point(fmt: Format) -> bool:
+    """Whether all values lie on one grid, which may follow the data."""
+    return isinstance(fmt, Integer | IntegerEach)
 
 
 def is_scale(layer: nn.Module) -> bool:

@@ -20,13 +20,19 @@ from widthwise.export.integers.steps import (
     Program,
     Relu,
     Requantise,
+    RequantiseEach,
     Scale,
     Step,
     Value,
     as_image,
     reads,
 )
+from widthwise.formats.integer_each import IntegerEach
 
+BY_PART = (
+    "is read in widths of its own for each channel, and hls4ml has one type for a tensor; train with "
+    'data = "tensor", or write verilog, vhdl or c'
+)
 Types = dict[str, str]  # what a type is of ("result", "weight") -> how HLS writes it
 
 
@@ -42,7 +48,10 @@ class HlsLayer:
 
 def refusals(program: Program) -> list[str]:
     """What hls4ml has no layer for, or computes otherwise, as "node: reason"."""
-    return [f"{step.out.node}: {reason}" for step in program.steps if (reason := _reason(program, step))]
+    found = [f"{program.input.node}: {BY_PART}"] if isinstance(program.fmt, IntegerEach) else []
+    return found + [
+        f"{step.out.node}: {reason}" for step in program.steps if (reason := _reason(program, step))
+    ]
 
 
 def layers_of(program: Program) -> list[HlsLayer]:
@@ -108,6 +117,8 @@ def _reason(program: Program, step: Step) -> str:
     """Why a step can't be written; "" where it can."""
     reason = ""
     match step:
+        case RequantiseEach():
+            reason = BY_PART
         case Requantise() if program.readers(step.x) != [step] or step.x is program.output:
             reason = "has readers of several formats; share_inputs gives them one, as hls4ml has for a tensor"
         case Requantise() if step.x is program.input:
