@@ -57,13 +57,18 @@ class _AsNode:
 
 
 def _each(fmt: IntegerEach, x: Tensor) -> Tensor:
-    """A node with a scale and a width for each part; parts without bits, for which there is none, times 0."""
+    """A node with a scale for each part and the greatest of their widths, as qonnx runs none with several;
+    then what the narrower ones cut."""
     widths, fractions = fmt.table
-    scales = torch.from_numpy(np.ldexp(np.float32(1), -fractions).astype(np.float32))
-    bits = torch.from_numpy(np.maximum(widths, 1).astype(np.float32))
+    widest = max(int(widths.max()), 2)  # one bit with a sign means -1 and 1 there
+    scales = torch.from_numpy(np.ldexp(1.0, -fractions).astype(np.float32))
     attributes = {"signed": int(fmt.signed), "narrow": 0, "rounding_mode": "ROUND"}
-    found = _node("Quant", x, (scales, 0.0, bits), attributes)
-    return found if widths.all() else found * torch.from_numpy((widths > 0).astype(np.float32))
+    found = _node("Quant", x, (scales, 0.0, float(widest)), attributes)
+    if (widths == widest).all():
+        return found
+    low, high = (np.ldexp(ends.astype(np.float32), -fractions) for ends in fmt.code_ends)
+    least, most = (torch.from_numpy(ends.astype(np.float32)) for ends in (low, high))
+    return torch.minimum(torch.maximum(found, least), most)
 
 
 class _Afresh:

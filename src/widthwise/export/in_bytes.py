@@ -45,11 +45,11 @@ def reasons(graph: Graph, program: Program) -> list[str]:
     ]
     read = [program.input] if isinstance(program.fmt, IntegerEach) else []
     read += [step.out for step in program.steps if isinstance(step, RequantiseEach)]
-    found += [
-        f"{value.node}: is read in widths of its own for each channel, integer kernels have one for a tensor; "
-        f'train with data = "tensor", or {OTHERS.replace(" and hls4ml", ", verilog and vhdl")}'
-        for value in read
-    ]
+    if read:
+        found.append(
+            f"{', '.join(value.node for value in read)}: each channel is read in a width of its own, integer "
+            'kernels have one for a tensor; train with data = "tensor", or write verilog, vhdl or c'
+        )
     for step in program.steps:
         if isinstance(step, Linear | Convolution) and not _are_weights(step.weight):
             fmt = schemes[step.out.node].weight

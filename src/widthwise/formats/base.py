@@ -15,8 +15,6 @@ from widthwise.formats.notation import Notation, preset_of, written
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from widthwise.formats.integer import Integer
-
 Sign = Literal["any", "from 0", "above 0"]
 UNSET = ("NA", "na", "none", "None", None)  # what configs write for "not given"
 
@@ -63,11 +61,6 @@ class Format(ABC):
     @abstractmethod
     def range(self) -> tuple[float, float]:
         """Least and greatest representable value; infinite where a scale follows the data."""
-
-    @property
-    def hull(self) -> Integer | None:
-        """The fixed point that holds all values of this format; None where there is none."""
-        return None
 
     def storage_bits(self, shape: Sequence[int]) -> int:
         """Bits to store a tensor of this shape, scales, shared exponents and partial blocks included."""

@@ -91,10 +91,6 @@ class Integer(Format):
         step = 2.0**-self.fraction
         return self.codes[0] * step, self.codes[1] * step
 
-    @property
-    def hull(self) -> Integer | None:
-        return None if self.is_auto else self
-
     def quantize(self, x: Tensor) -> Tensor:
         import torch
 

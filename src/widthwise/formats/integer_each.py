@@ -66,8 +66,8 @@ class IntegerEach(Format):
             raise wrong(
                 "integer_each",
                 "frac_widths",
-                f"{min(self.frac_widths)} to {max(self.frac_widths)}",
-                f"lie so far apart that all values together take {self._held} bits, at most {HELD} are allowed",
+                list(np.unique(self.table[1]).tolist()),
+                f"lie so far apart that all values together take {self._held} bits, at most {HELD} may be",
             )
 
     def __repr__(self) -> str:
@@ -150,7 +150,7 @@ class IntegerEach(Format):
         last = tuple(shape)[len(shape) - len(own) :]
         if not fits or any(a not in (1, b) for a, b in zip(own, last, strict=True)):
             raise UserError(
-                f"integer_each: has parts of shape {list(own)}, which do not fit a tensor of shape {list(shape)}"
+                f"integer_each: has parts of shape {list(own)}, which do not fit a tensor of {list(shape)}"
             )
 
     def quantize(self, x: Tensor) -> Tensor:

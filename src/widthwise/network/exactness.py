@@ -16,8 +16,7 @@ from torch.utils._pytree import tree_map_only
 
 from widthwise.formats.base import Format
 from widthwise.formats.grid import WIDEST, on_grid
-from widthwise.formats.integer import Integer
-from widthwise.formats.integer_each import IntegerEach
+from widthwise.formats.hull import hull_of, is_fixed_point
 from widthwise.network.layers import layer_type
 from widthwise.network.operations import CONVOLUTIONS
 from widthwise.network.scheme import Scheme
@@ -71,12 +70,12 @@ def codes_of(fmt: Format | None, values: Tensor) -> tuple[Codes, int] | None:
     if fmt is None or (found := on_grid(values)) is None:
         return None
     narrow = int(np.abs(found[0]).max(initial=0)) >> TABLE_BITS == 0
-    return found if narrow or fmt.hull is not None else None
+    return found if narrow or is_fixed_point(fmt) else None
 
 
 def row_sums(fmt: Format | None, weight: Tensor) -> RowSums | None:
     """Of a weight [outputs, ...] that a format made; None where it is no fixed point."""
-    hull = None if fmt is None else fmt.hull
+    hull = hull_of(fmt)
     if hull is not None and hull.width + weight[0].numel().bit_length() <= WIDEST:
         codes = weight.detach().double().reshape(len(weight), -1) * 2.0**hull.fraction
         above, below = codes.clamp(min=0).sum(dim=1), codes.clamp(max=0).sum(dim=1)
@@ -90,7 +89,7 @@ def accumulator_bits(scheme: Scheme, weights: RowSums | None, bias: Tensor | Non
 
     weights: those at hand, bias [outputs]: quantised. None where something is no fixed point.
     """
-    fmt = None if scheme.data_in is None else scheme.data_in.hull
+    fmt = hull_of(scheme.data_in)
     if fmt is None or weights is None:
         return None
     biases = (np.zeros(1, dtype=np.int64), 0) if bias is None else codes_of(scheme.bias, bias)
@@ -127,23 +126,18 @@ def beyond_float(bits: int | None) -> bool:
 
 def may_exceed_float(scheme: Scheme, weight: Tensor) -> bool:
     """Whether sums take more bits than float32 holds, by the formats alone: quick, and true too often."""
-    given = scheme.data_in
-    if given is None or not _is_fixed_point(given) or scheme.weight is None:
+    if not is_fixed_point(scheme.data_in) or scheme.weight is None:
         return False
-    held = [fmt.hull for fmt in (given, scheme.weight, scheme.bias) if fmt is not None]
+    held = [hull_of(fmt) for fmt in (scheme.data_in, scheme.weight, scheme.bias) if fmt is not None]
     formats = [fmt for fmt in held if fmt is not None]
-    if len(formats) < len(held) or (given := scheme.data_in.hull) is None:
+    if len(formats) < len(held):
         return True
+    given = formats[0]
     fraction = given.fraction + formats[1].fraction
     finer = max(formats[2].fraction - fraction, 0) if len(formats) > 2 else 0
     product = given.width + formats[1].width + math.ceil(math.log2(max(weight[0].numel(), 1))) + finer
     added = formats[2].width + max(fraction - formats[2].fraction, 0) if len(formats) > 2 else 0
     return max(product, added) + 1 > FLOAT_BITS
-
-
-def _is_fixed_point(fmt: Format) -> bool:
-    """Whether all values lie on one grid, which may follow the data."""
-    return isinstance(fmt, Integer | IntegerEach)
 
 
 def is_scale(layer: nn.Module) -> bool:

@@ -121,8 +121,8 @@ def _check(node: _Node, cost: NodeCost) -> None:
     if node.layer.stored.get("weight") and node.layer.type in {"linear"} | CONVOLUTIONS:
         return
     raise UserError(
-        f"{node.layer.name}: a {node.layer.type} reads a format whose parts have widths of their own, and which "
-        "of them meet in its products is not known; give it one width"
+        f"{node.layer.name}: a {node.layer.type} reads a format whose parts have widths of their own, and "
+        "which of them meet in its products is not known; give it one width"
     )
 
 

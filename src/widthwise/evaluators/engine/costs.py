@@ -15,6 +15,7 @@ from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.evaluators.engine.by_part import ByPart, Kind
 from widthwise.formats.base import Format
 from widthwise.formats.exact import significant_bits
+from widthwise.formats.hull import hull_of
 from widthwise.metrics.catalogue import Metric
 from widthwise.metrics.cost.counts import FLOAT_BITS, NodeBits, NodeCounts
 from widthwise.metrics.cost.formulas import KeepsTables, cost_metrics, cost_of_graph
@@ -207,7 +208,7 @@ def _mean_significant(fmt: Format | None, values: Sequence[Tensor]) -> float:
     """Of all elements of the tensors, each rounded by the format; at most the format's bits."""
     if fmt is None:
         return float(FLOAT_BITS)
-    most = round(fmt.bits if fmt.hull is None else fmt.hull.width)
+    most = round(fmt.bits if (hull := hull_of(fmt)) is None else hull.width)
     bits = [significant_bits(fmt.quantize(value)).clamp(max=most).double() for value in values]
     return float(sum(x.sum() for x in bits)) / max(1, sum(x.numel() for x in bits))
 

@@ -15,8 +15,7 @@ def tables(program: Program, stage: Stage, number: int) -> Iterator[tuple[str, C
     for place, step in enumerate(stage.then):
         if isinstance(step, RequantiseEach):
             parts, _ = _found(program, step)
-            for name, values in _named(parts, number, place).items():
-                yield name, values
+            yield from _named(parts, number, place).items()
 
 
 def lines(program: Program, stage: Stage, number: int, step: RequantiseEach) -> Iterator[str]:

@@ -30,7 +30,7 @@ from widthwise.export.integers.steps import (
 from widthwise.formats.integer_each import IntegerEach
 
 BY_PART = (
-    "is read in widths of its own for each channel, and hls4ml has one type for a tensor; train with "
+    "each channel is read in a width of its own, and hls4ml has one type for a tensor; train with "
     'data = "tensor", or write verilog, vhdl or c'
 )
 Types = dict[str, str]  # what a type is of ("result", "weight") -> how HLS writes it
@@ -48,10 +48,11 @@ class HlsLayer:
 
 def refusals(program: Program) -> list[str]:
     """What hls4ml has no layer for, or computes otherwise, as "node: reason"."""
-    found = [f"{program.input.node}: {BY_PART}"] if isinstance(program.fmt, IntegerEach) else []
-    return found + [
-        f"{step.out.node}: {reason}" for step in program.steps if (reason := _reason(program, step))
-    ]
+    read = [program.input] if isinstance(program.fmt, IntegerEach) else []
+    read += [step.out for step in program.steps if isinstance(step, RequantiseEach)]
+    if read:
+        return [f"{', '.join(value.node for value in read)}: {BY_PART}"]
+    return [f"{step.out.node}: {reason}" for step in program.steps if (reason := _reason(program, step))]
 
 
 def layers_of(program: Program) -> list[HlsLayer]:
@@ -117,8 +118,6 @@ def _reason(program: Program, step: Step) -> str:
     """Why a step can't be written; "" where it can."""
     reason = ""
     match step:
-        case RequantiseEach():
-            reason = BY_PART
         case Requantise() if program.readers(step.x) != [step] or step.x is program.output:
             reason = "has readers of several formats; share_inputs gives them one, as hls4ml has for a tensor"
         case Requantise() if step.x is program.input:

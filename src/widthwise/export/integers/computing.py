@@ -55,14 +55,16 @@ def computed(step: Step, x: Codes, shape: tuple[int, ...]) -> Codes:
 def sample_codes(program: Program, samples: int) -> Codes:
     """Codes [samples, ...] to try a program with: the least, the greatest, zeros, then at random; always the
     same."""
-    shape, low, high, up = program.shape(program.input), program.input.low, program.input.high, 0
+    shape, up = program.shape(program.input), np.array(0)
+    low, high = np.array(program.input.low), np.array(program.input.high)
     if isinstance(fmt := program.fmt, IntegerEach):
         low, high = fmt.code_ends
         up = np.where(fmt.table[0] > 0, program.input.fraction - fmt.table[1], 0)
     drawn = np.random.default_rng(0).integers(low, high, (samples, *shape), endpoint=True)
     for row, code in enumerate((low, high, 0)[:samples]):
         drawn[row] = code
-    return drawn << up
+    found: Codes = drawn << up
+    return found
 
 
 def codes_of(program: Program, x: Tensor) -> Codes:

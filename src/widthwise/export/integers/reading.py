@@ -25,6 +25,7 @@ from widthwise.export.integers.steps import (
     Value,
     reads,
 )
+from widthwise.formats.hull import hull_of
 from widthwise.formats.integer import Integer
 from widthwise.formats.integer_each import IntegerEach
 from widthwise.network.exactness import FLOAT_BITS
@@ -254,7 +255,7 @@ def _fixed(fmt: Format) -> tuple[Fixed, Integer]:
     """A format of what a layer reads, and the fixed point that holds its values; refuses others."""
     if not isinstance(fmt, Integer | IntegerEach):
         raise RefusalError(f"data_in {fmt!r} has no integer codes; give it a fixed<...> format")
-    if (hull := fmt.hull) is None:
+    if (hull := hull_of(fmt)) is None:
         raise RefusalError(f"data_in {fmt!r} follows the data; calibrate it, or give its frac_width")
     return (hull if isinstance(fmt, IntegerEach) and fmt.is_one else fmt), hull
 

@@ -38,7 +38,8 @@ from widthwise.formats.integer_each import IntegerEach
 
 Weighted = Linear | Convolution | Scale
 KINDS: dict[str, type[Step]] = {
-    kind.__name__: kind for kind in (Requantise, RequantiseEach, Linear, Convolution, Scale, Relu, MaxPool, Move)
+    kind.__name__: kind
+    for kind in (Requantise, RequantiseEach, Linear, Convolution, Scale, Relu, MaxPool, Move)
 }
 FIELDS = ("weight", "bias", "shift", "groups")
 DEFINITION = 1  # of what is estimated, part of every key

@@ -202,8 +202,12 @@ def accumulator_bits(counts: NodeCounts, bits: NodeBits) -> FloatArray:
     not hold are computed in float64.
     """
     sums = np.ceil(np.log2(np.maximum(counts.by_node("fan_in"), 1)))
-    widths = (bits.data_in, bits.weight) if bits.widest is None else map(bits.widest, ("data_in", "weight"))
-    found: FloatArray = ((sum(widths) + sums) * (counts.by_node("macs") > 0)).max(axis=1, initial=0.0)
+    of_input, of_weight = bits.data_in, bits.weight
+    if bits.widest is not None:
+        of_input, of_weight = bits.widest("data_in"), bits.widest("weight")
+    found: FloatArray = ((of_input + of_weight + sums) * (counts.by_node("macs") > 0)).max(
+        axis=1, initial=0.0
+    )
     return found
 
 

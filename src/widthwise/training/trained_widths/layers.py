@@ -35,7 +35,9 @@ CAN = "linear, conv1d, conv2d, add, sub, relu, pooling, flatten and reshape can 
 class TrainedLayer(nn.Module):
     """A layer whose input, weight and bias have trained widths."""
 
-    def __init__(self, layer: nn.Module, read: ReadWidths, weight: ConstantWidths, bias: ConstantWidths | None):
+    def __init__(
+        self, layer: nn.Module, read: ReadWidths, weight: ConstantWidths, bias: ConstantWidths | None
+    ):
         super().__init__()
         self.read, self.weight, self.bias = read, weight, bias
         self._layer = [layer]  # not a part: its parameters are not trained
@@ -51,7 +53,7 @@ class TrainedLayer(nn.Module):
         return found
 
     def _count(self, shape: Sequence[int], weight: Tensor, bias: Tensor | None) -> dict[str, Tensor]:
-        """"ebops" of one sample, and "bits" of all constants."""
+        """ "ebops" of one sample, and "bits" of all constants."""
         layer, widths = self._layer[0], self.weight.widths(weight)
         outputs = 1 if len(shape) == 2 and isinstance(layer, nn.Linear) else _places(layer, shape)
         each = self.read.widths()
@@ -64,7 +66,7 @@ class TrainedLayer(nn.Module):
         return {"ebops": products, "bits": bits}
 
     def _grouped(self, weight: Tensor) -> Tensor:
-        """What is shaped like the weight, as [groups, outputs of each, inputs of each, places of the window]."""
+        """What is shaped like the weight, as [groups, outputs of each, inputs of each, places]."""
         groups = int(getattr(self._layer[0], "groups", 1))
         return weight.reshape(groups, len(weight) // groups, weight.shape[1], -1)
 
@@ -130,18 +132,24 @@ def refusals(graph: Graph) -> list[str]:
 
 
 def _reason(graph: Graph, layer: Layer) -> str:
-    if layer.type in PASSED:
-        return ""
-    if layer.type in SUMS:
-        plain = len(layer.node.args) == 2 and not layer.node.kwargs
-        two = plain and all(hasattr(arg, "users") for arg in layer.node.args)
-        return "" if two else f"{layer.type} of other than two tensors can't be trained"
-    if "norm" in layer.type:
-        return f"{layer.type} can't be trained where it stands; put it right behind a linear layer or convolution"
-    if layer.type not in WEIGHTED:
-        return f"{layer.type} can't be trained; {CAN}"
+    """Why a layer can't be trained; "" where it can, or has nothing to train."""
+    reason, args = "", layer.node.args
+    if layer.type in WEIGHTED:
+        reason = _reason_of_weighted(graph, layer)
+    elif layer.type in SUMS:
+        if len(args) != 2 or layer.node.kwargs or not all(hasattr(arg, "users") for arg in args):
+            reason = f"{layer.type} of other than two tensors can't be trained"
+    elif "norm" in layer.type:
+        reason = f"{layer.type} can't be trained where it stands; put it right behind what multiplies"
+    elif layer.type not in PASSED:
+        reason = f"{layer.type} can't be trained; {CAN}"
+    return reason
+
+
+def _reason_of_weighted(graph: Graph, layer: Layer) -> str:
     if layer.module is None:
-        return f"is a function; call a module of torch's, as nn.{'Linear' if layer.type == 'linear' else 'Conv2d'}"
+        kind = "Linear" if layer.type == "linear" else f"Conv{layer.type[-2]}d"
+        return f"is a function; call a module of torch's, as nn.{kind}"
     if is_more_than_its_class(layer.module):
         return "has hooks, or weights that are made of others; remove these"
     if getattr(layer.module, "padding_mode", "zeros") != "zeros":

@@ -1,4 +1,4 @@
-"""A network whose widths are trained: a copy in which each layer reads and holds its numbers in so many bits."""
+"""A network whose widths are trained: a copy in which each layer has its numbers in so many bits."""
 
 from __future__ import annotations
 

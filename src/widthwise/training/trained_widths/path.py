@@ -1,4 +1,4 @@
-"""The path of one training: widths are trained while the price of bits rises, from checkpoint to checkpoint."""
+"""The path of one training: widths are trained while the price of bits rises, checkpoint by checkpoint."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Learned:
 class Checkpoint:
     """A network on the path: the formats of its layers, and its tensors by name.
 
-    dead: layers whose outputs follow no input any more.
+    dead: layers whose outputs follow no input any more. constant: whether those of the network are so.
     """
 
     number: int
@@ -53,6 +53,7 @@ class Checkpoint:
     schemes: Mapping[str, Scheme]
     weights: Mapping[str, Tensor]
     dead: tuple[str, ...] = ()
+    constant: bool = False
 
 
 class WidthPath:
@@ -76,7 +77,7 @@ class WidthPath:
                 {"params": widths, "lr": settings.width_rate},
             ]
         )
-        self.step = 0
+        self.step, self._seen = 0, seen
         self._unit = self._found_unit(seen)
         self._begins_with = self._counted(seen)
 
@@ -87,8 +88,8 @@ class WidthPath:
             unit = float(self.learned.distance(wanted.mean(0, keepdim=True).expand_as(wanted), wanted))
         if not math.isfinite(unit) or unit <= 0:
             raise UserError(
-                f"the float network's outputs are all alike (they vary by {unit:g}), so nothing can be learned "
-                "from them; train it first"
+                f"the float network's outputs are all alike (they vary by {unit:g}), so nothing can be "
+                "learnt from them; train it first"
             )
         return unit
 
@@ -101,16 +102,63 @@ class WidthPath:
             self.network(seen[:2])
             return max(float(self.network.counted(self.settings.cost)), 1.0)
 
+    def state(self) -> dict[str, Tensor]:
+        """All that the training goes on from, but its number of steps: tensors by name."""
+        found = {f"network.{name}": x for name, x in self._own().items()}
+        for index, parameter in enumerate(self._parameters()):
+            for name, x in self.optimizer.state.get(parameter, {}).items():
+                found[f"optimizer.{index}.{name}"] = x
+        return found
+
+    def load(self, step: int, tensors: Mapping[str, Tensor]) -> None:
+        """Goes to where the path stood whose `state` this is; KeyError, ValueError where it is another's."""
+        own, parameters = self._own(), self._parameters()
+        states = [
+            {name: tensors[f"optimizer.{index}.{name}"].clone() for name in ("step", "exp_avg", "exp_avg_sq")}
+            for index in range(len(parameters))
+        ]
+        values = {name: tensors[f"network.{name}"] for name in own}
+        if any(x.shape != own[name].shape for name, x in values.items()) or any(
+            state["exp_avg"].shape != parameter.shape
+            for state, parameter in zip(states, parameters, strict=True)
+        ):
+            raise ValueError("tensors of other shapes")
+        with torch.no_grad():
+            for name, x in values.items():
+                own[name].copy_(x)
+        for parameter, state in zip(parameters, states, strict=True):
+            self.optimizer.state[parameter] = state
+        self.step = step
+
+    def _own(self) -> dict[str, Tensor]:
+        """What of the network is trained, or follows the data."""
+        named = {**dict(self.network.named_parameters()), **dict(self.network.named_buffers())}
+        return {
+            name: x.data
+            for name, x in named.items()
+            if name.rpartition(".")[2] in ("value", "fraction", "peak")
+        }
+
+    def _parameters(self) -> list[Tensor]:
+        return [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
+
     def advance(self, number: int) -> Checkpoint:
         """Trains up to a checkpoint, which lies ahead; raises UserError where the training diverges."""
         with one_torch_thread():
             self.network.train()
             while self.step < self.settings.ends()[number]:
                 self._take_step()
-            self.network.eval()
-            return Checkpoint(
-                number, self.step, self.network.schemes(), self.network.weights(), tuple(self.network.dead)
-            )
+            return self.checkpoint(number)
+
+    def checkpoint(self, number: int) -> Checkpoint:
+        """What the network has come to."""
+        network = self.network.eval()
+        dead, constant = tuple(network.dead), False
+        if dead:
+            with torch.no_grad():
+                found = self.learned.outputs(network(self._seen))
+                constant = bool((found == found[:1]).all())
+        return Checkpoint(number, self.step, network.schemes(), network.weights(), dead, constant)
 
     def _take_step(self) -> None:
         settings = self.settings

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from widthwise.core.errors import UserError
-from widthwise.data.blocks import joined
+from widthwise.data.blocks import DataBlock, joined
 from widthwise.network.reading import Reader
 
 MOST_BYTES = 2**29
@@ -39,7 +39,8 @@ class Samples:
                 f"{reader.where}: widths are trained on single samples, and these stay in batches: "
                 f"{reader.whole_because}"
             )
-        blocks, size = [], 0
+        blocks: list[DataBlock] = []
+        size = 0
         for block in reader.blocks(loader, samples=BLOCK):
             if len(block.inputs) != 1:
                 raise UserError(f"{reader.where}: widths of networks with one input are trained")
@@ -58,7 +59,9 @@ class Samples:
         every = joined(blocks)
         (x,) = every.inputs.values()
         if not x.is_floating_point():
-            raise UserError(f"{reader.where}: widths are trained on inputs that are floats, these are {x.dtype}")
+            raise UserError(
+                f"{reader.where}: widths are trained on inputs that are floats, these are {x.dtype}"
+            )
         order = _order(x)
         x, targets = x[order], every.targets[order]
         return cls(x, targets, x.std(0, correction=0))
@@ -66,7 +69,9 @@ class Samples:
     def __len__(self) -> int:
         return len(self.inputs)
 
-    def drawn(self, count: int, mixup: float, noise: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    def drawn(
+        self, count: int, mixup: float, noise: float, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
         """Made samples [count, ...], and the numbers [count] of those that each is mostly of."""
         first, second = torch.randint(0, len(self), (2, count), generator=generator)
         x = self.inputs[first]

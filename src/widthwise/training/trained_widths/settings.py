@@ -51,7 +51,7 @@ class PathSettings:
                 raise UserError(f"{name} = {value!r} is no whole number from {least}")
         if self.checkpoints > self.steps:
             raise UserError(
-                f"checkpoints = {self.checkpoints} are more than steps = {self.steps}; give fewer, or more steps"
+                f"checkpoints = {self.checkpoints} are more than steps = {self.steps}; give fewer of them"
             )
         if self.bits > 16:
             raise UserError(f"bits = {self.bits} is more than 16, which nothing is trained down from")
