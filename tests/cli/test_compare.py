@@ -208,7 +208,7 @@ def test_a_strategy_that_fails_later_is_left_out_and_the_status_says_so(config, 
     assert main(["compare", config, "--strategies", "random,mine:Half", "--seeds", "2"]) == 1
     out, err = capsys.readouterr()
     assert "--strategies runs code: mine:Half" in err
-    assert "mine:Half is left out, it failed: seed 0, after 4 evaluations: " in err
+    assert "mine:Half is left out, it failed: seed 0, after 6 evaluations: " in err
     assert "tell raised KeyError: 'gone' (mine.py, line 8)" in err
     assert "random" in out
 

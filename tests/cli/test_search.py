@@ -330,3 +330,16 @@ def test_a_form_to_keep_within_is_an_option(run: Run, place: Path) -> None:
     assert (wrong.status, wrong.err.count("\n")) == (2, 1)
     assert "--target" in wrong.err
     assert not (place / "other").exists()
+
+
+def test_an_enumeration_in_place_of_another_strategy_goes_to_its_end(run: Run, demo: Path) -> None:
+    budget = ("--set", "search.strategy.name=tpe", "--set", "search.strategy.setup.sampler=tpe")
+    file = demo.parent / "budget.toml"
+    file.write_text(demo.read_text() + "\n[search.constraints]\ntrials = 5\n")
+    whole = run("search", file, "--strategy", "brute-force")
+    assert "all of brute-force, not the 5 that " in whole.out
+    assert "18 trials in" in whole.out
+    for bound in (("--trials", 7), ("--set", "search.constraints.trials=7")):
+        some = run("search", file, "--strategy", "brute-force", *bound, "--force-new")
+        assert "7 trials of 18 candidates in" in some.out
+    assert "5 trials in" in run("search", file, *budget, "--force-new").out

@@ -22,7 +22,8 @@ def test_what_is_half_written_is_no_link_that_lay_in_wait(tmp_path: Path) -> Non
     write_atomically(tmp_path / "file", b"new")
     assert (tmp_path / "precious").read_text() == "mine"
     assert (tmp_path / "file").read_bytes() == b"new"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "precious"]
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"file", "precious", f".file.{os.getpid()}.part"}  # its own is gone, and had another name
 
 
 @pytest.mark.parametrize("kind", ["pipe", "device"])

@@ -11,7 +11,7 @@ import pytest
 
 from widthwise.config.template import example_text
 from widthwise.core.errors import UserError
-from widthwise.core.importing import call_object, load_object
+from widthwise.core.importing import call_object, load_object, meant_object
 
 
 def test_module_in_the_working_directory_is_found(project: Path):
@@ -119,3 +119,23 @@ def test_code_beside_a_config_of_built_in_names_never_runs(project: Path):
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert not list(project.glob("ran-*"))
+
+
+@pytest.mark.parametrize(
+    "text", ["nets", "nets.py", "./nets.py", "nets.py:build", "nets.build", "nets:build"]
+)
+def test_object_is_found_that_a_text_means_in_another_form(project: Path, text: str):
+    (project / "nets.py").write_text("raise SystemExit\n\ndef _own(): ...\n\ndef build(): ...\n")
+    assert meant_object(text) == "nets:build"
+
+
+@pytest.mark.parametrize("text", ["other", "other:build", "nets.py", "", ":", "..", "jsc-tiny"])
+def test_nothing_is_meant_where_no_file_or_callable_is_there(project: Path, text: str):
+    (project / "nets.py").write_text("X = 1\n")
+    assert meant_object(text) is None
+
+
+def test_other_form_is_told_the_right_one(project: Path):
+    (project / "nets.py").write_text("def build(): ...\n")
+    with pytest.raises(UserError, match=r"no module named nets\.py; write nets:build"):
+        load_object("nets.py:build", what="model")

@@ -14,7 +14,7 @@ from torch import nn
 import widthwise as ww
 from helpers.exact import perceptron
 from widthwise.formats import Integer, parse
-from widthwise.network.exactness import accumulator_bits, exceeds_float, narrowed, row_sums
+from widthwise.network.exactness import accumulator_bits, exceeds_float, narrowed, rounded_by_sums, row_sums
 from widthwise.network.scheme import Scheme
 
 wide = st.floats(-1e30, 1e30, allow_subnormal=False)
@@ -140,3 +140,14 @@ def test_a_batch_norm_that_only_scales_is_exact_too() -> None:
     with torch.no_grad():
         assert torch.equal(graph.model(x), narrowed(exact))
     assert not torch.equal(narrowed(exact).double(), exact)
+
+
+def test_rounding_by_sums_alone_is_rounding_of_bits() -> None:
+    """For tools that have no view of bits."""
+    generator = torch.Generator().manual_seed(0)
+    whole = torch.randint(-(2**45), 2**45, (4000,), generator=generator)
+    cut = (whole >> torch.randint(0, 44, (4000,), generator=generator)).double() * 2.0**-17
+    near_one = [1 + sign * 2.0**-bits for sign in (-1, 1) for bits in range(22, 53)]
+    odd = torch.tensor([0.0, -0.0, torch.inf, *near_one], dtype=torch.float64)
+    x = torch.cat([cut, odd, -odd, torch.randn(4000, dtype=torch.float64, generator=generator)])
+    assert torch.equal(rounded_by_sums(x), narrowed(x))

@@ -7,7 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from widthwise.report.charts import Chart, band, chart_page, embedded, plotly_text
+from widthwise.report.charts import Chart, band, chart_page, plotly_text
+from widthwise.report.document import embedded
 from widthwise.report.sheets import Sheet, big_count, brief_time, plural
 
 NASTY = "</script><script>alert('1')</script><!-- & \u2028 \"quoted\""

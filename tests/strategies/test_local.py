@@ -46,12 +46,15 @@ def test_no_single_change_improves_the_front_where_it_says_so(seed):
             assert neighbour in front or not nondominated(pool)[-1]
 
 
-def test_it_starts_from_what_it_was_told():
-    values = rugged(0)
-    made = strategy("local", SPACE, objectives=OBJECTIVES)
+def test_what_it_was_told_counts_as_starts():
     start = SPACE.at([100])
-    made.tell(start, values[[100]])
-    assert ((made.ask(20) != start).sum(axis=1) == 1).all()
+    for starts, others in ((1, 0), (4, 3)):
+        values = rugged(0)
+        made = strategy("local", SPACE, objectives=OBJECTIVES, options={"starts": starts})
+        made.tell(start, values[[100]])
+        asked = made.ask(20)
+        assert ((asked[others:] != start).sum(axis=1) == 1).all()
+        assert asked[: min(others, 2)].tolist() == [[0, 0, 0, 0], [5, 5, 5, 5]][:others]
 
 
 def test_it_starts_from_the_extremes():

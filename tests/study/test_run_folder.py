@@ -15,7 +15,7 @@ from widthwise.core.errors import UserError
 from widthwise.search.limits import Limits
 from widthwise.search.loop import run_search
 from widthwise.study.run_files import is_run
-from widthwise.study.run_folder import load_run, resume_run, run_source, start_run
+from widthwise.study.run_folder import ElsewhereError, load_run, resume_run, run_source, start_run
 
 
 def _files(folder):
@@ -97,10 +97,13 @@ def test_trials_in_a_database_elsewhere_are_found_through_the_folder(tmp_path):
     storage = f"sqlite:///{tmp_path / 'all.db'}"
     with start_run(tmp_path / "a", make_record(), storage=storage) as run:
         study = run_search(make_strategy(), Evaluating(), run.writer, saved=run.save)
-    assert run_source(tmp_path / "a") == (storage, "a")
+    assert run_source(tmp_path / "a", storage) == (storage, "a")
+    with pytest.raises(ElsewhereError) as caught:
+        run_source(tmp_path / "a")
+    assert caught.value.url == storage
     assert is_run(tmp_path / "a")
     assert not (tmp_path / "a" / "study.db").exists()
-    assert load_run(tmp_path / "a").front == study.front
+    assert load_run(tmp_path / "a", storage=storage).front == study.front
 
 
 def test_a_search_outside_the_main_thread_works(tmp_path):

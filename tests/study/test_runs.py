@@ -84,7 +84,7 @@ def test_deleting_a_run_takes_its_study_out_of_a_database_elsewhere(tmp_path):
     storage = f"sqlite:///{tmp_path / 'all.db'}"
     for name in ("a", "b"):
         start_run(tmp_path / name, make_record(), storage=storage).close()
-    remove_run(tmp_path / "a")
+    remove_run(tmp_path / "a", storage=storage)
     with Store.open(storage) as store:
         assert [study.name for study in store.studies()] == ["b"]
     assert not (tmp_path / "a").exists()

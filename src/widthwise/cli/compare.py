@@ -16,13 +16,13 @@ from widthwise.cli import options
 from widthwise.cli.groups import grouped
 from widthwise.cli.output import Output, check_new_file, make_console, print_json
 from widthwise.core.errors import UserError
+from widthwise.strategies.registry import COMPARED
 
 if TYPE_CHECKING:
     from widthwise.config import SearchConfig
     from widthwise.report.sheets import Sheet
     from widthwise.search.comparing import Comparison, Done, Entrant
 
-STRATEGIES = "brute-force,random,tpe,nsga2,frontier"
 PAGE = "comparison.html"
 STOPPED = 128 + signal.SIGINT
 
@@ -39,7 +39,7 @@ class Runs:
 
     strategies: Annotated[
         str, typer.Option("--strategies", metavar="A,B,…", help="With options as tpe(multivariate=false).")
-    ] = STRATEGIES
+    ] = COMPARED
     seeds: Annotated[int, typer.Option("--seeds", help="Runs of each strategy, with seeds from 0.")] = 10
     budget: Annotated[int, typer.Option("--budget", help="Evaluations of a run.")] = 200
     batch: Annotated[
@@ -230,6 +230,7 @@ def importance(
         Path | None, typer.Option("--html", metavar="FILE", help="Write a page with all of it.")
     ] = None,
     force: options.Force = False,
+    storage: options.Storage = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -244,7 +245,7 @@ def importance(
     from widthwise.study.run_folder import load_run
 
     wanted = None if metrics is None else [name.strip() for name in metrics.split(",") if name.strip()]
-    found = importance_of(load_run(run), metrics=wanted)
+    found = importance_of(load_run(run, storage=options.storage_of(run, storage)), metrics=wanted)
     if html is not None:
         from widthwise.core.files import write_atomically
         from widthwise.report.importance_page import importance_page

@@ -46,6 +46,7 @@ def export(
         typer.Option("--option", metavar="KEY=VALUE", help="Of the form, as pipeline=4; repeatable."),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the export that is there.")] = False,
+    storage: options.Storage = None,
     untrusted: options.Untrusted = False,
     json: options.Json = False,
 ) -> None:
@@ -60,13 +61,17 @@ def export(
     form = EXPORTERS.find(to, where="--to")
     if untrusted and EXPORTERS.is_code(to):
         raise UserError(f"--to {to}: is code of the package {form.package}, which --untrusted refuses")
-    of_run = options.config_of_run(run, untrusted=untrusted)
+    storage = options.storage_of(run, storage)
+    of_run = options.config_of_run(run, untrusted=untrusted, storage=storage)
     options.announce_code(of_run, output, untrusted=untrusted)
     from widthwise.export.write import export as write
+    from widthwise.study.run_folder import load_run
 
     chosen: int | str = trial if trial is not None else str(pick)
     read = _read(option or [])
-    done = write(run, chosen, to, out, options=read, with_scaler=with_scaler, force=force)
+    done = write(
+        load_run(run, storage=storage), chosen, to, out, options=read, with_scaler=with_scaler, force=force
+    )
     if done.check.as_judged is False:
         output.warn(
             "the network's outputs are not, bit for bit, those that were judged: another processor or "

@@ -39,6 +39,7 @@ def certify(
         bool, typer.Option("--place/--no-place", help="Place and route small ones, with nextpnr.")
     ] = True,
     again: Annotated[bool, typer.Option("--again", help="Also those that were measured before.")] = False,
+    storage: options.Storage = None,
     untrusted: options.Untrusted = False,
     json: options.Json = False,
 ) -> int:
@@ -46,13 +47,14 @@ def certify(
     output = Output(silent=json)
     if trial and pick is not None:
         raise UserError("--trial and --pick contradict one another; leave one out")
-    options.announce_code(options.config_of_run(run, untrusted=untrusted), output, untrusted=untrusted)
-    from widthwise.cli.results import picked
+    storage = options.storage_of(run, storage)
+    of_run = options.config_of_run(run, untrusted=untrusted, storage=storage)
+    options.announce_code(of_run, output, untrusted=untrusted)
     from widthwise.export.certify import certify as measure
     from widthwise.study.run_folder import load_run
 
-    study = load_run(run)
-    chosen = [picked(study, pick)] if pick is not None else trial or None
+    study = load_run(run, storage=storage)
+    chosen = [study.pick(pick)] if pick is not None else trial or None
 
     def told(found: Certificate) -> None:
         for line in _lines(found):
@@ -68,12 +70,14 @@ def import_report(
     run: RunFolder,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Vivado's utilisation, or csynth.xml.")],
     trial: Annotated[int, typer.Option("--trial", help="The trial whose network it is of.")],
+    storage: options.Storage = None,
     json: options.Json = False,
 ) -> None:
     """Read a report of Vivado or Vitis HLS, and keep its figures as measured of a trial."""
     from widthwise.export.importing import import_report as read
+    from widthwise.study.run_folder import load_run
 
-    found = read(run, trial, file)
+    found = read(load_run(run, storage=options.storage_of(run, storage)), trial, file)
     if json:
         print_json(found.as_json())
         return

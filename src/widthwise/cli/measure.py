@@ -42,6 +42,7 @@ def measure(
     runtime: Annotated[
         str | None, typer.Option("--runtime", metavar="auto|onnxruntime|torch", help="What runs them.")
     ] = None,
+    storage: options.Storage = None,
     untrusted: options.Untrusted = False,
     json: options.Json = False,
 ) -> None:
@@ -49,13 +50,14 @@ def measure(
     output = Output(silent=json)
     if trial is not None and pick is not None:
         raise UserError("--trial and --pick: give one of them, or neither for the front")
-    of_run = options.config_of_run(run, untrusted=untrusted)
+    storage = options.storage_of(run, storage)
+    of_run = options.config_of_run(run, untrusted=untrusted, storage=storage)
     options.announce_code(of_run, output, untrusted=untrusted)
     given = {"threads": threads, "batch": batch, "warm_up": warm_up, "rounds": rounds, "runtime": runtime}
     timing = _timing(of_run, given)
     from widthwise.study.run_folder import load_run
 
-    study = load_run(run)
+    study = load_run(run, storage=storage)
     found = _measured(study, _trials(study, trial, pick), timing)
     if json:
         told = [each if isinstance(each, str) else each.as_json() for _, each in found]

@@ -120,6 +120,16 @@ Device = Annotated[str | None, typer.Option("--device", help="cpu, cuda, or auto
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no more than the result.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite the file that is there.")]
+Storage = Annotated[
+    str | None,
+    typer.Option(
+        "--storage",
+        metavar="URL",
+        envvar="WIDTHWISE_STORAGE",
+        show_envvar=False,
+        help="The database with the trials of a run that has them outside of its folder.",
+    ),
+]
 Untrusted = Annotated[bool, typer.Option("--untrusted", help="Refuse configs that run code of their own.")]
 Memory = Annotated[
     str | None, typer.Option("--memory", metavar="SIZE", help="What evaluating may take, as 2GiB.")
@@ -177,9 +187,25 @@ def read_config(
             raise unknown("device", device, DEVICES, where="--device")
         changes["accelerator"] = DEVICES[device]
     changes |= _assigned(setup.assign or ())
+    if config is not None:
+        _check_is_no_network(config)
     source: str | dict[str, Any] = {} if config is None else config
     named = {KEYS[name]: name for name, value in options.items() if value is not None}
     return load_config(source, changes, options=named, untrusted=untrusted)
+
+
+def _check_is_no_network(config: str) -> None:
+    """Raises UserError where a network is named in the place of a config."""
+    from pathlib import Path
+
+    from widthwise.core.importing import meant_object
+    from widthwise.network.named import MODELS
+
+    if Path(config).suffix == ".toml" or (Path(config).is_file() and Path(config).suffix != ".py"):
+        return
+    meant = config if MODELS.get(config) is not None or ":" in config else None
+    if (network := meant_object(config) or meant) is not None:
+        raise UserError(f"{config}: is no config; a network is named as --model {network}")
 
 
 def with_data_of_model(config: SearchConfig, *, elsewhere: bool = True) -> SearchConfig:
@@ -205,7 +231,26 @@ def announce_code(config: SearchConfig, output: Output, *, untrusted: bool) -> N
         output.warn(f"this config runs code: {', '.join(found)}")
 
 
-def config_of_run(run: Path, *, untrusted: bool = False) -> SearchConfig:
+def storage_of(run: Path, given: str | None) -> str | None:
+    """The database of a run that keeps its trials outside of its folder: as given, or as somebody confirms.
+
+    A folder may be from anybody: without an answer nothing that it names is connected to. Raises
+    ElsewhereError where nobody can be asked.
+    """
+    from widthwise.cli.output import is_interactive
+    from widthwise.study.run_folder import ElsewhereError, run_source
+
+    try:
+        run_source(run, given)
+    except ElsewhereError as error:
+        if not is_interactive():
+            raise
+        typer.confirm(f"{run} keeps its trials in {error.url}; connect to it?", abort=True, err=True)
+        return error.url
+    return given
+
+
+def config_of_run(run: Path, *, untrusted: bool = False, storage: str | None = None) -> SearchConfig:
     """The config in a run folder; UserError where it is none, or where code is not wanted and it names some.
 
     The store holds the config that the search had, by which networks are made again: it is checked as well,
@@ -215,7 +260,7 @@ def config_of_run(run: Path, *, untrusted: bool = False) -> SearchConfig:
     from widthwise.search.opening import load_run
     from widthwise.study.run_files import CONFIG
 
-    load_run(run, untrusted=untrusted)  # raises where it is no run folder
+    load_run(run, untrusted=untrusted, storage=storage)  # raises where it is no run folder
     return load_config(run.expanduser() / CONFIG)
 
 

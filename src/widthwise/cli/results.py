@@ -6,12 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from widthwise.cli.output import Output, print_json
-from widthwise.core.errors import UserError
 
 if TYPE_CHECKING:
     from widthwise.search.problem import Problem
     from widthwise.study.study import Study
-    from widthwise.study.trials import Trial
 
 
 def introduce(folder: Path, problem: Problem, output: Output, *, resumed: bool) -> None:
@@ -69,18 +67,28 @@ def print_picked(study: Study, rule: str, output: Output) -> None:
     """The trial that a rule picks: its metrics, and what it chooses for each layer."""
     from widthwise.report.terminal import config_lines, trial_table
 
-    trial = picked(study, rule)
+    trial = study.pick(rule)
     output.say(f"\nPicked by {rule!r}: trial {trial.number}")
     output.show(trial_table(study, trial, output.console.width))
     for line in config_lines(trial.config):
         output.say(line)
 
 
-def picked(study: Study, rule: str) -> Trial:
-    """The trial that a rule picks; UserError where there is none to pick from."""
-    if not study.front:
-        raise UserError("--pick: there is nothing to pick from; no trial succeeded within the bounds")
-    return study.pick(rule)
+def keep_page(study: Study, folder: Path, output: Output, *, rule: str | None = None) -> None:
+    """Puts the page of a study into its run folder; a warning says what keeps it from that."""
+    from widthwise.core.errors import UserError
+    from widthwise.core.files import write_atomically
+    from widthwise.report.page.study import study_page
+    from widthwise.study.run_files import PAGE
+
+    try:
+        try:
+            page = study_page(study, rule=rule)
+        except UserError:  # a rule that nothing meets is said elsewhere
+            page = study_page(study)
+        write_atomically(folder / PAGE, page.encode())
+    except (UserError, OSError) as error:
+        output.warn(f"the page was not written: {error}")
 
 
 def print_study_json(study: Study, rule: str | None, problem: Problem | None = None) -> None:
@@ -96,5 +104,5 @@ def print_study_json(study: Study, rule: str | None, problem: Problem | None = N
     if near:
         content["nearest"] = finite([found.as_json() for found in near])
     if rule is not None:
-        content["picked"] = finite(trial_as_json(picked(study, rule)))
+        content["picked"] = finite(trial_as_json(study.pick(rule)))
     print_json(content)

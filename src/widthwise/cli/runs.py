@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
@@ -12,6 +12,9 @@ from widthwise.cli import options
 from widthwise.cli.output import Output, check_new_file, is_interactive, print_json
 from widthwise.core.errors import UserError, unknown
 from widthwise.core.files import file_in_one_piece
+
+if TYPE_CHECKING:
+    from widthwise.study.study import Study
 
 DEFAULT = Path("runs")
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
@@ -27,6 +30,7 @@ def register(app: typer.Typer) -> None:
 
 def runs(
     folder: Annotated[Path, typer.Argument(metavar="[FOLDER]", help="Where the run folders are.")] = DEFAULT,
+    storage: options.Storage = None,
     json: options.Json = False,
 ) -> None:
     """List the runs in a folder, oldest first."""
@@ -35,7 +39,7 @@ def runs(
 
     output = Output()
     none_yet = folder == DEFAULT and not folder.exists()
-    found = [] if none_yet else list_runs(folder)
+    found = [] if none_yet else list_runs(folder, storage=storage)
     if json:
         print_json([{**vars(run), "path": str(run.path)} for run in found])
     elif not found:
@@ -53,19 +57,28 @@ def report(
         str | None, typer.Option("--pick", metavar="RULE", help="As widthwise search has it.")
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="All trials of the front.")] = False,
+    html: Annotated[
+        Path | None,
+        typer.Option("--html", metavar="FILE", help="Write a page to look at in place of printing."),
+    ] = None,
+    force: options.Force = False,
+    storage: options.Storage = None,
     json: options.Json = False,
 ) -> None:
-    """Print the best trials of a run again."""
-    from widthwise.cli.results import picked, print_best, print_picked, print_study_json
+    """Print the best trials of a run again, or as a page."""
+    from widthwise.cli.results import print_best, print_picked, print_study_json
     from widthwise.report.terminal import ending_lines, resume_command
     from widthwise.study.run_folder import load_run
 
-    study = load_run(run)
+    study = load_run(run, storage=options.storage_of(run, storage))
+    if html is not None:
+        _write_page(study, html, pick, force=force)
+        return
     if json:
         print_study_json(study, pick)
         return
     if pick is not None:
-        picked(study, pick)  # a rule that can't be read or met is said before anything is printed
+        study.pick(pick)  # a rule that can't be read or met is said before anything is printed
     output = Output()
     settings = study.record.settings
     output.say(f"{run}: {settings.model}, {settings.strategy}")
@@ -80,6 +93,16 @@ def report(
         print_picked(study, pick, output)
 
 
+def _write_page(study: Study, html: Path, rule: str | None, *, force: bool) -> None:
+    from widthwise.report.page.study import study_page
+
+    check_new_file(html, force=force, ending=".html")
+    page = study_page(study, rule=rule).encode()
+    with file_in_one_piece(html) as stream:
+        stream.write(page)
+    Output().say(f"Wrote {html}")
+
+
 def trials(
     run: RunFolder,
     kind: Annotated[str, typer.Option("--format", metavar="csv|json|parquet")] = "csv",
@@ -87,41 +110,59 @@ def trials(
         Path | None, typer.Option("--out", metavar="FILE", help="By default the terminal.")
     ] = None,
     force: options.Force = False,
+    storage: options.Storage = None,
 ) -> None:
     """Export all trials of a run."""
     from widthwise.study.runs import ExportFormat, export_trials
 
     if kind not in get_args(ExportFormat):
         raise unknown("format", kind, get_args(ExportFormat), where="--format")
+    storage = options.storage_of(run, storage)
     if out is None:
         if kind == "parquet" and sys.stdout.isatty():
             raise UserError("--format parquet: is not for a terminal; give a file with --out")
         sys.stdout.flush()
-        export_trials(run, kind, sys.stdout.buffer)
+        export_trials(run, kind, sys.stdout.buffer, storage=storage)
         sys.stdout.buffer.flush()
         return
     check_new_file(out, force=force)
     with file_in_one_piece(out) as stream:
-        count = export_trials(run, kind, stream)
+        count = export_trials(run, kind, stream, storage=storage)
     Output().say(f"Wrote {out}: {count:,} trials")
 
 
 def rm(
     folders: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders.")],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
+    storage: options.Storage = None,
 ) -> None:
-    """Delete runs with all their trials, after asking."""
-    from widthwise.study.run_folder import run_source
-    from widthwise.study.runs import list_runs, remove_run
+    """Delete runs with all their trials, after asking; in a database elsewhere only with --storage."""
+    from widthwise.study.runs import remove_run
 
     output = Output()
     for folder in folders:
-        run_source(folder)  # raises where it is no run
-        found = next((run for run in list_runs(folder) if run.path == folder.expanduser()), None)
-        size = f"{found.trials:,} trials" if found is not None and found.trouble is None else "damaged"
+        size, stays = _size(folder, storage)
         if not yes:
             if not is_interactive():
                 raise UserError(f"{folder}: is not deleted without asking; say --yes where nobody can answer")
             typer.confirm(f"Delete {folder} ({size})?", abort=True, err=True)
-        remove_run(folder)
+        remove_run(folder, storage=storage)
         output.say(f"Deleted {folder} ({size})")
+        if stays:
+            output.warn(stays)
+
+
+def _size(folder: Path, storage: str | None) -> tuple[str, str]:
+    """What would be deleted, and what would stay elsewhere; raises UserError where it is no run."""
+    from widthwise.study.run_folder import ElsewhereError, run_source
+    from widthwise.study.runs import list_runs
+
+    try:
+        run_source(folder, storage)
+    except ElsewhereError as error:
+        return (
+            "the folder alone",
+            f"its trials stay in {error.url}; --storage {error.url} would delete them too",
+        )
+    found = next((run for run in list_runs(folder, storage=storage) if run.path == folder.expanduser()), None)
+    return f"{found.trials:,} trials" if found is not None and found.trouble is None else "damaged", ""

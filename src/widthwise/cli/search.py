@@ -12,7 +12,7 @@ from widthwise.cli import options
 from widthwise.cli.folders import run_folder
 from widthwise.cli.groups import grouped
 from widthwise.cli.output import Output, make_console
-from widthwise.cli.results import conclude, introduce, print_study_json
+from widthwise.cli.results import conclude, introduce, keep_page, print_study_json
 from widthwise.core.errors import unknown
 from widthwise.study.run_files import Keep
 
@@ -33,6 +33,7 @@ Pick = Annotated[
         "--pick", metavar="RULE", help='knee, best:METRIC, "best accuracy with model_size <= 2KiB".'
     ),
 ]
+NoPage = Annotated[bool, typer.Option("--no-page", help="Write no page, report.html, at the end.")]
 
 
 @dataclass(frozen=True)
@@ -129,6 +130,7 @@ def search(
     setup: options.Setup,
     train: Train = False,
     pick: Pick = None,
+    no_page: NoPage = False,
     workers: Workers,
     untrusted: options.Untrusted = False,
     json: options.Json = False,
@@ -138,14 +140,18 @@ def search(
     output = Output(quiet=quiet, silent=json)
     given = options.given(network, proposals, workers)
     read = options.read_config(config, given, setup, strategy=proposals.strategy, untrusted=untrusted)
+    if proposals.trials is None and proposals.strategy is not None:
+        read = _whole_space(read, setup, output)
     how = _how(read, trials, workers)
     options.announce_code(read, output, untrusted=untrusted)
     options.warn_of_ignored_keys(read, output)
     folder, resume = run_folder(read, place.out, resume=place.resume, force_new=place.force_new)
+    if resume:
+        how = replace(how, storage=options.storage_of(folder, how.storage))
     options.check_device(setup.device)
     from widthwise.report.terminal import resume_command
 
-    study, problem = run(read, folder, output, how, resume=resume, train=train, rule=pick)
+    study, problem = run(read, folder, output, how, resume=resume, train=train, rule=pick, page=not no_page)
     if json:
         print_study_json(study, pick, problem)
         if study.interrupted is not None:
@@ -153,6 +159,23 @@ def search(
     else:
         conclude(study, problem, folder, output, rule=pick)
     raise typer.Exit(study.exit_status)
+
+
+def _whole_space(config: SearchConfig, setup: options.Setup, output: Output) -> SearchConfig:
+    """The config without its budget of trials, if that is not meant for the strategy put in place of its own.
+
+    What enumerates proposes all there is, unless the same command says how many.
+    """
+    from widthwise.strategies import strategy_source
+
+    strategy, trials = config.search.strategy.name, config.search.trials
+    said = any("trials" in assignment.partition("=")[0] for assignment in setup.assign or ())
+    if trials is None or said or strategy_source(strategy).learns:
+        return config
+    output.note(
+        f"trials:      all of {strategy}, not the {trials:,} that {config.source} has; --trials bounds them"
+    )
+    return replace(config, searching=replace(config.search, trials=None))
 
 
 @dataclass(frozen=True)
@@ -194,8 +217,9 @@ def run(
     resume: bool = False,
     train: bool = False,
     rule: str | None = None,
+    page: bool = True,
 ) -> tuple[Study, Problem]:
-    """Search in a folder, with what is printed before and while it runs."""
+    """Search in a folder, with what is printed before and while it runs; `page`: write one to look at."""
     from widthwise.cli.training import train_first
     from widthwise.report.progress import SearchProgress
     from widthwise.search.launch import check_search
@@ -227,6 +251,8 @@ def run(
             started=started,
             **vars(how),
         )
+    if page and study.interrupted is None:
+        keep_page(study, folder, output, rule=rule)
     return study, searched[0]
 
 

@@ -11,7 +11,7 @@ import typer
 
 from widthwise.cli import options
 from widthwise.cli.groups import grouped
-from widthwise.cli.output import Output, check_new_file, print_json
+from widthwise.cli.output import Output, check_new_file, make_console, print_json
 from widthwise.cli.timing import float_times, times_of_trial
 from widthwise.core.errors import UserError, unknown
 from widthwise.study.run_files import NotKeptError
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from widthwise.network.graph import Graph
     from widthwise.study.study import Study
     from widthwise.study.trials import Trial
-    from widthwise.training import Epoch, History
+    from widthwise.training import History
 
 PARTS = ("val", "test")
 COSTS = ("parameters", "model_size", "macs")
@@ -74,7 +74,7 @@ def train(
     made, data = _network_and_data(read)
     _introduce(read, made, data, output)
     try:
-        history = _fit(read, made, data, output)
+        history = _fit(read, made, data, output, lines=True)
     except KeyboardInterrupt:
         _save(made, path)
         output.say(f"Stopped by Ctrl-C; the best weights so far are in {path}")
@@ -100,6 +100,7 @@ def evaluate_network(
     ] = None,
     seed: options.Seed = None,
     setup: options.Setup,
+    storage: options.Storage = None,
     untrusted: options.Untrusted = False,
     json: options.Json = False,
 ) -> None:
@@ -111,9 +112,13 @@ def evaluate_network(
     if run is not None:
         if any(value is not None for value in (config, *vars(network).values(), seed)) or setup.assign:
             raise UserError("--run: has its own network and data; leave CONFIG, --model, --load and such out")
-        of_run = options.config_of_run(run, untrusted=untrusted)
+        storage = options.storage_of(run, storage)
+        of_run = options.config_of_run(run, untrusted=untrusted, storage=storage)
         options.announce_code(of_run, output, untrusted=untrusted)
-        found = _test_run(run, trial, parts, metrics, output, setup.device)
+        from widthwise.study.run_folder import load_run
+
+        study = load_run(run, storage=storage)
+        found = _test_run(study, of_run, run, trial, parts, metrics, output, setup.device)
     else:
         if trial is not None:
             raise UserError("--trial: needs --run, the run folder that it is from")
@@ -152,7 +157,7 @@ def train_first(
     else:
         network, data = _network_and_data(config)
         output.note(f"Training {config.model} on {config.dataset}")
-        history = _fit(_by_targets(config), network, data, Output(quiet=True))
+        history = _fit(_by_targets(config), network, data, output, lines=False)
         output.note(_best_line(history))
     return replace(config, load_name=str(kept)), network, data
 
@@ -173,7 +178,7 @@ def _metrics(given: str | None, config: SearchConfig, task: Task | str | None) -
     Without a task, those asked for are only known to be of some task.
     """
     from widthwise.config.metrics import metrics_of
-    from widthwise.metrics.quality.tasks import task_of
+    from widthwise.metrics.quality.tasks import task_of, usual_metrics
 
     if given:
         names = dict.fromkeys(name.strip() for name in given.split(","))
@@ -181,9 +186,8 @@ def _metrics(given: str | None, config: SearchConfig, task: Task | str | None) -
         return []
     else:
         judged = task_of(task)
-        usual = getattr(judged, "usual", judged.metrics)
         own = [declared.metric.name for declared in config.metrics if declared.metric.source]
-        names = dict.fromkeys([*usual, *own, *COSTS])
+        names = dict.fromkeys([*usual_metrics(judged), *own, *COSTS])
     find = metrics_of(task, config.metrics)
     return [find(name, "--metrics") for name in names]
 
@@ -213,26 +217,28 @@ def _introduce(config: SearchConfig, network: nn.Module, data: Data, output: Out
     """What is trained or tested, on what, and as what; UserError where they don't fit."""
     from widthwise.metrics.quality.fits import check_data_fits_model
     from widthwise.report.problem import data_lines, judged_lines, network_line, task_line
+    from widthwise.search.untrained import is_untrained
 
     fitting = check_data_fits_model(network, data, config.task, config.output)
     for line in data_lines(data):
         output.note(line)
-    output.note(f"network:     {network_line(config, network)}")
+    untrained = is_untrained(config, network)
+    output.note(f"network:     {network_line(config, network, untrained=untrained)}")
     for line in (f"task:        {task_line(fitting.output)}", *judged_lines(fitting.output)):
         output.note(line)
     return fitting
 
 
-def _fit(config: SearchConfig, network: nn.Module, data: Data, output: Output) -> History:
+def _fit(config: SearchConfig, network: nn.Module, data: Data, output: Output, *, lines: bool) -> History:
+    from widthwise.report.epochs import EpochProgress
     from widthwise.search.problem import device_of
     from widthwise.training import train as fit
 
-    def told(epoch: Epoch) -> None:
-        judged = "  ".join(f"{name} {value:.4f}" for name, value in reversed(list(epoch.values.items())))
-        output.note(f"epoch {epoch.number:>4}  loss {epoch.train_loss:.4f}  validation {judged}")
-
     how: dict[str, Any] = {"seed": config.seed, "device": device_of(config), **_judged(config)}
-    return fit(network, data, config.training, progress=told, **how)
+    live = None if output.quiet else make_console(stderr=True)
+    log = output.console if lines and not output.quiet else None
+    with EpochProgress(live, log, config.training.epochs) as told:
+        return fit(network, data, config.training, progress=told, **how)
 
 
 def _judged(config: SearchConfig) -> dict[str, Any]:
@@ -278,15 +284,20 @@ def _test_network(
 
 
 def _test_run(
-    run: Path, trial: int | None, parts: list[str], asked: str | None, output: Output, device: str | None
+    study: Study,
+    config: SearchConfig,
+    run: Path,
+    trial: int | None,
+    parts: list[str],
+    asked: str | None,
+    output: Output,
+    device: str | None,
 ) -> Tested:
     """The network of a run, in float or as a trial has it: from what the run kept, else made again."""
     from widthwise.metrics.quality.making import with_targets
     from widthwise.search.problem import load_dataset
-    from widthwise.study.run_folder import load_run
 
     options.check_device(device)
-    study, config = load_run(run), options.config_of_run(run)
     found = _trial_of(study, trial)
     _metrics(asked, config, config.task)
     network, data = study.searched_network(), load_dataset(config)

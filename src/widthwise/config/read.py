@@ -219,5 +219,6 @@ def _search(table: Table, training: Settings, find: FindMetric) -> Search:
         trials=trials,
         timeout=timeout,
         jobs=limits.jobs,
+        uniform_first=limits.uniform_first,
         target=target,
     )

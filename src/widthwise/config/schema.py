@@ -45,6 +45,7 @@ class Search:
     trials, timeout (seconds): limits; None: none. jobs: processes; -1: one for each core.
     timing: how latencies are measured, where they are.
     target: the export form that every candidate can be written in; None: any.
+    uniform_first: a strategy that learns begins with the schemes that treat every layer alike.
     """
 
     space: SpaceSettings
@@ -59,6 +60,7 @@ class Search:
     jobs: int = 1
     timing: Timing = field(default_factory=Timing)
     target: str | None = None
+    uniform_first: bool = True
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,7 @@ class SetupTable:
     jobs: int
     summed: bool
     direction: Direction | None
+    uniform_first: bool
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,8 @@ def _limits(setup: Table) -> SetupTable:
         setup.fail("direction", "is missing; sum_scaled_metrics = true needs maximize or minimize")
     if not summed and direction is not None:
         setup.ignore("direction")
-    return SetupTable(trials, timeout, _jobs(setup), summed, direction if summed else None)
+    uniform = setup.flag("uniform_first", True)
+    return SetupTable(trials, timeout, _jobs(setup), summed, direction if summed else None, uniform)
 
 
 def _jobs(setup: Table) -> int:

@@ -39,8 +39,9 @@ by = "{by}"               # what the rules below name layers by: "name", "type" 
 # share_inputs = false    # true: layers that read the same tensor quantise it alike
 
 # Each list is a choice of the search: any format of `widthwise formats`, with its parameters for the tensors
-# data_in, weight and bias; weight_name gives the weights a format of their own. "NA" as frac width means half
-# the width, "auto" takes it from the data; "NA" as name keeps float.
+# data_in, weight and bias; weight_name gives the weights a format of their own. The frac width says where the
+# point stands: "auto-mse" takes it from the data, where the squared error is least, "auto" where nothing is
+# cut off, "NA" at half the width, a number so many bits from the right. "NA" as name keeps float.
 [search.search_space.seed.default.config]     # layers that no other rule names
 name = ["NA"]
 """
@@ -52,6 +53,7 @@ name = "{strategy}"      # or {others}
 # [search.strategy.options]{options}
 
 # [search.strategy.setup]
+# uniform_first = false        # don't begin with the schemes that give every layer the same bits
 # sum_scaled_metrics = true    # one objective, the sum of scale * metric, instead of a front ...
 # direction = "maximize"       # ... to be made great or small; what should be small needs a negative scale
 
@@ -126,7 +128,7 @@ def _rule(name: str, kind: str, tensors: Sequence[str]) -> str:
     lines = ["", f"[{dotted(['search', 'search_space', 'seed', name, 'config'])}]{comment}"]
     lines += ['name = ["integer"]']
     for tensor in tensors:
-        lines += [f"{tensor}_width = {WIDTHS[tensor]}", f'{tensor}_frac_width = ["NA"]']
+        lines += [f"{tensor}_width = {WIDTHS[tensor]}", f'{tensor}_frac_width = ["auto-mse"]']
     return "\n".join(lines) + "\n"
 
 

@@ -63,6 +63,7 @@ def _search(search: Search) -> dict[str, Any]:
             "n_jobs": search.jobs,
             "sum_scaled_metrics": search.summed,
             "direction": search.direction,
+            "uniform_first": None if search.uniform_first else False,
         },
         "options": dict(search.strategy.options) or None,
         "metrics": {o.name: {"scale": o.scale, "direction": o.direction} for o in search.objectives},

@@ -7,6 +7,8 @@ import difflib
 from collections.abc import Iterable
 from typing import Self
 
+from widthwise.core.plain import plain
+
 
 class UserError(ValueError):
     """Something that the user can mend; its text is one line and the command line prints nothing else.
@@ -43,7 +45,7 @@ class UserError(ValueError):
         if self.near:
             mend = f"did you mean {self.near}? {mend}".rstrip()
         text = ": ".join((*self.where, f"{self.found}; {mend}" if mend else self.found))
-        return text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
+        return plain(text)
 
 
 def nearest(name: str, allowed: Iterable[str]) -> str | None:

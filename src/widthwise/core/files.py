@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from widthwise.core.errors import UserError
+from widthwise.core.inside import LARGE, MOST_GROWTH, new_name, parent_inside
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-LARGE = 2**28  # bytes: what any file may take
-MOST_GROWTH = 100  # times its size, that a file of data takes unpacked: archives made to harm grow 1000
+NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def existing_file(path: str | Path) -> Path:
@@ -92,31 +92,42 @@ def _refuse_pickle(path: Path, error: Exception) -> None:
         ) from None
 
 
-def write_atomically(path: str | Path, content: bytes) -> None:
-    """The whole content in place, or the file as it was; raises UserError where it can't be written."""
+def write_atomically(path: str | Path, content: bytes, *, within: Path | None = None) -> None:
+    """The whole content in place, or the file as it was; raises UserError where it can't be written.
+
+    within: a folder of somebody's that the path lies in: no link in it is followed, and folders that are
+    missing there are made.
+    """
     path = Path(path).expanduser()
-    if path.is_dir():
+    if path.is_dir() and not path.is_symlink():
         raise UserError(f"{path}: is a folder; give a file")
-    with file_in_one_piece(path) as file:
+    with file_in_one_piece(path, within=within) as file:
         file.write(content)
 
 
 @contextmanager
-def file_in_one_piece(path: Path) -> Iterator[BinaryIO]:
-    """A stream whose content is the file once all of it is there; the file stays as it was if that fails."""
-    part = _beside(path)
+def file_in_one_piece(path: Path, *, within: Path | None = None) -> Iterator[BinaryIO]:
+    """A stream whose content is the file once all of it is there; the file stays as it was if that fails.
+
+    A link in the file's place is replaced, never followed; `within` as for `write_atomically`.
+    """
+    folder = path.parent if within is None else within
+    name = path.name if within is None else path.relative_to(within).as_posix()
+    part = new_name(path.name)
     try:
-        part.unlink(missing_ok=True)  # of a process of this number that was killed
-        with part.open("xb") as file:  # new: a link that lies there in wait is not followed
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
+        with parent_inside(folder, name, make=within is not None) as (here, last):
+            try:
+                descriptor = os.open(part, NEW, 0o666, dir_fd=here)
+                with os.fdopen(descriptor, "wb") as file:
+                    yield file
+                    file.flush()
+                    os.fsync(descriptor)
+                os.replace(part, last, src_dir_fd=here, dst_dir_fd=here)
+            finally:
+                with suppress(OSError):  # what kept it from being written may keep it from being removed
+                    os.unlink(part, dir_fd=here)
     except OSError as error:
         raise UserError(f"{path}: can't be written: {error.strerror}; choose another place") from error
-    finally:
-        with suppress(OSError):  # what kept it from being written may keep it from being removed
-            part.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -125,7 +136,7 @@ def folder_in_one_piece(folder: Path, *, blamed: Path) -> Iterator[Path]:
 
     blamed: what UserError names where it can't be written.
     """
-    part = _beside(folder)
+    part = folder.with_name(new_name(folder.name))
     try:
         part.mkdir(parents=True)
         yield part
@@ -135,8 +146,3 @@ def folder_in_one_piece(folder: Path, *, blamed: Path) -> Iterator[Path]:
         ) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
-
-
-def _beside(path: Path) -> Path:
-    """Where what is to become the path is made: a rename is atomic only within one file system."""
-    return path.with_name(f".{path.name}.{os.getpid()}.part")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import importlib.util
 import sys
@@ -35,7 +36,9 @@ def load_object(spec: str, *, what: str) -> Any:
     """
     module_name, _, path = spec.partition(":")
     if not all(part.isidentifier() for part in [*module_name.split("."), *path.split(".")]):
-        raise UserError(f"{what} {spec!r}: is not of the form module:callable, as in my_project.{what}:build")
+        meant = meant_object(spec)
+        example = f"; write {meant}" if meant else f", as in my_project.{what}:build"
+        raise UserError(f"{what} {spec!r}: is not of the form module:callable{example}")
     found = _import(module_name, spec=spec, what=what)
     for name in path.split("."):
         if not hasattr(found, name):
@@ -45,6 +48,33 @@ def load_object(spec: str, *, what: str) -> Any:
             raise unknown("object", name, public, where=f"{what} {spec}")
         found = getattr(found, name)
     return found
+
+
+def meant_object(text: str) -> str | None:
+    """The module:callable that a text means which names a file below the working directory another way.
+
+    "nets.py:build", "nets.build", "nets.py" and "nets" where nets.py begins with build: "nets:build". Looks
+    at files, imports nothing; None where no such file is there.
+    """
+    path, _, name = text.partition(":")
+    stem = path.removesuffix(".py").removeprefix("./").replace("/", ".")
+    for module, rest in ((stem, name), stem.rpartition(".")[::2]):
+        if module and all(part.isidentifier() for part in module.split(".")):
+            file = Path(*module.split(".")).with_suffix(".py")
+            if file.is_file() and (found := rest or _first_callable(file)):
+                return f"{module}:{found}"
+    return None
+
+
+def _first_callable(file: Path) -> str | None:
+    """The first function or class of a file that is not its own business alone."""
+    try:
+        tree = ast.parse(file.read_bytes())
+    except (SyntaxError, ValueError):  # which importing it will tell
+        return None
+    kinds = (ast.FunctionDef, ast.ClassDef)
+    names = [found.name for found in tree.body if isinstance(found, kinds)]
+    return next((name for name in names if not name.startswith("_")), None)
 
 
 def call_object(made: Callable[[], Any], spec: str, *, what: str) -> Any:
@@ -71,9 +101,9 @@ def _import(module_name: str, *, spec: str, what: str) -> Any:
     except ModuleNotFoundError as error:
         # only a missing module that was named here is a wrong name; one that it imports is its own trouble
         if error.name and f"{module_name}.".startswith(f"{error.name}."):
-            raise UserError(
-                f"{what} {spec}: no module named {error.name}; give one that is installed or lies in {here}"
-            ) from None
+            meant = meant_object(spec)
+            advice = f"write {meant}" if meant else f"give one that is installed or lies in {here}"
+            raise UserError(f"{what} {spec}: no module named {error.name}; {advice}") from None
         raise UserError(f"{what} {spec}: importing {module_name} raised {describe_error(error)}") from error
     except UserError:
         raise

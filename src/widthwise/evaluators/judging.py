@@ -15,7 +15,7 @@ from widthwise.metrics.catalogue import Metric
 from widthwise.metrics.own import Given, find_metrics
 from widthwise.metrics.quality.fits import check_data_fits_model
 from widthwise.metrics.quality.task import Tally, Task
-from widthwise.metrics.quality.tasks import metric_of, task_of
+from widthwise.metrics.quality.tasks import metric_of, task_of, usual_metrics
 
 if TYPE_CHECKING:
     from torch import nn
@@ -29,7 +29,7 @@ FLOAT_BYTES = 4
 
 
 class JudgingKeywords(TypedDict, total=False):
-    """Judging as keyword arguments, of which `metrics` must be given."""
+    """Judging as keyword arguments."""
 
     metrics: Sequence[Given]
     options: Mapping[str, Mapping[str, Any]] | None
@@ -74,21 +74,20 @@ class Judging:
     def of(cls, network: nn.Module, data: Data, **given: Unpack[JudgingKeywords]) -> Judging:
         """From the keyword arguments of the evaluators, where the part of the data is its `loader`.
 
-        Without a task it is the one that fits what the network gives on that part. Raises UserError for
+        Without a task it is the one that fits what the network gives on that part, and without metrics they
+        are its usual ones. Raises UserError for
         metrics that are unknown, of another task, or measured on a device.
         """
         others: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
-        if "metrics" not in others:
-            raise TypeError("metrics: is missing; name what candidates are judged by")
         if "loader" in others:
             others["part"] = others.pop("loader")
-        said, name, asked = others.pop("task", None), others.get("part", "val"), others.pop("metrics")
+        said, name, asked = others.pop("task", None), others.get("part", "val"), others.pop("metrics", None)
         if said is None:
-            find_metrics(asked, partial(metric_of, None))  # before anything is run
+            find_metrics(asked or (), partial(metric_of, None))  # before anything is run
             task = check_data_fits_model(network, data, None, others.get("output"), name=name).task
         else:
             task = task_of(said)
-        metrics = find_metrics(asked, partial(metric_of, task))
+        metrics = find_metrics(usual_metrics(task) if asked is None else asked, partial(metric_of, task))
         if measured := [metric.name for metric in metrics if metric.kind == "measured"]:
             raise UserError(
                 f"metric {measured[0]}: is measured, so it does not follow from a network and its data; "

@@ -91,7 +91,7 @@ def certify(
         if told is not None:
             told(done)
         found.append(done)
-    save_front(folder)
+    save_front(run, folder)
     if all(each.refused for each in found):
         raise UserError(f"trial {found[0].trial}: {found[0].refused}")
     return tuple(found)

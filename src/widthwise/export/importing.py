@@ -25,10 +25,11 @@ def import_report(study: Study | str | Path, trial: Trial | int, file: str | Pat
     Raises UserError, and then nothing is kept: where the run has no such trial, or the file is no report.
     """
     folder = folder_of(study)
-    number = load_run(folder).trial(trial.number if isinstance(trial, Trial) else int(trial)).number
+    run = study if isinstance(study, Study) else load_run(folder)
+    number = run.trial(trial.number if isinstance(trial, Trial) else int(trial)).number
     measured = read_report(file)
     keep_measured(folder, number, measured)
-    save_front(folder)
+    save_front(run, folder)
     return measured
 
 

@@ -76,6 +76,11 @@ def room(weight: Codes) -> int:
     return max((SAFE_WEIGHT // most).bit_length() - 1, 0) if most else SAFE_WEIGHT.bit_length() - 1
 
 
+def finer_bias(weight: Codes, shift: int) -> bool:
+    """Whether a bias is no whole number of the products' steps, whatever room the weights have."""
+    return room(weight) < shift
+
+
 def weighted(program: Program) -> int:
     """How many layers have weights."""
     return sum(isinstance(step, Linear | Convolution | Scale) for step in program.steps)

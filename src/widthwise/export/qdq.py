@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
-from widthwise.export.in_bytes import BYTE, SIGNED, is_byte, room
+from widthwise.export.in_bytes import BYTE, SIGNED, finer_bias, is_byte, room
 from widthwise.export.integers.steps import (
     Add,
     Codes,
@@ -156,7 +156,7 @@ class _Writer:
         weight = step.weight if flat or len(self.program.shape(step.x)) > 2 else step.weight[:, :, 0]
         more = min(room(step.weight), step.shift)
         inputs = [x, self._weight(weight << more, fraction + more, in_bytes=in_bytes)]
-        fits = more == step.shift
+        fits = not finer_bias(step.weight, step.shift)
         if fits and step.bias.any():
             inputs.append(self._bias(step.bias, step.out.fraction, in_bytes=in_bytes))
         if isinstance(step, Linear):
@@ -166,9 +166,9 @@ class _Writer:
             name = self._node(
                 "Conv", inputs, group=step.groups, **self._window(step.window, step.x, step.out)
             )
-        if not fits:  # a bias that is finer than the products is no whole number of their steps
+        if not fits:
             spread = step.bias.reshape(-1, *[1] * (0 if flat else len(self.program.shape(step.out)) - 1))
-            name = self._node("Add", [name, self._constant(_numbers(spread, step.out.fraction))])
+            name = self._node("Add", [name, self._new(_numbers(spread, step.out.fraction))])
         return _Floats(name, shape)
 
     def _factor(self, value: Value, *, flat: bool) -> tuple[str, bool]:
@@ -209,11 +209,11 @@ class _Writer:
         shape = self.program.shape(step.out)
         spread = (-1, *[1] * (len(shape) - 1))
         fraction = step.out.fraction - step.shift - step.x.fraction
-        by = self._constant(_numbers(step.weight, fraction).reshape(spread))
+        by = self._new(_numbers(step.weight, fraction).reshape(spread))
         name = self._node("Mul", [self.floats(step.x), by])
         if step.bias.any():
             name = self._node(
-                "Add", [name, self._constant(_numbers(step.bias, step.out.fraction).reshape(spread))]
+                "Add", [name, self._new(_numbers(step.bias, step.out.fraction).reshape(spread))]
             )
         return _Floats(name, shape)
 

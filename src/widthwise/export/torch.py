@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from widthwise.core.errors import UserError
-from widthwise.core.files import existing_file, write_atomically
+from widthwise.core.files import write_atomically
+from widthwise.core.inside import LARGE, is_inside, read_inside
 from widthwise.export.by_layer import ReasonsByLayer
 from widthwise.export.exporter import Exported
 from widthwise.export.scaler import Standardise
@@ -127,17 +128,23 @@ def load(path: str | Path, *, model: nn.Module | None = None) -> Graph:
     code of one's own included); needed where it was given from Python. It stays as it is. Raises UserError
     for a folder of another kind, a broken one, and weights that are not those that were exported.
     """
-    from widthwise.network.checkpoints import read_safetensors
+    from widthwise.network.checkpoints import tensors_inside
 
     folder = Path(path).expanduser()
     realised = read_realised(folder)
     if model is None:
         model = _named(realised, folder)
     graph = realised.graph(model)
-    if (folder / SCALER).is_file():
-        scaler = Standardise(**read_safetensors(folder / SCALER))
+    if (tensors := tensors_inside(folder, SCALER)) is not None:
+        scaler = _scaler(tensors, folder / SCALER)
         graph.model.register_forward_pre_hook(partial(_standardise, scaler), with_kwargs=True)
     return graph
+
+
+def _scaler(tensors: dict[str, Tensor], place: Path) -> Standardise:
+    if tensors.keys() != {"mean", "scale"}:
+        raise UserError(f"{place}: holds no mean and scale; export the network again")
+    return Standardise(**tensors)
 
 
 def _standardise(
@@ -151,22 +158,25 @@ def _standardise(
 
 def read_realised(folder: Path) -> Realised:
     """What an exported folder says of its network, weights included."""
-    from widthwise.network.checkpoints import read_safetensors
+    from widthwise.network.checkpoints import tensors_inside
     from widthwise.network.realised import Realised
 
-    if not (folder / NETWORK).is_file():
-        raise UserError(f"{folder}: is no network exported as torch: it has no {NETWORK}")
     place = folder / NETWORK
+    if not folder.is_dir() or not is_inside(folder, NETWORK):
+        raise UserError(f"{folder}: is no network exported as torch: it has no {NETWORK}")
     try:
-        stored: Any = json.loads(existing_file(place).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        stored: Any = json.loads(read_inside(folder, NETWORK, most=LARGE) or b"")
+    except UserError:
+        raise
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{place}: can't be read as JSON; export the network again") from error
     version = stored.get("version") if isinstance(stored, dict) else None
     if version != VERSION:
         raise UserError(f"{place}: is of version {version}; this widthwise reads {VERSION}")
-    weights = read_safetensors(existing_file(folder / WEIGHTS))
-    sample = read_safetensors(folder / SAMPLE) if (folder / SAMPLE).is_file() else None
-    return Realised.from_json(stored, weights, sample, where=str(place))
+    weights = tensors_inside(folder, WEIGHTS)
+    if weights is None:
+        raise UserError(f"{folder / WEIGHTS}: no such file; export the network again")
+    return Realised.from_json(stored, weights, tensors_inside(folder, SAMPLE), where=str(place))
 
 
 def _name_that_works(realised: Realised) -> str | None:

@@ -127,8 +127,6 @@ def chosen_trial(study: Study, trial: Trial | int | str) -> Trial:
         return trial
     if isinstance(trial, int):
         return study.trial(trial)
-    if not study.front:
-        raise UserError(f"{trial}: there is nothing to pick from; no trial succeeded within the bounds")
     return study.pick(trial)
 
 

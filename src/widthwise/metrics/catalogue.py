@@ -79,6 +79,8 @@ class Metric:
 
 _FORMULAS = "widthwise.metrics.cost.formulas"
 _LOGIC = "widthwise.export.rtl.luts"
+_SIZES = "widthwise.export.stored_size"
+SIZED = ("c", "hls4ml", "onnx", "qonnx", "torch")  # forms whose stored bytes are a cost: model_size[c]
 
 
 def _quality(name: str, direction: Direction, unit: str, description: str, high: float = 1.0) -> Metric:
@@ -201,9 +203,9 @@ def find_metric(name: str, where: str = "", *, among: Registry[Metric] = REGISTR
 
     Allowed are the names in METRICS; precision, recall and f1 of one class, by index or name (`f1[2]`,
     `f1[t]`); torchmetrics classes: `MulticlassCohenKappa`, `torchmetrics.classification.MulticlassAUROC`, or
-    the functional name `cohen_kappa`, which stands for the Multiclass class where there is one; one's own as
-    `module:callable`, which isn't imported yet; and what plug-ins add to these, for which their packages are
-    imported. Raises UserError.
+    the functional name `cohen_kappa`, which stands for the Multiclass class where there is one;
+    `model_size[c]`, the bytes that a form stores; one's own as `module:callable`, which isn't imported yet;
+    and what plug-ins add to these, for which their packages are imported. Raises UserError.
     """
     if (known := known_metric(name)) is not None:
         return known
@@ -225,6 +227,9 @@ def known_metric(name: str) -> Metric | None:
             return replace(base, name=name, description=f"share whose class is among the {asked[1]} highest")
         part = "output" if base.name in OF_OUTPUTS else "class"
         return replace(base, name=name, description=f"{asked[0]} of {part} {asked[1]}")
+    if (form := _sized_form(name)) is not None:
+        said = f"bytes of weights and biases as {form} keeps them, with their scales and zero points"
+        return replace(METRICS["model_size"], name=name, description=said, source=f"{_SIZES}:{form}")
     full = _torchmetrics_class(name)
     if full is None:
         return None
@@ -232,6 +237,14 @@ def known_metric(name: str) -> Metric | None:
     return Metric(
         name, "quality", _torchmetrics_direction(full), "", f"as {full} has it", source=f"{namespace}:{short}"
     )
+
+
+def _sized_form(name: str) -> str | None:
+    """ "c" for "model_size[c]"; UserError for forms without sizes of their own."""
+    match = re.fullmatch(r"model_size\[(.*)\]", name)
+    if match is None or match[1] in SIZED:
+        return None if match is None else match[1]
+    raise UserError(f"{name}: is known of the forms {', '.join(SIZED)}; logic (verilog, vhdl) has luts")
 
 
 def computing(metric: Metric) -> Any:
@@ -338,5 +351,7 @@ def _no_metric(name: str, where: str, among: Registry[Metric]) -> UserError:
     if not close or lower[close[0]] in listed:
         return unknown("metric", name, listed, where=where)
     place = f"{where}: " if where else ""
-    allowed = f"{', '.join(sorted(listed))}, f1[class], a torchmetrics class, module:callable"
+    allowed = (
+        f"{', '.join(sorted(listed))}, f1[class], model_size[form], a torchmetrics class, module:callable"
+    )
     return UserError(f"{place}no metric named {name!r}; did you mean {lower[close[0]]}? allowed: {allowed}")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from widthwise.core.errors import UserError
 from widthwise.core.files import check_unpacked, existing_file, read_npz, write_atomically
+from widthwise.core.inside import read_inside
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -64,12 +65,31 @@ def as_safetensors(tensors: Mapping[str, Tensor]) -> bytes:
 
 def read_safetensors(path: Path) -> dict[str, Tensor]:
     """Tensors by name of a .safetensors file; UserError where it is broken."""
+    try:
+        return _tensors(path.read_bytes(), path)
+    except OSError as error:
+        raise UserError(f"{path}: no safetensors file that can be read: {error}") from error
+
+
+def tensors_inside(folder: Path, name: str) -> dict[str, Tensor] | None:
+    """Tensors by name of a .safetensors file that lies in a folder, None where there is none.
+
+    Raises UserError where it is broken, or a link.
+    """
+    try:
+        content = read_inside(folder, name)
+    except OSError as error:
+        raise UserError(f"{folder / name}: can't be read: {error.strerror}") from error
+    return None if content is None else _tensors(content, folder / name)
+
+
+def _tensors(content: bytes, path: Path) -> dict[str, Tensor]:
     from safetensors import SafetensorError
     from safetensors.torch import load
 
     try:
-        return load(path.read_bytes())
-    except (SafetensorError, OSError) as error:
+        return load(content)
+    except SafetensorError as error:
         raise UserError(f"{path}: no safetensors file that can be read: {error}") from error
 
 

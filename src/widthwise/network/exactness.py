@@ -17,6 +17,7 @@ from torch.utils._pytree import tree_map_only
 from widthwise.formats.base import Format
 from widthwise.formats.grid import WIDEST, on_grid
 from widthwise.formats.hull import hull_of, is_fixed_point
+from widthwise.network.holding import called_with, is_jit_tracing
 from widthwise.network.layers import layer_type
 from widthwise.network.operations import CONVOLUTIONS
 from widthwise.network.scheme import Scheme
@@ -76,7 +77,7 @@ def codes_of(fmt: Format | None, values: Tensor) -> tuple[Codes, int] | None:
 def row_sums(fmt: Format | None, weight: Tensor) -> RowSums | None:
     """Of a weight [outputs, ...] that a format made; None where it is no fixed point."""
     hull = hull_of(fmt)
-    if hull is not None and hull.width + weight[0].numel().bit_length() <= WIDEST:
+    if hull is not None and hull.width + int(weight[0].numel()).bit_length() <= WIDEST:
         codes = weight.detach().double().reshape(len(weight), -1) * 2.0**hull.fraction
         above, below = codes.clamp(min=0).sum(dim=1), codes.clamp(max=0).sum(dim=1)
         return RowSums(tuple(map(int, above.tolist())), tuple(map(int, below.tolist())), hull.fraction)
@@ -135,7 +136,7 @@ def may_exceed_float(scheme: Scheme, weight: Tensor) -> bool:
     given = formats[0]
     fraction = given.fraction + formats[1].fraction
     finer = max(formats[2].fraction - fraction, 0) if len(formats) > 2 else 0
-    product = given.width + formats[1].width + math.ceil(math.log2(max(weight[0].numel(), 1))) + finer
+    product = given.width + formats[1].width + math.ceil(math.log2(max(int(weight[0].numel()), 1))) + finer
     added = formats[2].width + max(fraction - formats[2].fraction, 0) if len(formats) > 2 else 0
     return max(product, added) + 1 > FLOAT_BITS
 
@@ -165,7 +166,7 @@ def layer_exactly(
     """What a layer gives in float64 with these parameters in place of its own, narrowed."""
     held = {**dict(layer.named_parameters()), **dict(layer.named_buffers()), **parameters}
     doubled = {name: _doubled(value) for name, value in held.items()}
-    return exactly(partial(torch.func.functional_call, layer, doubled), (args, dict(kwargs)), {})
+    return exactly(partial(called_with, layer, doubled), (args, dict(kwargs)), {})
 
 
 def narrowed(x: Tensor) -> Tensor:
@@ -177,8 +178,27 @@ def narrowed(x: Tensor) -> Tensor:
     """
     if x.dtype != torch.float64:
         return x
+    if is_jit_tracing() or torch.onnx.is_in_onnx_export():  # which have no view of bits
+        return rounded_by_sums(x)
     found: Tensor = _RoundedToOdd.apply(x)  # type: ignore[no-untyped-call]
     return found
+
+
+def rounded_by_sums(x: Tensor) -> Tensor:
+    """As `narrowed`, by sums and products alone, for floats that are not subnormal.
+
+    The neighbour towards zero is the number less a little more than half its last step; whether its last bit
+    is 1, what a split into 23 bits and the rest leaves. Source: Rump et al. 2009, Computing predecessor and
+    successor in rounding to nearest; Veltkamp 1968.
+    """
+    nearest = x.float()
+    back = nearest.double()
+    before = nearest - nearest * (2.0**-24 * (1 + 2.0**-23))
+    cut = torch.where(back.abs() > x.abs(), before, nearest)
+    after = cut + cut * (2.0**-24 * (1 + 2.0**-23))
+    thrice = cut * 3.0
+    is_even = thrice - (thrice - cut) == cut
+    return torch.where((back != x) & is_even, after, cut)
 
 
 class _RoundedToOdd(torch.autograd.Function):

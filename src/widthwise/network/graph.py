@@ -16,6 +16,7 @@ from widthwise.network.capture import Captured, Example, as_call, capture, diffe
 from widthwise.network.course import Course, out_of_reach
 from widthwise.network.layer import Layer, layer_of_module
 from widthwise.network.layers import QUANTISABLE, FunctionLayer, layer_type
+from widthwise.network.named import load_model
 from widthwise.network.operands import Call, Operand, at, operands
 from widthwise.network.output_channels import for_layer
 from widthwise.network.placed import Placed
@@ -39,16 +40,16 @@ class Graph:
     are recorded, and the network itself runs, with schemes applied to its calls (see docs/networks.md).
 
     Args:
-        model: the network; it stays as it is, and its float weights are shared. One that was compiled is
-            taken as it was before.
+        model: the network, or the name of one; it stays as it is, and its float weights are shared. One that
+            was compiled is taken as it was before.
         example: an input [samples, …], several of them, or names to inputs; None: one is guessed, and a
             network that no guess runs on is taken as torch.fx sees it until there is data (see `proved`).
 
     Every pass works on a copy. Raises UserError where the network can neither be traced nor run.
     """
 
-    def __init__(self, model: nn.Module, example: Example | None = None) -> None:
-        self.network = unwrapped(model)
+    def __init__(self, model: nn.Module | str, example: Example | None = None) -> None:
+        self.network = unwrapped(load_model(model))
         self.folded: Mapping[
             str, str
         ] = {}  # batch norms to the layers that they went into, "" where they stay

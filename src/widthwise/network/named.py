@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from widthwise.core.errors import UserError
-from widthwise.core.importing import call_object, load_object
+from widthwise.core.importing import call_object, load_object, meant_object
 from widthwise.core.registry import Entry, Registry
 from widthwise.network.checkpoints import load_checkpoint, save_checkpoint
 
@@ -57,7 +57,10 @@ def model_source(name: str) -> str:
     """
     if ":" in name:
         return name
-    return MODELS.find(name, others=["module:callable"]).name
+    found = MODELS.get(name)
+    if found is None and (meant := meant_object(name)) is not None:
+        raise UserError(f"no model named {name!r}; your own is named as module:callable: {meant}")
+    return (found or MODELS.find(name, others=["module:callable"])).name
 
 
 def load_model(name: str | nn.Module, *, checkpoint: str | Path | None = None, seed: int = 0) -> nn.Module:
@@ -69,6 +72,8 @@ def load_model(name: str | nn.Module, *, checkpoint: str | Path | None = None, s
     """
     from torch import nn
 
+    if not isinstance(name, nn.Module | str):
+        raise UserError(f"network: is a {type(name).__name__}; give a torch.nn.Module or the name of one")
     model = name if isinstance(name, nn.Module) else _built(model_source(name), seed=seed)
     if checkpoint is not None:
         load_checkpoint(model, checkpoint)

@@ -11,6 +11,7 @@ from widthwise.network.course import Course, Walked
 from widthwise.network.places import Place, followed
 from widthwise.network.quantized import StoredTensors, computed
 from widthwise.network.scheme import Scheme
+from widthwise.network.seen import check_seen
 
 
 class Placed(nn.Module):
@@ -39,6 +40,7 @@ class Placed(nn.Module):
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """What the network returns."""
+        check_seen(type(self.__dict__["network"]).__name__, args, kwargs)
         handle, network = self.at_places(), self.__dict__["network"]
         was, network.training = network.training, self.training
         try:

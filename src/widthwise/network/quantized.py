@@ -16,6 +16,7 @@ from widthwise.formats.base import Format
 from widthwise.formats.gradient import straight_through
 from widthwise.network.attention import quantised_products
 from widthwise.network.exactness import SUMS, exactly, exceeds_float, layer_exactly, may_exceed_float
+from widthwise.network.holding import called_with, is_jit_tracing
 from widthwise.network.layers import (
     CELLS,
     RECURRENT,
@@ -28,6 +29,7 @@ from widthwise.network.layers import (
 from widthwise.network.operands import Call, Operand, at, changed_argument, operands, replaced
 from widthwise.network.recurrent import cell_function, unrolled_function
 from widthwise.network.scheme import Scheme, TensorName
+from widthwise.network.seen import check_seen
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +64,8 @@ class StoredTensors:
         if torch.is_grad_enabled() and tensor.requires_grad:
             return straight_through(fmt, tensor)
         unlike = type(tensor) not in (Tensor, nn.Parameter)  # torch exports or compiles, and has no values
-        if unlike or tensor.is_inference():  # which has no version to tell changes by
+        traced = is_jit_tracing()  # twice, with the same calls
+        if unlike or traced or tensor.is_inference():  # which has no version to tell changes by
             return fmt.quantize(tensor)
         kept = self.kept.get((name, fmt))
         if kept is None or not kept.is_of(tensor):
@@ -197,6 +200,7 @@ class Quantized(Wrapper):
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """What the layer computes from the quantised inputs with the quantised parameters."""
+        check_seen(f"a {type(self.layer).__name__} with {self.scheme}", args, kwargs)
         return run_layer(self.layer, self.scheme, self.stored, args, kwargs, of=self.of)
 
     def quantized_parameters(self) -> dict[str, Tensor]:
@@ -240,7 +244,7 @@ def run_layer(
         bias = parameters.get("bias", getattr(layer, "bias", None))
         if stored.exceeds_float(layer, scheme, parameters["weight"], bias):
             return layer_exactly(layer, parameters, args, kwargs)
-    return torch.func.functional_call(layer, parameters, args, kwargs)
+    return called_with(layer, parameters, args, kwargs)
 
 
 def quantised_parameters(layer: nn.Module, scheme: Scheme, stored: StoredTensors) -> dict[str, Tensor]:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from widthwise.data.facts import facts_of
 from widthwise.data.modules import Data
 from widthwise.metrics.goals.combine import sum_conflicts
-from widthwise.search.untrained import is_untrained
 
 if TYPE_CHECKING:
     from torch import nn
@@ -22,7 +21,7 @@ TRAIN = "train it first (--train), or load weights (--load CHECKPOINT)"
 
 def problem_lines(problem: Problem) -> list[str]:
     """Data, network, and what is searched, a line each."""
-    network = f"network:     {network_line(problem.config, problem.network)}"
+    network = f"network:     {network_line(problem.config, problem.network, untrained=problem.untrained)}"
     return [*data_lines(problem.data), network, *search_lines(problem)]
 
 
@@ -62,11 +61,11 @@ def data_lines(data: Data) -> list[str]:
     return [*lines, f"label:       {about.taken}"] if about.taken else lines
 
 
-def network_line(config: SearchConfig, network: nn.Module) -> str:
+def network_line(config: SearchConfig, network: nn.Module, *, untrained: bool) -> str:
     """Its name, its size, and where its weights come from."""
     count = sum(parameter.numel() for parameter in network.parameters())
     name = config.model or type(network).__name__
-    return f"{name}, {count:,} parameters, {_weights(config, network)}"
+    return f"{name}, {count:,} parameters, {_weights(config, untrained=untrained)}"
 
 
 def space_line(problem: Problem) -> str:
@@ -81,7 +80,7 @@ def warnings_of(problem: Problem, *, mend: str = TRAIN) -> list[str]:
     """Untrained weights and how to `mend` that, sums that pull the wrong way, rules that apply to nothing."""
     found = []
     config, search = problem.config, problem.config.search
-    if problem.kind.needs_weights(search.space) and is_untrained(config, problem.network):
+    if problem.kind.needs_weights(search.space) and problem.untrained:
         found.append(f"the weights of {config.model} are random, so its quality says little; {mend}")
     if search.summed:
         found += sum_conflicts(search.objectives, search.direction)
@@ -90,10 +89,10 @@ def warnings_of(problem: Problem, *, mend: str = TRAIN) -> list[str]:
     return [*found, *problem.kind.warnings(problem.space)]
 
 
-def _weights(config: SearchConfig, network: nn.Module) -> str:
+def _weights(config: SearchConfig, *, untrained: bool) -> str:
     if config.load_name is not None:
         return f"weights from {config.load_name}"
-    if is_untrained(config, network):
+    if untrained:
         return f"random weights (seed {config.seed})"
     return "weights as it comes"
 

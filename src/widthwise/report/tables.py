@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from widthwise.core.plain import plain
 from widthwise.report.terminal import shown_number, shown_seconds
 
 if TYPE_CHECKING:
@@ -23,9 +24,9 @@ def plain_table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, right:
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for header in headers:
-        table.add_column(header, justify="right" if header in right else "left", overflow="fold")
+        table.add_column(Text(plain(header)), justify="right" if header in right else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(Text(plain(cell)) for cell in row))
     return table
 
 

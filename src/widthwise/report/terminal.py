@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from widthwise.core.toml import shown_choice
 from widthwise.metrics.catalogue import Metric
 from widthwise.metrics.spread import SIGMAS, SPREAD
+from widthwise.strategies.registry import REGISTRY
 from widthwise.study.run_files import FILES
 from widthwise.study.sureness import FLOAT
 
@@ -132,12 +133,22 @@ def ending_lines(study: Study) -> list[str]:
     extra += [f"{summary.cut:,} out of bounds by their costs, not evaluated"] if summary.cut else []
     plural = "" if summary.trials == 1 else "s"
     counts = f"{summary.trials:,} trial{plural}" + (f" ({', '.join(extra)})" if extra else "")
-    took = f"{counts} in {shown_seconds(study.seconds)}"
+    took = f"{counts}{_of_all(study)} in {shown_seconds(study.seconds)}"
     if study.interrupted is not None:
         return [
             f"Stopped by {'Ctrl-C' if study.interrupted == 2 else 'SIGTERM'}: {took}; what is done is kept."
         ]
     return [f"{took}; ended because: {study.finished or 'it was stopped'}"]
+
+
+def _of_all(study: Study) -> str:
+    """How many candidates there are, where a strategy that enumerates them has not come to the end."""
+    settings, size = study.record.settings, study.record.space.size
+    looked_at = study.summary.trials + study.summary.cut
+    if looked_at >= size or (source := REGISTRY.get(settings.strategy or "")) is None:
+        return ""
+    enumerates = source.about is not None and not source.about.learns
+    return f" of {size:,} candidates" if enumerates else ""
 
 
 def where_lines(study: Study, folder: Path) -> list[str]:

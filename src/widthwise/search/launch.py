@@ -31,11 +31,13 @@ if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
     from torch import nn
 
+    from widthwise.network.graph import Graph
+
 logger = logging.getLogger(__name__)
 
 
 def search(
-    model: nn.Module | str | None,
+    model: nn.Module | Graph | str | None,
     data: Data | str | None,
     config: SearchConfig | str | Path | Mapping[str, Any],
     *,
@@ -59,7 +61,8 @@ def search(
     """Searches, and keeps everything in a run folder: the resolved config, weights, every trial, the front.
 
     Args:
-        model, data: a network and a data module, or names; None takes those of the config.
+        model, data: a network (or its graph, in float) and a data module, or names; None takes those of the
+            config.
         config: a path, nested mappings or a SearchConfig, in the lab's schema.
         out: the run folder; by default the next free one under runs/. An existing run is an error, unless
             `resume` goes on with it or `force_new` starts another beside it.
@@ -85,7 +88,7 @@ def search(
     loaded = load_config(config, given, metrics=metrics)
     problem = load_problem(
         loaded,
-        model=None if isinstance(model, str) else model,
+        model=None if isinstance(model, str) else _network(model),
         data=None if isinstance(data, str) else data,
         memory=memory,
         evaluator=evaluator,
@@ -137,6 +140,17 @@ def search(
             keep_sureness(problem, study, run.path)
             run.save(study)
             return study
+
+
+def _network(given: nn.Module | Graph | None) -> nn.Module | None:
+    """The network that was given; UserError for a graph that has schemes already."""
+    from widthwise.network.graph import Graph
+
+    if not isinstance(given, Graph):
+        return given
+    if any(given.schemes.values()):
+        raise UserError("model: is a graph with schemes; a search begins in float: give graph.network")
+    return given.network
 
 
 def check_search(

@@ -15,13 +15,16 @@ if TYPE_CHECKING:
     from widthwise.study.study import Study
 
 
-def load_run(path: str | Path, *, untrusted: bool = False) -> Study:
+def load_run(path: str | Path, *, untrusted: bool = False, storage: str | None = None) -> Study:
     """The study of a run, finished or not. Reading it imports nothing; `study.network` and exports may.
+
+    storage: the URL of the database that the run keeps its trials in, where that is not in its folder:
+    nothing that a folder names is connected to by itself.
 
     untrusted: the run may be from somebody else. Raises UserError where it names code: in its config.toml, or
     in the config that its store holds, by which networks are made again, for a folder may hold two.
     """
-    study = run_folder.load_run(path)
+    study = run_folder.load_run(path, storage=storage)
     if untrusted:
         label = f"{path}: its store's config"
         refuse_code(parse_toml(study.record.config, label=label), label)

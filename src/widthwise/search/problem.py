@@ -35,6 +35,7 @@ from widthwise.search.batches import batch_size
 from widthwise.search.bounds import within_bounds
 from widthwise.search.proposing import proposer
 from widthwise.search.target import Target, within_target
+from widthwise.search.untrained import is_untrained
 from widthwise.spaces.kinds import Prepares, SpaceKind, kind_of
 from widthwise.spaces.space import Space
 from widthwise.spaces.within import Within
@@ -84,6 +85,11 @@ class Problem:
         made = load_model(self.config.model, seed=self.config.seed)
         return type(made) is type(self.network) and layers_as_text(made) == layers_as_text(self.network)
 
+    @cached_property
+    def untrained(self) -> bool:
+        """Whether the network has the random weights that it is made with."""
+        return is_untrained(self.config, self.network)
+
     @property
     def columns(self) -> tuple[str, ...]:
         """The names of all that is known of a candidate: what the evaluator gives, and what is measured."""
@@ -120,7 +126,8 @@ class Problem:
         return {} if self.sampler is not None else dict(self.config.search.strategy.options)
 
     @property
-    def _is_enumerated(self) -> bool:
+    def is_enumerated(self) -> bool:
+        """Whether the strategy goes through candidates without learning."""
         return self.sampler is None and not strategy_source(self.strategy_name).learns
 
     def strategy(self) -> Strategy:
@@ -132,11 +139,12 @@ class Problem:
             self.evaluator,
             seed=self.config.seed,
             options=self.strategy_options,
+            uniform_first=self.config.search.uniform_first,
         )
 
     def batch_size_with(self, *, prune: bool = False, workers: int = 0, natural: int = 1) -> int:
         """Candidates of a batch, for so many workers, and a strategy whose natural batch is so great."""
-        pace, enumerated = self.evaluator.pace, self._is_enumerated
+        pace, enumerated = self.evaluator.pace, self.is_enumerated
         return batch_size(
             pace, self.space.size, enumerated=enumerated, natural=natural, prune=prune, workers=workers
         )

@@ -10,7 +10,9 @@ from widthwise.evaluators.protocol import Evaluator
 from widthwise.metrics.goals.aim import Aim
 from widthwise.search.answers import teach_answers
 from widthwise.spaces.space import Space
+from widthwise.spaces.uniform import as_rows
 from widthwise.strategies import Strategy, strategy
+from widthwise.strategies.opening import Opening
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
@@ -24,10 +26,12 @@ def proposer(
     *,
     seed: int,
     options: Mapping[str, Any],
+    uniform_first: bool = True,
 ) -> Strategy:
     """A strategy by its name, or a sampler, fresh; it knows exact costs, and samples' answers where it can.
 
-    Raises UserError where it can't handle the space or the options.
+    uniform_first: one that learns begins with the space's uniform schemes. Raises UserError where it can't
+    handle the space or the options.
     """
 
     def costs(candidates: IntArray) -> FloatArray:
@@ -43,4 +47,5 @@ def proposer(
         costs=costs if known else None,
     )
     teach_answers(made, aim, evaluator)
-    return made
+    first = space.uniform if uniform_first and made.learns else ()
+    return Opening(made, space, as_rows(first, len(space.decisions))) if first else made

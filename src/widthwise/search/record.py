@@ -21,7 +21,6 @@ from widthwise.metrics.spread import spread_of
 from widthwise.metrics.stored import metric_of_name
 from widthwise.metrics.table_file import TableFile
 from widthwise.search.problem import Problem, layers_as_text
-from widthwise.search.untrained import is_untrained
 from widthwise.study.fingerprint import fingerprint
 from widthwise.study.store import StudyRecord, StudySettings
 
@@ -36,7 +35,7 @@ def record_of(problem: Problem, name: str) -> StudyRecord:
         data=facts_of(problem.data).note,
         model=config.model or type(problem.graph.model).__name__,
         strategy=problem.strategy_name,
-        untrained=is_untrained(config, problem.network),
+        untrained=problem.untrained,
         repeats=problem.evaluator.pace.repeats,
         named=problem.named,
     )
@@ -68,6 +67,8 @@ def fingerprint_of(problem: Problem) -> dict[str, str]:
         others["own metrics"] = ", ".join(own)
     if len(problem.columns) > len(problem.evaluator.columns):
         others["timing"] = text_of(asdict(search.timing))
+    if not (search.uniform_first or problem.is_enumerated):
+        others["uniform first"] = "no"
     if problem.target is not None:
         others["target"] = problem.target.name
     if problem.own_evaluator:

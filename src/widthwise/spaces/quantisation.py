@@ -26,6 +26,7 @@ from widthwise.spaces.settings import QuantisationSearch, SeedRule
 from widthwise.spaces.slots import Slot, fixed_slots, kept_slot
 from widthwise.spaces.space import Decision, Space
 from widthwise.spaces.tied import Decider, check_layouts, deciders
+from widthwise.spaces.uniform import Uniform, uniform_schemes
 
 PLACE = "search.search_space.seed"
 
@@ -134,6 +135,11 @@ class QuantisationSpace(Space):
         for name, value in (("decisions", decisions), ("fields", fields), ("slots", slots)):
             object.__setattr__(made, name, value)
         return made
+
+    @property
+    def uniform(self) -> tuple[Uniform, ...]:
+        """The schemes in which every layer has the same format with the same bits."""
+        return uniform_schemes(self.slots, len(self.decisions))
 
     def config(self, candidate: ArrayLike) -> dict[str, dict[str, Any]]:
         """The config of each selected layer for one candidate [D], as `quantize_transform_pass` takes it."""

@@ -6,12 +6,15 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from widthwise.core.arrays import IntArray
+
+if TYPE_CHECKING:
+    from widthwise.spaces.uniform import Uniform
 
 ENUMERATION_CHUNK = 8192
 
@@ -90,6 +93,11 @@ class Space:
         rows = np.repeat(candidate[None], len(columns), axis=0)
         rows[np.arange(len(rows)), columns] = choices
         return rows
+
+    @property
+    def uniform(self) -> tuple[Uniform, ...]:
+        """The schemes that treat every layer alike, in the order to try them, if any."""
+        return ()
 
     def chosen(self, candidate: ArrayLike) -> dict[str, Any]:
         """Names to chosen values of one candidate [D]."""

@@ -21,10 +21,10 @@ DEFAULT_STARTS = 16
 class Local:
     """Pareto local search (Paquete et al. 2004): tries every neighbour of every point of the front.
 
-    Starts from the candidates told before the first `ask`, or else from the first and the last choice of
-    every decision and from random candidates, `starts` in all. The points of the front are explored in turn,
-    their neighbours in a random order. When all neighbours of the whole front were evaluated, `finished`
-    certifies it.
+    Starts from the candidates told before the first `ask`, the first and the last choice of every decision
+    and random candidates, `starts` in all or as many as were told. The points of the front are explored in
+    turn, their neighbours in a random order. When all neighbours of the whole front were evaluated,
+    `finished` certifies it.
     """
 
     learns = True
@@ -61,7 +61,7 @@ class Local:
     def ask(self, n: int) -> IntArray:
         """Up to n starts or neighbours of the front, [k, D]; none while the last are being evaluated."""
         if self._queue is None:
-            self._queue = deque() if self._told else self._first_starts()
+            self._queue = self._first_starts(self._starts - len(self._told))
         chosen: list[list[int]] = []
         while len(chosen) < n and self._seen.left > 0:
             candidate = self._next(self._queue)
@@ -115,11 +115,11 @@ class Local:
             if self._seen.position(move) not in self._seen:
                 yield move
 
-    def _first_starts(self) -> deque[list[int]]:
+    def _first_starts(self, count: int) -> deque[list[int]]:
         lowest = [0] * len(self._space.decisions)
         highest = (self._space.cardinalities - 1).tolist()
-        starts = [lowest, highest, *(self._random() for _ in range(self._starts - 2))]
-        return deque(starts[: self._starts])
+        starts = [lowest, highest, *(self._random() for _ in range(count - 2))]
+        return deque(starts[: max(count, 0)])
 
     def _random(self) -> list[int]:
         drawn: list[int] = self._space.sample(1, self._rng)[0].tolist()

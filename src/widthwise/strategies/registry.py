@@ -10,6 +10,7 @@ from widthwise.core.errors import UserError, unknown
 from widthwise.core.registry import Entry, Registry
 
 HUB_PREFIX = "optunahub/"
+COMPARED = "brute-force,random,tpe,nsga2,frontier"  # by a comparison that names none
 
 
 @dataclass(frozen=True)

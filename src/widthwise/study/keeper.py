@@ -17,6 +17,7 @@ from widthwise.core.errors import UserError
 from widthwise.core.files import write_atomically
 from widthwise.core.hashing import hash_value
 from widthwise.core.importing import describe_error
+from widthwise.core.inside import is_inside, names_inside, remove_inside
 from widthwise.evaluators.protocol import HasSlots, Realises
 from widthwise.study.realised import KNOWN, read_kept, read_slots, schemes_of, slots_as_json
 from widthwise.study.run_files import REALISED, SAMPLE, SLOTS, TRIAL_WEIGHTS, trial_weights
@@ -57,7 +58,7 @@ class Keeper:
                     and (made := self._realised(trial, final=final)) is not None
                 ):
                     found[str(trial.number)] = self._written(trial.number, made)
-            if found != kept or not (self.folder / REALISED).is_file():
+            if found != kept or not is_inside(self.folder, REALISED):
                 _write_json(self.folder / REALISED, found)
             self._remove_others(found)
         except (UserError, OSError) as error:
@@ -68,7 +69,7 @@ class Keeper:
         return (
             isinstance(self.evaluator, HasSlots)
             and bool(self.evaluator.slots)
-            and not (self.folder / SLOTS).is_file()
+            and not is_inside(self.folder, SLOTS)
         )
 
     def _realised(self, trial: Trial, *, final: bool) -> Realised | None:
@@ -100,11 +101,10 @@ class Keeper:
         if found.weights is not None:
             from widthwise.network.checkpoints import as_safetensors
 
-            (self.folder / TRIAL_WEIGHTS).mkdir(exist_ok=True)
             path = self.folder / TRIAL_WEIGHTS / trial_weights(number)
-            write_atomically(path, as_safetensors(found.weights))
+            write_atomically(path, as_safetensors(found.weights), within=self.folder)
             stored["weights"] = True
-        if found.sample is not None and not (self.folder / SAMPLE).is_file():
+        if found.sample is not None and not is_inside(self.folder, SAMPLE):
             from widthwise.network.checkpoints import as_safetensors
 
             write_atomically(self.folder / SAMPLE, as_safetensors(found.sample))
@@ -117,7 +117,7 @@ class Keeper:
         """The slots that the folder keeps, written now where it keeps none yet."""
         if self._slots is None:
             own = tuple(self.evaluator.slots) if isinstance(self.evaluator, HasSlots) else ()
-            if own and not (self.folder / SLOTS).is_file():
+            if own and not is_inside(self.folder, SLOTS):
                 known = found.as_json()
                 content = {name: known[name] for name in KNOWN} | {"slots": slots_as_json(own)}
                 _write_json(self.folder / SLOTS, content)
@@ -127,11 +127,10 @@ class Keeper:
     def _remove_others(self, found: dict[str, Any]) -> None:
         """Files of weights of trials that are not kept any more."""
         wanted = {trial_weights(int(number)) for number in found}
-        folder = self.folder / TRIAL_WEIGHTS
-        for path in folder.iterdir() if folder.is_dir() else ():
-            if re.fullmatch(r"trial-\d+\.safetensors", path.name) and path.name not in wanted:
+        for name in names_inside(self.folder, TRIAL_WEIGHTS):
+            if re.fullmatch(r"trial-\d+\.safetensors", name) and name not in wanted:
                 with suppress(OSError):
-                    path.unlink()
+                    remove_inside(self.folder, f"{TRIAL_WEIGHTS}/{name}")
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 from widthwise.core.errors import UserError
 from widthwise.core.files import write_atomically
+from widthwise.core.inside import names_inside, read_inside
 from widthwise.metrics.measured import MEASURED as KNOWN
 from widthwise.metrics.measured import TOOLS
 from widthwise.study.run_files import MEASURED
@@ -61,23 +62,18 @@ def keep_measured(folder: Path, number: int, found: Measured) -> None:
     made = found.made or datetime.now(UTC).isoformat(timespec="seconds")
     content = found.as_json() | {"made": made}
     text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
-    if (folder / MEASURED).is_symlink():
-        raise UserError(f"{folder / MEASURED}: is a link to elsewhere; nothing is written there")
-    try:
-        (folder / MEASURED).mkdir(exist_ok=True)
-    except OSError as error:
-        raise UserError(f"{folder / MEASURED}: can't be made: {error.strerror}") from error
-    write_atomically(folder / MEASURED / f"trial-{number}.{found.tool}.json", text.encode() + b"\n")
+    path = folder / MEASURED / f"trial-{number}.{found.tool}.json"
+    write_atomically(path, text.encode() + b"\n", within=folder)
 
 
 def read_measured(folder: Path | None) -> dict[int, tuple[Measured, ...]]:
     """By trial, in the order of its number and the tools; UserError where a file is broken."""
-    if folder is None or not (folder / MEASURED).is_dir():
+    if folder is None:
         return {}
     found: dict[int, dict[str, Measured]] = {}
-    for path in (folder / MEASURED).iterdir():
-        if (match := NAME.fullmatch(path.name)) is not None:
-            found.setdefault(int(match[1]), {})[match[2]] = _read(path, match[2])
+    for name in names_inside(folder, MEASURED):
+        if (match := NAME.fullmatch(name)) is not None:
+            found.setdefault(int(match[1]), {})[match[2]] = _read(folder, f"{MEASURED}/{name}", match[2])
     order = list(TOOLS)
     return {
         number: tuple(found[number][tool] for tool in sorted(found[number], key=order.index))
@@ -105,11 +101,9 @@ def measured_columns(
     }
 
 
-def _read(path: Path, tool: str) -> Measured:
+def _read(folder: Path, name: str, tool: str) -> Measured:
     try:
-        if not path.is_file() or path.stat().st_size > MOST_BYTES:
-            raise ValueError
-        stored = json.loads(path.read_text(encoding="utf-8"))
+        stored = json.loads(read_inside(folder, name, most=MOST_BYTES) or b"")
         metrics = {str(name): float(value) for name, value in stored["metrics"].items()}
         if stored["tool"] != tool or not metrics.keys() <= TOOLS[tool].metrics.keys():
             raise ValueError
@@ -118,7 +112,7 @@ def _read(path: Path, tool: str) -> Measured:
         notes = tuple(_plain(note) for note in stored["notes"])
         return Measured(tool, _plain(stored["version"]), metrics, notes, _plain(stored["made"]))
     except (ValueError, KeyError, TypeError, AttributeError, OSError, RecursionError) as error:
-        raise UserError(f"{path}: is broken; delete it, and measure the trial again") from error
+        raise UserError(f"{folder / name}: is broken; delete it, and measure the trial again") from error
 
 
 def _plain(text: Any) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from widthwise.core.errors import UserError
+from widthwise.core.inside import is_inside, read_inside
 from widthwise.core.toml import parse_toml
 from widthwise.formats import from_config, import_own
 from widthwise.spaces.settings import FOLD_BATCHNORM
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 HOW = "resume the run, which writes them, or use `widthwise test --run`, which makes them again from its data"
 LISTED = 8  # trials in an error
+MOST_BYTES = 2**28
 KNOWN = ("inputs", "batch")  # of the network, whatever the trial
 
 
@@ -45,7 +47,7 @@ def realised_trial(folder: Path, record: StudyRecord, number: int, candidate: tu
     """
     _import_formats(record)
     kept, place = read_kept(folder), folder / REALISED
-    stored, known = kept.get(str(number)), _read_json(folder / SLOTS)
+    stored, known = kept.get(str(number)), _read_json(folder, SLOTS)
     slots = _slots_of(known, folder / SLOTS)
     if stored is None:
         if known is None or not slots:
@@ -91,15 +93,15 @@ def realised_float(folder: Path | None, record: StudyRecord) -> Realised:
     if folder is None:
         return Realised.from_json(stored, where=record.name)
     kept = read_kept(folder).values()
-    stored |= _known(_read_json(folder / SLOTS) or next(iter(kept), {}))
+    stored |= _known(_read_json(folder, SLOTS) or next(iter(kept), {}))
     return Realised.from_json(stored, sample=_sample(folder), where=record.name)
 
 
 def _sample(folder: Path) -> dict[str, Tensor] | None:
     """The samples that the network is captured on, where the run keeps some; older ones keep none."""
-    from widthwise.network.checkpoints import read_safetensors
+    from widthwise.network.checkpoints import tensors_inside
 
-    return read_safetensors(folder / SAMPLE) if (folder / SAMPLE).is_file() else None
+    return tensors_inside(folder, SAMPLE)
 
 
 def _known(stored: Mapping[str, Any]) -> dict[str, Any]:
@@ -115,7 +117,7 @@ def searched_network(
     given: it, where it was given from Python and so has no name in the config; it stays as it is, and is what
     is returned where it has these weights. Raises UserError where there is no such network.
     """
-    from widthwise.network.checkpoints import load_tensors, read_safetensors
+    from widthwise.network.checkpoints import load_tensors, tensors_inside
     from widthwise.network.named import load_model
     from widthwise.network.undisturbed import copied
 
@@ -126,13 +128,12 @@ def searched_network(
             "as in study.network(trial, model=network)"
         )
     seed = int(parse_toml(record.config, label=CONFIG).get("seed", 0))
-    path = None if folder is None else folder / WEIGHTS
-    kept = read_safetensors(path) if path is not None and path.is_file() else None
+    kept = None if folder is None else tensors_inside(folder, WEIGHTS)
     if given is not None and (kept is None or _holds(given, kept)):  # a copy may run layers of the original
         return given
     (network,) = copied(given) if given is not None else (load_model(str(name), seed=seed),)
-    if kept is not None:
-        load_tensors(network, kept, source=str(path))
+    if kept is not None and folder is not None:
+        load_tensors(network, kept, source=str(folder / WEIGHTS))
     return network
 
 
@@ -156,7 +157,7 @@ def model_name(record: StudyRecord) -> str | None:
 def read_kept(folder: Path) -> dict[str, Any]:
     """What REALISED holds: the trials whose networks are kept, by number; nothing where there is no file."""
     path = folder / REALISED
-    found = _read_json(path) or {}
+    found = _read_json(folder, REALISED) or {}
     if broken := [number for number, stored in found.items() if not isinstance(stored, dict)]:
         raise UserError(f"{path}: trial {broken[0]}: is no table; delete the file and resume the run")
     return found
@@ -164,7 +165,7 @@ def read_kept(folder: Path) -> dict[str, Any]:
 
 def read_slots(folder: Path) -> tuple[Slot, ...]:
     """The slots with their calibrated formats, where the run keeps them; else none."""
-    return _slots_of(_read_json(folder / SLOTS), folder / SLOTS)
+    return _slots_of(_read_json(folder, SLOTS), folder / SLOTS)
 
 
 def _slots_of(stored: Mapping[str, Any] | None, path: Path) -> tuple[Slot, ...]:
@@ -222,14 +223,16 @@ def _read(
     candidate: tuple[int, ...],
 ) -> Realised:
     """A realised network of its JSON, the schemes of its slots and its file of weights."""
-    from widthwise.network.checkpoints import read_safetensors
+    from widthwise.network.checkpoints import tensors_inside
     from widthwise.network.realised import Realised
 
-    path = folder / TRIAL_WEIGHTS / trial_weights(number)
+    name = f"{TRIAL_WEIGHTS}/{trial_weights(number)}"
     own = stored.get("weights", False)
-    if own and not path.is_file():
-        raise UserError(f"{path}: is missing, so trial {number} has no network; copy the whole run folder")
-    weights = read_safetensors(path) if own else None
+    weights = tensors_inside(folder, name) if own else None
+    if own and weights is None:
+        raise UserError(
+            f"{folder / name}: is missing, so trial {number} has no network; copy the whole run folder"
+        )
     found = Realised.from_json({"schemes": {}, **stored}, weights, _sample(folder), where=where)
     if found.candidate != candidate:
         raise UserError(f"{where}: is of another candidate than the trial; {HOW}")
@@ -245,12 +248,16 @@ def _read(
         raise UserError(f"{folder / SLOTS}: is of another search than the trials; {HOW}") from error
 
 
-def _read_json(path: Path) -> dict[str, Any] | None:
-    if not path.is_file():
-        return None
+def _read_json(folder: Path, name: str) -> dict[str, Any] | None:
+    path = folder / name
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        content = read_inside(folder, name, most=MOST_BYTES)
+        if content is None:
+            return None
+        found = json.loads(content)
+    except UserError:
+        raise
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path}: can't be read as JSON; delete it and resume the run") from error
     if not isinstance(found, dict):
         raise UserError(f"{path}: holds no table; delete it and resume the run")
@@ -258,7 +265,7 @@ def _read_json(path: Path) -> dict[str, Any] | None:
 
 
 def _not_kept(folder: Path, number: int, kept: Mapping[str, Any]) -> NotKeptError:
-    if not (folder / REALISED).is_file():
+    if not is_inside(folder, REALISED):
         return NotKeptError(f"{folder}: keeps no networks of its trials; {HOW}")
     numbers = sorted(map(int, kept))
     more = f" and {len(numbers) - LISTED} more" if len(numbers) > LISTED else ""

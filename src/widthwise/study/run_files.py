@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from widthwise.core.errors import UserError
+from widthwise.core.inside import is_inside
 
 Keep = Literal["all", "front"]  # which trials are written: all, or those on the front when they came
 RUNS = Path("runs")  # where run folders are made unless another place is named
@@ -17,8 +18,9 @@ SLOTS = "slots.json"  # the calibrated formats that each tensor may have, where 
 SAMPLE = "sample.safetensors"  # a few samples, where the network has to be captured on the data itself
 TRIAL_WEIGHTS = "weights"  # the folder with the trained weights of the front, a file a trial
 SURENESS = "standard_errors.json"  # how sure the figures of the front are
+PAGE = "report.html"  # the study as a page to look at
 MEASURED = "measured"  # the folder of what tools measured of trials
-FILES = (CONFIG, FRONT, STUDY, STORAGE, WEIGHTS, LOG)
+FILES = (CONFIG, FRONT, STUDY, STORAGE, WEIGHTS, LOG, PAGE)
 
 
 class NotKeptError(UserError):
@@ -59,6 +61,12 @@ def check_new(folder: Path) -> None:
 def is_run(folder: Path) -> bool:
     """Whether there is a run in the folder."""
     return (folder / CONFIG).is_file() and ((folder / STUDY).is_file() or (folder / STORAGE).is_file())
+
+
+def check_own_files(folder: Path) -> None:
+    """Raises UserError where a file that a run is read from, or appended to, is a link or no file."""
+    for name in (*FILES, *(f"{STUDY}{ending}" for ending in ("-wal", "-shm", "-journal"))):
+        is_inside(folder, name)
 
 
 def free_folder(folder: Path) -> Path:

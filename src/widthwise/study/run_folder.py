@@ -2,24 +2,46 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
+import os
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Self
 
 from widthwise.core.errors import UserError
 from widthwise.core.files import folder_in_one_piece, write_atomically
+from widthwise.core.inside import append_inside, read_inside
+from widthwise.core.plain import plain
 from widthwise.evaluators.protocol import Realises
 from widthwise.study.fingerprint import check_same
 from widthwise.study.keeper import Keeper
-from widthwise.study.run_files import CONFIG, FRONT, LOG, STORAGE, STUDY, check_new, free_folder, is_run
+from widthwise.study.run_files import (
+    CONFIG,
+    FRONT,
+    LOG,
+    STORAGE,
+    STUDY,
+    check_new,
+    check_own_files,
+    free_folder,
+    is_run,
+)
 from widthwise.study.store import Store, StudyRecord, StudyWriter
-from widthwise.study.store.database import display_name, sqlite_path
+from widthwise.study.store.database import sqlite_path, told_by_a_folder, without_password
 from widthwise.study.study import Study
 
+MOST_BYTES = 2**16  # of what says where the trials are
+
 logger = logging.getLogger("widthwise")
+
+
+class ElsewhereError(UserError):
+    """The trials of a run are in the database `url`, which nobody has named yet."""
+
+    url: str = ""
 
 
 @dataclass(frozen=True)
@@ -75,7 +97,7 @@ def start_run(
     with folder_in_one_piece(folder, blamed=folder.parent) as part:
         (part / CONFIG).write_text(record.config, encoding="utf-8")
         if storage is not None:
-            shown = {"url": _without_password(storage), "study": record.name}
+            shown = {"url": without_password(storage), "study": record.name}
             (part / STORAGE).write_text(json.dumps(shown) + "\n", encoding="utf-8")
         with _store(storage or part / STUDY) as store:
             made = store.create_study(record)
@@ -92,7 +114,10 @@ def start_run(
 def resume_run(
     path: str | Path, fingerprint: dict[str, str] | None = None, *, storage: str | None = None
 ) -> Run:
-    """A run to go on with; UserError where it was searched with something else, listing all that differs."""
+    """A run to go on with; UserError where it was searched with something else, listing all that differs.
+
+    storage: the URL of the database that it keeps its trials in, where that is not in its folder.
+    """
     folder = _run(path)
     run = _opened(folder, storage)
     try:
@@ -104,14 +129,14 @@ def resume_run(
     return run
 
 
-def load_run(path: str | Path) -> Study:
-    """The study of a run, finished or not."""
-    return replace(Study.load(*run_source(path)), folder=_run(path))
+def load_run(path: str | Path, *, storage: str | None = None) -> Study:
+    """The study of a run, finished or not; raises ElsewhereError as `run_source` does."""
+    return replace(Study.load(*run_source(path, storage)), folder=_run(path))
 
 
-def save_front(folder: Path) -> None:
+def save_front(study: Study, folder: Path) -> None:
     """Puts what is known of a run's front now into front.json."""
-    _write_front(load_run(folder), folder)
+    _write_front(replace(Study.load(study.source, study.name), folder=folder), folder)
 
 
 def _write_front(study: Study, folder: Path) -> None:
@@ -119,22 +144,37 @@ def _write_front(study: Study, folder: Path) -> None:
     write_atomically(folder / FRONT, text.encode() + b"\n")
 
 
-def run_source(path: str | Path) -> tuple[str | Path, str | None]:
-    """Where a run keeps its trials: the store's path or URL, and the study's name there."""
+def run_source(path: str | Path, storage: str | None = None) -> tuple[str | Path, str | None]:
+    """Where a run keeps its trials: the store's path or URL, and the study's name there.
+
+    storage: the URL of the database, for a run whose trials are not in its folder: a folder may be from
+    anybody, and what it names is not connected to by itself. Raises ElsewhereError, which has the URL, where
+    it is needed and not given.
+    """
     folder = _run(path)
-    if not (folder / STORAGE).is_file():
+    stored = read_inside(folder, STORAGE, most=MOST_BYTES)
+    if stored is None:
         return folder / STUDY, None
     try:
-        stored = json.loads((folder / STORAGE).read_text(encoding="utf-8"))
-        return str(stored["url"]), str(stored["study"])
-    except (ValueError, KeyError, TypeError) as error:
+        found = json.loads(stored)
+        url, name = str(found["url"]), str(found["study"])
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError(f'{folder / STORAGE}: is broken; it should hold {{"url": …, "study": …}}') from error
+    if storage is not None:
+        return storage, name
+    shown = told_by_a_folder(url, str(folder / STORAGE))
+    made = ElsewhereError(
+        f"{folder}: keeps its trials outside of it, in {shown}; if you know that database, "
+        f"name it: --storage {shown}"
+    )
+    made.url = shown
+    raise made
 
 
 def _opened(folder: Path, storage: str | None) -> Run:
-    source, name = run_source(folder)
-    if storage is not None and sqlite_path(source) is None:
-        source = storage  # the one given may have the password
+    source, name = run_source(folder, storage)
+    with suppress(OSError):  # a log that can't be written ends no search; one that is a link does
+        os.close(append_inside(folder, LOG))
     store = Store.open(source)
     try:
         writer = StudyWriter(store, store.find(name))
@@ -157,37 +197,43 @@ def _run(path: str | Path) -> Path:
     if not is_run(folder):
         missing = STUDY if (folder / CONFIG).is_file() else CONFIG
         raise UserError(f"{folder}: is no run folder: it has no {missing}")
+    check_own_files(folder)
     return folder
 
 
-def _without_password(url: str) -> str:
-    import sqlalchemy as sa
+class _PlainFormatter(logging.Formatter):
+    """A record is a line, whatever is named in it."""
 
-    if sqlite_path(url) is not None:
-        return url
-    display_name(url)  # raises where it is no URL
-    made = sa.make_url(url)
-    return made.set(password=None).render_as_string() if made.password else url
+    def format(self, record: logging.LogRecord) -> str:
+        return plain(super().format(record))
 
 
 class _QuietFileHandler(logging.FileHandler):
-    """A log that can't be written (full disk, folder gone) must not end a search or fill the terminal."""
+    """A log that can't be written (full disk, folder gone) must not end a search or fill the terminal.
+
+    A link in its place is not followed.
+    """
+
+    def _open(self) -> TextIOWrapper:
+        path = Path(self.baseFilename)
+        descriptor = append_inside(path.parent, path.name)
+        return open(descriptor, "a", encoding="utf-8", errors="backslashreplace")  # noqa: PTH123
 
     def emit(self, record: logging.LogRecord) -> None:
-        with contextlib.suppress(OSError):  # from opening it
+        with suppress(OSError):  # from opening it
             super().emit(record)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (logging's name)
         del record
 
     def close(self) -> None:
-        with contextlib.suppress(OSError):  # from what is still to be written
+        with suppress(OSError):  # from what is still to be written
             super().close()
 
 
 def _log_to(path: Path) -> logging.Handler:
     handler = _QuietFileHandler(path, encoding="utf-8", delay=True)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    handler.setFormatter(_PlainFormatter("%(asctime)s %(levelname)s %(message)s"))
     logger.addHandler(handler)
     if logger.level == logging.NOTSET or logger.level > logging.INFO:
         logger.setLevel(logging.INFO)

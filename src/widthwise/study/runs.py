@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, get_args
 
 from widthwise.core.errors import UserError, unknown
+from widthwise.core.inside import read_inside
+from widthwise.core.plain import plain_cell
 from widthwise.study.measured import Measured, measured_columns, read_measured
-from widthwise.study.run_files import STUDY, is_run
-from widthwise.study.run_folder import run_source
+from widthwise.study.run_files import CONFIG, STUDY, is_run
+from widthwise.study.run_folder import ElsewhereError, run_source
 from widthwise.study.store import Block, Store, StudyRecord, StudyWriter
 from widthwise.study.store.records import Shares
 from widthwise.study.study import finite, trial_as_json
@@ -39,24 +41,28 @@ class RunSummary:
     trouble: str | None = None
 
 
-def list_runs(folder: str | Path) -> list[RunSummary]:
-    """The runs in a folder, oldest first; those that can't be read are among them, last."""
+def list_runs(folder: str | Path, *, storage: str | None = None) -> list[RunSummary]:
+    """The runs in a folder, oldest first; those that can't be read are among them, last.
+
+    storage: the URL of the database of those that keep their trials outside of their folders.
+    """
     where = Path(folder).expanduser()
     if not where.is_dir():
         raise UserError(f"{where}: no such folder; runs are made there by `widthwise search`")
     inside = sorted(path for path in where.iterdir() if path.is_dir() and not path.name.startswith("."))
-    found = [_summary(path) for path in [where, *inside] if is_run(path)]
+    found = [_summary(path, storage) for path in [where, *inside] if is_run(path)]
     return sorted(found, key=lambda run: (run.trouble is not None, run.created, str(run.path)))
 
 
-def export_trials(path: str | Path, kind: str, out: BinaryIO) -> int:
+def export_trials(path: str | Path, kind: str, out: BinaryIO, *, storage: str | None = None) -> int:
     """Write all stored trials of a run as csv, json or parquet; returns how many.
 
-    CSV and JSON are streamed, parquet is held in memory.
+    CSV and JSON are streamed, parquet is held in memory. Texts in CSV are on one line, and what a spreadsheet
+    would compute has a ' before it.
     """
     if kind not in get_args(ExportFormat):
         raise unknown("format", kind, get_args(ExportFormat), where="trials")
-    source, name = run_source(path)
+    source, name = run_source(path, storage)
     with Store.open(source, readonly=True) as store:
         record = store.find(name)
         shares = store.seconds(record)
@@ -68,32 +74,47 @@ def export_trials(path: str | Path, kind: str, out: BinaryIO) -> int:
         return _export_csv(frames, out) if kind == "csv" else _export_parquet(frames, out)
 
 
-def remove_run(path: str | Path) -> None:
-    """Delete a run folder with all that is in it, and its study where that is in a database elsewhere.
+def remove_run(path: str | Path, *, storage: str | None = None) -> None:
+    """Delete a run folder with all that is in it, and nothing else.
 
-    Raises UserError for anything but a run folder, and for one that is being written.
+    storage: the URL of the database that it keeps its trials in, outside of the folder: there its study is
+    deleted too, where it is of the same config. Raises UserError for anything but a run folder, and for one
+    that is being written.
     """
     folder = Path(path).expanduser()
     if folder.is_symlink():
         raise UserError(f"{folder}: is a link; give the run folder itself")
-    source, name = run_source(folder)
+    source, name = _source_to_remove(folder, storage)
     for inner in folder.rglob("*"):
         if inner.name == ".git" or (inner.is_dir() and is_run(inner)):
             raise UserError(f"{folder}: holds more than a run ({inner}); move that elsewhere first")
     if folder.resolve() in [Path.cwd(), *Path.cwd().parents]:
         raise UserError(f"{folder}: is the working directory or holds it; leave it first")
-    if Path(source) != folder / STUDY:
+    if source is not None and source != folder / STUDY:
         with Store.open(source) as store:
             study = store.find(name)
+            if study.config.encode() != read_inside(folder, CONFIG):
+                raise UserError(
+                    f"{folder}: has another {CONFIG} than study {study.name} in {store.name}, so it may be "
+                    "of another run; leave out --storage to delete the folder alone"
+                )
             with StudyWriter(store, study):
                 store.remove_study(study)
-    elif _readable(folder / STUDY):
+    elif source is not None and _readable(folder / STUDY):
         with Store.open(source) as store, StudyWriter(store, store.find(name)):
             pass  # raises where a search is writing
     try:
         shutil.rmtree(folder)
     except OSError as error:
         raise UserError(f"{folder}: could not be deleted: {error.strerror}; check its permissions") from error
+
+
+def _source_to_remove(folder: Path, storage: str | None) -> tuple[str | Path | None, str | None]:
+    """As `run_source`, but no source for a database that nobody named: what is in it stays."""
+    try:
+        return run_source(folder, storage)
+    except ElsewhereError:
+        return None, None
 
 
 def _readable(path: Path) -> bool:
@@ -105,9 +126,9 @@ def _readable(path: Path) -> bool:
     return True
 
 
-def _summary(path: Path) -> RunSummary:
+def _summary(path: Path, storage: str | None) -> RunSummary:
     try:
-        source, name = run_source(path)
+        source, name = run_source(path, storage)
         with Store.open(source, readonly=True) as store:
             study = store.find(name)
             counts = store.summary(study)
@@ -129,7 +150,10 @@ def _frame(record: StudyRecord, block: Block, shares: Shares, measured: ByTrial)
 def _export_csv(frames: Iterator[pd.DataFrame], out: BinaryIO) -> int:
     count = 0
     for frame in frames:
-        out.write(frame.to_csv(index=False, header=count == 0).encode())
+        texts = [name for name in frame.columns if frame[name].dtype == object]
+        shown = frame.assign(**{name: frame[name].map(plain_cell) for name in texts})
+        shown.columns = [plain_cell(name) for name in frame.columns]
+        out.write(shown.to_csv(index=False, header=count == 0).encode(errors="backslashreplace"))
         count += len(frame)
     return count
 

@@ -44,7 +44,7 @@ class Study:
     """
 
     record: StudyRecord
-    source: str | Path
+    source: str | Path = field(repr=False)  # may have a password
     front: tuple[Trial, ...]
     summary: Summary
     finished: str | None = None
@@ -143,6 +143,9 @@ class Study:
         """
         from widthwise.metrics.goals.picking import metrics_in, pick
 
+        if not self.front:
+            within = " within the bounds" if self.record.settings.constraints else ""
+            raise UserError(f"pick: there is nothing to pick from; no trial succeeded{within}")
         aim = self.aim
         others = [m for m in metrics_in(rule, self.record.metrics) if m.name not in aim.names]
         metrics = [*(objective.metric for objective in aim.objectives), *others]

@@ -10,8 +10,10 @@ from typing import Any
 
 from widthwise.core.errors import UserError
 from widthwise.core.files import write_atomically
+from widthwise.core.inside import read_inside
 from widthwise.study.run_files import SURENESS
 
+MOST_BYTES = 2**26
 FLOAT = -1  # in place of a trial's number: the network that was searched, in float
 
 
@@ -56,10 +58,13 @@ class KeptSureness:
 
 def read_sureness(folder: Path | None) -> KeptSureness:
     """What a run folder keeps; nothing where it keeps none. Raises UserError where that is broken."""
-    if folder is None or not (folder / SURENESS).is_file():
+    if folder is None:
         return KeptSureness()
     try:
-        stored = json.loads((folder / SURENESS).read_text(encoding="utf-8"))
+        content = read_inside(folder, SURENESS, most=MOST_BYTES)
+        if content is None:
+            return KeptSureness()
+        stored = json.loads(content)
         return KeptSureness(
             int(stored["samples"]),
             {
@@ -71,5 +76,5 @@ def read_sureness(folder: Path | None) -> KeptSureness:
                 for name, pairs in stored["close"].items()
             },
         )
-    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError, OSError) as error:
         raise UserError(f"{folder / SURENESS}: is broken; delete it, the figures are kept without") from error

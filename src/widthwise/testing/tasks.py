@@ -102,7 +102,7 @@ def _check_hopes(
 
 def _check_margins(task: Task, versions: Tensor, targets: Tensor, whole: Mapping[str, FloatArray]) -> None:
     """Metrics follow from what is told of single samples, but for a constant."""
-    told = told_of(task, None, tuple(versions.shape[2:]), targets)
+    told = told_of(task, list(task.metrics), tuple(versions.shape[2:]), targets)
     if told is None:
         return
     values = told.values(versions, targets).numpy()

@@ -35,6 +35,12 @@ BITS = torch.arange(12) % 2
         (NUMBERS.view(2, 2, 3), (2, 3), "regression"),
         (LABELS.view(2, 2, 3), (5, 2, 3), "segmentation"),
         (LABELS.view(2, 6), (5, 6), "segmentation"),
+        (BITS.view(2, 2, 3), (1, 2, 3), "segmentation"),  # one logit a place
+        (BITS.view(2, 1, 2, 3).float(), (1, 2, 3), "segmentation"),
+        (BITS.view(2, 2, 3).float().masked_fill(LABELS.view(2, 2, 3) == 2, 255), (1, 2, 3), "segmentation"),
+        (LABELS.view(2, 1, 2, 3), (5, 2, 3), "segmentation"),
+        (LABELS.view(2, 2, 3).float(), (5, 2, 3), "segmentation"),
+        (NUMBERS.view(2, 1, 2, 3), (1, 2, 3), "regression"),
         (LABELS.view(2, 6), (6, 50), "tokens"),
         (LABELS.view(4, 3), (3, 3), "tokens"),
         (LABELS.view(2, 2, 3), (2, 3, 9), "tokens"),
@@ -52,6 +58,12 @@ def test_the_task_that_fits_is_found(targets: Tensor, outputs: tuple[int, ...], 
     [
         (NUMBERS, (5,), r"targets float32 \[n\] and outputs \[n, 5\]"),
         (NUMBERS.view(4, 3), (), r"targets float32 \[n, 3\] and outputs \[n\]"),
+        (BITS.view(2, 2, 3), (2, 3), r"targets int64 \[n, 2, 3\] and .* one logit a place, \[n, 1, 2, 3\]"),
+        (
+            BITS.view(2, 2, 3).float(),
+            (2, 3),
+            r'targets .* 0 and 1 alone: .* task = "regression" takes them',
+        ),
     ],
 )
 def test_where_none_fits_it_is_said_what_was_found(targets: Tensor, outputs: tuple[int, ...], said: str):

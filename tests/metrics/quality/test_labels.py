@@ -12,6 +12,7 @@ from widthwise.core.errors import UserError
 from widthwise.data.facts import DataFacts
 from widthwise.metrics.quality.classification import Classification
 from widthwise.metrics.quality.finding import find_task
+from widthwise.metrics.quality.margins import ClassAnswers
 from widthwise.metrics.quality.tasks import own_metrics
 from widthwise.testing import check_task
 from widthwise.training.settings import Settings
@@ -56,8 +57,8 @@ def test_samples_with_the_label_minus_100_count_nowhere() -> None:
     kept = labels != -100
     TASK.check(labels, (CLASSES,), DataFacts())
     assert figures(labels) == pytest.approx(figures(labels[kept], SCORES[kept]), rel=1e-6)
-    shares = TASK.answers.shares("accuracy", labels)  # type: ignore[union-attr]
-    right = (TASK.answers.margins(SCORES[None], labels)[0] > 0).numpy()  # type: ignore[union-attr]
+    shares = ClassAnswers().shares("accuracy", labels)
+    right = (ClassAnswers().margins(SCORES[None], labels)[0] > 0).numpy()
     assert right @ shares == pytest.approx(figures(labels)["accuracy"])
     assert (shares[~kept.numpy()] == 0).all()
 

@@ -71,9 +71,9 @@ def test_data_without_a_target_that_counts_is_one_line(name):
 @pytest.mark.parametrize(
     ("targets", "channels", "says"),
     [
-        (MASKS.float(), 3, r"segmentation takes whole numbers \[n, 6, 6\], int64"),
-        (MASKS[:, None], 3, r"segmentation takes whole numbers \[n, 6, 6\], int64"),
-        ((MASKS > 0).long(), 1, "for two classes let it give two scores a place"),
+        (MASKS + 0.5, 3, r"segmentation takes whole numbers \[n, 6, 6\], int64"),
+        (MASKS[:, None].expand(-1, 2, -1, -1), 3, "no task is found for targets int64"),
+        (MASKS, 1, "label 2 is out of range"),
     ],
 )
 def test_masks_that_do_not_fit_say_what_would(targets, channels, says):

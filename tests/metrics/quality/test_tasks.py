@@ -45,7 +45,7 @@ from widthwise.evaluators.trained import WidthEvaluator
 from widthwise.metrics.quality.binary import Binary
 from widthwise.metrics.quality.classification import Classification
 from widthwise.metrics.quality.closeness import Closeness
-from widthwise.metrics.quality.follows import figure
+from widthwise.metrics.quality.follows import figure, told_of
 from widthwise.metrics.quality.regression import Regression
 from widthwise.metrics.quality.segmentation import Segmentation
 from widthwise.metrics.quality.task import Tally, Task, ranked
@@ -453,17 +453,19 @@ def test_outputs_that_are_no_numbers_fail_their_candidate_alone(case):
 def test_yes_or_no_adds_up_to_its_metrics():
     case = CASES["binary"]
     outputs, targets = case.draw(3, 50, torch.Generator().manual_seed(0))
-    right = (case.task.answers.margins(outputs, targets) > 0).double().numpy()
-    for name in case.task.answers.metrics:
+    answers = case.task.answers[0]
+    right = (answers.margins(outputs, targets) > 0).double().numpy()
+    for name in answers.metrics:
         expected = [case.metrics[name](one, targets) for one in outputs]
-        assert right @ case.task.answers.shares(name, targets) == pytest.approx(expected)
-    assert case.task.answers.shares("accuracy", torch.ones(4, 3)) is None  # none of several labels
+        assert right @ answers.shares(name, targets) == pytest.approx(expected)
+    assert answers.shares("accuracy", torch.ones(4, 3)) is None  # none of several labels
 
 
 def test_answers_that_count_add_up_to_their_metrics():
     case = CASES["classification"]
     outputs, targets = case.draw(3, 50, torch.Generator().manual_seed(0))
-    right = (case.task.answers.margins(outputs, targets) > 0).double().numpy()
+    answers = case.task.answers[0]
+    right = (answers.margins(outputs, targets) > 0).double().numpy()
     present = targets.unique()  # macro averages are over the classes that there are
     recalls = [multiclass_recall(one, targets, CLASSES, average="none")[present] for one in outputs]
     expected = {
@@ -471,9 +473,9 @@ def test_answers_that_count_add_up_to_their_metrics():
         "accuracy_macro": [float(each.mean()) for each in recalls],
         "recall": [float(each.mean()) for each in recalls],
     }
-    assert set(case.task.answers.metrics) == set(expected)
+    assert set(answers.metrics) == set(expected)
     for name, values in expected.items():
-        assert right @ case.task.answers.shares(name, targets) == pytest.approx(values)
+        assert right @ answers.shares(name, targets) == pytest.approx(values)
 
 
 # ---- the engine
@@ -532,7 +534,14 @@ def test_metrics_follow_from_what_the_engine_tells_of_samples(case):
     evaluator = Evaluator(graph, space, data, metrics=names, task=case.task)
     batch = space.sample(12, np.random.default_rng(0))
     follows = dict(zip(names, evaluator.follows(names), strict=True))
-    wanted = {"regression": {"mse", "mae", "r2"}, "closeness": {"sqnr", "mse", "agreement"}}
+    wanted = {
+        "classification": {"accuracy", "recall", "loss"},
+        "binary": {"accuracy", "loss"},
+        "regression": {"mse", "mae", "r2"},
+        "segmentation": {"pixel_accuracy", "loss"},
+        "tokens": {"accuracy", "loss", "perplexity"},
+        "closeness": {"sqnr", "mse", "agreement", "cosine", "kl"},
+    }
     assert {name for name, one in follows.items() if one} >= wanted.get(case.task.name, set())
     found = evaluator(batch)
     for name, one in follows.items():
@@ -547,6 +556,25 @@ def test_closeness_is_a_task_of_outputs_of_any_shape(shape):
     targets = torch.randn(40, *shape, generator=generator)
     outputs = targets + torch.randn(40, *shape, generator=generator)
     check_task(Closeness(), outputs, targets, DataFacts())
+
+
+@pytest.mark.parametrize("shape", [(300,), (5, 40), (3, 9, 9)])
+def test_of_many_outputs_few_sums_tell_about_the_same(shape):
+    made = torch.Generator().manual_seed(0)
+    targets = torch.randn(64, *shape, generator=made)
+    noise = torch.randn(8, 64, *shape, generator=made) * torch.linspace(0.1, 2, 8).reshape(
+        8, *[1] * (1 + len(shape))
+    )
+    told = told_of(Closeness(), ["sqnr", "mse", "agreement"], shape, targets)
+    assert told is not None
+    values = told.values(targets + noise, targets).numpy()
+    true = noise.square().flatten(1).mean(1).numpy()
+    assert figure(told.follows("mse", targets), values) == pytest.approx(true, rel=0.1)
+    sqnr = figure(told.follows("sqnr", targets), values)
+    assert np.diff(sqnr) == pytest.approx(np.diff(-10 * np.log10(true)), abs=0.5)
+    assert told.follows("agreement", targets) is not None
+    wide = Regression().answers
+    assert wide.shares("mae", targets) is wide.shares("r2", targets) is wide.shares("rmse", targets) is None
 
 
 def test_tasks_that_tell_nothing_of_samples_have_no_margins():

@@ -45,6 +45,8 @@ def postgres_server() -> Iterator[str]:
     data = folder / "data"
     try:
         _run(programs / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync")
+        allowed = data / "pg_hba.conf"  # who is asked for a password; all others are trusted
+        allowed.write_text(f"host all locked 127.0.0.1/32 scram-sha-256\n{allowed.read_text()}")
         options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c fsync=off"
         _run(programs / "pg_ctl", "-D", data, "-l", folder / "log", "-w", "-o", options, "start")
         yield f"postgresql+psycopg://postgres@127.0.0.1:{port}"

@@ -119,6 +119,10 @@ def test_a_database_of_the_version_before_is_read_where_nothing_may_be_written(t
         ((stored,),) = database.execute("select settings from widthwise_studies").fetchall()
         settings = {key: value for key, value in json.loads(stored).items() if key != "metrics"}
         database.execute("update widthwise_studies set settings = ?", (json.dumps(settings),))
+        database.execute("alter table widthwise_studies drop column checksum")
+        database.execute("alter table widthwise_batches drop column checksum")
+        database.execute("drop table widthwise_heads")
+        database.execute("update widthwise_version set version_num = '0001'")
         database.execute("pragma journal_mode = delete")
     database.close()
     before = path.read_bytes()

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
+import sqlalchemy as sa
 
 from helpers.searches import FINGERPRINT, SPACE, Evaluator, make_record, make_strategy
+from widthwise.cli import main
 from widthwise.core.errors import UserError
 from widthwise.search.limits import Limits
 from widthwise.search.loop import run_search
@@ -18,21 +23,56 @@ def test_a_run_on_a_server_is_resumed_and_removed(tmp_path, postgres):
     with start_run(tmp_path / "run", make_record(), storage=postgres) as run:
         run_search(make_strategy(), Evaluator(), run.writer, limits=Limits(trials=100), saved=run.save)
         with pytest.raises(UserError, match="study run is in use: process"):
-            resume_run(tmp_path / "run")
-    with resume_run(tmp_path / "run", FINGERPRINT) as run:
+            resume_run(tmp_path / "run", storage=postgres)
+    with resume_run(tmp_path / "run", FINGERPRINT, storage=postgres) as run:
         assert run.writer.trials == 100
         study = run_search(make_strategy(), Evaluator(), run.writer, saved=run.save)
     assert np.array_equal(study.trials.arrays().candidates, SPACE.at(range(SPACE.size)))
-    assert load_run(tmp_path / "run").front == study.front
-    remove_run(tmp_path / "run")
+    with pytest.raises(UserError, match=re.escape(f"outside of it, in {postgres}")):
+        load_run(tmp_path / "run")
+    assert load_run(tmp_path / "run", storage=postgres).front == study.front
+    remove_run(tmp_path / "run", storage=postgres)
     with Store.open(postgres) as store:
         assert store.studies() == []
 
 
-def test_a_password_is_not_written_into_the_folder(tmp_path, postgres):
-    with_password = postgres.replace("postgres@", "postgres:secret@")
-    with start_run(tmp_path / "run", make_record(), storage=with_password) as run:
-        run_search(make_strategy(), Evaluator(), run.writer, limits=Limits(trials=5), saved=run.save)
-    for path in (tmp_path / "run").iterdir():
+@pytest.fixture
+def locked(postgres: str) -> str:
+    """The URL, without its password, of a database whose user has one: "secret"."""
+    engine = sa.create_engine(postgres)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("DROP ROLE IF EXISTS locked")
+        connection.exec_driver_sql("CREATE ROLE locked SUPERUSER LOGIN PASSWORD 'secret'")
+    engine.dispose()
+    return postgres.replace("postgres@", "locked@")
+
+
+def test_a_run_with_a_password_is_read_and_removed_with_it_and_keeps_it_nowhere(
+    tmp_path: Path, locked: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PGPASSWORD", raising=False)
+    run, with_password = tmp_path / "run", locked.replace("locked@", "locked:secret@")
+    with start_run(run, make_record(), storage=with_password) as started:
+        study = run_search(
+            make_strategy(), Evaluator(), started.writer, limits=Limits(trials=5), saved=started.save
+        )
+    assert "secret" not in repr(study)
+    for path in run.iterdir():
         assert b"secret" not in path.read_bytes()
-    assert load_run(tmp_path / "run").summary.trials == 5  # this server asks for none
+        assert b"***" not in path.read_bytes()
+    with pytest.raises(UserError, match="no password supplied") as caught:
+        load_run(run, storage=locked)
+    assert "\n" not in str(caught.value)
+    assert load_run(run, storage=with_password).summary.trials == 5
+    monkeypatch.setenv("PGPASSWORD", "secret")
+    with pytest.raises(
+        UserError, match=re.escape(f"--storage {locked}")
+    ):  # it is sent to nobody who was not named
+        load_run(run)
+    for url in (locked, locked.replace("locked@", "locked:***@")):  # as older versions wrote it
+        assert load_run(run, storage=url).summary.trials == 5
+    assert main(["report", str(run), "--storage", locked]) == 0
+    monkeypatch.setenv("WIDTHWISE_STORAGE", locked)
+    assert main(["rm", "--yes", str(run)]) == 0
+    with Store.open(locked) as store:
+        assert store.studies() == []

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.core.errors import UserError
 from widthwise.data.blocks import DataBlock
-from widthwise.data.modules import Data
+from widthwise.data.modules import Data, load_data
 from widthwise.evaluators.engine.adding import add_block
 from widthwise.evaluators.engine.answered import Answered, Both
 from widthwise.evaluators.engine.memo import Memo
@@ -35,6 +35,7 @@ from widthwise.metrics.quality.follows import Follows, Told, told_of
 from widthwise.metrics.quality.making import with_targets
 from widthwise.metrics.quality.sureness import Sureness
 from widthwise.network.graph import Graph
+from widthwise.network.named import load_model
 from widthwise.network.reading import try_on
 from widthwise.network.realised import Realised
 from widthwise.network.undisturbed import unwrapped
@@ -335,14 +336,14 @@ class Evaluator:
 
 
 def evaluate(
-    network: Graph | nn.Module,
-    data: Data,
+    network: Graph | nn.Module | str,
+    data: Data | str,
     judging: Judging | None = None,
     **keywords: Unpack[JudgingKeywords],
 ) -> dict[str, float]:
     """The metrics of one network as it is, its schemes included; keywords are those of Evaluator.
 
-    network: as a graph, or a module, which is captured and stays as it is.
+    network: as a graph, or a module, which is captured and stays as it is. data: or its name.
 
     Raises UserError, also where the network itself fails.
     """
@@ -356,8 +357,8 @@ def evaluate(
 
 
 def standard_errors(
-    network: Graph | nn.Module,
-    data: Data,
+    network: Graph | nn.Module | str,
+    data: Data | str,
     judging: Judging | None = None,
     **keywords: Unpack[JudgingKeywords],
 ) -> dict[str, float]:
@@ -375,15 +376,19 @@ def standard_errors(
 
 
 def _of_one(
-    network: Graph | nn.Module, data: Data, judging: Judging | None, **keywords: Unpack[JudgingKeywords]
+    network: Graph | nn.Module | str,
+    data: Data | str,
+    judging: Judging | None,
+    **keywords: Unpack[JudgingKeywords],
 ) -> Evaluator:
     """The evaluator of a network as it is."""
+    data = load_data(data)
+    floats = network.network if isinstance(network, Graph) else load_model(network)
     if judging is None:
-        judging = Judging.of(network.network if isinstance(network, Graph) else network, data, **keywords)
-    floats = network.network if isinstance(network, Graph) else network
+        judging = Judging.of(floats, data, **keywords)
     data = with_targets(data, floats, judging.task, judging.output)
     if not isinstance(network, Graph):
-        network = Graph(network, try_on(unwrapped(network), judging.loader(data)).example)
+        network = Graph(floats, try_on(unwrapped(floats), judging.loader(data)).example)
     return Evaluator(network, None, data, judging)
 
 

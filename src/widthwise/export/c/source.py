@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from widthwise.export.c import each as by_part
-from widthwise.export.c.stages import Stage, c_type, origins, slots, stages_of
+from widthwise.export.c.stages import Stage, c_type, origins, slots, stages_of, type_of_table
 from widthwise.export.integers.steps import (
     Add,
     Codes,
@@ -133,8 +133,7 @@ def _tables(program: Program, stage: Stage, number: int) -> Lines:
 
 def table(name: str, codes: Codes, kind: str = "") -> Lines:
     """A constant array of all codes, in their order."""
-    low, high = int(codes.min(initial=0)), int(codes.max(initial=0))
-    yield f"static const {kind or c_type(Value('', 0, min(low, -1), high))} {name}[{codes.size}] = {{"
+    yield f"static const {kind or type_of_table(codes)} {name}[{codes.size}] = {{"
     yield from rows(codes)
     yield "};"
 

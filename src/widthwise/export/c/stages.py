@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from widthwise.export.integers.steps import (
+    Codes,
     Move,
     Program,
     Relu,
@@ -98,3 +99,14 @@ def c_type(value: Value) -> str:
     if value.low >= 0:
         return f"uint{next(width for width in WIDTHS if value.high < 2**width)}_t"
     return f"int{next(width for width in WIDTHS if value.bits <= width)}_t"
+
+
+def type_of_table(codes: Codes) -> str:
+    """The narrowest signed type that holds all codes of a table."""
+    low, high = int(codes.min(initial=0)), int(codes.max(initial=0))
+    return c_type(Value("", 0, min(low, -1), high))
+
+
+def bits_of_table(codes: Codes) -> int:
+    """Bits of a number of a table, as C stores it."""
+    return int(type_of_table(codes).removeprefix("int").removesuffix("_t"))

@@ -152,20 +152,27 @@ def _types(step: Step, out: Value) -> Types:
     rounded = fixed(out, rounds=out is not step.out)
     if isinstance(step, Linear | Convolution | Scale):
         name = "scale" if isinstance(step, Scale) else "weight"
-        own = {name: _table(step.weight, step.out.fraction - step.x.fraction - step.shift)}
-        own["bias"] = _table(step.bias, step.out.fraction)
+        weight, bias = tables_of(step)
+        own = {name: fixed(weight, rounds=False), "bias": fixed(bias, rounds=False)}
         return {**own, "accum": fixed(step.out, rounds=False), "result": rounded}
     if isinstance(step, MaxPool | Add):
         return {"accum": fixed(step.out, rounds=False), "result": rounded}
     return {"result": rounded}
 
 
-def _table(codes: Codes, fraction: int) -> str:
-    """The type of stored numbers, as narrow as they are."""
+def tables_of(step: Linear | Convolution | Scale) -> tuple[Value, Value]:
+    """What stands for all weights and all biases: as narrow as they are."""
+    return (
+        _table(step.weight, step.out.fraction - step.x.fraction - step.shift),
+        _table(step.bias, step.out.fraction),
+    )
+
+
+def _table(codes: Codes, fraction: int) -> Value:
     low, high = int(codes.min(initial=0)), int(codes.max(initial=0))
     both = int(np.bitwise_or.reduce(np.abs(codes), axis=None))
     zeros = (both & -both).bit_length() - 1 if both else 0
-    return fixed(Value("", fraction - zeros, min(low >> zeros, -1), high >> zeros), rounds=False)
+    return Value("", fraction - zeros, min(low >> zeros, -1), high >> zeros)
 
 
 def _module(program: Program, step: Step) -> nn.Module | None:

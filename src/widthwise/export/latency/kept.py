@@ -15,6 +15,7 @@ from typing import Any
 from widthwise.core.errors import UserError
 from widthwise.core.files import write_atomically
 from widthwise.core.hashing import hash_value
+from widthwise.core.inside import read_inside
 from widthwise.core.threads import cores
 from widthwise.metrics.timing import Timing
 
@@ -42,12 +43,11 @@ def read_kept(folder: Path, mark: str) -> tuple[float | None, dict[Structure, fl
     A warning in the log says which.
     """
     path = folder / FILE
-    if not path.is_file():
-        return None, {}
     try:
-        if path.is_symlink() or path.stat().st_size > MOST_BYTES:
-            raise ValueError
-        stored = json.loads(path.read_text(encoding="utf-8"))
+        content = read_inside(folder, FILE, most=MOST_BYTES)
+        if content is None:
+            return None, {}
+        stored = json.loads(content)
         if stored["mark"] != mark:
             logger.warning("%s: is of another machine, or of other settings, so all is measured again", path)
             return None, {}

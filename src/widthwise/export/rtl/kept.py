@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 import logging
 import math
-import os
 import re
-import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from widthwise.core.errors import UserError
 from widthwise.core.files import write_atomically
+from widthwise.core.inside import read_inside
 from widthwise.export.rtl.stages import Estimate
 
 FILE = "logic.json"
@@ -26,10 +25,10 @@ logger = logging.getLogger(__name__)
 def read_kept(folder: Path) -> dict[str, Estimate]:
     """The estimates by key; what is broken or impossible is left out with a warning, and estimated again."""
     try:
-        text = _text(folder / FILE)
-        if text is None:
+        content = read_inside(folder, FILE, most=MOST_BYTES)
+        if content is None:
             return {}
-        stored = json.loads(text)["stages"]
+        stored = json.loads(content)["stages"]
         found = {key: made for key, values in stored.items() if (made := _estimate(key, values)) is not None}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         logger.warning("%s: is broken (%s) and made again", folder / FILE, type(error).__name__)
@@ -47,20 +46,6 @@ def keep(folder: Path, found: Mapping[str, Estimate]) -> None:
         write_atomically(folder / FILE, text.encode() + b"\n")
     except UserError as error:  # they can be estimated again
         logger.warning("%s", error)
-
-
-def _text(path: Path) -> str | None:
-    """The file's, where there is one; ValueError for what is no plain file of a sensible size."""
-    try:
-        # neither a link to elsewhere nor a pipe that never ends
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except FileNotFoundError:
-        return None
-    with os.fdopen(descriptor, "rb") as file:
-        about = os.fstat(descriptor)
-        if not stat.S_ISREG(about.st_mode) or about.st_size > MOST_BYTES:
-            raise ValueError
-        return file.read(MOST_BYTES).decode()
 
 
 def _estimate(key: str, values: Any) -> Estimate | None:

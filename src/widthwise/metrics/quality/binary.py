@@ -16,6 +16,7 @@ from widthwise.core.errors import UserError
 from widthwise.data.facts import DataFacts
 from widthwise.metrics.catalogue import Metric, class_index, per_class
 from widthwise.metrics.quality.class_scores import as_logits
+from widthwise.metrics.quality.losses import Losses, one_each
 from widthwise.metrics.quality.margins import margins
 from widthwise.metrics.quality.ranking import RANKINGS, mean_of_known
 from widthwise.metrics.quality.summed import Combine, Rankings, SummedTally
@@ -46,6 +47,24 @@ class YesOrNo:
         return shares
 
 
+def _entropies(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Mean entropies [V, n] over the labels of a sample, of logits [V, n, ...]."""
+    logits = outputs.double().reshape(*outputs.shape[:2], -1)
+    wanted = targets.double().reshape(len(targets), -1).expand(logits.shape)
+    return entropy_of_logits(logits, wanted, reduction="none").mean(-1)
+
+
+def _wrong(outputs: Tensor, targets: Tensor) -> Tensor:
+    """The share of the labels of a sample that are wrong, [V, n]."""
+    taken = outputs.reshape(*outputs.shape[:2], -1) > 0
+    return (taken != targets.reshape(len(targets), -1).bool()).double().mean(-1)
+
+
+def _if_several(targets: Tensor) -> Tensor | None:
+    """All samples alike, where each has several labels."""
+    return one_each(targets) if targets[:1].numel() > 1 else None
+
+
 @dataclass(frozen=True)
 class Binary:
     """Outputs are logits [n], [n, 1] or [n, labels]; targets 0 or 1 for each.
@@ -57,7 +76,13 @@ class Binary:
     name: str = BINARY
     metrics: Mapping[str, Metric] = field(default_factory=lambda: own_metrics(BINARY))
     better: Sequence[str] = ("accuracy", "loss")
-    answers: Answers | None = field(default_factory=YesOrNo)
+    answers: tuple[Answers, ...] = field(
+        default_factory=lambda: (
+            YesOrNo(),
+            Losses("loss", _entropies),
+            Losses("accuracy", _wrong, _if_several, sign=-1),
+        )
+    )
 
     def outputs(self, result: Any) -> Tensor:
         """The logits; raises UserError where they are no floats."""

@@ -18,6 +18,7 @@ from widthwise.metrics.catalogue import Metric, class_index, per_class
 from widthwise.metrics.quality.class_extras import Extras, highest
 from widthwise.metrics.quality.class_scores import class_feed
 from widthwise.metrics.quality.confusion import ClassCounts, metrics_of_counts
+from widthwise.metrics.quality.losses import Losses, one_each
 from widthwise.metrics.quality.margins import ClassAnswers
 from widthwise.metrics.quality.outcomes import count_outcomes
 from widthwise.metrics.quality.places import loss_of_nothing
@@ -43,7 +44,9 @@ class Classification:
     metrics: Mapping[str, Metric] = field(default_factory=lambda: own_metrics(CLASSIFICATION))
     better: Sequence[str] = ("accuracy", "loss")
     usual: Sequence[str] = ("accuracy", "loss", "precision", "recall", "f1")  # where nobody names others
-    answers: Answers | None = field(default_factory=ClassAnswers)
+    answers: tuple[Answers, ...] = field(
+        default_factory=lambda: (ClassAnswers(), Losses("loss", _losses, _that_count))
+    )
 
     def outputs(self, result: Any) -> Tensor:
         """The scores; raises UserError where they are no tensor."""
@@ -153,6 +156,19 @@ def _class_count(outputs: tuple[int, ...], samples: int | str = "n") -> int:
 def _is_extra(name: str) -> bool:
     base = name.partition("[")[0]
     return base in RANKINGS or base in ("top_accuracy", "calibration_error")
+
+
+def _that_count(labels: Tensor) -> Tensor:
+    """How much each sample with labels [n], or shares [n, C], counts in the loss, [n]."""
+    return one_each(labels) if labels.ndim == 2 else (labels != IGNORED).long()
+
+
+def _losses(outputs: Tensor, labels: Tensor) -> Tensor:
+    """Cross entropies [V, n] of scores [V, n, C] for labels [n] or shares [n, C]."""
+    likely = log_softmax(outputs.double(), -1)
+    if labels.ndim == 2:
+        return -(labels.double() * likely).sum(-1)
+    return -likely.gather(-1, labels.clamp(min=0).expand(likely.shape[:2])[..., None])[..., 0]
 
 
 def _loss_sums(outputs: Tensor, shares: Tensor) -> Tensor:

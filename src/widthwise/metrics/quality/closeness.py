@@ -17,6 +17,7 @@ from widthwise.core.errors import UserError
 from widthwise.data.facts import DataFacts
 from widthwise.metrics.catalogue import Metric, per_class
 from widthwise.metrics.quality.differences import Differences
+from widthwise.metrics.quality.losses import Losses
 from widthwise.metrics.quality.margins import margins
 from widthwise.metrics.quality.places import pieces
 from widthwise.metrics.quality.regression import number_feed
@@ -62,7 +63,15 @@ class Closeness:
     name: str = CLOSENESS
     metrics: Mapping[str, Metric] = field(default_factory=lambda: own_metrics(CLOSENESS))
     better: Sequence[str] = ("sqnr", "agreement")
-    answers: tuple[Answers, ...] = field(default_factory=lambda: (SameClass(), Differences(LINKS)))
+    answers: tuple[Answers, ...] = field(
+        default_factory=lambda: (
+            SameClass(),
+            Differences(LINKS),
+            Losses("agreement", _other_answers, sign=-1),
+            Losses("cosine", _turned, sign=-1),
+            Losses("kl", _divergences),
+        )
+    )
 
     def targets(
         self, inputs: Mapping[str, Tensor], given: Tensor | None, run: Callable[[], Tensor]
@@ -112,6 +121,22 @@ class Closeness:
         return SummedTally(rows, Nearness(outputs), self.metrics, others)
 
 
+def _other_answers(outputs: Tensor, targets: Tensor) -> Tensor:
+    """The share of the answers of a sample that aren't the float network's, [V, n]."""
+    near = Nearness(tuple(targets.shape[1:]))
+    return 1 - near.of_samples(outputs, targets)["same"] / near.answers
+
+
+def _turned(outputs: Tensor, targets: Tensor) -> Tensor:
+    """What a sample's cosine lacks of 1, [V, n]."""
+    return 1 - Nearness(tuple(targets.shape[1:])).of_samples(outputs, targets)["cosine"]
+
+
+def _divergences(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Kullback-Leibler divergences [V, n]."""
+    return Nearness(tuple(targets.shape[1:])).of_samples(outputs, targets)["kl"]
+
+
 @dataclass(frozen=True, eq=False)
 class Nearness:
     """Of outputs of this shape for one sample: what of them differs from the float network's."""
@@ -144,10 +169,8 @@ class Nearness:
         return self
 
     def statistics(self, outputs: Tensor, targets: Tensor) -> Mapping[str, Tensor]:
-        """Of outputs [V, n, ...], the float network's being [n, ...]: some samples at a time."""
-        parts = list(pieces(len(targets), 8 * len(outputs) * prod(self.shape)))
-        found = [self._of_samples(outputs[:, part], targets[part]) for part in parts]
-        each = {name: torch.cat([one[name] for one in found], 1) for name in found[0]}  # [V, n]
+        """Of outputs [V, n, ...], the float network's being [n, ...]."""
+        each = self.of_samples(outputs, targets)
         ratio, mse = _decibels(each["signal"], each["noise"]), each["noise"] / prod(self.shape)
         return {
             **{name: values.sum(1, keepdim=True) for name, values in each.items()},
@@ -158,8 +181,14 @@ class Nearness:
             "worst_mse": mse.amax(1, keepdim=True),
         }
 
+    def of_samples(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        """Figures [V, n] of each sample, in float64: some samples at a time."""
+        parts = list(pieces(len(targets), 8 * len(outputs) * prod(self.shape)))
+        found = [self._of_samples(outputs[:, part], targets[part]) for part in parts]
+        return {name: torch.cat([one[name] for one in found], 1) for name in found[0]}
+
     def _of_samples(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
-        """Figures [V, n] of each sample, in float64."""
+        """The same of a few samples."""
         wanted = targets.double().reshape(len(targets), -1)
         given = outputs.double().reshape(*outputs.shape[:2], -1)
         signal, power = wanted.square().sum(-1), given.square().sum(-1)

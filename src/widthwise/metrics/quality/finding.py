@@ -11,6 +11,8 @@ from torch import Tensor
 
 from widthwise.core.errors import UserError
 from widthwise.data.facts import DataFacts
+from widthwise.data.targets import IGNORED
+from widthwise.metrics.quality.places import VOID, are_whole
 from widthwise.metrics.quality.task import Task
 from widthwise.metrics.quality.tasks import BINARY, CLASSIFICATION, REGRESSION, SEGMENTATION, TOKENS, task_of
 
@@ -41,6 +43,12 @@ def find_task(targets: Tensor, outputs: Shape, about: DataFacts) -> Found:
 
 def _advice(targets: Tensor, outputs: Shape) -> str:
     """What to give instead."""
+    if targets.ndim > 2 and _same(targets, outputs):
+        wanted = _shape((1, *outputs)) if outputs[:1] != (1,) else _shape(outputs)
+        return (
+            f"they are 0 and 1 alone: segmentation takes one logit a place, {wanted}, or class numbers "
+            '[n, ...] for scores [n, C, ...]; task = "regression" takes them as numbers'
+        )
     places = [size for size in targets.shape[1:] if size != 1]
     if len(outputs) > 1 and places and places == [size for size in outputs[1:] if size != 1]:
         wanted = f"[{', '.join(['n', *map(str, outputs[1:])])}]"
@@ -54,7 +62,8 @@ def other_task(task: Task, targets: Tensor, outputs: Shape, about: DataFacts) ->
     """The name of another task that could judge by these targets, if there is one."""
     try:
         found = find_task(targets, outputs, about).task
-        found.check(targets, outputs, about)
+        judged = found.outputs(torch.empty((0, *outputs)))
+        found.check(targets, tuple(judged.shape[1:]), about)
     except UserError:
         return None
     return found.name if found.name != task.name else None
@@ -65,8 +74,10 @@ def _candidates(targets: Tensor, outputs: Shape) -> Iterator[tuple[str, str]]:
     whole, one_each = not targets.is_floating_point(), _same(targets, outputs)
     yes_or_no = one_each and bool(((targets == 0) | (targets == 1)).all())
     places = tuple(targets.shape[1:])
-    if whole and len(places) > 1 and outputs[1:] == places:
-        yield SEGMENTATION, f"one of {outputs[0]} classes for each of {' x '.join(map(str, places))} places"
+    if outputs[1:] in (places, places[1:]) and _one_logit(targets, outputs):
+        yield SEGMENTATION, f"targets 0 and 1, a logit for each of {_times(outputs[1:])} places"
+    if len(places) > 1 and (whole or are_whole(targets)) and outputs[1:] in _places(targets):
+        yield SEGMENTATION, f"one of {outputs[0]} classes for each of {_times(outputs[1:])} places"
     if whole and places and outputs[:-1] == places:
         yield TOKENS, f"one of {outputs[-1]:,} tokens for each of {prod(places):,} positions"
     if whole and len(places) == 1 and outputs[1:] == places:
@@ -78,8 +89,28 @@ def _candidates(targets: Tensor, outputs: Shape) -> Iterator[tuple[str, str]]:
     if yes_or_no and targets.ndim <= 2:
         labels = int(targets[:1].numel())
         yield BINARY, "targets 0 and 1, a logit for each" + (f" of {labels} labels" if labels > 1 else "")
+    if yes_or_no and len(places) > 1 and bool((targets == 1).any()):
+        return  # regression of marks would be a loss that nobody means: it has to be said
     if one_each:
         yield REGRESSION, f"targets {_said(targets)}, an output for each number"
+
+
+def _places(targets: Tensor) -> list[Shape]:
+    """The places that labels may be for: an axis of length 1 behind the samples may be one of channels."""
+    places = tuple(targets.shape[1:])
+    return [places, places[1:]] if len(places) > 2 and places[0] == 1 else [places]
+
+
+def _one_logit(targets: Tensor, outputs: Shape) -> bool:
+    """Whether there is a logit for each place, and labels are 0 and 1 but for 255 and -100, left out."""
+    if len(outputs) < 2 or outputs[0] != 1:
+        return False
+    known = targets[(targets != VOID) & (targets != IGNORED)]
+    return bool(((known == 0) | (known == 1)).all() and (known == 1).any())
+
+
+def _times(places: Shape) -> str:
+    return " x ".join(map(str, places))
 
 
 def _same(targets: Tensor, outputs: Shape) -> bool:

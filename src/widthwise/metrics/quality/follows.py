@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 SAMPLES = 1024  # that values are told of, at most
 MOST_VALUES = 4096  # of a candidate: where a sample has several, fewer samples are told of
-FEWEST = 64  # samples, below which they tell too little of the others
+MOST_EXPONENT = 700.0  # of which there is a float
+FEWEST = 60  # samples, below which they tell too little of the others
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +25,7 @@ class Follows:
     """A figure that is `factor` then(sum of shares of(values)), and a constant, of a candidate's values [S].
 
     shares: [S], 0 for values that it does not follow from. of: "right" is 1 of a value above 0 and else 0.
-    then: "root" of the sum, or "decibels", -10 log10 of it.
+    then: "root" of the sum, its "exponential", or "decibels", -10 log10 of it.
     """
 
     shares: FloatArray
@@ -74,13 +75,15 @@ class Told:
 def told_of(
     task: Task, metrics: Sequence[str] | None, outputs: tuple[int, ...], targets: Tensor
 ) -> Told | None:
-    """What a task tells of single samples that some of the metrics follow from; None: of any metric.
+    """What a task tells of single samples that some of the metrics follow from.
 
-    outputs: their shape for one sample. targets: of a few samples, [n, ...]. None where there is nothing, or
-    too much of each sample.
+    metrics: None: those of right answers, of a task that has none all. outputs: their shape for one sample.
+    targets: of a few samples, [n, ...]. None where there is nothing, or too much of each sample.
     """
     answers = task.answers
     given = () if answers is None else answers if isinstance(answers, tuple) else (answers,)
+    if metrics is None:
+        given = tuple(part for part in given if not isinstance(part, LinksAnswers)) or given
     parts: list[Answers] = []
     widths: list[int] = []
     for part in given:
@@ -108,4 +111,6 @@ def then(follows: Follows, sums: FloatArray) -> FloatArray:
     least = 1e-30
     if follows.then == "root":
         return np.sqrt(np.maximum(sums, 0.0))
+    if follows.then == "exponential":
+        return np.exp(np.minimum(sums, MOST_EXPONENT))
     return -10 * np.log10(np.maximum(sums, least)) if follows.then == "decibels" else sums

@@ -22,6 +22,21 @@ def without_void(labels: Tensor, classes: int) -> Tensor:
     return labels.masked_fill(labels == VOID, IGNORED) if classes <= VOID else labels
 
 
+def labels_of(targets: Tensor, places: tuple[int, ...]) -> Tensor:
+    """Targets [n, places] as they are, those [n, 1, places] without that axis, and whole floats as numbers.
+
+    Masks come so from readers of images, and one logit a place takes them so in torch's binary losses.
+    """
+    if tuple(targets.shape[1:]) == (1, *places):
+        targets = targets[:, 0]
+    return targets.long() if targets.is_floating_point() and are_whole(targets) else targets
+
+
+def are_whole(targets: Tensor) -> bool:
+    """Whether all of these floats are whole numbers."""
+    return bool((targets.isfinite() & (targets == targets.round())).all())
+
+
 def check_labels(labels: Tensor, places: tuple[int, ...], classes: int, about: DataFacts, said: str) -> None:
     """Raises UserError for labels that aren't whole numbers below `classes`, one for each of the places.
 
@@ -40,7 +55,6 @@ def check_labels(labels: Tensor, places: tuple[int, ...], classes: int, about: D
         raise UserError(
             f"{about.title}: label {low if low < 0 else high} is out of range; the network has {classes} "
             f"classes, so labels run from 0 to {classes - 1}, and {IGNORED} is left out"
-            + ("; for two classes let it give two scores a place" if classes == 1 else "")
         )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import cross_entropy
 
 from widthwise.core.arrays import FloatArray
 from widthwise.core.errors import UserError
@@ -17,10 +18,12 @@ from widthwise.data.facts import DataFacts
 from widthwise.data.targets import IGNORED
 from widthwise.metrics.catalogue import Metric, class_index, per_class
 from widthwise.metrics.quality.class_scores import class_feed
+from widthwise.metrics.quality.losses import Losses
 from widthwise.metrics.quality.outcomes import count_outcomes
 from widthwise.metrics.quality.places import (
     check_labels,
     distance_of_places,
+    labels_of,
     loss_of_places,
     pieces,
     without_void,
@@ -35,6 +38,8 @@ from widthwise.metrics.quality.torchmetrics import accumulators
 class Segmentation:
     """Outputs are scores [n, C, ...] before softmax; targets are labels [n, ...].
 
+    One logit a place, [n, 1, ...], stands for two classes, whose scores are 0 and the logit: their cross
+    entropy is the binary one. Labels may be [n, 1, ...] too, and floats, if these are whole.
     Places with the label -100, or 255 where there are at most 255 classes, are left out of everything.
     Figures are over all places of all samples together: a class's intersection over union is one number.
     """
@@ -42,11 +47,18 @@ class Segmentation:
     name: str = SEGMENTATION
     metrics: Mapping[str, Metric] = field(default_factory=lambda: own_metrics(SEGMENTATION))
     better: Sequence[str] = ("mean_iou", "pixel_accuracy")
-    answers: Answers | None = None
+    answers: tuple[Answers, ...] = field(
+        default_factory=lambda: (
+            Losses("loss", _losses, _that_count),
+            Losses("pixel_accuracy", _wrong, _that_count, sign=-1),
+        )
+    )
 
     def outputs(self, result: Any) -> Tensor:
-        """The scores; raises UserError where they are no floats."""
-        return float_outputs(result, "let it return scores [n, classes, ...], floats")
+        """The scores, of one logit a place two; raises UserError where they are no floats."""
+        found = float_outputs(result, "let it return scores [n, classes, ...], floats")
+        one = found.ndim > 2 and found.shape[1] == 1
+        return torch.cat([torch.zeros_like(found), found], 1) if one else found
 
     def check(self, targets: Tensor, outputs: tuple[int, ...], about: DataFacts) -> None:
         """Raises UserError for targets that aren't a label for each place."""
@@ -55,11 +67,13 @@ class Segmentation:
                 f"{about.title}: the network gives {['n', *outputs]}; segmentation takes [n, classes, ...]"
             )
         said = "segmentation takes a whole number for each place, [n, ...] for scores [n, classes, ...]"
-        check_labels(targets, outputs[1:], outputs[0], about, said)
+        if tuple(targets.shape[1:]) == outputs[:-1]:
+            said += "; of classes on the last axis let the network give x.movedim(-1, 1)"
+        check_labels(labels_of(targets, outputs[1:]), outputs[1:], outputs[0], about, said)
 
     def loss(self, outputs: Tensor, targets: Tensor, settings: LossSettings) -> Tensor:
         """The mean cross entropy of the places that count."""
-        return loss_of_places(outputs, targets, settings)
+        return loss_of_places(outputs, labels_of(targets, tuple(outputs.shape[2:])), settings)
 
     def weighed_classes(self, outputs: tuple[int, ...]) -> int:
         """How many classes weights are for."""
@@ -110,7 +124,8 @@ class Places:
         """Of scores [V, n, C, ...] for labels [n, ...], a few samples at a time."""
         versions, samples, classes = outputs.shape[:3]
         scores = outputs.reshape(versions, samples, classes, -1)
-        labels = without_void(targets, classes).reshape(samples, -1)
+        given = labels_of(targets, tuple(outputs.shape[3:]))
+        labels = without_void(given, classes).reshape(samples, -1)
         each, one = (torch.zeros((versions, width), dtype=torch.float64) for width in (classes, 1))
         found = {"hits": each, "taken": each.clone(), "loss": one, "broken": one.clone()}
         for part in pieces(samples, versions * classes * scores.shape[3]):
@@ -159,8 +174,30 @@ class Places:
         return each[asked[0]][:, class_index(name, self.classes, self.names)]
 
 
+def _that_count(targets: Tensor) -> Tensor:
+    """How many places of each sample count, [n]; 255 is a class only where there are labels above it."""
+    greatest = int(targets.max()) if targets.numel() else 0
+    return (without_void(targets, greatest) != IGNORED).flatten(1).sum(1)
+
+
+def _losses(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Mean cross entropies [V, n] over the places of a sample that count, of scores [V, n, C, ...]."""
+    labels = without_void(labels_of(targets, tuple(outputs.shape[3:])), outputs.shape[2])
+    counted = (labels != IGNORED).flatten(1).sum(1).clamp(min=1)
+    found = [cross_entropy(scores, labels, ignore_index=IGNORED, reduction="none") for scores in outputs]
+    return torch.stack([losses.flatten(1).sum(1, dtype=torch.float64) / counted for losses in found])
+
+
+def _wrong(outputs: Tensor, targets: Tensor) -> Tensor:
+    """The share of the places of a sample that are wrong, [V, n], of those that count."""
+    labels = without_void(labels_of(targets, tuple(outputs.shape[3:])), outputs.shape[2])
+    counts = labels != IGNORED
+    wrong = (outputs.argmax(2) != labels) & counts
+    return wrong.flatten(2).sum(2, dtype=torch.float64) / counts.flatten(1).sum(1).clamp(min=1)
+
+
 def rows_that_count(outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     """Scores [places, C] of outputs [n, C, ...], and their labels [places]: of the places that count."""
-    labels = without_void(targets, outputs.shape[1])
+    labels = without_void(labels_of(targets, tuple(outputs.shape[2:])), outputs.shape[1])
     counted = labels != IGNORED
     return outputs.movedim(1, -1)[counted], labels[counted]

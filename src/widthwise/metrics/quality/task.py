@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from widthwise.core.arrays import FloatArray, IntArray
 
 Of = Literal["right", "square", "absolute"]
-Then = Literal["sum", "root", "decibels"]
+Then = Literal["sum", "root", "decibels", "exponential"]
 Options = Mapping[str, Mapping[str, Any]]
 """Of metrics that take some, by the metric's name: the constructor's arguments of one of torchmetrics."""
 

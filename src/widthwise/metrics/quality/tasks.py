@@ -92,6 +92,12 @@ def task_of(task: Task | str) -> Task:
     return cast(Task, found() if isinstance(found, type) else found)
 
 
+def usual_metrics(task: Task) -> Sequence[str]:
+    """The metrics that people look at first, where nobody names others."""
+    found: Sequence[str] = getattr(task, "usual", tuple(task.metrics))
+    return found
+
+
 def own_metrics(task: str) -> dict[str, Metric]:
     """The metrics of one of our tasks, by name."""
     return {name: METRICS[name] for name in TASKS.own[task].about or ()}

@@ -18,6 +18,7 @@ from widthwise.data.names import MASKS
 from widthwise.data.targets import IGNORED
 from widthwise.metrics.catalogue import Metric, per_class
 from widthwise.metrics.quality.class_scores import class_feed
+from widthwise.metrics.quality.losses import Losses
 from widthwise.metrics.quality.places import (
     check_labels,
     distance_of_places,
@@ -42,7 +43,13 @@ class Tokens:
     name: str = TOKENS
     metrics: Mapping[str, Metric] = field(default_factory=lambda: own_metrics(TOKENS))
     better: Sequence[str] = ("loss", "accuracy")
-    answers: Answers | None = None
+    answers: tuple[Answers, ...] = field(
+        default_factory=lambda: (
+            Losses("loss", _losses, _that_count),
+            Losses("perplexity", _losses, _that_count, then="exponential"),
+            Losses("accuracy", _wrong, _that_count, sign=-1),
+        )
+    )
 
     def targets(
         self, inputs: Mapping[str, Tensor], given: Tensor | None, run: Callable[[], Tensor]
@@ -156,6 +163,34 @@ class Positions:
         with np.errstate(over="ignore"):
             own = {"loss": loss, "perplexity": np.exp(loss), "accuracy": right}
         return {name: own[name] for name in metrics}
+
+
+def _that_count(targets: Tensor) -> Tensor:
+    """How many positions of each sample count, [n]."""
+    return (targets != IGNORED).flatten(1).sum(1)
+
+
+def _losses(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Mean cross entropies [V, n] over the positions of a sample that count."""
+    return _means(outputs, targets, losses_of_rows)
+
+
+def _wrong(outputs: Tensor, targets: Tensor) -> Tensor:
+    """The share of the positions of a sample that are wrong, [V, n], of those that count."""
+    return _means(outputs, targets, lambda rows, tokens: rows.argmax(-1) != tokens)
+
+
+def _means(outputs: Tensor, targets: Tensor, of: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    """Means [V, n] of what scores [places, C] lose for tokens [places], a few positions at a time."""
+    counts = targets != IGNORED
+    wanted = targets.masked_fill(~counts, 0).flatten()
+    parts = list(pieces(len(wanted), outputs.shape[-1]))
+    found = [
+        torch.cat([of(rows[part], wanted[part]).double() for part in parts])
+        for rows in (version.flatten(0, -2) for version in outputs)
+    ]
+    lost = torch.stack(found).reshape(len(outputs), *targets.shape).where(counts, 0.0)
+    return lost.flatten(2).sum(2) / counts.flatten(1).sum(1).clamp(min=1)
 
 
 def rows_that_count(outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:

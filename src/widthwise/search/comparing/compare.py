@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from widthwise.config import SearchConfig, load_config
 from widthwise.core.arrays import FloatArray
 from widthwise.core.errors import UserError
 from widthwise.core.importing import describe_error
@@ -18,9 +20,8 @@ from widthwise.search.comparing.measures import Yardstick, best_curve, carried, 
 from widthwise.search.comparing.race import Race, StrategyError, race
 from widthwise.search.comparing.result import Comparison, Outcome
 from widthwise.search.comparing.signed_ranks import pair_tests
-
-if TYPE_CHECKING:
-    from widthwise.search.problem import Problem
+from widthwise.search.problem import Problem, load_problem
+from widthwise.strategies.registry import COMPARED
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,8 @@ ENUMERATED = "candidates to enumerate up to"
 
 
 def compare(
-    problem: Problem | Contest,
-    strategies: str | Sequence[str | Entrant],
+    problem: Problem | Contest | SearchConfig | str | Path | Mapping[str, Any],
+    strategies: str | Sequence[str | Entrant] = COMPARED,
     *,
     seeds: int | Sequence[int] = 10,
     budget: int = 200,
@@ -50,7 +51,7 @@ def compare(
     """Search with each strategy and seed until `budget` candidates are evaluated, and measure all of them.
 
     Args:
-        problem: from `load_problem`; the strategy that its config names has no say.
+        problem: a config, as `search` takes it, or from `load_problem`; its strategy has no say.
         strategies: "brute-force,tpe(multivariate=false)", or a list of such entries, among which
             `Entrant("mine", make=…)` makes an Optuna sampler from a seed.
         seeds: how many, from 0, or which. budget: at most the size of the space.
@@ -65,6 +66,8 @@ def compare(
     none is done it goes on as KeyboardInterrupt. Raises UserError before the first evaluation for unknown
     strategies and options and for those that can't handle the space, and where nothing remains to compare.
     """
+    if not isinstance(problem, Problem | Contest):
+        problem = load_problem(load_config(problem))
     contest = problem if isinstance(problem, Contest) else contest_of(problem)
     contest = limited(
         contest, batch=_least("batch", batch, 1), most_enumerated=_least(ENUMERATED, most_enumerated, 0)

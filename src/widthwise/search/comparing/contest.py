@@ -34,6 +34,7 @@ class Contest:
     metrics: names of what the evaluator gives, the aim's and the bounds' among them.
     configured: the config's own strategy, whose options hold where it is compared without options.
     batch: candidates to ask for at once; None: as each strategy likes.
+    uniform_first: those that learn begin with the space's uniform schemes.
     most_enumerated: up to so many candidates the whole space is evaluated first, and then is the truth;
         None: where the space is no larger than what one run may evaluate.
     """
@@ -47,6 +48,7 @@ class Contest:
     target: Target | None = None
     configured: Entrant | None = None
     batch: int | None = None
+    uniform_first: bool = True
     most_enumerated: int | None = MOST_ENUMERATED
 
     def __post_init__(self) -> None:
@@ -72,6 +74,7 @@ class Contest:
             self.evaluator,
             seed=seed,
             options=dict(entrant.options),
+            uniform_first=self.uniform_first,
         )
         self.bounds.keep(made)
         return made
@@ -105,6 +108,7 @@ def contest_of(problem: Problem) -> Contest:
         target=problem.target,
         configured=Entrant(search.strategy.name, search.strategy.options),
         batch=1 if trains else None,
+        uniform_first=search.uniform_first,
         most_enumerated=None if trains else MOST_ENUMERATED,
     )
 

@@ -11,10 +11,11 @@ from urllib.parse import quote
 import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import StaticPool
+from sqlalchemy.util import immutabledict
 
 from widthwise.core.errors import UserError
+from widthwise.core.plain import plain
 from widthwise.study.store import schema
-from widthwise.study.store.trouble import told_as_user_error
 
 SCHEMA_LOCK = 0x77696474  # "widt": whoever creates or migrates the tables of a PostgreSQL database holds it
 BUSY_SECONDS = 30.0
@@ -36,7 +37,35 @@ def sqlite_path(target: str | Path) -> Path | None:
 def display_name(target: str | Path) -> str:
     """How errors name a database: its path, or its URL without the password."""
     path = sqlite_path(target)
-    return str(path) if path else _url(str(target)).render_as_string(hide_password=True)
+    return str(path) if path else plain(without_password(str(target)))
+
+
+def without_password(target: str) -> str:
+    """A URL as it may be shown and kept: what is left out comes from PGPASSWORD or ~/.pgpass then."""
+    url = _url(target)
+    secret = {"password", "sslpassword", "sslkey", "passfile"}
+    query = {name: value for name, value in url.query.items() if name.lower() not in secret}
+    return url._replace(password=None, query=immutabledict(query)).render_as_string(hide_password=False)
+
+
+def told_by_a_folder(target: str, where: str) -> str:
+    """What may be shown, and connected to once it is confirmed, of a URL that a file names.
+
+    Raises UserError where it says more than host, port, database and user: it would reach another server than
+    it shows, or read other files.
+    """
+    if "://" not in target:
+        raise UserError(f"{where}: names no database; name yours: --storage URL")
+    url = _url(target)
+    plain_host = not url.query or (not url.host and url.query.keys() == {"host"} and _is_socket(url))
+    if url.get_backend_name() not in ("postgresql", "sqlite") or not plain_host or target != plain(target):
+        raise UserError(f"{where}: names a database in a way that could hide another; name it: --storage URL")
+    return without_password(target)
+
+
+def _is_socket(url: sa.URL) -> bool:
+    host = url.query["host"]
+    return isinstance(host, str) and host.startswith("/") and "," not in host
 
 
 def connect_sqlite(path: Path, *, mode: Mode) -> sa.Engine:
@@ -45,7 +74,7 @@ def connect_sqlite(path: Path, *, mode: Mode) -> sa.Engine:
     mode: "rwc" creates the file, "rw" needs it to exist, "ro" never changes it, "reading" changes no table
     but tidies up: a connection that may write removes the log beside the file when it is the last to close.
     """
-    writable = mode == "rwc" or _writable(path)
+    writable = mode == "rwc" or is_writable(path)
     access = mode if mode != "reading" else "rw" if writable else "ro"
     uri = f"file:{quote(os.fsencode(path.absolute()))}?mode={access}"
     if access == "ro" and not writable and not path.with_name(path.name + "-wal").exists():
@@ -59,6 +88,8 @@ def connect_sqlite(path: Path, *, mode: Mode) -> sa.Engine:
         else:
             made.execute("PRAGMA query_only = ON")
         made.execute("PRAGMA cache_size = -16384")
+        made.execute("PRAGMA trusted_schema = OFF")  # what a file's own tables say runs nothing
+        made.execute("PRAGMA cell_size_check = ON")
         return made
 
     return sa.create_engine("sqlite://", creator=connection, poolclass=StaticPool)
@@ -71,6 +102,8 @@ def connect_server(target: str) -> sa.Engine:
         raise UserError(
             f"{display_name(target)}: no such kind of database; allowed: a path, postgresql+psycopg://…"
         )
+    if url.password == "***":  # as older versions kept it: then none is known
+        url = url._replace(password=None)
     if url.drivername == "postgresql":
         url = url.set(drivername="postgresql+psycopg")
     try:
@@ -79,30 +112,6 @@ def connect_server(target: str) -> sa.Engine:
         raise UserError(
             f"{display_name(target)}: needs psycopg; pip install 'widthwise[postgres]'"
         ) from error
-
-
-def check_sqlite(path: Path, *, may_write: bool) -> None:
-    """Raises UserError where the file is missing, cut short, damaged or read-only; it is never changed."""
-    if path.is_dir():
-        raise UserError(f"{path}: is a folder; give the study.db in it")
-    if not path.exists():
-        raise UserError(f"{path}: no such file; check the path of the run")
-    if path.stat().st_size == 0:
-        raise UserError(f"{path}: is empty, so it was cut short or never written; restore it from a copy")
-    if may_write and not _writable(path):
-        raise UserError(
-            f"{path}: may not be written; check permissions and whether its disk is mounted read-only"
-        )
-    with told_as_user_error(str(path)):
-        engine = connect_sqlite(path, mode="ro")
-        try:
-            with engine.connect() as connection:
-                found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
-        finally:
-            engine.dispose()
-    if found != "ok":
-        said = " ".join(str(found).split())
-        raise UserError(f"{path}: is damaged ({said}); it was left as it is: restore it from a copy")
 
 
 def schema_version(connection: sa.Connection) -> str | None:
@@ -123,26 +132,35 @@ def create_schema(connection: sa.Connection) -> None:
     connection.commit()
 
 
-def bring_up_to_date(connection: sa.Connection, name: str, *, may_write: bool) -> None:
-    """Migrate an older database, or raise UserError where it is none of ours or of a newer widthwise."""
+def bring_up_to_date(connection: sa.Connection, name: str, *, may_write: bool) -> bool:
+    """Migrate an older database, or raise UserError where it is none of ours or of a newer widthwise.
+
+    Whether it has checksums now: one that may only be read stays as it is.
+    """
     found = schema_version(connection)
+    check_version(found, name)
+    connection.rollback()
     if found == schema.REVISION:
-        connection.rollback()
-        return
+        return True
+    if not may_write:
+        return False
+    from widthwise.study.store.migrations import upgrade
+
+    upgrade(connection)
+    return True
+
+
+def check_version(found: str | None, name: str) -> None:
+    """Raises UserError for a database that is none of ours or of a newer widthwise."""
     if found is None:
         raise UserError(f"{name}: is no store of widthwise (it has no table {schema.version.name})")
     if found > schema.REVISION:
         raise UserError(f"{name}: was written by a newer widthwise (schema {found}); update widthwise")
-    if not may_write:
-        raise UserError(
-            f"{name}: was written by an older widthwise (schema {found}); resume it once to update"
-        )
-    from widthwise.study.store.migrations import upgrade
-
-    upgrade(connection)
+    if found not in (schema.UNCHECKED, schema.REVISION):
+        raise UserError(f"{name}: is damaged: no widthwise has schema {found}; restore it from a copy")
 
 
-def _writable(path: Path) -> bool:
+def is_writable(path: Path) -> bool:
     """The folder too: the log is made and removed beside the file."""
     return os.access(path.parent, os.W_OK) and os.access(path, os.W_OK)
 

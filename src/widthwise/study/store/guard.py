@@ -65,10 +65,13 @@ class FileGuard:
             target = folder / f"{self.path.stem}-rescued.db"
         else:
             target = folder.parent / f"{folder.name}-rescued.db"
-        if target.exists():
+        try:  # made here: SQLite would follow a link that lies in wait
+            os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
+        except OSError:
             return None
         try:
             if connection.execute("PRAGMA quick_check").fetchone() != ("ok",):
+                target.unlink(missing_ok=True)
                 return None
             with sqlite3.connect(target) as copy:
                 connection.backup(copy)

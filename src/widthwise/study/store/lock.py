@@ -10,6 +10,7 @@ from typing import Protocol
 import sqlalchemy as sa
 
 from widthwise.core.errors import UserError
+from widthwise.core.inside import open_inside
 
 STUDY_LOCKS = (
     0x77696473  # "wids": the first half of the advisory locks of studies, the second is the study's id
@@ -40,7 +41,7 @@ class FileLock:
         import fcntl
 
         try:
-            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            descriptor = open_inside(self.path.parent, self.path.name, os.O_RDWR | os.O_CREAT)
         except OSError as error:
             raise UserError(
                 f"{self.path}: can't be written: {error.strerror}; make its folder writable"

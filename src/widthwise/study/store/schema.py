@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-REVISION = "0001"  # the migration that leads to the tables below
+REVISION = "0002"  # the migration that leads to the tables below
+UNCHECKED = "0001"  # before there were checksums; can be read
 
 # SQLite counts up by itself only in a column of type INTEGER
 _identity = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
@@ -32,6 +33,7 @@ studies = sa.Table(
     sa.Column("config", sa.Text, nullable=False),  # TOML
     sa.Column("finished", sa.Text),  # why the search ended; NULL while it may go on
     sa.Column("holder", sa.Text),  # JSON {"pid", "host", "since"} of the last writer
+    sa.Column("checksum", sa.BigInteger),  # of all the others
 )
 
 batches = sa.Table(
@@ -45,7 +47,18 @@ batches = sa.Table(
     sa.Column("cut", sa.Text),  # JSON {row: candidate} of the others
     sa.Column("seconds", sa.Double, nullable=False),  # spent on evaluating it
     sa.Column("elapsed", sa.Double, nullable=False),  # spent on the study when it was stored
+    sa.Column("checksum", sa.BigInteger),  # of these, and of its trials and failures
     sqlite_with_rowid=False,
+)
+
+# how much there is of a study: what is lost whole shows in no checksum of its own
+heads = sa.Table(
+    "widthwise_heads",
+    metadata,
+    sa.Column("study_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("batches", sa.BigInteger, nullable=False),
+    sa.Column("trials", sa.BigInteger, nullable=False),  # that were evaluated
+    sa.Column("checksum", sa.BigInteger, nullable=False),  # of the batches' checksums
 )
 
 # no foreign key from here: PostgreSQL would look the study up once for every row

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
@@ -12,16 +13,21 @@ import numpy as np
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
+from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.core.errors import UserError, unknown
 from widthwise.study.store import database, schema
-from widthwise.study.store.codec import text_to_candidates, text_to_metrics
+from widthwise.study.store.checksums import of_batches, of_study
 from widthwise.study.store.lock import cut_in_children
 from widthwise.study.store.records import Block, Shares, StoredBatch, StudyRecord, Summary, from_row, to_row
+from widthwise.study.store.rows import ADVICE, DamagedError, sound_block
+from widthwise.study.store.soundness import check_sqlite
 from widthwise.study.store.trouble import told_as_user_error
 
 BLOCK = 20_000  # trials read at once: a few megabytes of text
 
-_studies, _batches, _trials, _failures = schema.studies, schema.batches, schema.trials, schema.failures
+_studies, _batches, _heads = schema.studies, schema.batches, schema.heads
+_trials, _failures = schema.trials, schema.failures
+_NO_CHECKSUM = sa.null().label("checksum")
 
 
 class Store:
@@ -36,6 +42,7 @@ class Store:
         self.source = source
         self.path = database.sqlite_path(source)
         self.name = database.display_name(source)
+        self.checked = True  # whether it has checksums: one of an older version that is only read has none
         with told_as_user_error(self.name):
             self.connection = engine.connect()
         if self.path is None:
@@ -59,11 +66,13 @@ class Store:
         """A database that exists, checked and brought up to date."""
         path = database.sqlite_path(target)
         if path is not None:
-            database.check_sqlite(path, may_write=not readonly)
+            check_sqlite(path, may_write=not readonly)
         store = cls._connected(target, path, mode="reading" if readonly else "rw")
         try:
             with told_as_user_error(store.name):
-                database.bring_up_to_date(store.connection, store.name, may_write=not readonly)
+                store.checked = database.bring_up_to_date(
+                    store.connection, store.name, may_write=not readonly
+                )
         except BaseException:
             store.close()
             raise
@@ -88,52 +97,69 @@ class Store:
 
     def create_study(self, record: StudyRecord) -> StudyRecord:
         """The study as stored, with its id; its name must be new in this database."""
+        row = to_row(record)
         with told_as_user_error(self.name):
             try:
-                done = self.connection.execute(sa.insert(_studies).values(**to_row(record)))
+                done = self.connection.execute(sa.insert(_studies).values(**row))
+                made = int(done.inserted_primary_key[0])  # type: ignore[index]  # one row gives one
+                seal_study(self.connection, {**row, "id": made})
+                head = {"study_id": made, "batches": 0, "trials": 0, "checksum": of_batches([])}
+                self.connection.execute(sa.insert(_heads), head)
                 self.connection.commit()
             except IntegrityError as error:
                 self.connection.rollback()
                 raise UserError(
                     f"{self.name}: has a study named {record.name} already; resume it or choose another name"
                 ) from error
-        return replace(record, id=int(done.inserted_primary_key[0]))  # type: ignore[index]  # one row gives one
+        return replace(record, id=made)
 
     def studies(self) -> list[StudyRecord]:
-        """All studies, oldest first."""
-        rows = self._rows(sa.select(_studies).order_by(_studies.c.id))
-        return [from_row(row._mapping) for row in rows]
+        """All studies, oldest first; raises DamagedError where one is not what was written."""
+        return [self._record(row) for row in self._study_rows()]
 
     def find(self, name: str | None = None) -> StudyRecord:
         """The study of this name; without a name the only one. Raises UserError where there is none."""
-        studies = self.studies()
-        if name is None and len(studies) == 1:
-            return studies[0]
-        names = [study.name for study in studies]
-        if not studies:
+        rows = self._study_rows()
+        if name is None and len(rows) == 1:
+            return self._record(rows[0])
+        names = [str(row.name) for row in rows]
+        if not rows:
             raise UserError(f"{self.name}: holds no study; its search stopped before anything was stored")
         if name is None:
-            raise UserError(f"{self.name}: holds {len(studies)} studies; name one of {', '.join(names)}")
+            raise UserError(f"{self.name}: holds {len(rows)} studies; name one of {', '.join(names)}")
         if name not in names:
             raise unknown("study", name, names, where=self.name)
-        return studies[names.index(name)]
+        return self._record(rows[names.index(name)])
 
     def summary(self, study: StudyRecord) -> Summary:
-        """Counts over the whole study."""
-        c, total = _batches.c, sa.func.coalesce
-        (row,) = self._rows(
-            sa.select(
-                total(sa.func.sum(c.evaluated), 0),
-                total(sa.func.sum(c.asked), 0),
-                sa.func.count(),
-                total(sa.func.max(c.elapsed), 0.0),
-            ).where(c.study_id == study.id)
+        """Counts over the whole study; raises DamagedError where there is less than was stored."""
+        c, total, h = _batches.c, sa.func.coalesce, _heads.c
+        expected = (
+            sa.select(h.batches, h.trials).where(h.study_id == study.id).subquery() if self.checked else None
         )
+        counted = [
+            total(sa.func.sum(c.evaluated), 0),
+            total(sa.func.sum(c.asked), 0),
+            sa.func.count(c.number),
+            total(sa.func.max(c.elapsed), 0.0),
+        ]
+        known = [] if expected is None else [sa.select(x).scalar_subquery() for x in expected.c]
+        (row,) = self._rows(sa.select(*counted, *known).where(c.study_id == study.id))
         (failed,) = self._rows(
             sa.select(sa.func.count()).select_from(_failures).where(_failures.c.study_id == study.id)
         )
-        trials = int(row[0])
-        return Summary(trials, int(failed[0]), int(row[1]) - trials, int(row[2]), float(row[3]))
+        trials, batches = int(row[0]), int(row[2])
+        if expected is not None and (batches, trials) != tuple(row[4:]):
+            raise self._lost(study, batches, row[4])
+        return Summary(trials, int(failed[0]), int(row[1]) - trials, batches, float(row[3]))
+
+    def checksum_of_batches(self, study: StudyRecord) -> int:
+        """That of all that are stored, as the store knows it."""
+        here = _heads.c.study_id == study.id
+        found = self._rows(sa.select(_heads.c.checksum).where(here))
+        if not found:
+            raise self._lost(study, 0, None)
+        return int(found[0][0])
 
     def count(self, study: StudyRecord) -> int:
         """How many trials have a row of their own: all that were evaluated, unless only the front is kept."""
@@ -151,72 +177,100 @@ class Store:
         first, share = zip(*rows, strict=True) if rows else ((), ())
         return Shares(np.array(first, dtype=np.int64), np.array(share, dtype=np.float64))
 
+    def times(self, study: StudyRecord) -> tuple[IntArray, FloatArray]:
+        """Of batches with trials: the number after their last one [B], time on the study until then [B]."""
+        c = _batches.c
+        rows = self._rows(
+            sa.select(c.first + c.evaluated, c.elapsed)
+            .where(c.study_id == study.id, c.evaluated > 0)
+            .order_by(c.number)
+        )
+        ends, elapsed = zip(*rows, strict=True) if rows else ((), ())
+        return np.array(ends, dtype=np.int64), np.array(elapsed, dtype=np.float64)
+
     def blocks(self, study: StudyRecord, *, start: int = 0, stop: int | None = None) -> Iterator[Block]:
-        """The stored trials with start <= number < stop, in the order of their numbers, a block at a time."""
-        end = self.summary(study).trials if stop is None else stop
-        for low in range(start, end, BLOCK):
-            block = self._block(study, low, min(low + BLOCK, end))
+        """The stored trials with start <= number < stop, in the order of their numbers, a block at a time.
+
+        A block holds whole batches, which are compared with their checksums; raises DamagedError.
+        """
+        c = _batches.c
+        whole = start <= 0 and stop is None
+        within = [] if stop is None else [c.first < stop]
+        batches = self._batch_rows(study, *([] if whole else [c.first + c.evaluated > start, *within]))
+        for group in _groups(batches):
+            block = sound_block(self._rows, study, group, self.name, checked=self.checked)
+            if not whole:
+                block = block.rows(start, group[-1].first + group[-1].evaluated if stop is None else stop)
             if len(block.numbers):
                 yield block
+        if whole:
+            self._check_whole(study, batches)
 
     def batches(self, study: StudyRecord) -> Iterator[StoredBatch]:
-        """The batches in their order with their trials, read many at a time."""
-        group: list[Any] = []
-        held = 0
-        c = _batches.c
-        for row in self._rows(sa.select(_batches).where(c.study_id == study.id).order_by(c.number)):
-            group.append(row)
-            held += row.evaluated
-            if held >= BLOCK:
-                yield from self._batches(study, group)
-                group, held = [], 0
-        yield from self._batches(study, group)
+        """The batches in their order with their trials, read many at a time; raises DamagedError."""
+        rows = self._batch_rows(study)
+        for group in _groups(rows):
+            block = sound_block(self._rows, study, group, self.name, checked=self.checked)
+            for row in group:
+                cut = {int(k): tuple(c) for k, c in json.loads(row.cut or "{}").items()}
+                trials = block.rows(row.first, row.first + row.evaluated)
+                yield StoredBatch(
+                    row.number, row.first, row.asked, row.evaluated, cut, row.seconds, row.elapsed, trials
+                )
+        self._check_whole(study, rows)
 
     def remove_study(self, study: StudyRecord) -> None:
         """Delete a study and all its trials."""
         with told_as_user_error(self.name):
-            for table in (_trials, _failures, _batches):
+            for table in (_trials, _failures, _batches, _heads):
                 self.connection.execute(sa.delete(table).where(table.c.study_id == study.id))
             self.connection.execute(sa.delete(_studies).where(_studies.c.id == study.id))
             self.connection.commit()
 
-    def _batches(self, study: StudyRecord, rows: list[Any]) -> Iterator[StoredBatch]:
-        if not rows:
-            return
-        block = self._block(study, rows[0].first, rows[-1].first + rows[-1].evaluated)
-        for row in rows:
-            cut = {int(k): tuple(c) for k, c in json.loads(row.cut or "{}").items()}
-            trials = block.rows(row.first, row.first + row.evaluated)
-            yield StoredBatch(
-                row.number, row.first, row.asked, row.evaluated, cut, row.seconds, row.elapsed, trials
-            )
+    def _study_rows(self) -> list[Any]:
+        return self._rows(sa.select(*self._columns(_studies)).order_by(_studies.c.id))
 
-    def _block(self, study: StudyRecord, start: int, stop: int) -> Block:
-        """The trials of a range of numbers; the database joins their texts, and makes no object a row."""
-        c = _trials.c
-        joined = (
-            sa.func.aggregate_strings(sa.cast(c.number, sa.Text), ","),
-            sa.func.aggregate_strings(c.candidate, ""),
-            sa.func.aggregate_strings(c.metrics, ","),
+    def _record(self, row: Any) -> StudyRecord:
+        """The study of a row, if it is what was written."""
+        if not self.checked or row.checksum == of_study(row._mapping):
+            with suppress(ValueError, KeyError, TypeError, AttributeError, LookupError, RecursionError):
+                return from_row(row._mapping)
+        raise DamagedError(
+            f"{self.name}: the record of study {row.name} is damaged, its checksum differs; "
+            "restore it from a copy"
         )
-        here = (c.study_id == study.id, c.number >= start, c.number < stop)
-        ((numbers, candidates, metrics),) = self._rows(sa.select(*joined).where(*here))
-        found = np.array(numbers.split(",") if numbers else [], dtype=np.int64)
-        f = _failures.c
-        failed = self._rows(
-            sa.select(f.number, f.reason).where(f.study_id == study.id, f.number >= start, f.number < stop)
-        )
-        block = Block(
-            found,
-            text_to_candidates(candidates or "", len(found), len(study.space.decisions)),
-            text_to_metrics(metrics or "", len(found), len(study.metrics)),
-            {int(number): reason for number, reason in failed},
-        )
-        order = np.argsort(found, kind="stable")  # SQL promises no order of what it joins
-        if (order == np.arange(len(order))).all():
-            return block
-        return replace(
-            block, numbers=found[order], candidates=block.candidates[order], metrics=block.metrics[order]
+
+    def _batch_rows(self, study: StudyRecord, *where: sa.ColumnElement[bool]) -> list[Any]:
+        """The rows of batches in their order."""
+        columns = self._columns(_batches) if self.checked else [*self._columns(_batches), _NO_CHECKSUM]
+        here = _batches.c.study_id == study.id
+        return self._rows(sa.select(*columns).where(here, *where).order_by(_batches.c.number))
+
+    def _columns(self, table: sa.Table) -> list[sa.Column[Any]]:
+        return [column for column in table.c if self.checked or column.name != "checksum"]
+
+    def _check_whole(self, study: StudyRecord, rows: list[Any]) -> None:
+        """Raises DamagedError where the batches are not those that were stored, one after another."""
+        if not self.checked:
+            return
+        (head,) = self._rows(sa.select(_heads).where(_heads.c.study_id == study.id)) or (None,)
+        known = (
+            rows[: head.batches] if head is not None else rows
+        )  # others may have come since they were read
+        first = 0
+        for number, row in enumerate(known):
+            if (row.number, row.first) != (number, first):
+                raise self._lost(study, number, None if head is None else head.batches)
+            first += row.evaluated
+        if head is None or (len(known), first) != (head.batches, head.trials) or (
+            of_batches([row.checksum for row in known]) != head.checksum
+        ):  # fmt: skip
+            raise self._lost(study, len(known), None if head is None else head.batches)
+
+    def _lost(self, study: StudyRecord, found: int, expected: int | None) -> DamagedError:
+        return DamagedError(
+            f"{self.name}: study {study.name}: is damaged: of {expected or 'its'} batches the first {found} "
+            f"are there as they were stored; {ADVICE}"
         )
 
     def _rows(self, statement: sa.Executable) -> list[Any]:
@@ -224,3 +278,23 @@ class Store:
             rows = list(self.connection.execute(statement).all())
             self.connection.rollback()  # a transaction left open would hide what others commit
             return rows
+
+
+def seal_study(connection: sa.Connection, row: Mapping[str, Any]) -> None:
+    """Put the checksum of a study's row into it."""
+    here = _studies.c.id == row["id"]
+    connection.execute(sa.update(_studies).where(here).values(checksum=of_study(row)))
+
+
+def _groups(batches: list[Any]) -> Iterator[list[Any]]:
+    """Rows of batches, so many together that their trials are a block."""
+    group: list[Any] = []
+    held = 0
+    for row in batches:
+        group.append(row)
+        held += row.evaluated
+        if held >= BLOCK:
+            yield group
+            group, held = [], 0
+    if group:
+        yield group

@@ -14,6 +14,9 @@ from widthwise.core.errors import UserError
 _MEANINGS = (
     ("not a database", "is no SQLite database or is damaged; it was left as it is: restore it from a copy"),
     ("malformed", "is damaged; it was left as it is: restore it from a copy"),
+    ("could not decode", "is damaged: holds text that is none; it was left as it is: restore it from a copy"),
+    ("no such ", "is damaged, or none of widthwise: it lacks what it should have; restore it from a copy"),
+    ("unsupported file format", "is damaged, or of a newer SQLite; it was left as it is"),
     ("is full", "the disk is full; make room, then resume: what was stored before is kept"),
     ("disk i/o error", "could not be read or written (disk full, over a size limit, failing); make room or "
      "move it, then resume: what was stored before is kept"),
@@ -28,6 +31,8 @@ def told_as_user_error(name: str) -> Iterator[None]:
     """Troubles of the database `name` (a path or a URL without password) become UserErrors, bugs not."""
     try:
         yield
+    except UnicodeDecodeError as error:  # what SQLite says of damage may be damaged itself
+        raise UserError(f"{name}: is damaged; it was left as it is: restore it from a copy") from error
     except (DBAPIError, sqlite3.Error) as error:
         said = error.orig if isinstance(error, DBAPIError) else error
         text = " ".join(str(said).split())

@@ -20,11 +20,12 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.core.errors import UserError
 from widthwise.study.store import schema
+from widthwise.study.store.checksums import of_batch, of_batches
 from widthwise.study.store.codec import candidates_to_text, metrics_to_text
 from widthwise.study.store.guard import FileGuard
 from widthwise.study.store.lock import AdvisoryLock, FileLock, WriterLock
 from widthwise.study.store.records import StudyRecord, from_row
-from widthwise.study.store.store import Store
+from widthwise.study.store.store import Store, seal_study
 from widthwise.study.store.trouble import told_as_user_error
 
 LONGEST_REASON = 1000
@@ -46,6 +47,7 @@ class StudyWriter:
         summary = store.summary(study)
         self.trials = summary.trials
         self.batches = summary.batches
+        self._checksum = store.checksum_of_batches(study)
         self._guard = FileGuard(store.path) if store.path else None
 
     def __enter__(self) -> Self:
@@ -79,7 +81,7 @@ class StudyWriter:
             np.empty((count, 0))
         )  # fmt: skip
         out = {str(row): [int(choice) for choice in candidate] for row, candidate in (cut or {}).items()}
-        batch = {
+        batch: dict[str, Any] = {
             "study_id": self.study.id,
             "number": self.batches,
             "first": first,
@@ -89,18 +91,9 @@ class StudyWriter:
             "seconds": seconds,
             "elapsed": elapsed,
         }
-        reasons = [
-            {"study_id": self.study.id, "number": first + row, "reason": _one_line(reason)}
-            for row, reason in failures.items()
-        ]
+        reasons = [(first + int(row), _one_line(reason)) for row, reason in sorted(failures.items())]
         texts = (candidates_to_text(candidates[rows]), metrics_to_text(values[rows]))
-        self._check_files()
-        with told_as_user_error(self.store.name):
-            self._choose_sync()
-            self._write(batch, (rows + first).tolist(), *texts, reasons)
-        self._check_files()
-        self.trials += count
-        self.batches += 1
+        self._append(batch, rows + first, *texts, reasons)
         return first
 
     def finish(self, reason: str | None) -> None:
@@ -111,26 +104,50 @@ class StudyWriter:
         """Let others write to the study; the store stays open."""
         self._lock.release()
 
+    def _append(
+        self,
+        batch: dict[str, Any],
+        numbers: IntArray,
+        candidates: list[str],
+        metrics: list[str],
+        reasons: list[tuple[int, str]],
+    ) -> None:
+        """Store a batch with its checksum, and count it."""
+        joined = ("".join(candidates), ",".join(metrics))
+        batch["checksum"] = of_batch(batch, numbers, *joined, reasons)
+        checksum = of_batches([batch["checksum"]], self._checksum)
+        trials = batch["first"] + batch["evaluated"]
+        head = {"batches": self.batches + 1, "trials": trials, "checksum": checksum}
+        self._check_files()
+        with told_as_user_error(self.store.name):
+            self._choose_sync()
+            self._write(batch, numbers.tolist(), candidates, metrics, reasons, head)
+        self._check_files()
+        self.trials, self.batches, self._checksum = trials, self.batches + 1, checksum
+
     def _write(
         self,
         batch: dict[str, Any],
         numbers: list[int],
         candidates: list[str],
         metrics: list[str],
-        reasons: list[dict[str, Any]],
+        reasons: list[tuple[int, str]],
+        head: dict[str, Any],
     ) -> None:
-        connection = self.store.connection
+        connection, heads = self.store.connection, schema.heads
         with connection.begin():
             connection.execute(sa.insert(schema.batches), batch)
+            connection.execute(sa.update(heads).where(heads.c.study_id == self.study.id), head)
             if numbers and connection.dialect.name == "sqlite":
                 # plain rows to the driver: as a dict a row it takes twice as long
                 study = self.study.id
-                rows = [(study, *row) for row in zip(numbers, candidates, metrics, strict=True)]
-                connection.exec_driver_sql(_INSERT, rows)
+                values = [(study, *row) for row in zip(numbers, candidates, metrics, strict=True)]
+                connection.exec_driver_sql(_INSERT, values)
             elif numbers:
                 connection.execute(_unnested(self.study.id, numbers, candidates, metrics))
             if reasons:
-                connection.execute(sa.insert(schema.failures), reasons)
+                rows = [{"study_id": self.study.id, "number": n, "reason": reason} for n, reason in reasons]
+                connection.execute(sa.insert(schema.failures), rows)
 
     def _hold(self) -> None:
         with told_as_user_error(self.store.name):
@@ -144,11 +161,11 @@ class StudyWriter:
             raise
 
     def _update(self, **values: Any) -> None:
-        table = schema.studies
-        with told_as_user_error(self.store.name), self.store.connection.begin():
-            self.store.connection.execute(
-                sa.update(table).where(table.c.id == self.study.id).values(**values)
-            )
+        table, connection = schema.studies, self.store.connection
+        here = table.c.id == self.study.id
+        with told_as_user_error(self.store.name), connection.begin():
+            connection.execute(sa.update(table).where(here).values(**values))
+            seal_study(connection, dict(connection.execute(sa.select(table).where(here)).mappings().one()))
 
     def _check_files(self) -> None:
         if self._guard is not None and (raw := self._sqlite()) is not None:

@@ -1,0 +1,240 @@
+"use strict";
+// A study: the chosen pair of metrics, the selected trial and the pinned ones are the only state.
+(() => {
+  let D, at, S = { x: null, y: null, selected: null, pinned: [], course: "trials" };
+  const $ = (id) => document.getElementById(id);
+  const safe = (text) => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
+  const make = (tag, text, attributes) => Object.assign(document.createElement(tag), { textContent: text || "" }, attributes);
+  const known = (value) => value !== null && Number.isFinite(value);
+  const figure = (axis, value) => {
+    if (!known(value)) return "not known";
+    if (!axis.cost) return value.toFixed(3);
+    if (value === Math.round(value) || Math.abs(value) >= 1e5) return Math.round(value).toLocaleString("en");
+    return Math.abs(value) >= 1e3 ? value.toLocaleString("en", { maximumFractionDigits: 2 }) : String(+value.toPrecision(4));
+  };
+  const choice = (row, column) => {
+    const decision = D.decisions[column], chosen = D.points.choices[row];
+    return decision.choices[typeof chosen === "string" ? parseInt(chosen[column], 36) : chosen[column]];
+  };
+  const runs = (words) => {
+    const found = [];
+    words.forEach((word) => {
+      const last = found[found.length - 1];
+      if (last && last[0] === word) last[1] += 1; else found.push([word, 1]);
+    });
+    return found.map(([word, count]) => (count === 1 ? word : word + "*" + count)).join(" ");
+  };
+  const wrapped = (text, width) => {
+    const lines = [""];
+    text.split(" ").forEach((word) => {
+      if (lines[lines.length - 1].length + word.length > width && lines[lines.length - 1]) lines.push("");
+      lines[lines.length - 1] += (lines[lines.length - 1] ? " " : "") + word;
+    });
+    return lines.length > 4 ? [...lines.slice(0, 3), lines[3] + " …"] : lines;
+  };
+  const scheme = (row) => D.parts.map((part) => part.key + ": " + runs(part.columns.map((column) => choice(row, column))));
+  const label = (row, more) => {
+    const lines = ["<b>" + safe(more || "trial " + D.points.numbers[row]) + "</b>"];
+    D.axes.filter((axis, column) => axis.objective || column === S.x || column === S.y).forEach((axis) =>
+      lines.push(safe(axis.name + " " + figure(axis, D.points.values[D.axes.indexOf(axis)][row]))));
+    scheme(row).slice(0, 8).forEach((line) => wrapped(line, 56).forEach((part) => lines.push(safe(part))));
+    return lines.join("<br>");
+  };
+
+  const better = (axis, value) => (D.axes[axis].maximize ? value : -value);
+  const pairFront = () => {
+    const X = D.points.values[S.x], Y = D.points.values[S.y];
+    const rows = X.map((_, row) => row).filter((row) => D.points.within[row] && known(X[row]) && known(Y[row]));
+    rows.sort((a, b) => better(S.x, X[b]) - better(S.x, X[a]) || better(S.y, Y[b]) - better(S.y, Y[a])
+      || at.front.has(D.points.numbers[b]) - at.front.has(D.points.numbers[a]));
+    let best = -Infinity;
+    return rows.filter((row) => { const good = better(S.y, Y[row]) > best; if (good) best = better(S.y, Y[row]); return good; });
+  };
+  const errors = (rows, axis) => {
+    const name = D.axes[axis].name;
+    const found = rows.map((row) => { const front = at.front.get(D.points.numbers[row]); return (front && front.errors[name]) || 0; });
+    return found.some((error) => error > 0) ? { type: "data", array: found, thickness: 1.2, width: 3 } : undefined;
+  };
+  const trace = (rows, name, more, text) => Object.assign({
+    type: "scatter", mode: "markers", name, x: rows.map((row) => D.points.values[S.x][row]), y: rows.map((row) => D.points.values[S.y][row]),
+    customdata: rows.map((row) => D.points.numbers[row]), hovertext: rows.map((row, i) => label(row, text && text[i])), hoverinfo: "text",
+  }, more);
+  const numbered = (numbers) => numbers.map((number) => at.row.get(number)).filter((row) => row !== undefined);
+  const logarithmic = (axis) => {
+    if (!D.axes[axis].cost) return false;
+    const values = D.points.values[axis].filter(known).concat(known(D.float[D.axes[axis].name]) ? [D.float[D.axes[axis].name]] : []);
+    const low = Math.min(...values), high = Math.max(...values);
+    return low > 0 && high / low > 20;
+  };
+  const bounds = () => D.bounds.flatMap((bound) => [[S.x, "x"], [S.y, "y"]].filter(([axis]) => D.axes[axis].name === bound.name).map(([axis, way]) => {
+    const scale = logarithmic(axis) ? Math.log10 : (value) => value;
+    const finite = D.points.values[axis].filter(known).concat([bound.bound]);
+    const low = Math.min(...finite), high = Math.max(...finite), room = (high - low) * 0.06 || 1;
+    const outside = bound.op[0] === "<" ? [bound.bound, Math.max(high + room, bound.bound + room)] : [Math.min(low - room, bound.bound - room), bound.bound];
+    const place = outside.map((value) => (logarithmic(axis) && value <= 0 ? scale(low) - 1 : value));
+    return Object.assign({ type: "rect", layer: "below", line: { width: 0 }, fillcolor: theme.colour("warn"), opacity: 0.12 },
+      way === "x" ? { x0: place[0], x1: place[1], yref: "paper", y0: 0, y1: 1 } : { y0: place[0], y1: place[1], xref: "paper", x0: 0, x1: 1 });
+  }));
+
+  const drawFront = () => {
+    const place = $("front-chart");
+    if (!place) return;
+    const colour = theme.colour, line = pairFront(), on = new Set(line);
+    const members = numbered([...at.front.keys()]).filter((row) => !on.has(row));
+    const rest = D.points.numbers.map((_, row) => row).filter((row) => !on.has(row) && !at.front.has(D.points.numbers[row]));
+    const ring = (size, colourName, symbol, width) => ({ marker: { size, symbol: symbol || "circle-open", color: colour(colourName), line: { width: width || 2 } }, mode: "markers" });
+    const traces = [
+      trace(rest, "trials", { marker: { size: 5, color: colour("faint"), opacity: 0.45 } }),
+      trace(line, "front of these two", { mode: "lines+markers", marker: { size: 8, color: colour("accent") }, line: { color: colour("accent"), width: 2 },
+        error_x: errors(line, S.x), error_y: errors(line, S.y) }),
+      trace(members, "front by other objectives", { marker: { size: 8, symbol: "circle-open", color: colour("accent") } }),
+      trace(numbered(D.baselines.map((one) => one.number)), "uniform", Object.assign(ring(11, "violet", "diamond-open"), {
+        mode: "markers+text", text: D.baselines.filter((one) => at.row.has(one.number)).map((one) => safe(one.label)), textposition: "bottom right", textfont: { color: colour("violet") } }),
+        D.baselines.filter((one) => at.row.has(one.number)).map((one) => "uniform, " + one.label + ": trial " + one.number)),
+    ];
+    const names = [D.axes[S.x].name, D.axes[S.y].name];
+    if (names.every((name) => known(D.float[name]))) {
+      const text = safe(D.floatName) + "<br>" + names.map((name, i) => safe(name + " " + figure(D.axes[i ? S.y : S.x], D.float[name]))).join("<br>");
+      traces.push({ type: "scatter", mode: "markers", name: D.floatName, x: [D.float[names[0]]], y: [D.float[names[1]]], hovertext: [text], hoverinfo: "text",
+        error_y: D.floatErrors[names[1]] ? { type: "data", array: [D.floatErrors[names[1]]], thickness: 1.2, width: 3 } : undefined,
+        marker: { size: 13, symbol: "star", color: colour("good") } });
+    }
+    if (D.pick !== null) traces.push(trace(numbered([D.pick]), "picked", ring(17, "warn")));
+    if (S.pinned.length) traces.push(trace(numbered(S.pinned), "pinned", ring(17, "ink", "square-open", 1.5)));
+    if (S.selected !== null) traces.push(trace(numbered([S.selected]), "selected", ring(21, "ink", "circle-open-dot", 2)));
+    const titled = (axis) => ({ title: { text: safe(D.axes[axis].label) + (D.axes[axis].maximize ? " (more is better)" : " (less is better)") }, type: logarithmic(axis) ? "log" : "linear" });
+    const shown = traces.filter((one) => one.x.length);
+    Plotly.react(place, shown, theme.layout({ xaxis: titled(S.x), yaxis: titled(S.y), shapes: bounds(), uirevision: S.x + "/" + S.y }), theme.config);
+    if (!place.dataset.ready) {
+      place.dataset.ready = "1";
+      place.on("plotly_click", (event) => { const number = event.points[0].customdata; if (number !== undefined) select(number); });
+    }
+  };
+
+  const drawMap = () => {
+    const place = $("layer-chart");
+    if (!place || !D.map) return;
+    const columns = D.map.numbers.map((number) => "trial " + number + (number === S.selected ? " ◀" : ""));
+    const few = columns.length <= 24;
+    place.style.height = Math.max(200, 110 + 20 * D.map.names.length) + "px";
+    const data = [{ type: "heatmap", x: columns, y: D.map.names.map(safe), z: D.map.levels, text: D.map.words.map((row) => row.map(safe)),
+      texttemplate: few ? "%{text}" : "", hovertemplate: "%{x}<br>%{y}: %{text}<extra></extra>", xgap: 1, ygap: 1,
+      colorscale: [[0, theme.colour("low")], [1, theme.colour("high")]], colorbar: { title: { text: safe(D.map.measure) }, thickness: 12 } }];
+    Plotly.react(place, data, theme.layout({ showlegend: false, xaxis: { tickangle: -45, showgrid: false, type: "category" }, yaxis: { autorange: "reversed", showgrid: false, type: "category" }, margin: { t: 10, r: 10, l: 60, b: 80 } }), theme.plain);
+    if (!place.dataset.ready) {
+      place.dataset.ready = "1";
+      place.on("plotly_click", (event) => select(D.map.numbers[columns.indexOf(event.points[0].x) < 0 ? event.points[0].pointIndex[1] : columns.indexOf(event.points[0].x)]));
+    }
+  };
+
+  const drawCourse = () => {
+    D.course.charts.forEach((chart, number) => {
+      const place = $("course-" + number);
+      if (!place) return;
+      const data = [{ type: "scatter", mode: "lines", x: D.course[S.course], y: chart.values, line: { shape: "hv", color: theme.colour("accent") }, name: chart.name }];
+      Plotly.react(place, data, theme.layout({ showlegend: false, xaxis: { title: { text: S.course === "trials" ? "trials" : "seconds" } }, yaxis: { title: { text: safe(chart.name) } } }), theme.plain);
+    });
+  };
+
+  const drawPairs = () => {
+    const place = $("pairs-chart");
+    if (!place || !D.explained) return;
+    const names = D.explained.names.map(safe), most = Math.max(...D.explained.pairs.flat().map(Math.abs), 1e-12);
+    place.style.height = Math.max(300, 140 + 16 * names.length) + "px";
+    Plotly.react(place, [{ type: "heatmap", x: names, y: names, z: D.explained.pairs, zmin: -most, zmax: most, xgap: 1, ygap: 1,
+      colorscale: [[0, theme.colour("warn")], [0.5, theme.colour("paper")], [1, theme.colour("accent")]], hovertemplate: "%{x}<br>%{y}<br>%{z:+.4f}<extra></extra>" }],
+      theme.layout({ showlegend: false, xaxis: { tickangle: -45, showgrid: false }, yaxis: { autorange: "reversed", showgrid: false } }), theme.plain);
+  };
+
+  const table = (place, headers, rows, caption) => {
+    const made = make("table");
+    made.append(make("caption", caption));
+    const head = made.createTHead().insertRow();
+    headers.forEach((text) => head.append(make("th", text, { scope: "col" })));
+    const body = made.createTBody();
+    rows.forEach((row) => { const line = body.insertRow(); row.forEach((text, i) => line.append(i ? make("td", text) : make("th", text, { scope: "row" }))); });
+    place.replaceChildren(made);
+  };
+  const drawSelected = () => {
+    const place = $("selected"), row = S.selected === null ? undefined : at.row.get(S.selected);
+    if (!place) return;
+    document.querySelectorAll("tr[data-trial]").forEach((line) => line.classList.toggle("selected", +line.dataset.trial === S.selected));
+    document.querySelectorAll("button[data-select]").forEach((button) => button.setAttribute("aria-pressed", String(+button.dataset.select === S.selected)));
+    document.querySelectorAll("button[data-pin]").forEach((button) => button.setAttribute("aria-pressed", String(S.pinned.includes(+button.dataset.pin))));
+    place.replaceChildren();
+    if (row === undefined) { place.append(make("p", "Select a trial in the chart or in the table to see all that it chooses.", { className: "soft" })); return; }
+    place.append(make("h3", "Trial " + S.selected));
+    place.append(make("p", D.axes.map((axis, column) => {
+      const value = figure(axis, D.points.values[column][row]), float = D.float[axis.name];
+      return axis.name + " " + value + (known(float) ? " [" + figure(axis, float) + "]" : "");
+    }).join(", ") + (Object.keys(D.float).length ? " (" + D.floatName + ": in brackets)" : "")));
+    const list = make("ul");
+    scheme(row).forEach((line) => list.append(make("li", line)));
+    place.append(list);
+    const pin = make("button", S.pinned.includes(S.selected) ? "Unpin" : "Pin to compare", { type: "button" });
+    pin.addEventListener("click", () => pinned(S.selected));
+    place.append(pin);
+  };
+  const drawPinned = () => {
+    const place = $("pinned");
+    if (!place) return;
+    const rows = numbered(S.pinned);
+    place.hidden = !rows.length;
+    if (!rows.length) return;
+    const lines = D.axes.map((axis, column) => [axis.name, ...rows.map((row) => figure(axis, D.points.values[column][row]))]);
+    D.decisions.forEach((decision, column) => {
+      const chosen = rows.map((row) => choice(row, column));
+      if (rows.length === 1 || new Set(chosen).size > 1) lines.push([decision.name, ...chosen]);
+    });
+    const more = rows.length > 1 ? "Pinned trials: figures, and the decisions in which they differ" : "One trial is pinned: pin another to compare";
+    table(place, ["", ...rows.map((row) => "trial " + D.points.numbers[row])], lines, more);
+  };
+  const drawAll = () => { drawFront(); drawMap(); drawCourse(); drawPairs(); drawSelected(); drawPinned(); theme.drawn(); };
+  const select = (number) => { S.selected = number; drawFront(); drawMap(); drawSelected(); };
+  const pinned = (number) => {
+    S.pinned = S.pinned.includes(number) ? S.pinned.filter((other) => other !== number) : [...S.pinned, number];
+    drawFront(); drawSelected(); drawPinned();
+  };
+
+  const listen = () => {
+    ["x", "y"].forEach((way) => {
+      const chooser = $("choose-" + way);
+      if (!chooser) return;
+      chooser.value = String(S[way]);
+      chooser.addEventListener("change", () => { S[way] = +chooser.value; drawFront(); });
+    });
+    const course = $("choose-course");
+    if (course) { course.value = S.course; course.addEventListener("change", () => { S.course = course.value; drawCourse(); }); }
+    document.querySelectorAll("button[data-select]").forEach((button) => button.addEventListener("click", () => select(+button.dataset.select)));
+    document.querySelectorAll("button[data-pin]").forEach((button) => button.addEventListener("click", () => pinned(+button.dataset.pin)));
+    document.querySelectorAll("a[data-save]").forEach((link) => {
+      link.href = "data:text/plain;charset=utf-8," + encodeURIComponent($(link.dataset.save).textContent);
+    });
+  };
+  const begin = () => {
+    D = JSON.parse($("study").textContent);
+    at = { row: new Map(D.points.numbers.map((number, row) => [number, row])), front: new Map(D.front.map((row) => [row.number, row])) };
+    if (S.x === null || S.x >= D.axes.length) { [S.y, S.x] = D.pair; S.selected = D.pick; }
+    listen();
+    drawAll();
+    document.documentElement.dataset.drawn = String(performance.now());
+  };
+  const follow = () => {
+    if (!D.live) return;
+    const events = new EventSource("events"), note = $("live");
+    const say = (text) => { if ($("live")) $("live").textContent = text; };
+    events.addEventListener("changed", async () => {
+      const answer = await fetch("page");
+      if (!answer.ok) return;
+      const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+      $("main").replaceChildren(...fresh.getElementById("main").childNodes);
+      $("study").textContent = fresh.getElementById("study").textContent;
+      begin();
+    });
+    events.addEventListener("ended", () => { events.close(); say("The search has ended; this page stays as it is."); });
+    events.onerror = () => say("No connection to widthwise watch; what is shown may be old.");
+    events.onopen = () => { if (note) say("Live: follows the search."); };
+  };
+  theme.onChange(() => D && drawAll());
+  addEventListener("DOMContentLoaded", () => { begin(); follow(); });
+})();

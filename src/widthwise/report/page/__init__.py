@@ -1,0 +1,1 @@
+"""A study as one HTML page: what it is made of, part by part."""

@@ -1,0 +1,86 @@
+"""What the script of a study's page reads: plain JSON values, as small as they can be."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from widthwise.core.toml import shown_choice
+from widthwise.report.shown.schemes import parts_of
+from widthwise.study.sureness import FLOAT
+
+if TYPE_CHECKING:
+    from widthwise.core.arrays import IntArray
+    from widthwise.report.shown.view import StudyView
+    from widthwise.spaces.space import Space
+
+DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+SIGNIFICANT = 7  # digits of a figure
+
+
+def study_data(view: StudyView, *, live: bool) -> dict[str, Any]:
+    """Of all that is drawn."""
+    study, settings = view.study, view.study.record.settings
+    index = {axis.name: number for number, axis in enumerate(view.axes)}
+    return {
+        "live": live,
+        "axes": [
+            {
+                "name": axis.name,
+                "label": axis.label,
+                "maximize": axis.maximize,
+                "cost": axis.is_cost,
+                "objective": axis.objective,
+            }
+            for axis in view.axes
+        ],
+        "pair": [index[axis.name] for axis in view.pair] if view.pair is not None else [0, 0],
+        "points": {
+            "numbers": view.points.numbers.tolist(),
+            "values": [[rounded(value) for value in column] for column in view.points.values.T.tolist()],
+            "within": view.points.within.astype(int).tolist(),
+            "choices": _choices(study.record.space, view.points.candidates),
+        },
+        "decisions": [
+            {"name": decision.name, "choices": [shown_choice(choice) for choice in decision.choices]}
+            for decision in study.record.space.decisions
+        ],
+        "parts": [{"key": part.key, "columns": part.columns} for part in parts_of(study.record.space)],
+        "front": [{"number": row.trial.number, "errors": row.errors} for row in view.front.rows],
+        "float": {name: value for name, value in settings.float_metrics.items() if name in index},
+        "floatErrors": study.sureness.errors.get(FLOAT, {}),
+        "floatName": "untrained" if settings.untrained else "float",
+        "baselines": [{"label": one.label, "number": one.number} for one in view.baselines],
+        "bounds": [{"name": c.name, "op": c.op, "bound": c.bound} for c in settings.constraints],
+        "pick": None if view.pick is None else view.pick.number,
+        "map": None if view.layers is None else vars(view.layers),
+        "course": {
+            "trials": view.course.trials,
+            "seconds": [rounded(value) for value in view.course.seconds],
+            "charts": [
+                {"name": "share", "values": [rounded(value) for value in view.course.share]},
+                *(
+                    {"name": name, "values": [rounded(value) for value in values]}
+                    for name, values in view.course.best.items()
+                ),
+            ],
+        },
+        "explained": None
+        if view.explained is None
+        else {"names": view.explained.names, "pairs": view.explained.pairs},
+    }
+
+
+def rounded(value: float) -> float:
+    """To as many digits as can be seen."""
+    return float(f"{value:.{SIGNIFICANT}g}")
+
+
+def _choices(space: Space, candidates: IntArray) -> list[str] | list[list[int]]:
+    """A digit a decision for each candidate [k, D], where digits are enough."""
+    if len(space.decisions) and space.cardinalities.max() > len(DIGITS):
+        rows: list[list[int]] = candidates.tolist()
+        return rows
+    table = np.array(list(DIGITS))
+    return ["".join(row) for row in table[candidates]] if candidates.size else [""] * len(candidates)
