@@ -9,7 +9,7 @@ import typer
 
 from widthwise.cli import options
 from widthwise.cli.output import Output, check_new_file
-from widthwise.core.errors import UserError
+from widthwise.core.errors import UserError, unknown
 
 if TYPE_CHECKING:
     from widthwise.network.layer import Layer
@@ -30,12 +30,17 @@ def init(
     standardise: options.Standardise = None,
     out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="By default MODEL.toml.")] = None,
     force: options.Force = False,
+    strategy: Annotated[
+        str, typer.Option("--strategy", metavar="NAME", help="As in configs; gradient trains widths.")
+    ] = "frontier",
 ) -> None:
     """Write a commented config for a network."""
     from widthwise.config import default_config_text
+    from widthwise.config.trained_template import trained_config_text
     from widthwise.core.files import write_atomically
     from widthwise.data.modules import data_source
     from widthwise.network.named import MODELS, model_source
+    from widthwise.strategies.registry import STRATEGIES, strategy_source
 
     output = Output()
     name = model_source(model)
@@ -48,7 +53,13 @@ def init(
     layers = _layers(name, dataset, reading, output)
     if not layers:
         raise UserError(f"{name}: has no layer with weights that can be quantised; nothing to search")
-    write_atomically(path, default_config_text(name, data, layers, reading=reading).encode())
+    if strategy_source(strategy).name == "gradient":
+        text = trained_config_text(name, data, reading=reading)
+    elif (found := strategy_source(strategy).name) in STRATEGIES:
+        text = default_config_text(name, data, layers, reading=reading, strategy=found)
+    else:
+        raise unknown("strategy", strategy, STRATEGIES, where="--strategy")
+    write_atomically(path, text.encode())
     count = f"{len(layers)} layer{'' if len(layers) == 1 else 's'}"
     output.say(f"Wrote {path}: {count} ({', '.join(layer for layer, _, _ in layers)})")
     if data is None:

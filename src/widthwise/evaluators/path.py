@@ -63,11 +63,7 @@ class PathEvaluator:
     ) -> None:
         if judging.device != "cpu":
             raise UserError(f"widths are trained on the CPU, not on {judging.device}; leave accelerator out")
-        if not judging.cost:
-            raise UserError(
-                "widths are trained for a front of quality and cost, and no cost is asked for; add one, as "
-                'ebops.direction = "minimize" in [search.strategy.metrics]'
-            )
+        _check_cost(judging)
         self.graph, self.space, self.judging, self.settings = graph, space, judging, settings
         self.data = with_targets(data, graph.network, judging.task, judging.output)
         self.fitting = check_data_fits_model(graph.network, self.data, judging.task, judging.output)
@@ -249,6 +245,16 @@ class PathEvaluator:
             batches = self.fitting.reader.batches(self._loader(), most=self.judging.samples)
             found.append(predict(model, batches, device="cpu", task=task, output=output))
         return self.judging.sureness(self.data, self.fitting.about, [one for one, _ in found], found[0][1])
+
+
+def _check_cost(judging: Judging) -> None:
+    """Raises UserError where nothing is to become small as the price of bits rises."""
+    asked = [metric for metric in judging.metrics if metric.name in judging.objectives]
+    if asked and all(metric.kind == "quality" for metric in asked):
+        raise UserError(
+            "widths are trained for a front of quality and cost, and no cost is an objective; add one, as "
+            'ebops.direction = "minimize" in [search.strategy.metrics]'
+        )
 
 
 def _training_part(data: Data) -> Any:

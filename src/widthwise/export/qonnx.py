@@ -153,6 +153,6 @@ def _no_node(fmt: Format, *, fixed: bool) -> str:
         return "has the values 0 and a, BipolarQuant -a and a"
     if isinstance(fmt, ScaledInteger) and (fmt.per == "group" or fmt.channel_groups > 1):
         return "has scales of groups, a node those of channels"
-    if not fixed and not fmt.elementwise:
+    if not fixed and not fmt.elementwise and not isinstance(fmt, IntegerEach):
         return "has a scale that follows the data, a node has a fixed one"
     return ""

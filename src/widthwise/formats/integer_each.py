@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
-
 from widthwise.core.errors import UserError
 from widthwise.formats.base import Format, check_flag, check_integer, parameter, wrong
 from widthwise.formats.exact import held, working
@@ -17,6 +15,7 @@ from widthwise.formats.integer import LIMIT, Integer
 from widthwise.formats.notation import Notation, written
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
     from torch import Tensor
 
@@ -59,15 +58,14 @@ class IntegerEach(Format):
         for name in ("widths", "frac_widths"):
             given = len(getattr(self, name))
             if given not in (1, parts):
-                raise wrong(
-                    "integer_each", name, f"{given} numbers", f"for {parts} parts of shape {list(self.shape)}"
+                raise UserError(
+                    f"integer_each: {name} has {given} numbers, and there are {parts} parts of shape "
+                    f"{list(self.shape)}; give as many, or one for all"
                 )
         if self._held > HELD:
-            raise wrong(
-                "integer_each",
-                "frac_widths",
-                list(np.unique(self.table[1]).tolist()),
-                f"lie so far apart that all values together take {self._held} bits, at most {HELD} may be",
+            raise UserError(
+                f"integer_each: frac_widths {int(self.table[1].min())} to {int(self.table[1].max())} lie "
+                f"so far apart that all values together take {self._held} bits, at most {HELD} may be"
             )
 
     def __repr__(self) -> str:
@@ -81,6 +79,8 @@ class IntegerEach(Format):
     @cached_property
     def table(self) -> tuple[Codes, Codes]:
         """Widths and frac widths as arrays of `shape`."""
+        import numpy as np
+
         pair = (np.array(numbers, dtype=np.int64) for numbers in (self.widths, self.frac_widths))
         widths, fractions = (np.broadcast_to(each if each.size > 1 else each[0], self._flat) for each in pair)
         return widths.reshape(self.shape), fractions.reshape(self.shape)
@@ -97,6 +97,8 @@ class IntegerEach(Format):
     @cached_property
     def code_ends(self) -> tuple[Codes, Codes]:
         """Least and greatest code of each part, arrays of `shape`."""
+        import numpy as np
+
         widths = self.table[0]
         if not self.signed:
             return np.zeros_like(widths), (1 << widths) - 1
@@ -119,6 +121,10 @@ class IntegerEach(Format):
         return int((widths[live] - fractions[live]).max() + fractions[live].max()) if live.any() else 0
 
     @property
+    def elementwise(self) -> bool:
+        return math.prod(self.shape) == 1
+
+    @property
     def bits(self) -> float:
         return float(self.table[0].mean())
 
@@ -129,6 +135,8 @@ class IntegerEach(Format):
 
     @cached_property
     def _ends(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        import numpy as np
+
         low, high = (np.ldexp(ends.astype(np.float64), -self.table[1]) for ends in self.code_ends)
         return low, high
 
@@ -139,6 +147,8 @@ class IntegerEach(Format):
 
     def spread(self, shape: Sequence[int]) -> tuple[Codes, Codes]:
         """Width and frac width of each element of a tensor of this shape."""
+        import numpy as np
+
         self.check_shape(shape)
         widths, fractions = (np.broadcast_to(each, tuple(shape)) for each in self.table)
         return widths, fractions
@@ -154,6 +164,7 @@ class IntegerEach(Format):
             )
 
     def quantize(self, x: Tensor) -> Tensor:
+        import numpy as np
         import torch
 
         self.check_shape(x.shape)
@@ -162,7 +173,7 @@ class IntegerEach(Format):
         low, high = self._ends
         if x.dtype not in (torch.float32, torch.float64):
             low, high = (_held(ends, steps, x.dtype) for ends in (low, high))
-        step, least, most = (torch.from_numpy(np.ascontiguousarray(a)).to(y) for a in (steps, low, high))
+        step, least, most = (torch.from_numpy(np.array(a)).to(y) for a in (steps, low, high))
         found = (y / step).round_().mul_(step)
         return torch.minimum(torch.maximum(found, least), most).add_(0.0).to(x.dtype)  # -0 becomes 0
 
@@ -177,11 +188,13 @@ class IntegerEach(Format):
     def _bounds(self, x: Tensor) -> tuple[Tensor, Tensor]:
         import torch
 
-        low, high = (torch.from_numpy(ends).to(x.device) for ends in self._ends)
+        low, high = (torch.as_tensor(ends).to(x.device) for ends in self._ends)
         return low, high
 
 
 def _held(ends: NDArray[np.float64], steps: NDArray[np.float64], dtype: Any) -> NDArray[np.float64]:
+    import numpy as np
+
     pairs = zip(ends.ravel().tolist(), steps.ravel().tolist(), strict=True)
     return np.array([held(end, dtype, step=step) if end else 0.0 for end, step in pairs]).reshape(ends.shape)
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     Loss = Callable[[Tensor, Tensor], Tensor]
 
+DIVERGED = 1e4  # a loss, in units of how far the float network's outputs vary
 SEEN = 1024  # samples on which ranges and scales are found at the start
 
 logger = logging.getLogger(__name__)
@@ -175,7 +176,7 @@ class WidthPath:
         total = loss + settings.price(self.step) * counted / self._begins_with
         self.optimizer.zero_grad(set_to_none=True)
         total.backward()  # type: ignore[no-untyped-call]
-        if not math.isfinite(value := float(total.detach())):
+        if not (value := float(total.detach())) < DIVERGED:
             raise UserError(
                 f"training diverged at step {self.step + 1}: loss {value:g}; lower learning_rate = "
                 f"{settings.learning_rate:g} or width_rate = {settings.width_rate:g}"

@@ -31,8 +31,8 @@ class PathSettings:
 
     steps: int = 16_000
     checkpoints: int = 40
-    price_from: float = 0.05
-    price_to: float = 10.0
+    price_from: float = 0.1
+    price_to: float = 20.0
     cost: Price = "ebops"
     learning_rate: float = 2e-3
     width_rate: float = 1e-2
