@@ -70,17 +70,11 @@ class Task:
 
 
 def widths(
-    data_in: list[int], weight: list[int], bias: list[int], name: list[str] | None = None
+    data_in: list[int], weight: list[int], bias: list[int] | None = None, name: list[str] | None = None
 ) -> dict[str, Any]:
-    """A rule with these choices; the point stands in the middle."""
-    return {
-        "config": {
-            "name": name or ["integer"],
-            "data_in_width": data_in,
-            "weight_width": weight,
-            "bias_width": bias,
-        }
-    }
+    """A rule with these choices, without biases where layers have none; the point stands in the middle."""
+    rule = {"name": name or ["integer"], "data_in_width": data_in, "weight_width": weight}
+    return {"config": rule if bias is None else rule | {"bias_width": bias}}
 
 
 ACCURACY_BITS: dict[str, Direction] = {"accuracy": "maximize", "average_bitwidth": "minimize"}
@@ -142,14 +136,21 @@ HELD_OUT = {
 
 LARGE = {
     "resnet8": Task(
-        "ResNet-8 on digits, 7^14 candidates", networks.resnet8,
+        "ResNet-8 on digits, 7^14 candidates", lambda: networks.resnet(3),
         {
-            layer: widths([2, 3, 4, 5, 6, 7, 8], [2, 3, 4, 5, 6, 7, 8], [8])
+            layer: widths([2, 3, 4, 5, 6, 7, 8], [2, 3, 4, 5, 6, 7, 8])
             for layer in ("block1_first", "block1_second", "block2_first", "block2_second", "block3_first",
-                          "block3_second", "last")
+                          "block3_second")
         }
+        | {"last": widths([2, 3, 4, 5, 6, 7, 8], [2, 3, 4, 5, 6, 7, 8], [8])}
         | {"default": widths([8], [8], [8])},
         ACCURACY_SIZE, by="name",
+    ),
+    "resnet20": Task(
+        "ResNet-20 on digits, 7^40 candidates", lambda: networks.resnet(9),
+        {r"blocks_\d_(first|second)|first": widths([2, 3, 4, 5, 6, 7, 8], [2, 3, 4, 5, 6, 7, 8])}
+        | {"last": widths([2, 3, 4, 5, 6, 7, 8], [2, 3, 4, 5, 6, 7, 8], [8]), "default": widths([8], [8])},
+        ACCURACY_SIZE, by="regex",
     ),
 }  # fmt: skip
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from widthwise.network.scheme import Scheme
     from widthwise.network.widths.resize import resize
     from widthwise.search.comparing import compare
+    from widthwise.search.explaining import explain
     from widthwise.search.launch import search
     from widthwise.search.opening import load_run
     from widthwise.spaces.quantisation import QuantisationSpace
@@ -55,6 +56,7 @@ _HOME = {  # where each public name lives; imported on first use, so that import
     "compare": "search.comparing",
     "cost_table": "metrics.table_file",
     "evaluate": "evaluators.engine",
+    "explain": "search.explaining",
     "export": "export.write",
     "fit": "training",
     "hypervolume": "metrics.goals.pareto",
@@ -93,6 +95,7 @@ __all__ = [
     "compare",
     "cost_table",
     "evaluate",
+    "explain",
     "export",
     "fit",
     "formats",

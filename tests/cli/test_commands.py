@@ -185,12 +185,12 @@ def test_init_names_the_layers_that_the_network_has_on_its_data(run: Run, place:
     )
     (place / "ways.py").write_text(code)
     ran = run("init", "ways:Net", "--dataset", "jsc", "--out", "here.toml")
-    assert "1 layer (many)" in ran.out
+    assert "1 layer (many linear)" in ran.out
     assert run("search", "here.toml", "--trials", "2", "--out", "here").status == 0
 
 
 def test_init_names_every_strategy_once_and_counts_the_layers(run: Run, place: Path) -> None:
-    assert "Wrote jsc-tiny.toml: 1 layer (seq_blocks_2)" in run("init", "jsc-tiny").out
+    assert "Wrote jsc-tiny.toml: 1 layer (seq_blocks_2 linear)" in run("init", "jsc-tiny").out
     (line,) = (text for text in (place / "jsc-tiny.toml").read_text().splitlines() if "# or brute-" in text)
     named = line.replace('name = "frontier"', "frontier,").replace("# or", "").replace(" ", "").split(",")
     assert sorted(named) == sorted(STRATEGIES)

@@ -136,3 +136,17 @@ def test_a_demo_of_another_task_is_refused(run: Run, place: Path) -> None:
     ran = run("demo", "--task", "regresion")
     assert (ran.status, ran.out) == (2, "")
     assert "did you mean regression?" in ran.err
+
+
+def test_training_on_numbers_begins_at_their_mean(run: Run, place: Path) -> None:
+    made = np.random.default_rng(0)
+    frame = pd.DataFrame(made.normal(size=(90, 4)), columns=list("abcd"))
+    frame["price"] = 1e4 + 5 * frame["a"]
+    frame.to_csv(place / "houses.csv", index=False)
+    (place / "one.py").write_text("from torch import nn\n\n\ndef net():\n    return nn.Linear(4, 1)\n")
+    how = ("--model", "one:net", "--dataset", "houses.csv", "--label", "price", "--epochs", "1")
+    ran = run("train", *how, "--out", "w.safetensors")
+    assert "outputs begin at the mean of the targets" in ran.out
+    assert float(re.findall(r"validation mse ([\d.]+)", ran.out)[-1]) < 100  # 1e8 from 0
+    again = run("train", *how, "--out", "v.safetensors", "--load", "w.safetensors")
+    assert "outputs begin" not in again.out

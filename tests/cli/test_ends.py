@@ -81,7 +81,7 @@ def test_a_signal_keeps_what_is_done_and_says_how_to_go_on(
     assert process.returncode == status
     assert "Traceback" not in err
     assert says in out
-    assert "Best trial(s):" in out
+    assert "Best trial(s), cheapest first:" in out
     assert "Go on: widthwise search here/config.toml --resume --out here" in out
     kept = ww.load_run(slow.parent / "here").summary.trials
     assert f"{says}{kept} trials" in out

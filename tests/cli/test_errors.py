@@ -189,7 +189,6 @@ CASES: dict[str, tuple[Prepare, tuple[str, ...], str, str]] = {
     "empty split": (nothing, ("--set", "data.splits=[1, 0, 0]"), "--set data.splits: ", "val"),
     "folder that is no run": (with_file, ("--out", "taken"), "taken: exists already and is no run", "--out"),
     "folder that can't be written": (with_file, ("--out", "taken/run"), "taken", "choose another folder"),
-    "resume of nothing": (nothing, ("--resume",), "runs/demo: no such run folder", ""),
     "resume and new": (nothing, ("--resume", "--force-new"), "--resume and --force-new contradict", ""),
     "memory that is no size": (nothing, ("--memory", "much"), "--memory: 'much' is no size", "2GiB"),
     "unknown device": (nothing, ("--device", "tpu"), "--device: no device named 'tpu'", "cuda"),

@@ -114,6 +114,22 @@ def test_a_class_whose_names_lack_its_own_is_told_so(run: Run, here: Path) -> No
     assert 'put it first, names = ("my_formats:Thirds", "thirds")' in ran.err
 
 
+@pytest.mark.parametrize(
+    ("taken", "told"),
+    [
+        (r"    names = .*\n", "lacks names; a format has names, notation, quantize, bits and range"),
+        (r"    @property\n    def range.*\n.*\n", "lacks range; a format has"),
+        (r"@dataclass.*\n", "has fields but is no dataclass"),
+    ],
+)
+def test_what_a_format_lacks_is_said(run: Run, here: Path, taken: str, told: str) -> None:
+    code = (here / "my_formats.py").read_text()
+    (here / "my_formats.py").write_text(re.sub(taken, "", code))
+    ran = run("search", "own.toml")
+    assert ran.status == 2
+    assert told in ran.err
+
+
 def test_it_is_drawn_and_checked(run: Run, here: Path) -> None:
     assert run("formats", "plot", "my_formats:Thirds<4>").status == 0
     assert "my_formats:Thirds" in (here / "formats.html").read_text()

@@ -266,3 +266,26 @@ def test_the_pages_table_is_searched_and_tested(run: Run, here: Path) -> None:
         in ran.err
     )
     assert not (here / "runs").exists()
+
+
+def test_metrics_on_the_command_line_are_announced_or_refused(run: Run, here: Path) -> None:
+    how = (
+        "test",
+        "--model",
+        "jsc-tiny",
+        "--part",
+        "val",
+        "--metrics",
+        "accuracy,my_metrics:worst_class,f1[2]",
+    )
+    refused = run(*how, "--untrusted")
+    assert refused.status == 2
+    assert (
+        "--metrics: my_metrics:worst_class: names code that would run, which --untrusted refuses"
+        in refused.err
+    )
+    assert "my_metrics" not in sys.modules
+    ran = run(*how)
+    assert ran.status == 0, ran.err
+    assert "--metrics runs code: my_metrics:worst_class\n" in ran.err
+    assert run(*how[:-1], "accuracy,f1[2],MulticlassF1Score", "--untrusted").status == 0

@@ -55,7 +55,7 @@ def test_every_command_has_help(place: Path) -> None:
     listed = helped().partition("Commands:\n")[2]
     names = [line.split()[0] for line in listed.splitlines() if line.startswith("  ") and line[2] != " "]
     assert {"search", "train", "test", "inspect", "init", "demo", "formats", "runs", "report"} <= set(names)
-    assert not any(line.endswith("...") for line in listed.splitlines() if line.split()[0] in OURS)
+    assert not [line for line in listed.splitlines() if line.endswith("...")]
     assert "Usage: widthwise search" in helped("search")
 
 

@@ -140,11 +140,12 @@ def test_rows_within_noise_are_marked_and_front_json_says_of_which(run: Run, gri
         close[trial.number] = others
     stored = json.loads(Path("here/front.json").read_text())["front"]
     assert {trial["number"]: trial["within_noise_of"] for trial in stored} == close
-    table = ran.out[ran.out.index("number   software_metrics") :].splitlines()[2:]
-    for row, trial in zip(table, study.front, strict=False):
+    table = ran.out[ran.out.index("number ") :].splitlines()[2:]
+    for row, trial in zip(table, sorted(study.front, key=lambda t: t.metrics["parameters"]), strict=False):
         assert row.split()[0] == str(trial.number)
         assert (row.split()[1] == "≈") == bool(close[trial.number])
-        shown = f"accuracy {trial.metrics['accuracy']:.3f} ± {trial.metrics['accuracy_spread']:.3f}"
+        error = trial.metrics["accuracy_spread"] / np.sqrt(3)
+        shown = f"{trial.metrics['accuracy']:.3f} ± {error:.3f}"
         assert shown in row
     assert any(close.values()), "the case would say nothing otherwise"
     assert "≈ by accuracy no different from another row: within 2 standard errors over 3 seeds" in ran.out

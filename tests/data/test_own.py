@@ -254,7 +254,8 @@ def test_bad_data_is_refused_in_one_line(tmp_path: Path, make: Bad, says: str):
 
 BAD_RETURNS = {
     "no pair": ("return 3", "returned a int; return a pair (X, y)"),
-    "ragged": ("return [[1], [2, 3]], [0, 1]", "is no pair of arrays"),
+    "ragged": ("return [[1], [[2], [3]]], [0, 1]", "differ in more than their length"),
+    "ragged labels": ("return [[1, 2], [2, 3]], [[0], [1, 2]]", "is no pair of arrays"),
     "raises": ("return 1 / 0", "calling it raised ZeroDivisionError"),
     "NaN": ("return [[float('nan')]] * 6, [0, 1] * 3", "feature x0 is nan in row 0"),
 }
@@ -266,3 +267,18 @@ def test_bad_returns_of_a_callable_are_refused(project: Path, body: str, says: s
     with pytest.raises(UserError) as caught:
         load_data("own_bad:build")
     assert says in str(caught.value)
+
+
+@pytest.mark.parametrize("targets", ["[i % 2 for i in range(12)]", "None"])
+def test_a_pair_of_sequences_of_different_lengths_is_padded(project: Path, targets: str):
+    body = f"return [[[i, 0.5]] * (1 + i % 3) for i in range(12)], {targets}"
+    (project / "own_lists.py").write_text(f"def build():\n    {body}\n")
+    data = load_data("own_lists:build", splits=(1, 0, 0), batch_size=12)
+    (batch,) = data.train_dataloader()
+    inputs = batch[0] if isinstance(batch, tuple) else batch
+    x, mask = inputs["x"], inputs["mask"]
+    assert x.shape == (12, 3, 2)
+    lengths = mask.sum(1).tolist()
+    assert sorted(lengths) == [1] * 4 + [2] * 4 + [3] * 4
+    assert all(int(row[0, 0]) % 3 + 1 == length for row, length in zip(x, lengths, strict=True))
+    assert not x[mask == 0].any()

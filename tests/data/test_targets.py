@@ -41,7 +41,9 @@ def test_fractions_are_numbers(values: np.ndarray):
 def test_a_task_tells_what_could_be_both_and_nothing_else():
     assert read_targets([1, 2, 3], name="own", unclear="numbers").values.tolist() == [1, 2, 3]
     assert read_targets([1, 2, 3], name="own", unclear="classes").class_names == ("1", "2", "3")
-    assert read_targets([0, 1, 2], name="own", unclear="numbers").values.dtype == np.int64
+    assert read_targets([0, 1, 2], name="own", unclear="numbers").values.dtype == np.float32
+    assert len(read_targets(np.arange(1, 103), name="own", unclear="classes").class_names) == 102
+    assert read_targets([0.5, 1, 2], name="own", unclear="classes").values.dtype == np.float32
     assert read_targets([0.5, 1, 2], name="own", unclear="classes").values.dtype == np.float32
 
 
@@ -92,3 +94,14 @@ def test_what_is_neither_is_refused(given_targets, kind, says: str):
 )
 def test_it_is_said_in_a_few_words(given_targets, says: str):
     assert str(read_targets(given_targets, name="own")) == says
+
+
+def test_minus_100_is_left_out_of_classes():
+    found = read_targets([2, -100, 0, 1, -100, 0], name="own")
+    assert found.values.tolist() == [2, -100, 0, 1, -100, 0]
+    assert str(found) == "3 classes, -100 left out"
+    named = read_targets([1, -100, 0], name="own", class_names=["no", "yes"])
+    assert named.values.tolist() == [1, -100, 0]
+    assert read_targets([5, 9, -100], name="own", kind="classes").values.tolist() == [0, 1, -100]
+    with pytest.raises(UserError, match="all labels are -100"):
+        read_targets([-100, -100], name="own", kind="classes")

@@ -92,6 +92,10 @@ def inputs(*shape: int) -> Tensor:
         (signals, inputs(3, 8), FIXED, {}),
         (Residual, inputs(16), FIXED, {}),
         (scaled, inputs(16), WIDE, {}),
+        (perceptron, inputs(16), WIDE, {"strategy": "distributed_arithmetic"}),
+        (images, inputs(3, 8, 8), FIXED, {"strategy": "distributed_arithmetic", "io": "io_stream"}),
+        (Residual, inputs(16), FIXED, {"strategy": "distributed_arithmetic"}),
+        (scaled, inputs(16), FIXED, {"strategy": "distributed_arithmetic"}),
     ],
 )
 def test_its_simulation_equals_the_network(
@@ -174,7 +178,16 @@ def test_shapes_that_it_has_no_layer_for_are_told(layer: nn.Module, says: str, t
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("options", [{"strategy": "fast"}, {"io": "stream"}, {"reuse": 0}, {"reuse": 1.5}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"strategy": "fast"},
+        {"io": "stream"},
+        {"reuse": 0},
+        {"reuse": 1.5},
+        {"reuse": 4, "strategy": "distributed_arithmetic"},
+    ],
+)
 def test_options_are_checked(options: dict[str, object]) -> None:
     with pytest.raises(UserError, match=rf"hls4ml: {next(iter(options))} = "):
         Hls4mlExporter(**options)  # type: ignore[arg-type]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +16,8 @@ import numpy as np
 from widthwise.core.arrays import IntArray
 from widthwise.core.errors import UserError
 from widthwise.evaluators.protocol import Pace, Results
+from widthwise.evaluators.workers.channel import HEAD, MARK, Channel
+from widthwise.evaluators.workers.messages import pack_results
 
 EACH = Pace(trains=True, affordable=1)  # each candidate is a part of its own
 SHARED = Pace(trains=False, affordable=100)  # a part of a batch for each worker
@@ -35,6 +39,7 @@ def make(arguments: Mapping[str, Any], blobs: Mapping[str, bytes]) -> Any:
         "raises": raises,
         "complains": complains,
         "stuck": stuck,
+        "garbles": lambda candidates: garbles(candidates, arguments["what"]),
         "weighs": lambda candidates: Results(
             {"accuracy": np.full(len(candidates), float(len(blobs["weights"]))), "pid": pids(candidates)}
         ),
@@ -93,6 +98,24 @@ def raises(candidates: IntArray) -> Results:
 def complains(candidates: IntArray) -> Results:
     """Something that the user can mend."""
     raise UserError("label 9 is out of range")
+
+
+def garbles(candidates: IntArray, what: str) -> Results:
+    """Over a 7 something comes from this process that is no answer."""
+    if not (candidates[:, 0] == 7).any():
+        return plain(candidates)
+    driver = socket.socket(fileno=os.dup(int(sys.argv[1])))
+    if what == "bytes":
+        driver.sendall(b"hello " * 1000)
+    elif what == "no JSON":
+        Channel(driver).send(b"\x05" + bytes(7) + b"what?")
+    elif what == "a length":
+        driver.sendall(HEAD.pack(MARK, 2**60))
+    elif what == "another's":
+        Channel(driver).send(pack_results(plain(candidates)))
+    else:
+        return Results({"accuracy": np.zeros(len(candidates) + 1), "pid": np.zeros(len(candidates))})
+    return plain(candidates)
 
 
 def stuck(candidates: IntArray) -> Results:

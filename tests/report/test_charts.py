@@ -7,9 +7,10 @@ import json
 import numpy as np
 import pytest
 
+from widthwise.core.counting import count_text
 from widthwise.report.charts import Chart, band, chart_page, plotly_text
 from widthwise.report.document import embedded
-from widthwise.report.sheets import Sheet, big_count, brief_time, plural
+from widthwise.report.sheets import Sheet, brief_time, plural
 
 NASTY = "</script><script>alert('1')</script><!-- & \u2028 \"quoted\""
 
@@ -52,4 +53,9 @@ def test_short_times_have_a_unit_that_fits(seconds, shown):
 
 def test_counts_are_read_at_a_glance():
     assert (plural(1, "seed"), plural(1200, "seed")) == ("1 seed", "1,200 seeds")
-    assert (big_count(13824), big_count(10**12)) == ("13,824", "1e+12")
+    assert [count_text(count) for count in (13824, 10**12, 42 * 10**360, 9 * 10**9999 + 97 * 10**9998)] == [
+        "13,824",
+        "1.0e12",
+        "4.2e361",
+        "1.9e10000",
+    ]

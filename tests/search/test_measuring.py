@@ -209,6 +209,7 @@ def test_strategies_go_on_with_candidates_that_were_not_measured(name: str, tmp_
 
 def test_a_resumed_search_is_the_one_in_one_session(tmp_path: Path) -> None:
     whole = searched(tmp_path / "whole", Clock(), ACCURACY, LATENCY, name="tpe", batch=4, trials=24)
-    searched(tmp_path / "parts", Clock(), ACCURACY, LATENCY, name="tpe", batch=4, trials=12)
-    parts = searched(tmp_path / "parts", Clock(), name="tpe", batch=4, trials=24, resume=True)
+    clock = Clock()  # a run folder keeps what was measured
+    searched(tmp_path / "parts", clock, ACCURACY, LATENCY, name="tpe", batch=4, trials=12)
+    parts = searched(tmp_path / "parts", clock, name="tpe", batch=4, trials=24, resume=True)
     assert [trial.candidate for trial in parts.trials] == [trial.candidate for trial in whole.trials]

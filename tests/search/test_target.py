@@ -202,3 +202,26 @@ def test_the_folded_network_is_the_one_that_the_pass_gives() -> None:
     folded, merged = fold_batchnorm_transform_pass(ww.Graph(problem.network), {})
     assert problem.graph.folded == merged
     assert [layer.name for layer in problem.graph.layers] == [layer.name for layer in folded.layers]
+
+
+def test_a_form_can_have_options(tmp_path: Path) -> None:
+    with_bytes = config("onnx layout=qdq", weight_width=[4, 12])
+    study = ww.search(None, None, with_bytes, out=tmp_path / "run")
+    assert study.target == "onnx layout=qdq"
+    assert study.record.space.size == 2  # 12 bits are beyond a byte; two kinds of layer have one rule each
+    done = ww.export(study, 0, "onnx", tmp_path / "out", options={"layout": "qdq"})
+    assert done.check.equal == done.check.samples
+    for wrong, says in (("onnx layout", "is no option=value"), ("c depth=3", "has no option depth")):
+        with pytest.raises(UserError, match=says):
+            ww.search(None, None, config(wrong), out=tmp_path / "other")
+
+
+def test_what_the_form_left_out_is_not_laid_on_the_bounds() -> None:
+    rule = {"weight_width": [4], "data_in_frac_width": [4, 20], "bias_frac_width": [4, 60]}
+    given = config("c", **rule)
+    given["search"]["constraints"]["model_size"] = "<= 1"
+    inside = load_problem(load_config(given)).within()
+    assert inside is not None
+    assert inside.nothing is not None
+    said = "candidates are out of bounds by their costs or can't be written (model_size <= 1, target = c)"
+    assert inside.nothing.endswith(said)

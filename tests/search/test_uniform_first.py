@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from torch import nn
 
 import widthwise as ww
+from helpers.mixing import TRIALS, WIDTHS, config, trained
 from widthwise.config import load_config
 from widthwise.core.arrays import FloatArray
 from widthwise.search.comparing.contest import contest_of
@@ -18,39 +16,6 @@ from widthwise.search.comparing.entrants import Entrant
 from widthwise.search.limits import Limits
 from widthwise.search.problem import load_problem
 from widthwise.spaces.uniform import as_rows
-
-WIDTHS = [2, 3, 4, 5, 6, 7, 8]
-TRIALS = 20
-
-
-def config(strategy: str, **setup: Any) -> dict[str, Any]:
-    rule: dict[str, list[Any]] = {"name": ["integer"]}
-    for tensor in ("data_in", "weight", "bias"):
-        rule |= {f"{tensor}_width": WIDTHS, f"{tensor}_frac_width": ["auto-mse"]}
-    return {
-        "search": {
-            "search_space": {
-                "name": "graph/quantize/mixed_precision_ptq",
-                "setup": {"by": "type"},
-                "seed": {"linear": {"config": rule}},
-            },
-            "strategy": {
-                "name": strategy,
-                "setup": {"n_trials": TRIALS, **setup},
-                "metrics": {
-                    "accuracy": {"direction": "maximize"},
-                    "model_size": {"direction": "minimize"},
-                },
-            },
-        }
-    }
-
-
-@cache
-def trained() -> tuple[nn.Module, Any]:
-    data, model = ww.load_data("digits", seed=0), ww.load_model("digits-mlp", seed=0)
-    ww.fit(model, data, epochs=6, learning_rate=1e-2)
-    return model, data
 
 
 def found(study: ww.Study) -> FloatArray:

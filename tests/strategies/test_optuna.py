@@ -14,6 +14,7 @@ from optuna.trial import TrialState
 from widthwise.core.errors import UserError
 from widthwise.spaces.space import Decision, Space
 from widthwise.strategies import strategy
+from widthwise.strategies.numbered import derived_seed
 from widthwise.strategies.unrepeated import distributions
 
 ORDERED = Space(tuple(Decision(f"d{i}", tuple(range(2, 10))) for i in range(4)))
@@ -68,10 +69,11 @@ def test_a_search_is_optunas_own_where_nothing_repeats():
         candidates = made.ask(1)
         made.tell(candidates, peak(candidates))
         ours.append(candidates[0].tolist())
-    sampler = optuna.samplers.TPESampler(seed=11, multivariate=True)
-    study = optuna.create_study(direction="maximize", sampler=sampler)
+    study = optuna.create_study(direction="maximize")
     theirs = []
-    for _ in range(40):
+    for number in range(40):
+        seed = derived_seed(11, number)  # of each proposal
+        study.sampler = optuna.samplers.TPESampler(seed=seed, multivariate=True)
         trial = study.ask(distributions(ORDERED))
         theirs.append([trial.params[f"d{i}"] for i in range(4)])
         study.tell(trial, float(peak(np.array(theirs[-1:]))[0, 0]))

@@ -9,6 +9,7 @@ from scipy.stats import chisquare
 from widthwise.spaces.space import Decision, Space
 from widthwise.strategies import Setting, strategy
 from widthwise.strategies.random import Random
+from widthwise.strategies.shuffle import _Choices, shuffled
 
 OBJECTIVES = {"accuracy": "maximize"}
 
@@ -17,10 +18,10 @@ def space_of(*counts):
     return Space(tuple(Decision(f"d{i}", tuple(range(count))) for i, count in enumerate(counts)))
 
 
-@pytest.mark.parametrize("permuted", [2**20, 0], ids=["shuffled as a whole", "drawn, then the rest shuffled"])
+@pytest.mark.parametrize("permuted", [2**20, 0], ids=["shuffled as a list", "shuffled by position"])
 def test_a_space_is_used_up_without_repeats(permuted):
     space = space_of(20, 20, 15)
-    made = Random(Setting(space, OBJECTIVES), permuted=permuted)
+    made = Random(Setting(space, OBJECTIVES), listed=permuted)
     positions = []
     while len(candidates := made.ask(777)):
         positions += space.positions(candidates)
@@ -31,7 +32,7 @@ def test_a_space_is_used_up_without_repeats(permuted):
 @pytest.mark.parametrize("permuted", [2**20, 0])
 def test_how_many_are_asked_for_does_not_change_what_comes(permuted):
     space = space_of(20, 20, 15)
-    one, other = (Random(Setting(space, OBJECTIVES, seed=5), permuted=permuted) for _ in range(2))
+    one, other = (Random(Setting(space, OBJECTIVES, seed=5), listed=permuted) for _ in range(2))
     singly = np.concatenate([one.ask(1) for _ in range(2000)])
     assert (singly == other.ask(2000)).all()
 
@@ -51,3 +52,19 @@ def test_ten_to_the_thirty_candidates():
     made = strategy("random", space, objectives=OBJECTIVES)
     assert len(set(space.positions(made.ask(5000)))) == 5000
     assert made.finished is None
+
+
+@pytest.mark.parametrize("counts", [(2, 3, 4, 5, 6), (40, 2, 2, 3)])
+def test_a_shuffle_by_choices_has_each_candidate_once(counts):
+    space = space_of(*counts)
+    rows = _Choices(space, np.random.default_rng(0))(np.arange(space.size))
+    assert sorted(space.positions(rows)) == list(range(space.size))
+
+
+@pytest.mark.parametrize("counts", [(9,) * 8, (3,) * 60], ids=["by position", "by choices"])
+def test_neighbours_of_an_order_are_independent(counts):
+    """Of each two that follow one another, and of each two decisions, all pairs of choices are as likely."""
+    space, count = space_of(*counts), counts[0]
+    rows = shuffled(space, 3, listed=0)(np.arange(20_000))
+    for a, b in ((rows[:-1, 0], rows[1:, 0]), (rows[:-1, -1], rows[1:, 0]), (rows[:, 0], rows[:, -1])):
+        assert chisquare(np.bincount(a * count + b, minlength=count**2)).pvalue > 0.0001

@@ -24,14 +24,14 @@ def test_the_nearest_is_the_fewest_moves_away(positions, start, seed):
     seen = taken(SPACE, positions)
     candidate = SPACE.at([start])[0]
     found = np.array(seen.nearest_unseen(candidate.tolist(), np.random.default_rng(seed)))
-    assert seen.position(found.tolist()) not in positions
+    assert seen.key(found.tolist()) not in positions
     free = SPACE.at(sorted(set(range(24)) - positions))
     assert (found != candidate).sum() == (free != candidate).sum(axis=1).min()
 
 
 @given(st.integers(0, 23))
-def test_positions_are_those_of_the_space(position):
-    assert Seen(SPACE).position(SPACE.at([position])[0].tolist()) == position
+def test_keys_are_those_of_the_space(position):
+    assert Seen(SPACE).key(SPACE.at([position])[0].tolist()) == position
 
 
 def test_the_smallest_step_of_an_ordered_decision_goes_first():
@@ -52,10 +52,10 @@ def test_beyond_one_move_in_a_space_too_large_to_list():
     space = Space(tuple(Decision(f"d{i}", (1, 2, 3)) for i in range(30)))
     seen = Seen(space)
     centre = [0] * 30
-    seen.take(seen.position(centre))
+    seen.take(seen.key(centre))
     for column in range(30):
         for choice in (1, 2):
-            seen.take(seen.position([*centre[:column], choice, *centre[column + 1 :]]))
+            seen.take(seen.key([*centre[:column], choice, *centre[column + 1 :]]))
     found = seen.nearest_unseen(centre, np.random.default_rng(0))
     assert sum(choice != 0 for choice in found) == 2
 

@@ -64,6 +64,22 @@ def test_a_study_has_it_in_json_and_tables(study: ww.Study) -> None:
     assert sum(measured is not None for measured in listed.values()) == 2
 
 
+def test_rules_pick_by_what_tools_measured(study: ww.Study) -> None:
+    assert study.folder is not None
+    first, second = study.front[0].number, study.front[-1].number
+    for number, luts in ((first, 41.0), (second, 90.0)):
+        keep_measured(study.folder, number, replace(FOUND, metrics={"yosys_luts": luts}))
+    found = ww.load_run(study.folder)
+    assert found.pick("best yosys_luts").number == first
+    assert found.pick("best accuracy with yosys_luts <= 50").number == first
+    best = max((found.trial(first), found.trial(second)), key=lambda trial: trial.metrics["accuracy"])
+    assert found.pick("best accuracy with yosys_luts <= 90").number == best.number
+    with pytest.raises(UserError, match="no candidate meets yosys_luts <= 40"):
+        found.pick("knee with yosys_luts <= 40")
+    with pytest.raises(UserError, match="vivado_luts was measured of no trial"):
+        found.pick("best accuracy with vivado_luts <= 50")
+
+
 def test_a_column_that_is_taken_keeps_its_name() -> None:
     found = measured_columns({2: (FOUND,)}, [1, 2], taken=("yosys_luts",))
     assert list(found) == ["measured.yosys_luts", "yosys_dsps"]

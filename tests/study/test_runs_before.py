@@ -17,6 +17,8 @@ from widthwise.search.limits import Limits
 BEFORE = Path(__file__).parent / "runs_before"
 # how many trials each holds, and how many it has when it went on
 RUNS = {"brute-force": (10, 18), "frontier": (6, 9), "tpe": (6, 9), "widths": (2, 6)}
+GO_ON = {name: RUNS[name] for name in ("frontier", "widths")}
+REFUSED = [name for name in RUNS if name not in GO_ON]  # searched by tpe, as it proposed then
 
 
 @pytest.fixture
@@ -46,7 +48,7 @@ def test_a_run_of_the_version_before_opens_as_it_was(before: Path, counts: tuple
     assert len(study.to_pandas()) == counts[0]
 
 
-@pytest.mark.parametrize(("before", "counts"), RUNS.items(), indirect=["before"], ids=list(RUNS))
+@pytest.mark.parametrize(("before", "counts"), GO_ON.items(), indirect=["before"], ids=list(GO_ON))
 def test_a_run_of_the_version_before_goes_on(before: Path, counts: tuple[int, int]) -> None:
     stored = ww.load_run(before).to_pandas()
     config = load_config(before / "config.toml")
@@ -57,7 +59,17 @@ def test_a_run_of_the_version_before_goes_on(before: Path, counts: tuple[int, in
     assert again.drop(columns="seconds").equals(stored.drop(columns="seconds"))
 
 
-@pytest.mark.parametrize("before", ["brute-force", "frontier", "tpe"], indirect=True)
+@pytest.mark.parametrize("before", REFUSED, indirect=True)
+def test_a_run_whose_strategy_proposed_otherwise_then_is_refused_with_the_reason(before: Path) -> None:
+    with pytest.raises(ww.UserError) as caught:
+        ww.search(None, None, load_config(before / "config.toml"), out=before, resume=True)
+    assert (
+        "proposals: by the history of one generator then, each from the seed and its number now; "
+        "restore that, or start a new study beside it (--force-new)" in str(caught.value)
+    )
+
+
+@pytest.mark.parametrize("before", ["frontier"], indirect=True)
 def test_a_run_of_the_version_before_has_its_networks_once_it_is_resumed(before: Path) -> None:
     with pytest.raises(ww.UserError, match="keeps no networks of its trials; resume the run") as caught:
         ww.load_run(before).network(0)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Annotated
@@ -12,7 +14,9 @@ from typing import Annotated
 import typer
 
 from widthwise import __version__
+from widthwise.cli.examples import with_examples
 from widthwise.core.errors import UserError
+from widthwise.core.plain import PlainFormatter, plain
 
 # each has register(app), which adds its commands; none may import anything heavy at its top
 MODULES = (
@@ -23,10 +27,15 @@ MODULES = (
     "init",
     "formats",
     "runs",
+    "report",
+    "watch",
+    "check",
     "compare",
+    "explain",
     "export",
     "hardware",
     "measure",
+    "doctor",
 )
 USER_ERROR = 2
 
@@ -45,6 +54,7 @@ def make_app() -> typer.Typer:
     app.callback(invoke_without_command=True)(_program)
     for module in MODULES:
         import_module(f"widthwise.cli.{module}").register(app)
+    with_examples(app)
     return app
 
 
@@ -58,6 +68,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal that can't show a character shows "?"
+    if logging.lastResort is not None:
+        logging.lastResort.setFormatter(PlainFormatter("%(message)s"))
+    warnings.formatwarning = _warning
     try:
         status = make_app()(arguments, prog_name="widthwise", standalone_mode=False)
         sys.stdout.flush()
@@ -98,6 +111,14 @@ def _usage(error: Exception) -> str:
     return f"{text}; {path} --help lists what is allowed"
 
 
+def _warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
+) -> str:
+    """As Python prints a warning, on one line whatever is named in it."""
+    del line
+    return f"{plain(filename)}:{lineno}: {category.__name__}: {plain(message)}\n"
+
+
 def _complain(text: str) -> int:
-    print(f"error: {' '.join(text.split())}", file=sys.stderr)  # noqa: T201
+    print(f"error: {plain(' '.join(text.split()))}", file=sys.stderr)  # noqa: T201
     return USER_ERROR

@@ -50,7 +50,10 @@ def export(
     untrusted: options.Untrusted = False,
     json: options.Json = False,
 ) -> None:
-    """Write the network of a trial in a form that other tools read."""
+    """Write a trial's network for other tools, and run that.
+
+    What runs is compared with what was judged; one that differs is not called done.
+    """
     from widthwise.network.forms import EXPORTERS
 
     output = Output(silent=json)

@@ -37,8 +37,8 @@ def formats(context: typer.Context, json: options.Json = False) -> None:
         ["format", "parameters", "example", "bits", "values"],
         [
             [
-                "\n".join((row.name, *row.aliases)),
-                "\n".join(map(_parameter, row.parameters)),
+                (row.name, *row.aliases),
+                tuple(map(_parameter, row.parameters)),
                 str(row.example),
                 f"{row.bits:g}",
                 row.summary if row.package == OWN else f"{row.summary} (package {row.package})",

@@ -43,7 +43,10 @@ def certify(
     untrusted: options.Untrusted = False,
     json: options.Json = False,
 ) -> int:
-    """Synthesise trials with Yosys, simulate the netlist, keep what was measured in the run."""
+    """Synthesise trials with Yosys, and keep what it measures.
+
+    The netlist is simulated against the expected outputs first.
+    """
     output = Output(silent=json)
     if trial and pick is not None:
         raise UserError("--trial and --pick contradict one another; leave one out")
@@ -73,7 +76,7 @@ def import_report(
     storage: options.Storage = None,
     json: options.Json = False,
 ) -> None:
-    """Read a report of Vivado or Vitis HLS, and keep its figures as measured of a trial."""
+    """Keep the figures of a report of Vivado or Vitis HLS."""
     from widthwise.export.importing import import_report as read
     from widthwise.study.run_folder import load_run
 

@@ -14,6 +14,8 @@ from widthwise.core.errors import UserError, unknown
 if TYPE_CHECKING:
     from widthwise.network.layer import Layer
 
+LISTED = 12  # names of layers that are printed
+
 Layers = list[tuple[str, str, tuple[str, ...]]]
 
 
@@ -61,7 +63,7 @@ def init(
         raise unknown("strategy", strategy, STRATEGIES, where="--strategy")
     write_atomically(path, text.encode())
     count = f"{len(layers)} layer{'' if len(layers) == 1 else 's'}"
-    output.say(f"Wrote {path}: {count} ({', '.join(layer for layer, _, _ in layers)})")
+    output.say(f"Wrote {path}: {count} ({_listed([f'{layer} {kind}' for layer, kind, _ in layers])})")
     if data is None:
         output.say(f"Set its dataset, or give --dataset; then: widthwise search {path} --train")
     else:
@@ -93,3 +95,8 @@ def _layers(name: str, dataset: str | None, reading: dict[str, Any], output: Out
 
 def _is_chosen(layer: Layer, kinds: set[str]) -> bool:
     return layer.type in kinds and "weight" in layer.tensors
+
+
+def _listed(layers: list[str]) -> str:
+    """Their names, of many the first and the last."""
+    return ", ".join(layers if len(layers) <= LISTED else [*layers[: LISTED - 2], "…", layers[-1]])

@@ -67,12 +67,12 @@ def _captured(config: SearchConfig) -> tuple[Graph, Data | None, Fit | None]:
     from widthwise.metrics.quality.fits import check_data_fits_model
     from widthwise.network.graph import Graph
     from widthwise.network.named import load_model
-    from widthwise.search.problem import load_dataset
+    from widthwise.search.dataset import load_dataset
 
     network = load_model(str(config.model), checkpoint=config.load_name, seed=config.seed)
     if config.dataset is None:
         return Graph(network), None, None
-    data = load_dataset(config)
+    data = load_dataset(config, network)
     fitting = check_data_fits_model(network, data, config.task, config.output)
     return Graph(network, fitting.example), data, fitting
 
@@ -141,7 +141,8 @@ def _print_config(config: SearchConfig, output: Output) -> None:
     from widthwise.report.problem import warnings_of
     from widthwise.search.problem import load_problem
 
-    output.say(toml_of(config))
+    for line in toml_of(config).split("\n"):
+        output.say(line)
     if config.searching is None:
         output.say("# no [search]: nothing is searched")
         return
@@ -159,7 +160,7 @@ def _print_widths(config: SearchConfig, output: Output) -> None:
     from widthwise.network.widths.example import example_input
     from widthwise.network.widths.finding import find_groups
     from widthwise.report.network import fixed_table, group_table
-    from widthwise.search.problem import load_dataset
+    from widthwise.search.dataset import load_dataset
 
     network = load_model(str(config.model), checkpoint=config.load_name, seed=config.seed)
     try:

@@ -46,7 +46,10 @@ def measure(
     untrusted: options.Untrusted = False,
     json: options.Json = False,
 ) -> None:
-    """Measure how long networks of a run take here; by default those of its front."""
+    """Measure how long networks of a run take here.
+
+    By default those of its front.
+    """
     output = Output(silent=json)
     if trial is not None and pick is not None:
         raise UserError("--trial and --pick: give one of them, or neither for the front")

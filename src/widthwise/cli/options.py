@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from widthwise.core.errors import UserError, unknown
+from widthwise.core.plain import plain
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -245,7 +246,7 @@ def storage_of(run: Path, given: str | None) -> str | None:
     except ElsewhereError as error:
         if not is_interactive():
             raise
-        typer.confirm(f"{run} keeps its trials in {error.url}; connect to it?", abort=True, err=True)
+        typer.confirm(plain(f"{run} keeps its trials in {error.url}; connect to it?"), abort=True, err=True)
         return error.url
     return given
 

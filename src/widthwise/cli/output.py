@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from widthwise.core.errors import UserError
+from widthwise.core.plain import plain, plain_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -30,9 +31,13 @@ class Output:
             self.say(text)
 
     def say(self, text: str = "") -> None:
-        """A line of the result; never broken, so that paths and commands can be copied."""
+        """A line of the result; never broken, so that paths and commands can be copied.
+
+        Line ends around it are kept; whatever is named in it is plain.
+        """
         if not self.silent:
-            self.console.print(text, soft_wrap=True)
+            line = text.strip("\n")
+            self.console.print(text.replace(line, plain(line)) if line else text, soft_wrap=True)
 
     def show(self, renderable: Any) -> None:
         """A table of the result."""
@@ -44,7 +49,12 @@ class Output:
 
     def warn(self, text: str) -> None:
         """One line on stderr."""
-        print(f"warning: {' '.join(text.split())}", file=sys.stderr)  # noqa: T201
+        print(f"warning: {plain(' '.join(text.split()))}", file=sys.stderr)  # noqa: T201
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether a person reads it, on a terminal that can do more than lines."""
+        return self.console.is_terminal and not self.console.is_dumb_terminal
 
     @cached_property
     def console(self) -> Console:
@@ -65,7 +75,7 @@ def print_json(content: Any) -> None:
     """JSON on stdout and nothing else."""
     import json
 
-    print(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False))  # noqa: T201
+    print(plain_json(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)))  # noqa: T201
 
 
 def is_interactive() -> bool:

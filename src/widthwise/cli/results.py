@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from widthwise.study.study import Study
 
 
-def introduce(folder: Path, problem: Problem, output: Output, *, resumed: bool) -> None:
-    """What is searched, on what data, by whom, and where it will be."""
+def introduce(folder: Path, problem: Problem, output: Output, *, how: str = "") -> None:
+    """What is searched, on what data, by whom, and where it will be; how: what is to be said of its start."""
     from widthwise.report.problem import problem_lines, warnings_of
 
     for line in problem_lines(problem):
         output.note(line)
-    output.note(f"run:         {folder}{' (resumed)' if resumed else ''}")
+    output.note(f"run:         {folder}{how and f' ({how})'}")
     for warning in warnings_of(problem):
         output.warn(warning)
 
@@ -40,38 +40,62 @@ def conclude(
         print_picked(study, rule, output)
 
 
-def print_best(study: Study, output: Output, *, most: int | None = None) -> None:
+def print_best(study: Study, output: Output, *, everything: bool = False) -> None:
     """The table of the best trials, or the nearest where there are none."""
-    from widthwise.report import terminal
+    from widthwise.report.choosing import front_lines, mark_lines
     from widthwise.report.measured import measured_table, sum_lines
+    from widthwise.report.scatter import scatter_lines
+    from widthwise.report.shown.front import front_view
+    from widthwise.report.terminal import best_lines, near_lines
     from widthwise.study.nearest import nearest_trials
 
-    many = terminal.MOST_ROWS if most is None else most
-    for line in terminal.best_lines(study, most=many):
+    view, width = front_view(study, everything=everything), output.console.width
+    for line in best_lines(study, shown=len(view.shown)):
         output.say(line)
-    if study.front:
-        output.show(terminal.best_table(study, output.console.width, most=many))
-        for line in (*terminal.tie_lines(study), *terminal.noise_lines(study)):
+    if not study.front:
+        for line in near_lines(nearest_trials(study)):
             output.say(line)
-        if (measured := measured_table(study)) is not None:
-            output.say("\nMeasured:")
-            output.show(measured)
-            for line in sum_lines(study):
-                output.say(line)
         return
-    for line in terminal.near_lines(nearest_trials(study)):
+    for line in (*front_lines(study, view, width), *mark_lines(study, view)):
         output.say(line)
+    for line in scatter_lines(study, width) if output.is_terminal else ():
+        output.say(line)
+    if (measured := measured_table(study)) is not None:
+        output.say("\nMeasured:")
+        output.show(measured)
+        for line in sum_lines(study):
+            output.say(line)
 
 
 def print_picked(study: Study, rule: str, output: Output) -> None:
     """The trial that a rule picks: its metrics, and what it chooses for each layer."""
-    from widthwise.report.terminal import config_lines, trial_table
+    from widthwise.report.choosing import trial_lines
+    from widthwise.report.shown.axes import axes_of
+    from widthwise.report.shown.overview import tested_lines
+    from widthwise.report.terminal import config_lines
 
     trial = study.pick(rule)
     output.say(f"\nPicked by {rule!r}: trial {trial.number}")
-    output.show(trial_table(study, trial, output.console.width))
+    for line in trial_lines(study, trial, axes_of(study), output.console.width):
+        output.say(line)
+    for line in tested_lines(study, trial, axes_of(study)):
+        output.say(line)
     for line in config_lines(trial.config):
         output.say(line)
+
+
+def judge_pick(study: Study, problem: Problem, folder: Path, *, rule: str | None = None) -> None:
+    """Judges the trial that a rule picks, else the knee, on test data, which the search never saw."""
+    from widthwise.core.errors import UserError
+    from widthwise.report.shown.overview import pick_of
+    from widthwise.search.tested import keep_tested
+
+    try:
+        trial = pick_of(study, rule)
+    except UserError:  # a rule that nothing meets is said where the pick is printed
+        return
+    if trial is not None:
+        keep_tested(problem, study, trial, folder)
 
 
 def keep_page(study: Study, folder: Path, output: Output, *, rule: str | None = None) -> None:
@@ -93,9 +117,10 @@ def keep_page(study: Study, folder: Path, output: Output, *, rule: str | None = 
 
 def print_study_json(study: Study, rule: str | None, problem: Problem | None = None) -> None:
     """What front.json holds, what a rule picks, and what comes nearest where nothing is within the bounds."""
+    from widthwise.core.finite import finite
     from widthwise.search.nearest import nearest_by_cost
+    from widthwise.study.front_json import trial_as_json
     from widthwise.study.nearest import nearest_trials
-    from widthwise.study.study import finite, trial_as_json
 
     content = study.as_json()
     near = nearest_trials(study)

@@ -1,10 +1,10 @@
-"""widthwise runs, report, trials and rm: what earlier searches left."""
+"""widthwise runs, trials and rm: what earlier searches left."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, get_args
+from typing import Annotated, get_args
 
 import typer
 
@@ -12,9 +12,7 @@ from widthwise.cli import options
 from widthwise.cli.output import Output, check_new_file, is_interactive, print_json
 from widthwise.core.errors import UserError, unknown
 from widthwise.core.files import file_in_one_piece
-
-if TYPE_CHECKING:
-    from widthwise.study.study import Study
+from widthwise.core.plain import plain
 
 DEFAULT = Path("runs")
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
@@ -23,7 +21,6 @@ RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
     app.command()(runs)
-    app.command()(report)
     app.command()(trials)
     app.command()(rm)
 
@@ -49,58 +46,6 @@ def runs(
         for run in found:
             if run.trouble is not None:
                 output.warn(run.trouble)
-
-
-def report(
-    run: RunFolder,
-    pick: Annotated[
-        str | None, typer.Option("--pick", metavar="RULE", help="As widthwise search has it.")
-    ] = None,
-    everything: Annotated[bool, typer.Option("--all", help="All trials of the front.")] = False,
-    html: Annotated[
-        Path | None,
-        typer.Option("--html", metavar="FILE", help="Write a page to look at in place of printing."),
-    ] = None,
-    force: options.Force = False,
-    storage: options.Storage = None,
-    json: options.Json = False,
-) -> None:
-    """Print the best trials of a run again, or as a page."""
-    from widthwise.cli.results import print_best, print_picked, print_study_json
-    from widthwise.report.terminal import ending_lines, resume_command
-    from widthwise.study.run_folder import load_run
-
-    study = load_run(run, storage=options.storage_of(run, storage))
-    if html is not None:
-        _write_page(study, html, pick, force=force)
-        return
-    if json:
-        print_study_json(study, pick)
-        return
-    if pick is not None:
-        study.pick(pick)  # a rule that can't be read or met is said before anything is printed
-    output = Output()
-    settings = study.record.settings
-    output.say(f"{run}: {settings.model}, {settings.strategy}")
-    if settings.data:
-        output.say(f"{settings.data}\n")
-    print_best(study, output, most=len(study.front) if everything else None)
-    for line in ending_lines(study):
-        output.say(line)
-    if study.finished is None:
-        output.say(f"Go on: {resume_command(run)}")
-    if pick is not None:
-        print_picked(study, pick, output)
-
-
-def _write_page(study: Study, html: Path, rule: str | None, *, force: bool) -> None:
-    from widthwise.report.page.study import study_page
-
-    check_new_file(html, force=force, ending=".html")
-    page = study_page(study, rule=rule).encode()
-    with file_in_one_piece(html) as stream:
-        stream.write(page)
-    Output().say(f"Wrote {html}")
 
 
 def trials(
@@ -136,7 +81,10 @@ def rm(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
     storage: options.Storage = None,
 ) -> None:
-    """Delete runs with all their trials, after asking; in a database elsewhere only with --storage."""
+    """Delete runs with all their trials, after asking.
+
+    Those in a database elsewhere only with --storage.
+    """
     from widthwise.study.runs import remove_run
 
     output = Output()
@@ -145,7 +93,7 @@ def rm(
         if not yes:
             if not is_interactive():
                 raise UserError(f"{folder}: is not deleted without asking; say --yes where nobody can answer")
-            typer.confirm(f"Delete {folder} ({size})?", abort=True, err=True)
+            typer.confirm(plain(f"Delete {folder} ({size})?"), abort=True, err=True)
         remove_run(folder, storage=storage)
         output.say(f"Deleted {folder} ({size})")
         if stays:

@@ -12,7 +12,7 @@ from widthwise.cli import options
 from widthwise.cli.folders import run_folder
 from widthwise.cli.groups import grouped
 from widthwise.cli.output import Output, make_console
-from widthwise.cli.results import conclude, introduce, keep_page, print_study_json
+from widthwise.cli.results import conclude, introduce, judge_pick, keep_page, print_study_json
 from widthwise.core.errors import unknown
 from widthwise.study.run_files import Keep
 
@@ -115,6 +115,9 @@ class Workers:
     ] = None
 
 
+RESUMED, START = "resumed", "started: nothing was there to resume"
+
+
 def register(app: typer.Typer) -> None:
     """Adds the command."""
     app.command()(grouped(search))
@@ -151,7 +154,10 @@ def search(
     options.check_device(setup.device)
     from widthwise.report.terminal import resume_command
 
-    study, problem = run(read, folder, output, how, resume=resume, train=train, rule=pick, page=not no_page)
+    how_begun = START if place.resume and not resume else RESUMED if resume else ""
+    study, problem = run(
+        read, folder, output, how, resume=resume, begun=how_begun, train=train, rule=pick, page=not no_page
+    )
     if json:
         print_study_json(study, pick, problem)
         if study.interrupted is not None:
@@ -215,11 +221,15 @@ def run(
     how: How,
     *,
     resume: bool = False,
+    begun: str = "",
     train: bool = False,
     rule: str | None = None,
     page: bool = True,
 ) -> tuple[Study, Problem]:
-    """Search in a folder, with what is printed before and while it runs; `page`: write one to look at."""
+    """Search in a folder, with what is printed before and while it runs.
+
+    begun: what is to be said of its start. page: write one to look at.
+    """
     from widthwise.cli.training import train_first
     from widthwise.report.progress import SearchProgress
     from widthwise.search.launch import check_search
@@ -237,7 +247,7 @@ def run(
 
         def started(run: Run, problem: Problem) -> None:
             searched.append(problem)
-            introduce(run.path, problem, output, resumed=resume)
+            introduce(run.path, problem, output, how=begun)
             progress.start()
 
         study = search_problem(
@@ -251,8 +261,10 @@ def run(
             started=started,
             **vars(how),
         )
-    if page and study.interrupted is None:
-        keep_page(study, folder, output, rule=rule)
+    if study.interrupted is None:
+        judge_pick(study, searched[0], folder, rule=rule)
+        if page:
+            keep_page(study, folder, output, rule=rule)
     return study, searched[0]
 
 

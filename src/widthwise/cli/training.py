@@ -109,6 +109,7 @@ def evaluate_network(
     if part is not None and part not in PARTS:
         raise unknown("part of the data", part, PARTS, where="--part")
     parts = [part] if part else list(PARTS)
+    _announce_metrics(metrics, output, untrusted=untrusted)
     if run is not None:
         if any(value is not None for value in (config, *vars(network).values(), seed)) or setup.assign:
             raise UserError("--run: has its own network and data; leave CONFIG, --model, --load and such out")
@@ -128,7 +129,7 @@ def evaluate_network(
         options.announce_code(read, output, untrusted=untrusted)
         found = _test_network(read, parts, metrics, output, setup.device)
     if json:
-        from widthwise.study.study import finite
+        from widthwise.core.finite import finite
 
         print_json(finite({**found.figures, "standard_errors": found.errors}))
     else:
@@ -172,6 +173,20 @@ def _by_targets(config: SearchConfig) -> SearchConfig:
     return replace(config, task=None) if config.task == CLOSENESS else config
 
 
+def _announce_metrics(given: str | None, output: Output, *, untrusted: bool) -> None:
+    """Say which of the metrics are code, before it is imported; UserError where that is not wanted."""
+    from widthwise.metrics.catalogue import REGISTRY
+
+    names = dict.fromkeys(name.strip() for name in (given or "").split(","))
+    code = ", ".join(name for name in names if ":" in name or (REGISTRY.get(name) and REGISTRY.is_code(name)))
+    if code and untrusted:
+        raise UserError(
+            f"--metrics: {code}: names code that would run, which --untrusted refuses; name built-in ones"
+        )
+    if code:
+        output.warn(f"--metrics runs code: {code}")
+
+
 def _metrics(given: str | None, config: SearchConfig, task: Task | str | None) -> list[Metric]:
     """The metrics asked for, else the usual ones and the config's; UserError for one that can't be had.
 
@@ -194,13 +209,13 @@ def _metrics(given: str | None, config: SearchConfig, task: Task | str | None) -
 
 def _network_and_data(config: SearchConfig) -> tuple[nn.Module, Data]:
     from widthwise.network.named import load_model
-    from widthwise.search.problem import load_dataset
+    from widthwise.search.dataset import load_dataset
 
     _check_named(config)
     network = load_model(str(config.model), seed=config.seed)
     if config.load_name is not None:
         load_model(network, checkpoint=config.load_name)
-    return network, load_dataset(config)
+    return network, load_dataset(config, network)
 
 
 def _check_named(config: SearchConfig) -> None:
@@ -234,11 +249,24 @@ def _fit(config: SearchConfig, network: nn.Module, data: Data, output: Output, *
     from widthwise.search.problem import device_of
     from widthwise.training import train as fit
 
+    _begin(config, network, data, output)
     how: dict[str, Any] = {"seed": config.seed, "device": device_of(config), **_judged(config)}
     live = None if output.quiet else make_console(stderr=True)
     log = output.console if lines and not output.quiet else None
     with EpochProgress(live, log, config.training.epochs) as told:
         return fit(network, data, config.training, progress=told, **how)
+
+
+def _begin(config: SearchConfig, network: nn.Module, data: Data, output: Output) -> None:
+    """Lets random weights begin where the targets are, as for the candidates of a search."""
+    from widthwise.metrics.quality.fits import check_data_fits_model
+    from widthwise.search.untrained import is_untrained
+    from widthwise.training.beginning import begin_at_mean
+
+    if is_untrained(config, network):
+        task = check_data_fits_model(network, data, config.task, config.output).task
+        if begin_at_mean(network, data, task, output=config.output):
+            output.note("training:    outputs begin at the mean of the targets")
 
 
 def _judged(config: SearchConfig) -> dict[str, Any]:
@@ -295,7 +323,7 @@ def _test_run(
 ) -> Tested:
     """The network of a run, in float or as a trial has it: from what the run kept, else made again."""
     from widthwise.metrics.quality.making import with_targets
-    from widthwise.search.problem import load_dataset
+    from widthwise.search.dataset import load_dataset
 
     options.check_device(device)
     found = _trial_of(study, trial)

@@ -13,7 +13,7 @@ from widthwise.core.toml import dotted, shown
 from widthwise.metrics.catalogue import METRICS, Metric
 from widthwise.metrics.goals.constraints import Constraint, parse_constraints
 from widthwise.metrics.units import DURATIONS
-from widthwise.network.forms import EXPORTERS
+from widthwise.network.forms import form_named
 
 T = TypeVar("T", int, float)
 
@@ -33,9 +33,9 @@ def read_bounds(table: Table, find: FindMetric) -> tuple[Constraint, ...]:
 
 
 def read_target(table: Table) -> str | None:
-    """The form that a search keeps within, by its canonical name; imports nothing."""
-    name = table.text(TARGET)
-    return None if name is None else EXPORTERS.find(name, where=table.where(TARGET)).name
+    """The form that a search keeps within, by its canonical name, with its options; imports nothing."""
+    text = table.text(TARGET)
+    return None if text is None else form_named(text, where=table.where(TARGET))
 
 
 def read_budgets(

@@ -23,7 +23,7 @@ from widthwise.core.table import Table, as_number
 from widthwise.core.toml import dotted, shown
 from widthwise.data.modules import FILE_TYPES, data_source
 from widthwise.metrics.quality.tasks import TASKS
-from widthwise.network.forms import INTEGERS
+from widthwise.network.forms import computes_in_integers
 from widthwise.network.named import model_source
 from widthwise.spaces.kinds import read_space
 from widthwise.spaces.settings import with_folding
@@ -200,7 +200,7 @@ def _splits(table: Table) -> tuple[float, float, float]:
 def _search(table: Table, training: Settings, find: FindMetric) -> Search:
     target = read_target(table.table("constraints"))
     space = read_space(table.table("search_space"), table.table("training"), training)
-    if target in INTEGERS:
+    if target is not None and computes_in_integers(target):
         space = with_folding(space)
     strategy = read_strategy(table.table("strategy"), find)
     constraints, limits = table.table("constraints"), strategy.limits

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import re
 
+DELETE = 0x7F
+_UNPRINTED = re.compile(r"[^\x20-\x7e]")
 _FORMULA = re.compile(r"[=+\-@\t\r]")  # how a cell begins that a spreadsheet computes
 
 
@@ -18,12 +22,36 @@ def plain(text: object) -> str:
     return "".join(map(_shown, found))
 
 
+def plain_lines(text: object) -> str:
+    """Text of several lines, each of them plain."""
+    return "\n".join(map(plain, str(text).split("\n")))
+
+
+def plain_json(text: str) -> str:
+    """JSON in which what does not print stands as its escape; it says the same."""
+    return _UNPRINTED.sub(lambda found: _json_escape(found[0]), text)
+
+
+def _json_escape(character: str) -> str:
+    if character == "\n" or character.isprintable():
+        return character
+    return json.dumps(character)[1:-1] if ord(character) > DELETE else f"\\u{ord(character):04x}"
+
+
 def _shown(character: str) -> str:
     if character.isprintable():
         return character
     if character.isspace():
         return " "
     return character.encode("unicode_escape").decode()
+
+
+class PlainFormatter(logging.Formatter):
+    """A record of a log is a line, whatever is named in it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line."""
+        return plain(super().format(record))
 
 
 def plain_cell(value: object) -> object:

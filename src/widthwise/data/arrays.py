@@ -24,7 +24,7 @@ Arrays = Mapping[str, Array | Ragged]
 class Asked:
     """What the user said of the targets: which arrays or columns they are (none: ()), and of what kind.
 
-    unclear: of what kind they are where they could be both, as the task says.
+    unclear: of what kind whole numbers are, as the task says.
     """
 
     label: Sequence[str | int] | None = None

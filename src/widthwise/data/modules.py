@@ -86,8 +86,8 @@ def load_data(
         label: which columns of a table (by name or number) or arrays of an .npz are the targets; () for none;
             without it the column named label, target, class or y, or the only one of text.
         header: whether the first line of a .csv names the columns; without it, as it looks.
-        targets: "classes" or "numbers"; without it, as they look. task: what they are for, which tells where
-            they could be both: numbers for "regression", classes for "classification".
+        targets: "classes" or "numbers"; without it, as they look. task: what they are for, which tells what
+            whole numbers are: numbers for "regression", classes for "classification".
         standardise: "train" (statistics of the training split; also True), "reference" (those that came with
             the data) or "none" (also False); by default "train" for tables, "none" for images, toy_tiny and
             what a callable returns.
@@ -121,7 +121,25 @@ def load_data(
         found = _samples(source, asked, seed=seed, path=path, download=download)
     if isinstance(found, Data):
         return found
-    return served(found, batch_size=batch_size, seed=seed, splits=splits, standardise=how, flatten=flatten)
+    made = served(found, batch_size=batch_size, seed=seed, splits=splits, standardise=how, flatten=flatten)
+    options = {
+        "path": None if path is None else str(path),
+        "download": download,
+        "splits": tuple(splits),
+        "label": None if columns is None else tuple(columns),
+        "header": header,
+        "targets": targets if source in DATA.own else targets or _taken_for(found),
+        "standardise": how,
+        "flatten": flatten,
+    }
+    return made.loaded_by(source, options)
+
+
+def _taken_for(samples: Samples) -> TargetKind | None:
+    """What targets [n] were taken for, which a task that is found later would have otherwise."""
+    if samples.targets is None or samples.targets.values.ndim != 1:
+        return None
+    return "classes" if samples.targets.class_names else "numbers"
 
 
 def data_source(name_or_path: str | Path) -> str:

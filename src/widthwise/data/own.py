@@ -100,6 +100,11 @@ def samples_of(made: Any, *, name: str, asked: Asked = NOTHING_SAID) -> Samples:
             f"{name}: returned a {type(made).__name__}; return a pair (X, y), arrays by name, or a data "
             "module with train_dataloader, val_dataloader and test_dataloader"
         )
+    if _is_ragged(made[0]):
+        held: dict[str, Array | Ragged] = {"x": _array(made[0], "X", name)}
+        if made[1] is not None:
+            held["y"] = _array(made[1], "y", name)
+        return samples_of_arrays(held, name=name, note=note, asked=asked)
     try:
         x, y = (None if part is None else np.asarray(part) for part in made)
     except (ValueError, TypeError, RuntimeError) as error:  # ragged lists, tensors that need a gradient
@@ -109,6 +114,14 @@ def samples_of(made: Any, *, name: str, asked: Asked = NOTHING_SAID) -> Samples:
     return check_samples(
         x, y, name=name, note=note, kind=asked.kind, unclear=asked.unclear, standardise="none"
     )
+
+
+def _is_ragged(given: Any) -> bool:
+    """Whether it is a list of samples of different lengths."""
+    if not isinstance(given, list | tuple):
+        return False
+    lengths = {len(row) for row in given if hasattr(row, "__len__") and getattr(row, "ndim", 1) != 0}
+    return len(lengths) > 1
 
 
 def _array(value: Any, key: str, name: str) -> Array | Ragged:

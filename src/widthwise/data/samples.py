@@ -90,11 +90,11 @@ def check_samples(
 ) -> Samples:
     """Samples from inputs [N, ...] and targets [N, ...], of any dtype; targets by `read_targets`, or read.
 
-    label: where the targets are from. kind: what they are, where that is said; unclear: where
-    they could be both. tokens: whole numbers stay so,
-    as they do in several inputs. Without `standardise`, flat samples of numbers are standardised and others
-    (images) are taken as they are. Raises UserError for shapes that don't agree, no rows, values that aren't
-    finite numbers, and labels that are no targets.
+    label: where the targets are from. kind: what they are, where that is said; unclear: what whole numbers
+    are, where the task says it. tokens: whole numbers stay so, as they do in several inputs. Without
+    `standardise`, flat samples of numbers are standardised and others (images) are taken as they are. Raises
+    UserError for shapes that don't agree, no rows, values that aren't finite numbers, and labels that are no
+    targets.
     """
     names: tuple[str, ...] = ()
     if isinstance(x, Mapping):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from widthwise.core.errors import UserError
@@ -78,6 +78,13 @@ class DataModule:
     parts: dict[str, tuple[Any, Any]]  # "train", "val", "test"
     target_names: tuple[str, ...] = ()
     taken: str = ""
+    loaded: tuple[str, Mapping[str, Any]] | None = field(default=None, init=False)
+    """The name or file and the options by which `load_data` made it; a changed copy has none."""
+
+    def loaded_by(self, source: str, options: Mapping[str, Any]) -> DataModule:
+        """The same, with what it was made of."""
+        object.__setattr__(self, "loaded", (source, dict(options)))
+        return self
 
     @property
     def classes(self) -> int | None:

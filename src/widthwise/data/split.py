@@ -74,15 +74,21 @@ def stratified_split(
     rng = np.random.default_rng(seed)
     for label in np.unique(y):
         rows = rng.permutation(np.flatnonzero(y == label))
-        if len(rows) < np.count_nonzero(shares):
+        if len(rows) < np.count_nonzero(shares) and label >= 0:
+            numbers = '; for numbers say task = "regression"' if _are_numbers(class_names) else ""
             raise UserError(
                 f"{name}: class {class_names[label]} has {len(rows)} of the {len(y)} rows, too few for "
-                f"{np.count_nonzero(shares)} splits; add rows of it or leave the class out"
+                f"{np.count_nonzero(shares)} splits; add rows of it or leave the class out" + numbers
             )
         bounds = np.cumsum(_sizes(len(rows), shares))[:-1]
         for part, chosen in zip(parts, np.split(rows, bounds), strict=True):
             part.append(chosen)
     return tuple(np.sort(np.concatenate(part)).astype(np.int64) for part in parts)
+
+
+def _are_numbers(names: Sequence[str]) -> bool:
+    """Whether the classes have no names but their numbers, so that they may be meant as such."""
+    return all(name.lstrip("-").isdigit() for name in names)
 
 
 def _sizes(rows: int, shares: Sequence[float]) -> NDArray[np.int64]:

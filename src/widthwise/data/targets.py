@@ -37,9 +37,10 @@ class Targets:
         shape = " x ".join(map(str, self.values.shape[1:]))
         numbers = self.values.dtype.kind == "f"
         if self.class_names:
-            left_out = ", padding left out" if not numbers and (self.values == IGNORED).any() else ""
-            places = f" at each of {shape} places{left_out}" if shape else ""
-            return f"{len(self.class_names)} classes{places}"
+            some = not numbers and bool((self.values == IGNORED).any())
+            left_out = f", {'padding' if shape else IGNORED} left out" if some else ""
+            places = f" at each of {shape} places" if shape else ""
+            return f"{len(self.class_names)} classes{places}{left_out}"
         if numbers and not shape:
             return f"numbers from {self.values.min():g} to {self.values.max():g}"
         if self.values.ndim == 2 and not numbers and self.values.max() <= 1 and self.values.min() >= 0:
@@ -59,9 +60,9 @@ def read_targets(
     """Targets [N, ...] of any dtype as classes or numbers: as `kind` says, or as they look.
 
     Text, and whole numbers from 0 without a gap, are classes; fractions, and more than 50 different whole
-    numbers, are numbers. Other whole numbers could be both: they are what `unclear` says, or an error that
-    tells what to say. Of several targets a sample whole numbers stay as they are. Raises UserError for what
-    is neither.
+    numbers, are numbers. Other whole numbers could be both, an error that tells what to say. Where the task
+    says what they are for, whole numbers are what `unclear` says. -100 is left out. Of several targets a
+    sample whole numbers stay as they are. Raises UserError for what is neither.
     """
     values = np.asarray(given)
     if values.ndim == 2 and values.shape[1] == 1:
@@ -84,23 +85,29 @@ def encode_labels(
     """Class names, and labels [N] as numbers into them; text labels are mapped to their sorted names.
 
     Whole numbers without names, where they don't run from 0, are mapped in their order. Raises UserError for
-    labels that are neither text nor whole numbers, that name no class, or where fewer than two classes occur.
+    labels that are neither text nor whole numbers (-100 stays), that name no class, or where fewer than two
+    classes occur.
     """
     names = tuple(str(known) for known in class_names)
     if labels.dtype.kind in "USO":
         names, codes = _codes_of_text(labels, names, name)
     else:
-        codes = _whole_numbers(labels, name, least=0 if names else None)
+        left_out = np.asarray(labels == IGNORED)
+        codes = _whole_numbers(np.where(left_out, 0, labels), name, least=0 if names else None)
         if not names:
-            found, codes = np.unique(codes, return_inverse=True)
-            names, codes = tuple(map(str, found)), codes.astype(np.int64)
+            found = np.unique(codes[~left_out])
+            names, codes = tuple(map(str, found)), np.searchsorted(found, codes).astype(np.int64)
+        codes[left_out] = IGNORED
+    known = np.unique(codes[codes != IGNORED])
+    if not len(known):
+        raise UserError(f"{name}: all labels are {IGNORED}, which is left out; give some that count")
     if codes.max() >= len(names):
         raise UserError(
             f"{name}: label {codes.max()} in row {codes.argmax()} is out of range; the {len(names)} classes "
             f"are numbered from 0 to {len(names) - 1}"
         )
-    if len(np.unique(codes)) < 2:
-        raise UserError(f"{name}: all labels are {names[codes[0]]}; give data with at least two classes")
+    if len(known) < 2:
+        raise UserError(f"{name}: all labels are {names[known[0]]}; give data with at least two classes")
     return names, codes
 
 
@@ -117,13 +124,14 @@ def _kind_of(values: NDArray[Any], unclear: TargetKind | None, named: bool, name
         return "classes"
     if (numbers != np.floor(numbers)).any():
         return "numbers"
+    if unclear is not None:
+        return unclear
     found = np.unique(numbers)
+    found = found[found != IGNORED] if found[-1] >= 0 else found
     if found[0] == 0 and found[-1] == len(found) - 1:
         return "classes"
     if len(found) > MOST_UNSAID:
         return "numbers"
-    if unclear is not None:
-        return unclear
     raise UserError(
         f"{name}: labels are {len(found)} different whole numbers from {found[0]:g} to {found[-1]:g}, not 0 "
         f'to {len(found) - 1}, so they may be classes or numbers; say which: data.targets = "classes" or '

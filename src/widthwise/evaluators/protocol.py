@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from widthwise.core.arrays import FloatArray, IntArray
+from widthwise.core.screen import LINES, html_table, one_screen
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,6 +42,30 @@ class Results(Mapping[str, FloatArray]):
 
     def __getitem__(self, name: str) -> FloatArray:
         return self.columns[name]
+
+    def __repr__(self) -> str:
+        rows = [f"  {row}: {', '.join(words)}" for row, words in enumerate(self._rows(named=True))]
+        return one_screen([f"{self._title()}:", *rows])
+
+    def _repr_html_(self) -> str:
+        rows = [[str(row), *words] for row, words in enumerate(self._rows(named=False))]
+        return html_table(self._title(), ["candidate", *self.columns], rows)
+
+    def _title(self) -> str:
+        count = len(next(iter(self.columns.values()), ()))
+        failed = f", {len(self.failures):,} failed" if self.failures else ""
+        return f"Results of {count:,} candidate{'' if count == 1 else 's'}{failed}"
+
+    def _rows(self, *, named: bool) -> list[list[str]]:
+        """A row a candidate: its figures as text, of the first LINES."""
+        shown = {name: values[:LINES] for name, values in self.columns.items()}
+        count = len(next(iter(shown.values()), ()))
+        made = [
+            [f"{name} {values[row]:.6g}" if named else f"{values[row]:.6g}" for name, values in shown.items()]
+            for row in range(count)
+        ]
+        more = len(next(iter(self.columns.values()), ())) - count
+        return [*made, *[["…"]] * min(more, 1)]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.columns)
@@ -135,6 +160,15 @@ class HasMargins(Protocol):
 
     def margins(self, candidates: IntArray, /) -> FloatArray:
         """Values [K, S] float32 of candidates [K, D], as `follows` was asked; a row of NaN for a failure."""
+        ...
+
+
+@runtime_checkable
+class HasFewMargins(Protocol):
+    """An evaluator that can say it of fewer samples, in a part of the time."""
+
+    def few_margins(self, candidates: IntArray, /) -> tuple[FloatArray, IntArray]:
+        """Some of the values of `margins` of candidates [K, D], [K, s], and which of them, [s]."""
         ...
 
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from widthwise.core.errors import UserError
-from widthwise.network.forms import EXPORTERS
+from widthwise.network.forms import made_form
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -71,25 +69,5 @@ def exporter(name: str, options: Mapping[str, object] | None = None, *, where: s
 
     Raises UserError where there is none, its package is broken, or it has no such option.
     """
-    make = EXPORTERS.load(name, where=where)
-    takes = {
-        key: each.default
-        for key, each in signature(make).parameters.items()
-        if key not in ("name", "extra", "exact")
-    }
-    given = {key: _read_option(name, key, value, takes) for key, value in (options or {}).items()}
-    made: Exporter = make(**given)
+    made: Exporter = made_form(name, options, where=where)
     return made
-
-
-def _read_option(form: str, key: str, value: object, takes: Mapping[str, object]) -> object:
-    if key not in takes:
-        allowed = ", ".join(takes) or "none"
-        raise UserError(f"export form {form}: has no option {key}; allowed: {allowed}")
-    if not isinstance(value, str) or isinstance(takes[key], str):
-        return value
-    try:
-        return {"true": True, "false": False}[value] if isinstance(takes[key], bool) else float(value)
-    except (KeyError, ValueError):
-        kind = "true or false" if isinstance(takes[key], bool) else "a number"
-        raise UserError(f"export form {form}: {key} = {value!r}; give {kind}") from None

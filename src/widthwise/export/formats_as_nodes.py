@@ -71,8 +71,14 @@ def _each(fmt: IntegerEach, x: Tensor) -> Tensor:
     return torch.minimum(torch.maximum(found, least), most)
 
 
+@dataclass(frozen=True)
 class _Afresh:
-    """Weights are quantised where they are read: their nodes are part of what is exported."""
+    """Weights are quantised where they are read: their nodes are part of what is exported.
+
+    wide: whether the layer's sums take more bits than float32 has; they are nodes in float64 then.
+    """
+
+    wide: bool
 
     def quantised(self, name: Any, tensor: Tensor, fmt: Any) -> Tensor:
         del name
@@ -80,8 +86,8 @@ class _Afresh:
         return found
 
     def exceeds_float(self, *_: Any) -> bool:
-        """Nodes compute in float32."""
-        return False
+        """Known before the nodes are made, which have no values."""
+        return self.wide
 
 
 class _Layer(nn.Module):
@@ -89,12 +95,12 @@ class _Layer(nn.Module):
 
     def __init__(self, given: Quantized) -> None:
         super().__init__()
-        self.layer, self.of = given.layer, given.of
+        self.layer, self.of, self.stored = given.layer, given.of, _Afresh(given.exceeds_float())
         self.scheme = Scheme(*(None if fmt is None else _AsNode(fmt) for fmt in _formats(given)))  # type: ignore[arg-type]
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """What the layer computes."""
-        return run_layer(self.layer, self.scheme, _Afresh(), args, kwargs, of=self.of)  # type: ignore[arg-type]
+        return run_layer(self.layer, self.scheme, self.stored, args, kwargs, of=self.of)  # type: ignore[arg-type]
 
 
 def _formats(given: Quantized) -> tuple[Format | None, ...]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from widthwise.export.exporter import Exported
 from widthwise.export.fixed_point import is_fixed_point
 from widthwise.export.scaler import in_front
 from widthwise.formats import Binary, Format, Integer, IntegerEach, ScaledInteger
+from widthwise.network.operations import CONVOLUTIONS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -79,7 +81,7 @@ class QonnxExporter:
         path = folder / NETWORK
         onnx.save(cleanup_model(raw).model, str(path))
         run = _Runtime(raw, ModelWrapper(onnx.load(str(path))))
-        return Exported((path,), run, exact=is_fixed_point(graph))
+        return Exported((path,), run, exact=is_fixed_point(graph), notes=_notes(graph))
 
     def with_scaler(self, exported: Exported, scaler: Scaler, folder: Path) -> Exported:
         """NETWORK with the scaler as its first two nodes, in float."""
@@ -100,24 +102,60 @@ class QonnxExporter:
 
 @dataclass(frozen=True)
 class _Runtime:
-    """The written file in qonnx's executor, and beside it the graph that it was tidied from."""
+    """The written file in qonnx's executor, and beside it the graph that it was tidied from.
+
+    The file is for one sample. The first ones go through it as it is; so many at once, which takes a
+    hundredth of the time, only where these come out the same then.
+    """
 
     raw: Any
     written: Any
+    wider: dict[int, Any] = field(default_factory=dict)  # the same graph by samples at once
 
     def __call__(self, *inputs: Tensor) -> tuple[Tensor, ...] | Tensor:
-        found = []
-        for number in range(len(inputs[0])):
-            sample = [x[number : number + 1].numpy() for x in inputs]
-            outputs = _executed(self.written, sample)
-            if number < ALIKE and any(
-                not torch.equal(one, other)
-                for one, other in zip(outputs, _executed(self.raw, sample), strict=True)
-            ):
-                raise UserError("qonnx's cleanup changes what the graph gives; nothing was kept")
-            found.append(outputs)
-        joined = tuple(torch.cat(parts) for parts in zip(*found, strict=True))
-        return joined if len(joined) > 1 else joined[0]
+        samples = len(inputs[0])
+        first = [self._one(inputs, number) for number in range(min(samples, ALIKE))]
+        joined = self._at_once(inputs, first) if samples > ALIKE else None
+        if joined is None:
+            rest = [self._one(inputs, number) for number in range(len(first), samples)]
+            joined = [torch.cat(parts) for parts in zip(*first, *rest, strict=True)]
+        return tuple(joined) if len(joined) > 1 else joined[0]
+
+    def _one(self, inputs: Sequence[Tensor], number: int) -> list[Tensor]:
+        sample = [x[number : number + 1].numpy() for x in inputs]
+        outputs = _executed(self.written, sample)
+        if number < ALIKE and any(
+            not torch.equal(one, other)
+            for one, other in zip(outputs, _executed(self.raw, sample), strict=True)
+        ):
+            raise UserError("qonnx's cleanup changes what the graph gives; nothing was kept")
+        return outputs
+
+    def _at_once(self, inputs: Sequence[Tensor], first: list[list[Tensor]]) -> list[Tensor] | None:
+        """All samples in one run; None where the graph has only one in it, or gives other first outputs."""
+        samples = len(inputs[0])
+        try:
+            if samples not in self.wider:
+                self.wider[samples] = _for_samples(self.written, samples)
+            found = _executed(self.wider[samples], [x.numpy() for x in inputs])
+        except Exception:  # of the executor, or of ONNX Runtime: shapes of one sample stand in the graph
+            return None
+        for place, together in enumerate(found):
+            alone = torch.cat([outputs[place] for outputs in first])
+            if len(together) != samples or not torch.equal(together[: len(first)], alone):
+                return None
+        return found
+
+
+def _for_samples(model: Any, samples: int) -> Any:
+    """A copy of the graph for so many samples at once."""
+    from qonnx.transformation.change_batchsize import ChangeBatchSize  # type: ignore[import-untyped]
+    from qonnx.transformation.infer_shapes import InferShapes
+
+    made = copy.deepcopy(model)
+    for value in (*made.graph.input, *made.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_value = samples
+    return made.transform(ChangeBatchSize(samples)).transform(InferShapes())
 
 
 def _executed(model: Any, sample: Sequence[Any]) -> list[Tensor]:
@@ -137,12 +175,27 @@ def _reasons(layer: Layer, scheme: Scheme) -> Iterator[str]:
     if scheme and reads_inside(layer.type, layer.module):
         yield f"formats inside a {layer.type} have no node; leave it in float"
         return
-    if some_exceed_float(layer, {tensor: (scheme[tensor],) for tensor in layer.tensors}):
-        yield "sums more bits than float32 has, in which qonnx computes; --to c and hls4ml write it"
+    if layer.type in CONVOLUTIONS and _is_wide(layer, scheme):
+        yield "sums more bits than float32 has, in which alone convolutions run; --to c and hls4ml write it"
     for tensor in ("data_in", "weight", "bias"):
         fmt = scheme[tensor]
         if fmt is not None and (reason := _no_node(fmt, fixed=tensor != "data_in")):
             yield f"{tensor} {fmt!r} {reason}"
+
+
+def _is_wide(layer: Layer, scheme: Scheme) -> bool:
+    return some_exceed_float(layer, {tensor: (scheme[tensor],) for tensor in layer.tensors})
+
+
+def _notes(graph: Graph) -> tuple[str, ...]:
+    """Which layers compute in float64."""
+    wide = [layer.name for layer in graph.layers if _is_wide(layer, graph.schemes[layer.name])]
+    if not wide:
+        return ()
+    return (
+        f"{', '.join(wide)}: more bits than float32 has, so summed in float64 between Cast nodes, which "
+        "tools that make hardware of Quant nodes may not take; formats of fewer bits need none",
+    )
 
 
 def _no_node(fmt: Format, *, fixed: bool) -> str:

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from widthwise.core.errors import UserError
 from widthwise.core.files import folder_in_one_piece, write_atomically
+from widthwise.core.finite import finite
 from widthwise.export.exporter import Exported, Exporter, exporter
-from widthwise.study.study import Study, finite
+from widthwise.study.study import Study
 from widthwise.study.trials import Trial
 
 if TYPE_CHECKING:

@@ -136,6 +136,17 @@ def _own(name: str, found: object) -> type[Format]:
         raise UserError(
             f"format {name}: is a {type(found).__name__}; it must be a subclass of widthwise's Format"
         )
+    missing = [key for key in ("names", "notation") if not hasattr(found, key)]
+    missing += sorted(getattr(found, "__abstractmethods__", ()))
+    if missing:
+        raise UserError(
+            f"format {name}: lacks {', '.join(missing)}; a format has names, notation, quantize, bits and "
+            "range"
+        )
+    if "__dataclass_fields__" not in vars(found) and vars(found).get("__annotations__"):
+        raise UserError(
+            f"format {name}: has fields but is no dataclass; write @dataclass(frozen=True) above it"
+        )
     if name not in found.names:
         written = ", ".join(f'"{known}"' for known in (name, *found.names))
         raise UserError(

@@ -10,6 +10,7 @@ from typing import Any
 from torch import fx, nn
 
 from widthwise.core.errors import UserError, unknown
+from widthwise.core.plain import plain_lines
 from widthwise.mase.data import (
     DatasetInfo,
     InputGenerator,
@@ -125,7 +126,7 @@ def report_graph_analysis_pass(
     args = dict(pass_args or {}) | ({"file_name": file_name} if file_name is not None else {})
     graph, report = _report_graph(graph, args)
     if args.get("file_name") is None:
-        print(report)  # noqa: T201 - it is what the lab's pass is for
+        print(plain_lines(report))  # noqa: T201 - it is what the lab's pass is for
     return graph, report
 
 

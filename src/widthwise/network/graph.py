@@ -11,6 +11,7 @@ from typing import Any, Literal, cast
 from torch import fx, nn
 
 from widthwise.core.errors import UserError
+from widthwise.core.screen import html_table, one_screen
 from widthwise.network.asked import note_asked
 from widthwise.network.capture import Captured, Example, as_call, capture, difference
 from widthwise.network.course import Course, out_of_reach
@@ -61,6 +62,27 @@ class Graph:
         else:
             self._captured = capture(self.network, example)
         self.model = self._captured.model
+
+    def __repr__(self) -> str:
+        return one_screen([f"{self._title()}:", *(f"  {name}: {words}" for name, words in self._shown())])
+
+    def _repr_html_(self) -> str:
+        return html_table(
+            self._title(), ["layer", "type, and the formats that it computes with"], self._shown()
+        )
+
+    def _title(self) -> str:
+        count = sum(parameter.numel() for parameter in self.network.parameters())
+        how = "torch.fx" if self.capture == "fx" else "running it"
+        return f"Graph of {type(self.network).__name__}, captured by {how}, {count:,} parameters"
+
+    def _shown(self) -> list[tuple[str, str]]:
+        """Layers with their type and scheme."""
+        schemes = self.schemes
+        return [
+            (layer.name, f"{layer.type} {schemes[layer.name]}" if schemes[layer.name] else str(layer.type))
+            for layer in self.layers
+        ]
 
     @property
     def capture(self) -> Capture:

@@ -207,6 +207,14 @@ class Quantized(Wrapper):
         """Quantised values by parameter name, of those parameters that have a format."""
         return quantised_parameters(self.layer, self.scheme, self.stored)
 
+    def exceeds_float(self) -> bool:
+        """Whether its sums take more bits than float32 has, so that they are computed in float64."""
+        held = {**dict(self.layer.named_parameters()), **self.quantized_parameters()}
+        weight = held.get("weight")
+        return weight is not None and self.stored.exceeds_float(
+            self.layer, self.scheme, weight, held.get("bias")
+        )
+
     def extra_repr(self) -> str:
         return str(self.scheme)
 

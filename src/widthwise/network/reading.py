@@ -189,7 +189,7 @@ def _settled(model: nn.Module, reader: Reader, block: DataBlock) -> Trial:
             f"{reader.where}: its samples ({name}) are {short(x.dtype)}, the network takes {short(wanted)}; "
             "convert them as in training, as in x.float() / 255"
         ) from reason
-    raise _misfit(model, block, reader.where, reason) from reason
+    raise misfit(model, block, reader.where, reason) from reason
 
 
 def _result(model: nn.Module, block: DataBlock, takes: Takes) -> tuple[Any] | None:
@@ -270,7 +270,8 @@ def as_plain(result: Any) -> Any:
     return [as_plain(value) for value in result] if isinstance(result, tuple | list) else result
 
 
-def _misfit(model: nn.Module, block: DataBlock, where: str, error: Exception) -> UserError:
+def misfit(model: nn.Module, block: DataBlock, where: str, error: Exception) -> UserError:
+    """The error for samples that a network can't take, which it raised this for."""
     shapes = [x.shape[1:] if block.has_rows else x.shape for x in block.inputs.values()]
     reason = _first_layer_misfit(model, shapes[0]) or f"it raised {describe_error(error)}"
     return UserError(

@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from widthwise.report.sheets import Sheet, big_count, brief_time, plural
+from widthwise.core.counting import count_text
+from widthwise.report.sheets import Sheet, brief_time, plural
 from widthwise.report.terminal import shown_number, shown_seconds
 from widthwise.search.comparing.result import LEVELS, Comparison, quartiles
 from widthwise.search.comparing.signed_ranks import least_p
@@ -42,7 +43,7 @@ def heading_lines(comparison: Comparison) -> list[str]:
 def _size(comparison: Comparison) -> str:
     if comparison.size == 1:
         return "1 candidate"
-    return f"{big_count(comparison.size)} candidates"
+    return f"{count_text(comparison.size)} candidates"
 
 
 def _asked(comparison: Comparison) -> str:

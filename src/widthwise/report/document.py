@@ -9,8 +9,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from widthwise.core.finite import finite
 from widthwise.report.sheets import Sheet
-from widthwise.study.study import finite
 
 PLOTLY = "plotly-cartesian.min.js"
 POLICY = (

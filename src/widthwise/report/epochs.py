@@ -6,11 +6,13 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from widthwise.core.plain import plain
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.live import Live
 
-    from widthwise.training.history import Epoch
+from widthwise.training.history import Epoch
 
 
 @dataclass
@@ -62,4 +64,4 @@ def _is_round(number: int) -> bool:
 def epoch_line(epoch: Epoch, more: str = "") -> str:
     """`epoch   12/100  3 s, 22 s left  loss 0.8013  validation loss 0.8101  accuracy 0.7220`."""
     judged = "  ".join(f"{name} {value:.4f}" for name, value in reversed(list(epoch.values.items())))
-    return f"epoch {epoch.number:>4}{more}  loss {epoch.train_loss:.4f}  validation {judged}"
+    return plain(f"epoch {epoch.number:>4}{more}  loss {epoch.train_loss:.4f}  validation {judged}")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from widthwise.core.counting import count_text
 from widthwise.core.toml import shown_choice
 from widthwise.metrics.catalogue import Metric
-from widthwise.report.sheets import Sheet, big_count, plural
+from widthwise.report.sheets import Sheet, plural
 from widthwise.report.terminal import shown_number
 from widthwise.study.importance.result import Effects, Importance, LayerChange
 
@@ -22,7 +23,7 @@ def heading_lines(found: Importance) -> list[str]:
     count = plural(found.trials, "trial")
     decisions = plural(len(found.decisions), "decision")
     return [
-        f"{found.study}: {count} of {big_count(found.size)} candidates, "
+        f"{found.study}: {count} of {count_text(found.size)} candidates, "
         f"{decisions} that {'varies' if len(found.decisions) == 1 else 'vary'}",
         how,
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from widthwise.core.counting import count_text
 from widthwise.data.facts import facts_of
 from widthwise.data.modules import Data
 from widthwise.metrics.goals.combine import sum_conflicts
@@ -71,7 +72,7 @@ def network_line(config: SearchConfig, network: nn.Module, *, untrained: bool) -
 def space_line(problem: Problem) -> str:
     """How many candidates there are, of how many decisions."""
     space = problem.space
-    size = f"{space.size:,}" if space.size < 10**12 else f"{float(space.size):.2g}"
+    size = count_text(space.size)
     candidates, decisions = _plural(size, "candidate"), _plural(str(len(space.decisions)), "decision")
     return f"{candidates} from {decisions}"
 

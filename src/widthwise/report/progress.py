@@ -6,6 +6,8 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from widthwise.core.counting import count_text
+from widthwise.core.plain import plain
 from widthwise.report.terminal import shown_number
 from widthwise.search.limits import Progress
 
@@ -82,26 +84,25 @@ def _bar(progress: Progress) -> str:
 
 def _counts(progress: Progress, seconds: float) -> str:
     """18/18 trials · 412 a second · 0.1/20,000 s."""
-    total = "" if progress.total is None else f"/{_count(progress.total)}"
+    total = "" if progress.total is None else f"/{count_text(progress.total)}"
     limit = "" if progress.timeout is None else f"/{progress.timeout:,.0f}"
     rate = f"{progress.rate:,.0f} a second" if progress.rate >= 1 or not progress.rate else _slow(progress)
-    parts = [f"{_count(progress.trials)}{total} trials", rate, f"{seconds:,.1f}{limit} s"]
+    parts = [f"{count_text(progress.trials)}{total} trials", rate, f"{seconds:,.1f}{limit} s"]
     if progress.failed:
         parts.append(f"{progress.failed:,} failed")
     return " · ".join(parts)
 
 
 def _best(progress: Progress) -> str:
-    """best accuracy 0.728, average_bitwidth 0.4 · 6 on the front; nothing so far is nothing."""
+    """The best of each objective, of a trial each, which need not be one trial; nothing so far is nothing."""
     best = ", ".join(
         f"{name} {shown_number(progress.metrics.get(name), value)}" for name, value in progress.best.items()
     )
-    return f"best {best} · {progress.front} on the front" if best else ""
+    if not best:
+        return ""
+    each = " (each of a trial of its own)" if len(progress.best) > 1 else ""
+    return plain(f"best {best}{each} · {progress.front} on the front")
 
 
 def _slow(progress: Progress) -> str:
     return f"{1 / progress.rate:,.1f} s each"
-
-
-def _count(number: int) -> str:
-    return f"{number:,}" if number < 10**12 else f"{float(number):.2g}"

@@ -29,11 +29,6 @@ def brief_time(seconds: float) -> str:
     return f"{seconds * 1e3:.1f} ms" if seconds < 1 else shown_seconds(seconds)
 
 
-def big_count(number: int) -> str:
-    """13,824 or 1e+12."""
-    return f"{number:,}" if number < 10**12 else f"{float(number):.2g}"
-
-
 def plural(count: int, word: str) -> str:
     """1 seed, 10 seeds."""
     return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"

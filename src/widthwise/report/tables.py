@@ -16,8 +16,16 @@ if TYPE_CHECKING:
     from widthwise.study.runs import RunSummary
 
 
-def plain_table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = ()) -> Table:
-    """Rows under headers; the columns named in `right` stand to the right."""
+Cell = str | tuple[str, ...]
+
+
+def plain_table(
+    headers: Sequence[str], rows: Sequence[Sequence[Cell]], *, right: Sequence[str] = ()
+) -> Table:
+    """Rows under headers, a cell of several texts as lines; the columns named in `right` stand to the right.
+
+    A text is one line of what prints, whatever was named in it.
+    """
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -26,8 +34,12 @@ def plain_table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, right:
     for header in headers:
         table.add_column(Text(plain(header)), justify="right" if header in right else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(Text(plain(cell)) for cell in row))
+        table.add_row(*(Text(_shown(cell)) for cell in row))
     return table
+
+
+def _shown(cell: Cell) -> str:
+    return plain(cell) if isinstance(cell, str) else "\n".join(map(plain, cell))
 
 
 def metric_table(

@@ -41,7 +41,8 @@ def within_bounds(
         return found if unwritable is None else found + unwritable(candidates)
 
     named = [] if unwritable is None or target is None else [f"target = {target.name}"]
-    return Within(space, excess, bounds=", ".join([*map(str, bounding), *named]))
+    said = ", ".join([*map(str, bounding), *named])
+    return Within(space, excess, bounds=said, targeted=bool(named))
 
 
 class Bounds:

@@ -16,6 +16,7 @@ from widthwise.metrics.cost.formulas import KeepsTables
 from widthwise.metrics.own import Given
 from widthwise.network.named import save_checkpoint
 from widthwise.search.allowed import check_possible
+from widthwise.search.keeping import keep_network
 from widthwise.search.limits import Limits, Progress
 from widthwise.search.loop import run_search
 from widthwise.search.problem import Problem, load_problem
@@ -23,7 +24,8 @@ from widthwise.search.record import record_of
 from widthwise.search.sureness import keep_sureness
 from widthwise.search.workers import judge_of
 from widthwise.strategies import Strategy
-from widthwise.study.run_files import WEIGHTS, Keep, run_path
+from widthwise.study.realised import kept_network
+from widthwise.study.run_files import NETWORK, WEIGHTS, Keep, is_free, run_path
 from widthwise.study.run_folder import Run, resume_run, start_run
 from widthwise.study.study import Study
 
@@ -65,7 +67,8 @@ def search(
             config.
         config: a path, nested mappings or a SearchConfig, in the lab's schema.
         out: the run folder; by default the next free one under runs/. An existing run is an error, unless
-            `resume` goes on with it or `force_new` starts another beside it.
+            `resume` goes on with it or `force_new` starts another beside it. Where nothing is there yet,
+            `resume` starts it.
         storage: URL of a database to keep the trials in. keep: "front" writes only trials of the front.
         prune: stop a candidate once it can't reach the front any more; the front stays the same.
         limits: by default those of the config. memory: bytes that evaluating may take.
@@ -86,9 +89,16 @@ def search(
     names = {"model": model, "dataset": data, "search.constraints.target": target}
     given = {key: value for key, value in names.items() if isinstance(value, str)}
     loaded = load_config(config, given, metrics=metrics)
+    folder = run_path(loaded.source, loaded.model, out)
+    if resume and is_free(folder):
+        logger.info("%s: nothing to resume there yet, so it is started", folder)
+        resume = False
+    network = None if isinstance(model, str) else _network(model)
+    if network is None and loaded.model is None and resume:
+        network = kept_network(folder)
     problem = load_problem(
         loaded,
-        model=None if isinstance(model, str) else _network(model),
+        model=network,
         data=None if isinstance(data, str) else data,
         memory=memory,
         evaluator=evaluator,
@@ -98,7 +108,6 @@ def search(
         left_out = () if problem.target is None else problem.target.notes
         for warning in (*left_out, *problem.kind.warnings(problem.space)):
             logger.warning("%s", warning)
-    folder = run_path(loaded.source, loaded.model, out)
     if force_new is None:
         force_new = out is None and not resume
     stops = limits or config_limits(loaded)
@@ -116,6 +125,7 @@ def search(
         )
         with opened as run:
             _keep_weights(problem, run.path / WEIGHTS)
+            keep_network(problem, run.path / NETWORK)
             if isinstance(problem.evaluator, KeepsTables):
                 problem.evaluator.keep_in(run.path)
             if problem.measurer is not None:

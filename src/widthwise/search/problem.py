@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from widthwise.config import SearchConfig, load_config
+from widthwise.config import DataOptions, SearchConfig, load_config
 from widthwise.config.metrics import metrics_of
 from widthwise.core.errors import UserError, unknown
 from widthwise.core.importing import load_object
-from widthwise.data.modules import Data, load_data
+from widthwise.data.modules import Data
+from widthwise.data.served import DataModule
 from widthwise.evaluators.called import evaluator_of
 from widthwise.evaluators.judging import Judging
 from widthwise.evaluators.protocol import Evaluate, Evaluator, Realises
@@ -33,6 +34,7 @@ from widthwise.network.named import load_model
 from widthwise.network.realised import Realised
 from widthwise.search.batches import batch_size
 from widthwise.search.bounds import within_bounds
+from widthwise.search.dataset import load_dataset, source_of
 from widthwise.search.proposing import proposer
 from widthwise.search.target import Target, within_target
 from widthwise.search.untrained import is_untrained
@@ -40,6 +42,7 @@ from widthwise.spaces.kinds import Prepares, SpaceKind, kind_of
 from widthwise.spaces.space import Space
 from widthwise.spaces.within import Within
 from widthwise.strategies import Strategy, strategy_source
+from widthwise.study.realised import kept_network
 from widthwise.study.run_files import CONFIG, WEIGHTS
 
 if TYPE_CHECKING:
@@ -126,6 +129,11 @@ class Problem:
         return {} if self.sampler is not None else dict(self.config.search.strategy.options)
 
     @property
+    def numbered(self) -> bool:
+        """Whether each proposal is drawn by generators of its own, since the version that began with that."""
+        return self.sampler is None and strategy_source(self.strategy_name).numbered
+
+    @property
     def is_enumerated(self) -> bool:
         """Whether the strategy goes through candidates without learning."""
         return self.sampler is None and not strategy_source(self.strategy_name).learns
@@ -175,13 +183,14 @@ def load_problem(
 
     memory: bytes that evaluating may take. Raises UserError for what does not fit together.
     """
-    network = load_model(model if model is not None else _named(config, "model"), seed=config.seed)
+    network = load_model(model if model is not None else source_of(config, "model"), seed=config.seed)
     if model is None and config.load_name is not None:
         network = load_model(network, checkpoint=config.load_name)
-    found = data if data is not None else load_dataset(config)
+    found = data if data is not None else load_dataset(config, network)
     part = config.search.evaluation.part
     fitting = check_data_fits_model(network, found, config.task, config.output, name=part)
     judging = judging_of(config, fitting.task, memory=memory)
+    config = _with_data(config, found)
     if config.task is None:
         config = replace(config, task=fitting.task.name)
     graph, search = Graph(network, fitting.example), config.search
@@ -274,13 +283,15 @@ def options_of(config: SearchConfig) -> dict[str, dict[str, Any]]:
 def problem_of_run(path: str | Path, *, memory: int | None = None) -> Problem:
     """The parts of the search that a run folder holds, its network with the weights that were searched.
 
-    Raises UserError where the config names no network, as one that was given from Python has no name.
+    Raises UserError where the config names no network, and the run doesn't keep the one that was given.
     """
     folder = Path(path).expanduser()
     config = load_config(folder / CONFIG)
+    if config.model is None and (kept := kept_network(folder)) is not None:
+        return load_problem(config, model=kept, memory=memory)
     if not (folder / WEIGHTS).is_file():
         return load_problem(config, memory=memory)
-    network = load_model(_named(config, "model"), checkpoint=folder / WEIGHTS, seed=config.seed)
+    network = load_model(source_of(config, "model"), checkpoint=folder / WEIGHTS, seed=config.seed)
     return load_problem(config, model=network, memory=memory)
 
 
@@ -289,10 +300,14 @@ def layers_as_text(network: nn.Module) -> str:
     return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(network))  # where functions lie in memory
 
 
-def load_dataset(config: SearchConfig) -> Data:
-    """The data that a config names, split and batched as it says."""
-    options = {"task": config.task, **asdict(config.data)}
-    return load_data(_named(config, "dataset"), batch_size=config.batch_size, seed=config.seed, **options)
+def _with_data(config: SearchConfig, data: Data) -> SearchConfig:
+    """The config with the name of data that was given, where it makes the same data again."""
+    if config.dataset is not None or not isinstance(data, DataModule) or data.loaded is None:
+        return config
+    if (data.seed, data.batch_size) != (config.seed, config.batch_size):  # which it has from the config
+        return config
+    source, options = data.loaded
+    return replace(config, dataset=source, data=DataOptions(**options))
 
 
 def device_of(config: SearchConfig) -> str:
@@ -312,10 +327,3 @@ def _always(config: SearchConfig, task: Task) -> list[Metric]:
 
 def _each_once(metrics: Iterable[Metric]) -> tuple[Metric, ...]:
     return tuple({metric.name: metric for metric in metrics}.values())
-
-
-def _named(config: SearchConfig, key: str) -> str:
-    name: str | None = getattr(config, key)
-    if name is None:
-        raise UserError(f"{config.source}: {key}: is missing; set it in the config or give --{key}")
-    return name

@@ -21,8 +21,10 @@ from widthwise.metrics.spread import spread_of
 from widthwise.metrics.stored import metric_of_name
 from widthwise.metrics.table_file import TableFile
 from widthwise.search.problem import Problem, layers_as_text
-from widthwise.study.fingerprint import fingerprint
+from widthwise.study.fingerprint import PROPOSALS, fingerprint
 from widthwise.study.store import StudyRecord, StudySettings
+
+NUMBERED = "each from the seed and its number"
 
 
 def record_of(problem: Problem, name: str) -> StudyRecord:
@@ -71,6 +73,8 @@ def fingerprint_of(problem: Problem) -> dict[str, str]:
         others["uniform first"] = "no"
     if problem.target is not None:
         others["target"] = problem.target.name
+    if problem.numbered:
+        others[PROPOSALS] = NUMBERED
     if problem.own_evaluator:
         others["evaluator"] = problem.evaluator.describe
     return fingerprint(

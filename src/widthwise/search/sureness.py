@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from widthwise.metrics.quality.sureness import Sureness
     from widthwise.search.problem import Problem
     from widthwise.study.study import Study
+    from widthwise.study.trials import Trial
 
 MOST = 30  # trials: as many as are printed
 
@@ -46,14 +47,14 @@ class KnowsSureness(Protocol):
 
 
 def keep_sureness(problem: Problem, study: Study, folder: Path) -> None:
-    """Writes into the run folder how sure the first MOST rows of the front are, where that can be told.
+    """Writes into the run folder how sure MOST rows of the front are, over all costs, where that can be told.
 
     With several trainings of each candidate it is their spread that tells.
     """
     judge = problem.evaluator
     if not isinstance(judge, KnowsSureness) or study.repeats > 1 or study.interrupted is not None:
         return
-    trials = [tie.trial for tie in study.ties[: min(MOST, judge.sureness_of - 1)]]  # and float
+    trials = _spread([tie.trial for tie in study.ties], study, min(MOST, judge.sureness_of - 1))  # and float
     if not trials or not problem.judging.quality:
         return
     candidates = np.array([trial.candidate for trial in trials], dtype=np.int64)
@@ -64,6 +65,16 @@ def keep_sureness(problem: Problem, study: Study, folder: Path) -> None:
         kept_of([*(trial.number for trial in trials), *[FLOAT][:with_float]], found).write(folder)
     except Exception as error:  # what was found is kept: this only says how sure it is
         logger.warning("how sure the figures are can't be told: %s", describe_error(error))
+
+
+def _spread(trials: list[Trial], study: Study, most: int) -> list[Trial]:
+    """At most so many, evenly over the costs with both ends, by number."""
+    if len(trials) <= most:
+        return trials
+    costs = [o for o in study.aim.objectives if o.metric.is_hardware] or list(study.aim.objectives)
+    trials.sort(key=lambda trial: trial.metrics[costs[0].name])
+    rows = {round(i * (len(trials) - 1) / max(most - 1, 1)) for i in range(most)}
+    return sorted((trials[row] for row in rows), key=lambda trial: trial.number)
 
 
 def kept_of(numbers: list[int], found: Sureness) -> KeptSureness:

@@ -9,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.core.errors import UserError
 from widthwise.evaluators.protocol import Begins, Evaluator, HasSlots
-from widthwise.network.forms import EXPORTERS
+from widthwise.network.forms import form_of, made_form
 from widthwise.network.graph import Graph
 from widthwise.network.realised import Realised
 from widthwise.spaces.space import Space
@@ -43,10 +43,11 @@ def within_target(
 ) -> tuple[Space, Evaluator, Target]:
     """The space without choices that no candidate which the form can write has, and who judges it.
 
-    judge: of the space; judged: makes one of a smaller space; None: there is no other, so the space stays,
-    and candidates are kept out alone. Raises UserError where the form can write none.
+    name: with its options, as "onnx layout=qdq". judge: of the space; judged: makes one of a smaller space;
+    None: there is no other, so the space stays, and candidates are kept out alone. Raises UserError where the
+    form can write none.
     """
-    form: Form = EXPORTERS.load(name)()
+    form: Form = made_form(*form_of(name))
     own = next((one for one in (judge, space) if isinstance(one, HasSlots)), None)  # calibrated by the first
     if own is None:
         graph = judge.begins if isinstance(judge, Begins) else graph

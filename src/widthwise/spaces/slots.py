@@ -71,8 +71,8 @@ def schemes(slots: Sequence[Slot], chosen: IntArray) -> dict[str, Scheme]:
 
 def fixed_slots(graph: Graph) -> tuple[Slot, ...]:
     """The slots of a graph's own schemes, with nothing to choose."""
-    found = []
+    found, own = [], graph.schemes
     for layer in graph.layers:
-        scheme = graph.scheme(layer.name)
+        scheme = own[layer.name]
         found += [Slot(layer.name, tensor, (scheme[tensor],)) for tensor in layer.tensors if scheme[tensor]]
     return tuple(found)

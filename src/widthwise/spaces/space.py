@@ -12,11 +12,17 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from widthwise.core.arrays import IntArray
+from widthwise.core.screen import html_table, one_screen
+from widthwise.core.toml import shown_choice
 
 if TYPE_CHECKING:
     from widthwise.spaces.uniform import Uniform
 
 ENUMERATION_CHUNK = 8192
+NUMBERED = 2**63 - 1  # candidates of spaces up to this size have positions that fit machine integers
+
+Key = int | bytes
+"""What tells candidates of one space apart: positions, or in very large spaces the choices as bytes."""
 
 
 @dataclass(frozen=True)
@@ -44,10 +50,15 @@ class Space:
         """How many choices each decision has, [D]."""
         return np.array([len(decision.choices) for decision in self.decisions], dtype=np.int64)
 
-    @property
+    @cached_property
     def size(self) -> int:
         """How many candidates there are."""
         return math.prod(len(decision.choices) for decision in self.decisions)
+
+    @property
+    def is_numbered(self) -> bool:
+        """Whether positions fit machine integers."""
+        return self.size <= NUMBERED
 
     def sample(self, n: int, rng: np.random.Generator) -> IntArray:
         """Uniform candidates [n, D], drawn with replacement."""
@@ -58,24 +69,37 @@ class Space:
         for first in range(start, self.size, chunk):
             yield self.at(range(first, min(first + chunk, self.size)))
 
-    def at(self, positions: Sequence[int]) -> IntArray:
+    def at(self, positions: Sequence[int] | IntArray) -> IntArray:
         """The candidates [k, D] at these positions of the enumeration, which may be beyond 2^63."""
         rows = np.empty((len(positions), len(self.decisions)), dtype=np.int64)
-        small = self.size <= np.iinfo(np.int64).max
-        left = np.array(positions, dtype=np.int64 if small else object)
+        if isinstance(positions, range) and positions.stop <= NUMBERED:
+            left = np.arange(positions.start, positions.stop, positions.step)
+        else:
+            left = np.array(positions, dtype=np.int64 if self.is_numbered else object)
         for column in range(len(self.decisions) - 1, -1, -1):
             count = len(self.decisions[column].choices)
             rows[:, column] = left % count
             left = left // count
         return rows
 
+    def keys(self, candidates: IntArray) -> list[Key]:
+        """What tells each of the candidates [K, D] apart from all others of this space."""
+        if self.is_numbered:
+            return list(self.positions(candidates))
+        packed = np.ascontiguousarray(candidates, dtype=np.uint8 if self._narrow else np.uint16)
+        return [row.tobytes() for row in packed]
+
+    @cached_property
+    def _narrow(self) -> bool:
+        return int(self.cardinalities.max(initial=0)) <= 256
+
     def positions(self, candidates: IntArray) -> list[int]:
         """Where each of the candidates [K, D] stands in the enumeration: a number that identifies it."""
-        small = self.size <= np.iinfo(np.int64).max
-        total = np.zeros(len(candidates), dtype=np.int64 if small else object)
+        total = np.zeros(len(candidates), dtype=np.int64 if self.is_numbered else object)
         for column, decision in enumerate(self.decisions):
             total = total * len(decision.choices) + candidates[:, column]
-        return [int(position) for position in total]
+        found: list[int] = total.tolist()
+        return found
 
     @cached_property
     def every_choice(self) -> tuple[IntArray, IntArray]:
@@ -98,6 +122,28 @@ class Space:
     def uniform(self) -> tuple[Uniform, ...]:
         """The schemes that treat every layer alike, in the order to try them, if any."""
         return ()
+
+    def __repr__(self) -> str:
+        lines = [f"{name}: {listed}" for name, listed in self._shown()]
+        return one_screen([f"{self._title()}:", *(f"  {line}" for line in lines)])
+
+    def _repr_html_(self) -> str:
+        return html_table(self._title(), ["decisions", "choices"], self._shown())
+
+    def _title(self) -> str:
+        size = f"{self.size:,}" if self.size < 10**12 else f"{float(self.size):.2g}"
+        return f"{type(self).__name__} of {size} candidates from {len(self.decisions):,} decisions"
+
+    def _shown(self) -> list[tuple[str, str]]:
+        """Names and choices, decisions of one key with the same choices together."""
+        groups: dict[tuple[str, str], list[str]] = {}
+        for decision in self.decisions:
+            listed = ", ".join(map(shown_choice, decision.choices))
+            groups.setdefault((decision.name.rpartition("/")[2], listed), []).append(decision.name)
+        return [
+            (names[0] if len(names) == 1 else f"{key} of {len(names)} ({names[0]} …)", listed)
+            for (key, listed), names in groups.items()
+        ]
 
     def chosen(self, candidate: ArrayLike) -> dict[str, Any]:
         """Names to chosen values of one candidate [D]."""

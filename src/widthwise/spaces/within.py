@@ -27,11 +27,21 @@ class Within:
     """Which candidates of a space are within bounds; called with candidates [K, D] it says which are, [K].
 
     excess: candidates [K, D] to how far out of bounds each is, [K], 0 within. bounds: how messages call them.
-    most_listed: the greatest space that is gone through once.
+    targeted: whether a form that can't write some is among them. most_listed: the greatest space that is gone
+    through once.
     """
 
-    def __init__(self, space: Space, excess: Excess, *, bounds: str = "", most_listed: int = LISTED) -> None:
+    def __init__(
+        self,
+        space: Space,
+        excess: Excess,
+        *,
+        bounds: str = "",
+        targeted: bool = False,
+        most_listed: int = LISTED,
+    ) -> None:
         self.space, self.excess, self.bounds, self.most_listed = space, excess, bounds, most_listed
+        self.targeted = targeted
 
     def __call__(self, candidates: IntArray) -> BoolArray:
         inside: BoolArray = self.excess(candidates) == 0
@@ -49,12 +59,14 @@ class Within:
         if self.listed is not None:
             if len(self.listed):
                 return None
+            why = "or can't be written" if self.targeted else "alone"
             return (
-                f"all {self.space.size:,} candidates are out of bounds by their costs alone ({self.bounds})"
+                f"all {self.space.size:,} candidates are out of bounds by their costs {why} ({self.bounds})"
             )
         if any((self.excess(ends) == 0).any() for ends in self._descents()):
             return None
-        return f"no candidate within the bounds by its costs was found ({self.bounds})"
+        also = ", and that can be written," if self.targeted else ""
+        return f"no candidate within the bounds by its costs{also} was found ({self.bounds})"
 
     def closest(self, count: int) -> IntArray:
         """The candidates least out of bounds, [k, D], nearest first; the nearest found in large spaces."""

@@ -71,7 +71,9 @@ class Writable:
     def within(self) -> Within:
         """The candidates that it can write."""
         most = LISTED if isinstance(self.form, CountsMany) else LISTED_ONE_BY_ONE
-        return Within(self.space, self.reasons, bounds=f"target = {self.form.name}", most_listed=most)
+        return Within(
+            self.space, self.reasons, bounds=f"target = {self.form.name}", targeted=True, most_listed=most
+        )
 
     def check(self) -> None:
         """Raises UserError where it can write no candidate, with what it can't say of the nearest."""

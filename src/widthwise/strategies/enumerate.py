@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from widthwise.core.arrays import FloatArray, IntArray
+from widthwise.core.counting import count_text
 from widthwise.core.errors import UserError, unknown
 from widthwise.spaces.space import Decision, Space
 from widthwise.strategies.protocol import Setting, ask_and_tell
@@ -43,14 +44,14 @@ class Enumeration:
         """Why nothing more comes, once everything was proposed."""
         if self._next + len(self._foreign) < self._grid.size:
             return None
-        return f"all {self._grid.size:,} {self._what} proposed"
+        return f"all {count_text(self._grid.size)} {self._what} proposed"
 
     def ask(self, n: int) -> IntArray:
         """The next n candidates, [k, D]."""
         parts: list[IntArray] = []
         wanted = n
         while wanted > 0 and self._next < self._grid.size:
-            positions = list(range(self._next, min(self._next + wanted, self._grid.size)))
+            positions: Sequence[int] = range(self._next, min(self._next + wanted, self._grid.size))
             self._next = positions[-1] + 1
             if self._foreign:
                 positions = [position for position in positions if position not in self._foreign]
@@ -73,7 +74,7 @@ class Enumeration:
         """Go to where the one told these stood: asked and told again."""
         ask_and_tell(self, batches)
 
-    def _candidates(self, positions: list[int]) -> IntArray:
+    def _candidates(self, positions: Sequence[int]) -> IntArray:
         rows = self._grid.at(positions)
         for column, indices in enumerate(self._kept):
             rows[:, column] = indices[rows[:, column]]

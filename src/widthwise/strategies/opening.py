@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from widthwise.core.arrays import FloatArray, IntArray
-from widthwise.spaces.space import Space
+from widthwise.spaces.space import Key, Space
 from widthwise.spaces.within import Within
 from widthwise.strategies.protocol import KeepsWithin, Strategy
 
@@ -22,8 +22,8 @@ class Opening:
     def __init__(self, inner: Strategy, space: Space, first: IntArray) -> None:
         self.batch, self.learns = inner.batch, inner.learns
         self._inner, self._space = inner, space
-        self._left = dict(zip(space.positions(first), first, strict=True))
-        self._pending: set[int] = set()  # of the first, what was proposed and not told of
+        self._left = dict(zip(space.keys(first), first, strict=True))
+        self._pending: set[Key] = set()  # of the first, what was proposed and not told of
 
     def keep_within(self, within: Within) -> None:
         """Begins with those within these bounds alone; the inner strategy is told of them, if it can be."""
@@ -46,14 +46,14 @@ class Opening:
         if self._left:
             taken = list(self._left)[:n]
             self._pending.update(taken)
-            return np.array([self._left.pop(position) for position in taken])
+            return np.array([self._left.pop(key) for key in taken])
         return self._inner.ask(n)
 
     def tell(self, candidates: IntArray, values: FloatArray) -> None:
         """Results [k, objectives] of candidates [k, D], passed on."""
-        for position in self._space.positions(candidates):
-            self._left.pop(position, None)
-            self._pending.discard(position)
+        for key in self._space.keys(candidates):
+            self._left.pop(key, None)
+            self._pending.discard(key)
         self._inner.tell(candidates, values)
 
     def replay(self, batches: Iterable[tuple[IntArray, FloatArray]]) -> None:
@@ -67,7 +67,7 @@ class Opening:
         self, batches: Iterable[tuple[IntArray, FloatArray]]
     ) -> Iterator[tuple[IntArray, FloatArray]]:
         for candidates, values in batches:
-            if len(candidates) and self._left.keys() >= set(self._space.positions(candidates)):
+            if len(candidates) and self._left.keys() >= set(self._space.keys(candidates)):
                 self.tell(candidates, values)
                 continue
             self._left = {}

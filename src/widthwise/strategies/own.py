@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from widthwise.core.arrays import FloatArray, IntArray
+from widthwise.core.counting import count_text
 from widthwise.core.errors import UserError, unknown
 from widthwise.core.importing import describe_error
-from widthwise.spaces.space import Space
+from widthwise.spaces.space import Key, Space
 from widthwise.strategies.protocol import Setting, Strategy, ask_and_tell
 from widthwise.strategies.seen import Seen
 
@@ -99,14 +100,14 @@ class OwnStrategy:
         self._name = name
         self._space = space
         self._seen = Seen(space)
-        self._known: dict[int, list[float]] = {}
+        self._known: dict[Key, list[float]] = {}
         self._ended: str | None = None
 
     @property
     def finished(self) -> str | None:
         """What the strategy says itself, that everything was proposed, or that it has nothing new."""
         if self._seen.left == 0:
-            return f"all {self._space.size:,} candidates proposed"
+            return f"all {count_text(self._space.size)} candidates proposed"
         with _blamed(self._name, "finished"):
             said = getattr(self._inner, "finished", None)
         return str(said) if said else self._ended
@@ -138,7 +139,7 @@ class OwnStrategy:
             fresh, repeated = self._split(proposed)
             if repeated:
                 again = proposed[repeated]
-                self._tell(again, np.array([self._known[p] for p in self._space.positions(again)]))
+                self._tell(again, np.array([self._known[p] for p in self._space.keys(again)]))
             if fresh:
                 return proposed[fresh]
         else:
@@ -169,9 +170,9 @@ class OwnStrategy:
 
     def _note(self, candidates: IntArray, values: FloatArray) -> None:
         """What is known of candidates from now on."""
-        for position, row in zip(self._space.positions(candidates), values.tolist(), strict=True):
-            self._seen.take(position)
-            self._known[position] = row
+        for key, row in zip(self._space.keys(candidates), values.tolist(), strict=True):
+            self._seen.take(key)
+            self._known[key] = row
 
     def _tell(self, candidates: IntArray, values: FloatArray) -> None:
         with _blamed(self._name, "tell"):
@@ -180,10 +181,10 @@ class OwnStrategy:
     def _split(self, proposed: IntArray) -> tuple[list[int], list[int]]:
         """The rows that are new, and those whose results are known; what is being evaluated is in neither."""
         fresh, repeated = [], []
-        for row, position in enumerate(self._space.positions(proposed)):
-            if self._seen.take(position):
+        for row, key in enumerate(self._space.keys(proposed)):
+            if self._seen.take(key):
                 fresh.append(row)
-            elif position in self._known:
+            elif key in self._known:
                 repeated.append(row)
         return fresh, repeated
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+import numpy as np
 
 if TYPE_CHECKING:
     from widthwise.core.arrays import FloatArray, IntArray
@@ -13,9 +15,15 @@ if TYPE_CHECKING:
     from widthwise.spaces.space import Space
     from widthwise.spaces.within import Within
 
+TOGETHER = 16_384  # trials that are taken up together
+
 CostFunction = Callable[["IntArray"], "FloatArray"]
 """Candidates [K, D] to their exact objective values [K, objectives], all to be maximised, NaN in the columns
 that need an evaluation."""
+
+
+FewMargins = Callable[["IntArray"], "tuple[FloatArray, IntArray]"]
+"""Candidates [K, D] to values [K, s] of some of the samples, and which of all values these are, [s]."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,8 +74,9 @@ class Strategy(Protocol):
         """Go from a fresh start, with the same setting, to where the strategy told these stood.
 
         `batches` are the stored trials in their order, [k, D] and [k, objectives] for each batch that was
-        asked. From then on the strategy proposes what the uninterrupted one would have. Where nothing better
-        is known, `ask_and_tell` does it.
+        asked. From then on the strategy proposes what the uninterrupted one would have. It is fast where a
+        proposal depends on the seed, its number and what was told alone (see `numbered`). Where nothing
+        better is known, `ask_and_tell` does it.
         """
 
     @property
@@ -83,10 +92,13 @@ class Margins:
         error of each; NaN where the candidate fails. It runs the network, so it is asked about candidates
         that were evaluated anyway.
     follows: of each objective, to be maximised, how it follows from the values; None where it doesn't.
+    few: the same as `of` on some of the samples, for candidates that nobody else evaluates: values [K, s],
+        and which of the S values they are, [s]; None where nobody knows.
     """
 
     of: Callable[[IntArray], FloatArray]
     follows: Sequence[Follows | None]
+    few: FewMargins | None = None
 
 
 @runtime_checkable
@@ -105,6 +117,24 @@ class KeepsWithin(Protocol):
     def keep_within(self, within: Within, /) -> None:
         """Propose only candidates [K, D] that `within` allows, [K]; called before the first ask."""
         ...
+
+
+def together(batches: Iterable[tuple[IntArray, FloatArray]]) -> Iterator[tuple[IntArray, FloatArray]]:
+    """The same in greater batches, for a replay that doesn't ask where they began."""
+    held: list[tuple[IntArray, FloatArray]] = []
+    count = 0
+    for batch in batches:
+        held.append(batch)
+        count += len(batch[0])
+        if count >= TOGETHER:
+            yield _joined(held)
+            held, count = [], 0
+    if held:
+        yield _joined(held)
+
+
+def _joined(batches: Sequence[tuple[IntArray, FloatArray]]) -> tuple[IntArray, FloatArray]:
+    return np.concatenate([rows for rows, _ in batches]), np.concatenate([values for _, values in batches])
 
 
 def ask_and_tell(strategy: Strategy, batches: Iterable[tuple[IntArray, FloatArray]]) -> None:

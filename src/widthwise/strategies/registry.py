@@ -23,6 +23,7 @@ class Option:
     least: float | None = None
     most: float | None = None
     choices: tuple[Any, ...] = ()
+    words: tuple[str, ...] = ()  # that may stand in place of a value
 
     def check(self, value: Any, *, where: str) -> Any:
         """The value, where it is one that this option may have; UserError otherwise."""
@@ -30,8 +31,11 @@ class Option:
             if value not in self.choices:
                 raise UserError(f"{where}: is {value!r}; allowed: {', '.join(map(repr, self.choices))}")
             return value
+        if value in self.words:
+            return value
         if not self._is_of_kind(value):
-            wanted = " or ".join(_KIND_NAMES.get(kind, kind.__name__) for kind in self.kinds)
+            kinds = [_KIND_NAMES.get(kind, kind.__name__) for kind in self.kinds]
+            wanted = " or ".join([*kinds, *map(repr, self.words)])
             raise UserError(f"{where}: is {value!r}; give {wanted} ({self.meaning})")
         if isinstance(value, int | float) and not self._is_in_range(value):
             raise UserError(f"{where}: is {value!r}; give {self._range} ({self.meaning})")
@@ -74,6 +78,8 @@ class StrategySource:
     aliases: tuple[str, ...] = ()
     options: Mapping[str, Option] | None = field(default_factory=dict)
     """None: the class itself says which options it takes."""
+    numbered: bool = False
+    """Whether each proposal is drawn by generators of its own, and not by those of the whole search."""
     learns: bool = True
     """Whether it learns, as far as that is known without making it (see `Strategy.learns`)."""
 
@@ -148,7 +154,14 @@ _POINTS = Option(
 _STARTS = _whole("candidates to start from: the extremes, then random ones", 16)
 _FRONTIER = {
     "batch": _whole("candidates proposed at once where the caller is free to choose", 4),
-    "sensitivity": _whole("most trials to spend on what each decision does", 24, least=0),
+    "sensitivity": Option(
+        'most trials to spend on what each decision does; "singles": none, single changes are tried on some '
+        'of the samples; "auto": that in spaces of over 10^9 candidates, else 24',
+        "auto",
+        (int,),
+        least=0,
+        words=("auto", "singles"),
+    ),
     "pool": _whole("candidates judged for each proposal", 2000, least=16),
     "tolerance": Option(
         "expected gain, as share of the hypervolume, below which to finish", 1e-7, (float,), least=0
@@ -159,7 +172,9 @@ _FRONTIER = {
 def _optuna(
     name: str, summary: str, aliases: tuple[str, ...], options: Mapping[str, Option]
 ) -> StrategySource:
-    return StrategySource(name, summary, "widthwise.strategies.optuna:OptunaStrategy", aliases, options)
+    return StrategySource(
+        name, summary, "widthwise.strategies.optuna:OptunaStrategy", aliases, options, numbered=True
+    )
 
 
 STRATEGIES: dict[str, StrategySource] = {
@@ -185,6 +200,7 @@ STRATEGIES: dict[str, StrategySource] = {
             "uniform candidates without repeats",
             "widthwise.strategies.random:Random",
             ("random-search",),
+            numbered=True,
         ),
         StrategySource(
             "local",
@@ -192,6 +208,7 @@ STRATEGIES: dict[str, StrategySource] = {
             "widthwise.strategies.local:Local",
             ("local-search",),
             {"starts": _STARTS},
+            numbered=True,
         ),
         StrategySource(
             "frontier",
@@ -210,7 +227,14 @@ STRATEGIES: dict[str, StrategySource] = {
         _optuna("nsga3", "genetic search, reference points (Optuna)", ("nsgaiii",), _NSGA3),
         _optuna("qmc", "an evenly spread sequence (Optuna)", ("sobol", "quasi-monte-carlo"), _QMC),
         _optuna("gp", "Gaussian process (Optuna)", ("bayesian", "gaussian-process"), _GP),
-        _optuna("cmaes", "covariance matrix adaptation, one objective (Optuna)", ("cma",), _CMAES),
+        StrategySource(
+            "cmaes",
+            "covariance matrix adaptation, one objective (the package cmaes)",
+            "widthwise.strategies.cmaes:CmaEs",
+            ("cma",),
+            _CMAES,
+            numbered=True,
+        ),
     )
 }
 

@@ -5,17 +5,19 @@ from __future__ import annotations
 import numpy as np
 
 from widthwise.core.arrays import IntArray
-from widthwise.spaces.space import Space
+from widthwise.core.counting import count_text
+from widthwise.spaces.space import Key, Space
 from widthwise.spaces.within import Within
 
 FEW = 16_384  # so few unseen candidates are compared one with another at once
 LISTED = 2**24  # spaces up to this size may be listed as a mask
 TRIES = 32  # random candidates tried at each distance before going one further
+MOVES = 256  # changes of one candidate looked at together
 WALKS, STEPS = 20, 50  # how long a free candidate within bounds is looked for in a large space
 
 
 class Seen:
-    """A growing set of candidates of one space, by their positions: the space may have more than 2^63.
+    """A growing set of candidates of one space, by their keys.
 
     Where it is told of bounds, `left` and `nearest_unseen` are about the candidates within them. few: up to
     so many candidates left, the nearest is exact at any distance.
@@ -23,13 +25,10 @@ class Seen:
 
     def __init__(self, space: Space, *, few: int = FEW) -> None:
         self.space, self.few = space, few
-        self._taken: set[int] = set()
+        self._taken: set[Key] = set()
         counts = [int(count) for count in space.cardinalities]
-        self._strides = [1] * len(counts)
-        for column in range(len(counts) - 2, -1, -1):
-            self._strides[column] = self._strides[column + 1] * counts[column + 1]
         self._counts = counts
-        self._ordered = [decision.ordered for decision in space.decisions]
+        self._ordered = np.array([decision.ordered for decision in space.decisions], dtype=bool)
         self._within: Within | None = None
         self._rows = np.empty((0, len(counts)), dtype=np.int32)  # all within bounds, where they are listed
         self._free = np.empty(0, dtype=bool)  # which of them are not taken
@@ -45,8 +44,8 @@ class Seen:
     def __len__(self) -> int:
         return len(self._taken)
 
-    def __contains__(self, position: int) -> bool:
-        return position in self._taken
+    def __contains__(self, key: Key) -> bool:
+        return key in self._taken
 
     @property
     def left(self) -> int:
@@ -64,27 +63,34 @@ class Seen:
         if self.left > 0:
             return None
         if self._within is None:
-            return f"all {self.space.size:,} candidates proposed"
+            return f"all {count_text(self.space.size)} candidates proposed"
         if self._within.nothing is not None:
             return self._within.nothing
         if self._within.listed is None:
             return f"no further candidate within the bounds was found ({self._within.bounds})"
         return f"all {len(self._rows):,} candidates within the bounds proposed ({self._within.bounds})"
 
-    def position(self, candidate: list[int]) -> int:
-        """Where one candidate stands in the enumeration."""
-        return sum(choice * stride for choice, stride in zip(candidate, self._strides, strict=True))
+    def key(self, candidate: list[int]) -> Key:
+        """What tells one candidate apart."""
+        return self.space.keys(np.array([candidate], dtype=np.int64))[0]
 
-    def take(self, position: int) -> bool:
+    def take(self, key: Key) -> bool:
         """Mark one candidate; False where it was taken already."""
-        if position in self._taken:
+        if key in self._taken:
             return False
-        self._taken.add(position)
+        self._taken.add(key)
         if self._within is not None and (listed := self._within.listed) is not None:
-            row = int(np.searchsorted(listed, position))
-            if row < len(listed) and listed[row] == position:
+            row = int(np.searchsorted(listed, key))
+            if row < len(listed) and listed[row] == key:
                 self._free[row] = False
         return True
+
+    def take_all(self, candidates: IntArray) -> None:
+        """Mark candidates [K, D]."""
+        keys = self.space.keys(candidates)
+        self._taken.update(keys)
+        if self._within is not None and (listed := self._within.listed) is not None:
+            self._free[np.isin(listed, keys)] = False
 
     def nearest_unseen(self, candidate: list[int], rng: np.random.Generator) -> list[int] | None:
         """The untaken candidate fewest single-decision moves away, ties by smallest step and then by `rng`.
@@ -95,7 +101,7 @@ class Seen:
         """
         if self._within is not None:
             return self._nearest_within(self._within, candidate, rng)
-        if self.position(candidate) not in self._taken:
+        if self.key(candidate) not in self._taken:
             return candidate
         if (move := self._single_move(candidate, rng)) is not None:
             return move
@@ -107,7 +113,7 @@ class Seen:
         self, within: Within, candidate: list[int], rng: np.random.Generator
     ) -> list[int] | None:
         row = np.array(candidate, dtype=np.int64)
-        if self.position(candidate) not in self._taken and within(row[None])[0]:
+        if self.key(candidate) not in self._taken and within(row[None])[0]:
             return candidate
         near = within.neighbours(row)
         near = self._unseen_of(near[within(near)])
@@ -126,7 +132,7 @@ class Seen:
 
     def _unseen_of(self, rows: IntArray) -> IntArray:
         """Those of the rows [K, D] that are not taken."""
-        free = [row for row, at in enumerate(self.space.positions(rows)) if at not in self._taken]
+        free = [row for row, key in enumerate(self.space.keys(rows)) if key not in self._taken]
         return rows[free]
 
     def _walked(self, within: Within, row: IntArray, rng: np.random.Generator) -> list[int] | None:
@@ -136,7 +142,7 @@ class Seen:
             here = within.repaired(start, rng)
             for _ in range(STEPS if here is not None else 0):
                 assert here is not None
-                if self.position(here.tolist()) not in self._taken:
+                if self.key(here.tolist()) not in self._taken:
                     found: list[int] = here.tolist()
                     return found
                 near = within.neighbours(here)
@@ -150,23 +156,19 @@ class Seen:
         return None
 
     def _single_move(self, candidate: list[int], rng: np.random.Generator) -> list[int] | None:
-        own = self.position(candidate)
-        best: list[tuple[int, int]] = []
-        closest = max(self._counts)
-        for column, (choice, count) in enumerate(zip(candidate, self._counts, strict=True)):
-            for other in range(count):
-                step = abs(other - choice) if self._ordered[column] else 1
-                if other == choice or step > closest:
-                    continue
-                if own + (other - choice) * self._strides[column] in self._taken:
-                    continue
-                if step < closest:
-                    best, closest = [], step
-                best.append((column, other))
-        if not best:
-            return None
-        column, other = best[int(rng.integers(len(best)))]
-        return [*candidate[:column], other, *candidate[column + 1 :]]
+        """The free candidate one decision away with the smallest step; None where all are taken."""
+        row = np.array(candidate, dtype=np.int64)
+        columns, choices = self.space.every_choice
+        away = np.abs(choices - row[columns])
+        steps = np.where(self._ordered[columns], away, np.minimum(away, 1))
+        for step in np.unique(steps[steps > 0]).tolist():
+            which = rng.permutation(np.flatnonzero(steps == step))
+            for first in range(0, len(which), MOVES):
+                free = self._unseen_of(self.space.variants(row, which[first : first + MOVES]))
+                if len(free):
+                    chosen: list[int] = free[0].tolist()
+                    return chosen
+        return None
 
     def unseen(self) -> IntArray:
         """The candidates [k, D] that are not taken, in their order; only for spaces up to LISTED."""
@@ -189,9 +191,9 @@ class Seen:
                 for column in rng.choice(searched, size=distance, replace=False):
                     shift = int(rng.integers(1, self._counts[column]))
                     moved[column] = (moved[column] + shift) % self._counts[column]
-                if self.position(moved) not in self._taken:
+                if self.key(moved) not in self._taken:
                     return moved
         while True:  # a candidate is left, and this space has many
             sample: list[int] = self.space.sample(1, rng)[0].tolist()
-            if self.position(sample) not in self._taken:
+            if self.key(sample) not in self._taken:
                 return sample

@@ -24,15 +24,26 @@ class Unrepeated(BaseSampler):
 
     The trial then is the one that is evaluated: the sampler learns from what its proposal became, and
     generations advance as usual. Parameters are choice indices; ordered decisions are given as integers.
+    `sampler` and `rng`, which chooses among the nearest, may be others for each proposal. `keeping`: which
+    decisions the sampler settles together stays the same once it settles any.
     """
 
-    def __init__(self, sampler: BaseSampler, space: Space, seen: Seen, rng: np.random.Generator) -> None:
-        self.sampler = sampler
+    def __init__(
+        self,
+        sampler: BaseSampler,
+        space: Space,
+        seen: Seen,
+        rng: np.random.Generator,
+        *,
+        keeping: bool = False,
+    ) -> None:
+        self.sampler, self.rng = sampler, rng
         self.distributions = distributions(space)
         self.candidate: list[int] | None = [0] * len(space.decisions)
+        self.inferred: dict[str, BaseDistribution] = {}
         self._columns = {decision.name: column for column, decision in enumerate(space.decisions)}
         self._seen = seen
-        self._rng = rng
+        self._keeping = keeping
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """Everything: all decisions are settled together in `sample_relative`."""
@@ -43,8 +54,9 @@ class Unrepeated(BaseSampler):
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """The sampler's proposal, decision by decision where it has no joint one, or its neighbour."""
-        inferred = self.sampler.infer_relative_search_space(study, trial)
-        proposed = self.sampler.sample_relative(study, trial, inferred)
+        if not (self._keeping and self.inferred):
+            self.inferred = self.sampler.infer_relative_search_space(study, trial)
+        proposed = self.sampler.sample_relative(study, trial, self.inferred)
         candidate = [0] * len(self._columns)
         for name, distribution in search_space.items():
             if name in proposed:
@@ -52,7 +64,7 @@ class Unrepeated(BaseSampler):
             else:
                 index = self.sampler.sample_independent(study, trial, name, distribution)
             candidate[self._columns[name]] = int(index)
-        self.candidate = self._seen.nearest_unseen(candidate, self._rng)
+        self.candidate = self._seen.nearest_unseen(candidate, self.rng)
         settled = candidate if self.candidate is None else self.candidate
         return {name: settled[self._columns[name]] for name in search_space}
 

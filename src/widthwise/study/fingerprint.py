@@ -6,12 +6,15 @@ from collections.abc import Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from widthwise.core.counting import count_text
 from widthwise.core.errors import UserError
 from widthwise.core.hashing import hash_value, text_of
 from widthwise.metrics.goals.aim import Aim
 from widthwise.spaces.space import Space
 
 VERSIONED = ("widthwise", "torch", "numpy", "optuna")
+PROPOSALS = "proposals"  # how they are drawn, where that is not as it always was
+_BEFORE = {PROPOSALS: "by the history of one generator"}  # what it was before it was noted
 CAUSES = {  # what changes with something else, which then is what to restore
     "data": ("seed", "evaluation"),  # how it is split, and which part is judged on
     "weights": ("seed",),  # where they are random
@@ -37,7 +40,7 @@ def fingerprint(
     values = {
         "weights": weights,
         "data": data,
-        "space": f"{space.size:,} candidates, {hash_value(decisions)}",
+        "space": f"{_size(space)} candidates, {hash_value(decisions)}",
         "metrics": ", ".join(metrics),
         "objectives": text_of(aim.as_json()),
         "strategy": strategy,
@@ -48,12 +51,17 @@ def fingerprint(
     return {**values, **{name: text_of(value) for name, value in others.items()}, **versions}
 
 
+def _size(space: Space) -> str:
+    """Written out as it always was, where Python writes that many digits at all."""
+    return f"{space.size:,}" if space.size < 10**4000 else count_text(space.size)
+
+
 def differences(stored: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
     """What differs, an entry each, as "seed: 0 then, 1 now"; not what may only follow from another entry."""
     names = [*stored, *(name for name in now if name not in stored)]
     changed = {name for name in names if stored.get(name) != now.get(name)}
     return [
-        f"{name}: {stored.get(name, 'none')} then, {now.get(name, 'none')} now"
+        f"{name}: {stored.get(name, _BEFORE.get(name, 'none'))} then, {now.get(name, 'none')} now"
         for name in names
         if name in changed and changed.isdisjoint(CAUSES.get(name, ()))
     ]

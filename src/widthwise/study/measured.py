@@ -9,7 +9,7 @@ import json
 import math
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 from widthwise.core.errors import UserError
 from widthwise.core.files import write_atomically
 from widthwise.core.inside import names_inside, read_inside
+from widthwise.metrics.catalogue import Metric
 from widthwise.metrics.measured import MEASURED as KNOWN
 from widthwise.metrics.measured import TOOLS
 from widthwise.study.run_files import MEASURED
@@ -99,6 +100,22 @@ def measured_columns(
         ]
         for name in names
     }
+
+
+def metrics_of_tools(
+    measured: Mapping[int, Sequence[Measured]], rule: str, *, taken: Collection[str]
+) -> list[Metric]:
+    """The metrics of tools that were measured of some trial, by the names of their columns.
+
+    Raises UserError where a rule names one that was measured of none.
+    """
+    columns = measured_columns(measured, [], taken=taken)
+    for name in KNOWN:
+        if name not in columns and name not in taken and re.search(rf"\b{name}\b", rule):
+            raise UserError(
+                f"pick: {name} was measured of no trial; widthwise certify or import-report measures it"
+            )
+    return [replace(KNOWN[name.removeprefix("measured.")], name=name) for name in columns]
 
 
 def _read(folder: Path, name: str, tool: str) -> Measured:

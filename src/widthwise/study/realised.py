@@ -17,6 +17,7 @@ from widthwise.formats import from_config, import_own
 from widthwise.spaces.settings import FOLD_BATCHNORM
 from widthwise.study.run_files import (
     CONFIG,
+    NETWORK,
     REALISED,
     SAMPLE,
     SLOTS,
@@ -115,13 +116,16 @@ def searched_network(
     """The network that was searched, in float, with the weights that the run keeps.
 
     given: it, where it was given from Python and so has no name in the config; it stays as it is, and is what
-    is returned where it has these weights. Raises UserError where there is no such network.
+    is returned where it has these weights. Without it, it is the one that the run keeps. Raises UserError
+    where there is no such network.
     """
     from widthwise.network.checkpoints import load_tensors, tensors_inside
     from widthwise.network.named import load_model
     from widthwise.network.undisturbed import copied
 
     name = model_name(record)
+    if given is None and name is None and (found := kept_network(folder)) is not None:
+        return found
     if given is None and name is None:
         raise UserError(
             f"{record.name}: its network was given from Python, so it has no name; give it again, "
@@ -135,6 +139,16 @@ def searched_network(
     if kept is not None and folder is not None:
         load_tensors(network, kept, source=str(folder / WEIGHTS))
     return network
+
+
+def kept_network(folder: Path | None) -> nn.Module | None:
+    """The network that was given from Python, as the run keeps it; None where it doesn't."""
+    from widthwise.network.checkpoints import tensors_inside
+    from widthwise.network.written import built
+
+    if folder is None or (stored := _read_json(folder, NETWORK)) is None:
+        return None
+    return built(stored, tensors_inside(folder, WEIGHTS) or {}, where=str(folder / NETWORK))
 
 
 def _holds(network: nn.Module, tensors: Mapping[str, Tensor]) -> bool:

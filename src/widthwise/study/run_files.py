@@ -13,11 +13,15 @@ RUNS = Path("runs")  # where run folders are made unless another place is named
 
 CONFIG, STUDY, FRONT, LOG, STORAGE = "config.toml", "study.db", "front.json", "log.txt", "storage.json"
 WEIGHTS = "weights.safetensors"  # the network that was searched, as it was
+NETWORK = "network.json"  # its calls, where it was given from Python and can be written
 REALISED = "realised.json"  # what makes the networks of the front again, but for their weights
 SLOTS = "slots.json"  # the calibrated formats that each tensor may have, where formats were searched
 SAMPLE = "sample.safetensors"  # a few samples, where the network has to be captured on the data itself
 TRIAL_WEIGHTS = "weights"  # the folder with the trained weights of the front, a file a trial
 SURENESS = "standard_errors.json"  # how sure the figures of the front are
+EXPLANATION = "explain.json"  # why a trial is as good as it is, and whether mixing helped
+NEXT = "next.toml"  # the config of the search that the explanation advises
+TESTED = "tested.json"  # figures of picked trials on test data
 PAGE = "report.html"  # the study as a page to look at
 MEASURED = "measured"  # the folder of what tools measured of trials
 FILES = (CONFIG, FRONT, STUDY, STORAGE, WEIGHTS, LOG, PAGE)
@@ -54,13 +58,18 @@ def check_new(folder: Path) -> None:
         raise UserError(
             f"{folder}: has a run already; --resume goes on with it, --force-new starts one beside it"
         )
-    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+    if not is_free(folder):
         raise UserError(f"{folder}: exists already and is no run; choose another folder (--out)")
 
 
 def is_run(folder: Path) -> bool:
     """Whether there is a run in the folder."""
     return (folder / CONFIG).is_file() and ((folder / STUDY).is_file() or (folder / STORAGE).is_file())
+
+
+def is_free(folder: Path) -> bool:
+    """Whether nothing is there, or an empty folder."""
+    return not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
 
 
 def check_own_files(folder: Path) -> None:

@@ -14,7 +14,7 @@ from typing import Self
 from widthwise.core.errors import UserError
 from widthwise.core.files import folder_in_one_piece, write_atomically
 from widthwise.core.inside import append_inside, read_inside
-from widthwise.core.plain import plain
+from widthwise.core.plain import PlainFormatter
 from widthwise.evaluators.protocol import Realises
 from widthwise.study.fingerprint import check_same
 from widthwise.study.keeper import Keeper
@@ -201,13 +201,6 @@ def _run(path: str | Path) -> Path:
     return folder
 
 
-class _PlainFormatter(logging.Formatter):
-    """A record is a line, whatever is named in it."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        return plain(super().format(record))
-
-
 class _QuietFileHandler(logging.FileHandler):
     """A log that can't be written (full disk, folder gone) must not end a search or fill the terminal.
 
@@ -233,7 +226,7 @@ class _QuietFileHandler(logging.FileHandler):
 
 def _log_to(path: Path) -> logging.Handler:
     handler = _QuietFileHandler(path, encoding="utf-8", delay=True)
-    handler.setFormatter(_PlainFormatter("%(asctime)s %(levelname)s %(message)s"))
+    handler.setFormatter(PlainFormatter("%(asctime)s %(levelname)s %(message)s"))
     logger.addHandler(handler)
     if logger.level == logging.NOTSET or logger.level > logging.INFO:
         logger.setLevel(logging.INFO)

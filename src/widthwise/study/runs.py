@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, get_args
 
 from widthwise.core.errors import UserError, unknown
+from widthwise.core.finite import finite
 from widthwise.core.inside import read_inside
 from widthwise.core.plain import plain_cell
+from widthwise.study.front_json import trial_as_json
 from widthwise.study.measured import Measured, measured_columns, read_measured
 from widthwise.study.run_files import CONFIG, STUDY, is_run
 from widthwise.study.run_folder import ElsewhereError, run_source
 from widthwise.study.store import Block, Store, StudyRecord, StudyWriter
 from widthwise.study.store.records import Shares
-from widthwise.study.study import finite, trial_as_json
 from widthwise.study.trials import make_trials, table
 
 if TYPE_CHECKING:

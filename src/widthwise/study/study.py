@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -12,19 +11,28 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from widthwise.core.errors import UserError
+from widthwise.core.finite import finite
+from widthwise.core.importing import load_object
 from widthwise.metrics.goals.aim import Aim
 from widthwise.metrics.goals.constraints import feasible
 from widthwise.metrics.spread import indistinct
+from widthwise.study.explanation import Explanation, read_explanation
 from widthwise.study.front import FrontRows
-from widthwise.study.measured import Measured, measured_columns, read_measured
+from widthwise.study.front_json import front_as_json
+from widthwise.study.looks import looked_at
+from widthwise.study.measured import Measured, measured_columns, metrics_of_tools, read_measured
 from widthwise.study.store import Store, StudyRecord
 from widthwise.study.store.records import Summary
 from widthwise.study.sureness import FLOAT, KeptSureness, read_sureness
-from widthwise.study.ties import Tie, ties
+from widthwise.study.tested import KeptTests, read_tests
+from widthwise.study.ties import Tie, best_first, ties
 from widthwise.study.trials import Trial, Trials, make_trials
+
+EXPLAINER = "widthwise.search.explaining:explain"  # a room above this one, found when it is asked for
 
 if TYPE_CHECKING:
     import pandas as pd
+    from plotly.graph_objects import Figure
     from torch import nn
 
     from widthwise.network.graph import Graph
@@ -123,6 +131,26 @@ class Study:
         """What tools measured of trials (`ww.certify`, `ww.import_report`), by number."""
         return read_measured(self.folder)
 
+    def explain(self, **keywords: Any) -> Explanation:
+        """Why a trial is as good as it is, and whether mixing helped; keywords are those of `ww.explain`."""
+        found: Explanation = load_object(EXPLAINER, what="function")(self, **keywords)
+        return found
+
+    @property
+    def explanation(self) -> Explanation | None:
+        """What `explain` found, as the run keeps it; None where nothing was explained."""
+        return read_explanation(self.folder)
+
+    @cached_property
+    def tested(self) -> KeptTests:
+        """What picked trials and the float network are worth on test data, where the run keeps that."""
+        return read_tests(self.folder)
+
+    @property
+    def target(self) -> str | None:
+        """The export form that the search kept within, with its options; None: any."""
+        return self.record.fingerprint.get("target")
+
     @property
     def like_float(self) -> tuple[int, ...]:
         """Trials of the front that its objectives don't tell from the float network, where that is kept."""
@@ -139,7 +167,8 @@ class Study:
         """The trial that a rule chooses, as "best accuracy with model_size <= 2KiB" or "knee".
 
         It is chosen from the front where the rule names objectives only, otherwise from all stored trials
-        within the bounds of the search.
+        within the bounds of the search; those alone that a tool measured where it names what that found
+        (`yosys_luts`). Of equally good ones the best by the other metrics is taken.
         """
         from widthwise.metrics.goals.picking import metrics_in, pick
 
@@ -147,7 +176,8 @@ class Study:
             within = " within the bounds" if self.record.settings.constraints else ""
             raise UserError(f"pick: there is nothing to pick from; no trial succeeded{within}")
         aim = self.aim
-        others = [m for m in metrics_in(rule, self.record.metrics) if m.name not in aim.names]
+        tools = metrics_of_tools(self.measured, rule, taken=self.record.columns)
+        others = [m for m in metrics_in(rule, [*self.record.metrics, *tools]) if m.name not in aim.names]
         metrics = [*(objective.metric for objective in aim.objectives), *others]
         directions = [*(o.direction for o in aim.objectives), *(metric.direction for metric in others)]
         names = [metric.name for metric in metrics]
@@ -158,11 +188,16 @@ class Study:
             return rows[pick(rule, metrics, directions, values, numbers=numbers)]
         block = self.trials.arrays()
         columns = dict(zip(self.record.columns, block.metrics.T, strict=True))
+        found = measured_columns(self.measured, block.numbers.tolist(), taken=columns)
+        columns |= {name: np.array(column) for name, column in found.items()}
         table = np.stack([columns[name] for name in names], axis=1)
         table[np.isin(block.numbers, list(block.reasons))] = np.nan
         if constraints := self.record.settings.constraints:
             table[~feasible(constraints, columns)] = np.nan
         row = pick(rule, metrics, directions, table, numbers=block.numbers.tolist())
+        equal = np.flatnonzero((table == table[row]).all(axis=1))
+        rest = [metric for metric in self.record.metrics if metric.name not in names]
+        row = int(equal[best_first(rest, {m.name: columns[m.name][equal] for m in rest}, len(equal))[0]])
         return self.trials[int(block.numbers[row])]
 
     def trial(self, number: int) -> Trial:
@@ -227,58 +262,48 @@ class Study:
 
     def as_json(self) -> dict[str, Any]:
         """What front.json holds: plain JSON values, null for NaN and infinity."""
-        close = self.within_noise
-        told = {trial.number: {"within_noise_of": close.get(trial.number, ())} for trial in self.front}
         sure = self.sureness
-        noise = told if self.repeats > 1 or sure.errors else {}
-        errors = {number: {"standard_errors": found} for number, found in sure.errors.items()}
-        measured = {
-            number: {"measured": [each.as_json() for each in found]}
-            for number, found in self.measured.items()
-        }
-        content = {
-            "study": self.name,
-            "metrics": self.aim.directions,
-            "float": self.record.settings.float_metrics,
-            **({"float_standard_errors": sure.errors[FLOAT]} if FLOAT in sure.errors else {}),
-            **({"within_noise_of_float": self.like_float} if FLOAT in sure.errors else {}),
-            "front": [
-                trial_as_json(tie.trial)
-                | {"alike": tie.alike}
-                | errors.get(tie.trial.number, {})
-                | noise.get(tie.trial.number, {})
-                | measured.get(tie.trial.number, {})
-                for tie in self.ties
-            ],
-            **({"judged_on": sure.samples} if sure.errors else {}),
-            "trials": self.summary.trials,
-            "failed": self.summary.failed,
-            "seconds": round(self.seconds, 3),
-            "finished": self.finished,
-        }
-        cleaned: dict[str, Any] = finite(content)
-        return cleaned
+        close = self.within_noise if self.repeats > 1 or sure.errors else None
+        with_float = (
+            {}
+            if FLOAT not in sure.errors
+            else {"float_standard_errors": sure.errors[FLOAT], "within_noise_of_float": self.like_float}
+        )
+        content: dict[str, Any] = finite(
+            {
+                "study": self.name,
+                "metrics": self.aim.directions,
+                "float": self.record.settings.float_metrics,
+                **with_float,
+                "front": front_as_json(self.ties, sure, close, self.measured),
+                **({"judged_on": sure.samples} if sure.errors else {}),
+                "trials": self.summary.trials,
+                "failed": self.summary.failed,
+                "seconds": round(self.seconds, 3),
+                "finished": self.finished,
+            }
+        )
+        return content
 
+    def report(self, path: str | Path, *, pick: str | None = None) -> Path:
+        """Writes the study as one page to look at, which needs no network; `pick` as `pick` takes it."""
+        written: Path = looked_at("write_page", self, path, pick)
+        return written
 
-def trial_as_json(trial: Trial) -> dict[str, Any]:
-    """A trial of the front as front.json has it."""
-    return {
-        "number": trial.number,
-        "software_metrics": dict(trial.software_metrics),
-        "hardware_metrics": dict(trial.hardware_metrics),
-        "scaled_metrics": dict(trial.scaled_metrics),
-        "config": dict(trial.config),
-    }
+    def plot_front(self, x: str | None = None, y: str | None = None) -> Figure:
+        """Trials by two of their figures, by default the first quality and cost, with the front."""
+        return looked_at("plot_front", self, x, y)
 
+    def plot_layers(self) -> Figure:
+        """What each trial of the front chooses for each tensor."""
+        return looked_at("plot_layers", self)
 
-def finite(value: Any) -> Any:
-    """The same with None for what JSON has no number for."""
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {str(key): finite(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(inner) for inner in value]
-    return value
+    def plot_history(self) -> Figure:
+        """The share of the final hypervolume over the trials."""
+        return looked_at("plot_history", self)
+
+    def __repr__(self) -> str:
+        return str(looked_at("text", self))
+
+    def _repr_html_(self) -> str:
+        return str(looked_at("markup", self))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.metrics.catalogue import Metric
 from widthwise.metrics.goals.aim import Aim
 from widthwise.study.trials import Trial
@@ -30,9 +31,7 @@ def ties(front: Sequence[Trial], aim: Aim, metrics: Sequence[Metric]) -> tuple[T
         return ()
     columns = {name: np.array([trial.metrics[name] for trial in front]) for name in front[0].metrics}
     rest = [m for m in metrics if m.name in columns and m.name not in aim.names]
-    signs = {"maximize": -1.0, "minimize": 1.0}
-    keys = [signs[m.direction] * columns[m.name] for m in sorted(rest, key=lambda m: m.is_hardware)]
-    order = np.lexsort((np.arange(len(front)), *reversed(keys)))  # the last key counts most
+    order = best_first(rest, columns, len(front))
     values = aim.values(columns)
     groups: dict[tuple[float, ...], list[int]] = {}
     for row in order:
@@ -42,3 +41,11 @@ def ties(front: Sequence[Trial], aim: Aim, metrics: Sequence[Metric]) -> tuple[T
         for first, *others in groups.values()
     ]
     return tuple(sorted(found, key=lambda tie: tie.trial.number))
+
+
+def best_first(metrics: Sequence[Metric], columns: Mapping[str, FloatArray], count: int) -> IntArray:
+    """The order of `count` trials by the first of the metrics that differs, qualities before costs; then as
+    they stand. NaN comes last."""
+    signs = {"maximize": -1.0, "minimize": 1.0}
+    keys = [signs[m.direction] * columns[m.name] for m in sorted(metrics, key=lambda m: m.is_hardware)]
+    return np.lexsort((np.arange(count), *reversed(keys)))  # the last key counts most

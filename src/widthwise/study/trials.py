@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 import numpy as np
 
 from widthwise.core.arrays import FloatArray, IntArray
+from widthwise.core.screen import html_table, one_screen
+from widthwise.core.toml import shown_choice
 from widthwise.evaluators.protocol import PRUNED, UNMEASURED
 from widthwise.study.store import Block, Store, StudyRecord
 
@@ -43,6 +45,22 @@ class Trial:
     def metrics(self) -> dict[str, float]:
         """All metrics, unscaled."""
         return {**self.software_metrics, **self.hardware_metrics}
+
+    def __repr__(self) -> str:
+        chosen = [f"  {name}: {shown_choice(value)}" for name, value in self.config.items()]
+        return one_screen([f"{self._title()}: {self._figures()}", *chosen])
+
+    def _repr_html_(self) -> str:
+        rows = [(name, shown_choice(value)) for name, value in self.config.items()]
+        return html_table(f"{self._title()}: {self._figures()}", ["decision", "choice"], rows)
+
+    def _title(self) -> str:
+        return f"Trial {self.number}" + (
+            "" if self.state == "complete" else f" ({self.state}: {self.reason})"
+        )
+
+    def _figures(self) -> str:
+        return ", ".join(f"{name} {value:.6g}" for name, value in self.metrics.items())
 
 
 def _state(reason: str | None) -> State:

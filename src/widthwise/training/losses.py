@@ -45,12 +45,14 @@ def loss_of(task: Task, settings: Settings) -> Loss:
     compute = load_object(own, what="loss") if isinstance(own, str) else own
     if isinstance(compute, type):  # as torch's own are
         compute = _made(compute, name)
+    from widthwise.metrics.quality.aligned import aligned
+
     if not callable(compute):
         raise UserError(f"loss {name}: is a {type(compute).__name__}; give (outputs, targets) -> a scalar")
 
     def loss(outputs: Tensor, targets: Tensor) -> Tensor:
         try:
-            found = compute(outputs, targets)
+            found = compute(aligned(outputs, targets), targets)
         except Exception as error:  # it is the user's
             raise UserError(f"loss {name}: raised {describe_error(error)}") from error
         return _checked(found, name, wanted=outputs.requires_grad)

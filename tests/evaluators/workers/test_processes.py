@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -12,11 +13,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from helpers import evaluators as samples
 from helpers.places import TESTS
 from widthwise.core.errors import UserError
 from widthwise.evaluators.protocol import Results
+from widthwise.evaluators.workers.channel import MARK, Channel, NoMessageError
 
 BATCH = np.array([[first, second] for first in range(10) for second in range(3)])
 
@@ -86,6 +90,34 @@ def test_a_candidate_that_kills_its_workers_fails_alone(processes):
         assert "worker processes died over it; the last was killed by SIGKILL" in results.failures[row]
     good = [row for row in range(len(batch)) if row not in rows]
     np.testing.assert_array_equal(results["accuracy"][good], wanted["accuracy"][good])
+
+
+@pytest.mark.parametrize("what", ["bytes", "no JSON", "a length", "too many", "another's"])
+def test_a_worker_that_sends_what_is_no_answer_is_a_failed_one(processes, what, caplog):
+    batch = BATCH[[0, 21, 22, 23]]
+    results = processes("garbles", arguments={"what": what}, jobs=1)(batch)
+    wanted = samples.plain(batch)
+    assert list(results.failures) == [1, 2, 3]
+    for row in results.failures:
+        assert results.failures[row] == "3 worker processes died over it; the last sent what is no answer"
+    assert results["accuracy"][0] == wanted["accuracy"][0]
+    assert "a worker process sent what is no answer; another takes its place" in caplog.messages
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_are_a_message_or_known_as_none_at_once(content):
+    here, there = socket.socketpair()
+    with here, there:
+        there.sendall(content)
+        there.close()
+        channel = Channel(here)
+        try:
+            while True:
+                channel.arrived()
+        except NoMessageError:
+            assert not content.startswith(MARK) or len(content) > len(MARK)
+        except EOFError:
+            assert MARK.startswith(content[: len(MARK)])
 
 
 def test_a_candidate_that_raises_fails_alone(processes):

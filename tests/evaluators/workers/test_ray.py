@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +15,7 @@ import numpy as np
 import pytest
 
 from helpers import evaluators as samples
+from helpers import listening
 from helpers.places import TESTS
 from widthwise.core.errors import UserError
 from widthwise.evaluators.workers import Build, ParallelEvaluator
@@ -36,6 +39,15 @@ def cluster() -> Iterator[None]:
     )
     yield
     ray.shutdown()
+
+
+@pytest.mark.slow
+def test_ray_that_a_search_starts_listens_on_this_machine_alone():
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS), *sys.path])}
+    done = subprocess.run(
+        [sys.executable, listening.__file__], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["0000000000000000FFFF00000100007F", "0100007F"]  # 127.0.0.1
 
 
 @pytest.fixture

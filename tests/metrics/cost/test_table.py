@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
@@ -210,6 +211,8 @@ def test_tables_are_searched_bounded_and_read_back(tmp_path: Path, project: Path
     assert study.summary.cut == 2  # 8 bits, known without evaluating
     assert {trial.metrics["cells"] for trial in study.trials} == {4.0, 9.0}
     assert np.isnan(study.record.settings.float_metrics["cells"])
+    kept = json.loads((tmp_path / "run" / "standard_errors.json").read_text())
+    assert kept["samples"] == 205  # of accuracy, of the float network too
     assert ww.search(None, None, config, out=tmp_path / "run", resume=True).front == study.front
     written(path, ("layer", "weight", "cells"), [(name, bits, value + 1) for name, bits, value in rows])
     with pytest.raises(UserError, match="own metrics"):

@@ -156,3 +156,11 @@ def test_tokens_need_tokens():
 
     with pytest.raises(UserError, match="neither labels nor whole numbers"):
         ww.evaluate(Numbers(), Bare(), metrics=["loss"], task="tokens")
+
+
+def test_samples_that_the_float_network_can_not_take_are_one_line():
+    for task in (None, "closeness"):
+        with pytest.raises(
+            UserError, match=r"samples of shape \[\d+\] don't fit the network: its first layer"
+        ):
+            ww.evaluate(nn.Linear(99, 2), Bare(), metrics=["sqnr"], task=task)

@@ -14,19 +14,23 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torchmetrics.classification import BinaryAUROC, MulticlassAUROC, MulticlassF1Score, MultilabelF1Score
 from torchmetrics.functional.classification import multiclass_auroc, multiclass_f1_score
+from torchmetrics.regression import MeanAbsoluteError
 
 import widthwise as ww
 from widthwise.core.errors import UserError
 from widthwise.data.facts import DataFacts
 from widthwise.metrics.catalogue import METRICS, Metric
-from widthwise.metrics.own import find_metrics
+from widthwise.metrics.own import find_metrics, own_metric
 from widthwise.metrics.quality.classification import Classification
 from widthwise.metrics.quality.joined import tally_of
-from widthwise.metrics.quality.own import Room
+from widthwise.metrics.quality.own import OwnTally, Room, own_figures
+from widthwise.metrics.quality.regression import Regression
 from widthwise.metrics.quality.task import Tally
 from widthwise.metrics.quality.tasks import metric_of
 from widthwise.network.graph import Graph
 from widthwise.spaces.quantisation import QuantisationSpace
+from widthwise.training.losses import loss_of
+from widthwise.training.settings import Settings
 
 CLASSES = 4
 
@@ -250,3 +254,30 @@ def test_directions_follow_higher_is_better() -> None:
     assert ww.own_metric(kappa, kind="cost").direction == METRICS["bops"].direction
     (by_class,) = find_metrics([MulticlassAUROC], _none)
     assert by_class == metric_of("classification", "MulticlassAUROC")
+
+
+def plain_error(outputs: Any, targets: Any) -> Any:
+    return (outputs - targets).abs().mean()
+
+
+@pytest.mark.parametrize("shapes", [((1,), ()), ((), (1,)), ((3,), (3,)), ((1, 4), (4,))])
+def test_outputs_come_in_the_shape_of_their_targets(shapes: tuple[tuple[int, ...], tuple[int, ...]]) -> None:
+    made = torch.Generator().manual_seed(0)
+    outputs, targets = (torch.randn(12, *shape, generator=made) for shape in shapes)
+    by_sample = own_metric(
+        lambda a, b: (a - b).abs().reshape(len(a), -1).mean(1), name="each", by_sample=True
+    )
+    figures = own_figures([own_metric(plain_error), by_sample, own_metric(MeanAbsoluteError())], {}, Room())
+    tally = OwnTally(1, figures)
+    for part in (slice(0, 5), slice(5, 12)):
+        tally.add(np.zeros(1, dtype=int), outputs[None, part], np.zeros(1, dtype=int), targets[part])
+    found = tally.values(["plain_error", "each", "MeanAbsoluteError"])
+    wanted = float((outputs.reshape(12, -1) - targets.reshape(12, -1)).abs().mean())
+    assert {name: values[0] for name, values in found.items()} == pytest.approx(dict.fromkeys(found, wanted))
+
+
+def test_a_loss_of_ones_own_has_both_in_one_shape() -> None:
+    made = torch.Generator().manual_seed(0)
+    outputs, targets = torch.randn(12, 1, generator=made, requires_grad=True), torch.randn(12, generator=made)
+    loss = loss_of(Regression(), Settings(loss=plain_error))(outputs, targets)
+    assert float(loss.detach()) == pytest.approx(float((outputs[:, 0] - targets).abs().mean().detach()))

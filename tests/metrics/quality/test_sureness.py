@@ -25,7 +25,8 @@ from widthwise.metrics.quality.classification import Classification
 from widthwise.metrics.quality.sureness import RESAMPLES, Sureness
 from widthwise.metrics.quality.tasks import metric_of
 from widthwise.network.graph import Graph
-from widthwise.report.terminal import noise_lines
+from widthwise.report.choosing import noise_lines
+from widthwise.report.shown.front import front_view
 from widthwise.study.run_files import SURENESS
 from widthwise.study.run_folder import load_run
 from widthwise.study.sureness import FLOAT, read_sureness
@@ -184,7 +185,7 @@ def test_a_search_keeps_how_sure_its_front_is(tmp_path: Path) -> None:
     ]
     assert stored["within_noise_of_float"] == like
     assert 0 < len(like) < len(right)
-    lines = noise_lines(study)
+    lines = noise_lines(study, front_view(study))
     assert f"by accuracy no different from float: {', '.join(map(str, like))}" in lines
 
 

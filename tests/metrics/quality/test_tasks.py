@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import subprocess
 import sys
@@ -92,9 +93,18 @@ def of_classes_present(name: str) -> Reference:
         both = [k for k in range(CLASSES) if 0 < (targets == k).sum() < len(targets)]
         if name == "average_precision":
             both = targets.unique().tolist()
-        return float(found[both].mean()) if both else 0.0
+        return float(found[both].mean()) if both else math.nan
 
     return reference
+
+
+def where_both_are(reference: Reference, there: Callable[[Tensor], Tensor]) -> Reference:
+    """NaN where one of the two kinds is missing, as scikit-learn has it; torchmetrics says 0."""
+
+    def known(outputs: Tensor, targets: Tensor) -> float:
+        return reference(outputs, targets) if len(there(targets).unique()) == 2 else math.nan
+
+    return known
 
 
 def top_k_accuracy(targets: Tensor, outputs: Tensor, k: int) -> float:
@@ -281,7 +291,7 @@ CASES = {
             "top_accuracy[2]": lambda x, y: top_k_accuracy(y, x, 2),
             "auroc": of_classes_present("auroc"),
             "average_precision": of_classes_present("average_precision"),
-            "auroc[1]": of_classes("auroc", "none", 1),
+            "auroc[1]": where_both_are(of_classes("auroc", "none", 1), lambda targets: targets == 1),
             "calibration_error": lambda x, y: float(
                 classification.multiclass_calibration_error(x.double().softmax(1), y, CLASSES)
             ),
@@ -417,7 +427,7 @@ def test_a_tally_over_any_blocks_gives_the_textbooks_figures(case, samples, cuts
     for name, reference in case.metrics.items():
         expected = [reference(outputs[version], targets) for version in version_of]
         slack = 1e-4 if metric_of(case.task, name).source else 1e-6  # torchmetrics adds up in float32
-        assert found[name] == pytest.approx(expected, rel=slack, abs=1e-6), name
+        assert found[name] == pytest.approx(expected, rel=slack, abs=1e-6, nan_ok="auroc" in name), name
 
 
 @every_task
@@ -448,6 +458,20 @@ def test_outputs_that_are_no_numbers_fail_their_candidate_alone(case):
         assert np.isnan(values).tolist() == [True, True, False]
     assert tally.row_bytes > 0
     assert np.isnan(tally.fresh(1).values([names[0]], np.array([], dtype=int))[names[0]]).all()
+
+
+def test_a_ranking_of_one_class_alone_is_nothing():
+    for task, shape, targets in (
+        (Binary(), (), torch.ones(6, dtype=torch.int64)),
+        (Binary(), (2,), torch.zeros(6, 2, dtype=torch.int64)),
+        (Classification(), (3,), torch.ones(6, dtype=torch.int64)),
+    ):
+        names = ["auroc", "accuracy"]
+        tally = task.tally(1, names, DataFacts(), shape)
+        tally.add(np.zeros(1, dtype=int), torch.randn(1, 6, *shape), np.zeros(1, dtype=int), targets)
+        found = tally.values(names)
+        assert np.isnan(found["auroc"]).all()
+        assert np.isfinite(found["accuracy"]).all()
 
 
 def test_yes_or_no_adds_up_to_its_metrics():

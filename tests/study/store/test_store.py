@@ -38,12 +38,12 @@ def test_batches_come_back_as_they_were_appended(target):
         written = [_append(writer, size, seed) for seed, size in enumerate(sizes)]
     with Store.open(target, readonly=True) as store:
         study = store.find("sample")
-        read = list(store.batches(study))
+        read = list(store.groups(study))
         blocks = list(store.blocks(study))
-    assert [batch.evaluated for batch in read] == sizes
-    for batch, (candidates, metrics) in zip(read, written, strict=True):
-        assert np.array_equal(batch.trials.candidates, candidates)
-        assert np.array_equal(batch.trials.metrics, metrics)
+    assert [batch.evaluated for group in read for batch in group.batches] == sizes
+    for which, part in enumerate(("candidates", "metrics")):
+        found = np.concatenate([getattr(group.trials, part) for group in read])
+        assert np.array_equal(found, np.concatenate([pair[which] for pair in written]))
     assert np.array_equal(np.concatenate([block.numbers for block in blocks]), np.arange(sum(sizes)))
     assert np.array_equal(
         np.concatenate([block.metrics for block in blocks]), np.concatenate([m for _, m in written])
@@ -63,12 +63,12 @@ def test_failures_cut_candidates_and_counts_come_back(target):
             asked=3,
             cut={1: SPACE.at([700])[0]},
         )
-        (batch,) = store.batches(writer.study)
+        (group,) = store.groups(writer.study)
         summary = store.summary(writer.study)
         seconds = store.seconds(writer.study).of(np.array([0, 1]))
-    assert batch.trials.reasons == {0: "out of memory 'quoted'"}
-    assert batch.cut == {1: tuple(SPACE.at([700])[0])}
-    assert np.array_equal(batch.trials.metrics, [[np.nan, np.inf], [0.5, 1e-300]], equal_nan=True)
+    assert group.trials.reasons == {0: "out of memory 'quoted'"}
+    assert group.batches[0].cut == {1: tuple(SPACE.at([700])[0])}
+    assert np.array_equal(group.trials.metrics, [[np.nan, np.inf], [0.5, 1e-300]], equal_nan=True)
     assert (summary.trials, summary.failed, summary.cut, summary.batches) == (2, 1, 1, 1)
     assert summary.seconds == 4.0
     assert seconds.tolist() == [1.5, 1.5]
@@ -78,13 +78,13 @@ def test_rows_that_are_not_worth_writing_are_counted(target):
     with Store.create(target) as store, StudyWriter(store, store.create_study(make_record())) as writer:
         candidates, metrics = _append(writer, 5, written=np.array([False, True, False, False, True]))
         _append(writer, 2, written=np.zeros(2, dtype=bool))
-        first, second = store.batches(writer.study)
+        (group,) = store.groups(writer.study)
         assert store.summary(writer.study).trials == 7
         assert store.count(writer.study) == 2
-    assert first.trials.numbers.tolist() == [1, 4]
-    assert np.array_equal(first.trials.candidates, candidates[[1, 4]])
-    assert np.array_equal(first.trials.metrics, metrics[[1, 4]])
-    assert len(second.trials.numbers) == 0
+    assert [batch.evaluated for batch in group.batches] == [5, 2]
+    assert group.trials.numbers.tolist() == [1, 4]
+    assert np.array_equal(group.trials.candidates, candidates[[1, 4]])
+    assert np.array_equal(group.trials.metrics, metrics[[1, 4]])
 
 
 def test_studies_of_one_database_are_independent(target):
@@ -135,7 +135,7 @@ def test_a_batch_is_stored_whole_or_not_at_all(target):
             with pytest.raises(UserError, match="another search writes"):
                 _append(writer, 3)
             assert store.summary(study).trials == writer.trials == 3
-            assert len(list(store.batches(study))) == 1
+            assert [len(group.batches) for group in store.groups(study)] == [1]
 
 
 def test_a_second_study_of_the_same_name_is_refused(target):

@@ -201,15 +201,27 @@ class Evaluator:
         was asked for. The samples are those of `margin_labels`; rows of candidates that fail are NaN. Raises
         UserError in a task that tells nothing of single samples.
         """
-        told = self._told
-        chosen, size = slot_choices(self.slots, candidates), self.prepared.rows_at_once
+        chosen = slot_choices(self.slots, candidates)
         if self._answered is not None and (kept := self._answered.take(chosen)) is not None:
             return kept
-        found = [SampleMargins(len(candidates), len(block), told) for _, block in self._spread]
+        return self._margins_on(self._spread, chosen)
+
+    def few_margins(self, candidates: IntArray) -> tuple[FloatArray, IntArray]:
+        """What `margins` tells of candidates [K, D] on about a quarter of its samples, [K, values], and which
+        of its values these are, [values]."""
+        blocks, samples = self.judged.fewer(self._spread)
+        width = sum(self._told.widths)
+        columns = (samples[:, None] * width + np.arange(width)).ravel()
+        return self._margins_on(blocks, slot_choices(self.slots, candidates)), columns
+
+    def _margins_on(self, blocks: Sequence[tuple[int, DataBlock]], chosen: IntArray) -> FloatArray:
+        """For formats [K, S] on numbered blocks."""
+        size = self.prepared.rows_at_once
+        found = [SampleMargins(len(chosen), len(block), self._told) for _, block in blocks]
         with torch.no_grad():
-            for part, (number, block) in zip(found, self._spread, strict=True):
-                for start in range(0, len(candidates), size):
-                    rows = np.arange(start, min(start + size, len(candidates)))
+            for part, (number, block) in zip(found, blocks, strict=True):
+                for start in range(0, len(chosen), size):
+                    rows = np.arange(start, min(start + size, len(chosen)))
                     add_block(self.prepared, part, rows, chosen, number, block, count=self.count)
         return np.concatenate([part.margins for part in found], axis=1)
 
@@ -248,7 +260,8 @@ class Evaluator:
         del networks  # its own are at hand
         outputs, targets = self.outputs(candidates)
         if with_float:
-            alone = Evaluator(self.prepared.graph, None, self.data, self.judging)
+            # the costs of float may be unknown: those of a table
+            alone = Evaluator(self.prepared.graph, None, self.data, self._without_costs)
             outputs += alone.outputs(np.zeros((1, 0), dtype=np.int64))[0]
         return self.judging.sureness(self.data, self.prepared.about, outputs, targets)
 
@@ -294,9 +307,13 @@ class Evaluator:
     def without_costs(self) -> Evaluator:
         """The same, whose calls give qualities alone, for who knows the costs already."""
         found = copy(self)
-        quality = tuple(metric for metric in self.judging.metrics if metric.kind == "quality")
-        found.judging = replace(self.judging, metrics=quality)
+        found.judging = self._without_costs
         return found
+
+    @property
+    def _without_costs(self) -> Judging:
+        quality = tuple(metric for metric in self.judging.metrics if metric.kind == "quality")
+        return replace(self.judging, metrics=quality)
 
     def keep_in(self, folder: Path) -> None:
         """Keep what costs take long to find in a folder, and use what it keeps."""
@@ -382,7 +399,8 @@ def _of_one(
     **keywords: Unpack[JudgingKeywords],
 ) -> Evaluator:
     """The evaluator of a network as it is."""
-    data = load_data(data)
+    said = keywords.get("task")
+    data = load_data(data, task=said if isinstance(said, str) else None)
     floats = network.network if isinstance(network, Graph) else load_model(network)
     if judging is None:
         judging = Judging.of(floats, data, **keywords)

@@ -27,9 +27,7 @@ class Memo:
 
     def outputs(self, block: int, inputs: Mapping[str, Tensor], chosen: IntArray) -> Tensor:
         """Outputs [1, samples, ...] of one candidate's formats [S]; `block` identifies the inputs."""
-        outputs: Tensor = self._value(
-            len(self.plan.steps) - 1, block, tuple(inputs.values()), chosen.tolist()
-        )
+        outputs: Tensor = self._last(block, tuple(inputs.values()), chosen.tolist())
         return outputs.unsqueeze(0)
 
     def forget(self) -> None:
@@ -37,20 +35,37 @@ class Memo:
         self.kept.clear()
         self.bytes = 0
 
-    def _value(self, index: int, block: int, inputs: Sequence[Tensor], chosen: list[int]) -> Any:
-        if index < self.plan.placeholders:
-            return inputs[index]
-        step = self.plan.steps[index]
-        key = (block, index, *[chosen[slot] for slot in step.depends])
-        found = self.kept.get(key)
-        if found is not None:
-            self.kept.move_to_end(key)
-            return found[0]
-        reads = [self._value(read, block, inputs, chosen) for read in step.inputs]
-        value = step.kernel.one(reads, [chosen[slot] for slot in step.slots])
-        if self.plan.worth_keeping[index]:
-            self._keep(key, value)
-        return value
+    def _last(self, block: int, inputs: Sequence[Tensor], chosen: list[int]) -> Any:
+        """The value of the last step, of those before it only what it needs and is not kept."""
+        plan = self.plan
+        values: dict[int, Any] = dict(enumerate(inputs))
+        missing: list[tuple[int, Key]] = []  # the last first
+        needed = {len(plan.steps) - 1}
+        last_use: dict[int, int] = {}
+        for index in range(len(plan.steps) - 1, plan.placeholders - 1, -1):
+            if index not in needed:
+                continue
+            key = (block, index, *[chosen[slot] for slot in plan.steps[index].depends])
+            if (found := self.kept.get(key)) is not None:
+                self.kept.move_to_end(key)
+                values[index] = found[0]
+            else:
+                missing.append((index, key))
+                for read in plan.steps[index].inputs:
+                    needed.add(read)
+                    last_use.setdefault(read, index)
+        for index, key in reversed(missing):
+            step = plan.steps[index]
+            value = step.kernel.one(
+                [values[read] for read in step.inputs], [chosen[slot] for slot in step.slots]
+            )
+            values[index] = value
+            for read in step.inputs:
+                if last_use[read] == index:
+                    values.pop(read, None)
+            if plan.worth_keeping[index]:
+                self._keep(key, value)
+        return values[len(plan.steps) - 1]
 
     def _keep(self, key: Key, value: Any) -> None:
         size = ENTRY + leaf_bytes(value)

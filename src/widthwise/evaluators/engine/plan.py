@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
+
 from widthwise.evaluators.engine.kernels import Kernel
 from widthwise.spaces.slots import Slot
 
@@ -57,5 +59,5 @@ class Plan:
     @property
     def live_most(self) -> int:
         """The greatest number of values that are kept at the same time."""
-        ends = self.last_use
-        return max(sum(ends[j] >= i for j in range(i + 1)) for i in range(len(self.steps)))
+        ended = np.cumsum(np.bincount(np.array(self.last_use) + 1, minlength=len(self.steps) + 1))
+        return int((np.arange(1, len(self.steps) + 1) - ended[: len(self.steps)]).max())

@@ -13,18 +13,15 @@ from widthwise.core.arrays import IntArray
 from widthwise.core.children import ONE_THREAD
 from widthwise.core.errors import UserError
 from widthwise.core.importing import describe_error
-from widthwise.evaluators.workers.messages import (
-    pack_candidates,
-    unpack_error,
-    unpack_realised,
-    unpack_results,
-)
+from widthwise.evaluators.workers.channel import NoMessageError
+from widthwise.evaluators.workers.messages import pack_candidates
 from widthwise.evaluators.workers.parts import Part
 from widthwise.evaluators.workers.processes import FAILED_STARTS
 from widthwise.evaluators.workers.worker import Build, Work
-from widthwise.evaluators.workers.workers import Answer, Died
+from widthwise.evaluators.workers.workers import Answer, Died, answer_of, start_of
 
 PATIENCE = 5.0  # seconds between two looks at what the cluster has while nothing happens
+LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 CONNECTING = 10.0  # seconds to reach a cluster
 
 logger = logging.getLogger(__name__)
@@ -58,7 +55,7 @@ class RayWorkers:
         gpus: float | None = None,
         use_gpus: bool = False,
     ) -> None:
-        self._ray = import_ray()
+        self._ray = import_ray(here=address == "local")
         if gpus is not None and not (0 <= gpus <= 1 or (gpus > 1 and float(gpus).is_integer())):
             raise UserError(f"gpus = {gpus:g}; give a share of one GPU, as 0.25, or a whole number of them")
         self._jobs = jobs
@@ -140,10 +137,15 @@ class RayWorkers:
             check_reachable(address)
         try:
             self._ray.init(address=address, **options)
+            found = self._ray.util.get_node_ip_address()
         except Exception as error:  # Ray raises nearly anything
             raise UserError(
                 f"--ray {address}: {describe_error(error)}; give local, auto or ray://HOST:10001"
             ) from None
+        if address == "local" and found != "127.0.0.1":
+            logger.warning(
+                "Ray listens on %s, where other machines may reach it, because it was imported before", found
+            )
 
     def _fitting(self) -> int:
         """Workers that the machines there are can hold."""
@@ -171,9 +173,15 @@ class RayWorkers:
         except self._ray.exceptions.RayError as error:
             self._lose(actor, error)
             return Answer(part, Died(f"was lost ({type(error).__name__})")) if part is not None else None
-        if part is not None:
-            return Answer(part, unpack_results(message), unpack_realised(message))
-        if (failed := unpack_error(message)) is not None:
+        try:
+            if part is not None:
+                return answer_of(part, message)
+            failed = start_of(message)
+        except NoMessageError as error:
+            self._ray.kill(actor.handle)
+            self._lose(actor, error)
+            return Answer(part, Died("sent what is no answer")) if part is not None else None
+        if failed is not None:
             raise UserError(f"a worker of Ray can't start: {failed.text}")
         actor.ready, self._failed_starts = True, 0
         return None
@@ -202,8 +210,14 @@ def check_reachable(address: str) -> None:
         ) from None
 
 
-def import_ray() -> Any:
-    """The package; UserError where it isn't installed."""
+def import_ray(*, here: bool = False) -> Any:
+    """The package; UserError where it isn't installed.
+
+    here: it is to be started on this machine alone, so it listens on the loopback address. It takes that from
+    the environment when it is imported; the variable is named after systems where that is the default.
+    """
+    if here:
+        os.environ.setdefault(LOOPBACK, "0")
     try:
         import ray
     except ImportError:

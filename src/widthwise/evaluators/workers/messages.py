@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -52,30 +53,36 @@ def unpack(message: bytes) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """What `pack` was given; raises ValueError for bytes that are no message."""
     start = HEAD + int.from_bytes(message[:HEAD], "little")
     head, shapes = json.loads(message[HEAD:start])
+    if not isinstance(head, dict):
+        raise ValueError("no message: its head is no table")
     arrays = {}
     for name, kind, shape in shapes:
         if kind not in TYPES:
             raise ValueError(f"{name} is of type {kind!r}; messages hold {', '.join(TYPES)}")
         dtype = np.dtype(kind)
-        stop = start + dtype.itemsize * int(np.prod(shape, dtype=np.int64))
+        if not all(type(length) is int and length >= 0 for length in shape):
+            raise ValueError(f"{name} has the shape {shape}")
+        stop = start + dtype.itemsize * math.prod(shape)
         arrays[name] = np.frombuffer(message[start:stop], dtype=dtype).reshape(shape)
         start = stop
     return head, arrays
 
 
-def pack_candidates(candidates: IntArray) -> bytes:
-    """Candidates [K, D] for a worker."""
-    return pack({}, {"candidates": np.asarray(candidates, dtype="<i8")})
+def pack_candidates(candidates: IntArray, asked: int = 0) -> bytes:
+    """Candidates [K, D] for a worker; asked: a number by which its answer is known."""
+    return pack({"asked": asked}, {"candidates": np.asarray(candidates, dtype="<i8")})
 
 
-def unpack_candidates(message: bytes) -> IntArray:
-    """Candidates [K, D] of the driver."""
-    return unpack(message)[1]["candidates"]
+def unpack_candidates(message: bytes) -> tuple[IntArray, int]:
+    """Candidates [K, D] of the driver, and the number that the answer needs."""
+    head, arrays = unpack(message)
+    return arrays["candidates"], int(head["asked"])
 
 
-def pack_results(results: Results, realised: Sequence[Realised] = ()) -> bytes:
+def pack_results(results: Results, realised: Sequence[Realised] = (), *, asked: int = 0) -> bytes:
     """Results for the driver, and the networks that were trained for them."""
     head = {
+        "asked": asked,
         "failures": list(results.failures.items()),
         "pruned": sorted(results.pruned),
         "realised": [network.as_json() for network in realised],
@@ -95,7 +102,15 @@ def unpack_results(message: bytes) -> Results | WorkerError:
     head, arrays = unpack(message)
     failures = {int(row): str(reason) for row, reason in head["failures"]}
     metrics = {name: values for name, values in arrays.items() if not name.startswith((WEIGHTS, SAMPLE))}
-    return Results(metrics, failures, frozenset(head["pruned"]))
+    return Results(metrics, failures, frozenset(map(int, head["pruned"])))
+
+
+def check_results(results: Results, count: int) -> None:
+    """Raises ValueError where results are not of so many candidates."""
+    if any(values.dtype.str != "<f8" or values.shape != (count,) for values in results.values()):
+        raise ValueError(f"metrics that are not of {count} candidates")
+    if not all(0 <= row < count for row in (*results.failures, *results.pruned)):
+        raise ValueError(f"rows that are none of {count} candidates")
 
 
 def unpack_realised(message: bytes) -> tuple[Realised, ...]:
@@ -124,9 +139,14 @@ def _bytes(tensors: Mapping[str, Tensor]) -> NDArray[np.uint8]:
     return np.frombuffer(as_safetensors(tensors), dtype=np.uint8)
 
 
-def pack_error(text: str, *, by_user: bool) -> bytes:
+def pack_error(text: str, *, by_user: bool, asked: int = 0) -> bytes:
     """What went wrong with a whole message, for the driver."""
-    return pack({"error": text, "by_user": by_user})
+    return pack({"error": text, "by_user": by_user, "asked": asked})
+
+
+def answers(message: bytes, asked: int) -> bool:
+    """Whether a message is the answer to the one of this number."""
+    return unpack(message)[0].get("asked") == asked
 
 
 def unpack_error(message: bytes) -> WorkerError | None:

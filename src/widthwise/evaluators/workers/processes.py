@@ -8,20 +8,16 @@ import socket
 import subprocess
 import weakref
 from dataclasses import dataclass
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import wait
 
 from widthwise.core.arrays import IntArray
 from widthwise.core.children import command_of, environment
 from widthwise.core.errors import UserError
-from widthwise.evaluators.workers.messages import (
-    pack_candidates,
-    unpack_error,
-    unpack_realised,
-    unpack_results,
-)
+from widthwise.evaluators.workers.channel import Channel, NoMessageError
+from widthwise.evaluators.workers.messages import pack_candidates
 from widthwise.evaluators.workers.parts import Part
 from widthwise.evaluators.workers.worker import Build
-from widthwise.evaluators.workers.workers import Answer, Died
+from widthwise.evaluators.workers.workers import Answer, Died, answer_of, start_of
 
 FAILED_STARTS = 3  # in a row
 # one thread for numpy and torch in each worker: there is a worker for each core already
@@ -31,22 +27,26 @@ logger = logging.getLogger(__name__)
 
 @dataclass(eq=False)
 class Worker:
-    """A process, and what it is doing: ready once its evaluator is made, then with a part or free."""
+    """A process, and what it is doing: ready once its evaluator is made, then with a part or free.
+
+    asked: how often it was asked.
+    """
 
     process: subprocess.Popen[bytes]
-    connection: Connection
+    channel: Channel
     ready: bool = False
     part: Part | None = None
+    asked: int = 0
 
     def kill(self) -> None:
         """End it now."""
-        self.connection.close()
+        self.channel.close()
         self.process.kill()
         self.process.wait()
 
     def farewell(self) -> str:
         """How it ended, for one that has."""
-        self.connection.close()
+        self.channel.close()
         try:
             status = self.process.wait(timeout=5)
         except subprocess.TimeoutExpired:  # it closed its end, but lives
@@ -91,7 +91,8 @@ class ProcessWorkers:
         for worker in self._workers:
             if worker.ready and worker.part is None:
                 try:
-                    worker.connection.send_bytes(pack_candidates(candidates))
+                    worker.asked += 1
+                    worker.channel.send(pack_candidates(candidates, worker.asked))
                 except OSError:
                     self._replace(worker, worker.farewell())
                     continue
@@ -101,22 +102,21 @@ class ProcessWorkers:
 
     def wait(self, seconds: float | None) -> list[Answer]:
         """What has become of parts since, after at most so many seconds."""
-        events = set(wait([worker.connection for worker in self._workers], seconds))
-        answers = []
-        for worker in [worker for worker in self._workers if worker.connection in events]:
+        events = set(wait([worker.channel.end for worker in self._workers], seconds))
+        answers: list[Answer] = []
+        for worker in [worker for worker in self._workers if worker.channel.end in events]:
             try:
-                message = worker.connection.recv_bytes()
+                for message in worker.channel.arrived():
+                    answers += self._answer(worker, message)
+                continue
+            except NoMessageError:
+                worker.kill()
+                reason = "sent what is no answer"
             except (EOFError, OSError):
                 reason = worker.farewell()
-                if worker.part is not None:
-                    answers.append(Answer(worker.part, Died(reason)))
-                self._replace(worker, reason)
-                continue
             if worker.part is not None:
-                answers.append(Answer(worker.part, unpack_results(message), unpack_realised(message)))
-                worker.part = None
-            else:
-                self._started(worker, message)
+                answers.append(Answer(worker.part, Died(reason)))
+            self._replace(worker, reason)
         return answers
 
     def drop(self, part: Part) -> None:
@@ -132,11 +132,21 @@ class ProcessWorkers:
         """End all."""
         self._finalizer()
 
-    def _started(self, worker: Worker, message: bytes) -> None:
-        """The first answer of a worker; raises UserError where its evaluator can't be made."""
-        if (error := unpack_error(message)) is not None:
+    def _answer(self, worker: Worker, message: bytes) -> list[Answer]:
+        """What a worker says of its part; nothing for its first answer, that it is ready.
+
+        Raises UserError where its evaluator can't be made, NoMessageError for what is no answer.
+        """
+        if worker.ready and worker.part is None:
+            raise NoMessageError  # nothing was asked
+        if worker.part is not None:
+            found = answer_of(worker.part, message, worker.asked)
+            worker.part = None
+            return [found]
+        if (error := start_of(message)) is not None:
             raise UserError(f"a worker process can't start: {error.text}")
         worker.ready, self._failed_starts = True, 0
+        return []
 
     def _replace(self, worker: Worker, reason: str) -> None:
         """Another in place of one that died."""
@@ -158,9 +168,9 @@ class ProcessWorkers:
                 stdin=subprocess.DEVNULL,
                 process_group=0,  # Ctrl-C is for the driver, which ends its workers
             )
-        worker = Worker(process, Connection(here.detach()))
+        worker = Worker(process, Channel(here))
         try:
-            worker.connection.send_bytes(self._build)
+            worker.channel.send(self._build)
         except OSError:
             logger.debug("a worker process died at once; `wait` will find it")
         return worker

@@ -75,11 +75,12 @@ class Work:
     def answer(self, message: bytes) -> bytes:
         """The results of a message of candidates, or what went wrong."""
         assert self._evaluator is not None
+        candidates, asked = unpack_candidates(message)
         try:
-            candidates = unpack_candidates(message)
-            return pack_results(self._evaluator(candidates), _trained(self._evaluator, candidates))
+            results = self._evaluator(candidates)
+            return pack_results(results, _trained(self._evaluator, candidates), asked=asked)
         except Exception as error:
-            return _error(error)
+            return _error(error, asked)
 
 
 def _trained(evaluator: Evaluate, candidates: IntArray) -> list[Realised]:
@@ -90,6 +91,6 @@ def _trained(evaluator: Evaluate, candidates: IntArray) -> list[Realised]:
     return [network for network in found if network is not None]
 
 
-def _error(error: Exception) -> bytes:
+def _error(error: Exception, asked: int = 0) -> bytes:
     by_user = isinstance(error, UserError)
-    return pack_error(str(error) if by_user else describe_error(error), by_user=by_user)
+    return pack_error(str(error) if by_user else describe_error(error), by_user=by_user, asked=asked)

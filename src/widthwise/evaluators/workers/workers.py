@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Protocol
 
 from widthwise.core.arrays import IntArray
 from widthwise.evaluators.protocol import Results
-from widthwise.evaluators.workers.messages import WorkerError
+from widthwise.evaluators.workers.channel import NoMessageError
+from widthwise.evaluators.workers.messages import (
+    WorkerError,
+    answers,
+    check_results,
+    unpack_error,
+    unpack_realised,
+    unpack_results,
+)
 from widthwise.evaluators.workers.parts import Part
 
 if TYPE_CHECKING:
@@ -28,6 +36,27 @@ class Answer:
     part: Part
     outcome: Results | WorkerError | Died
     realised: tuple[Realised, ...] = ()
+
+
+def answer_of(part: Part, message: bytes, asked: int = 0) -> Answer:
+    """What a worker answered about a part, asked under this number; raises NoMessageError for all else."""
+    try:
+        if not answers(message, asked):
+            raise ValueError("an answer to something else")
+        outcome = unpack_results(message)
+        if isinstance(outcome, Results):
+            check_results(outcome, len(part))
+        return Answer(part, outcome, unpack_realised(message))
+    except Exception as error:  # bytes that are no message make nearly anything raise
+        raise NoMessageError from error
+
+
+def start_of(message: bytes) -> WorkerError | None:
+    """What a worker says of its start, None where it is ready; raises NoMessageError as `answer_of`."""
+    try:
+        return unpack_error(message)
+    except Exception as error:
+        raise NoMessageError from error
 
 
 class Workers(Protocol):

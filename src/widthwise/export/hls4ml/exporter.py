@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -33,18 +33,22 @@ if TYPE_CHECKING:
 PROJECT = "project"
 BACKEND = "Vitis"
 
+Strategy = Literal["latency", "resource", "distributed_arithmetic"]
+Io = Literal["io_parallel", "io_stream"]
+
 
 @dataclass(frozen=True)
 class Hls4mlExporter:
     """Dense and convolutional networks in fixed point, every type from the formats and the weights at hand.
 
-    strategy: what multiplies: one multiplier a product ("latency"), or several products each ("resource").
+    strategy: what multiplies: one multiplier a product ("latency"), several products each ("resource"), or
+    shifts and additions that products share ("distributed_arithmetic", by da4ml).
     io: what goes between layers: all numbers at once ("io_parallel"), or streams. reuse: how many products
     a multiplier takes in turn. part: of the FPGA.
     """
 
-    strategy: Literal["latency", "resource"] = "latency"
-    io: Literal["io_parallel", "io_stream"] = "io_parallel"
+    strategy: Strategy = "latency"
+    io: Io = "io_parallel"
     reuse: int = 1
     part: str = "xcvu13p-flga2577-2-e"
     name: str = "hls4ml"
@@ -52,11 +56,16 @@ class Hls4mlExporter:
     exact: bool = True
 
     def __post_init__(self) -> None:
-        for name, allowed in (("strategy", ("latency", "resource")), ("io", ("io_parallel", "io_stream"))):
+        for name, allowed in (("strategy", get_args(Strategy)), ("io", get_args(Io))):
             if (found := getattr(self, name)) not in allowed:
                 raise UserError(f"hls4ml: {name} = {found!r}; allowed: {', '.join(allowed)}")
         if self.reuse < 1 or self.reuse != int(self.reuse):
             raise UserError(f"hls4ml: reuse = {self.reuse!r}; give a whole number from 1")
+        if self.strategy == "distributed_arithmetic" and self.reuse != 1:
+            raise UserError(
+                f"hls4ml: reuse = {self.reuse:g} with distributed_arithmetic, which has no multipliers; "
+                "leave reuse out, or take strategy=resource"
+            )
         object.__setattr__(self, "reuse", int(self.reuse))
 
     def refusals(self, realised: Realised, graph: Graph) -> list[str]:
@@ -101,6 +110,9 @@ class Hls4mlExporter:
         """hls4ml's model of a network, all types set."""
         try:
             import hls4ml  # type: ignore[import-untyped]
+
+            if self.strategy == "distributed_arithmetic":
+                import da4ml  # type: ignore[import-untyped]  # noqa: F401
         except ImportError as error:
             raise UserError(f"hls4ml: needs {error.name}; pip install 'widthwise[{self.extra}]'") from error
         from widthwise.export.hls4ml.layers import fixed

@@ -213,7 +213,7 @@ class Counts:
         asked = per_class(name)
         if asked is None:
             return mean_of_known(each[name])
-        return np.nan_to_num(each[asked[0]][:, class_index(name, self.labels, self.names)])
+        return each[asked[0]][:, class_index(name, self.labels, self.names)]
 
 
 def _ratio(numerator: FloatArray, denominator: FloatArray) -> FloatArray:

@@ -107,7 +107,7 @@ class Extras:
         asked = per_class(name)
         if asked is None:
             return mean_of_known(each[name])
-        return np.nan_to_num(each[asked[0]][:, class_index(name, self.classes, self.names)])
+        return each[asked[0]][:, class_index(name, self.classes, self.names)]
 
     def _fed(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Probabilities [V, n, C] and the class of each sample as [n, C], for rankings of one against all."""

@@ -34,11 +34,22 @@ def find_task(targets: Tensor, outputs: Shape, about: DataFacts) -> Found:
     fits.
     """
     for name, why in _candidates(targets, outputs):
+        if name == REGRESSION and _are_named(targets, about):
+            raise UserError(
+                f"{about.title}: has {len(about.class_names)} classes ({', '.join(about.class_names[:3])} …) "
+                f"but the network gives {_shape(outputs)}; let it give scores [n, {len(about.class_names)}]"
+            )
         return Found(task_of(name), why)
     raise UserError(
         f"{about.title}: no task is found for targets {_said(targets)} and outputs {_shape(outputs)}; "
         f"{_advice(targets, outputs)}"
     )
+
+
+def _are_named(targets: Tensor, about: DataFacts) -> bool:
+    """Whether targets [n] are numbers of classes that have names, which are nothing to be near to."""
+    named = any(not name.lstrip("-").isdigit() for name in about.class_names)
+    return named and targets.ndim == 1 and not targets.is_floating_point()
 
 
 def _advice(targets: Tensor, outputs: Shape) -> str:
@@ -77,7 +88,8 @@ def _candidates(targets: Tensor, outputs: Shape) -> Iterator[tuple[str, str]]:
     if outputs[1:] in (places, places[1:]) and _one_logit(targets, outputs):
         yield SEGMENTATION, f"targets 0 and 1, a logit for each of {_times(outputs[1:])} places"
     if len(places) > 1 and (whole or are_whole(targets)) and outputs[1:] in _places(targets):
-        yield SEGMENTATION, f"one of {outputs[0]} classes for each of {_times(outputs[1:])} places"
+        each = "a logit" if outputs[0] == 1 else f"one of {outputs[0]} classes"
+        yield SEGMENTATION, f"{each} for each of {_times(outputs[1:])} places"
     if whole and places and outputs[:-1] == places:
         yield TOKENS, f"one of {outputs[-1]:,} tokens for each of {prod(places):,} positions"
     if whole and len(places) == 1 and outputs[1:] == places:

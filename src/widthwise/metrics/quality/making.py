@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from widthwise.core.errors import UserError
 from widthwise.data.batches import LABELS, given_targets, has_targets, read_inputs, without_targets
 from widthwise.data.blocks import DataBlock
-from widthwise.data.facts import part
+from widthwise.data.facts import facts_of, part
 from widthwise.data.modules import Data
 from widthwise.data.names import MASKS
 from widthwise.metrics.quality.task import MakesTargets, Task
@@ -72,12 +72,18 @@ class WithTargets:
     def _outputs(self, inputs: dict[str, Tensor]) -> Tensor:
         """What the float network gives, on the CPU."""
         from widthwise.metrics.quality.outputs import judged_output
-        from widthwise.network.reading import precision, run
+        from widthwise.network.reading import misfit, precision, run
 
         wanted = precision(self.network)
         home = next((x.device for x in self.network.state_dict().values()), "cpu")
         moved = {name: x.to(home, wanted if x.is_floating_point() else None) for name, x in inputs.items()}
-        return judged_output(run(self.network, moved), self.output).detach().cpu()
+        try:
+            result = run(self.network, moved)
+        except Exception as error:  # the network may raise anything
+            raise misfit(
+                self.network, DataBlock(inputs, next(iter(inputs.values()))), facts_of(self.data).title, error
+            ) from error
+        return judged_output(result, self.output).detach().cpu()
 
 
 class _Loader:

@@ -17,6 +17,7 @@ from widthwise.core.errors import UserError
 from widthwise.core.importing import describe_error
 from widthwise.metrics.catalogue import Metric, computing
 from widthwise.metrics.own import described, is_accumulator
+from widthwise.metrics.quality.aligned import aligned
 from widthwise.metrics.quality.class_scores import as_logits
 from widthwise.metrics.quality.task import Options
 from widthwise.metrics.quality.torchmetrics import Accumulated, TorchmetricsAccumulator
@@ -144,8 +145,8 @@ class OwnTally:
         """Takes in outputs [V, n, ...] for targets [n, ...]: those of rows [R'], each with its version."""
         used, place = np.unique(versions, return_inverse=True)
         # a copy: the engine computes the next values in place of these
-        found = outputs.detach()[torch.from_numpy(used).to(outputs.device)].cpu()
         truth = targets.detach().cpu()
+        found = aligned(outputs.detach()[torch.from_numpy(used).to(outputs.device)].cpu(), truth, before=1)
         if found.is_floating_point():
             broken = found.flatten(1).isnan().any(1).numpy()
             self.failures |= dict.fromkeys(rows[broken[place]].tolist(), BROKEN)

@@ -67,10 +67,11 @@ def average_precision(scores: Numbers, there: Numbers) -> float:
 
 
 def mean_of_known(each: FloatArray) -> FloatArray:
-    """The mean [R] over the labels [R, labels] that have a figure; 0 where none has."""
-    known = ~np.isnan(each)
-    found: FloatArray = np.nan_to_num(each).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
-    return found
+    """The mean [R] over the labels [R, labels] that have a figure; NaN where none has."""
+    known = (~np.isnan(each)).sum(axis=1)
+    mean: FloatArray = np.nan_to_num(each).sum(axis=1) / np.maximum(known, 1)
+    mean[known == 0] = np.nan
+    return mean
 
 
 RANKINGS: dict[str, Ranking] = {"auroc": auroc, "average_precision": average_precision}

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from widthwise.core.errors import UserError, unknown
 from widthwise.core.files import write_atomically
+from widthwise.core.plain import plain_cell
 from widthwise.formats.base import Format
 from widthwise.formats.statistics import TensorStatistics, statistics
 from widthwise.network.calibration import input_values
@@ -245,5 +246,5 @@ def _write_csv(path: Path, headers: Sequence[str], rows: Sequence[Sequence[objec
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(headers)
-    writer.writerows(rows)
+    writer.writerows([plain_cell(cell) for cell in row] for row in rows)
     write_atomically(path, text.getvalue().encode())

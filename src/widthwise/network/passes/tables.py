@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from widthwise.core.plain import plain
+
 WIDE = 200  # columns; a table is as wide as its text needs, up to this
 
 
@@ -20,7 +22,7 @@ def text_table(title: str, headers: Sequence[str], rows: Sequence[Sequence[objec
     ]
     table = Table(title=title, title_justify="left", title_style="", box=box.SIMPLE_HEAD, pad_edge=False)
     for header, right in zip(headers, numeric, strict=True):
-        table.add_column(header, justify="right" if right else "left", overflow="fold")
+        table.add_column(plain(header), justify="right" if right else "left", overflow="fold")
     for row in rows:
         table.add_row(*(_text(cell) for cell in row))
     out = StringIO()
@@ -29,4 +31,4 @@ def text_table(title: str, headers: Sequence[str], rows: Sequence[Sequence[objec
 
 
 def _text(cell: object) -> str:
-    return f"{cell:.4g}" if isinstance(cell, float) else str(cell)
+    return f"{cell:.4g}" if isinstance(cell, float) else plain(cell)

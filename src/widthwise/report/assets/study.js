@@ -99,6 +99,10 @@
         error_y: D.floatErrors[names[1]] ? { type: "data", array: [D.floatErrors[names[1]]], thickness: 1.2, width: 3 } : undefined,
         marker: { size: 13, symbol: "star", color: colour("good") } });
     }
+    const evaluated = D.evaluated.filter((one) => names.every((name) => known(one.metrics[name])));
+    traces.push({ type: "scatter", mode: "markers", name: "uniform, evaluated afterwards", x: evaluated.map((one) => one.metrics[names[0]]),
+      y: evaluated.map((one) => one.metrics[names[1]]), hovertext: evaluated.map((one) => safe("uniform, " + one.label)), hoverinfo: "text",
+      marker: { size: 9, symbol: "diamond", color: colour("violet") } });
     if (D.pick !== null) traces.push(trace(numbered([D.pick]), "picked", ring(17, "warn")));
     if (S.pinned.length) traces.push(trace(numbered(S.pinned), "pinned", ring(17, "ink", "square-open", 1.5)));
     if (S.selected !== null) traces.push(trace(numbered([S.selected]), "selected", ring(21, "ink", "circle-open-dot", 2)));
@@ -136,15 +140,17 @@
     });
   };
 
-  const drawPairs = () => {
-    const place = $("pairs-chart");
-    if (!place || !D.explained) return;
-    const names = D.explained.names.map(safe), most = Math.max(...D.explained.pairs.flat().map(Math.abs), 1e-12);
-    place.style.height = Math.max(300, 140 + 16 * names.length) + "px";
-    Plotly.react(place, [{ type: "heatmap", x: names, y: names, z: D.explained.pairs, zmin: -most, zmax: most, xgap: 1, ygap: 1,
-      colorscale: [[0, theme.colour("warn")], [0.5, theme.colour("paper")], [1, theme.colour("accent")]], hovertemplate: "%{x}<br>%{y}<br>%{z:+.4f}<extra></extra>" }],
-      theme.layout({ showlegend: false, xaxis: { tickangle: -45, showgrid: false }, yaxis: { autorange: "reversed", showgrid: false } }), theme.plain);
-  };
+  const drawPairs = () => D.pairs.forEach((one, number) => {
+    const place = $("pairs-" + number);
+    if (!place) return;
+    const names = one.names.map(safe), most = Math.max(...one.values.flat().filter(known).map(Math.abs), 1e-12);
+    place.style.height = Math.max(300, 200 + 22 * names.length) + "px";
+    Plotly.react(place, [{ type: "heatmap", x: names, y: names, z: one.values, zmin: -most, zmax: most, xgap: 1, ygap: 1,
+      texttemplate: names.length <= 12 ? "%{z:+.3f}" : "", hovertemplate: "%{x}<br>%{y}<br>%{z:+.4f}<extra></extra>",
+      colorscale: [[0, theme.colour("warn")], [0.5, theme.colour("paper")], [1, theme.colour("accent")]] }],
+      theme.layout({ showlegend: false, xaxis: { tickangle: -45, showgrid: false, type: "category" },
+        yaxis: { autorange: "reversed", showgrid: false, type: "category" } }), theme.plain);
+  });
 
   const table = (place, headers, rows, caption) => {
     const made = make("table");

@@ -22,6 +22,7 @@ SIGNIFICANT = 7  # digits of a figure
 def study_data(view: StudyView, *, live: bool) -> dict[str, Any]:
     """Of all that is drawn."""
     study, settings = view.study, view.study.record.settings
+    share = [rounded(value) for value in view.course.share]
     index = {axis.name: number for number, axis in enumerate(view.axes)}
     return {
         "live": live,
@@ -59,17 +60,36 @@ def study_data(view: StudyView, *, live: bool) -> dict[str, Any]:
             "trials": view.course.trials,
             "seconds": [rounded(value) for value in view.course.seconds],
             "charts": [
-                {"name": "share", "values": [rounded(value) for value in view.course.share]},
+                *([{"name": "share", "values": share}] if share else []),
                 *(
                     {"name": name, "values": [rounded(value) for value in values]}
                     for name, values in view.course.best.items()
                 ),
             ],
         },
-        "explained": None
-        if view.explained is None
-        else {"names": view.explained.names, "pairs": view.explained.pairs},
+        "evaluated": [
+            {"label": one.label, "metrics": one.metrics}
+            for one in (() if view.explanation is None else view.explanation.uniform)
+            if one.trial is None
+        ],
+        "pairs": _pairs(view),
     }
+
+
+def _pairs(view: StudyView) -> list[dict[str, Any]]:
+    """What two changes at once add to the sum of both, around float and the pick, where it is known."""
+    found = view.explanation
+    if found is None or found.quality is None:
+        return []
+    return [
+        {
+            "base": one.base,
+            "names": [one.changes[number].name for number in one.moves],
+            "values": one.pairs[found.quality],
+        }
+        for one in found.around
+        if one.pairs is not None and found.quality in one.pairs
+    ]
 
 
 def rounded(value: float) -> float:

@@ -2,17 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from widthwise.core.counting import count_text
+from widthwise.metrics.catalogue import Metric
 from widthwise.report.document import chart_element, paragraphs, scrolling, sheet_table, text
+from widthwise.report.explanation import (
+    advice_line,
+    bargain_sheet,
+    damage_sheet,
+    heading_line,
+    mixing_lines,
+    pair_lines,
+    signed,
+)
 from widthwise.report.page.section import section
-from widthwise.report.sheets import Sheet, big_count
+from widthwise.report.sheets import Sheet
 from widthwise.report.shown.advice import advice_lines
 from widthwise.report.shown.mixing import Mixing
 from widthwise.report.shown.overview import with_error
 from widthwise.report.shown.view import StudyView
 from widthwise.report.terminal import shown_number
+from widthwise.study.explanation import Against, Explanation
+from widthwise.study.explanation import Mixing as ExactMixing
+
+MOST_TENSORS = 200  # rows of the table of what formats do
 
 
 def mixing_section(view: StudyView) -> str:
+    if view.explanation is not None and view.explanation.mixing:
+        return _exact_mixing(view, view.explanation)
     if not view.mixing:
         why = (
             "No uniform scheme is among the trials, so nothing is known of it."
@@ -29,6 +48,44 @@ def mixing_section(view: StudyView) -> str:
         "Best of several is better by chance alone: the test figures say more.</p>"
     )
     return section("mixing", content)
+
+
+def _exact_mixing(view: StudyView, found: Explanation) -> str:
+    """As `widthwise explain` evaluated it: every uniform scheme, and lowering one decision after another."""
+    metrics = {metric.name: metric for metric in view.study.record.metrics}
+    content = []
+    for one in found.mixing:
+        content += [f'<p class="lead">{text(line)}</p>' for line in mixing_lines(one, metrics)]
+        content += [sheet_table(meeting_sheet(one, against, metrics)) for against in one.against]
+    return section("mixing", content)
+
+
+def meeting_sheet(found: ExactMixing, against: Against, metrics: Mapping[str, Metric]) -> Sheet:
+    """Each baseline beside the best trial of the front that costs no more."""
+    quality, cost = metrics[found.quality], metrics[found.cost]
+    rows = tuple(
+        (
+            one.label,
+            shown_number(cost, one.cost),
+            shown_number(quality, one.quality),
+            "none as cheap" if one.trial is None else f"trial {one.trial}",
+            "" if one.front_quality is None else shown_number(quality, one.front_quality),
+            ""
+            if one.better is None
+            else signed(quality, one.better)
+            + ("" if one.error is None else f" ± {shown_number(quality, one.error)}"),
+        )
+        for one in against.meetings
+    )
+    heads = (
+        against.baselines,
+        found.cost,
+        found.quality,
+        "front",
+        f"its {found.quality}",
+        "front is better by",
+    )
+    return Sheet(f"{against.baselines} on {found.samples:,} {found.part} samples", heads, rows)
 
 
 def mixing_sheet(found: Mixing) -> Sheet:
@@ -79,42 +136,58 @@ def layers_section(view: StudyView) -> str:
 
 
 def damage_section(view: StudyView) -> str:
-    content = []
-    found = view.explained
-    if found is None:
+    found = view.explanation
+    content = _not_explained() if found is None else _explained(view, found)
+    advice = None if found is None else found.advice.config
+    lines = [] if view.advice is None else advice_lines(view.advice)
+    if found is not None and advice is not None:
+        lines = [advice_line(found)]
+    elif view.advice is not None:
+        advice = view.advice.config
+    if lines:
+        content += ["<h3>For the next search</h3>", paragraphs(lines)]
+    if advice is not None:
         content.append(
-            '<p class="soft">Single changes and pairs are not known in this run: '
-            "<code>widthwise explain RUN</code> evaluates them.</p>"
+            "<details><summary>A config for it</summary>"
+            '<p><a download="next.toml" href="#get" data-save="next-config">save it as next.toml</a></p>'
+            f'<pre id="next-config" tabindex="0">{text(advice)}</pre></details>'
         )
-    else:
-        rows = tuple(
-            (change.decision, change.choice, *(f"{value:+.4g}" for value in change.differences.values()))
-            for change in found.changes[:40]
-        )
-        names = tuple(found.changes[0].differences) if found.changes else ()
-        title = f"One change at a time from {found.centre}"
-        content.append(sheet_table(Sheet(title, ("decision", "becomes", *names), rows, 2)))
-        if found.pairs:
-            content.append(
-                f"<p>Two changes at once: what they add to the sum of both, of {text(found.metric)}.</p>"
-                + chart_element("pairs-chart", "Interactions of pairs of changes")
-            )
-    if view.advice is not None:
-        content += ["<h3>For the next search</h3>", paragraphs(advice_lines(view.advice))]
-        if view.advice.config is not None:
-            content.append(
-                "<details><summary>A config without the choices that can go</summary>"
-                f'<p><a download="next.toml" href="#get" data-save="next-config">save it as next.toml</a></p>'
-                f'<pre id="next-config" tabindex="0">{text(view.advice.config)}</pre></details>'
-            )
     return section("damage", content)
+
+
+def _not_explained() -> list[str]:
+    return [
+        '<p class="soft">Single changes and pairs are not known in this run: '
+        "<code>widthwise explain RUN</code> evaluates them.</p>"
+    ]
+
+
+def _explained(view: StudyView, found: Explanation) -> list[str]:
+    """What each tensor's format does, what to give and to take, which pairs do more than the sum of both."""
+    metrics = {metric.name: metric for metric in view.study.record.metrics}
+    sheets = [damage_sheet(found, metrics, most=MOST_TENSORS), bargain_sheet(found, metrics)]
+    pairs = [one for one in found.around if one.pairs is not None and found.quality in one.pairs]
+    drawn = [
+        f"<h3>Two changes at once around {'the pick' if one.base == 'pick' else 'float'}</h3>\n"
+        f'<p class="soft">What both together add to the sum of each, of {text(found.quality)}; on the '
+        "diagonal what each does alone.</p>\n"
+        + chart_element(f"pairs-{number}", "Interactions of pairs of changes", "small")
+        for number, one in enumerate(pairs)
+    ]
+    return [
+        f'<p class="lead">{text(heading_line(found, metrics))}</p>',
+        *(sheet_table(sheet) for sheet in sheets if sheet is not None),
+        paragraphs([*pair_lines(found, metrics), *(f"Not told: {why}" for why in found.not_told)]),
+        *drawn,
+    ]
 
 
 def course_section(view: StudyView) -> str:
     course = view.course
     content = []
     if course.trials:
-        charts = ["share of the final hypervolume", *(f"best {name}" for name in course.best)]
+        share = ["share of the final hypervolume"] if course.share else []
+        charts = [*share, *(f"best {name}" for name in course.best)]
         drawn = "".join(
             f"<div><h3>{text(name)}</h3>{chart_element(f'course-{number}', name, 'small')}</div>"
             for number, name in enumerate(charts)
@@ -127,8 +200,9 @@ def course_section(view: StudyView) -> str:
         ]
     summary = view.study.summary
     if summary.cut:
+        also = f" or can't be written as {text(view.study.target)}," if view.study.target else ""
         content.append(
-            f"<p>{summary.cut:,} candidates were out of bounds by their costs and not evaluated.</p>"
+            f"<p>{summary.cut:,} candidates were out of bounds by their costs{also} and not evaluated.</p>"
         )
     if course.failures:
         rows = tuple((reason, f"{count:,}") for reason, count in course.failures)
@@ -143,7 +217,7 @@ def get_section(view: StudyView) -> str:
     facts = "".join(
         f'<tr><th scope="row">{text(k)}</th><td class="words">{text(v)}</td></tr>' for k, v in recipe.facts
     )
-    size = big_count(view.study.record.space.size)
+    size = count_text(view.study.record.space.size)
     return section(
         "get",
         [

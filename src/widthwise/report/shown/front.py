@@ -84,7 +84,7 @@ def front_view(study: Study, *, everything: bool = False, most: int = MOST_ROWS)
         for tie in ordered
     )
     first = candidates[0] if candidates else ()
-    shown = rows if everything else _spread(leaders(rows), most)
+    shown = rows if everything else _to_read(leaders(rows), most)
     return FrontView(rows, shown, in_few_words(space, first, same) if candidates else "", axes, differs)
 
 
@@ -131,7 +131,7 @@ def _near(study: Study, trials: Sequence[Trial], axes: Sequence[Axis]) -> dict[i
         trials, key=lambda t: -t.metrics[best.name] if best.maximize else t.metrics[best.name]
     )
     for leader in by_quality:
-        if leader.number in taken:
+        if leader.number in taken or leader.number not in noisy:
             continue
         behind = [
             other.number
@@ -151,8 +151,10 @@ def _close(one: float, other: float) -> bool:
     return abs(one - other) <= NEAR_COST * max(abs(one), abs(other))
 
 
-def _spread(rows: Sequence[FrontRow], most: int) -> tuple[FrontRow, ...]:
-    """At most so many rows, evenly over the front with both ends."""
+def _to_read(rows: Sequence[FrontRow], most: int) -> tuple[FrontRow, ...]:
+    """At most so many rows, evenly over the front with both ends; of many those with known errors."""
     if len(rows) <= most:
         return tuple(rows)
-    return tuple(rows[round(i * (len(rows) - 1) / (most - 1))] for i in range(most))
+    sure = [row for row in rows[1:-1] if row.errors]
+    some = [rows[0], *sure, rows[-1]] if len(sure) >= most - 2 else rows
+    return tuple(some[round(i * (len(some) - 1) / (most - 1))] for i in range(most))

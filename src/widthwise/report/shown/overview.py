@@ -74,7 +74,26 @@ def pick_lines(study: Study, trial: Trial | None, rule: str | None, axes: tuple[
         lines.append(f"±: one standard error over {study.repeats} trainings.")
     else:
         lines.append("How sure these figures are is not kept in this run.")
-    return lines
+    return lines + tested_lines(study, trial, axes)
+
+
+def tested_lines(study: Study, trial: Trial, axes: tuple[Axis, ...]) -> list[str]:
+    """What the trial and float are worth on test data, where the run keeps that: of a few figures, a line."""
+    kept = study.tested
+    mine, own = kept.figures.get(trial.number), kept.figures.get(FLOAT, {})
+    if not mine:
+        return []
+    words = []
+    for axis in axes:
+        if axis.name not in mine:
+            continue
+        shown = with_error(axis, mine[axis.name], kept.errors.get(trial.number, {}).get(axis.name))
+        beside = with_error(axis, own[axis.name], kept.errors.get(FLOAT, {}).get(axis.name)) if own else ""
+        words.append(f"{axis.name} {shown}" + (f" [{beside}]" if beside else ""))
+    return [
+        f"On the {kept.samples:,} test samples, which no candidate was chosen by: {', '.join(words)}"
+        + (" (float: in brackets)" if own else "")
+    ]
 
 
 def _cost(trial: Trial, axis: Axis, known: Mapping[str, float]) -> str:

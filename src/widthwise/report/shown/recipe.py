@@ -29,7 +29,7 @@ class Recipe:
 
 def recipe_of(study: Study, pick: Trial | None) -> Recipe:
     """For the picked trial, where there is one."""
-    run = str(study.folder) if study.folder is not None else str(study.source)
+    run = str(study.folder)
     commands = []
     if study.folder is not None:
         if pick is not None:

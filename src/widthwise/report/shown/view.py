@@ -12,7 +12,6 @@ from widthwise.report.measured import figures
 from widthwise.report.shown.advice import Advice, advice_of
 from widthwise.report.shown.axes import Axis, axes_of, first_pair
 from widthwise.report.shown.course import Course, course_of
-from widthwise.report.shown.explained import Explained, read_explained
 from widthwise.report.shown.front import FrontRow, FrontView, front_view
 from widthwise.report.shown.layers import LayerMap, layer_map
 from widthwise.report.shown.mixing import Mixing, mixing_of
@@ -21,6 +20,7 @@ from widthwise.report.shown.points import Points, points_of
 from widthwise.report.shown.recipe import Recipe, recipe_of
 from widthwise.report.shown.uniform import Uniform, uniform_rows
 from widthwise.report.terminal import best_lines
+from widthwise.study.explanation import Explanation, read_explanation
 from widthwise.study.store import Store
 from widthwise.study.trials import join_blocks
 
@@ -62,7 +62,7 @@ class StudyView:
     mixing: tuple[Mixing, ...]
     layers: LayerMap | None
     advice: Advice | None
-    explained: Explained | None
+    explanation: Explanation | None
     course: Course
     measured: Mapping[int, str]
     recipe: Recipe
@@ -104,7 +104,7 @@ def study_view(study: Study, *, rule: str | None = None, everything: bool = Fals
         mixing=mixing,
         layers=None,
         advice=advice_of(study),
-        explained=read_explained(study.folder),
+        explanation=read_explanation(study.folder),
         course=course_of(study, block, ends, elapsed),
         measured={
             number: "; ".join(f"{each.label} {each.version}: {figures(each)}" for each in found)

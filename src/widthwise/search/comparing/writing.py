@@ -13,9 +13,10 @@ from typing import Any
 
 from widthwise.core.arrays import FloatArray
 from widthwise.core.files import write_atomically
+from widthwise.core.finite import finite
+from widthwise.core.plain import plain_cell
 from widthwise.search.comparing.result import LEVELS, Comparison, Outcome, quartiles
 from widthwise.search.comparing.signed_ranks import least_p
-from widthwise.study.study import finite
 
 JSON, CSV = "comparison.json", "comparison.csv"
 
@@ -55,7 +56,14 @@ def as_csv(comparison: Comparison) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(
-        ["strategy", "seed", "evaluations", "share", *(f"best_{name}" for name in metrics), "own_seconds"]
+        [
+            "strategy",
+            "seed",
+            "evaluations",
+            "share",
+            *(plain_cell(f"best_{name}") for name in metrics),
+            "own_seconds",
+        ]
     )
     for outcome in comparison.outcomes:
         writer.writerows(_rows(outcome, comparison))
@@ -108,7 +116,7 @@ def _rows(outcome: Outcome, comparison: Comparison) -> Iterator[list[Any]]:
         for n in range(int(outcome.evaluations[row])):
             best = [float(values[row, n]) for values in outcome.best.values()]
             yield [
-                outcome.label,
+                plain_cell(outcome.label),
                 seed,
                 n + 1,
                 float(outcome.share[row, n]),

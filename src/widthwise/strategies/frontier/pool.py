@@ -7,7 +7,7 @@ from collections.abc import Set
 import numpy as np
 
 from widthwise.core.arrays import IntArray
-from widthwise.spaces.space import Space
+from widthwise.spaces.space import Key, Space
 from widthwise.spaces.within import Within
 
 REPAIRED = 32  # strangers that are changed until they are within bounds, where none is by chance
@@ -17,9 +17,10 @@ MUTATIONS = 0.5  # success rate of the geometric number of further mutations
 class Pool:
     """Unseen candidates of one space, each once, to choose from."""
 
-    def __init__(self, space: Space, taken: Set[int], size: int) -> None:
+    def __init__(self, space: Space, taken: Set[Key], size: int) -> None:
         self._space, self._taken, self.size = space, taken, size
         self.within: Within | None = None  # which candidates may be proposed; None: all
+        self.planned: IntArray = space.at([])  # candidates that are always judged
 
     @property
     def is_whole_space(self) -> bool:
@@ -28,10 +29,10 @@ class Pool:
 
     def unseen(self, rows: IntArray) -> IntArray:
         """Those of the rows [K, D] that are not taken, each once, in their order."""
-        first: dict[int, int] = {}
-        for row, position in enumerate(self._space.positions(rows)):
-            if position not in self._taken:
-                first.setdefault(position, row)
+        first: dict[Key, int] = {}
+        for row, key in enumerate(self._space.keys(rows)):
+            if key not in self._taken:
+                first.setdefault(key, row)
         return self._within(rows[list(first.values())])
 
     def _within(self, rows: IntArray) -> IntArray:
@@ -45,9 +46,10 @@ class Pool:
         quarter = self.size // 4
         strangers = self._strangers(quarter, rng)
         if not len(parents):
-            return self.unseen(strangers)
+            return self.unseen(np.concatenate([self.planned, strangers]))
         mutants = self._mutated(parents[rng.integers(len(parents), size=2 * quarter)], rng)
-        return self.unseen(np.concatenate([mutants, self._crossed(parents, quarter, rng), strangers]))
+        crossed = self._crossed(parents, quarter, rng)
+        return self.unseen(np.concatenate([self.planned, mutants, crossed, strangers]))
 
     def _strangers(self, count: int, rng: np.random.Generator) -> IntArray:
         strangers = self._space.sample(count, rng)

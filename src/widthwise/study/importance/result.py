@@ -9,8 +9,8 @@ from typing import Any, Literal
 import numpy as np
 
 from widthwise.core.arrays import FloatArray
+from widthwise.core.finite import finite
 from widthwise.metrics.catalogue import Metric
-from widthwise.study.study import finite
 
 Method = Literal["exact", "fitted"]
 ROUNDING = 1e-12  # a sum of shares is this far from 1

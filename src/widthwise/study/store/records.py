@@ -80,6 +80,13 @@ class StoredBatch:
     cut: Mapping[int, tuple[int, ...]]
     seconds: float
     elapsed: float
+
+
+@dataclass(frozen=True)
+class StoredBatches:
+    """Batches that follow one another, and the trials of all of them."""
+
+    batches: Sequence[StoredBatch]
     trials: Block
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import struct
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,8 @@ from widthwise.core.errors import UserError
 from widthwise.study.store import checksums, schema
 from widthwise.study.store.codec import text_to_candidates, text_to_metrics
 from widthwise.study.store.records import Block, StudyRecord
+
+BLOCK = 20_000  # trials read at once: a few megabytes of text
 
 Query = Callable[[sa.Executable], list[Any]]
 
@@ -111,6 +113,20 @@ def differing(batches: Sequence[Any], rows: Rows, study: StudyRecord) -> list[in
         if checksum != batch.checksum:
             found.append(int(batch.number))
     return found
+
+
+def groups_of(batches: list[Any]) -> Iterator[list[Any]]:
+    """Rows of batches, so many together that their trials are a block."""
+    group: list[Any] = []
+    held = 0
+    for row in batches:
+        group.append(row)
+        held += row.evaluated
+        if held >= BLOCK:
+            yield group
+            group, held = [], 0
+    if group:
+        yield group
 
 
 def sound_block(

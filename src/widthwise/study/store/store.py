@@ -18,12 +18,19 @@ from widthwise.core.errors import UserError, unknown
 from widthwise.study.store import database, schema
 from widthwise.study.store.checksums import of_batches, of_study
 from widthwise.study.store.lock import cut_in_children
-from widthwise.study.store.records import Block, Shares, StoredBatch, StudyRecord, Summary, from_row, to_row
-from widthwise.study.store.rows import ADVICE, DamagedError, sound_block
+from widthwise.study.store.records import (
+    Block,
+    Shares,
+    StoredBatch,
+    StoredBatches,
+    StudyRecord,
+    Summary,
+    from_row,
+    to_row,
+)
+from widthwise.study.store.rows import ADVICE, DamagedError, groups_of, sound_block
 from widthwise.study.store.soundness import check_sqlite
 from widthwise.study.store.trouble import told_as_user_error
-
-BLOCK = 20_000  # trials read at once: a few megabytes of text
 
 _studies, _batches, _heads = schema.studies, schema.batches, schema.heads
 _trials, _failures = schema.trials, schema.failures
@@ -144,8 +151,8 @@ class Store:
             total(sa.func.max(c.elapsed), 0.0),
         ]
         known = [] if expected is None else [sa.select(x).scalar_subquery() for x in expected.c]
-        (row,) = self._rows(sa.select(*counted, *known).where(c.study_id == study.id))
-        (failed,) = self._rows(
+        (row,) = self.rows(sa.select(*counted, *known).where(c.study_id == study.id))
+        (failed,) = self.rows(
             sa.select(sa.func.count()).select_from(_failures).where(_failures.c.study_id == study.id)
         )
         trials, batches = int(row[0]), int(row[2])
@@ -156,7 +163,7 @@ class Store:
     def checksum_of_batches(self, study: StudyRecord) -> int:
         """That of all that are stored, as the store knows it."""
         here = _heads.c.study_id == study.id
-        found = self._rows(sa.select(_heads.c.checksum).where(here))
+        found = self.rows(sa.select(_heads.c.checksum).where(here))
         if not found:
             raise self._lost(study, 0, None)
         return int(found[0][0])
@@ -164,12 +171,12 @@ class Store:
     def count(self, study: StudyRecord) -> int:
         """How many trials have a row of their own: all that were evaluated, unless only the front is kept."""
         here = _trials.c.study_id == study.id
-        return int(self._rows(sa.select(sa.func.count()).select_from(_trials).where(here))[0][0])
+        return int(self.rows(sa.select(sa.func.count()).select_from(_trials).where(here))[0][0])
 
     def seconds(self, study: StudyRecord) -> Shares:
         """What each trial took, to be asked by number."""
         c = _batches.c
-        rows = self._rows(
+        rows = self.rows(
             sa.select(c.first, c.seconds / c.evaluated)
             .where(c.study_id == study.id, c.evaluated > 0)
             .order_by(c.number)
@@ -180,7 +187,7 @@ class Store:
     def times(self, study: StudyRecord) -> tuple[IntArray, FloatArray]:
         """Of batches with trials: the number after their last one [B], time on the study until then [B]."""
         c = _batches.c
-        rows = self._rows(
+        rows = self.rows(
             sa.select(c.first + c.evaluated, c.elapsed)
             .where(c.study_id == study.id, c.evaluated > 0)
             .order_by(c.number)
@@ -196,28 +203,32 @@ class Store:
         c = _batches.c
         whole = start <= 0 and stop is None
         within = [] if stop is None else [c.first < stop]
-        batches = self._batch_rows(study, *([] if whole else [c.first + c.evaluated > start, *within]))
-        for group in _groups(batches):
-            block = sound_block(self._rows, study, group, self.name, checked=self.checked)
+        head = self._head(study)  # before the rows: of those that come meanwhile it knows nothing
+        batches = self.batch_rows(study, *([] if whole else [c.first + c.evaluated > start, *within]))
+        for group in groups_of(batches):
+            block = self.sound_block(study, group)
             if not whole:
                 block = block.rows(start, group[-1].first + group[-1].evaluated if stop is None else stop)
             if len(block.numbers):
                 yield block
         if whole:
-            self._check_whole(study, batches)
+            self._check_whole(study, batches, head)
 
-    def batches(self, study: StudyRecord) -> Iterator[StoredBatch]:
-        """The batches in their order with their trials, read many at a time; raises DamagedError."""
-        rows = self._batch_rows(study)
-        for group in _groups(rows):
-            block = sound_block(self._rows, study, group, self.name, checked=self.checked)
-            for row in group:
-                cut = {int(k): tuple(c) for k, c in json.loads(row.cut or "{}").items()}
-                trials = block.rows(row.first, row.first + row.evaluated)
-                yield StoredBatch(
-                    row.number, row.first, row.asked, row.evaluated, cut, row.seconds, row.elapsed, trials
-                )
-        self._check_whole(study, rows)
+    def groups(self, study: StudyRecord) -> Iterator[StoredBatches]:
+        """The batches in their order with their trials, many at a time; raises DamagedError."""
+        head, rows = self._head(study), self.batch_rows(study)
+        for group in groups_of(rows):
+            yield StoredBatches([_batch(row) for row in group], self.sound_block(study, group))
+        self._check_whole(study, rows, head)
+
+    def sound_block(self, study: StudyRecord, rows: list[Any]) -> Block:
+        """The trials of batches that follow one another, given by their rows; raises DamagedError."""
+        return sound_block(self.rows, study, rows, self.name, checked=self.checked)
+
+    @staticmethod
+    def cut_of(row: Any) -> dict[int, tuple[int, ...]]:
+        """The candidates of a batch that were out of bounds, by their row among those proposed."""
+        return {int(k): tuple(c) for k, c in json.loads(row.cut or "{}").items()}
 
     def remove_study(self, study: StudyRecord) -> None:
         """Delete a study and all its trials."""
@@ -228,7 +239,7 @@ class Store:
             self.connection.commit()
 
     def _study_rows(self) -> list[Any]:
-        return self._rows(sa.select(*self._columns(_studies)).order_by(_studies.c.id))
+        return self.rows(sa.select(*self._columns(_studies)).order_by(_studies.c.id))
 
     def _record(self, row: Any) -> StudyRecord:
         """The study of a row, if it is what was written."""
@@ -240,23 +251,29 @@ class Store:
             "restore it from a copy"
         )
 
-    def _batch_rows(self, study: StudyRecord, *where: sa.ColumnElement[bool]) -> list[Any]:
+    def batch_rows(self, study: StudyRecord, *where: sa.ColumnElement[bool]) -> list[Any]:
         """The rows of batches in their order."""
         columns = self._columns(_batches) if self.checked else [*self._columns(_batches), _NO_CHECKSUM]
         here = _batches.c.study_id == study.id
-        return self._rows(sa.select(*columns).where(here, *where).order_by(_batches.c.number))
+        return self.rows(sa.select(*columns).where(here, *where).order_by(_batches.c.number))
 
     def _columns(self, table: sa.Table) -> list[sa.Column[Any]]:
         return [column for column in table.c if self.checked or column.name != "checksum"]
 
-    def _check_whole(self, study: StudyRecord, rows: list[Any]) -> None:
-        """Raises DamagedError where the batches are not those that were stored, one after another."""
+    def _head(self, study: StudyRecord) -> Any:
+        """How many batches were stored, and their checksum; None where the store has none."""
+        if not self.checked:
+            return None
+        return next(iter(self.rows(sa.select(_heads).where(_heads.c.study_id == study.id))), None)
+
+    def _check_whole(self, study: StudyRecord, rows: list[Any], head: Any) -> None:
+        """Raises DamagedError where the batches are not those that were stored, one after another.
+
+        head: as it was before the rows were read; batches that came since are not among what it tells of.
+        """
         if not self.checked:
             return
-        (head,) = self._rows(sa.select(_heads).where(_heads.c.study_id == study.id)) or (None,)
-        known = (
-            rows[: head.batches] if head is not None else rows
-        )  # others may have come since they were read
+        known = rows[: head.batches] if head is not None else rows
         first = 0
         for number, row in enumerate(known):
             if (row.number, row.first) != (number, first):
@@ -273,7 +290,8 @@ class Store:
             f"are there as they were stored; {ADVICE}"
         )
 
-    def _rows(self, statement: sa.Executable) -> list[Any]:
+    def rows(self, statement: sa.Executable) -> list[Any]:
+        """What a statement finds; troubles of the database are UserErrors."""
         with told_as_user_error(self.name):
             rows = list(self.connection.execute(statement).all())
             self.connection.rollback()  # a transaction left open would hide what others commit
@@ -286,15 +304,6 @@ def seal_study(connection: sa.Connection, row: Mapping[str, Any]) -> None:
     connection.execute(sa.update(_studies).where(here).values(checksum=of_study(row)))
 
 
-def _groups(batches: list[Any]) -> Iterator[list[Any]]:
-    """Rows of batches, so many together that their trials are a block."""
-    group: list[Any] = []
-    held = 0
-    for row in batches:
-        group.append(row)
-        held += row.evaluated
-        if held >= BLOCK:
-            yield group
-            group, held = [], 0
-    if group:
-        yield group
+def _batch(row: Any) -> StoredBatch:
+    cut = Store.cut_of(row)
+    return StoredBatch(row.number, row.first, row.asked, row.evaluated, cut, row.seconds, row.elapsed)

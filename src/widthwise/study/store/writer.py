@@ -8,7 +8,7 @@ import os
 import socket
 import sqlite3
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Self
 
@@ -66,7 +66,7 @@ class StudyWriter:
         elapsed: float,
         written: NDArray[np.bool_] | None = None,
         asked: int | None = None,
-        cut: Mapping[int, IntArray] | None = None,
+        cut: Mapping[int, Iterable[int]] | None = None,
     ) -> int:
         """Store a batch in one transaction; returns the number of its first trial.
 

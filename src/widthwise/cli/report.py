@@ -1,0 +1,110 @@
+"""widthwise report: a run in the terminal, as a page, a table or a picture."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from widthwise.cli import options
+from widthwise.cli.output import Output, check_new_file
+from widthwise.core.errors import UserError, unknown
+from widthwise.core.files import file_in_one_piece
+
+if TYPE_CHECKING:
+    from widthwise.study.study import Study
+
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command()(report)
+
+
+def report(
+    run: RunFolder,
+    pick: Annotated[
+        str | None, typer.Option("--pick", metavar="RULE", help="As widthwise search has it.")
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Each row of the front.")] = False,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Write a page to look at.")
+    ] = None,
+    kind: Annotated[
+        str | None,
+        typer.Option("--format", metavar="md|csv|png|pdf|svg", help="Front for papers and READMEs."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="For --format; else the terminal.")
+    ] = None,
+    force: options.Force = False,
+    storage: options.Storage = None,
+    json: options.Json = False,
+) -> None:
+    """Print the best trials of a run again, or as a page."""
+    from widthwise.cli.results import print_study_json
+    from widthwise.study.run_folder import load_run
+
+    _check_written(html, kind, out, force=force)
+    study = load_run(run, storage=options.storage_of(run, storage))
+    if json:
+        print_study_json(study, pick)
+    elif html is None and kind is None:
+        _print(study, run, pick, everything=everything)
+    else:
+        _write(study, pick, {"html": html, kind or "": out}, everything=everything)
+
+
+def _print(study: Study, run: Path, rule: str | None, *, everything: bool) -> None:
+    from widthwise.cli.results import print_best, print_picked
+    from widthwise.report.terminal import ending_lines, resume_command
+
+    if rule is not None:
+        study.pick(rule)  # a rule that can't be read or met is said before anything is printed
+    output = Output()
+    settings = study.record.settings
+    output.say(f"{run}: {settings.model}, {settings.strategy}")
+    if settings.data:
+        output.say(f"{settings.data}\n")
+    print_best(study, output, everything=everything)
+    for line in ending_lines(study):
+        output.say(line)
+    if study.finished is None:
+        output.say(f"Go on: {resume_command(run)}")
+    if rule is not None:
+        print_picked(study, rule, output)
+
+
+def _check_written(html: Path | None, kind: str | None, out: Path | None, *, force: bool) -> None:
+    """Raises UserError for what can't be written, before anything is read."""
+    from widthwise.report.written import KINDS, PICTURES
+
+    if kind is not None and kind not in KINDS:
+        raise unknown("format", kind, KINDS, where="--format")
+    if kind is None and out is not None:
+        raise UserError(f"--out: goes with --format {'|'.join(KINDS)}; a page is written by --html FILE")
+    if kind in PICTURES and out is None:
+        raise UserError(f"--format {kind}: is not for a terminal; give a file with --out")
+    for path, ending in ((html, ".html"), (out, f".{kind}")):
+        if path is not None:
+            check_new_file(path, force=force, ending=ending)
+
+
+def _write(study: Study, rule: str | None, files: dict[str, Path | None], *, everything: bool) -> None:
+    """Into a file for each kind; a kind without a file goes to the terminal."""
+    from widthwise.report.written import as_bytes
+
+    asked = {kind: path for kind, path in files.items() if path is not None or kind not in ("html", "")}
+    found = as_bytes(study, rule, list(asked), everything=everything)
+    for kind, path in asked.items():
+        if path is None:
+            sys.stdout.flush()
+            sys.stdout.buffer.write(found[kind])
+            sys.stdout.buffer.flush()
+            continue
+        with file_in_one_piece(path) as stream:
+            stream.write(found[kind])
+        Output().say(f"Wrote {path}")

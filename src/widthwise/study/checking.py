@@ -1,0 +1,189 @@
+"""Looking at all of a run: whether each thing that it keeps is what was written; and saving what is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from widthwise.core.errors import UserError
+from widthwise.core.files import folder_in_one_piece, write_atomically
+from widthwise.core.importing import describe_error
+from widthwise.core.inside import names_inside, read_inside
+from widthwise.study.measured import read_measured
+from widthwise.study.realised import model_name, read_kept, read_slots
+from widthwise.study.run_files import (
+    CONFIG,
+    FRONT,
+    MEASURED,
+    REALISED,
+    SAMPLE,
+    SLOTS,
+    STUDY,
+    SURENESS,
+    TRIAL_WEIGHTS,
+    WEIGHTS,
+    check_new,
+)
+from widthwise.study.run_folder import load_run, run_source, save_front
+from widthwise.study.store import Store, StudyWriter
+from widthwise.study.store.sound import Sound, copy_sound, open_damaged, sound_of
+from widthwise.study.study import Study
+from widthwise.study.sureness import read_sureness
+
+LISTED = 8
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was looked at, and what is wrong with it: None where it is sound."""
+
+    what: str
+    trouble: str | None = None
+    note: str = ""
+
+
+def check_run(path: str | Path, *, storage: str | None = None, networks: bool = True) -> Iterator[Finding]:
+    """All that a run keeps, one after another; raises UserError where there is no run.
+
+    networks: whether those that it keeps are made, to compare their weights with their marks; that runs the
+    code that its config names.
+    """
+    folder = Path(path).expanduser()
+    source, name = run_source(folder, storage)
+    study: Study | None = None
+    try:
+        study = load_run(folder, storage=storage)
+        summary = study.summary
+        note = f"{summary.trials:,} trials in {summary.batches:,} batches"
+        yield Finding("trials", None, note)
+    except UserError as error:
+        yield Finding("trials", str(error))
+        yield from _damage(source, name)
+    if study is not None:
+        yield _config(folder, study)
+        yield _front(folder, study)
+    yield _finding(REALISED, lambda: read_kept(folder))
+    yield _finding(SLOTS, lambda: read_slots(folder))
+    yield _finding(SURENESS, lambda: read_sureness(folder))
+    yield _finding(MEASURED, lambda: read_measured(folder))
+    if study is not None and networks:
+        yield from _networks(study)
+
+
+def salvage_run(path: str | Path, out: str | Path, *, storage: str | None = None) -> tuple[Study, Sound]:
+    """Copies what is sound of a run into a new one, which can be read but not resumed.
+
+    Trials keep their numbers; those of damaged batches are missing. Raises UserError where not even what
+    was searched for can be read.
+    """
+    folder, target = Path(path).expanduser(), Path(out).expanduser()
+    source, name = run_source(folder, storage)
+    check_new(target)
+    with open_damaged(source) as store:
+        found = sound_of(store, store.find(name))
+        lost = told(found)
+        with folder_in_one_piece(target, blamed=target.parent) as part:
+            record = replace(
+                found.study,
+                name=target.name,
+                holder=None,
+                fingerprint={**found.study.fingerprint, "salvaged": lost},
+            )
+            with Store.create(part / STUDY) as made, StudyWriter(made, made.create_study(record)) as writer:
+                copy_sound(found, store, writer)
+                writer.finish(f"salvaged from {folder}: {lost}")
+            write_atomically(part / CONFIG, record.config.encode())
+            _copy_files(folder, part)
+            part.rename(target)
+    study = load_run(target)
+    save_front(study, target)
+    return study, found
+
+
+def told(found: Sound) -> str:
+    """What of a study is lost."""
+    damaged, places = found.damaged, found.places
+    if not damaged:
+        return "nothing was lost"
+    trials = sum(places[number][1] for number in damaged)
+    listed = ", ".join(map(str, damaged[:LISTED])) + (" …" if len(damaged) > LISTED else "")
+    return f"{len(damaged):,} of {len(found.rows):,} batches are lost ({listed}) with {trials:,} trials"
+
+
+def _damage(source: str | Path, name: str | None) -> Iterator[Finding]:
+    """Every damaged batch, where the record of the study can be read."""
+    try:
+        with open_damaged(source) as store:
+            found = sound_of(store, store.find(name))
+    except UserError as error:
+        yield Finding("salvage", f"nothing can be saved: {error}")
+        return
+    places = found.places
+    for number in found.damaged:
+        first, count = places[number]
+        where = f"trials {first:,} to {first + count - 1:,}" if count else "trials unknown"
+        yield Finding(f"batch {number}", f"damaged ({where})")
+    yield Finding("salvage", None, f"{told(found)}; --salvage FOLDER copies the rest into another run")
+
+
+def _config(folder: Path, study: Study) -> Finding:
+    content = read_inside(folder, CONFIG)
+    same = content == study.record.config.encode()
+    return Finding(CONFIG, None, "" if same else "is another than the search began with")
+
+
+def _front(folder: Path, study: Study) -> Finding:
+    content = read_inside(folder, FRONT)
+    if content is None:
+        return Finding(FRONT, None, "is not there; --resume writes it")
+    try:
+        same = json.loads(content)["front"] == json.loads(json.dumps(study.as_json()))["front"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return Finding(FRONT, "is broken; --resume writes it again from the trials")
+    if study.finished is None:
+        return Finding(FRONT, None, "" if same else "is older than the trials; --resume writes it again")
+    return Finding(FRONT, None if same else "is not that of the trials; --resume writes it again from them")
+
+
+def _networks(study: Study) -> Iterator[Finding]:
+    """The networks that the run keeps, made and compared with the marks of their weights."""
+    folder = study.folder
+    if folder is None:
+        return
+    if model_name(study.record) is None:
+        yield Finding(WEIGHTS, None, "not looked at: the network was given from Python")
+        return
+    yield _finding(WEIGHTS, study.network)
+    try:
+        kept = sorted(map(int, read_kept(folder)))
+    except (UserError, ValueError):  # is among the findings
+        return
+    for number in kept:
+        yield _finding(f"network of trial {number}", partial(study.network, number))
+
+
+def _finding(what: str, look: Callable[[], object]) -> Finding:
+    try:
+        look()
+    except UserError as error:
+        return Finding(what, str(error))
+    except Exception as error:  # of a network, which is the user's
+        return Finding(what, describe_error(error))
+    return Finding(what)
+
+
+def _copy_files(folder: Path, part: Path) -> None:
+    """What networks are made of and what was measured, as far as it can be read."""
+    names = [WEIGHTS, REALISED, SLOTS, SAMPLE, SURENESS]
+    for inner in (TRIAL_WEIGHTS, MEASURED):
+        names += [f"{inner}/{name}" for name in names_inside(folder, inner)]
+    for name in names:
+        try:
+            content = read_inside(folder, name)
+        except (UserError, OSError):
+            continue
+        if content is not None:
+            write_atomically(part / name, content, within=part)
