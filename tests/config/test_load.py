@@ -84,7 +84,9 @@ def test_runners_named_in_the_older_way_are_read(lab: Path) -> None:
 
 @pytest.mark.parametrize("path", EXAMPLE_FILES, ids=lambda path: path.stem)
 def test_examples_load_without_a_warning(path: Path) -> None:
-    assert load_config(path).ignored == ()
+    ignored = load_config(path).ignored
+    # the lab's own file has keys that mean nothing here, and rules by name and by type, of which one counts
+    assert bool(ignored) == (path.stem == "lab3")
 
 
 def test_there_are_examples() -> None:

@@ -29,6 +29,7 @@ MODULES = (
     "runs",
     "report",
     "watch",
+    "dashboard",
     "check",
     "compare",
     "explain",

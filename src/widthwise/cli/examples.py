@@ -16,6 +16,8 @@ EXAMPLES = {
     "runs": "runs runs/",
     "report": "report runs/net --pick knee",
     "watch": "watch runs/net",
+    "export-optuna": "export-optuna runs/net sqlite:///trials.db",
+    "dashboard": "dashboard runs/net",
     "trials": "trials runs/net --format csv",
     "rm": "rm runs/net",
     "check": "check runs/net --salvage runs/saved",

@@ -54,11 +54,15 @@ def trained_config_text(
     model: str | None,
     dataset: str | None,
     *,
+    qualities: Mapping[str, str] | None = None,
     reading: Mapping[str, Any] | None = None,
-    quality: str = "accuracy",
-    direction: str = "maximize",
 ) -> str:
-    """In TOML that `load_config` reads; reading: keys of [data] that are set."""
+    """In TOML that `load_config` reads.
+
+    qualities: those of the task with their directions, the first of them the objective. reading: keys of
+    [data] that are set.
+    """
+    quality, direction = next(iter((qualities or {"accuracy": "maximize"}).items()))
     base = PathSettings()
     lines = [
         f"# {field.name} = {shown(getattr(base, field.name))}    # {MEANINGS[field.name]}\n"

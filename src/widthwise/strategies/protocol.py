@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-import numpy as np
-
 if TYPE_CHECKING:
     from widthwise.core.arrays import FloatArray, IntArray
     from widthwise.metrics.catalogue import Direction
@@ -134,6 +132,8 @@ def together(batches: Iterable[tuple[IntArray, FloatArray]]) -> Iterator[tuple[I
 
 
 def _joined(batches: Sequence[tuple[IntArray, FloatArray]]) -> tuple[IntArray, FloatArray]:
+    import numpy as np  # here, as configs are read without it
+
     return np.concatenate([rows for rows, _ in batches]), np.concatenate([values for _, values in batches])
 
 
