@@ -29,7 +29,7 @@ NETWORKS: dict[str, Callable[[], tuple[nn.Module, Data]]] = {
     "jets 16-16-16-5": lambda: networks.trained("jsc-three-linear", "jsc"),
     "digits MLP": lambda: networks.trained("digits-mlp", "digits"),
     "digits CNN": lambda: networks.trained("digits-cnn", "digits"),
-    "digits ResNet-8": networks.resnet8,
+    "digits ResNet-8": lambda: networks.resnet(3),
 }
 WAYS = {"half": "NA", "auto": "auto", "auto-mse": "auto-mse"}
 TYPES = ("linear", "conv2d")

@@ -98,12 +98,31 @@ class ResNet8(nn.Module):
         return self.last(x.mean(dim=(2, 3)))
 
 
+class ResNet20(nn.Module):
+    """A convolution, nine residual blocks, a linear layer; takes [n, 1, 8, 8]. Source: He et al. 2016."""
+
+    def __init__(self, width: int = 4) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(1, width, 3, padding=1, bias=False)
+        self.norm = nn.BatchNorm2d(width)
+        sizes = [(width, width, 1)] * 3
+        sizes += [(width, 2 * width, 2), *[(2 * width, 2 * width, 1)] * 2]
+        sizes += [(2 * width, 4 * width, 2), *[(4 * width, 4 * width, 1)] * 2]
+        self.blocks = nn.Sequential(*(Residual(*size) for size in sizes))
+        self.last = nn.Linear(4 * width, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Scores [n, 10]."""
+        x = self.blocks(torch.relu(self.norm(self.first(x))))
+        return self.last(x.mean(dim=(2, 3)))
+
+
 @cache
-def resnet8() -> tuple[nn.Module, Data]:
-    """ResNet-8 on digits, trained here."""
+def resnet(blocks: int) -> tuple[nn.Module, Data]:
+    """ResNet-8, or ResNet-20 with 9 blocks, on digits, trained here."""
     data = load_data("digits", seed=0)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model = ResNet8()
+        model = ResNet8() if blocks == 3 else ResNet20()
     training.fit(model, data, epochs=EPOCHS // 2, learning_rate=1e-2, seed=0)
     return model.eval(), data

@@ -136,7 +136,7 @@ HELD_OUT = {
 
 LARGE = {
     "resnet8": Task(
-        "ResNet-8 on digits, 7^14 candidates", networks.resnet8,
+        "ResNet-8 on digits, 7^14 candidates", lambda: networks.resnet(3),
         {
             layer: widths([2, 3, 4, 5, 6, 7, 8], [2, 3, 4, 5, 6, 7, 8])
             for layer in ("block1_first", "block1_second", "block2_first", "block2_second", "block3_first",
@@ -145,6 +145,12 @@ LARGE = {
         | {"last": widths([2, 3, 4, 5, 6, 7, 8], [2, 3, 4, 5, 6, 7, 8], [8])}
         | {"default": widths([8], [8], [8])},
         ACCURACY_SIZE, by="name",
+    ),
+    "resnet20": Task(
+        "ResNet-20 on digits, 7^40 candidates", lambda: networks.resnet(9),
+        {r"blocks_\d_(first|second)|first": widths([2, 3, 4, 5, 6, 7, 8], [2, 3, 4, 5, 6, 7, 8])}
+        | {"last": widths([2, 3, 4, 5, 6, 7, 8], [2, 3, 4, 5, 6, 7, 8], [8]), "default": widths([8], [8])},
+        ACCURACY_SIZE, by="regex",
     ),
 }  # fmt: skip
 

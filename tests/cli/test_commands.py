@@ -274,3 +274,13 @@ def test_formats_are_drawn_on_a_page(run: Run, place: Path) -> None:
         "error: page.html: exists already"
     )
     assert sorted(files_in(place)) == ["page.html"]
+
+
+def test_a_new_config_has_an_objective_of_the_datas_task(run: Run, place: Path) -> None:
+    assert "task:        regression" in run("init", "diabetes-mlp").out
+    text = (place / "diabetes-mlp.toml").read_text()
+    assert 'mse.direction = "minimize"    # or rmse, mae, r2' in text
+    assert "# brute-force tries all 5,832 candidates" in text
+    assert run("search", "diabetes-mlp.toml", "--trials", 2, "--set", "max_epochs=1", "--train").status == 0
+    ran = run("search", "diabetes-mlp.toml", "--set", "search.constraints.model_size=600")
+    assert (ran.status, 'write a bound as "<= 600"' in ran.err) == (2, True)

@@ -255,3 +255,16 @@ def test_whatever_a_file_holds_it_is_read_or_refused_in_one_line(tmp_path_factor
         x, y = values(data)
         assert len(x) == len(y) > 0
         assert np.isfinite(x).all()
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_column_that_numbers_the_rows_is_left_out_and_said(tmp_path: Path, first: int):
+    lines = [f"{first + row},{row * row % 7},{row % 3},{'ab'[row % 2]}" for row in range(12)]
+    data = load(written(tmp_path, "\n".join(["id,p,q,label", *lines])))
+    assert data.feature_names == ("p", "q")
+    assert facts_of(data).title.endswith("own.csv, without column id: row numbers")
+
+
+def test_a_column_of_other_numbers_stays(tmp_path: Path):
+    lines = [f"{row + (row == 5)},{row % 3},{'ab'[row % 2]}" for row in range(12)]
+    assert load(written(tmp_path, "\n".join(["id,q,label", *lines]))).feature_names == ("id", "q")

@@ -192,6 +192,7 @@ def test_it_is_exported_from_the_command_line(run: Run, place: Path) -> None:
     assert ran.status == 0, ran.err
     assert f"as c ({HEADER}, {SOURCE}, {BENCH})" in ran.out
     assert "outputs equal, largest difference 0" in ran.out
+    assert "Compiled by " in ran.out
     text = (place / "there" / SOURCE).read_text()
     assert not any(word in text for word in ("float", "double", "malloc"))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import onnx
@@ -75,7 +76,8 @@ def test_fixed_point_networks_are_equal_bit_for_bit(make: object, x: Tensor, tmp
     assert check_exporter(QonnxExporter(), found, tmp_path, (x,)) == []
 
 
-@settings(max_examples=4, deadline=None)
+@pytest.mark.slow
+@settings(max_examples=20, deadline=None)
 @given(st.data())
 def test_random_schemes_of_fixed_point_are_equal(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
@@ -172,6 +174,8 @@ def test_it_is_exported_from_the_command_line(run: Run, place: Path) -> None:
     assert ran.status == 0, ran.err
     assert "Wrote there: trial 0 of here as qonnx (network.onnx)" in ran.out
     onnx.checker.check_model(str(place / "there" / NETWORK))
+    versions = json.loads((place / "there" / "export.json").read_text())["versions"]
+    assert versions.keys() >= {"widthwise", "torch", "python", "qonnx", "onnxruntime"}
 
 
 def test_without_its_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from widthwise.formats import Integer
 from widthwise.network.graph import Graph
 from widthwise.network.realised import Realised
 from widthwise.network.scheme import Scheme
+from widthwise.testing import check_exporter
 
 pytest.importorskip("alkaid")
 NEEDS_GHDL = pytest.mark.skipif(shutil.which("ghdl") is None, reason="needs ghdl (make debs)")
@@ -98,6 +99,19 @@ def test_the_logic_gives_the_networks_outputs_bit_for_bit(
 
 
 SIX = Integer(6, 3)
+
+
+def test_numbers_that_are_always_the_same_are_rounded_as_others(tmp_path: Path) -> None:
+    """Where all weights of a row are zero its bias alone is left."""
+    biases, numbers = Integer(8, 7), torch.tensor([27, 28, 24, -27, -28, -127, 127]) / 128
+    network = nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 3)).eval()
+    with torch.no_grad():
+        network[0].weight[:-1] = 0  # type: ignore[index, operator]
+        network[0].bias[:-1] = numbers  # type: ignore[index, operator]
+    first, last = Scheme(SIX, SIX, biases), Scheme(Integer(5, 3), biases, SIX)
+    realised = Realised((), {}, {"_0": first, "_2": last}).complete(network)
+    x = torch.tensor([[0.0, 0.0], [1.5, -2.0], [-3.0, 1.0]])
+    assert check_exporter(verilog(simulate=False), realised, tmp_path, (x,)) == []
 
 
 @NEEDS_GHDL

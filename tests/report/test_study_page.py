@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from helpers.studies import HOSTILE, made_run
-from widthwise.metrics.catalogue import Metric
+from widthwise.metrics.catalogue import METRICS, Metric
 from widthwise.metrics.goals.pareto import nondominated
 from widthwise.report.page.study import page_of, study_page
-from widthwise.report.shown.points import points_of
+from widthwise.report.shown.axes import Axis
+from widthwise.report.shown.points import _outline, points_of
 from widthwise.report.shown.schemes import in_few_words, parts_of
 from widthwise.report.shown.view import study_view
 
@@ -84,18 +85,25 @@ def test_near_equal_rows_stand_behind_one_another_and_are_kept(tmp_path):
             assert row.trial.metrics["accuracy"] >= other.metrics["accuracy"]
 
 
-def test_of_many_trials_the_outline_of_each_pair_is_exact(study):
+def test_of_many_trials_the_front_and_the_extremes_of_each_pair_are_exact(study):
     view = study_view(study)
     few = points_of(study.record, study.trials.arrays(), view.axes, (), most=60)
     assert len(few.numbers) < few.total == 729
-    every = view.points.values
-    for first, second in ((0, 1), (0, 2), (1, 2)):
-        for signs in ((1, 1), (1, -1), (-1, 1), (-1, -1)):
-            all_of, some = (
-                {tuple(p) for p in v[nondominated(v)]}
-                for v in (every[:, [first, second]] * signs, few.values[:, [first, second]] * signs)
-            )
-            assert some == all_of
+    every = view.points.values * [1, -1, -1]  # accuracy is maximised, the others are not
+    some = few.values * [1, -1, -1]
+    for pair in ([0, 1], [0, 2], [1, 2]):
+        of_all, of_some = ({tuple(p) for p in v[nondominated(v)]} for v in (every[:, pair], some[:, pair]))
+        assert of_some == of_all
+        assert (some[:, pair].min(axis=0) == every[:, pair].min(axis=0)).all()
+        for slope in np.linspace(0, 2 * np.pi, 33):  # as far out in any direction
+            way = np.array([np.cos(slope), np.sin(slope)]) / np.ptp(every[:, pair], axis=0)
+            assert (some[:, pair] @ way).max() == pytest.approx((every[:, pair] @ way).max())
+
+
+def test_two_costs_that_are_one_do_not_make_every_trial_an_outline():
+    axes = [Axis(METRICS[name], n, False, True) for n, name in enumerate(("model_size", "bops"))]
+    values = np.stack([np.arange(5000.0), -np.arange(5000.0)], axis=1)
+    assert len(_outline(values, axes)) <= 504
 
 
 def test_course_ends_with_the_hypervolume_and_the_best_of_the_study(study):

@@ -28,6 +28,8 @@ MODULES = (
     "formats",
     "runs",
     "report",
+    "watch",
+    "dashboard",
     "check",
     "compare",
     "explain",

@@ -36,7 +36,7 @@ def init(
     """Write a commented config for a network."""
     from widthwise.config import default_config_text
     from widthwise.core.files import write_atomically
-    from widthwise.data.modules import data_source
+    from widthwise.data.modules import FROM_ELSEWHERE, data_source
     from widthwise.network.named import MODELS, model_source
 
     output = Output()
@@ -45,12 +45,15 @@ def init(
     check_new_file(path, force=force, ending=".toml")
     made_for = MODELS.own[name].about if name in MODELS.own else None
     data = data_source(dataset) if dataset is not None else made_for
+    seen = data if data not in FROM_ELSEWHERE else None
     said = {"label": label or None, "header": header, "standardise": standardise}
     reading = {key: value for key, value in said.items() if value is not None}
-    layers = _layers(name, dataset, reading, output)
+    layers, qualities = _layers(name, seen, reading, output)
     if not layers:
         raise UserError(f"{name}: has no layer with weights that can be quantised; nothing to search")
-    write_atomically(path, default_config_text(name, data, layers, reading=reading).encode())
+    write_atomically(
+        path, default_config_text(name, data, layers, qualities=qualities, reading=reading).encode()
+    )
     count = f"{len(layers)} layer{'' if len(layers) == 1 else 's'}"
     output.say(f"Wrote {path}: {count} ({_listed([f'{layer} {kind}' for layer, kind, _ in layers])})")
     if data is None:
@@ -59,27 +62,34 @@ def init(
         output.say(f"Next: widthwise inspect {path}    widthwise search {path} --train")
 
 
-def _layers(name: str, dataset: str | None, reading: dict[str, Any], output: Output) -> Layers:
+def _layers(
+    name: str, dataset: str | None, reading: dict[str, Any], output: Output
+) -> tuple[Layers, dict[str, str]]:
     """Name, type and tensors of the layers that hold nearly all weights: those that multiply matrices.
 
-    dataset: whose samples the network is captured on, as a search will do; reading: what it is taken for.
+    And the metrics of the task. dataset: whose samples the network is captured on, as a search will do;
+    reading: what it is taken for.
     """
-    from widthwise.data.facts import part
     from widthwise.data.modules import load_data
+    from widthwise.metrics.quality.fits import check_data_fits_model
+    from widthwise.metrics.quality.tasks import CLASSIFICATION, task_of, usual_metrics
     from widthwise.network.graph import Graph
     from widthwise.network.named import load_model
     from widthwise.network.operations import MATRICES
-    from widthwise.network.reading import try_on
-    from widthwise.report.problem import data_lines
+    from widthwise.report.problem import data_lines, task_line
 
-    network, example = load_model(name), None
+    network, example, task = load_model(name), None, task_of(CLASSIFICATION)
     if dataset is not None:
         data = load_data(dataset, **reading)
         for line in data_lines(data):
             output.say(line)
-        example = try_on(network, part(data, "train")).example
+        fitting = check_data_fits_model(network, data)
+        example, task = fitting.example, fitting.task
+        output.say(f"task:        {task_line(fitting.output)}")
     found = [layer for layer in Graph(network, example).layers if _is_chosen(layer, MATRICES)]
-    return [(layer.name, layer.type, tuple(layer.tensors)) for layer in found]
+    layers: Layers = [(layer.name, layer.type, tuple(layer.tensors)) for layer in found]
+    names = dict.fromkeys([*task.better, *usual_metrics(task)])
+    return layers, {name: task.metrics[name].direction for name in names}
 
 
 def _is_chosen(layer: Layer, kinds: set[str]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -93,20 +94,26 @@ def _plain(value: Any, document: Document, path: Keys, depth: int = 0) -> Any:
         return {key: _plain(found, document, (*path, key), depth + 1) for key, found in inner}
     if isinstance(value, list | tuple):
         return [_plain(found, document, path, depth + 1) for found in value]
-    if isinstance(value, str):
-        return _text(value, document, path)
-    if isinstance(value, Path):
-        return str(value)
+    if isinstance(value, str | Path):
+        return _text(value, document, path) if isinstance(value, str) else str(value)
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
         raise UserError(f"{document.where(path)}: is a number of more than 64 bits; give a smaller one")
     if value is None or isinstance(value, bool | int | float | datetime.date | datetime.time):
         return value
     if getattr(value, "shape", None) == () and hasattr(value, "item"):
         return _plain(value.item(), document, path, depth + 1)
+    return _name_of(value, document.where(path))
+
+
+def _name_of(value: object, where: str) -> str:
+    """A function or class as `module:callable`, by which a run finds it again; UserError where none does."""
+    module, name = str(getattr(value, "__module__", "__main__")), str(getattr(value, "__qualname__", ""))
+    found = getattr(sys.modules.get(module), name, None) if module != "__main__" else None
+    if callable(value) and found is value:
+        return f"{module}:{name}"
     kind = type(value).__name__
-    raise UserError(
-        f"{document.where(path)}: is a {kind}; allowed: text, numbers, true, false, lists, tables"
-    )
+    named = "; name it module:callable, of a module that can be imported" if callable(value) else ""
+    raise UserError(f"{where}: is a {kind}; allowed: text, numbers, true, false, lists, tables{named}")
 
 
 def _key(key: object, document: Document, path: Keys) -> str:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
+from math import prod
 from typing import Any
 
 from widthwise.core.errors import unknown
 from widthwise.core.toml import dotted, dumps, shown
+from widthwise.metrics.catalogue import METRICS
 from widthwise.strategies.registry import STRATEGIES
 
 DATA = {  # keys of [data], each with an example and its meaning
@@ -16,7 +18,10 @@ DATA = {  # keys of [data], each with an example and its meaning
     "targets": ('"auto"', '"classes", "numbers": what targets are, where that isn\'t plain'),
     "standardise": ("true", "scale features by the training part; false: as they are"),
 }
-WIDTHS = {"data_in": "[4, 8]", "weight": "[2, 4, 8]", "bias": "[2, 4, 8]"}
+CHOICES = {"data_in": [4, 8], "weight": [2, 4, 8], "bias": [2, 4, 8]}
+WIDTHS = {tensor: shown(choices) for tensor, choices in CHOICES.items()}
+QUALITIES = {name: METRICS[name].direction for name in ("accuracy", "loss", "precision", "recall", "f1")}
+ENUMERABLE = 200_000  # candidates that are tried in seconds, of a small network
 
 HEAD = """\
 # Start this search with `widthwise search THIS_FILE`; `widthwise inspect THIS_FILE --config` shows what
@@ -48,8 +53,8 @@ name = ["NA"]
 
 TAIL = """
 [search.strategy]
-name = "{strategy}"      # or {others}
-
+name = "frontier"      # or {others}
+{enumerating}
 # [search.strategy.options]{options}
 
 # [search.strategy.setup]
@@ -58,15 +63,15 @@ name = "{strategy}"      # or {others}
 # direction = "maximize"       # ... to be made great or small; what should be small needs a negative scale
 
 [search.strategy.metrics]
-accuracy.direction = "maximize"    # or loss, f1, precision, recall, f1[2], a torchmetrics class ...
+{quality}.direction = "{direction}"    # or {qualities}, a torchmetrics class ...
 average_bitwidth.direction = "minimize"   # or model_size, parameters, macs, flops, bops, ebops ...
 # average_bitwidth.scale = 0.2            # what scaled_metrics show, and what a sum is made of
 
 [search.constraints]
-trials = {trials}             # at most so many candidates
+trials = 100             # at most so many candidates; brute-force needs none: leave it out there
 time = "1 h"             # and so much time
 # model_size = "<= 2 KiB"          # and only candidates within these bounds
-# accuracy = ">= 0.72"
+# {quality} = "{bound}"
 """
 
 
@@ -75,27 +80,32 @@ def default_config_text(
     dataset: str | None,
     layers: Iterable[tuple[str, str, Sequence[str]]] = (),
     *,
-    strategy: str = "frontier",
-    trials: int = 100,
+    qualities: Mapping[str, str] = QUALITIES,
     reading: Mapping[str, Any] | None = None,
 ) -> str:
     """A commented config in TOML that `load_config` reads.
 
     layers: name, type and tensors ("data_in", "weight", "bias") of each layer that can be quantised, in
-    order; each gets a rule of its own. Without layers there is one rule, for linear layers. reading: keys of
-    [data] that are set.
+    order; each gets a rule of its own. Without layers there is one rule, for linear layers. qualities: those
+    of the task with their directions, the first of them the objective. reading: keys of [data] that are set.
     """
+    layers = list(layers)
     rules = [_rule(name, kind, tensors) for name, kind, tensors in layers if name != "default"]
     by = "name" if rules else "type"
     names = {key: value for key, value in (("model", model), ("dataset", dataset)) if value is not None}
     head = HEAD.format(names=dumps(names) if names else "", by=by, data=_data(reading or {}))
     body = rules or [_rule("linear", "", tuple(WIDTHS))]
-    others = ", ".join(name for name in STRATEGIES if name != strategy)
-    return (
-        head
-        + "".join(body)
-        + TAIL.format(strategy=strategy, others=others, trials=trials, options=_options(strategy))
+    quality, *others = qualities
+    tail = TAIL.format(
+        others=", ".join(name for name in STRATEGIES if name != "frontier"),
+        options=_options("frontier"),
+        enumerating=_enumerating([tensors for _, _, tensors in layers] or [tuple(WIDTHS)]),
+        quality=quality,
+        direction=qualities[quality],
+        qualities=", ".join([*others, *(["f1[2]"] if "f1" in others else [])]),
+        bound=">= 0.72" if qualities[quality] == "maximize" else "<= 0.5",
     )
+    return head + "".join(body) + tail
 
 
 def example_names() -> list[str]:
@@ -130,6 +140,17 @@ def _rule(name: str, kind: str, tensors: Sequence[str]) -> str:
     for tensor in tensors:
         lines += [f"{tensor}_width = {WIDTHS[tensor]}", f'{tensor}_frac_width = ["auto-mse"]']
     return "\n".join(lines) + "\n"
+
+
+def _enumerating(layers: Sequence[Sequence[str]]) -> str:
+    """When brute force is the better choice: how many candidates there are, by the widths of each tensor."""
+    size = prod(len(CHOICES[tensor]) for tensors in layers for tensor in tensors)
+    if size <= ENUMERABLE:
+        return (
+            f"# brute-force tries all {size:,} candidates: certain, and as quick where the network is small"
+        )
+    digits = f"{size:.1e}" if size < 10**300 else f"10^{len(str(size)) - 1}"
+    return f"# these are {digits} candidates, too many for brute-force"
 
 
 def _options(strategy: str) -> str:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 LABEL_COLUMNS = ("label", "target", "class", "y")
 SEPARATORS = ",;\t"
 FIRST_LINES = 10
+FEWEST_ROWS = 10  # by which a column is taken to number them
 LOOKED_AT = 200  # lines by which it is told whether the first is one of names
 MISSING = {"", "na", "n/a", "nan", "null", "none"}
 NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|[-+]?inf(inity)?|true|false", re.IGNORECASE)
@@ -79,6 +80,8 @@ def samples_of_table(table: DataFrame, *, name: str, note: str, asked: Asked = N
     features = table.drop(columns=labels)
     if not features.shape[1]:
         raise UserError(f"{name}: all its columns are labels; leave some for the features")
+    if (counting := _row_numbers(features)) is not None:
+        features, note = features.drop(columns=counting), f"{note}, without column {counting}: row numbers"
     _check_numbers(features, name, said=asked.label is not None)
     return check_samples(
         features.to_numpy(dtype=np.float64, na_value=np.nan),
@@ -259,6 +262,16 @@ def _targets(labels: DataFrame, name: str) -> NDArray[Any]:
             )
     values: NDArray[Any] = labels.to_numpy(dtype=np.float64)
     return values.astype(np.int64) if np.isin(values, (0, 1)).all() else values
+
+
+def _row_numbers(features: DataFrame) -> str | None:
+    """The first column, where it numbers the rows from 0 or 1, which says nothing of a sample."""
+    first = features.columns[0]
+    if features.shape[1] < 2 or len(features) < FEWEST_ROWS or not _is_number(features[first].dtype):
+        return None
+    values, rows = features[first].to_numpy(), np.arange(len(features))
+    numbers = np.array_equal(values, rows) or np.array_equal(values, rows + 1)
+    return str(first) if numbers else None
 
 
 def _check_numbers(features: DataFrame, name: str, *, said: bool) -> None:

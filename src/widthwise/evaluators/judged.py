@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from itertools import count
 from typing import Any
 
+import numpy as np
+
+from widthwise.core.arrays import IntArray
 from widthwise.core.errors import UserError
 from widthwise.data.blocks import DataBlock, every_few, spread_over
 from widthwise.network.reading import Reader
@@ -14,6 +17,11 @@ from widthwise.network.reading import Reader
 PRUNING_PARTS = 8
 LEAST_PART = 64  # samples
 SPREAD = 2**31  # from here on blocks of samples from all over are numbered
+FEWER = 2**32  # and from here on blocks of some of these
+PART = 4  # one of so many of the samples are these, but at least LEAST
+LEAST = 128
+
+Numbered = tuple[int, DataBlock]
 
 
 class JudgedData:
@@ -72,6 +80,25 @@ class JudgedData:
         else:
             found = spread_over(self.blocks(), self.total, most, size=self.size)
         return [(SPREAD + number, block) for number, block in enumerate(found)]
+
+    def fewer(self, blocks: Sequence[Numbered]) -> tuple[list[Numbered], IntArray]:
+        """One of PART of the samples of blocks, from all over, in blocks; and which they are, [samples]."""
+        import torch
+
+        total = sum(len(block) for _, block in blocks)
+        spread = np.linspace(0, total - 1, min(total, max(LEAST, total // PART)))
+        wanted = np.unique(spread.round().astype(np.int64))
+        starts = np.cumsum([0, *(len(block) for _, block in blocks)])
+        if self._reader.whole_because:
+            kept = range(0, len(blocks), PART)
+            samples = [np.arange(starts[place], starts[place + 1]) for place in kept]
+            return [blocks[place] for place in kept], np.concatenate(samples)
+        found = []
+        for (number, block), start in zip(blocks, starts.tolist(), strict=False):
+            here = wanted[(wanted >= start) & (wanted < start + len(block))] - start
+            if len(here):
+                found.append((FEWER + number, block.chosen(torch.from_numpy(here))))
+        return found, wanted
 
     def blocks(self) -> Iterator[DataBlock]:
         """All of it, in order."""

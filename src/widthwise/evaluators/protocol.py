@@ -160,6 +160,15 @@ class HasMargins(Protocol):
 
 
 @runtime_checkable
+class HasFewMargins(Protocol):
+    """An evaluator that can say it of fewer samples, in a part of the time."""
+
+    def few_margins(self, candidates: IntArray, /) -> tuple[FloatArray, IntArray]:
+        """Some of the values of `margins` of candidates [K, D], [K, s], and which of them, [s]."""
+        ...
+
+
+@runtime_checkable
 class Realises(Protocol):
     """An evaluator whose candidates' networks can be had again."""
 

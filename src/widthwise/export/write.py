@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from importlib.metadata import version
+from importlib.metadata import distributions, requires, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +45,7 @@ class Export:
     exported: Exported
     check: Check
     scaler: Mapping[str, Any] | None = None  # how samples were standardised, by `as_numbers`
+    extra: str = ""  # of widthwise, that the form needs
 
     def as_json(self) -> dict[str, Any]:
         """What EXPORT holds: plain JSON values, null for NaN and infinity."""
@@ -58,7 +60,7 @@ class Export:
             "notes": list(self.exported.notes),
             "files": [str(path.relative_to(self.folder)) for path in self.exported.files],
             "versions": {
-                **{name: version(name) for name in ("widthwise", "torch")},
+                **{name: version(name) for name in ("widthwise", "torch", *_packages_of(self.extra))},
                 "python": platform.python_version(),
             },
         }
@@ -114,12 +116,19 @@ def export(
             exported = made.with_scaler(exported, scaler, part)
         check = _checked(exported, made, realised, graph, judged, scaler)
         numbers = as_numbers(judged, first_layer=with_scaler)
-        done = Export(part, made.name, chosen, realised.repeat, exported, check, numbers)
+        done = Export(part, made.name, chosen, realised.repeat, exported, check, numbers, made.extra)
         text = json.dumps(done.as_json(), indent=2, ensure_ascii=False, allow_nan=False)
         write_atomically(part / EXPORT, text.encode() + b"\n")
         _put(part, folder)
     files = tuple(folder / path.relative_to(part) for path in exported.files)
     return replace(done, folder=folder, exported=replace(exported, files=files))
+
+
+def _packages_of(extra: str) -> list[str]:
+    """The installed packages that an extra of widthwise names."""
+    asked = re.compile(rf"([\w.-]+).*;\s*extra\s*==\s*['\"]{re.escape(extra)}['\"]")
+    found = [match[1] for each in requires("widthwise") or () if (match := asked.match(each))]
+    return [name for name in found if extra and any(distributions(name=name))]
 
 
 def chosen_trial(study: Study, trial: Trial | int | str) -> Trial:

@@ -127,6 +127,7 @@ _COST = (
     _cost("parameters", "minimize", "", "numbers that training sets: weights, biases, norms"),
     _cost("model_size", "minimize", "bytes", "bytes that the exported network must store"),
     _cost("average_bitwidth", "minimize", "bits", "bits of a weight, mean over all weights"),
+    _cost("activation_bitwidth", "minimize", "bits", "bits of a layer's input, mean over the products"),
     _cost("memory_density", "maximize", "x", "compare_to (32 bits) / average_bitwidth"),
     _cost("macs", "minimize", "MAC", "multiply-accumulates of one sample"),
     _cost("flops", "minimize", "FLOP", "2 macs + all other arithmetic of one sample"),

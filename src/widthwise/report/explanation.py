@@ -104,23 +104,21 @@ def _mixing_line(found: Mixing, against: Against, metrics: Metrics) -> str:
     volumes = f"hypervolume {found.hypervolume:.3f} against {against.hypervolume:.3f}"
     if not met or against.better is None:
         return f"Mixing against {what}: no trial of the front is as cheap as any of them"
+    mean = f"mean of {len(met)}, {on}"
+    if against.verdict == "equal":
+        said = f"the front has nothing better at equal {found.cost}"
+        return f"Mixing against {what}: {said} ({mean}); {volumes}"
     metric = metrics[found.quality]
-    by = (
-        signed(metric, against.better)
-        if against.error is None
-        else (f"{signed(metric, against.better)} ± {shown_number(metric, against.error)}")
-    )
+    by = signed(metric, against.better)
+    if against.error is not None:
+        by += f" ± {shown_number(metric, against.error)}"
     said = {
         "better": "the front is better",
         "worse": "the front is worse",
-        "equal": "the front has nothing better",
         "unclear": "no difference can be told",
     }[against.verdict]
-    sign = "better is +" if against.verdict != "equal" else "none"
-    return (
-        f"Mixing against {what}: {said} at equal {found.cost}, by {by} in {found.quality} ({sign}; mean of "
-        f"{len(met)}, {on}); {volumes}"
-    )
+    how = f"at equal {found.cost}, by {by} in {found.quality} (better is +; {mean})"
+    return f"Mixing against {what}: {said} {how}; {volumes}"
 
 
 def advice_line(found: Explanation) -> str:

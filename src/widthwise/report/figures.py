@@ -101,8 +101,9 @@ def layers_figure(view: StudyView) -> Figure:
 def history_figure(view: StudyView) -> Figure:
     """The share of the final hypervolume after so many trials; raises UserError where there are none."""
     course = view.course
-    if not course.trials:
-        raise UserError(f"{view.study.name}: has no trial yet")
+    if not course.share:
+        why = "its front is too large" if course.trials else "it has no trial yet"
+        raise UserError(f"{view.study.name}: no hypervolume is known: {why}")
     trace = {
         "type": "scatter",
         "mode": "lines",

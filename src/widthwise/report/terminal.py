@@ -13,6 +13,7 @@ from widthwise.core.toml import shown_choice
 from widthwise.metrics.catalogue import Metric
 from widthwise.strategies.registry import REGISTRY
 from widthwise.study.run_files import FILES
+from widthwise.study.searching import is_searching
 
 if TYPE_CHECKING:
     from widthwise.study.nearest import Near
@@ -71,6 +72,8 @@ def ending_lines(study: Study) -> list[str]:
         return [
             f"Stopped by {'Ctrl-C' if study.interrupted == 2 else 'SIGTERM'}: {took}; what is done is kept."
         ]
+    if is_searching(study):
+        return [f"{took}; the search goes on"]
     return [f"{took}; ended because: {study.finished or 'it was stopped'}"]
 
 

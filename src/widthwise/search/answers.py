@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from widthwise.evaluators.protocol import HasMargins
+from widthwise.evaluators.protocol import HasFewMargins, HasMargins
 from widthwise.metrics.goals.aim import Aim
 from widthwise.strategies import Strategy
 from widthwise.strategies.protocol import LearnsMargins, Margins
@@ -19,4 +19,5 @@ def teach_answers(strategy: Strategy, aim: Aim, evaluator: object) -> None:
         for sign, objective, found in zip(signs, aim.objectives, known, strict=True)
     ]
     if any(found is not None for found in follows):
-        strategy.learn_margins(Margins(evaluator.margins, follows))
+        few = evaluator.few_margins if isinstance(evaluator, HasFewMargins) else None
+        strategy.learn_margins(Margins(evaluator.margins, follows, few))

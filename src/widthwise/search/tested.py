@@ -27,13 +27,14 @@ logger = logging.getLogger(__name__)
 
 
 def keep_tested(problem: Problem, study: Study, trial: Trial, folder: Path) -> None:
-    """Writes into the run folder what the trial is worth on test data, and the float network beside it.
+    """Writes into the run folder what the trial is worth on test data by the objectives, and float beside it.
 
     Nothing where the search was judged on these data itself, where there are none, where somebody's own
     evaluator judged, or where the run keeps no network of the trial.
     """
     samples = facts_of(problem.data).sizes.get(TEST, 0)
-    quality = tuple(metric for metric in problem.judging.metrics if metric.kind == "quality")
+    named = set(study.aim.names)
+    quality = tuple(m for m in problem.judging.metrics if m.kind == "quality" and m.name in named)
     if problem.own_evaluator or problem.judging.part == TEST or not samples or not quality:
         return
     judging = replace(problem.judging, part=TEST, metrics=quality, objectives=())

@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-import numpy as np
-
 if TYPE_CHECKING:
     from widthwise.core.arrays import FloatArray, IntArray
     from widthwise.metrics.catalogue import Direction
@@ -20,6 +18,10 @@ TOGETHER = 16_384  # trials that are taken up together
 CostFunction = Callable[["IntArray"], "FloatArray"]
 """Candidates [K, D] to their exact objective values [K, objectives], all to be maximised, NaN in the columns
 that need an evaluation."""
+
+
+FewMargins = Callable[["IntArray"], "tuple[FloatArray, IntArray]"]
+"""Candidates [K, D] to values [K, s] of some of the samples, and which of all values these are, [s]."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,10 +90,13 @@ class Margins:
         error of each; NaN where the candidate fails. It runs the network, so it is asked about candidates
         that were evaluated anyway.
     follows: of each objective, to be maximised, how it follows from the values; None where it doesn't.
+    few: the same as `of` on some of the samples, for candidates that nobody else evaluates: values [K, s],
+        and which of the S values they are, [s]; None where nobody knows.
     """
 
     of: Callable[[IntArray], FloatArray]
     follows: Sequence[Follows | None]
+    few: FewMargins | None = None
 
 
 @runtime_checkable
@@ -127,6 +132,8 @@ def together(batches: Iterable[tuple[IntArray, FloatArray]]) -> Iterator[tuple[I
 
 
 def _joined(batches: Sequence[tuple[IntArray, FloatArray]]) -> tuple[IntArray, FloatArray]:
+    import numpy as np  # here, as configs are read without it
+
     return np.concatenate([rows for rows, _ in batches]), np.concatenate([values for _, values in batches])
 
 

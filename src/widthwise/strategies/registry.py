@@ -23,6 +23,7 @@ class Option:
     least: float | None = None
     most: float | None = None
     choices: tuple[Any, ...] = ()
+    words: tuple[str, ...] = ()  # that may stand in place of a value
 
     def check(self, value: Any, *, where: str) -> Any:
         """The value, where it is one that this option may have; UserError otherwise."""
@@ -30,8 +31,11 @@ class Option:
             if value not in self.choices:
                 raise UserError(f"{where}: is {value!r}; allowed: {', '.join(map(repr, self.choices))}")
             return value
+        if value in self.words:
+            return value
         if not self._is_of_kind(value):
-            wanted = " or ".join(_KIND_NAMES.get(kind, kind.__name__) for kind in self.kinds)
+            kinds = [_KIND_NAMES.get(kind, kind.__name__) for kind in self.kinds]
+            wanted = " or ".join([*kinds, *map(repr, self.words)])
             raise UserError(f"{where}: is {value!r}; give {wanted} ({self.meaning})")
         if isinstance(value, int | float) and not self._is_in_range(value):
             raise UserError(f"{where}: is {value!r}; give {self._range} ({self.meaning})")
@@ -150,7 +154,14 @@ _POINTS = Option(
 _STARTS = _whole("candidates to start from: the extremes, then random ones", 16)
 _FRONTIER = {
     "batch": _whole("candidates proposed at once where the caller is free to choose", 4),
-    "sensitivity": _whole("most trials to spend on what each decision does", 24, least=0),
+    "sensitivity": Option(
+        'most trials to spend on what each decision does; "singles": none, single changes are tried on some '
+        'of the samples; "auto": that in spaces of over 10^9 candidates, else 24',
+        "auto",
+        (int,),
+        least=0,
+        words=("auto", "singles"),
+    ),
     "pool": _whole("candidates judged for each proposal", 2000, least=16),
     "tolerance": Option(
         "expected gain, as share of the hypervolume, below which to finish", 1e-7, (float,), least=0

@@ -22,6 +22,7 @@ SURENESS = "standard_errors.json"  # how sure the figures of the front are
 EXPLANATION = "explain.json"  # why a trial is as good as it is, and whether mixing helped
 NEXT = "next.toml"  # the config of the search that the explanation advises
 TESTED = "tested.json"  # figures of picked trials on test data
+LAYERS = "layers.json"  # of a picked trial: sizes, work, what formats do to data
 PAGE = "report.html"  # the study as a page to look at
 MEASURED = "measured"  # the folder of what tools measured of trials
 FILES = (CONFIG, FRONT, STUDY, STORAGE, WEIGHTS, LOG, PAGE)

@@ -10,7 +10,10 @@ from typing import Any
 
 from widthwise.core.errors import UserError
 from widthwise.core.files import write_atomically
+from widthwise.core.inside import read_inside
 from widthwise.study.run_files import TESTED
+
+MOST_BYTES = 2**24
 
 
 @dataclass(frozen=True)
@@ -36,12 +39,13 @@ class KeptTests:
 
 def read_tests(folder: Path | None) -> KeptTests:
     """What a run folder keeps; nothing where it keeps none. Raises UserError where that is broken."""
-    if folder is None or not (folder / TESTED).is_file():
+    content = None if folder is None else read_inside(folder, TESTED, most=MOST_BYTES)
+    if folder is None or content is None:
         return KeptTests()
     try:
-        stored = json.loads((folder / TESTED).read_text(encoding="utf-8"))
+        stored = json.loads(content)
         return KeptTests(int(stored["samples"]), _by_number(stored["figures"]), _by_number(stored["errors"]))
-    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{folder / TESTED}: is broken; delete it, the search stays as it is") from error
 
 

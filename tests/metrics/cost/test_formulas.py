@@ -67,6 +67,9 @@ def test_sums_equal_those_written_out_node_by_node(drawn: tuple[list[NodeCost], 
         assert found["accumulator_bits"][k] == widest
         assert found["model_size"][k] == pytest.approx(size / 8)
         assert found["average_bitwidth"][k] == pytest.approx(average)
+        works = sum(node.macs for node in nodes)
+        flowing = sum(node.macs * bits.data_in[k, n] for n, node in enumerate(nodes))
+        assert found["activation_bitwidth"][k] == pytest.approx(flowing / works if works else 32)
         assert found["memory_density"][k] == pytest.approx(16 / average)
         assert found["flops"][k] == sum(2 * n.macs + n.other_flops for n in nodes)
         assert found["macs"][k] == sum(n.macs for n in nodes)

@@ -104,3 +104,14 @@ def test_where_another_task_is_said_it_is_told_which_would_do() -> None:
     with pytest.raises(UserError, match="of classes on the last axis"):
         check_data_fits_model(nn.Linear(3, 4), given, "segmentation")
     assert check_data_fits_model(last, data).task.name == "segmentation"
+
+
+def test_masks_of_0_and_255_alone_are_refused_unless_some_are_1() -> None:
+    written = MASKS * 255
+    for masks in (written, written[:, None].float()):
+        with pytest.raises(UserError, match="labels are 0 and 255 alone, and 255 is left out; number the"):
+            check_data_fits_model(network(), Batches((X,), masks), None)
+    written[-1, 0, 0] = 1  # in the last batch
+    for task in (None, "segmentation"):
+        assert check_data_fits_model(network(), Batches((X,), written), task).task.name == "segmentation"
+    assert check_data_fits_model(network(), Batches((X,), MASKS * 0)).task.name == "segmentation"

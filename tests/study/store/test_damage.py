@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import sqlalchemy as sa
 
 from helpers.searches import METRICS, SPACE, make_record, search
 from widthwise.core.errors import UserError
+from widthwise.search.limits import Limits
 from widthwise.study.run_folder import load_run
 from widthwise.study.store import Store, StudyWriter, schema
 from widthwise.study.study import Study
@@ -47,6 +49,17 @@ def test_a_single_bit_that_flips_is_found_or_changes_nothing(tmp_path: Path) -> 
         assert store.read_bytes() == damaged
         assert not (folder / "study.db-wal").exists()
     assert found > FLIPS / 3  # much of a small file is empty
+
+
+def test_batches_that_come_while_somebody_reads_are_no_damage(tmp_path: Path) -> None:
+    search(tmp_path / "run", batch_size=50, limits=Limits(trials=100))
+    with Store.open(tmp_path / "run" / "study.db", readonly=True) as store:
+        record = store.find()
+        readers: list[Iterator[object]] = [store.blocks(record), store.groups(record)]
+        first = [next(reader) for reader in readers]
+        search(tmp_path / "run", batch_size=50, limits=Limits(trials=150))
+        assert [sum(1 for _ in reader) for reader in readers] == [0, 0]
+    assert len(first) == 2
 
 
 # what a disk might do to one value, each of which SQLite itself takes for sound

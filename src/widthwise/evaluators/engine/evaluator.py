@@ -201,15 +201,27 @@ class Evaluator:
         was asked for. The samples are those of `margin_labels`; rows of candidates that fail are NaN. Raises
         UserError in a task that tells nothing of single samples.
         """
-        told = self._told
-        chosen, size = slot_choices(self.slots, candidates), self.prepared.rows_at_once
+        chosen = slot_choices(self.slots, candidates)
         if self._answered is not None and (kept := self._answered.take(chosen)) is not None:
             return kept
-        found = [SampleMargins(len(candidates), len(block), told) for _, block in self._spread]
+        return self._margins_on(self._spread, chosen)
+
+    def few_margins(self, candidates: IntArray) -> tuple[FloatArray, IntArray]:
+        """What `margins` tells of candidates [K, D] on about a quarter of its samples, [K, values], and which
+        of its values these are, [values]."""
+        blocks, samples = self.judged.fewer(self._spread)
+        width = sum(self._told.widths)
+        columns = (samples[:, None] * width + np.arange(width)).ravel()
+        return self._margins_on(blocks, slot_choices(self.slots, candidates)), columns
+
+    def _margins_on(self, blocks: Sequence[tuple[int, DataBlock]], chosen: IntArray) -> FloatArray:
+        """For formats [K, S] on numbered blocks."""
+        size = self.prepared.rows_at_once
+        found = [SampleMargins(len(chosen), len(block), self._told) for _, block in blocks]
         with torch.no_grad():
-            for part, (number, block) in zip(found, self._spread, strict=True):
-                for start in range(0, len(candidates), size):
-                    rows = np.arange(start, min(start + size, len(candidates)))
+            for part, (number, block) in zip(found, blocks, strict=True):
+                for start in range(0, len(chosen), size):
+                    rows = np.arange(start, min(start + size, len(chosen)))
                     add_block(self.prepared, part, rows, chosen, number, block, count=self.count)
         return np.concatenate([part.margins for part in found], axis=1)
 

@@ -18,7 +18,8 @@ from widthwise.core.files import write_atomically
 from widthwise.export.exporter import Exported
 from widthwise.export.integers.computing import codes_of
 from widthwise.export.integers.steps import Codes, Program
-from widthwise.export.tools import run
+from widthwise.export.tools import run as run_tool
+from widthwise.export.tools import version_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -67,7 +68,9 @@ class CExporter:
         texts = {HEADER: header(program), SOURCE: source(program), BENCH: bench(program)}
         for name, text in texts.items():
             write_atomically(folder / name, text.encode())
-        return Exported(tuple(folder / name for name in texts), compiled(program, folder, compiler))
+        note = f"compiled by {version_of(compiler)}, {' '.join(FLAGS)}; its own test passes"
+        run = compiled(program, folder, compiler)
+        return Exported(tuple(folder / name for name in texts), run, notes=(note,))
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,7 @@ class Compiled:
             file = Path(place) / "test"
             file.write_bytes(self.executable)
             file.chmod(0o700)
-            return run([str(file), *arguments], text=text)
+            return run_tool([str(file), *arguments], text=text)
 
 
 def compiler_here() -> str:
@@ -115,7 +118,7 @@ def compiled(program: Program, folder: Path, compiler: str, flags: Sequence[str]
     """The files in a folder compiled, and their own test passed; UserError where they can't be."""
     with TemporaryDirectory(prefix="widthwise-c-") as place:
         file = Path(place) / "test"
-        run([compiler, *flags, "-o", str(file), str(folder / SOURCE), str(folder / BENCH)])
+        run_tool([compiler, *flags, "-o", str(file), str(folder / SOURCE), str(folder / BENCH)])
         made = Compiled(program, file.read_bytes())
     made.told()
     return made

@@ -81,7 +81,10 @@ class RtlExporter:
         del realised
         program = program_of(graph, example[0])
         _check_size(program)
-        logic = logic_of(program)
+        try:
+            logic = logic_of(program)
+        except AssertionError as error:
+            raise UserError(f"{self.name}: alkaid makes no logic of this network: {error}") from error
         made = RTLModel(
             logic, folder, NETWORK, self.name, latency_cutoff=self.pipeline or -1, print_latency=False
         )

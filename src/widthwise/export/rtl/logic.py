@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import torch
 from alkaid.trace import FVArray, FVArrayInput, trace  # type: ignore[import-untyped]
 from alkaid.types import CombLogic  # type: ignore[import-untyped]
 from numpy.typing import NDArray
@@ -53,7 +54,7 @@ def step_logic(step: Step, inputs: list[Any], shape: tuple[int, ...]) -> Any:
 
 def _of_one(step: Step, x: Any, shape: tuple[int, ...]) -> Any:
     if isinstance(step, Requantise):
-        x = _rounded(x, step.fmt, "SAT", "RND_CONV")
+        x = _requantised(x, step.fmt)
     elif isinstance(step, Linear | Convolution | Scale):
         x = with_bias(step, products(step, x, shape), shape)
     elif isinstance(step, Relu):
@@ -88,6 +89,19 @@ def weight_fraction(step: Linear | Convolution | Scale) -> int:
 def _spread(values: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.float64]:
     """A number for each channel, to go with all of its places."""
     return values.reshape(-1, *[1] * (len(shape) - 1))
+
+
+def _requantised(x: Any, fmt: Integer) -> Any:
+    """Wires rounded and saturated; those that are always the same number here, as alkaid 0.8 rounds these
+    otherwise (27/128 in steps of 1/8 to 0)."""
+    found = _rounded(x, fmt, "SAT", "RND_CONV")
+    wires, ends = np.asarray(found).copy(), np.asarray(x)
+    always = np.array([wire.low == wire.high for wire in ends.ravel()], dtype=bool).reshape(ends.shape)
+    if not always.any():
+        return found
+    numbers = torch.tensor([float(wire.low) for wire in ends[always]], dtype=torch.float64)
+    wires[always] = fmt.quantize(numbers).numpy()
+    return FVArray(np.ascontiguousarray(wires), found.solver_options, found.hwconf)
 
 
 def _rounded(x: Any, fmt: Integer, overflow: str, rounding: str) -> Any:

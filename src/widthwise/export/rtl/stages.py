@@ -39,7 +39,7 @@ KINDS: dict[str, type[Step]] = {
     kind.__name__: kind for kind in (Requantise, Linear, Convolution, Scale, Relu, MaxPool, Move)
 }
 FIELDS = ("weight", "bias", "shift", "groups")
-DEFINITION = 1  # of what is estimated, part of every key
+DEFINITION = 2  # of what is estimated, part of every key
 
 
 @dataclass(frozen=True)

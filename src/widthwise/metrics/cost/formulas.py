@@ -147,6 +147,17 @@ def average_bitwidth(counts: NodeCounts, bits: NodeBits) -> FloatArray:
     return np.where(total > 0, stored / np.maximum(total, 1), float(FLOAT_BITS))
 
 
+def activation_bitwidth(counts: NodeCounts, bits: NodeBits) -> FloatArray:
+    """Bits of a value that is multiplied by a weight, averaged over all multiply-accumulates of one sample.
+
+    32 for those that have no format, and where nothing is multiplied. Where two results are multiplied it is
+    the first.
+    """
+    works = counts.by_node("macs")
+    total = works.sum(axis=1)
+    return np.where(total > 0, _summed(bits.data_in, works) / np.maximum(total, 1), float(FLOAT_BITS))
+
+
 def memory_density(counts: NodeCounts, bits: NodeBits) -> FloatArray:
     """`compare_to` bits / average_bitwidth."""
     return bits.compare_to / average_bitwidth(counts, bits)

@@ -199,7 +199,9 @@ def _constraint(name: str, bound: Any, metrics: Mapping[str, Metric], *, where: 
         raise unknown("metric", name, metrics, where=where)
     match = _BOUND.fullmatch(bound) if isinstance(bound, str) else None
     if match is None:
-        raise UserError(f'{where}: can\'t read {bound!r}; write a bound as "<= 2 KiB" (<=, >=, <, >, ==)')
+        wanted = "<=" if metrics[name].direction == "minimize" else ">="
+        example = "<= 2 KiB" if isinstance(bound, str) else f"{wanted} {bound}"
+        raise UserError(f'{where}: can\'t read {bound!r}; write a bound as "{example}" (<=, >=, <, >, ==)')
     try:
         number = float(match[2].replace("_", ""))
     except ValueError:

@@ -88,7 +88,8 @@ def _candidates(targets: Tensor, outputs: Shape) -> Iterator[tuple[str, str]]:
     if outputs[1:] in (places, places[1:]) and _one_logit(targets, outputs):
         yield SEGMENTATION, f"targets 0 and 1, a logit for each of {_times(outputs[1:])} places"
     if len(places) > 1 and (whole or are_whole(targets)) and outputs[1:] in _places(targets):
-        yield SEGMENTATION, f"one of {outputs[0]} classes for each of {_times(outputs[1:])} places"
+        each = "a logit" if outputs[0] == 1 else f"one of {outputs[0]} classes"
+        yield SEGMENTATION, f"{each} for each of {_times(outputs[1:])} places"
     if whole and places and outputs[:-1] == places:
         yield TOKENS, f"one of {outputs[-1]:,} tokens for each of {prod(places):,} positions"
     if whole and len(places) == 1 and outputs[1:] == places:

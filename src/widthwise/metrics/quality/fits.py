@@ -11,7 +11,7 @@ from widthwise.core.importing import describe_error
 from widthwise.data.facts import DataFacts, facts_of, held_targets, part
 from widthwise.data.modules import Data
 from widthwise.metrics.quality.making import lacks_targets, with_targets
-from widthwise.metrics.quality.task import MakesTargets, Task
+from widthwise.metrics.quality.task import Doubts, MakesTargets, Task
 from widthwise.metrics.quality.tasks import CLOSENESS, task_of
 
 if TYPE_CHECKING:
@@ -69,21 +69,35 @@ def check_data_fits_model(
     about = facts_of(data)
     if task is not None:
         judged = task_of(task)
-        return fit_of(
-            model, _batches(with_targets(data, model, judged, output), name, about), judged, about, output
-        )
+        batches = _batches(with_targets(data, model, judged, output), name, about)
+        return _without_doubt(fit_of(model, batches, judged, about, output), data, name)
     lacking, batches = lacks_targets(_batches(data, name, about), model)
     if lacking:
         found = check_data_fits_model(model, data, CLOSENESS, output, name=name)
         return _because(found, "the data has no targets, so the float network's outputs are")
     found = fit_of(model, batches, None, about, output, known=held_targets(data))
     if not isinstance(found.task, MakesTargets):
-        return found
+        return _without_doubt(found, data, name)
     made = check_data_fits_model(model, data, found.task, output, name=name)
     same = made.block.targets.equal(found.block.targets)
     return _because(
         made, found.output.why + ("" if same else ", the next one where labels repeat the inputs")
     )
+
+
+def _without_doubt(fitting: Fit, data: Data, name: str) -> Fit:
+    """The same; UserError where all targets of the part together show that they aren't what a few may be."""
+    if not isinstance(fitting.task, Doubts):
+        return fitting
+    found = []
+    for batch in _batches(data, name, fitting.about):
+        doubt = fitting.task.doubt(fitting.reader.read(batch).targets, fitting.shape)
+        if doubt is None:
+            return fitting
+        found.append(doubt)
+    if (said := next(filter(None, found), "")) != "":
+        raise UserError(f"{fitting.about.title}: {said}")
+    return fitting
 
 
 def _because(fitting: Fit, why: str) -> Fit:

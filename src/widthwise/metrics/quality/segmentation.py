@@ -21,6 +21,7 @@ from widthwise.metrics.quality.class_scores import class_feed
 from widthwise.metrics.quality.losses import Losses
 from widthwise.metrics.quality.outcomes import count_outcomes
 from widthwise.metrics.quality.places import (
+    VOID,
     check_labels,
     distance_of_places,
     labels_of,
@@ -70,6 +71,14 @@ class Segmentation:
         if tuple(targets.shape[1:]) == outputs[:-1]:
             said += "; of classes on the last axis let the network give x.movedim(-1, 1)"
         check_labels(labels_of(targets, outputs[1:]), outputs[1:], outputs[0], about, said)
+
+    def doubt(self, targets: Tensor, outputs: tuple[int, ...]) -> str | None:
+        """Of two classes: whether what is there is written 255, which is left out elsewhere."""
+        if outputs[0] != 2 or bool((targets == 1).any()):
+            return None
+        if not bool((targets == VOID).any()):
+            return ""
+        return f"labels are 0 and {VOID} alone, and {VOID} is left out; number the classes 0 and 1"
 
     def loss(self, outputs: Tensor, targets: Tensor, settings: LossSettings) -> Tensor:
         """The mean cross entropy of the places that count."""

@@ -121,6 +121,18 @@ class MakesTargets(Protocol):
 
 
 @runtime_checkable
+class Doubts(Protocol):
+    """A task whose targets may be written in another way, which a few of them don't tell."""
+
+    def doubt(self, targets: Tensor, outputs: tuple[int, ...]) -> str | None:
+        """What is wrong if all targets are like those [n, ...] of a batch: "" for nothing that is known yet.
+
+        None where they show that all is well; outputs: their shape for one sample.
+        """
+        ...
+
+
+@runtime_checkable
 class BeginsAtMean(Protocol):
     """A task whose outputs are numbers of any size, so that random weights are far from its targets."""
 

@@ -22,6 +22,7 @@ SIGNIFICANT = 7  # digits of a figure
 def study_data(view: StudyView, *, live: bool) -> dict[str, Any]:
     """Of all that is drawn."""
     study, settings = view.study, view.study.record.settings
+    share = [rounded(value) for value in view.course.share]
     index = {axis.name: number for number, axis in enumerate(view.axes)}
     return {
         "live": live,
@@ -59,7 +60,7 @@ def study_data(view: StudyView, *, live: bool) -> dict[str, Any]:
             "trials": view.course.trials,
             "seconds": [rounded(value) for value in view.course.seconds],
             "charts": [
-                {"name": "share", "values": [rounded(value) for value in view.course.share]},
+                *([{"name": "share", "values": share}] if share else []),
                 *(
                     {"name": name, "values": [rounded(value) for value in values]}
                     for name, values in view.course.best.items()

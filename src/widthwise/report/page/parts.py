@@ -117,24 +117,6 @@ def mixing_sheet(found: Mixing) -> Sheet:
     return Sheet(f"{quality.name} at equal {cost.name}: uniform schemes and the front", heads, rows, 1, 1)
 
 
-def layers_section(view: StudyView) -> str:
-    if view.layers is None:
-        return section("layers", ["<p>There is no front whose layers could be shown.</p>"])
-    shown, every = len(view.layers.numbers), len(view.front.rows)
-    some = f" {shown} of {every:,} rows of the front are drawn." if shown < every else ""
-    measure, label = view.layers.measure, "What each trial of the front chooses for each layer"
-    chart = chart_element("layer-chart", label, "wide")
-    return section(
-        "layers",
-        [
-            '<p class="soft">A row for each tensor or decision in the order of the network, a column for '
-            f"each trial of the front from the cheapest on; stronger is more {text(measure)}.{text(some)} "
-            "Click on a column to select its trial.</p>",
-            f'<div class="scroll" role="region" tabindex="0" aria-label="{label}">{chart}</div>',
-        ],
-    )
-
-
 def damage_section(view: StudyView) -> str:
     found = view.explanation
     content = _not_explained() if found is None else _explained(view, found)
@@ -186,7 +168,8 @@ def course_section(view: StudyView) -> str:
     course = view.course
     content = []
     if course.trials:
-        charts = ["share of the final hypervolume", *(f"best {name}" for name in course.best)]
+        share = ["share of the final hypervolume"] if course.share else []
+        charts = [*share, *(f"best {name}" for name in course.best)]
         drawn = "".join(
             f"<div><h3>{text(name)}</h3>{chart_element(f'course-{number}', name, 'small')}</div>"
             for number, name in enumerate(charts)

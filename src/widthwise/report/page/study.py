@@ -5,11 +5,11 @@ from __future__ import annotations
 from widthwise.report.document import document, paragraphs, text
 from widthwise.report.page.data import study_data
 from widthwise.report.page.front import front_section
+from widthwise.report.page.layers import layers_section
 from widthwise.report.page.parts import (
     course_section,
     damage_section,
     get_section,
-    layers_section,
     mixing_section,
 )
 from widthwise.report.page.section import SECTIONS

@@ -18,12 +18,14 @@ if TYPE_CHECKING:
 
 MOST_STEPS = 200
 MOST_REASONS = 8
+MOST_WORK = 1e7  # of one hypervolume, about f^(m/2) for f points of m objectives
 MARGIN = 0.01  # the reference point lies this share of the range beyond the worst, as in comparisons
 
 
 @dataclass(frozen=True)
 class Course:
-    """trials [S], seconds [S]: how far the search was. share [S]: of the hypervolume that it ended with.
+    """trials [S], seconds [S]: how far the search was. share [S]: of the hypervolume that it ended with;
+    empty where the front is too large for its hypervolume to be computed.
 
     best: by objective, the best until then [S]. failures: reason and count, most frequent first; others:
     how many failed for reasons that are not listed.
@@ -76,7 +78,7 @@ def _steps(count: int) -> IntArray:
 
 
 def _progress(values: FloatArray, good: BoolArray, steps: IntArray) -> tuple[list[float], FloatArray]:
-    """Share of the final hypervolume [S], and the best of each objective so far [S, m]; NaN before any."""
+    """Share of the final hypervolume [S] or none, best of each objective so far [S, m]; NaN before any."""
     best = np.full((len(steps), values.shape[1]), np.nan)
     if not good.any():
         return [0.0] * len(steps), best
@@ -84,7 +86,8 @@ def _progress(values: FloatArray, good: BoolArray, steps: IntArray) -> tuple[lis
     span = np.where(high > low, high - low, 1.0)
     scaled = (values - low) / span
     reference = np.full(values.shape[1], -MARGIN)
-    front, done, found = Front(values.shape[1]), 0, []
+    front, done, countable = Front(values.shape[1]), 0, True
+    found: list[float] = []
     for row, step in enumerate(steps):
         part = slice(done, int(step))
         new = scaled[part][good[part]]
@@ -94,6 +97,9 @@ def _progress(values: FloatArray, good: BoolArray, steps: IntArray) -> tuple[lis
             best[row] = now if row == 0 else np.fmax(best[row - 1], now)
         elif row:
             best[row] = best[row - 1]
-        found.append(front.hypervolume(reference) if len(front) else 0.0)
+        if countable := countable and len(front) ** (values.shape[1] / 2) <= MOST_WORK:
+            found.append(front.hypervolume(reference) if len(front) else 0.0)
         done = int(step)
+    if not countable:
+        return [], best
     return [volume / found[-1] if found[-1] else 0.0 for volume in found], best

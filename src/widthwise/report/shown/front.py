@@ -131,7 +131,7 @@ def _near(study: Study, trials: Sequence[Trial], axes: Sequence[Axis]) -> dict[i
         trials, key=lambda t: -t.metrics[best.name] if best.maximize else t.metrics[best.name]
     )
     for leader in by_quality:
-        if leader.number in taken:
+        if leader.number in taken or leader.number not in noisy:
             continue
         behind = [
             other.number

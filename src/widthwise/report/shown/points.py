@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 MOST_POINTS = 3_000
 MOST_CHOICES = 400_000  # of all points together: pages stay small where there are many decisions
+MOST_FRONT = 500  # points of a pair of figures
 MOST_OUTLINE = 6  # metrics whose pairs have their outline kept
 
 
@@ -47,8 +48,8 @@ def points_of(
 ) -> Points:
     """The points of a block; of many the trials `kept`, the outline of each pair of axes, and some others.
 
-    The outline is exact: what no other trial exceeds in any of the four directions of a pair, so that the
-    front of two metrics is there whichever they are. Others are spread evenly over the search.
+    The outline of a pair is its front (up to MOST_FRONT points) and its convex hull, both exact. Others are
+    spread evenly over the search.
     """
     values = block.metrics[:, [axis.column for axis in axes]]
     fine = ~np.isnan(values).all(axis=1) if len(axes) else np.zeros(len(values), dtype=bool)
@@ -58,7 +59,7 @@ def points_of(
     most = max(1, min(most, MOST_CHOICES // max(1, len(record.space.decisions))))
     if len(rows) > most:
         inside = np.isin(block.numbers[rows], list(kept))
-        inside[_outline(values[rows][:, :MOST_OUTLINE])] = True
+        inside[_outline(values[rows], axes)] = True
         room = most - int(inside.sum())
         rest = np.flatnonzero(~inside)
         if room > 0 and len(rest):
@@ -72,14 +73,36 @@ def points_of(
     return Points(block.numbers[rows], block.candidates[rows], values[rows], within, total)
 
 
-def _outline(values: FloatArray) -> IntArray:
-    """The rows of [n, A] that nothing exceeds in a pair of columns; one of those with equal figures."""
-    found: list[IntArray] = []
-    for first, second in combinations(range(values.shape[1]), 2):
+def _outline(values: FloatArray, axes: Sequence[Axis]) -> IntArray:
+    """The rows of [n, A] on the front of a pair of axes or its convex hull, one of those that are equal."""
+    found: list[IntArray] = [np.arange(0)]
+    for first, second in combinations(range(min(values.shape[1], MOST_OUTLINE)), 2):
         pair = values[:, [first, second]]
-        known = np.flatnonzero(~np.isnan(pair).any(axis=1))
-        _, once = np.unique(pair[known], axis=0, return_index=True)
-        rows = known[once]
-        corners = ((1, 1), (1, -1), (-1, 1), (-1, -1))
-        found += [rows[nondominated(pair[rows] * np.array(signs))] for signs in corners]
-    return np.unique(np.concatenate(found)) if found else np.arange(0)
+        known = np.flatnonzero(np.isfinite(pair).all(axis=1))
+        if not len(known):
+            continue
+        better = np.stack([axes[first].better(pair[known, 0]), axes[second].better(pair[known, 1])], axis=1)
+        front = known[nondominated(better)]
+        _, once = np.unique(pair[front], axis=0, return_index=True)
+        found += [_evenly(front[once], MOST_FRONT), known[_hull(pair[known])]]
+    return np.unique(np.concatenate(found))
+
+
+def _evenly(rows: IntArray, most: int) -> IntArray:
+    """At most so many, with both ends: a front of more, as of two costs that are one, looks the same."""
+    return rows if len(rows) <= most else rows[np.linspace(0, len(rows) - 1, most).round().astype(np.int64)]
+
+
+def _hull(points: FloatArray) -> IntArray:
+    """The rows of [n, 2] at the corners of the convex hull; the extremes where all lie on a line."""
+    from scipy.spatial import ConvexHull, QhullError
+
+    ends = np.concatenate([points.argmin(axis=0), points.argmax(axis=0)])
+    if len(points) < 3:
+        return ends
+    span = np.ptp(points, axis=0)
+    try:
+        corners: IntArray = ConvexHull(points / np.where(span > 0, span, 1.0)).vertices
+    except QhullError:
+        return ends
+    return np.concatenate([ends, corners])

@@ -21,6 +21,7 @@ from widthwise.report.shown.recipe import Recipe, recipe_of
 from widthwise.report.shown.uniform import Uniform, uniform_rows
 from widthwise.report.terminal import best_lines
 from widthwise.study.explanation import Explanation, read_explanation
+from widthwise.study.layer_figures import LayerFigures, read_layer_figures
 from widthwise.study.store import Store
 from widthwise.study.trials import join_blocks
 
@@ -62,6 +63,7 @@ class StudyView:
     mixing: tuple[Mixing, ...]
     layers: LayerMap | None
     advice: Advice | None
+    figures: LayerFigures | None
     explanation: Explanation | None
     course: Course
     measured: Mapping[int, str]
@@ -104,6 +106,7 @@ def study_view(study: Study, *, rule: str | None = None, everything: bool = Fals
         mixing=mixing,
         layers=None,
         advice=advice_of(study),
+        figures=read_layer_figures(study.folder),
         explanation=read_explanation(study.folder),
         course=course_of(study, block, ends, elapsed),
         measured={

@@ -36,7 +36,8 @@ def advice_of(problem: Problem, front: Sequence[Trial], harmless: Set[str] = fro
         for column, decision in enumerate(problem.space.decisions)
     )
     if not enough:
-        why = f"the front has {len(front)} distinct trials; from fewer than {FEWEST} nothing can be told"
+        has = "1 distinct trial" if len(front) == 1 else f"{len(front)} distinct trials"
+        why = f"the front has {has}; from fewer than {FEWEST} nothing can be told"
         return Advice(len(front), decisions, why_not=why)
     if not isinstance(problem.space, QuantisationSpace):
         return Advice(

@@ -21,7 +21,7 @@ def first_candidates(
     after 50 trials was a little greater than with one at a time. More do where there would else be more rows
     than `most`.
     """
-    low, high = _ends(space, costs)
+    low, high = ends(space, costs)
     changes = [
         (column, choice)
         for column, decision in enumerate(space.decisions)
@@ -29,7 +29,8 @@ def first_candidates(
         if choice != high[column]
     ]
     order = rng.permutation(len(changes))
-    groups = np.array_split(order, min(most, -(-len(changes) // TOGETHER))) if changes else []
+    count = min(most, -(-len(changes) // TOGETHER))
+    groups = np.array_split(order, count) if count else []
     rows = [high]
     for group in groups:
         row = high.copy()
@@ -41,7 +42,7 @@ def first_candidates(
     return np.array([*rows, low, middle], dtype=np.int64)
 
 
-def _ends(space: Space, costs: CostFunction | None) -> tuple[IntArray, IntArray]:
+def ends(space: Space, costs: CostFunction | None) -> tuple[IntArray, IntArray]:
     """The cheapest and the dearest choice of each decision, [D] each; without costs first and last."""
     middle = space.cardinalities // 2
     ordered = np.array([decision.ordered for decision in space.decisions], dtype=bool)

@@ -3,24 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import moocore
 import numpy as np
 
 from widthwise.core.arrays import BoolArray, FloatArray, IntArray
-from widthwise.metrics.quality.follows import Follows
+from widthwise.metrics.quality.follows import Follows, figure
 from widthwise.spaces.space import Space
 from widthwise.strategies.frontier.kernel import Kernel
 from widthwise.strategies.frontier.model import Model, answer_model, value_model
+from widthwise.strategies.frontier.probing import Probes
 from widthwise.strategies.frontier.process import Process, fit, prior
 from widthwise.strategies.protocol import Margins
 
 ITERATIONS = 30
 MOST_ROWS = 500  # that a model is made from
+PROBED_FOR = 2  # times as many trials as probes, from which on these are left out
 GROWTH = 1.06  # the parameters are fitted anew when so many times more was told
 SUCCESS = -1  # in place of the number of an objective: 1 where a candidate did not fail, else 0
 DOUBTS = (0.1, 1.0)  # of what is not known, how much counts in choosing, and then before nothing is chosen
+
+
+@dataclass(frozen=True)
+class Basis:
+    """What a model is made from: candidates [n, D], outputs [n, S], the objective's values [n].
+
+    follows: how the objective follows from the outputs; None where they are its values.
+    """
+
+    rows: IntArray
+    outputs: FloatArray
+    values: FloatArray
+    follows: Follows | None = None
 
 
 class Models:
@@ -33,6 +48,7 @@ class Models:
         self._parameters: dict[int, tuple[int, FloatArray]] = {}
         self._made: dict[int, Model] = {}
         self._margins: Margins | None = None
+        self._probes: Probes | None = None
         self._doubt = DOUBTS[-1]
         self._answers: dict[int, FloatArray] = {}  # margins [S] by the trial's number, as far as asked for
         self._batches: list[IntArray] = []  # numbers of complete trials in the batches that they were told in
@@ -42,6 +58,10 @@ class Models:
     def learn_margins(self, margins: Margins) -> None:
         """Model objectives that follow from the answers for single samples by those."""
         self._margins = margins
+
+    def learn_probes(self, probes: Probes) -> None:
+        """Use these too, until there are twice as many trials, which tell of all samples."""
+        self._probes, self._made = probes, {}
 
     @property
     def doubts(self) -> tuple[float, ...]:
@@ -95,13 +115,13 @@ class Models:
     def of(self, column: int) -> Model:
         """Of one objective, or of SUCCESS."""
         if column not in self._made:
-            numbers, outputs, follows = self._basis(column, len(self._rows))
-            process = Process(self._kernel, self._rows[numbers], outputs, self._fitted(column))
-            if follows is None:
-                self._made[column] = value_model(process)
-            else:
-                told = self._values[numbers, column]
-                self._made[column] = answer_model(process, follows, told, doubt=self._doubt)
+            basis = self._basis(column, len(self._rows))
+            process = Process(self._kernel, basis.rows, basis.outputs, self._fitted(column))
+            self._made[column] = (
+                value_model(process)
+                if basis.follows is None
+                else answer_model(process, basis.follows, basis.values, doubt=self._doubt)
+            )
         return self._made[column]
 
     def _fitted(self, column: int) -> FloatArray:
@@ -110,31 +130,37 @@ class Models:
         while following <= len(self._rows):
             count, following = following, max(following + 1, int(following * GROWTH))
         if self._parameters.get(column, (0, None))[0] != count:
-            numbers, outputs, _ = self._basis(column, count)
-            if not len(numbers):  # none of the first succeeded
+            basis = self._basis(column, count)
+            if not len(basis.rows):  # none of the first succeeded
                 return prior(self._kernel)[0]
-            found = fit(self._kernel, self._rows[numbers], outputs, iterations=ITERATIONS)
+            found = fit(self._kernel, basis.rows, basis.outputs, iterations=ITERATIONS)
             self._parameters[column] = count, found
         return self._parameters[column][1]
 
-    def _basis(self, column: int, count: int) -> tuple[IntArray, FloatArray, Follows | None]:
-        """What a model is made from, of the first `count` trials: numbers [n] and outputs [n, S].
+    def _basis(self, column: int, count: int) -> Basis:
+        """What a model is made from, of the first `count` trials.
 
         Outputs are answers where the objective follows from them. Trials whose answers can't be had are left
         out.
         """
         if column == SUCCESS:
             numbers = np.arange(count)[-MOST_ROWS:]
-            return numbers, self._complete[numbers, None].astype(np.float64), None
+            successes = self._complete[numbers].astype(np.float64)
+            return Basis(self._rows[numbers], successes[:, None], successes)
         numbers = self._most_telling(np.flatnonzero(self._complete[:count]))
         follows = self._follows(column)
         if follows is not None:
-            counted = follows.shares != 0
-            answers = self._answers_of(numbers)[:, counted]
+            answers = self._answers_of(numbers)
             known = np.isfinite(answers).all(axis=1)
             if known.any():
-                return numbers[known], answers[known], replace(follows, shares=follows.shares[counted])
-        return numbers, self._values[numbers, column, None], None
+                numbers = numbers[known]
+                told = Basis(self._rows[numbers], answers[known], self._values[numbers, column], follows)
+                probes = self._probes
+                if probes is not None and count < PROBED_FOR * len(probes.rows):
+                    return _with_probes(told, probes)
+                return _counted(told, np.flatnonzero(follows.shares))
+        values = self._values[numbers, column]
+        return Basis(self._rows[numbers], values[:, None], values)
 
     def _most_telling(self, numbers: IntArray) -> IntArray:
         """At most MOST_ROWS of the trials with these numbers, those nearest to the front."""
@@ -164,3 +190,25 @@ class Models:
         if not len(numbers):
             return np.empty((0, max(len(one.shares) for one in self._margins.follows if one is not None)))
         return np.array([self._answers[number] for number in numbers])
+
+
+def _counted(basis: Basis, columns: IntArray) -> Basis:
+    """The same of some of the outputs alone, those that the objective follows from."""
+    assert basis.follows is not None
+    follows = replace(basis.follows, shares=basis.follows.shares[columns])
+    return replace(basis, outputs=basis.outputs[:, columns], follows=follows)
+
+
+def _with_probes(told: Basis, probes: Probes) -> Basis:
+    """With the probes that were not told as trials, by the samples that these tell of."""
+    assert told.follows is not None
+    counted, follows = probes.part_of(told.follows)
+    known = {row.tobytes() for row in told.rows}
+    new = [number for number, row in enumerate(probes.rows) if row.tobytes() not in known]
+    values = probes.values[new][:, counted]
+    return Basis(
+        np.concatenate([told.rows, probes.rows[new]]),
+        np.concatenate([told.outputs[:, probes.columns[counted]], values]),
+        np.concatenate([told.values, figure(follows, values)]),
+        follows,
+    )

@@ -20,6 +20,7 @@ class Pool:
     def __init__(self, space: Space, taken: Set[Key], size: int) -> None:
         self._space, self._taken, self.size = space, taken, size
         self.within: Within | None = None  # which candidates may be proposed; None: all
+        self.planned: IntArray = space.at([])  # candidates that are always judged
 
     @property
     def is_whole_space(self) -> bool:
@@ -45,9 +46,10 @@ class Pool:
         quarter = self.size // 4
         strangers = self._strangers(quarter, rng)
         if not len(parents):
-            return self.unseen(strangers)
+            return self.unseen(np.concatenate([self.planned, strangers]))
         mutants = self._mutated(parents[rng.integers(len(parents), size=2 * quarter)], rng)
-        return self.unseen(np.concatenate([mutants, self._crossed(parents, quarter, rng), strangers]))
+        crossed = self._crossed(parents, quarter, rng)
+        return self.unseen(np.concatenate([self.planned, mutants, crossed, strangers]))
 
     def _strangers(self, count: int, rng: np.random.Generator) -> IntArray:
         strangers = self._space.sample(count, rng)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 
 import numpy as np
@@ -15,11 +16,17 @@ from widthwise.strategies.frontier.chooser import Chooser, Outlook
 from widthwise.strategies.frontier.design import first_candidates
 from widthwise.strategies.frontier.models import Models
 from widthwise.strategies.frontier.pool import Pool
-from widthwise.strategies.protocol import Margins, Setting
+from widthwise.strategies.frontier.probing import planned, probed
+from widthwise.strategies.protocol import FewMargins, Margins, Setting
 from widthwise.strategies.registry import STRATEGIES
+
+logger = logging.getLogger(__name__)
 
 CLIMBS = 2  # times that the neighbours of the best candidates are judged too
 CLIMBERS = 12
+AUTO, SINGLES = "auto", "singles"  # in place of a number of trials
+TRIED = 24  # that number in small spaces, and where nothing is told of samples
+LARGE = 10**9  # candidates, from which on single changes are probed
 PATIENCE = 2  # pools without expected gain, after which the search is over
 
 
@@ -46,8 +53,9 @@ class Frontier:
         self._pool = Pool(space, self._taken, chosen["pool"])
         self._models = Models(space, objectives)
         self._judge = Chooser(self._models, objectives, costs)
-        rng = np.random.default_rng([setting.seed, 0])
-        self._design = first_candidates(space, costs, rng, most=chosen["sensitivity"])
+        self._costs, self._sensitivity = costs, chosen["sensitivity"]
+        self._few: FewMargins | None = None
+        self._design: IntArray | None = None  # of these, what is left; None before the first ask
         self._threads = ThreadpoolController()
         self._hopeless = False
         self._least = 0  # results before the model is trusted to say that nothing is left to gain
@@ -55,11 +63,11 @@ class Frontier:
     def keep_within(self, within: Within) -> None:
         """Propose only candidates within these bounds of cost."""
         self._pool.within = within
-        self._least = len(self._design)
 
     def learn_margins(self, margins: Margins) -> None:
         """Learn from each sample of what was evaluated, where an objective counts right answers."""
         self._models.learn_margins(margins)
+        self._few = margins.few
 
     @property
     def finished(self) -> str | None:
@@ -100,9 +108,32 @@ class Frontier:
         self._hopeless = False
 
     def _from_design(self, n: int) -> IntArray:
+        if self._design is None:
+            self._design = self._first()
+            self._least = 0 if self._pool.within is None else len(self._design)
         left = self._pool.unseen(self._design)
         self._design = left[n:]
         return left[:n]
+
+    def _first(self) -> IntArray:
+        """The first candidates; where single changes are probed, these alone tell what each decision does."""
+        most = TRIED if isinstance(self._sensitivity, str) else self._sensitivity
+        if self._sensitivity == SINGLES or (self._sensitivity == AUTO and self._space.size > LARGE):
+            most = 0 if self._have_probed() else TRIED
+        rng = np.random.default_rng([self._seed, 0])
+        return first_candidates(self._space, self._costs, rng, most=most)
+
+    def _have_probed(self) -> bool:
+        """Learn from single changes what can be known of them; False where nothing is told of samples."""
+        if self._few is None or self._costs is None:
+            return False
+        logger.info("trying single changes on some of the samples")
+        probes = probed(self._space, self._costs, self._few)
+        if probes is None:
+            return False
+        self._models.learn_probes(probes)
+        self._pool.planned = planned(self._space, self._costs, probes)
+        return True
 
     def _from_model(self, n: int) -> IntArray:
         """Empty where no gain is expected of any candidate."""

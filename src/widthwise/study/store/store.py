@@ -210,6 +210,7 @@ class Store:
         c = _batches.c
         whole = start <= 0 and stop is None
         within = [] if stop is None else [c.first < stop]
+        head = self._head(study)  # before the rows: of those that come meanwhile it knows nothing
         batches = self.batch_rows(study, *([] if whole else [c.first + c.evaluated > start, *within]))
         for group in groups_of(batches):
             block = self.sound_block(study, group)
@@ -218,14 +219,14 @@ class Store:
             if len(block.numbers):
                 yield block
         if whole:
-            self._check_whole(study, batches)
+            self._check_whole(study, batches, head)
 
     def groups(self, study: StudyRecord) -> Iterator[StoredBatches]:
         """The batches in their order with their trials, many at a time; raises DamagedError."""
-        rows = self.batch_rows(study)
+        head, rows = self._head(study), self.batch_rows(study)
         for group in groups_of(rows):
             yield StoredBatches([_batch(row) for row in group], self.sound_block(study, group))
-        self._check_whole(study, rows)
+        self._check_whole(study, rows, head)
 
     def sound_block(self, study: StudyRecord, rows: list[Any]) -> Block:
         """The trials of batches that follow one another, given by their rows; raises DamagedError."""
@@ -266,14 +267,20 @@ class Store:
     def _columns(self, table: sa.Table) -> list[sa.Column[Any]]:
         return [column for column in table.c if self.checked or column.name != "checksum"]
 
-    def _check_whole(self, study: StudyRecord, rows: list[Any]) -> None:
-        """Raises DamagedError where the batches are not those that were stored, one after another."""
+    def _head(self, study: StudyRecord) -> Any:
+        """How many batches were stored, and their checksum; None where the store has none."""
+        if not self.checked:
+            return None
+        return next(iter(self.rows(sa.select(_heads).where(_heads.c.study_id == study.id))), None)
+
+    def _check_whole(self, study: StudyRecord, rows: list[Any], head: Any) -> None:
+        """Raises DamagedError where the batches are not those that were stored, one after another.
+
+        head: as it was before the rows were read; batches that came since are not among what it tells of.
+        """
         if not self.checked:
             return
-        (head,) = self.rows(sa.select(_heads).where(_heads.c.study_id == study.id)) or (None,)
-        known = (
-            rows[: head.batches] if head is not None else rows
-        )  # others may have come since they were read
+        known = rows[: head.batches] if head is not None else rows
         first = 0
         for number, row in enumerate(known):
             if (row.number, row.first) != (number, first):
