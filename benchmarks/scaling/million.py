@@ -69,9 +69,12 @@ def ten_million() -> None:
 def gone_through(count: int) -> dict[str, Any]:
     """Brute force of WHOLE with an evaluator that takes no time to speak of."""
 
+    rng = np.random.default_rng(0)
+    sizes, weights = rng.random(len(WHOLE.decisions)), rng.random(len(WHOLE.decisions))
+
     def evaluate(candidates: IntArray) -> Results:
-        size = candidates.sum(axis=1).astype(np.float64)
-        return Results({"accuracy": 1 - np.exp(-size / 30) - candidates[:, 0] / 1000, "model_size": size})
+        size, told = candidates @ sizes, candidates @ weights
+        return Results({"accuracy": 1 - np.exp(-told / 30), "model_size": size})
 
     columns = tuple(objective.metric for objective in TWO.objectives)
     made = strategy("brute-force", WHOLE, objectives=TWO.directions, seed=0)
