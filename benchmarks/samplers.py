@@ -33,7 +33,8 @@ from widthwise.strategies.opening import Opening
 STRATEGIES = "frontier,tpe,nsga2,nsga3,gp,random"
 GROUPS = {"open": OPEN, "held-out": HELD_OUT, "numbers": NUMBERS, "large": LARGE}
 VALUES_ONLY = "-values"  # frontier-values: frontier that is told the objectives alone
-SINGLES = "-singles"  # frontier-singles: frontier that probes single changes first
+# frontier-singles: frontier that probes single changes first; frontier-24: that spends trials on it instead
+SENSITIVITY: dict[str, Any] = {"-singles": "singles", "-24": 24}
 SPARE = 16  # candidates by which the time of an evaluation is measured
 ENUMERABLE = 200_000
 
@@ -148,9 +149,10 @@ def run(
     uniform_first: bool,
 ) -> Run:
     """One search by one strategy."""
-    own_name, options = name.removesuffix(VALUES_ONLY).removesuffix(SINGLES), {}
-    if name.endswith(SINGLES):
-        options = {"sensitivity": "singles"}
+    own_name, options = name.removesuffix(VALUES_ONLY), {}
+    for ending, sensitivity in SENSITIVITY.items():
+        if name.endswith(ending):
+            own_name, options = name.removesuffix(ending), {"sensitivity": sensitivity}
     made = strategy(
         own_name, search.space, objectives=search.objectives, seed=seed, costs=search.costs, options=options
     )
