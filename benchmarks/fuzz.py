@@ -2,7 +2,8 @@
 
     python benchmarks/fuzz.py [--inputs 10000] [--seed 0] [--only config]
 
-Inputs are shared out over configs, data files, checkpoints and command lines (a twentieth: some search).
+Inputs are shared out over configs, data files, checkpoints, run folders, databases, exported folders, reports
+of tools and command lines (a twentieth: some search). An answer may take 10 s and 1 GiB.
 What breaks is shrunk to the smallest input that does, and printed.
 """
 
@@ -12,12 +13,14 @@ import argparse
 import contextlib
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
 import traceback
 import warnings
 from collections.abc import Iterator
+from math import ceil
 from pathlib import Path
 
 from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings
@@ -27,6 +30,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from helpers.fuzzing import TARGETS
 
 COMMAND_LINE_SHARE = 20
+SLOW = ("run folder", "database", "export")  # each answer is many files read: they get half as many inputs
+SECONDS, MEMORY = 10, 2**30  # of an answer
 
 
 def main() -> int:
@@ -39,11 +44,13 @@ def main() -> int:
     names = [given_options.only] if given_options.only else list(TARGETS)
     few = max(given_options.inputs // COMMAND_LINE_SHARE, 1)
     files = [name for name in names if name != "command line"]
-    each = -(-(given_options.inputs - few * ("command line" in names)) // max(len(files), 1))
+    shares = sum(1 if name in SLOW else 2 for name in files)
+    unit = (given_options.inputs - few * ("command line" in names)) / max(shares, 1)
     broken = total = 0
     print(f"{'target':<14}{'inputs':>8}{'seconds':>9}  result")
     for name in names:
-        count, took, problem = fuzz(name, each if name != "command line" else few, given_options.seed)
+        wanted = few if name == "command line" else ceil(unit if name in SLOW else 2 * unit)
+        count, took, problem = fuzz(name, wanted, given_options.seed)
         total += count
         broken += problem is not None
         print(f"{name:<14}{count:>8,}{took:>9.1f}  {'ok' if problem is None else 'BROKEN'}", flush=True)
@@ -77,7 +84,7 @@ def fuzz(name: str, count: int, number: int) -> tuple[int, float, str | None]:
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
             os.chdir(folder)
-            with silence():
+            with silence(), bounded():
                 TARGETS[name](data, folder)
 
         try:
@@ -87,6 +94,32 @@ def fuzz(name: str, count: int, number: int) -> tuple[int, float, str | None]:
         finally:
             os.chdir("/")
     return tried, time.monotonic() - start, None
+
+
+@contextlib.contextmanager
+def bounded() -> Iterator[None]:
+    """An answer takes no more than SECONDS and no more than MEMORY: else TimeoutError, MemoryError."""
+
+    def stop(*_: object) -> None:
+        raise TimeoutError(f"no answer after {SECONDS} s")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.alarm(SECONDS)
+    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+    start = memory("VmRSS")
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+    if (grown := memory("VmHWM") - start) > MEMORY:
+        raise MemoryError(f"took {grown / 2**20:,.0f} MiB")
+
+
+def memory(what: str) -> int:
+    """Bytes of this process, by a name of /proc/self/status."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(what))
 
 
 @contextlib.contextmanager

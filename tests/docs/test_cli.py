@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from helpers.places import ROOT
 from helpers.running import Run
 
-PAGES = ("README.md", "docs/cli.md")
+CODE = "warning: this config runs code: model nets:build\n"
+PAGES = ("README.md", "docs/start.md", "docs/own.md", "docs/cli.md")
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -34,11 +38,30 @@ def test_the_python_of_the_readme_runs(place: Path) -> None:
     assert (place / "runs" / "three-linear-by-name" / "front.json").is_file()
 
 
-def test_the_readmes_demo_is_what_the_demo_prints(run: Run) -> None:
+def test_the_demo_on_the_page_is_what_the_demo_prints(run: Run) -> None:
     """But for times, and the figures of the trials: other processors round otherwise while training."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs/start.md").read_text(encoding="utf-8")
     (shown,) = re.findall(r"```\n(data:  .*?)```", text, flags=re.S)
     printed = run("demo").out
     for line in shown.splitlines():
         if not re.search(r"trials in|──|accuracy \d", line):
             assert line in printed
+
+
+def test_the_walk_through_with_ones_own_network_leads_to_its_end(
+    run: Run, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (ROOT / "docs/own.md").read_text(encoding="utf-8")
+    (network,) = re.findall(r"```python file=nets.py\n(.*?)```", text, flags=re.S)
+    (place / "nets.py").write_text(network)
+    rows = np.random.default_rng(0).normal(size=(200, 4)).round(3)
+    lines = [",".join(map(str, row)) + f",{'abc'[int(row[0] > 0) + int(row[1] > 0.5)]}" for row in rows]
+    (place / "flowers.csv").write_text("\n".join(["p,q,r,s,label", *lines]) + "\n")
+    for command in re.findall(r"^widthwise (.*)$", text, flags=re.M):
+        ran = run(*shlex.split(command))
+        assert (ran.status, ran.err.replace(CODE, "")) == (0, ""), command
+    (code,) = re.findall(r"```python\n(.*?)```", text, flags=re.S)
+    monkeypatch.syspath_prepend(place)
+    names: dict[str, Any] = {}
+    exec(code, names)
+    assert names["deployed"].check.equal == names["deployed"].check.samples

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from helpers.fuzzing import TARGETS
 
-EXAMPLES = {"command line": 40}
+EXAMPLES = {"command line": 40, "run folder": 15, "database": 20, "export": 20}
 
 
 @pytest.mark.parametrize("name", TARGETS)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -19,49 +20,33 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from safetensors.torch import save
 
+from helpers.fuzzing_bytes import answered, spoilt
+from helpers.fuzzing_runs import read_database, read_export, read_run, read_tool_report
+from helpers.fuzzing_structure import another_json, another_parquet, another_safetensors, another_zip
 from widthwise.cli import main
 from widthwise.config import example_text, load_config
-from widthwise.core.errors import UserError
+from widthwise.core.toml import parse_toml
 from widthwise.data.modules import load_data
 from widthwise.network.named import load_checkpoint, load_model
 
 Target = Callable[[st.DataObject, Path], None]
 STATUSES = (0, 1, 2)  # done, done but all trials failed, an error on one line
-WORDS = r"NA nan inf -1 1e999 [ ]] { \" ''' = , true default integer name ../../x my:code <script> \0 \n"
-BYTES = [*WORDS.encode().split(), b"9" * 40, b"\0", b"\xff\xfe", b"\n", "\u2028".encode()]
-
-
-def answered(run: Callable[[], Any]) -> bool:
-    """Whether there was a result; a UserError of one line is the only other answer allowed."""
-    try:
-        run()
-    except UserError as found:
-        said = str(found)
-    else:
-        return True
-    assert len(said.splitlines()) == 1, f"not one line: {said!r}"
-    return False
-
-
-@st.composite
-def spoilt(draw: st.DrawFn, content: bytes) -> bytes:
-    """The content with a few bytes changed, put in, cut out or doubled; or something else entirely."""
-    if draw(st.integers(0, 9)) == 0:
-        return draw(st.binary(max_size=300))
-    for _ in range(draw(st.integers(1, 4))):
-        at = draw(st.integers(0, max(len(content) - 1, 0)))
-        length = draw(st.sampled_from([0, 1, 1, 2, 4, 8, 40, 10**6]))
-        new = draw(
-            st.sampled_from(BYTES) | st.binary(max_size=8) | st.just(content[at : at + 40]) | st.just(b"")
-        )
-        content = content[:at] + new + content[at + length :]
-    return content
 
 
 def read_config(data: st.DataObject, folder: Path) -> None:
     """A TOML file of a config."""
+    text = example_text("jsc-tiny")
+    if data.draw(st.booleans()):  # sound TOML with other values, as a mapping
+        changed = data.draw(another_json(json.dumps(parse_toml(text, label="x")).encode()))
+        try:
+            tables = json.loads(changed)
+        except ValueError:
+            return
+        if isinstance(tables, dict):
+            answered(lambda: load_config(tables))
+        return
     path = folder / "config.toml"
-    path.write_bytes(data.draw(spoilt(example_text("jsc-tiny").encode())))
+    path.write_bytes(data.draw(spoilt(text.encode())))
     answered(lambda: load_config(path))
 
 
@@ -77,7 +62,10 @@ def read_npz(data: st.DataObject, folder: Path) -> None:
     else:
         x, y = samples()
         np.savez(buffer, X=x, y=y)
-        content = data.draw(spoilt(buffer.getvalue()))
+        change = (
+            another_zip(buffer.getvalue(), spoilt) if data.draw(st.booleans()) else spoilt(buffer.getvalue())
+        )
+        content = data.draw(change)
     _read_data(content, folder / "data.npz", data)
 
 
@@ -90,7 +78,7 @@ def read_csv(data: st.DataObject, folder: Path) -> None:
 
 def read_parquet(data: st.DataObject, folder: Path) -> None:
     """A .parquet file of samples."""
-    _read_data(data.draw(spoilt(parquet())), folder / "data.parquet", data)
+    _read_data(data.draw(another_parquet() | spoilt(parquet())), folder / "data.parquet", data)
 
 
 def _read_data(content: bytes, path: Path, data: st.DataObject) -> None:
@@ -99,7 +87,7 @@ def _read_data(content: bytes, path: Path, data: st.DataObject) -> None:
 
     def read() -> None:
         for x, *targets in load_data(path, standardise=standardise).train_dataloader():
-            assert x.dtype == torch.float32
+            assert x.dtype in (torch.float32, torch.int64)  # whole numbers may be tokens
             assert x.isfinite().all()
             assert all(len(x) == len(y) for y in targets)  # none where the file holds inputs alone
 
@@ -110,7 +98,13 @@ def read_checkpoint(data: st.DataObject, folder: Path) -> None:
     """Weights in any of the types; after an error the network is as it was."""
     ending = data.draw(st.sampled_from([".safetensors", ".npz", ".pt", ".ckpt"]))
     path = folder / f"weights{ending}"
-    path.write_bytes(data.draw(spoilt(checkpoints()[ending])))
+    content = checkpoints()[ending]
+    if ending == ".safetensors" and data.draw(st.booleans()):
+        path.write_bytes(data.draw(another_safetensors(content)))
+    elif ending != ".safetensors" and data.draw(st.booleans()):
+        path.write_bytes(data.draw(another_zip(content, spoilt)))
+    else:
+        path.write_bytes(data.draw(spoilt(content)))
     model = load_model("jsc-tiny")
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     if not answered(lambda: load_checkpoint(model, path)):
@@ -118,7 +112,10 @@ def read_checkpoint(data: st.DataObject, folder: Path) -> None:
     assert all(tensor.isfinite().all() for tensor in model.state_dict().values())
 
 
-COMMANDS = "search train test inspect init formats compare importance runs trials report export rm demo"
+COMMANDS = (
+    "search train test inspect init formats compare importance runs trials report export rm demo check "
+    "measure certify"
+)
 OPTIONS = (
     "--model --dataset --load --trials --timeout --strategy --seed --out --storage --keep --memory --device "
     "--max-failures --trial-timeout --set --pick --format --jobs --ray --gpus --trial --metrics --part "
@@ -167,6 +164,10 @@ TARGETS: dict[str, Target] = {
     "csv": read_csv,
     "parquet": read_parquet,
     "checkpoint": read_checkpoint,
+    "run folder": read_run,
+    "database": read_database,
+    "export": read_export,
+    "report": read_tool_report,
     "command line": run_command,
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -25,11 +26,15 @@ def existing_file(path: str | Path) -> Path:
     Pipes and devices may have no end.
     """
     path = Path(path).expanduser()
-    if path.is_dir():
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: with a zero in it
+        raise UserError(f"{path}: no such file; check the path, which is read from {Path.cwd()}") from None
+    except OSError as error:
+        raise UserError(f"{path}: can't be read: {error.strerror}; check the path") from None
+    if stat.S_ISDIR(mode):
         raise UserError(f"{path}: is a folder; give a file")
-    if not path.exists():
-        raise UserError(f"{path}: no such file; check the path, which is read from {Path.cwd()}")
-    if not path.is_file():
+    if not stat.S_ISREG(mode):
         raise UserError(f"{path}: is no regular file but a pipe or a device; give a file")
     if not os.access(path, os.R_OK):
         raise UserError(f"{path}: may not be read; check its permissions")
@@ -45,10 +50,13 @@ def read_npz(path: str | Path) -> dict[str, NDArray[Any]]:
     try:
         # opened here, because numpy leaves its own file open where the archive is broken
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
+            found = {name: archive[name] for name in archive.files}
     except Exception as error:  # a broken archive makes numpy raise nearly anything
         _refuse_pickle(path, error)
         raise UserError(f"{path}: no npz file that can be read; write it with numpy.savez") from error
+    if others := [name for name, array in found.items() if not isinstance(array, np.ndarray)]:
+        raise UserError(f"{path}: holds {others[0]!r}, which is no array; write it with numpy.savez")
+    return found
 
 
 def check_unpacked(path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import importlib.util
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -61,7 +62,7 @@ def meant_object(text: str) -> str | None:
     for module, rest in ((stem, name), stem.rpartition(".")[::2]):
         if module and all(part.isidentifier() for part in module.split(".")):
             file = Path(*module.split(".")).with_suffix(".py")
-            if file.is_file() and (found := rest or _first_callable(file)):
+            if os.path.isfile(file) and (found := rest or _first_callable(file)):  # noqa: PTH113 (any name)
                 return f"{module}:{found}"
     return None
 
@@ -70,7 +71,7 @@ def _first_callable(file: Path) -> str | None:
     """The first function or class of a file that is not its own business alone."""
     try:
         tree = ast.parse(file.read_bytes())
-    except (SyntaxError, ValueError):  # which importing it will tell
+    except (SyntaxError, ValueError, OSError, RecursionError, MemoryError):  # which importing it will tell
         return None
     kinds = (ast.FunctionDef, ast.ClassDef)
     names = [found.name for found in tree.body if isinstance(found, kinds)]
@@ -120,7 +121,7 @@ def _find(name: str, here: Path, *, where: str) -> None:
         sys.path.append(str(here))
         importlib.invalidate_caches()
         return
-    own = [path for path in (here / f"{name}.py", here / name / "__init__.py") if path.is_file()]
+    own = [path for path in (here / f"{name}.py", here / name / "__init__.py") if os.path.isfile(path)]  # noqa: PTH113
     known = sys.modules.get(name)
     found = importlib.util.find_spec(name) if known is None else getattr(known, "__spec__", None)
     origin = found.origin if found is not None else None

@@ -142,7 +142,7 @@ def from_row(row: Mapping[str, Any]) -> StudyRecord:
     decisions = tuple(Decision(d["name"], tuple(d["choices"])) for d in json.loads(row["decisions"]))
     settings = json.loads(row["settings"])
     metrics = _metrics(json.loads(row["metrics"]), settings.get(DESCRIBED, {}))
-    return StudyRecord(
+    made = StudyRecord(
         name=row["name"],
         space=Space(decisions),
         metrics=metrics,
@@ -154,6 +154,27 @@ def from_row(row: Mapping[str, Any]) -> StudyRecord:
         holder=None if row["holder"] is None else json.loads(row["holder"]),
         id=row["id"],
     )
+    check_record(made)
+    return made
+
+
+def check_record(record: StudyRecord) -> None:
+    """Raises ValueError or TypeError for a study that no search has stored."""
+    settings, names = record.settings, [decision.name for decision in record.space.decisions]
+    texts = [record.name, record.config, record.created, record.finished or "", *names, *record.columns]
+    texts += [settings.data, settings.model or "", settings.strategy or ""]
+    texts += [*record.fingerprint, *record.fingerprint.values()]
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError("a text that is none")
+    if not all(isinstance(value, int | float) for value in settings.float_metrics.values()):
+        raise TypeError("a figure that is none")
+    needed = {objective.name for objective in settings.aim.objectives}
+    if not needed or not needed <= set(record.columns) or len(set(record.columns)) != len(record.columns):
+        raise ValueError("objectives that are no metrics")
+    if len(set(names)) != len(names) or not all(d.choices for d in record.space.decisions):
+        raise ValueError("decisions that are none")
+    if type(settings.repeats) is not int or settings.repeats < 1:
+        raise ValueError("a number of trainings that is none")
 
 
 def _described(metrics: Sequence[Metric]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import re
 import struct
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,7 @@ from widthwise.study.store import checksums, schema
 from widthwise.study.store.codec import text_to_candidates, text_to_metrics
 from widthwise.study.store.records import Block, StudyRecord
 
+LARGEST = 2**53  # number of a trial
 BLOCK = 20_000  # trials read at once: a few megabytes of text
 
 Query = Callable[[sa.Executable], list[Any]]
@@ -115,6 +117,14 @@ def differing(batches: Sequence[Any], rows: Rows, study: StudyRecord) -> list[in
     return found
 
 
+def is_batch(row: Any) -> bool:
+    """Whether a batch's row can be one, where no checksum tells."""
+    counts = (row.number, row.first, row.asked, row.evaluated)
+    if not all(type(value) is int and 0 <= value < LARGEST for value in counts):
+        return False
+    return all(isinstance(value, int | float) for value in (row.seconds, row.elapsed))
+
+
 def groups_of(batches: list[Any]) -> Iterator[list[Any]]:
     """Rows of batches, so many together that their trials are a block."""
     group: list[Any] = []
@@ -152,6 +162,25 @@ def _read_sound(query: Query, study: StudyRecord, batches: Sequence[Any], *, che
         raise
     except (ValueError, OverflowError, TypeError, struct.error):
         return None
+
+
+@contextmanager
+def told_as_damage(name: str, study: StudyRecord) -> Iterator[None]:
+    """What can't be read as what it should be is damage."""
+    try:
+        yield
+    except UserError:
+        raise
+    except (ValueError, TypeError, OverflowError, AttributeError, RecursionError) as error:
+        raise lost(name, study, 0, None) from error
+
+
+def lost(name: str, study: StudyRecord, found: int, expected: int | None) -> DamagedError:
+    """What is said where batches are not those that were stored; the first `found` are."""
+    return DamagedError(
+        f"{name}: study {study.name}: is damaged: of {expected or 'its'} batches the first {found} are there "
+        f"as they were stored; {ADVICE}"
+    )
 
 
 def damaged(name: str, study: StudyRecord, batches: Sequence[Any]) -> DamagedError:

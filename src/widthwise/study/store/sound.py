@@ -17,6 +17,8 @@ from widthwise.study.store.rows import BLOCK, DamagedError
 from widthwise.study.store.store import Store
 from widthwise.study.store.writer import StudyWriter
 
+LEAST_BYTES = 8  # of a batch in a file
+
 
 @dataclass(frozen=True)
 class Sound:
@@ -68,6 +70,8 @@ def open_damaged(source: str | Path) -> Store:
 def sound_of(store: Store, study: StudyRecord) -> Sound:
     """Looks at every batch of a study."""
     count, trials = _counts(store, study)
+    if store.path is not None:  # numbers may be anything, but every batch takes some bytes
+        count = min(count, store.path.stat().st_size // LEAST_BYTES)
     rows = _rows(store, study, count)
     found: list[Any | None] = []
     for group in _together(rows):
@@ -124,9 +128,9 @@ def _counts(store: Store, study: StudyRecord) -> tuple[int, int | None]:
             pass
     try:
         ((last,),) = store.rows(sa.select(sa.func.max(c.number)).where(c.study_id == study.id))
-    except UserError:
+        return (0 if last is None else int(last) + 1), None
+    except (UserError, ValueError, TypeError, OverflowError):
         return 0, None
-    return (0 if last is None else int(last) + 1), None
 
 
 def _rows(store: Store, study: StudyRecord, count: int) -> list[Any | None]:

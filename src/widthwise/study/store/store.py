@@ -28,7 +28,7 @@ from widthwise.study.store.records import (
     from_row,
     to_row,
 )
-from widthwise.study.store.rows import ADVICE, DamagedError, groups_of, sound_block
+from widthwise.study.store.rows import DamagedError, groups_of, is_batch, lost, sound_block, told_as_damage
 from widthwise.study.store.soundness import check_sqlite
 from widthwise.study.store.trouble import told_as_user_error
 
@@ -162,17 +162,18 @@ class Store:
         (failed,) = self.rows(
             sa.select(sa.func.count()).select_from(_failures).where(_failures.c.study_id == study.id)
         )
-        trials, batches = int(row[0]), int(row[2])
-        if expected is not None and (batches, trials) != tuple(row[4:]):
-            raise self._lost(study, batches, row[4])
-        return Summary(trials, int(failed[0]), int(row[1]) - trials, batches, float(row[3]))
+        with told_as_damage(self.name, study):
+            trials, batches = int(row[0]), int(row[2])
+            if expected is not None and (batches, trials) != tuple(row[4:]):
+                raise lost(self.name, study, batches, row[4])
+            return Summary(trials, int(failed[0]), int(row[1]) - trials, batches, float(row[3]))
 
     def checksum_of_batches(self, study: StudyRecord) -> int:
         """That of all that are stored, as the store knows it."""
         here = _heads.c.study_id == study.id
         found = self.rows(sa.select(_heads.c.checksum).where(here))
         if not found:
-            raise self._lost(study, 0, None)
+            raise lost(self.name, study, 0, None)
         return int(found[0][0])
 
     def count(self, study: StudyRecord) -> int:
@@ -189,7 +190,8 @@ class Store:
             .order_by(c.number)
         )
         first, share = zip(*rows, strict=True) if rows else ((), ())
-        return Shares(np.array(first, dtype=np.int64), np.array(share, dtype=np.float64))
+        with told_as_damage(self.name, study):
+            return Shares(np.array(first, dtype=np.int64), np.array(share, dtype=np.float64))
 
     def times(self, study: StudyRecord) -> tuple[IntArray, FloatArray]:
         """Of batches with trials: the number after their last one [B], time on the study until then [B]."""
@@ -200,7 +202,8 @@ class Store:
             .order_by(c.number)
         )
         ends, elapsed = zip(*rows, strict=True) if rows else ((), ())
-        return np.array(ends, dtype=np.int64), np.array(elapsed, dtype=np.float64)
+        with told_as_damage(self.name, study):
+            return np.array(ends, dtype=np.int64), np.array(elapsed, dtype=np.float64)
 
     def blocks(self, study: StudyRecord, *, start: int = 0, stop: int | None = None) -> Iterator[Block]:
         """The stored trials with start <= number < stop, in the order of their numbers, a block at a time.
@@ -225,7 +228,9 @@ class Store:
         """The batches in their order with their trials, many at a time; raises DamagedError."""
         head, rows = self._head(study), self.batch_rows(study)
         for group in groups_of(rows):
-            yield StoredBatches([_batch(row) for row in group], self.sound_block(study, group))
+            with told_as_damage(self.name, study):
+                batches = [_batch(row) for row in group]
+            yield StoredBatches(batches, self.sound_block(study, group))
         self._check_whole(study, rows, head)
 
     def sound_block(self, study: StudyRecord, rows: list[Any]) -> Block:
@@ -251,7 +256,7 @@ class Store:
     def _record(self, row: Any) -> StudyRecord:
         """The study of a row, if it is what was written."""
         if not self.checked or row.checksum == of_study(row._mapping):
-            with suppress(ValueError, KeyError, TypeError, AttributeError, LookupError, RecursionError):
+            with suppress(ValueError, TypeError, AttributeError, LookupError, OverflowError, RecursionError):
                 return from_row(row._mapping)
         raise DamagedError(
             f"{self.name}: the record of study {row.name} is damaged, its checksum differs; "
@@ -262,7 +267,11 @@ class Store:
         """The rows of batches in their order."""
         columns = self._columns(_batches) if self.checked else [*self._columns(_batches), _NO_CHECKSUM]
         here = _batches.c.study_id == study.id
-        return self.rows(sa.select(*columns).where(here, *where).order_by(_batches.c.number))
+        rows = self.rows(sa.select(*columns).where(here, *where).order_by(_batches.c.number))
+        looked_at = rows if not self.checked else ()  # of others the checksum tells
+        if not all(type(row.evaluated) is int for row in rows) or not all(map(is_batch, looked_at)):
+            raise lost(self.name, study, 0, None)
+        return rows
 
     def _columns(self, table: sa.Table) -> list[sa.Column[Any]]:
         return [column for column in table.c if self.checked or column.name != "checksum"]
@@ -284,18 +293,12 @@ class Store:
         first = 0
         for number, row in enumerate(known):
             if (row.number, row.first) != (number, first):
-                raise self._lost(study, number, None if head is None else head.batches)
+                raise lost(self.name, study, number, None if head is None else head.batches)
             first += row.evaluated
         if head is None or (len(known), first) != (head.batches, head.trials) or (
             of_batches([row.checksum for row in known]) != head.checksum
         ):  # fmt: skip
-            raise self._lost(study, len(known), None if head is None else head.batches)
-
-    def _lost(self, study: StudyRecord, found: int, expected: int | None) -> DamagedError:
-        return DamagedError(
-            f"{self.name}: study {study.name}: is damaged: of {expected or 'its'} batches the first {found} "
-            f"are there as they were stored; {ADVICE}"
-        )
+            raise lost(self.name, study, len(known), None if head is None else head.batches)
 
     def rows(self, statement: sa.Executable) -> list[Any]:
         """What a statement finds; troubles of the database are UserErrors."""
