@@ -9,7 +9,10 @@ import torch
 from torch import nn
 
 import widthwise as ww
+from widthwise.config import load_config
+from widthwise.config.trained_template import trained_config_text
 from widthwise.core.errors import UserError
+from widthwise.spaces.settings import TrainedWidthSearch
 
 SEARCH = {
     "dataset": "jsc",
@@ -125,3 +128,12 @@ def test_a_training_that_diverges_fails_with_step_and_loss(tmp_path):
     wild = changed(training={**SEARCH["search"]["training"], "learning_rate": 1e30})
     study = ww.search(network(), None, wild, out=tmp_path / "run")
     assert all("training diverged at step" in trial.reason for trial in study.trials)
+
+
+def test_the_config_that_init_writes_has_the_defaults_and_the_tasks_own_quality(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    text = trained_config_text("diabetes-mlp", "diabetes", qualities={"mse": "minimize"})
+    (tmp_path / "it.toml").write_text(text)
+    found = load_config(tmp_path / "it.toml").search
+    assert found.space == TrainedWidthSearch()
+    assert [objective.name for objective in found.objectives] == ["mse", "ebops"]
