@@ -1,6 +1,8 @@
-"""What processes bring, and how many workers one driver can feed.
+"""What processes bring, how many workers one driver can feed, and what large searches take.
 
-    python benchmarks/scale.py [--rounds 3] [--epochs 12] [--skip jobs|feed]
+    python -m benchmarks.scale [--rounds 3] [--epochs 12] [--only jobs feed resume spaces million front]
+
+Each figure that has an aim is printed beside it.
 
 Speed-up: a grid of widths, every candidate trained, by one process and by --jobs 2 in turns, one thread each.
 Three ratios: by the clock once workers are up, by the clock with their start, and of processor time (one
@@ -33,6 +35,10 @@ from widthwise.study.store.settings import StudySettings
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
+from benchmarks.scaling.measuring import line
+from benchmarks.scaling.million import million, ten_million
+from benchmarks.scaling.resuming import resuming
+from benchmarks.scaling.spaces import large_spaces
 
 from widthwise.core.arrays import IntArray
 from widthwise.evaluators.protocol import Pace, Results
@@ -55,6 +61,7 @@ from widthwise.spaces.space import Decision, Space
 from widthwise.strategies import strategy
 from widthwise.study.store import Store, StudyRecord, StudyWriter
 
+PARTS = ("jobs", "feed", "resume", "spaces", "million", "front")
 METRICS = ("accuracy", "loss", "model_size", "average_bitwidth", "bops")
 SPACE = Space(tuple(Decision(f"layer {i}", (2, 4, 8, "NA")) for i in range(12)))
 AIM = Aim((Objective(find_metric("accuracy"), "maximize"), Objective(find_metric("model_size"), "minimize")))
@@ -68,18 +75,24 @@ FEED_AT_MOST = 200_000
 
 
 def main() -> None:
-    """Print both tables."""
+    """Print all parts, or those that are asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=20)
-    parser.add_argument("--skip", choices=["jobs", "feed"])
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
     given = parser.parse_args()
     load = os.getloadavg()[0]
     print(f"{os.cpu_count()} cores, load {load:.1f} before anything was started")
-    if given.skip != "jobs":
-        speed_up(given.rounds, given.epochs)
-    if given.skip != "feed":
-        feed()
+    parts = {
+        "jobs": lambda: speed_up(given.rounds, given.epochs),
+        "feed": feed,
+        "resume": resuming,
+        "spaces": large_spaces,
+        "million": million,
+        "front": ten_million,
+    }
+    for name in given.only:
+        parts[name]()
 
 
 def speed_up(rounds: int, epochs: int) -> None:
@@ -97,6 +110,7 @@ def speed_up(rounds: int, epochs: int) -> None:
         )
     clock, whole, processor = (statistics.median(column) for column in zip(*ratios, strict=True))
     print(f"{'median':<31}{clock:>9.2f}{whole:>8.2f}{processor:>11.2f}")
+    line("two processes against one, by the clock", clock, "x", least=1.6)
 
 
 def train_all(jobs: int, epochs: int) -> dict[str, float]:

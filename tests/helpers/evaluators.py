@@ -36,6 +36,7 @@ def make(arguments: Mapping[str, Any], blobs: Mapping[str, bytes]) -> Any:
         "slow": slow,
         "deadly": deadly,
         "dies once": lambda candidates: dies_once(candidates, Path(arguments["mark"])),
+        "forks": lambda candidates: forks(candidates, Path(arguments["mark"]), arguments["how"]),
         "raises": raises,
         "complains": complains,
         "stuck": stuck,
@@ -86,6 +87,21 @@ def dies_once(candidates: IntArray, mark: Path) -> Results:
     except FileExistsError:
         return plain(candidates)
     os._exit(3)
+
+
+def forks(candidates: IntArray, mark: Path, how: str) -> Results:
+    """The first process to be asked leaves a child, whose number is in `mark`; `how`: what happens then."""
+    if mark.exists():
+        return plain(candidates)
+    child = os.fork()
+    if not child:
+        time.sleep(60)  # it has all that its parent had open
+        os._exit(0)
+    mark.write_text(str(child))
+    if how == "its parent dies":
+        os.kill(os.getpid(), signal.SIGKILL)
+    os.kill(child, signal.SIGKILL)
+    return plain(candidates)
 
 
 def raises(candidates: IntArray) -> Results:

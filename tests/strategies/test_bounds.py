@@ -12,7 +12,9 @@ from widthwise.spaces.within import Within
 from widthwise.strategies import STRATEGIES, Strategy, strategy
 from widthwise.strategies.protocol import KeepsWithin
 
-NAMES = [name for name in STRATEGIES if name not in ("brute-force", "grid")]  # these are cut, in order
+NAMES = [
+    name for name in STRATEGIES if name not in ("brute-force", "grid", "gradient")
+]  # these are cut, in order
 SLOW = {"gp"}
 ENDS_EARLY = {"local", "frontier"}
 OPTIONS = {

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import socket
 import threading
+from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -113,3 +117,46 @@ def test_a_search_outside_the_main_thread_works(tmp_path):
     thread.join()
     assert found[0].summary.trials == 9
     assert np.array_equal(found[0].trials.arrays().candidates, SPACE.at(range(9)))
+
+
+class Meanwhile(Mapping):
+    """A fingerprint; while it is read, as the study is stored, something happens."""
+
+    def __init__(self, happens):
+        self.happens = [happens]
+
+    def __getitem__(self, name):
+        return FINGERPRINT[name]
+
+    def __iter__(self):
+        while self.happens:
+            self.happens.pop()()
+        return iter(FINGERPRINT)
+
+    def __len__(self):
+        return len(FINGERPRINT)
+
+
+def test_of_two_starts_in_one_folder_the_second_is_told_of_the_first(tmp_path):
+    folder = tmp_path / "run"
+
+    def first():
+        start_run(folder, make_record()).close()
+
+    with pytest.raises(UserError) as caught:
+        start_run(folder, replace(make_record(), fingerprint=Meanwhile(first)))
+    who = f"process {os.getpid()} on {socket.gethostname()}"
+    assert str(caught.value) == (
+        f"{folder}: {who} has just begun a run there; --resume goes on with it once that ends, --force-new "
+        "starts one beside it"
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_a_file_system_without_locks_is_said_to_have_none(tmp_path, monkeypatch):
+    def no_locks(descriptor, how):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", no_locks)
+    with pytest.raises(UserError, match=r"can't be locked: No locks available; its file system has no locks"):
+        start_run(tmp_path / "run", make_record())

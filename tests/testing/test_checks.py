@@ -31,6 +31,7 @@ from widthwise.metrics.quality.classification import Classification
 from widthwise.metrics.quality.regression import Regression
 from widthwise.network.forms import EXPORTERS
 from widthwise.spaces.kinds import KINDS
+from widthwise.spaces.settings import TRAINED
 from widthwise.testing import (
     check_evaluator,
     check_exporter,
@@ -72,6 +73,11 @@ def test_every_evaluator():
     check_evaluator(evaluator_of(Evaluator(), ["accuracy", "model_size"]), SPACE)
 
 
+SHORT = {
+    TRAINED: {"steps": 6, "checkpoints": 3, "batch_size": 8}
+}  # trainings of other settings than the lab's
+
+
 @pytest.mark.parametrize("kind", KINDS.own)
 def test_every_kind_of_space(kind: str):
     config = next(
@@ -79,7 +85,7 @@ def test_every_kind_of_space(kind: str):
         for path in sorted(EXAMPLES.glob("*.toml"))
         if (tables := read_toml(path))["search"]["search_space"]["name"] == kind
     )
-    config["search"].get("training", {}).update(epochs=1, repeats=1)
+    config["search"].get("training", {}).update(SHORT.get(kind, {"epochs": 1, "repeats": 1}))
     model, data = ww.load_model(config["model"]), ww.load_data(config["dataset"])
     check_space_kind(KINDS.load(kind), config, ww.Graph(model), data)
 

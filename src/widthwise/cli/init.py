@@ -9,13 +9,14 @@ import typer
 
 from widthwise.cli import options
 from widthwise.cli.output import Output, check_new_file
-from widthwise.core.errors import UserError
+from widthwise.core.errors import UserError, unknown
 
 if TYPE_CHECKING:
     from widthwise.network.layer import Layer
 
 LISTED = 12  # names of layers that are printed
 
+WRITTEN = ("frontier", "gradient")  # others are a word in what is written for frontier
 Layers = list[tuple[str, str, tuple[str, ...]]]
 
 
@@ -32,13 +33,19 @@ def init(
     standardise: options.Standardise = None,
     out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="By default MODEL.toml.")] = None,
     force: options.Force = False,
+    strategy: Annotated[
+        str, typer.Option("--strategy", metavar="NAME", help="frontier, or gradient, which trains widths.")
+    ] = "frontier",
 ) -> None:
     """Write a commented config for a network."""
     from widthwise.config import default_config_text
+    from widthwise.config.trained_template import trained_config_text
     from widthwise.core.files import write_atomically
     from widthwise.data.modules import FROM_ELSEWHERE, data_source
     from widthwise.network.named import MODELS, model_source
 
+    if strategy not in WRITTEN:
+        raise unknown("strategy", strategy, WRITTEN, where="--strategy")
     output = Output()
     name = model_source(model)
     path = out or Path(f"{name.replace(':', '.')}.toml")
@@ -51,9 +58,11 @@ def init(
     layers, qualities = _layers(name, seen, reading, output)
     if not layers:
         raise UserError(f"{name}: has no layer with weights that can be quantised; nothing to search")
-    write_atomically(
-        path, default_config_text(name, data, layers, qualities=qualities, reading=reading).encode()
-    )
+    if strategy == "gradient":
+        text = trained_config_text(name, data, qualities=qualities, reading=reading)
+    else:
+        text = default_config_text(name, data, layers, qualities=qualities, reading=reading)
+    write_atomically(path, text.encode())
     count = f"{len(layers)} layer{'' if len(layers) == 1 else 's'}"
     output.say(f"Wrote {path}: {count} ({_listed([f'{layer} {kind}' for layer, kind, _ in layers])})")
     if data is None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from widthwise.evaluators.latest import Latest
     from widthwise.metrics.quality.follows import Follows
+    from widthwise.network.graph import Graph
     from widthwise.network.realised import Realised
     from widthwise.spaces.slots import Slot
 
@@ -89,12 +90,15 @@ class Pace:
     together: so many are compared with one another while they are evaluated, so they are one batch in one
         process; 1: each is judged by itself.
     repeats: how often each is evaluated, where the metrics are means over several trainings.
+    apart: whether candidates can be evaluated apart from one another; else each goes on from others, and
+        several processes would all do the same.
     """
 
     trains: bool
     affordable: int
     together: int = 1
     repeats: int = 1
+    apart: bool = True
 
 
 @runtime_checkable
@@ -191,6 +195,16 @@ class HasSlots(Protocol):
     @property
     def slots(self) -> Sequence[Slot]:
         """In the order of execution; for a candidate see `widthwise.spaces.slots`."""
+        ...
+
+
+@runtime_checkable
+class Begins(Protocol):
+    """An evaluator whose candidates' formats come out of a training."""
+
+    @property
+    def begins(self) -> Graph:
+        """The network in the formats with which the training begins, which are like those that come out."""
         ...
 
 

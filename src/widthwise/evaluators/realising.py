@@ -16,11 +16,10 @@ from widthwise.network.graph import Graph
 from widthwise.network.reading import Reader, run
 from widthwise.network.realised import EXAMPLE_SAMPLES, Input, Realised, inputs_of
 from widthwise.network.recording import PLACE
+from widthwise.network.scheme import Scheme
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
-
-    from widthwise.network.scheme import Scheme
 
 MARKED = 64  # samples whose outputs are a mark
 MOST_BYTES = 2**24  # of the data that is kept with a network
@@ -45,6 +44,24 @@ class Realiser:
         marks = {"weights": self._weights, "outputs": self.outputs(self.graph.quantized(schemes).model)}
         folded = bool(self.graph.folded)
         return Realised(_key(candidate), {}, schemes, marks=marks, folded=folded, **self._known)
+
+    def of_formats_and_weights(
+        self,
+        candidate: Iterable[int],
+        graph: Graph,
+        schemes: Mapping[str, Scheme],
+        judged: Mapping[str, float],
+    ) -> Realised:
+        """A network with these schemes, and with the weights that it was trained to, as it was judged."""
+        plain = graph.quantized(dict.fromkeys(schemes, Scheme()))
+        weights = {name: tensor.detach().cpu().clone() for name, tensor in plain.model.state_dict().items()}
+        marks = {
+            "weights": hash_weights(plain.model),
+            "outputs": self.outputs(graph.model),
+            "quality": hash_value(dict(judged)),
+        }
+        folded = bool(self.graph.folded)
+        return Realised(_key(candidate), {}, schemes, weights, marks=marks, folded=folded, **self._known)
 
     def of_training(
         self,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from widthwise.formats import Binary, Format, Integer
+from widthwise.formats import Binary, Format
+from widthwise.formats.hull import is_fixed_point as fixed_point
 from widthwise.network.operations import FREE, WEIGHTED_SUMS
 
 if TYPE_CHECKING:
@@ -41,4 +42,4 @@ def _on_a_grid(fmt: Format | None) -> bool:
     if isinstance(fmt, Binary):
         scales = fmt.scale if isinstance(fmt.scale, tuple) else (fmt.scale or 1.0,)
         return not fmt.scaling_factor and all(math.frexp(scale)[0] == 0.5 for scale in scales)
-    return isinstance(fmt, Integer)
+    return fixed_point(fmt)

@@ -10,12 +10,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor, fx, nn
 
 from widthwise.core.errors import UserError
 from widthwise.core.importing import describe_error
-from widthwise.formats import Binary, Format, Integer, ScaledInteger
+from widthwise.formats import Binary, Format, Integer, IntegerEach, ScaledInteger
 from widthwise.network.quantized import Quantized, run_layer
 from widthwise.network.scheme import Scheme
 
@@ -40,6 +41,8 @@ class _AsNode:
         fmt = self.fmt
         if isinstance(fmt, Binary):
             return _node("BipolarQuant", x, (_scales(fmt.scale or 1.0, x, fmt.axis),))
+        if isinstance(fmt, IntegerEach):
+            return _each(fmt, x)
         if isinstance(fmt, Integer):
             inputs: tuple[float | Tensor, ...] = (2.0**-fmt.fraction, 0.0, float(fmt.width))
             narrow = False
@@ -51,6 +54,21 @@ class _AsNode:
             narrow = fmt.symmetric and fmt.signed
         attributes = {"signed": int(fmt.signed), "narrow": int(narrow), "rounding_mode": "ROUND"}
         return _node("Quant", x, inputs, attributes)
+
+
+def _each(fmt: IntegerEach, x: Tensor) -> Tensor:
+    """A node with a scale for each part and the greatest of their widths, as qonnx runs none with several;
+    then what the narrower ones cut."""
+    widths, fractions = fmt.table
+    widest = max(int(widths.max()), 2)  # one bit with a sign means -1 and 1 there
+    scales = torch.from_numpy(np.ldexp(1.0, -fractions).astype(np.float32))
+    attributes = {"signed": int(fmt.signed), "narrow": 0, "rounding_mode": "ROUND"}
+    found = _node("Quant", x, (scales, 0.0, float(widest)), attributes)
+    if (widths == widest).all():
+        return found
+    low, high = (np.ldexp(ends.astype(np.float32), -fractions) for ends in fmt.code_ends)
+    least, most = (torch.from_numpy(ends.astype(np.float32)) for ends in (low, high))
+    return torch.minimum(torch.maximum(found, least), most)
 
 
 @dataclass(frozen=True)

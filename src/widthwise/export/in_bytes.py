@@ -6,8 +6,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from widthwise.export.integers.steps import Codes, Convolution, Linear, Program, Scale
+from widthwise.export.integers.steps import (
+    Codes,
+    Convolution,
+    Linear,
+    Program,
+    RequantiseEach,
+    Scale,
+)
 from widthwise.formats.integer import Integer
+from widthwise.formats.integer_each import IntegerEach
 from widthwise.network.exactness import FLOAT_BITS
 
 if TYPE_CHECKING:
@@ -35,6 +43,13 @@ def reasons(graph: Graph, program: Program) -> list[str]:
         for layer in graph.layers
         if isinstance(fmt := schemes[layer.name].data_in, Integer) and fmt.width > 8
     ]
+    read = [program.input] if isinstance(program.fmt, IntegerEach) else []
+    read += [step.out for step in program.steps if isinstance(step, RequantiseEach)]
+    if read:
+        found.append(
+            f"{', '.join(value.node for value in read)}: each channel is read in a width of its own, integer "
+            'kernels have one for a tensor; train with data = "tensor", or write verilog, vhdl or c'
+        )
     for step in program.steps:
         if isinstance(step, Linear | Convolution) and not _are_weights(step.weight):
             fmt = schemes[step.out.node].weight

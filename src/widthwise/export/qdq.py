@@ -65,7 +65,7 @@ def model_of(program: Program, name: str) -> ModelProto:
     """
     writer = _Writer(program)
     given = program.input
-    low, high = program.fmt.codes
+    low, high = program.input.low, program.input.high
     writer.held[given] = writer.quantised(_Floats(name, program.shape(given)), given.fraction, low, high)
     for step in program.steps:
         writer.held[step.out] = writer.step(step)

@@ -16,7 +16,7 @@ from widthwise.export.by_layer import ReasonsByLayer
 from widthwise.export.exporter import Exported
 from widthwise.export.fixed_point import is_fixed_point
 from widthwise.export.scaler import in_front
-from widthwise.formats import Binary, Format, Integer, ScaledInteger
+from widthwise.formats import Binary, Format, Integer, IntegerEach, ScaledInteger
 from widthwise.network.operations import CONVOLUTIONS
 
 if TYPE_CHECKING:
@@ -200,12 +200,12 @@ def _notes(graph: Graph) -> tuple[str, ...]:
 
 def _no_node(fmt: Format, *, fixed: bool) -> str:
     """Why a format has no node; "" where it has. fixed: whether its scale is that of a stored tensor."""
-    if not isinstance(fmt, Integer | ScaledInteger | Binary):
+    if not isinstance(fmt, Integer | IntegerEach | ScaledInteger | Binary):
         return "has no node; integer, scaled_integer and binary have one"
     if isinstance(fmt, Binary) and not fmt.bipolar:
         return "has the values 0 and a, BipolarQuant -a and a"
     if isinstance(fmt, ScaledInteger) and (fmt.per == "group" or fmt.channel_groups > 1):
         return "has scales of groups, a node those of channels"
-    if not fixed and not fmt.elementwise:
+    if not fixed and not fmt.elementwise and not isinstance(fmt, IntegerEach):
         return "has a scale that follows the data, a node has a fixed one"
     return ""

@@ -13,6 +13,7 @@ from widthwise.formats.base import UNSET, Format
 from widthwise.formats.binary import Binary
 from widthwise.formats.block import BlockFP, BlockLog, BlockMinifloat
 from widthwise.formats.integer import Integer
+from widthwise.formats.integer_each import IntegerEach
 from widthwise.formats.listing import Parameter, Row, row
 from widthwise.formats.logarithmic import Log
 from widthwise.formats.microscaling import MXFloat, MXInt
@@ -24,6 +25,7 @@ from widthwise.formats.ternary import Ternary
 
 FORMATS: tuple[type[Format], ...] = (
     Integer,
+    IntegerEach,
     ScaledInteger,
     Binary,
     Ternary,
@@ -56,6 +58,7 @@ __all__ = [
     "BlockMinifloat",
     "Format",
     "Integer",
+    "IntegerEach",
     "Log",
     "MXFloat",
     "MXInt",

@@ -16,7 +16,7 @@ from torch.utils._pytree import tree_map_only
 
 from widthwise.formats.base import Format
 from widthwise.formats.grid import WIDEST, on_grid
-from widthwise.formats.integer import Integer
+from widthwise.formats.hull import hull_of, is_fixed_point
 from widthwise.network.holding import called_with, is_jit_tracing
 from widthwise.network.layers import layer_type
 from widthwise.network.operations import CONVOLUTIONS
@@ -71,19 +71,16 @@ def codes_of(fmt: Format | None, values: Tensor) -> tuple[Codes, int] | None:
     if fmt is None or (found := on_grid(values)) is None:
         return None
     narrow = int(np.abs(found[0]).max(initial=0)) >> TABLE_BITS == 0
-    return found if narrow or isinstance(fmt, Integer) else None
+    return found if narrow or is_fixed_point(fmt) else None
 
 
 def row_sums(fmt: Format | None, weight: Tensor) -> RowSums | None:
     """Of a weight [outputs, ...] that a format made; None where it is no fixed point."""
-    if (
-        isinstance(fmt, Integer)
-        and not fmt.is_auto
-        and fmt.width + int(weight[0].numel()).bit_length() <= WIDEST
-    ):
-        codes = weight.detach().double().reshape(len(weight), -1) * 2.0**fmt.fraction
+    hull = hull_of(fmt)
+    if hull is not None and hull.width + int(weight[0].numel()).bit_length() <= WIDEST:
+        codes = weight.detach().double().reshape(len(weight), -1) * 2.0**hull.fraction
         above, below = codes.clamp(min=0).sum(dim=1), codes.clamp(max=0).sum(dim=1)
-        return RowSums(tuple(map(int, above.tolist())), tuple(map(int, below.tolist())), fmt.fraction)
+        return RowSums(tuple(map(int, above.tolist())), tuple(map(int, below.tolist())), hull.fraction)
     found = codes_of(fmt, weight)
     return None if found is None else RowSums.of(*found)
 
@@ -93,8 +90,8 @@ def accumulator_bits(scheme: Scheme, weights: RowSums | None, bias: Tensor | Non
 
     weights: those at hand, bias [outputs]: quantised. None where something is no fixed point.
     """
-    fmt = scheme.data_in
-    if not isinstance(fmt, Integer) or fmt.is_auto or weights is None:
+    fmt = hull_of(scheme.data_in)
+    if fmt is None or weights is None:
         return None
     biases = (np.zeros(1, dtype=np.int64), 0) if bias is None else codes_of(scheme.bias, bias)
     return None if biases is None else signed_bits(*weights.range(fmt.codes, fmt.fraction, *biases))
@@ -130,15 +127,13 @@ def beyond_float(bits: int | None) -> bool:
 
 def may_exceed_float(scheme: Scheme, weight: Tensor) -> bool:
     """Whether sums take more bits than float32 holds, by the formats alone: quick, and true too often."""
-    given = scheme.data_in
-    if not isinstance(given, Integer) or scheme.weight is None:
+    if not is_fixed_point(scheme.data_in) or scheme.weight is None:
         return False
-    others = [fmt for fmt in (scheme.weight, scheme.bias) if fmt is not None]
-    if not all(isinstance(fmt, Integer) for fmt in others):
+    held = [hull_of(fmt) for fmt in (scheme.data_in, scheme.weight, scheme.bias) if fmt is not None]
+    formats = [fmt for fmt in held if fmt is not None]
+    if len(formats) < len(held):
         return True
-    formats = [fmt for fmt in (given, *others) if isinstance(fmt, Integer)]
-    if any(fmt.is_auto for fmt in formats):
-        return True
+    given = formats[0]
     fraction = given.fraction + formats[1].fraction
     finer = max(formats[2].fraction - fraction, 0) if len(formats) > 2 else 0
     product = given.width + formats[1].width + math.ceil(math.log2(max(int(weight[0].numel()), 1))) + finer

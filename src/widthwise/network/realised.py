@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 EXAMPLE_SAMPLES = 2
+MOST_VALUES, MOST_BATCH = 2**26, 2**16  # of a sample, and samples at once, that a file may say
 
 
 @dataclass(frozen=True)
@@ -160,17 +162,22 @@ class Realised:
                 marks={str(name): str(mark) for name, mark in stored["marks"].items()},
                 inputs=tuple(_input(*known) for known in stored["inputs"]),
                 model=None if stored["model"] is None else str(stored["model"]),
-                batch=None if stored.get("batch") is None else int(stored["batch"]),
+                batch=None if stored.get("batch") is None else _batch(stored["batch"]),
                 sample=sample,
                 folded=bool(stored.get("folded", False)),
             )
         except UserError:
             raise
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise UserError(f"{where}: is broken, or no description of a network; write it again") from error
 
     def _captured(self, network: nn.Module) -> Graph:
-        found = Graph(network, self._example_for(network) or None)
+        try:
+            found = Graph(network, self._example_for(network) or None)
+        except TypeError as error:
+            if not self.inputs:
+                raise
+            raise UserError("what is kept of the network's inputs is not what it takes") from error
         return fold_batchnorm_transform_pass(found, {})[0] if self.folded else found
 
     def _example_for(self, network: nn.Module) -> dict[str, Tensor]:
@@ -191,7 +198,16 @@ def inputs_of(names: Iterable[str], tensors: Iterable[Tensor]) -> tuple[Input, .
     )
 
 
+def _batch(stored: Any) -> int:
+    if not 0 < int(stored) <= MOST_BATCH:
+        raise ValueError(f"{stored} samples at once")
+    return int(stored)
+
+
 def _input(name: str, shape: list[int], dtype: str) -> Input:
     if not isinstance(getattr(torch, dtype, None), torch.dtype):
         raise TypeError(f"{dtype} is no type of torch")
-    return Input(str(name), tuple(int(size) for size in shape), dtype)
+    sizes = tuple(int(size) for size in shape)
+    if any(size < 0 for size in sizes) or math.prod(sizes) > MOST_VALUES:
+        raise ValueError(f"{shape} is no shape of a sample")
+    return Input(str(name), sizes, dtype)

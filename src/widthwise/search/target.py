@@ -8,7 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.core.errors import UserError
-from widthwise.evaluators.protocol import Evaluator, HasSlots
+from widthwise.evaluators.protocol import Begins, Evaluator, HasSlots
 from widthwise.network.forms import form_of, made_form
 from widthwise.network.graph import Graph
 from widthwise.network.realised import Realised
@@ -50,6 +50,7 @@ def within_target(
     form: Form = made_form(*form_of(name))
     own = next((one for one in (judge, space) if isinstance(one, HasSlots)), None)  # calibrated by the first
     if own is None:
+        graph = judge.begins if isinstance(judge, Begins) else graph
         if reasons := form.refusals(Realised((), {}, {}), graph):
             raise UserError(f"target {name}: can't write this network: {reasons[0]}")
         return space, judge, Target(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from widthwise.config import SearchConfig
     from widthwise.evaluators.workers.workers import Workers
     from widthwise.search.problem import Problem
+
+logger = logging.getLogger(__name__)
 
 NAMED = {"model": "network", "dataset": "data"}
 
@@ -52,6 +55,10 @@ def judge_of(
     jobs = problem.config.search.jobs
     if ray is None and gpus is not None:
         raise UserError("gpus: shares of GPUs are given to workers of Ray; give --ray too")
+    if not problem.evaluator.pace.apart and (ray is not None or jobs != 1):
+        logger.info("candidates go on from one another, so one process evaluates them")
+        yield problem.evaluator, 0
+        return
     if ray is None and jobs == 1:
         yield problem.evaluator, 0
         return

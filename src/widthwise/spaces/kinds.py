@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from widthwise.core.errors import UserError
 from widthwise.core.registry import Entry, Registry
 from widthwise.core.table import Table
-from widthwise.spaces.settings import QUANTISATION, WIDTH, SpaceSettings
+from widthwise.spaces.settings import QUANTISATION, TRAINED, WIDTH, SpaceSettings
 from widthwise.training.settings import Settings
 
 if TYPE_CHECKING:
@@ -79,10 +79,18 @@ class Prepares(Protocol):
         ...
 
 
+@runtime_checkable
+class WithoutRules(Protocol):
+    """A kind whose spaces have no rules, so that a config need not have a seed."""
+
+    without_rules: bool
+
+
 KINDS: Registry[None] = Registry(
     "search space",
     [
         Entry(QUANTISATION, "widthwise.spaces.quantisation_kind:KIND", "the formats of each layer's tensors"),
+        Entry(TRAINED, "widthwise.spaces.trained_kind:KIND", "bits that are trained with the weights"),
         Entry(WIDTH, "widthwise.spaces.width_kind:KIND", "the number of channels of each layer"),
     ],
     group="widthwise.spaces",
@@ -104,7 +112,7 @@ def read_space(table: Table, training: Table, base: Settings) -> SpaceSettings:
         table.fail("name", f"is missing; allowed: {', '.join(KINDS.entries)}")
     setup, seed = table.table("setup"), table.table("seed")
     table.close()
-    if not seed.values:
-        raise UserError(f"{seed.where()}: is missing; add [search.search_space.seed.linear.config]")
     kind: SpaceKind = KINDS.load(name, where=table.where("name"))
+    if not seed.values and not isinstance(kind, WithoutRules):
+        raise UserError(f"{seed.where()}: is missing; add [search.search_space.seed.linear.config]")
     return kind.read(SearchTables(setup, seed, training, base))

@@ -9,12 +9,14 @@ from widthwise.core.later import LATER
 from widthwise.network.selection import By, WidthBy
 from widthwise.training.halving import Halving
 from widthwise.training.settings import Settings
+from widthwise.training.trained_widths.settings import PathSettings
 
 Weights = Literal["scratch", "inherit", "supernet"]
 Importance = Literal["magnitude", "batch_norm", "taylor"]
 
 QUANTISATION = "graph/quantize/mixed_precision_ptq"
 WIDTH = "graph/width"
+TRAINED = "graph/quantize/trained_widths"
 FOLD_BATCHNORM = "fold_batchnorm"  # of a search's setup
 ALL = "all"  # the key of the rule for all groups at once
 
@@ -98,6 +100,15 @@ class WidthSearch:
     training: Settings = field(default_factory=Settings)
     repeats: int = 1
     halving: Halving | None = None
+
+
+@dataclass(frozen=True)
+class TrainedWidthSearch:
+    """How widths are trained, as "graph/quantize/trained_widths" has it."""
+
+    kind: ClassVar[str] = TRAINED
+
+    training: PathSettings = field(default_factory=PathSettings)
 
 
 def with_folding(settings: SpaceSettings) -> SpaceSettings:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterable
+from dataclasses import replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,13 @@ from widthwise.strategies.seen import Seen
 if TYPE_CHECKING:
     pass
 
-ABILITIES = Abilities(objectives=1, decisions=500, fewest_decisions=2, ordered_only=True)
+ABILITIES = Abilities(
+    objectives=1,
+    decisions=500,
+    fewest_decisions=2,
+    ordered_only=True,
+    instead="its option use_separable_cma, tpe, nsga2, frontier or random",
+)
 SIGMA = 1 / 6  # of the range of a decision, at the start
 RESAMPLED = 10  # times the number of decisions, until what is out of range is cut
 
@@ -39,10 +46,11 @@ class CmaEs:
     learns = True
 
     def __init__(self, setting: Setting) -> None:
-        refuse("cmaes", ABILITIES, setting.space, objectives=len(setting.objectives))
+        chosen = STRATEGIES["cmaes"].resolved(setting.options)
+        able = replace(ABILITIES, decisions=None) if chosen["use_separable_cma"] else ABILITIES
+        refuse("cmaes", able, setting.space, objectives=len(setting.objectives))
         if find_spec("cmaes") is None:
             raise UserError("strategy cmaes: needs the package cmaes; install it: pip install cmaes")
-        chosen = STRATEGIES["cmaes"].resolved(setting.options)
         self._space, self._seed = setting.space, setting.seed
         self._columns = np.flatnonzero(setting.space.cardinalities > 1)
         self._counts = setting.space.cardinalities[self._columns]

@@ -216,6 +216,12 @@ STRATEGIES: dict[str, StrategySource] = {
             "widthwise.strategies.frontier:Frontier",
             options=_FRONTIER,
         ),
+        StrategySource(
+            "gradient",
+            "trains widths with the weights: the checkpoints of one training, in which bits become dearer",
+            "widthwise.strategies.gradient:Gradient",
+            learns=False,
+        ),
         _optuna("tpe", "tree-structured Parzen estimator (Optuna)", (), _TPE),
         _optuna("nsga2", "genetic search, crowding distance (Optuna)", ("nsgaii",), _NSGA2),
         _optuna("nsga3", "genetic search, reference points (Optuna)", ("nsgaiii",), _NSGA3),

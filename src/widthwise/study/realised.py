@@ -200,7 +200,7 @@ def _slots_of(stored: Mapping[str, Any] | None, path: Path) -> tuple[Slot, ...]:
         )
     except UserError:
         raise
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise UserError(
             f"{path}: is broken; resume the run once it is deleted, which writes it again"
         ) from error

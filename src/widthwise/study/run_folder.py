@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Self
@@ -34,6 +36,9 @@ from widthwise.study.store.database import sqlite_path, told_by_a_folder, withou
 from widthwise.study.study import Study
 
 MOST_BYTES = 2**16  # of what says where the trials are
+
+STARTING = "its search is being started"  # in place of why a study ended, until its folder is there
+ABANDONED = timedelta(minutes=1)  # after which a start that left no folder is taken to have died
 
 logger = logging.getLogger("widthwise")
 
@@ -100,15 +105,46 @@ def start_run(
             shown = {"url": without_password(storage), "study": record.name}
             (part / STORAGE).write_text(json.dumps(shown) + "\n", encoding="utf-8")
         with _store(storage or part / STUDY) as store:
-            made = store.create_study(record)
+            made = _created(store, replace(record, finished=STARTING), folder)
         try:
             part.rename(folder)
         except OSError:
             if storage is not None:
                 with Store.open(storage) as store:
                     store.remove_study(made)
+            _refuse_second(folder)
             raise
-    return _opened(folder, storage)
+    run = _opened(folder, storage)
+    run.writer.finish(None)
+    return run
+
+
+def _created(store: Store, record: StudyRecord, folder: Path) -> StudyRecord:
+    """The study made anew, in place of one of its name whose start died before its folder was there."""
+    try:
+        return store.create_study(record)
+    except UserError:
+        _refuse_second(folder)
+        left = [study for study in store.studies() if (study.name, study.finished) == (record.name, STARTING)]
+        if not left or datetime.now(UTC) - datetime.fromisoformat(left[0].created) < ABANDONED:
+            raise
+        store.remove_study(left[0])
+        return store.create_study(record)
+
+
+def _refuse_second(folder: Path) -> None:
+    """Raises UserError where another search has begun a run in the folder meanwhile, and says who."""
+    if not is_run(folder):
+        return
+    who = "another search"
+    if (folder / STUDY).is_file():
+        with contextlib.suppress(UserError), Store.open(folder / STUDY, readonly=True) as store:
+            if holder := store.find().holder:
+                who = f"process {holder['pid']} on {holder['host']}"
+    raise UserError(
+        f"{folder}: {who} has just begun a run there; --resume goes on with it once that ends, --force-new "
+        "starts one beside it"
+    )
 
 
 def resume_run(

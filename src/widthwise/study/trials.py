@@ -143,11 +143,26 @@ class Trials(Sequence[Trial]):
             raise IndexError(f"trial {low} is not stored: the search kept only the front")
         return found[low]
 
-    def arrays(self) -> Block:
-        """All trials as arrays."""
+    def arrays(self, *, narrow: bool = False) -> Block:
+        """All trials as arrays; narrow: candidates in as few bytes as their choices need, for millions."""
+        most = max(int(self._record.space.cardinalities.max(initial=1)), 1) - 1
         with Store.open(self._source, readonly=True) as store:
-            blocks = list(store.blocks(self._record))
-        return join_blocks(blocks, self._record)
+            count = store.count(self._record)
+            numbers = np.empty(count, dtype=np.int64)
+            candidates = np.empty(
+                (count, len(self._record.space.decisions)), np.min_scalar_type(most) if narrow else np.int64
+            )
+            metrics = np.empty((count, len(self._record.metrics)))
+            reasons: dict[int, str] = {}
+            at = 0
+            for block in store.blocks(self._record):
+                here = slice(at, at + min(len(block.numbers), count - at))  # others may have come since
+                used = slice(here.stop - at)
+                numbers[here], metrics[here] = block.numbers[used], block.metrics[used]
+                candidates[here] = block.candidates[used]
+                reasons |= block.reasons
+                at = here.stop
+        return Block(numbers[:at], candidates[:at], metrics[:at], reasons)
 
     def to_pandas(self) -> pd.DataFrame:
         """A row a trial: number, state, metrics, decisions, reason, seconds."""

@@ -66,3 +66,11 @@ def test_a_metric_that_is_not_there_is_the_evaluators_fault():
     ledger = Ledger(2, size=2, metrics=["accuracy", "loss"])
     with pytest.raises(UserError, match="gave no loss for each of 2 candidates"):
         ledger.done(ledger.waiting.popleft(), Results({"accuracy": np.zeros(2)}))
+
+
+def test_the_greatest_parts_are_handed_out_first():
+    ledger = Ledger(5, size=1, metrics=["accuracy"])
+    ledger.begin_with(np.array([2.0, 9.0, 2.0, 1.0, 30.0]))
+    assert [part.start for part in ledger.waiting] == [4, 1, 0, 2, 3]
+    ledger.begin_with(None)
+    assert [part.start for part in ledger.waiting] == [4, 1, 0, 2, 3]

@@ -80,6 +80,21 @@ def test_one_death_without_a_cause_fails_nothing(processes, tmp_path: Path):
     assert (tmp_path / "died").exists()
 
 
+@pytest.mark.parametrize("how", ["its parent dies", "it is killed"])
+def test_a_child_that_a_worker_forked_holds_nobody_up_and_ends_with_it(processes, tmp_path: Path, how: str):
+    mark = tmp_path / "child"
+    evaluator = processes("forks", jobs=1, arguments={"mark": str(mark), "how": how})
+    began = time.monotonic()
+    assert_same(evaluator(BATCH), samples.plain(BATCH))
+    assert time.monotonic() - began < 50  # the child would have slept for 60 s
+    if how == "its parent dies":
+        state = Path(f"/proc/{mark.read_text()}/stat")
+        deadline = time.monotonic() + 10
+        while state.exists() and state.read_text().rpartition(")")[2].split()[0] != "Z":
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+
 def test_a_candidate_that_kills_its_workers_fails_alone(processes):
     batch = BATCH[12:24]  # three have a 7
     results = processes("deadly")(batch)

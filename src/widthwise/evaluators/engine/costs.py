@@ -12,8 +12,10 @@ import numpy as np
 from torch import Tensor
 
 from widthwise.core.arrays import FloatArray, IntArray
+from widthwise.evaluators.engine.by_part import ByPart, Kind
 from widthwise.formats.base import Format
 from widthwise.formats.exact import significant_bits
+from widthwise.formats.hull import hull_of
 from widthwise.metrics.catalogue import Metric
 from widthwise.metrics.cost.counts import FLOAT_BITS, NodeBits, NodeCounts
 from widthwise.metrics.cost.formulas import KeepsTables, cost_metrics, cost_of_graph
@@ -69,6 +71,7 @@ class Costs:
         self._layers = {name: layer for name, layer in layers.items() if name in position}
         self._position = position
         weighted = {position[name] for name, layer in self._layers.items() if layer.stored.get("weight")}
+        self._by_part = ByPart(slots, layers, nodes, position)
         self._products = set(position.values()) - weighted  # of two results
 
     def __call__(self, metrics: Sequence[Metric], chosen: IntArray) -> dict[str, FloatArray]:
@@ -154,6 +157,11 @@ class Costs:
             if readers.tensor == "weight":
                 stored[:, readers.node] += further.element_bits
                 copies[:, readers.node] += further.copies
+        significant = partial(self._significant, chosen, each)
+
+        def of_weights(kind: Kind) -> FloatArray:
+            return each["weight"] if kind == "width" else significant("weight")
+
         return NodeBits(
             **each,
             weight_bits=totals["weight"],
@@ -161,7 +169,9 @@ class Costs:
             stored=stored,
             copies=copies,
             compare_to=self.compare_to,
-            significant=partial(self._significant, chosen, each),
+            significant=significant,
+            products=self._by_part.products(chosen, each["data_in"], of_weights),
+            widest=self._by_part.widest(chosen, each),
         )
 
     def _significant(
@@ -198,7 +208,8 @@ def _mean_significant(fmt: Format | None, values: Sequence[Tensor]) -> float:
     """Of all elements of the tensors, each rounded by the format; at most the format's bits."""
     if fmt is None:
         return float(FLOAT_BITS)
-    bits = [significant_bits(fmt.quantize(value)).clamp(max=round(fmt.bits)).double() for value in values]
+    most = round(fmt.bits if (hull := hull_of(fmt)) is None else hull.width)
+    bits = [significant_bits(fmt.quantize(value)).clamp(max=most).double() for value in values]
     return float(sum(x.sum() for x in bits)) / max(1, sum(x.numel() for x in bits))
 
 

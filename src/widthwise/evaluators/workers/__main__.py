@@ -33,7 +33,9 @@ def serve(channel: Channel) -> None:
 def main() -> None:
     """The process."""
     os.dup2(2, 1)  # what the user's code prints must not get between the driver's results
-    serve(Channel(socket.socket(fileno=int(sys.argv[1]))))
+    descriptor = int(sys.argv[1])
+    os.set_inheritable(descriptor, False)  # programs that it starts don't keep the driver waiting
+    serve(Channel(socket.socket(fileno=descriptor)))
 
 
 if __name__ == "__main__":

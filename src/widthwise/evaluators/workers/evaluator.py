@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from widthwise.network.realised import Realised
     from widthwise.spaces.slots import Slot
 
+TELLING = ("macs", "parameters", "bops", "model_size")  # costs that tell how long training takes
+
 CostsOf = Callable[[IntArray], Mapping[str, FloatArray]]
 
 
@@ -61,11 +63,14 @@ class ParallelEvaluator:
         """The metrics of candidates [K, D], in their order."""
         self.workers.refresh()
         self.latest.begin()
-        costs = {name: found for name, found in self.costs(candidates).items() if name in self.columns}
+        known = self.costs(candidates)
+        costs = {name: found for name, found in known.items() if name in self.columns}
         asked = [name for name in self.columns if name not in costs]
         alone = self.pace.trains or self.trial_timeout is not None
         size = 1 if alone else -(-len(candidates) // self.workers.count)
         ledger = Ledger(len(candidates), size=max(size, 1), metrics=asked)
+        if alone:
+            ledger.begin_with(next((known[name] for name in TELLING if name in known), None))
         began: dict[Part, float] = {}
         try:
             while ledger.left:

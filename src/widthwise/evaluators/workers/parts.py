@@ -51,6 +51,14 @@ class Ledger:
         self._failures: dict[int, str] = {}
         self._pruned: set[int] = set()
 
+    def begin_with(self, sizes: FloatArray | None) -> None:
+        """Have the greatest parts by the sizes [K] wait first, so that none ends long after the others.
+
+        Source: Graham 1969, "Bounds on multiprocessing timing anomalies" (LPT).
+        """
+        if sizes is not None:
+            self.waiting = deque(sorted(self.waiting, key=lambda part: -float(sizes[part.rows].sum())))
+
     def done(self, part: Part, results: Results) -> None:
         """The results of a part; raises UserError where they have no such metric or another shape."""
         for name, values in self._metrics.items():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
 import signal
 import socket
 import subprocess
@@ -33,25 +35,32 @@ class Worker:
     """
 
     process: subprocess.Popen[bytes]
+    ended: int  # a descriptor that is readable once the process has ended, whoever holds its socket
     channel: Channel
     ready: bool = False
     part: Part | None = None
     asked: int = 0
 
     def kill(self) -> None:
-        """End it now."""
-        self.channel.close()
-        self.process.kill()
+        """End it now, with all that it started."""
+        self._close()
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
-    def farewell(self) -> str:
-        """How it ended, for one that has."""
+    def _close(self) -> None:
         self.channel.close()
-        try:
-            status = self.process.wait(timeout=5)
-        except subprocess.TimeoutExpired:  # it closed its end, but lives
-            self.kill()
+        if self.ended >= 0:
+            os.close(self.ended)
+            self.ended = -1
+
+    def farewell(self) -> str:
+        """How it ended, for one that has; what it started ends too."""
+        gone = bool(wait([self.ended], 5))
+        self.kill()  # before its number may be another's
+        if not gone:  # it closed its end, but lives
             return "stopped answering"
+        status = self.process.wait()
         if status >= 0:
             return f"ended with status {status}"
         name = signal.Signals(-status).name
@@ -102,13 +111,16 @@ class ProcessWorkers:
 
     def wait(self, seconds: float | None) -> list[Answer]:
         """What has become of parts since, after at most so many seconds."""
-        events = set(wait([worker.channel.end for worker in self._workers], seconds))
+        watched = [end for worker in self._workers for end in (worker.channel.end, worker.ended)]
+        events = set(wait(watched, seconds))
         answers: list[Answer] = []
-        for worker in [worker for worker in self._workers if worker.channel.end in events]:
+        for worker in [one for one in self._workers if {one.channel.end, one.ended} & events]:
             try:
-                for message in worker.channel.arrived():
-                    answers += self._answer(worker, message)
-                continue
+                if worker.channel.end in events:
+                    for message in worker.channel.arrived():
+                        answers += self._answer(worker, message)
+                    continue
+                reason = worker.farewell()  # what it forked may hold its socket open
             except NoMessageError:
                 worker.kill()
                 reason = "sent what is no answer"
@@ -168,7 +180,7 @@ class ProcessWorkers:
                 stdin=subprocess.DEVNULL,
                 process_group=0,  # Ctrl-C is for the driver, which ends its workers
             )
-        worker = Worker(process, Channel(here))
+        worker = Worker(process, os.pidfd_open(process.pid), Channel(here))
         try:
             worker.channel.send(self._build)
         except OSError:

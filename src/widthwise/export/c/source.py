@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+import numpy as np
+
+from widthwise.export.c import each as by_part
 from widthwise.export.c.stages import Stage, c_type, origins, slots, stages_of, type_of_table
 from widthwise.export.integers.steps import (
     Add,
@@ -14,12 +17,14 @@ from widthwise.export.integers.steps import (
     Program,
     Relu,
     Requantise,
+    RequantiseEach,
     Scale,
     Value,
     Window,
     as_image,
     unsaturated,
 )
+from widthwise.formats.integer_each import IntegerEach
 
 LINE = 100  # characters of a table's lines
 Lines = Iterator[str]
@@ -51,6 +56,8 @@ def header(program: Program) -> str:
             f"#define NETWORK_{name}_LOW ({_literal(value.low)})",
             f"#define NETWORK_{name}_HIGH ({_literal(value.high)})",
         ]
+    if isinstance(program.fmt, IntegerEach):
+        lines += _parts_of_input(program, program.fmt)
     return _text(
         [
             *lines,
@@ -61,6 +68,18 @@ def header(program: Program) -> str:
             "#endif",
         ]
     )
+
+
+def _parts_of_input(program: Program, fmt: IntegerEach) -> Lines:
+    """How each number of the input is rounded, where these have widths of their own."""
+    widths, fractions = fmt.spread(program.shape(program.input))
+    up = np.where(widths > 0, program.input.fraction - fractions, 0)
+    low, high = (np.broadcast_to(ends, up.shape) << up for ends in fmt.code_ends)
+    yield "/* Here each number of x has a grid of its own: it is the number times 2^NETWORK_X_FRACTION to the"
+    yield "   nearest multiple of 2^NETWORK_X_ZEROS, halves to even, cut to NETWORK_X_LOWS and _HIGHS. */"
+    for name, values in (("ZEROS", up), ("LOWS", low), ("HIGHS", high)):
+        listed = ", ".join(_literal(value) for value in values.reshape(-1).tolist())
+        yield f"#define NETWORK_X_{name} {{{listed}}}"
 
 
 def source(program: Program) -> str:
@@ -77,7 +96,7 @@ def source(program: Program) -> str:
         [
             '#include "network.h"',
             *_helpers(stages),
-            *(line for number, stage in enumerate(stages) for line in _tables(stage, number)),
+            *(line for number, stage in enumerate(stages) for line in _tables(program, stage, number)),
             *_memory(program, stages),
             "void network(const network_x x[NETWORK_X_SIZE], network_y y[NETWORK_Y_SIZE]) {",
             *body,
@@ -91,7 +110,8 @@ def _helpers(stages: list[Stage]) -> Lines:
     rounded = {
         stage.accumulator
         for stage in stages
-        if any(isinstance(step, Requantise) and 0 < step.shift < step.x.bits for step in stage.then)
+        if by_part.rounds(stage)
+        or any(isinstance(step, Requantise) and 0 < step.shift < step.x.bits for step in stage.then)
     }
     for kind in sorted(rounded):
         yield f"/* v / 2^s to the nearest, halves to even; s from 1 to {30 if '32' in kind else 62} */"
@@ -102,8 +122,10 @@ def _helpers(stages: list[Stage]) -> Lines:
         yield "}"
 
 
-def _tables(stage: Stage, number: int) -> Lines:
+def _tables(program: Program, stage: Stage, number: int) -> Lines:
     step = stage.step
+    for name, numbers in by_part.tables(program, stage, number):
+        yield from table(name, numbers)
     if isinstance(step, Linear | Convolution | Scale):
         yield from table(f"weight_{number}", step.weight)
         yield from table(f"bias_{number}", step.bias)
@@ -155,7 +177,7 @@ def _loop(program: Program, stage: Stage, number: int, names: dict[Value, str]) 
     """The statements of a stage."""
     step, kind = stage.step, stage.accumulator
     x = names[step.x]
-    store = [*_after(stage), f"{names[stage.out]}[at] = ({_stored_type(program, stage)})v;"]
+    store = [*_after(program, stage, number), f"{names[stage.out]}[at] = ({_stored_type(program, stage)})v;"]
     match step:
         case Linear():
             outputs, inputs = step.weight.shape
@@ -249,12 +271,15 @@ def _each(size: int, body: Iterable[str]) -> Lines:
     yield "}"
 
 
-def _after(stage: Stage) -> Lines:
+def _after(program: Program, stage: Stage, number: int) -> Lines:
     """What is done to v before it is stored."""
     kind = stage.accumulator
     for step in stage.then:
         if isinstance(step, Relu):
             yield "if (v < 0) v = 0;"
+            continue
+        if isinstance(step, RequantiseEach):
+            yield from by_part.lines(program, stage, number, step)
             continue
         low, high = (_literal(code) for code in step.fmt.codes)
         if step.shift >= step.x.bits:  # all are at most half

@@ -4,9 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from widthwise.export.integers.steps import Codes, Move, Program, Relu, Requantise, Step, Value, reads
+from widthwise.export.integers.steps import (
+    Codes,
+    Move,
+    Program,
+    Relu,
+    Requantise,
+    RequantiseEach,
+    Step,
+    Value,
+    reads,
+)
 
 WIDTHS = (8, 16, 32, 64)
+Each = Relu | Requantise | RequantiseEach  # what is done to each number by itself
 
 
 @dataclass(frozen=True, eq=False)
@@ -14,7 +25,7 @@ class Stage:
     """One loop: a step, and ReLUs and formats of each number before it is stored as `out`."""
 
     step: Step
-    then: tuple[Relu | Requantise, ...]
+    then: tuple[Each, ...]
     out: Value
 
     @property
@@ -32,18 +43,18 @@ def stages_of(program: Program) -> list[Stage]:
             continue
         then, out = _followers(program, step)
         done |= {step, *then}
-        own = (step,) if isinstance(step, Relu | Requantise) else ()
+        own = (step,) if isinstance(step, Each) else ()
         found.append(Stage(step, (*own, *then), out))
     return found
 
 
-def _followers(program: Program, step: Step) -> tuple[tuple[Relu | Requantise, ...], Value]:
+def _followers(program: Program, step: Step) -> tuple[tuple[Each, ...], Value]:
     """What can be done to each number of a step right away, as nothing else reads it; what is then stored."""
-    then: list[Relu | Requantise] = []
+    then: list[Each] = []
     out = step.out
     while out is not program.output:
         readers = program.readers(out)
-        if len(readers) != 1 or not isinstance(reader := readers[0], Move | Relu | Requantise):
+        if len(readers) != 1 or not isinstance(reader := readers[0], Move | Each):
             break
         if not isinstance(reader, Move):
             then.append(reader)

@@ -20,13 +20,19 @@ from widthwise.export.integers.steps import (
     Program,
     Relu,
     Requantise,
+    RequantiseEach,
     Scale,
     Step,
     Value,
     as_image,
     reads,
 )
+from widthwise.formats.integer_each import IntegerEach
 
+BY_PART = (
+    "each channel is read in a width of its own, and hls4ml has one type for a tensor; train with "
+    'data = "tensor", or write verilog, vhdl or c'
+)
 Types = dict[str, str]  # what a type is of ("result", "weight") -> how HLS writes it
 
 
@@ -42,6 +48,10 @@ class HlsLayer:
 
 def refusals(program: Program) -> list[str]:
     """What hls4ml has no layer for, or computes otherwise, as "node: reason"."""
+    read = [program.input] if isinstance(program.fmt, IntegerEach) else []
+    read += [step.out for step in program.steps if isinstance(step, RequantiseEach)]
+    if read:
+        return [f"{', '.join(value.node for value in read)}: {BY_PART}"]
     return [f"{step.out.node}: {reason}" for step in program.steps if (reason := _reason(program, step))]
 
 

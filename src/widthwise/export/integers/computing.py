@@ -19,6 +19,7 @@ from widthwise.export.integers.steps import (
     Program,
     Relu,
     Requantise,
+    RequantiseEach,
     Scale,
     Step,
     Value,
@@ -26,6 +27,7 @@ from widthwise.export.integers.steps import (
     as_image,
     unsaturated,
 )
+from widthwise.formats.integer_each import IntegerEach
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -53,13 +55,16 @@ def computed(step: Step, x: Codes, shape: tuple[int, ...]) -> Codes:
 def sample_codes(program: Program, samples: int) -> Codes:
     """Codes [samples, ...] to try a program with: the least, the greatest, zeros, then at random; always the
     same."""
-    low, high = program.input.low, program.input.high
-    drawn = np.random.default_rng(0).integers(
-        low, high, (samples, *program.shape(program.input)), endpoint=True
-    )
+    shape, up = program.shape(program.input), np.array(0)
+    low, high = np.array(program.input.low), np.array(program.input.high)
+    if isinstance(fmt := program.fmt, IntegerEach):
+        low, high = fmt.code_ends
+        up = np.where(fmt.table[0] > 0, program.input.fraction - fmt.table[1], 0)
+    drawn = np.random.default_rng(0).integers(low, high, (samples, *shape), endpoint=True)
     for row, code in enumerate((low, high, 0)[:samples]):
         drawn[row] = code
-    return drawn
+    found: Codes = drawn << up
+    return found
 
 
 def codes_of(program: Program, x: Tensor) -> Codes:
@@ -67,7 +72,7 @@ def codes_of(program: Program, x: Tensor) -> Codes:
     if bool(x.isnan().any()):
         raise UserError("the samples hold NaN, which has no code in fixed point; clean the data")
     values = program.fmt.quantize(x.double()).numpy()
-    codes: Codes = np.ldexp(values, program.fmt.fraction).astype(np.int64)
+    codes: Codes = np.ldexp(values, program.input.fraction).astype(np.int64)
     return codes
 
 
@@ -86,6 +91,8 @@ def _computed(step: Step, x: Codes, places: Pair) -> Codes:
     match step:
         case Requantise():
             found = _requantised(step, x)
+        case RequantiseEach():
+            found = _requantised_each(step, x)
         case Linear():
             found = ((x @ step.weight.T) << step.shift) + step.bias
         case Convolution():
@@ -111,6 +118,16 @@ def _requantised(step: Requantise, x: Codes) -> Codes:
     least, most = unsaturated(step)
     inside = x.clip(least, most) << (-step.shift if least < most else 0)
     return np.where(x < least, low, np.where(x > most, high, inside))
+
+
+def _requantised_each(step: RequantiseEach, x: Codes) -> Codes:
+    parts = step.parts().spread(step.fmt.shape, x.shape[1:])
+    down = parts.down
+    kept, rest, half = x >> down, x & ((1 << down) - 1), (1 << down) >> 1
+    up = (rest > half) | ((rest == half) & (kept & 1 == 1))
+    found = kept + (up & (down > 0))
+    inside = found.clip(parts.least, parts.most) << parts.up
+    return np.where(found < parts.least, parts.low, np.where(found > parts.most, parts.high, inside))
 
 
 def _convolved(step: Convolution, windows: Codes) -> Codes:

@@ -10,9 +10,8 @@ import numpy as np
 from torch import fx
 
 from widthwise.core.arrays import IntArray, distinct_rows
-from widthwise.export.integers.reading import PASSED, Read, Reading
+from widthwise.export.integers.reading import PASSED, Fixed, Read, Reading
 from widthwise.export.integers.steps import Step, Value
-from widthwise.formats.integer import Integer
 from widthwise.spaces.slots import Slot, schemes
 
 if TYPE_CHECKING:
@@ -63,7 +62,7 @@ class ReasonsOfMany:
         self._slots, self._refused, self._own = tuple(slots), refused, graph.schemes
         self._runs = graph.capture != "fx"  # as it is, and so has no graph
         self._layers = {layer.name: layer for layer in graph.layers}
-        self._formats: dict[Integer, int] = {}
+        self._formats: dict[Fixed, int] = {}
         self._nodes: list[_Node] = []
         known: set[fx.Node] = set()
         for node in graph.fx_graph.nodes:

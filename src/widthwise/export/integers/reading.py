@@ -19,12 +19,15 @@ from widthwise.export.integers.steps import (
     Move,
     Program,
     Requantise,
+    RequantiseEach,
     Scale,
     Step,
     Value,
     reads,
 )
+from widthwise.formats.hull import hull_of
 from widthwise.formats.integer import Integer
+from widthwise.formats.integer_each import IntegerEach
 from widthwise.network.exactness import FLOAT_BITS
 from widthwise.network.quantized import reads_inside
 
@@ -44,6 +47,7 @@ class Number:
     """What is no tensor: a size that was read of one."""
 
 
+Fixed = Integer | IntegerEach
 Read = Value | Number | None  # of a node; None: what can't be written
 
 
@@ -115,10 +119,10 @@ class Reading:
         self.layers = layers
         self.schemes = schemes
         self.values: dict[fx.Node, Read] = {}
-        self.requantised: dict[tuple[Value, Integer], Value] = {}
+        self.requantised: dict[tuple[Value, Fixed], Value] = {}
         self.steps: list[Step] = []
         self.reasons: list[str] = []
-        self.begins: tuple[Value, Integer] | None = None
+        self.begins: tuple[Value, Fixed] | None = None
         self.ends: Value | None = None
 
     def read(self, node: fx.Node) -> None:
@@ -167,10 +171,9 @@ class Reading:
             raise RefusalError(f"is read in several formats ({listed}); give its readers one (share_inputs)")
         (fmt,) = formats
         assert fmt is not None
-        _check_input(fmt)
-        assert isinstance(fmt, Integer)
-        value = Value(node.name, fmt.fraction, *fmt.codes)
-        self.begins = (value, fmt)
+        fixed, hull = _fixed(fmt)
+        value = Value(node.name, hull.fraction, *hull.codes)
+        self.begins = (value, fixed)
         return value
 
     def _output(self, node: fx.Node) -> Value | None:
@@ -221,21 +224,22 @@ class Reading:
         """x in the format in which a layer reads it."""
         if fmt is None:
             return x
-        _check_input(fmt)
-        assert isinstance(fmt, Integer)
-        least, most = fmt.codes
-        if x.fraction == fmt.fraction and least <= x.low and x.high <= most:
+        fixed, hull = _fixed(fmt)
+        least, most = hull.codes
+        whole = isinstance(fixed, Integer)
+        if whole and x.fraction == hull.fraction and least <= x.low and x.high <= most:
             return x
-        if x.bits - 1 > FLOAT_BITS and fmt.width > READ_BITS:
+        if x.bits - 1 > FLOAT_BITS and _widest(fixed) > READ_BITS:
             raise RefusalError(
                 f"reads sums of {x.bits} bits as {fmt!r}, which float32 does not hold; give data_in at most "
                 f"{READ_BITS} bits"
             )
-        if (x, fmt) not in self.requantised:
-            out = Value(x.node, fmt.fraction, least, most)
-            self.steps.append(Requantise(out, x, fmt))
-            self.requantised[x, fmt] = out
-        return self.requantised[x, fmt]
+        if (x, fixed) not in self.requantised:
+            out = Value(x.node, hull.fraction, least, most)
+            step = Requantise(out, x, fixed) if isinstance(fixed, Integer) else RequantiseEach(out, x, fixed)
+            self.steps.append(step)
+            self.requantised[x, fixed] = out
+        return self.requantised[x, fixed]
 
     def _check_float(self, data: list[Value]) -> None:
         """Refuses what was judged in float32 on numbers that float32 does not hold."""
@@ -247,11 +251,18 @@ class Reading:
                 )
 
 
-def _check_input(fmt: Format) -> None:
-    if not isinstance(fmt, Integer):
+def _fixed(fmt: Format) -> tuple[Fixed, Integer]:
+    """A format of what a layer reads, and the fixed point that holds its values; refuses others."""
+    if not isinstance(fmt, Integer | IntegerEach):
         raise RefusalError(f"data_in {fmt!r} has no integer codes; give it a fixed<...> format")
-    if fmt.is_auto:
+    if (hull := hull_of(fmt)) is None:
         raise RefusalError(f"data_in {fmt!r} follows the data; calibrate it, or give its frac_width")
+    return (hull if isinstance(fmt, IntegerEach) and fmt.is_one else fmt), hull
+
+
+def _widest(fmt: Fixed) -> int:
+    """Bits of its widest part."""
+    return fmt.width if isinstance(fmt, Integer) else int(fmt.table[0].max())
 
 
 def _read_formats(

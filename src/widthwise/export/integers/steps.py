@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 from numpy.typing import NDArray
 
 from widthwise.formats.integer import Integer
+from widthwise.formats.integer_each import IntegerEach
 from widthwise.network.exactness import signed_bits
 
 Codes = NDArray[np.int64]
@@ -44,6 +45,52 @@ class Requantise:
     def shift(self) -> int:
         """Bits behind the point that go; below 0 some are added."""
         return self.x.fraction - self.out.fraction
+
+
+@dataclass(frozen=True, eq=False)
+class RequantiseEach:
+    """As Requantise, where the numbers of a sample have widths of their own; `out` is on the finest grid."""
+
+    out: Value
+    x: Value
+    fmt: IntegerEach
+
+    def parts(self) -> Parts:
+        """What becomes of a code, by part of the format."""
+        widths, fractions = (table.reshape(-1) for table in self.fmt.table)
+        low, high = (ends.reshape(-1) for ends in self.fmt.code_ends)
+        live = widths > 0
+        shift = np.where(live, self.x.fraction - fractions, 0)
+        live &= shift < self.x.bits  # else all are at most half
+        up = np.where(live, self.out.fraction - fractions, 0)
+        more = np.maximum(-shift, 0)
+        return Parts(
+            down=np.where(live, np.maximum(shift, 0), 0),
+            least=np.where(live, -(-low >> more), 0),
+            most=np.where(live, high >> more, 0),
+            low=np.where(live, low << up, 0),
+            high=np.where(live, high << up, 0),
+            up=np.where(live, more + up, 0),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """Of each part [parts]: a code is rounded by `down` bits, is `low` if it is then below `least`, `high` if
+    above `most`, and else is moved up by `up` bits."""
+
+    down: Codes
+    least: Codes
+    most: Codes
+    low: Codes
+    high: Codes
+    up: Codes
+
+    def spread(self, shape: tuple[int, ...], sample: tuple[int, ...]) -> Parts:
+        """The same for each number of a sample; shape: of the parts."""
+        return Parts(
+            *(np.broadcast_to(getattr(self, each.name).reshape(shape), sample) for each in fields(self))
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,19 +177,19 @@ class Move:
     x: Value
 
 
-Step = Requantise | Linear | Convolution | Scale | Relu | MaxPool | Add | Move
+Step = Requantise | RequantiseEach | Linear | Convolution | Scale | Relu | MaxPool | Add | Move
 
 
 @dataclass(frozen=True, eq=False)
 class Program:
     """A network that takes one tensor and gives one, as steps in their order.
 
-    fmt: what the input is read in; its codes are what the network starts from. shapes: of a sample, by node;
-    empty until an example is known.
+    fmt: what the input is read in; its codes are what the network starts from, on the finest grid where parts
+    of it have grids of their own. shapes: of a sample, by node; empty until an example is known.
     """
 
     input: Value
-    fmt: Integer
+    fmt: Integer | IntegerEach
     steps: tuple[Step, ...]
     output: Value
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)

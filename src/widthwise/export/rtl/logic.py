@@ -20,6 +20,7 @@ from widthwise.export.integers.steps import (
     Program,
     Relu,
     Requantise,
+    RequantiseEach,
     Scale,
     Step,
     Value,
@@ -27,6 +28,7 @@ from widthwise.export.integers.steps import (
     reads,
 )
 from widthwise.formats.integer import Integer
+from widthwise.formats.integer_each import IntegerEach
 
 OUTSIDE = -1  # the index of what lies outside an image
 
@@ -38,7 +40,7 @@ def logic_of(program: Program) -> CombLogic:
     """
     size, shape = program.size(program.input), program.shape(program.input)
     given = FVArrayInput((size,))
-    wires: dict[Value, Any] = {program.input: _rounded(given, program.fmt, "WRAP", "TRN").reshape(shape)}
+    wires: dict[Value, Any] = {program.input: _rounded(given.reshape(shape), program.fmt, "WRAP", "TRN")}
     for step in program.steps:
         wires[step.out] = step_logic(step, [wires[value] for value in reads(step)], program.shape(step.out))
     return trace(given, wires[program.output].ravel(), keep_dead_inputs=True)
@@ -53,7 +55,7 @@ def step_logic(step: Step, inputs: list[Any], shape: tuple[int, ...]) -> Any:
 
 
 def _of_one(step: Step, x: Any, shape: tuple[int, ...]) -> Any:
-    if isinstance(step, Requantise):
+    if isinstance(step, Requantise | RequantiseEach):
         x = _requantised(x, step.fmt)
     elif isinstance(step, Linear | Convolution | Scale):
         x = with_bias(step, products(step, x, shape), shape)
@@ -91,7 +93,7 @@ def _spread(values: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.f
     return values.reshape(-1, *[1] * (len(shape) - 1))
 
 
-def _requantised(x: Any, fmt: Integer) -> Any:
+def _requantised(x: Any, fmt: Integer | IntegerEach) -> Any:
     """Wires rounded and saturated; those that are always the same number here, as alkaid 0.8 rounds these
     otherwise (27/128 in steps of 1/8 to 0)."""
     found = _rounded(x, fmt, "SAT", "RND_CONV")
@@ -99,12 +101,17 @@ def _requantised(x: Any, fmt: Integer) -> Any:
     always = np.array([wire.low == wire.high for wire in ends.ravel()], dtype=bool).reshape(ends.shape)
     if not always.any():
         return found
-    numbers = torch.tensor([float(wire.low) for wire in ends[always]], dtype=torch.float64)
-    wires[always] = fmt.quantize(numbers).numpy()
+    lows = torch.tensor([float(wire.low) for wire in ends.ravel()], dtype=torch.float64)
+    wires[always] = fmt.quantize(lows.reshape(ends.shape)).numpy()[always]
     return FVArray(np.ascontiguousarray(wires), found.solver_options, found.hwconf)
 
 
-def _rounded(x: Any, fmt: Integer, overflow: str, rounding: str) -> Any:
+def _rounded(x: Any, fmt: Integer | IntegerEach, overflow: str, rounding: str) -> Any:
+    if isinstance(fmt, IntegerEach):
+        widths, fractions = fmt.spread(x.shape)
+        fractions = np.where(widths > 0, fractions, 0)
+        signs = np.minimum(widths, int(fmt.signed))
+        return x.quantize(signs, widths - signs - fractions, fractions, overflow, rounding)
     sign = int(fmt.signed)
     return x.quantize(sign, fmt.width - sign - fmt.fraction, fmt.fraction, overflow, rounding)
 

@@ -27,16 +27,19 @@ from widthwise.export.integers.steps import (
     Program,
     Relu,
     Requantise,
+    RequantiseEach,
     Scale,
     Step,
     Value,
     Window,
 )
 from widthwise.formats.integer import Integer
+from widthwise.formats.integer_each import IntegerEach
 
 Weighted = Linear | Convolution | Scale
 KINDS: dict[str, type[Step]] = {
-    kind.__name__: kind for kind in (Requantise, Linear, Convolution, Scale, Relu, MaxPool, Move)
+    kind.__name__: kind
+    for kind in (Requantise, RequantiseEach, Linear, Convolution, Scale, Relu, MaxPool, Move)
 }
 FIELDS = ("weight", "bias", "shift", "groups")
 DEFINITION = 2  # of what is estimated, part of every key
@@ -61,7 +64,8 @@ class Estimate:
 class Stage:
     """Steps that each read what the one before gives, the first of them codes * 2^-fraction.
 
-    low, high: between which each number lies that it is given. shapes: of a sample of that, and of what each
+    low, high: between which each number lies that it is given. zeros: how many of the last bits of each are
+    always zero, flat; None: of none. shapes: of a sample of that, and of what each
     step gives. read: which of its outputs the next stage reads, flat, None: all; those that it multiplies by
     zero need no logic.
     """
@@ -72,6 +76,7 @@ class Stage:
     steps: tuple[Step, ...]
     shapes: tuple[tuple[int, ...], ...]
     read: tuple[bool, ...] | None = None
+    zeros: tuple[int, ...] | None = None
 
     @cached_property
     def content(self) -> str:
@@ -83,6 +88,7 @@ class Stage:
             "shapes": [list(shape) for shape in self.shapes],
             "steps": [_step_as_json(step) for step in self.steps],
             "read": None if self.read is None else list(map(int, self.read)),
+            **({} if self.zeros is None else {"zeros": list(self.zeros)}),
         }
         return json.dumps(content, sort_keys=True, separators=(",", ":"))
 
@@ -98,7 +104,8 @@ class Stage:
             for number, step in enumerate(content["steps"])
         ]
         read = None if content["read"] is None else tuple(map(bool, content["read"]))
-        return cls(values[0].fraction, low, high, tuple(steps), shapes, read)
+        zeros = tuple(content["zeros"]) if "zeros" in content else None
+        return cls(values[0].fraction, low, high, tuple(steps), shapes, read, zeros)
 
     @cached_property
     def key(self) -> str:
@@ -130,7 +137,8 @@ class Stage:
         before = [_step_as_json(each) for each in self.steps[:at]]
         fractions = [self.fraction, *(each.out.fraction for each in self.steps[:at])]
         ends = (self.low.ravel().tolist(), self.high.ravel().tolist())
-        return json.dumps([fractions, *ends, self.shapes[: at + 2], before, own])
+        zeros = [] if self.zeros is None else [self.zeros]
+        return json.dumps([fractions, *ends, self.shapes[: at + 2], before, own, *zeros])
 
     @cached_property
     def _weighted(self) -> tuple[int, Weighted]:
@@ -151,7 +159,11 @@ def estimates_of(stages: Sequence[Stage]) -> list[Estimate]:
     first = stages[0]
     at, weighted = first._weighted
     step = np.full(first.shapes[0], 2.0**-first.fraction)
-    x = FVArray.from_lhs(first.low * step, first.high * step, step)
+    low, high = first.low * step, first.high * step
+    if first.zeros is not None:
+        step *= 2.0 ** np.reshape(first.zeros, step.shape)
+        low, high = np.ceil(low / step) * step, np.floor(high / step) * step
+    x = FVArray.from_lhs(low, high, step)
     wires = x
     for each, shape in zip(first.steps[:at], first.shapes[1:], strict=False):
         wires = step_logic(each, [wires], shape)
@@ -210,7 +222,34 @@ def alone(program: Program) -> list[Stage]:
 def _stage(program: Program, steps: list[Step], following: Step | None) -> Stage:
     given, shapes = steps[0].x, tuple(program.shape(value) for value in (steps[0].x, *(s.out for s in steps)))
     low, high = (np.full(shapes[0], end, dtype=np.int64) for end in (given.low, given.high))
-    return Stage(given.fraction, low, high, tuple(steps), shapes, _read_by(following, shapes[-1]))
+    zeros = _zeros_of(program, given)
+    if zeros is not None and given is program.input and isinstance(program.fmt, IntegerEach):
+        low, high = (np.broadcast_to(ends, shapes[0]) << zeros for ends in program.fmt.code_ends)
+    flat = None if zeros is None else tuple(zeros.reshape(-1).tolist())
+    return Stage(given.fraction, low, high, tuple(steps), shapes, _read_by(following, shapes[-1]), flat)
+
+
+def _zeros_of(program: Program, value: Value) -> Codes | None:
+    """How many of the last bits of each number of a value are always zero, in a sample's shape; None: of none
+    that is known."""
+    shape = program.shape(value)
+    if value is program.input and isinstance(program.fmt, IntegerEach):
+        return _apart(program.fmt, value, shape)
+    maker = next((step for step in program.steps if step.out is value), None)
+    if isinstance(maker, RequantiseEach):
+        return _apart(maker.fmt, value, shape)
+    if not isinstance(maker, Relu | Move | MaxPool):
+        return None
+    before = _zeros_of(program, maker.x)
+    if before is None or not isinstance(maker, MaxPool):
+        return None if before is None else before.reshape(shape)
+    rows = before.reshape(len(before), -1)  # of channels
+    return np.broadcast_to(rows.min(axis=1).reshape(-1, *[1] * (len(shape) - 1)), shape)
+
+
+def _apart(fmt: IntegerEach, value: Value, shape: tuple[int, ...]) -> Codes:
+    widths, fractions = fmt.spread(shape)
+    return np.where(widths > 0, value.fraction - fractions, 0)
 
 
 def _read_by(step: Step | None, shape: tuple[int, ...]) -> tuple[bool, ...] | None:
@@ -238,6 +277,9 @@ def _step_as_json(step: Step) -> dict[str, Any]:
     }
     if isinstance(step, Requantise):
         found = {"format": [step.fmt.width, step.fmt.fraction, step.fmt.signed]}
+    if isinstance(step, RequantiseEach):
+        widths, fractions = (table.reshape(-1).tolist() for table in step.fmt.table)
+        found = {"each": [widths, fractions, list(step.fmt.shape), step.fmt.signed]}
     if isinstance(step, Convolution | MaxPool):
         window = step.window
         found["window"] = [window.size, window.stride, window.before, window.dilation]
@@ -251,6 +293,8 @@ def _step_of_json(stored: Mapping[str, Any], x: Value, out: Value) -> Step:
             found[name] = np.array(found[name], dtype=np.int64)
     if "format" in stored:
         found["fmt"] = Integer(*stored["format"])
+    if "each" in stored:
+        found["fmt"] = IntegerEach(*stored["each"])
     if "window" in stored:
         found["window"] = Window(*(tuple(pair) for pair in stored["window"]))
     return KINDS[stored["kind"]](out=out, x=x, **found)

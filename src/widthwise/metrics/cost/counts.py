@@ -73,6 +73,12 @@ class NodeBits:
 
     Asked only for what a cost needs, as every weight is rounded for it. None: as many as an element has.
     """
+    products: Callable[[Literal["width", "significant"]], FloatArray] | None = None
+    """Bits of the input times those of the weight, mean over a node's products [K or 1, N]: its own ones, or
+    those from the first to the last that is set. None: the product of the means, as where all are alike.
+    """
+    widest: Callable[[Literal["data_in", "weight"]], FloatArray] | None = None
+    """Bits of the widest element [K or 1, N]; None: as many as the others have."""
 
     @classmethod
     def unquantised(

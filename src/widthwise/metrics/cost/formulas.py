@@ -173,7 +173,7 @@ def bops(counts: NodeCounts, bits: NodeBits) -> FloatArray:
     has no part in it.
     """
     works, sums = counts.by_node("macs"), np.log2(np.maximum(counts.by_node("fan_in"), 1))
-    per_mac = bits.data_in * bits.weight
+    per_mac = bits.data_in * bits.weight if bits.products is None else bits.products("width")
     per_mac += bits.data_in  # in place: at 10^5 candidates memory traffic is the cost
     per_mac += bits.weight
     if len(works) == 1:  # one product of a matrix, in place of a table [K, N] more
@@ -200,9 +200,8 @@ def ebops(counts: NodeCounts, bits: NodeBits) -> FloatArray:
         if bits.significant is None
         else bits.significant("bias")
     )
-    return _summed(bits.data_in * weights, counts.by_node("macs")) + _summed(
-        biases, counts.by_node("outputs")
-    )
+    products = bits.data_in * weights if bits.products is None else bits.products("significant")
+    return _summed(products, counts.by_node("macs")) + _summed(biases, counts.by_node("outputs"))
 
 
 def accumulator_bits(counts: NodeCounts, bits: NodeBits) -> FloatArray:
@@ -214,7 +213,10 @@ def accumulator_bits(counts: NodeCounts, bits: NodeBits) -> FloatArray:
     not hold are computed in float64.
     """
     sums = np.ceil(np.log2(np.maximum(counts.by_node("fan_in"), 1)))
-    found: FloatArray = ((bits.data_in + bits.weight + sums) * (counts.by_node("macs") > 0)).max(
+    of_input, of_weight = bits.data_in, bits.weight
+    if bits.widest is not None:
+        of_input, of_weight = bits.widest("data_in"), bits.widest("weight")
+    found: FloatArray = ((of_input + of_weight + sums) * (counts.by_node("macs") > 0)).max(
         axis=1, initial=0.0
     )
     return found

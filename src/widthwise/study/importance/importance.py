@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from widthwise.study.store import Block
     from widthwise.study.study import Study
 
-MOST_FITTED = 1500  # trials that a model is fitted to: it takes seconds
+MOST_FITTED = 1000  # trials that a model is fitted to: it takes seconds
 FEWEST = 10  # trials below which there is nothing to tell
 
 
@@ -31,7 +31,7 @@ def importance(study: Study, *, metrics: Sequence[str] | Literal["all"] | None =
     otherwise a model is fitted to them, of a search's trials up to MOST_FITTED, evenly spread. Raises
     UserError for metrics that are not stored and where too few trials succeeded.
     """
-    space, block = study.record.space, study.trials.arrays()
+    space, block = study.record.space, study.trials.arrays(narrow=True)
     names = _names(study, block, metrics)
     values = block.metrics[:, [study.record.columns.index(name) for name in names]]
     good = np.isfinite(values).all(axis=1) & _succeeded(block)
@@ -49,6 +49,7 @@ def importance(study: Study, *, metrics: Sequence[str] | Literal["all"] | None =
     codes, counts = codes[:, varied], counts[varied]
     complete = is_complete(codes, counts)
     used = np.arange(len(codes)) if complete else _spread(len(codes))
+    chosen = codes[used].astype(np.int64)
     decisions = tuple(space.decisions[i].name for i in varied)
     layers = layers_of(decisions)
     return Importance(
@@ -60,7 +61,7 @@ def importance(study: Study, *, metrics: Sequence[str] | Literal["all"] | None =
         left_out=len(block.numbers) - len(used),
         size=space.size,
         effects=tuple(
-            _effects(name, codes[used], counts, values[used, column], layers.values(), complete=complete)
+            _effects(name, chosen, counts, values[used, column], layers.values(), complete=complete)
             for column, name in enumerate(names)
         ),
         sensitivity=sensitivity(space, numbers, candidates, values, names),

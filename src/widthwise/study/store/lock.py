@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import weakref
 from pathlib import Path
@@ -48,9 +49,14 @@ class FileLock:
             ) from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except OSError as error:
             os.close(descriptor)
-            return False
+            if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+                return False
+            raise UserError(
+                f"{self.path}: can't be locked: {error.strerror}; its file system has no locks (NFS without "
+                "them?): keep the run on another disk, or its trials in a database (--storage)"
+            ) from error
         self._descriptor = descriptor
         # a forked worker shares the lock and would keep it after the search was killed
         this = weakref.ref(self)

@@ -64,8 +64,12 @@ class Store:
         if path is not None and not path.parent.is_dir():
             raise UserError(f"{path}: its folder {path.parent} does not exist; make it first")
         store = cls._connected(target, path, mode="rwc")
-        with told_as_user_error(store.name):
-            database.create_schema(store.connection)
+        try:
+            with told_as_user_error(store.name):
+                database.create_schema(store.connection)
+        except BaseException:
+            store.close()
+            raise
         return store
 
     @classmethod
@@ -118,6 +122,9 @@ class Store:
                 raise UserError(
                     f"{self.name}: has a study named {record.name} already; resume it or choose another name"
                 ) from error
+            except Exception:
+                self.connection.rollback()
+                raise
         return replace(record, id=made)
 
     def studies(self) -> list[StudyRecord]:

@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 
 from widthwise.core.errors import UserError
 
-# what SQLite says, in the order in which it is looked for, and what that means for the user
+# what databases say, in the order in which it is looked for, and what that means for the user
 _MEANINGS = (
     ("not a database", "is no SQLite database or is damaged; it was left as it is: restore it from a copy"),
     ("malformed", "is damaged; it was left as it is: restore it from a copy"),
@@ -22,6 +22,8 @@ _MEANINGS = (
      "move it, then resume: what was stored before is kept"),
     ("readonly", "may not be written; check permissions and whether the file system is mounted read-only"),
     ("unable to open", "can't be opened; check that its folder exists and may be written"),
+    ("permission denied", "its user may not do what is asked ({text}); grant that, or name another user"),
+    ("read-only transaction", "may only be read (a standby, or set so); name a database that may be written"),
     ("is locked", "is in use by another program that keeps it locked; close that, then resume"),
 )  # fmt: skip
 
@@ -38,7 +40,8 @@ def told_as_user_error(name: str) -> Iterator[None]:
         text = " ".join(str(said).split())
         for found, meaning in _MEANINGS:
             if found in text.lower():
-                raise UserError(f"{name}: {meaning}") from error
+                short = text.partition(" LINE ")[0]
+                raise UserError(f"{name}: {meaning.replace('{text}', short)}") from error
         kind = type(said).__name__
         if kind in ("IntegrityError", "UniqueViolation"):
             raise UserError(f"{name}: another search writes to the same study; stop one of them") from error

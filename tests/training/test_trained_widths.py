@@ -1,0 +1,170 @@
+"""Widths that are trained: gradients, counts that bound the hardware's, and paths that are the same again."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from helpers.trained_widths import Held, formatted, networks, path_of
+from widthwise.core.errors import UserError
+from widthwise.evaluators.engine import evaluate
+from widthwise.formats.exact import significant_bits
+from widthwise.network.graph import Graph
+from widthwise.training.trained_widths.kept import KeptPath
+from widthwise.training.trained_widths.layers import check
+from widthwise.training.trained_widths.rounding import rounded
+from widthwise.training.trained_widths.settings import PathSettings
+from widthwise.training.trained_widths.tensors import ConstantWidths, ReadWidths
+
+NETWORKS = networks()
+
+
+def test_the_gradient_of_a_width_is_what_it_does_to_the_rounding_error():
+    """d(x - error 2^-f)/df, by finite differences of that, with the error in steps held."""
+    x = torch.linspace(-1.9, 1.9, 50, dtype=torch.float64).requires_grad_()
+    f = torch.full((50,), 2.0, dtype=torch.float64, requires_grad=True)
+    low, high = torch.tensor(-2.0, dtype=torch.float64), torch.tensor(2.0, dtype=torch.float64)
+    found = rounded(x, f, low, high)
+    found.backward(torch.ones_like(found))
+    steps = (x.detach() - found.detach()) * 2.0**2
+    change = 1e-6
+    ahead, behind = (x.detach() - steps * 2.0 ** -(2.0 + d) for d in (change, -change))
+    assert torch.allclose(f.grad, (ahead - behind) / (2 * change), atol=1e-8)
+    assert torch.equal(x.grad, torch.ones_like(x))
+
+
+def test_what_is_cut_has_no_gradient_and_what_has_no_bits_is_zero():
+    read = ReadWidths((2,), signed=False, bits=3)
+    read.observe(torch.tensor([[3.0, 3.0]]))
+    with torch.no_grad():
+        read.fraction.copy_(torch.tensor([1.0, -2.0]))  # 2 bits before the point: 3 bits, and none
+    x = torch.tensor([[5.0, 2.5], [1.2, 0.4]], requires_grad=True)
+    found = read.eval()(x)
+    assert found.tolist() == [[3.5, 0.0], [1.0, 0.0]]
+    assert read.widths().tolist() == [3.0, 0.0]
+    found.sum().backward()
+    assert x.grad[:, 0].tolist() == [0.0, 1.0]
+    fmt = read.format()
+    assert torch.equal(fmt.quantize(x), found)
+
+
+def test_a_constant_is_counted_at_least_as_its_significant_bits():
+    value = torch.randn(2000, generator=torch.Generator().manual_seed(0))
+    for fraction in (-2, 0, 1, 4, 9):
+        made = ConstantWidths(value, (1,), bits=fraction)
+        used = made()
+        counted = made.widths(used)
+        assert (counted >= significant_bits(used)).all()
+        assert (counted[used == 0] == 0).all()
+        fmt = made.format()
+        assert torch.equal(fmt.quantize(value), used)
+        widths = torch.tensor(fmt.table[0])
+        assert (counted + 1 >= widths).all()  # with a sign
+        counted.sum().backward()
+        assert made.fraction.grad.item() == (used != 0).sum()  # a bit more each
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("settings", [{}, {"weights": "channel", "data": "tensor"}], ids=["each", "coarse"])
+def test_counted_bits_bound_those_of_the_network_that_comes_out_and_computes_the_same(name, settings):
+    network, x = NETWORKS[name]
+    path = path_of(network, x, **settings)
+    for number in range(2):
+        graph = formatted(network, x, path.advance(number))
+        with torch.no_grad():
+            assert torch.equal(graph.model(x), path.network(x))
+        figures = evaluate(graph, Held(x), metrics=["ebops", "model_size"])
+        assert float(path.network.counted("ebops")) >= figures["ebops"] > 0
+        assert float(path.network.counted("bits")) >= 8 * figures["model_size"] - 1e-3
+
+
+def test_ebops_of_widths_by_part_are_those_of_each_product():
+    network, x = NETWORKS["linear"]
+    found = path_of(network, x).advance(1)
+    graph = formatted(network, x, found)
+    total = 0.0
+    for name, place in (("_0", "0"), ("_2", "2")):
+        scheme = found.schemes[name]
+        weight, bias = (scheme[t].quantize(found.weights[f"{place}.{t}"]) for t in ("weight", "bias"))
+        reads = scheme.data_in.table[0]
+        total += float((significant_bits(weight).numpy() * reads).sum() + significant_bits(bias).sum())
+    figures = evaluate(graph, Held(x), metrics=["ebops", "bops", "average_bitwidth", "accumulator_bits"])
+    assert figures["ebops"] == total
+    stored = [scheme.weight.table[0] for scheme in found.schemes.values()]
+    assert figures["average_bitwidth"] == sum(w.sum() for w in stored) / sum(w.size for w in stored)
+    widest = [s.data_in.table[0].max() + s.weight.table[0].max() for s in found.schemes.values()]
+    assert figures["accumulator_bits"] == max(widest[0] + 3, widest[1] + 3)
+    bops = sum(
+        float((s.weight.table[0] * s.data_in.table[0] + s.weight.table[0] + s.data_in.table[0]).sum())
+        + s.weight.table[0].size * math.log2(s.weight.table[0].shape[1])
+        for s in found.schemes.values()
+    )
+    assert figures["bops"] == pytest.approx(bops)
+
+
+def test_a_path_is_the_same_again_and_after_it_was_taken_up_from_disk(tmp_path):
+    network, x = NETWORKS["convolutional"]
+    whole = path_of(network, x, labels=0.3)
+    first, last = whole.advance(0), whole.advance(1)
+    begun = path_of(network, x, labels=0.3)
+    kept = KeptPath(tmp_path / "path", "mark")
+    kept.keep(begun.advance(0), begun)
+    again = path_of(network, x, labels=0.3)
+    kept.resume(again, most=begun.step)
+    assert again.step == begun.step
+    found = again.advance(1)
+    for one, other in ((last, found), (first, kept.checkpoint(0))):
+        assert one.schemes == other.schemes
+        assert all(torch.equal(one.weights[name], other.weights[name]) for name in one.weights)
+    assert path_of(network, x, seed=1, labels=0.3).advance(1).schemes != last.schemes
+    assert KeptPath(tmp_path / "path", "another").checkpoint(0) is None
+    (tmp_path / "path" / "checkpoint-000.safetensors").write_bytes(b"broken")
+    assert kept.checkpoint(0) is None
+
+
+def test_a_training_that_diverges_says_its_step_and_loss():
+    network, x = NETWORKS["linear"]
+    with pytest.raises(UserError, match=r"training diverged at step \d+: loss \S+; lower learning_rate"):
+        path_of(network, x * 1e3, learning_rate=1e30, width_rate=1e-3).advance(1)
+
+
+def test_a_network_without_bits_says_which_layers_have_none():
+    network, x = NETWORKS["linear"]
+    found = path_of(network, x, steps=150, price_from=1e3, price_to=1e4, width_rate=0.3).advance(1)
+    assert found.constant
+    assert found.dead
+
+
+@pytest.mark.parametrize(
+    ("network", "x", "said"),
+    [
+        (nn.Sequential(nn.Linear(4, 4), nn.Tanh()), (2, 4), "_1: tanh can't be trained; linear, conv1d"),
+        (nn.Sequential(nn.BatchNorm1d(4), nn.ReLU()), (2, 4), "_0: batch_norm1d can't be trained where"),
+        (nn.Sequential(nn.ReLU()), (2, 4), "no linear layer and no convolution"),
+        (nn.Sequential(nn.Conv2d(1, 1, 3, padding=1, padding_mode="reflect")), (2, 1, 4, 4), "_0: pads with"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_by_its_layer(network, x, said):
+    with pytest.raises(UserError) as caught:
+        check(Graph(network, (torch.zeros(x),)))
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"checkpoints": 50, "steps": 40}, "checkpoints = 50 are more than steps = 40"),
+        ({"price_from": 2.0, "price_to": 1.0}, "price_to = 1 is below price_from = 2"),
+        ({"mixup": 1.5}, "mixup = 1.5 is no number from 0 to 1"),
+        ({"cost": "lutz"}, "no cost named 'lutz'; did you mean"),
+        ({"bits": 20}, "bits = 20 is more than 16"),
+        ({"learning_rate": math.nan}, "learning_rate = nan is no number above 0"),
+    ],
+)
+def test_settings_that_mean_nothing_are_said_in_one_line(settings, said):
+    with pytest.raises(UserError) as caught:
+        PathSettings(**settings)
+    assert said.partition("; did")[0] in str(caught.value)
