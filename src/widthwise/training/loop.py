@@ -81,8 +81,11 @@ def fit(
         class_weights=_weights(class_weights),
     )
     check_device(device, settings)
-    fitting = check_data_fits_model(model, data, task, output)
-    begin_near_targets(model.to(device), data, fitting.task, output=output, device=device)
+    import torch
+
+    with torch.random.fork_rng(devices=[]):  # loaders may draw
+        fitting = check_data_fits_model(model, data, task, output)
+        begin_near_targets(model, data, fitting.task, output=output)
     return train(model, data, settings, seed=seed, device=device, task=task, output=output, progress=progress)
 
 

@@ -16,6 +16,8 @@ import sqlalchemy as sa
 from helpers.metrics import metrics_of
 from helpers.searches import METRICS, SPACE, make_record
 from widthwise.core.errors import UserError
+from widthwise.metrics.goals.aim import Aim
+from widthwise.metrics.goals.objective import Objective
 from widthwise.spaces.space import Decision, Space
 from widthwise.study.store import Store, StudyRecord, StudyWriter, schema
 
@@ -103,8 +105,9 @@ def test_studies_of_one_database_are_independent(target):
 
 def test_a_study_comes_back_with_its_space_and_settings(target):
     space = Space((Decision("w", (2, "NA", None, 1.5)), Decision("<script>", tuple(range(3000)))))
+    aim = Aim((Objective(*metrics_of("a"), "maximize"),))
     record = StudyRecord(
-        "x", space, metrics_of("a"), make_record(data="é").settings, {"seed": "0"}, 'x = "ü"\n'
+        "x", space, metrics_of("a"), make_record(data="é", aim=aim).settings, {"seed": "0"}, 'x = "ü"\n'
     )
     with Store.create(target) as store:
         made = store.create_study(record)
