@@ -71,6 +71,17 @@ def test_uniform_schemes_are_those_of_equal_widths_and_mixing_is_judged_at_their
         assert row.gain == pytest.approx(best - row.quality)
 
 
+def test_uniform_schemes_that_no_trial_is_are_named_with_what_evaluates_them(tmp_path, study):
+    cut = study_view(made_run(tmp_path / "made", trials=20))
+    assert [one.label for one in cut.baselines] == ["2 bits"]
+    assert cut.missing == ("4 bits", "8 bits")
+    said = "Of the uniform schemes that the space has no trial is 4 bits, 8 bits"
+    assert said in page_of(cut)
+    assert "widthwise explain RUN</code> evaluates them" in page_of(cut)
+    assert study_view(study).missing == ()
+    assert "Of the uniform schemes that the space has" not in page_of(study_view(study))
+
+
 def test_near_equal_rows_stand_behind_one_another_and_are_kept(tmp_path):
     study = made_run(tmp_path / "made")
     front = study_view(study).front
