@@ -63,8 +63,8 @@ def _missing(view: StudyView) -> list[str]:
         else ""
     )
     return [
-        f'<p class="soft">Of the uniform schemes that the space has no trial is {text(few + more)}: they were '
-        f"out of bounds, or the search didn't come to them.{how}</p>"
+        f'<p class="soft">Of the uniform schemes that the space has no trial is {text(few + more)}: they '
+        f"were out of bounds, or the search didn't come to them.{how}</p>"
     ]
 
 
