@@ -77,7 +77,7 @@ def figure_text(value: float, figure: str) -> str:
 
 
 def confusion_table(found: Confusion, name: str) -> str:
-    """True classes in rows, cells filled as far as their share of it; float's count is below if it differs."""
+    """True classes in rows, cells filled by their share of it; float's count is below if it differs."""
     short = [one if len(one) <= MOST_LETTERS else one[: MOST_LETTERS - 1] + "…" for one in found.classes]
     head = "".join(
         f'<th scope="col" class="number" title="{text(one)}">{text(few)}</th>'
