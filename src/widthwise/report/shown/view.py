@@ -48,6 +48,7 @@ class StudyView:
     """All that is shown of a study.
 
     lines: the study in sentences. trouble: why there is no front; nothing where there is one.
+    mixing, advice: by the trials alone, nothing where `explanation` has it.
     pair: (quality, cost) to begin with; None where no metric is stored. missing: uniform schemes that the
     space has and no trial is.
     """
@@ -88,9 +89,11 @@ def study_view(study: Study, *, rule: str | None = None, everything: bool = Fals
     block, ends, elapsed = _stored(study)
     axes = axes_of(study)
     pair = first_pair(axes)
+    explanation = read_explanation(study.folder)
     uniform = uniform_rows(study.record.space, block.candidates)
+    pairs = [] if explanation is not None and explanation.mixing else _pairs(axes)
     mixing = tuple(
-        found for quality, cost in _pairs(axes) if (found := mixing_of(study, block, uniform, quality, cost))
+        found for quality, cost in pairs if (found := mixing_of(study, block, uniform, quality, cost))
     )
     baselines = _baselines(block, uniform, pair)
     front = front_view(study, everything=everything)
@@ -110,10 +113,10 @@ def study_view(study: Study, *, rule: str | None = None, everything: bool = Fals
         missing=missing_uniform(study.record.space, block.candidates),
         mixing=mixing,
         layers=None,
-        advice=advice_of(study),
+        advice=advice_of(study) if explanation is None else None,
         figures=read_layer_figures(study.folder),
         detail=read_detail(study.folder),
-        explanation=read_explanation(study.folder),
+        explanation=explanation,
         course=course_of(study, block, ends, elapsed),
         measured={
             number: "; ".join(f"{each.label} {each.version}: {figures(each)}" for each in found)
