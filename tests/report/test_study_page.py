@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
+from helpers import searches
 from helpers.studies import HOSTILE, made_run
 from widthwise.metrics.catalogue import METRICS, Metric
 from widthwise.metrics.goals.pareto import nondominated
@@ -17,6 +18,8 @@ from widthwise.report.shown.axes import Axis
 from widthwise.report.shown.points import _outline, points_of
 from widthwise.report.shown.schemes import in_few_words, parts_of
 from widthwise.report.shown.view import study_view
+from widthwise.search.limits import Limits
+from widthwise.search.loop import run_search
 
 OWN = Metric(HOSTILE, "quality", "maximize", None, HOSTILE)
 
@@ -191,3 +194,13 @@ def test_equal_choices_in_a_row_are_counted(tmp_path):
     space = made_run(tmp_path / "made", trials=1).record.space
     words = in_few_words(space, [0, 1, 0, 1, 2, 1], parts_of(space))
     assert words == "data_in_width 2*2 8, weight_width 4*3"
+
+
+def test_a_space_beyond_any_float_is_on_the_page(tmp_path):
+    space = searches.space_of(*(f"layer {i}/weight_width" for i in range(700)))  # 3^700
+    with searches.start_or_resume(tmp_path / "run", space=space) as run:
+        evaluator = searches.Evaluator(weights=(1,) * 700)
+        study = run_search(
+            searches.make_strategy("random", space=space), evaluator, run.writer, limits=Limits(trials=5)
+        )
+    assert "9.7e333 candidates from 700 decisions" in study_page(study)
