@@ -107,7 +107,7 @@ def test_what_a_config_is_called_is_shown_as_it_is_and_never_run(config, capsys)
     Path(name.replace("/", "_")).write_text(Path(config).read_text(encoding="utf-8"), encoding="utf-8")
     assert _compare(name.replace("/", "_"), "--out", "made") == 0
     page = _Page(Path("made/comparison.html").read_text(encoding="utf-8"))
-    assert page.elements.count("script") == 4
+    assert page.elements.count("script") == 4  # data, charts, light or dark, and the page
     assert "b" not in page.elements
     assert any(name.replace("/", "_") in text for text in page.texts)
 

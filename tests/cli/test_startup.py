@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from helpers import searches
+
 HEAVY = ("torch", "numpy", "optuna", "sqlalchemy", "pandas", "plotly", "scipy", "sklearn", "rich")
 PROGRAM = f"""
 import sys
@@ -60,3 +62,15 @@ def test_every_command_has_help(place: Path) -> None:
 
 
 OURS = ("search", "train", "test", "inspect", "init", "demo", "formats", "runs", "report", "trials", "rm")
+
+
+@pytest.mark.parametrize(
+    "arguments", [["report"], ["importance"], ["trials", "--format", "json"]], ids=lambda value: value[0]
+)
+def test_reading_trials_imports_no_torch(arguments: list[str], tmp_path: Path) -> None:
+    """It takes a second and 170 MB."""
+    searches.search(tmp_path / "run")
+    code = PROGRAM.replace(repr(HEAVY), repr(("torch",)))
+    command = [sys.executable, "-c", code, arguments[0], str(tmp_path / "run"), *arguments[1:]]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert ran.stderr.splitlines()[-1] == "loaded:"

@@ -14,7 +14,7 @@ import typer
 
 from widthwise.cli import options
 from widthwise.cli.groups import grouped
-from widthwise.cli.output import Output, check_new_file, make_console, print_json
+from widthwise.cli.output import Output, check_new_file, make_console, print_json, reading
 from widthwise.core.errors import UserError
 from widthwise.strategies.registry import COMPARED
 
@@ -245,7 +245,10 @@ def importance(
     from widthwise.study.run_folder import load_run
 
     wanted = None if metrics is None else [name.strip() for name in metrics.split(",") if name.strip()]
-    found = importance_of(load_run(run, storage=options.storage_of(run, storage)), metrics=wanted)
+    storage = options.storage_of(run, storage)
+    with reading(wanted=not json and not quiet) as progress:
+        study = load_run(run, storage=storage, progress=progress)
+        found = importance_of(study, metrics=wanted, progress=progress)
     if html is not None:
         from widthwise.core.files import write_atomically
         from widthwise.report.importance_page import importance_page

@@ -15,6 +15,8 @@ from widthwise.core.plain import plain, plain_json
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from widthwise.report.reading import ReadingProgress
+
 WIDE = 160  # columns of tables that go to a file
 
 
@@ -69,6 +71,13 @@ def make_console(*, stderr: bool = False) -> Console:
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() or os.environ.get("COLUMNS", "").isdigit() else WIDE
     return Console(file=stream, width=width, markup=False, highlight=False, emoji=False)
+
+
+def reading(*, wanted: bool = True) -> ReadingProgress:
+    """The line that moves on stderr while many trials are read; nothing in pipes or where none is wanted."""
+    from widthwise.report.reading import ReadingProgress
+
+    return ReadingProgress(make_console(stderr=True) if wanted and sys.stderr.isatty() else None)
 
 
 def print_json(content: Any) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from widthwise.cli import options
-from widthwise.cli.output import Output, check_new_file
+from widthwise.cli.output import Output, check_new_file, reading
 from widthwise.core.errors import UserError, unknown
 from widthwise.core.files import file_in_one_piece
 
@@ -46,16 +46,25 @@ def report(
 ) -> None:
     """Print the best trials of a run again, or as a page."""
     from widthwise.cli.results import print_study_json
+    from widthwise.report.written import as_bytes
     from widthwise.study.run_folder import load_run
 
     _check_written(html, kind, out, force=force)
-    study = load_run(run, storage=options.storage_of(run, storage))
+    files = {"html": html, kind or "": out}
+    asked = {form: path for form, path in files.items() if path is not None or form not in ("html", "")}
+    storage = options.storage_of(run, storage)
+    with reading(wanted=not json) as progress:
+        study = load_run(run, storage=storage, progress=progress)
+        if asked and not json:
+            progress.step("writing")
+            made = as_bytes(study, pick, list(asked), everything=everything)
     if json:
         print_study_json(study, pick)
-    elif html is None and kind is None:
+    elif not asked:
         _print(study, run, pick, everything=everything)
     else:
-        _write(study, pick, {"html": html, kind or "": out}, everything=everything)
+        for form, path in asked.items():
+            _write(made[form], path)
 
 
 def _print(study: Study, run: Path, rule: str | None, *, everything: bool) -> None:
@@ -93,18 +102,13 @@ def _check_written(html: Path | None, kind: str | None, out: Path | None, *, for
             check_new_file(path, force=force, ending=ending)
 
 
-def _write(study: Study, rule: str | None, files: dict[str, Path | None], *, everything: bool) -> None:
-    """Into a file for each kind; a kind without a file goes to the terminal."""
-    from widthwise.report.written import as_bytes
-
-    asked = {kind: path for kind, path in files.items() if path is not None or kind not in ("html", "")}
-    found = as_bytes(study, rule, list(asked), everything=everything)
-    for kind, path in asked.items():
-        if path is None:
-            sys.stdout.flush()
-            sys.stdout.buffer.write(found[kind])
-            sys.stdout.buffer.flush()
-            continue
-        with file_in_one_piece(path) as stream:
-            stream.write(found[kind])
-        Output().say(f"Wrote {path}")
+def _write(content: bytes, path: Path | None) -> None:
+    """Into a file; to the terminal where there is none."""
+    if path is None:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+        return
+    with file_in_one_piece(path) as stream:
+        stream.write(content)
+    Output().say(f"Wrote {path}")

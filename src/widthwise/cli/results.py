@@ -88,6 +88,7 @@ def judge_pick(study: Study, problem: Problem, folder: Path, *, rule: str | None
     """Judges the trial that a rule picks, else the knee, on test data, which the search never saw."""
     from widthwise.core.errors import UserError
     from widthwise.report.shown.overview import pick_of
+    from widthwise.search.detail import keep_detail
     from widthwise.search.layer_figures import keep_layers
     from widthwise.search.tested import keep_tested
 
@@ -98,6 +99,7 @@ def judge_pick(study: Study, problem: Problem, folder: Path, *, rule: str | None
     if trial is not None:
         keep_tested(problem, study, trial, folder)
         keep_layers(problem, study, trial, folder)
+        keep_detail(problem, study, trial, folder)
 
 
 def keep_page(study: Study, folder: Path, output: Output, *, rule: str | None = None) -> None:

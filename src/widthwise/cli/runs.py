@@ -9,7 +9,7 @@ from typing import Annotated, get_args
 import typer
 
 from widthwise.cli import options
-from widthwise.cli.output import Output, check_new_file, is_interactive, print_json
+from widthwise.cli.output import Output, check_new_file, is_interactive, print_json, reading
 from widthwise.core.errors import UserError, unknown
 from widthwise.core.files import file_in_one_piece
 from widthwise.core.plain import plain
@@ -67,12 +67,13 @@ def trials(
         if kind == "parquet" and sys.stdout.isatty():
             raise UserError("--format parquet: is not for a terminal; give a file with --out")
         sys.stdout.flush()
-        export_trials(run, kind, sys.stdout.buffer, storage=storage)
-        sys.stdout.buffer.flush()
+        with reading(wanted=not sys.stdout.isatty()) as progress:
+            export_trials(run, kind, sys.stdout.buffer, storage=storage, progress=progress)
+            sys.stdout.buffer.flush()
         return
     check_new_file(out, force=force)
-    with file_in_one_piece(out) as stream:
-        count = export_trials(run, kind, stream, storage=storage)
+    with reading() as progress, file_in_one_piece(out) as stream:
+        count = export_trials(run, kind, stream, storage=storage, progress=progress)
     Output().say(f"Wrote {out}: {count:,} trials")
 
 

@@ -34,6 +34,7 @@ from widthwise.study.run_files import (
 from widthwise.study.store import Store, StudyRecord, StudyWriter
 from widthwise.study.store.database import sqlite_path, told_by_a_folder, without_password
 from widthwise.study.study import Study
+from widthwise.study.trials import Told
 
 MOST_BYTES = 2**16  # of what says where the trials are
 
@@ -165,9 +166,12 @@ def resume_run(
     return run
 
 
-def load_run(path: str | Path, *, storage: str | None = None) -> Study:
-    """The study of a run, finished or not; raises ElsewhereError as `run_source` does."""
-    return replace(Study.load(*run_source(path, storage)), folder=_run(path))
+def load_run(path: str | Path, *, storage: str | None = None, progress: Told | None = None) -> Study:
+    """The study of a run, finished or not; raises ElsewhereError as `run_source` does.
+
+    progress: is told how many trials are read, of how many.
+    """
+    return replace(Study.load(*run_source(path, storage), progress=progress), folder=_run(path))
 
 
 def save_front(study: Study, folder: Path) -> None:

@@ -19,7 +19,7 @@ from widthwise.study.run_files import CONFIG, STUDY, is_run
 from widthwise.study.run_folder import ElsewhereError, run_source
 from widthwise.study.store import Block, Store, StudyRecord, StudyWriter
 from widthwise.study.store.records import Shares
-from widthwise.study.trials import make_trials, table
+from widthwise.study.trials import Told, make_trials, table, told_blocks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,8 +55,15 @@ def list_runs(folder: str | Path, *, storage: str | None = None) -> list[RunSumm
     return sorted(found, key=lambda run: (run.trouble is not None, run.created, str(run.path)))
 
 
-def export_trials(path: str | Path, kind: str, out: BinaryIO, *, storage: str | None = None) -> int:
-    """Write all stored trials of a run as csv, json or parquet; returns how many.
+def export_trials(
+    path: str | Path,
+    kind: str,
+    out: BinaryIO,
+    *,
+    storage: str | None = None,
+    progress: Told | None = None,
+) -> int:
+    """Write all stored trials of a run as csv, json or parquet; returns how many, tells progress meanwhile.
 
     CSV and JSON are streamed, parquet is held in memory. Texts in CSV are on one line, and what a spreadsheet
     would compute has a ' before it.
@@ -67,7 +74,7 @@ def export_trials(path: str | Path, kind: str, out: BinaryIO, *, storage: str | 
     with Store.open(source, readonly=True) as store:
         record = store.find(name)
         shares = store.seconds(record)
-        blocks = store.blocks(record)
+        blocks = told_blocks(store.blocks(record), store.count(record), progress)
         measured = read_measured(Path(path).expanduser())
         if kind == "json":
             return _export_json(record, blocks, shares, measured, out)

@@ -26,7 +26,7 @@ from widthwise.study.store.records import Summary
 from widthwise.study.sureness import FLOAT, KeptSureness, read_sureness
 from widthwise.study.tested import KeptTests, read_tests
 from widthwise.study.ties import Tie, best_first, ties
-from widthwise.study.trials import Trial, Trials, make_trials
+from widthwise.study.trials import Told, Trial, Trials, make_trials, told_blocks
 
 EXPLAINER = "widthwise.search.explaining:explain"  # a room above this one, found when it is asked for
 
@@ -62,12 +62,12 @@ class Study:
     searched: nn.Module | None = field(default=None, compare=False, repr=False)
 
     @classmethod
-    def load(cls, source: str | Path, name: str | None = None) -> Study:
-        """A study from its store, whether its search ended or not."""
+    def load(cls, source: str | Path, name: str | None = None, *, progress: Told | None = None) -> Study:
+        """A study from its store, whether its search ended or not; progress: is told of the trials read."""
         with Store.open(source, readonly=True) as store:
             record = store.find(name)
             rows = FrontRows(record)
-            for block in store.blocks(record):
+            for block in told_blocks(store.blocks(record), store.count(record), progress):
                 rows.add(block)
             seconds = store.seconds(record).of(rows.block.numbers)
             front = tuple(make_trials(record, rows.block, seconds))

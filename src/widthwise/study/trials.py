@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 
 State = Literal["complete", "failed", "pruned"]
+Told = Callable[[int, int], None]  # how many trials are read, and of how many
 
 
 @dataclass(frozen=True)
@@ -143,26 +144,36 @@ class Trials(Sequence[Trial]):
             raise IndexError(f"trial {low} is not stored: the search kept only the front")
         return found[low]
 
-    def arrays(self, *, narrow: bool = False) -> Block:
-        """All trials as arrays; narrow: candidates in as few bytes as their choices need, for millions."""
-        most = max(int(self._record.space.cardinalities.max(initial=1)), 1) - 1
+    def arrays(
+        self,
+        *,
+        narrow: bool = False,
+        metrics: Sequence[str] | None = None,
+        progress: Told | None = None,
+    ) -> Block:
+        """All trials as arrays; narrow: candidates in as few bytes as their choices need, for millions.
+
+        metrics: the columns that are wanted, all by default. progress: is told how many trials are read.
+        """
+        record = self._record
+        most = max(int(record.space.cardinalities.max(initial=1)), 1) - 1
+        columns = [record.columns.index(name) for name in (record.columns if metrics is None else metrics)]
         with Store.open(self._source, readonly=True) as store:
-            count = store.count(self._record)
+            count = store.count(record)
             numbers = np.empty(count, dtype=np.int64)
-            candidates = np.empty(
-                (count, len(self._record.space.decisions)), np.min_scalar_type(most) if narrow else np.int64
-            )
-            metrics = np.empty((count, len(self._record.metrics)))
+            shape = (count, len(record.space.decisions))
+            candidates = np.empty(shape, np.min_scalar_type(most) if narrow else np.int64)
+            found = np.empty((count, len(columns)))
             reasons: dict[int, str] = {}
             at = 0
-            for block in store.blocks(self._record):
+            for block in told_blocks(store.blocks(record), count, progress):
                 here = slice(at, at + min(len(block.numbers), count - at))  # others may have come since
                 used = slice(here.stop - at)
-                numbers[here], metrics[here] = block.numbers[used], block.metrics[used]
+                numbers[here], found[here] = block.numbers[used], block.metrics[used, columns]
                 candidates[here] = block.candidates[used]
                 reasons |= block.reasons
                 at = here.stop
-        return Block(numbers[:at], candidates[:at], metrics[:at], reasons)
+        return Block(numbers[:at], candidates[:at], found[:at], reasons)
 
     def to_pandas(self) -> pd.DataFrame:
         """A row a trial: number, state, metrics, decisions, reason, seconds."""
@@ -172,6 +183,16 @@ class Trials(Sequence[Trial]):
             shares = store.seconds(self._record)
         block = self.arrays()
         return pd.DataFrame(table(self._record, block, shares.of(block.numbers)))
+
+
+def told_blocks(blocks: Iterable[Block], total: int, progress: Told | None) -> Iterator[Block]:
+    """The blocks as they are; progress: is told how many trials of `total` were in those that are done."""
+    read = 0
+    for block in blocks:
+        yield block
+        read += len(block.numbers)
+        if progress is not None:
+            progress(read, max(read, total))
 
 
 def join_blocks(blocks: Sequence[Block], record: StudyRecord) -> Block:

@@ -14,7 +14,6 @@ from widthwise.data.served import Batches
 from widthwise.metrics.quality.fits import check_data_fits_model
 from widthwise.metrics.quality.making import with_targets
 from widthwise.metrics.quality.tasks import CLOSENESS
-from widthwise.training.beginning import begin_near_targets
 from widthwise.training.class_weights import with_class_weights
 from widthwise.training.history import Epoch, History, best_of
 from widthwise.training.scoring import score
@@ -85,6 +84,8 @@ def fit(
 
     with torch.random.fork_rng(devices=[]):  # loaders may draw
         fitting = check_data_fits_model(model, data, task, output)
+        from widthwise.training.beginning import begin_near_targets
+
         begin_near_targets(model, data, fitting.task, output=output)
     return train(model, data, settings, seed=seed, device=device, task=task, output=output, progress=progress)
 

@@ -25,7 +25,7 @@ from widthwise.evaluators.engine.answered import Answered, Both
 from widthwise.evaluators.engine.memo import Memo
 from widthwise.evaluators.engine.prepared import prepare
 from widthwise.evaluators.engine.rerun import Rerun
-from widthwise.evaluators.engine.running import Outputs, Running, SampleMargins
+from widthwise.evaluators.engine.running import Adds, Outputs, Running, SampleMargins
 from widthwise.evaluators.engine.walk import Count
 from widthwise.evaluators.judged import JudgedData
 from widthwise.evaluators.judging import FLOAT_BYTES, Judging, JudgingKeywords
@@ -230,15 +230,22 @@ class Evaluator:
 
         Raises UserError where a candidate fails.
         """
-        chosen, rows = slot_choices(self.slots, candidates), np.arange(len(candidates))
         into = Outputs(len(candidates))
+        self.add_to(into, candidates)
+        targets = torch.cat([block.targets.cpu() for block in self.judged.blocks()])
+        return [torch.cat(blocks) for blocks in into.kept], targets
+
+    def add_to(self, into: Adds, candidates: IntArray) -> None:
+        """Adds the outputs of candidates [K, D] block by block, in the order of the data.
+
+        Raises UserError where a candidate fails.
+        """
+        chosen, rows = slot_choices(self.slots, candidates), np.arange(len(candidates))
         with torch.no_grad():
             for number, block in self.judged.numbered(parts=False):
                 add_block(self.prepared, into, rows, chosen, number, block, count=self.count)
         for row, reason in into.failures.items():
             raise UserError(f"candidate {row}: {reason}")
-        targets = torch.cat([block.targets.cpu() for block in self.judged.blocks()])
-        return [torch.cat(blocks) for blocks in into.kept], targets
 
     @property
     def sureness_of(self) -> int:

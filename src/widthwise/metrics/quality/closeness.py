@@ -171,7 +171,7 @@ class Nearness:
     def statistics(self, outputs: Tensor, targets: Tensor) -> Mapping[str, Tensor]:
         """Of outputs [V, n, ...], the float network's being [n, ...]."""
         each = self.of_samples(outputs, targets)
-        ratio, mse = _decibels(each["signal"], each["noise"]), each["noise"] / prod(self.shape)
+        ratio, mse = decibels(each["signal"], each["noise"]), each["noise"] / prod(self.shape)
         return {
             **{name: values.sum(1, keepdim=True) for name, values in each.items()},
             "seen": torch.tensor([len(targets)]),
@@ -225,7 +225,7 @@ class Nearness:
         seen = found["seen"]
         signal, noise = (torch.from_numpy(found[name]) for name in ("signal", "noise"))
         own = {
-            "sqnr": _decibels(signal, noise).numpy(),
+            "sqnr": decibels(signal, noise).numpy(),
             "agreement": found["same"] / (seen * self.answers),
             "cosine": found["cosine"] / seen,
             "kl": found["kl"] / seen,
@@ -249,7 +249,7 @@ class Nearness:
         return {name: own[name][:, 0] for name in metrics if name in own}
 
 
-def _decibels(signal: Tensor, noise: Tensor) -> Tensor:
+def decibels(signal: Tensor, noise: Tensor) -> Tensor:
     """10 log10 of a ratio of powers, from -200 to 200; without noise 200."""
     ratio = 10 * (signal.log10() - noise.log10())
     return torch.where(noise == 0, MOST_DB, ratio.clamp(-MOST_DB, MOST_DB))

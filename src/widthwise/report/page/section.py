@@ -11,6 +11,7 @@ SECTIONS = (
     ("front", "The front"),
     ("mixing", "Did mixing help?"),
     ("layers", "Layer by layer"),
+    ("detail", "Quality in detail"),
     ("damage", "What did the damage"),
     ("course", "How the search went"),
     ("get", "How to get it"),

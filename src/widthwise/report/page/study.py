@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from widthwise.report.document import document, paragraphs, text
 from widthwise.report.page.data import study_data
+from widthwise.report.page.detail import detail_section
 from widthwise.report.page.front import front_section
 from widthwise.report.page.layers import layers_section
 from widthwise.report.page.parts import (
@@ -29,6 +30,7 @@ def page_of(view: StudyView, *, live: bool = False) -> str:
         front_section(view),
         mixing_section(view),
         layers_section(view),
+        detail_section(view),
         damage_section(view),
         course_section(view),
         get_section(view),

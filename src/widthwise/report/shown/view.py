@@ -20,6 +20,7 @@ from widthwise.report.shown.points import Points, points_of
 from widthwise.report.shown.recipe import Recipe, recipe_of
 from widthwise.report.shown.uniform import Uniform, uniform_rows
 from widthwise.report.terminal import best_lines
+from widthwise.study.detail import KeptDetail, read_detail
 from widthwise.study.explanation import Explanation, read_explanation
 from widthwise.study.layer_figures import LayerFigures, read_layer_figures
 from widthwise.study.store import Store
@@ -64,6 +65,7 @@ class StudyView:
     layers: LayerMap | None
     advice: Advice | None
     figures: LayerFigures | None
+    detail: KeptDetail | None
     explanation: Explanation | None
     course: Course
     measured: Mapping[int, str]
@@ -107,6 +109,7 @@ def study_view(study: Study, *, rule: str | None = None, everything: bool = Fals
         layers=None,
         advice=advice_of(study),
         figures=read_layer_figures(study.folder),
+        detail=read_detail(study.folder),
         explanation=read_explanation(study.folder),
         course=course_of(study, block, ends, elapsed),
         measured={

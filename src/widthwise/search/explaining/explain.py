@@ -15,6 +15,7 @@ from widthwise.core.arrays import IntArray
 from widthwise.core.errors import UserError
 from widthwise.data.modules import Data
 from widthwise.evaluators.engine import Evaluator as FormatEvaluator
+from widthwise.search.detail import keep_detail
 from widthwise.search.explaining.advice import advice_of
 from widthwise.search.explaining.baselines import naive_baselines, uniform_baselines
 from widthwise.search.explaining.changes import around, next_cheaper, restored, to_formats_of
@@ -72,6 +73,7 @@ def explain(
     found = _Explaining(run, problem, trial, spent, pairs).all(rule)
     found = replace(found, evaluations=spent.evaluations, seconds=round(time.monotonic() - began, 3))
     found.write(run.folder)
+    keep_detail(problem, run, trial, run.folder)
     return found
 
 
