@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from helpers.running import Run
+from widthwise.study.run_files import DETAIL, LAYERS, TESTED
 
 
 @pytest.fixture
@@ -19,9 +20,13 @@ def searched(demo: Path, run: Run) -> Path:
 
 def test_one_screen_and_what_is_written(searched: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
+    at_the_end = {name: (searched / name).read_bytes() for name in (TESTED, LAYERS, DETAIL)}
+    for name in at_the_end:
+        (searched / name).unlink()  # as of a run of before
     done = run("explain", "r")
     assert done.status == 0, done.err
     lines = done.out.splitlines()
+    assert {name: (searched / name).read_bytes() for name in at_the_end} == at_the_end
     assert len(lines) <= 40
     assert all(len(line) <= 80 for line in lines)
     assert "What each tensor's format does to accuracy" in done.out

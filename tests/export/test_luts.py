@@ -211,3 +211,20 @@ def test_clocks_are_those_of_a_pipelined_export(tmp_path: Path) -> None:
 def test_what_is_no_logic_is_refused_before_the_search(network, config, reason) -> None:
     with pytest.raises(UserError, match=reason):
         searched(network.eval(), 8, config)
+
+
+def test_candidates_that_have_no_logic_fail_alone_with_layer_and_formats() -> None:
+    """alkaid 0.8 makes none of a pooling of numbers of one bit: an AssertionError within it."""
+    own = {**FIXED, "data_in_width": [1, 4]}
+    evaluator, space = searched(convolutional(), 36, own)
+    every = np.concatenate(list(space.enumerate()))
+    results = evaluator(every)
+    assert 0 < len(results.failures) < len(every)
+    assert set(results.failures) == set(np.flatnonzero(np.isnan(results["luts"])))
+    for row, reason in results.failures.items():
+        assert re.match(r"_1 with data_in fixed<1,2>, weight .*: alkaid makes no logic of it: Assert", reason)
+        assert np.isnan(results["latency_cycles"][row])
+    sound = np.setdiff1d(np.arange(len(every)), list(results.failures))
+    alone = evaluator(every[sound])
+    assert not alone.failures
+    assert np.array_equal(alone["luts"], results["luts"][sound])

@@ -10,7 +10,10 @@ import pytest
 from helpers.browser import accessibility, chromium, complaints, open_page, requests
 from helpers.studies import HOSTILE, made_run
 from widthwise.metrics.catalogue import Metric
+from widthwise.metrics.quality.detail.found import Confusion, Histogram, QualityDetail, Row, Table
 from widthwise.report.page.study import study_page
+from widthwise.study.detail import KeptDetail
+from widthwise.study.run_folder import load_run
 
 OWN = Metric(HOSTILE, "quality", "maximize", None, HOSTILE)
 KINDS = {
@@ -47,7 +50,18 @@ def _drawn(browser, selector: str) -> int:
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory) -> Path:
-    return _written(tmp_path_factory.mktemp("pages"), bounds=["model_size <= 190"])
+    folder = tmp_path_factory.mktemp("pages")
+    made_run(folder / "made", bounds=["model_size <= 190"])
+    classes = ("cat", HOSTILE, *(f"class {n}" for n in range(14)))
+    counts = tuple(tuple(90 if a == b else (a * b) % 7 for b in range(16)) for a in range(16))
+    table = Table("Each class", "class", ("samples", "f1"), (Row(HOSTILE, (90.0, 0.5), (90.0, 0.75)),))
+    worst = Table("Worst samples, by loss", "sample", ("loss",), (Row("17", (3.5,), (1.25,)),))
+    histogram = Histogram("Errors: output less target", (-1.0, 0.0, 2.0), (3, 4), (5, 2))
+    found = QualityDetail((table, worst), Confusion(classes, counts, counts[::-1]), histogram, ("Cut.",))
+    KeptDetail(7, "classification", "val", 1800, found).write(folder / "made")
+    page = folder / "page.html"
+    page.write_text(study_page(load_run(folder / "made")), encoding="utf-8")
+    return page
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
+from helpers import searches
 from helpers.studies import HOSTILE, made_run
 from widthwise.metrics.catalogue import METRICS, Metric
 from widthwise.metrics.goals.pareto import nondominated
@@ -17,6 +18,8 @@ from widthwise.report.shown.axes import Axis
 from widthwise.report.shown.points import _outline, points_of
 from widthwise.report.shown.schemes import in_few_words, parts_of
 from widthwise.report.shown.view import study_view
+from widthwise.search.limits import Limits
+from widthwise.search.loop import run_search
 
 OWN = Metric(HOSTILE, "quality", "maximize", None, HOSTILE)
 
@@ -69,6 +72,19 @@ def test_uniform_schemes_are_those_of_equal_widths_and_mixing_is_judged_at_their
         best = max(t.metrics["accuracy"] for t in affordable)
         assert row.front_quality == best
         assert row.gain == pytest.approx(best - row.quality)
+
+
+def test_uniform_schemes_that_no_trial_is_are_named_with_what_evaluates_them(tmp_path, study):
+    cut = study_view(made_run(tmp_path / "made", trials=20))
+    tried = [trial.candidate for trial in cut.study.trials]
+    missing = [f"{bits} bits" for index, bits in enumerate((2, 4, 8)) if (index,) * 6 not in tried]
+    assert missing
+    assert list(cut.missing) == missing
+    said = f"Of the uniform schemes that the space has no trial is {', '.join(missing)}:"
+    assert said in page_of(cut)
+    assert "widthwise explain RUN</code> evaluates them" in page_of(cut)
+    assert study_view(study).missing == ()
+    assert "Of the uniform schemes that the space has" not in page_of(study_view(study))
 
 
 def test_near_equal_rows_stand_behind_one_another_and_are_kept(tmp_path):
@@ -174,3 +190,13 @@ def test_equal_choices_in_a_row_are_counted(tmp_path):
     space = made_run(tmp_path / "made", trials=1).record.space
     words = in_few_words(space, [0, 1, 0, 1, 2, 1], parts_of(space))
     assert words == "data_in_width 2*2 8, weight_width 4*3"
+
+
+def test_a_space_beyond_any_float_is_on_the_page(tmp_path):
+    space = searches.space_of(*(f"layer {i}/weight_width" for i in range(700)))  # 3^700
+    with searches.start_or_resume(tmp_path / "run", space=space) as run:
+        evaluator = searches.Evaluator(weights=(1,) * 700)
+        study = run_search(
+            searches.make_strategy("random", space=space), evaluator, run.writer, limits=Limits(trials=5)
+        )
+    assert "9.7e333 candidates from 700 decisions" in study_page(study)

@@ -18,7 +18,7 @@ from widthwise.formats.exact import significant_bits
 from widthwise.formats.hull import hull_of
 from widthwise.metrics.catalogue import Metric
 from widthwise.metrics.cost.counts import FLOAT_BITS, NodeBits, NodeCounts
-from widthwise.metrics.cost.formulas import KeepsTables, cost_metrics, cost_of_graph
+from widthwise.metrics.cost.formulas import GivesReasons, KeepsTables, cost_metrics, cost_of_graph
 from widthwise.metrics.cost.sizes import layer_choices
 from widthwise.metrics.cost.table import Choice, Choices, CostTable, Tables, combinations
 from widthwise.network.counting import NodeCost
@@ -82,6 +82,13 @@ class Costs:
         found = {name: cost(chosen) for name, cost in whole.items()}
         found |= {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         return {metric.name: found[metric.name] for metric in metrics}
+
+    def reasons(self, metrics: Sequence[Metric], chosen: IntArray) -> dict[int, str]:
+        """Of candidates with format indices [K, S] that have no such costs, by row: why."""
+        if not self._whole(metrics):
+            return {}
+        told = [made for made in self.in_common.values() if isinstance(made, GivesReasons)]
+        return {row: reason for made in told for row, reason in made.reasons(chosen).items()}
 
     def check(self, metrics: Sequence[Metric]) -> None:
         """Raises UserError where a table lacks what candidates may have, or the network has no such cost."""

@@ -152,10 +152,11 @@ class Evaluator:
         chosen = slot_choices(self.slots, candidates)
         found = self._costs(chosen)
         quality = self.judging.quality
+        refused = self.prepared.costs.reasons(self.judging.cost, chosen)
         if not quality:
-            return Results(found)
+            return Results(found, refused)
         running = self._run(chosen, hopeless and partial(hopeless, found))
-        values, failures = running.values(quality), running.tally.failures
+        values, failures = running.values(quality), {**running.tally.failures, **refused}
         pruned = frozenset(np.flatnonzero(running.pruned).tolist())
         return Results(found | values, failures, pruned, getattr(running.tally, "causes", {}))
 

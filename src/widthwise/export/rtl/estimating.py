@@ -1,7 +1,8 @@
 """Estimates of many stages, by as many processes as there are cores.
 
 A process is `python -P -m widthwise.export.rtl.estimating`: on each line of its input it reads the contents
-of stages that share their products, and answers with a line of their estimates, until its input ends.
+of stages that share their products, and answers with a line of their estimates, or of why there are none,
+until its input ends.
 """
 
 from __future__ import annotations
@@ -19,15 +20,15 @@ from widthwise.core.children import command_of, environment
 from widthwise.core.errors import UserError
 from widthwise.core.importing import describe_error
 from widthwise.core.threads import cores
-from widthwise.export.rtl.stages import Estimate, Stage, estimates_of
+from widthwise.export.rtl.stages import Estimate, NoLogic, Stage, estimates_of
 
 WORTH_IT = 24  # groups of stages from which on starting processes takes less time than it saves
 
 
-def estimates(stages: Sequence[Stage], processes: int | None = None) -> list[Estimate]:
+def estimates(stages: Sequence[Stage], processes: int | None = None) -> list[Estimate | NoLogic]:
     """Of each stage, in their order; processes: how many, by default as it is worth.
 
-    Raises UserError where alkaid fails, or a process ends.
+    Raises UserError where a process ends.
     """
     groups: dict[str, list[int]] = {}
     for number, stage in enumerate(stages):
@@ -41,14 +42,14 @@ def estimates(stages: Sequence[Stage], processes: int | None = None) -> list[Est
     return [placed[number] for number in range(len(stages))]
 
 
-def _of_groups(groups: list[list[Stage]], processes: int | None) -> list[list[Estimate]]:
+def _of_groups(groups: list[list[Stage]], processes: int | None) -> list[list[Estimate | NoLogic]]:
     many = min(cores(), len(groups) // (WORTH_IT // 2)) if processes is None else processes
     if many < 2:
         return [_estimated(group) for group in groups]
     with _started(many) as workers:
         free = list(workers)
 
-        def answer(group: list[Stage]) -> list[Estimate]:
+        def answer(group: list[Stage]) -> list[Estimate | NoLogic]:
             worker = free.pop()  # a thread has one; there are as many
             try:
                 return _asked(worker, group)
@@ -66,11 +67,14 @@ def _of_groups(groups: list[list[Stage]], processes: int | None) -> list[list[Es
                 raise
 
 
-def _estimated(group: Sequence[Stage]) -> list[Estimate]:
+def _estimated(group: Sequence[Stage]) -> list[Estimate | NoLogic]:
+    """Of stages that share their products; where some fail, each by itself."""
     try:
-        return estimates_of(group)
+        return [*estimates_of(group)]
     except Exception as error:  # alkaid may raise anything
-        raise UserError(f"alkaid does not take this network: {describe_error(error)[:300]}") from error
+        if len(group) == 1:
+            return [NoLogic(f"alkaid makes no logic of it: {describe_error(error)[:300]}")]
+    return [found for stage in group for found in _estimated([stage])]
 
 
 @contextmanager
@@ -106,30 +110,28 @@ def _close(stream: IO[str] | None) -> None:
         pass
 
 
-def _asked(worker: subprocess.Popen[str], group: list[Stage]) -> list[Estimate]:
+def _asked(worker: subprocess.Popen[str], group: list[Stage]) -> list[Estimate | NoLogic]:
     assert worker.stdin is not None
     assert worker.stdout is not None
     try:
         worker.stdin.write(json.dumps([stage.content for stage in group]) + "\n")
         worker.stdin.flush()
-        answer: dict[str, Any] = json.loads(worker.stdout.readline())
+        answer: list[Any] = json.loads(worker.stdout.readline())
     except (OSError, ValueError):
         raise UserError(
             "a process that estimates logic was ended (out of memory?); search a smaller network"
         ) from None
-    if "error" in answer:
-        raise UserError(answer["error"])
-    return [Estimate(*each) for each in answer["estimates"]]
+    return [NoLogic(each) if isinstance(each, str) else Estimate(*each) for each in answer]
 
 
 def serve(given: IO[str], answers: IO[str]) -> None:
     """Answer each line until there are no more."""
     for line in given:
-        try:
-            found = _estimated([Stage.of_content(content) for content in json.loads(line)])
-            answer: dict[str, Any] = {"estimates": [[each.luts, each.adders, each.delay] for each in found]}
-        except UserError as error:
-            answer = {"error": str(error)}
+        found = _estimated([Stage.of_content(content) for content in json.loads(line)])
+        answer = [
+            each.reason if isinstance(each, NoLogic) else [each.luts, each.adders, each.delay]
+            for each in found
+        ]
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
 

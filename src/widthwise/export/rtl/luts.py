@@ -21,7 +21,7 @@ from widthwise.export.integers.reading import program_of, read_program
 from widthwise.export.integers.steps import Add, Codes, Program
 from widthwise.export.rtl.estimating import estimates
 from widthwise.export.rtl.kept import keep, read_kept
-from widthwise.export.rtl.stages import Estimate, Stage, alone
+from widthwise.export.rtl.stages import Estimate, NoLogic, Stage, alone
 from widthwise.metrics.cost.counts import NodeBits, NodeCounts
 from widthwise.spaces.slots import Slot, schemes
 
@@ -34,6 +34,8 @@ OfChosen = Callable[[IntArray], FloatArray]
 PIPELINE = 4  # adders between registers, for which clocks are counted
 AS_READ = -1  # the range that the first stage is given: all that its format has
 SHARED = "logic"  # what costs of logic call their stages among what costs share
+REFUSED = "refused: "  # in place of a key, where a row's formats are no program
+NOTHING = Estimate(math.nan, math.nan, math.nan)
 CHECKED = 2  # estimates of a folder's that are made again to see whether they are right
 
 logger = logging.getLogger(__name__)
@@ -76,7 +78,7 @@ luts, adders, latency_cycles = LogicCost("luts"), LogicCost("adders"), LogicCost
 def clocks(delay: float, pipeline: float = PIPELINE) -> float:
     """From input to output of logic with so many adders one after the other: a register for the input, and
     one after every `pipeline` adders, at least one at the end."""
-    return 1.0 + max(math.ceil(delay / pipeline), 1)
+    return 1.0 + max(math.ceil(delay / pipeline), 1) if math.isfinite(delay) else delay
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,7 @@ class Stages:
 
     alone: by stage and the formats of its slots. ranges: what stages are given, each once. known: by stage,
     its range and formats. of_content: estimates by the stage's key; waiting: stages that have none yet.
+    none: what has no estimate, by key, and why.
     folder: where estimates are kept; None: nowhere. made: how many were estimated: those known nowhere, and
     those of the folder that were looked at.
     """
@@ -105,6 +108,7 @@ class Stages:
     known: dict[tuple[int, tuple[int, ...]], Found] = field(default_factory=dict)
     of_content: dict[str, Estimate] = field(default_factory=dict)
     waiting: dict[str, Stage] = field(default_factory=dict)
+    none: dict[str, NoLogic] = field(default_factory=dict)
     folder: Path | None = None
     unproved: dict[str, Estimate] = field(default_factory=dict)  # of the folder, by key
     made: int = 0
@@ -116,8 +120,39 @@ class Stages:
         return {"luts": luts, "adders": adders, "latency_cycles": np.array([clocks(each) for each in delay])}
 
     def __call__(self, chosen: IntArray) -> FloatArray:
-        """LUTs, adders and delay [K, 3] for format indices [K, S]: the sums over the stages."""
-        places: list[tuple[list[str], IntArray]] = []
+        """LUTs, adders and delay [K, 3] for format indices [K, S]: the sums over the stages; NaN for those
+        that have no logic."""
+        total = np.zeros((len(chosen), 3))
+        for found, which in self._places(chosen):
+            each = [self.of_content.get(one.key, NOTHING) for one in found]
+            total += np.array([[one.luts, one.adders, one.delay] for one in each]).reshape(-1, 3)[which]
+        return total
+
+    def reasons(self, chosen: IntArray) -> dict[int, str]:
+        """Of candidates [K, S] that have no logic, by row: which layer in which formats, and why."""
+        reasons: dict[int, str] = {}
+        for stage, (found, which) in enumerate(self._places(chosen) if self.none else ()):
+            bad = np.flatnonzero(np.isin(which, [i for i, one in enumerate(found) if one.key in self.none]))
+            for row in bad.tolist():
+                key = found[which[row]].key
+                of_row = key.startswith(REFUSED)  # its reason names the layer
+                named = "" if of_row else f"{self._named(stage, chosen[row])}: "
+                reasons.setdefault(row, named + self.none[key].reason)
+        return reasons
+
+    def _named(self, stage: int, row: IntArray) -> str:
+        """A stage in the formats of a row [S]: `conv with data_in fixed<4,2>, weight fixed<3,3>`."""
+        layer = [layer.name for layer in self.graph.layers if layer.stored.get("weight")][stage]
+        formats = [
+            f"{slot.tensor} {slot.formats[row[column]]}"
+            for column, slot in enumerate(self.slots)
+            if slot.layer == layer
+        ]
+        return f"{layer} with {', '.join(formats)}"
+
+    def _places(self, chosen: IntArray) -> list[tuple[list[Found], IntArray]]:
+        """For each stage what there is of it, and which of these each candidate has, [K]."""
+        places: list[tuple[list[Found], IntArray]] = []
         given = np.full(len(chosen), AS_READ)  # which range the next stage is given, [K]
         for stage, columns in enumerate(self.columns()):
             distinct, first, which = np.unique(
@@ -128,23 +163,24 @@ class Stages:
                 for row, at in zip(distinct, first, strict=True)
             ]
             which = which.reshape(-1)
-            places.append(([each.key for each in found], which))
+            places.append((found, which))
             given = np.array([each.gives for each in found], dtype=np.int64)[which]
         self.fill()
-        total = np.zeros((len(chosen), 3))
-        for keys, which in places:
-            each = [self.of_content[key] for key in keys]
-            total += np.array([[one.luts, one.adders, one.delay] for one in each]).reshape(-1, 3)[which]
-        return total
+        return places
 
     def _found(self, number: int, at: tuple[int, ...], row: IntArray) -> Found:
         """A stage at (range, *formats), which are part of the row [S]; it waits where it is not known yet."""
         if (number, at) not in self.known:
             given, *formats = at
-            stage = self._alone(number, tuple(formats), row)
+            try:
+                stage = self._alone(number, tuple(formats), row)
+            except UserError as error:  # of the formats of this row, which are no part of a key
+                key = f"{REFUSED}{error}"
+                self.none[key] = NoLogic(str(error))
+                return Found(key, AS_READ)
             if given != AS_READ:
                 stage = stage.within(*self.ranges[given])
-            if stage.key not in self.of_content:
+            if stage.key not in self.of_content and stage.key not in self.none:
                 self.waiting[stage.key] = stage
             self.known[number, at] = Found(stage.key, self._number(stage.range_after()))
         return self.known[number, at]
@@ -167,8 +203,11 @@ class Stages:
         self._take_from_folder()
         new = {key: stage for key, stage in self.waiting.items() if key not in self.of_content}
         if new:
-            found = self._estimated(list(new.values()))
-            self.of_content |= dict(zip(new, found, strict=True))
+            for key, made in zip(new, self._estimated(list(new.values())), strict=True):
+                if isinstance(made, NoLogic):
+                    self.none[key] = made
+                else:
+                    self.of_content[key] = made
             if self.folder is not None:
                 keep(self.folder, {**read_kept(self.folder), **self.of_content})
         self.waiting.clear()
@@ -189,13 +228,14 @@ class Stages:
             if made != self.unproved[key]:
                 logger.warning("%s: holds wrong estimates, all are made again", self.folder)
                 self.unproved = {}
-                self.of_content[key] = made
+                if isinstance(made, Estimate):
+                    self.of_content[key] = made
                 if self.folder is not None:
                     keep(self.folder, self.of_content)
                 return
         self.of_content |= {key: self.unproved[key] for key in found}
 
-    def _estimated(self, stages: Sequence[Stage]) -> list[Estimate]:
+    def _estimated(self, stages: Sequence[Stage]) -> list[Estimate | NoLogic]:
         self.made += len(stages)
         return estimates(stages)
 

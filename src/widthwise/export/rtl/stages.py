@@ -60,6 +60,13 @@ class Estimate:
         return cls(float(logic.cost), float(adders), float(logic.latency[1]))
 
 
+@dataclass(frozen=True)
+class NoLogic:
+    """Why there is no estimate: alkaid makes no logic of a stage, or its formats have none."""
+
+    reason: str
+
+
 @dataclass(frozen=True, eq=False)
 class Stage:
     """Steps that each read what the one before gives, the first of them codes * 2^-fraction.

@@ -50,6 +50,15 @@ class KeepsTables(Protocol):
         ...
 
 
+@runtime_checkable
+class GivesReasons(Protocol):
+    """What is NaN for some candidates, and knows why."""
+
+    def reasons(self, chosen: IntArray) -> Mapping[int, str]:
+        """Why, by row of the format indices [K, S]."""
+        ...
+
+
 def cost_of_graph(metric: Metric) -> OfGraph | None:
     """What computes the cost of a network, where counts don't tell it."""
     if not isinstance(metric.source, str) or not metric.source:

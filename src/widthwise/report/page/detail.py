@@ -11,6 +11,7 @@ from widthwise.report.sheets import Sheet
 from widthwise.report.shown.view import StudyView
 
 PART = {"val": "validation", "test": "test"}
+MOST_LETTERS = 14  # of a class that heads a column
 SIZE = (640, 220)  # of a histogram
 COUNTED = ("samples", "places")  # what figures of these names are
 EDGE = 24  # below it, for its ends
@@ -76,8 +77,12 @@ def figure_text(value: float, figure: str) -> str:
 
 
 def confusion_table(found: Confusion, name: str) -> str:
-    """True classes in rows, stronger where more of the row is; float's count is below where it differs."""
-    head = "".join(f'<th scope="col" class="number">{text(one)}</th>' for one in found.classes)
+    """True classes in rows, cells filled by their share of it; float's count is below if it differs."""
+    short = [one if len(one) <= MOST_LETTERS else one[: MOST_LETTERS - 1] + "…" for one in found.classes]
+    head = "".join(
+        f'<th scope="col" class="number" title="{text(one)}">{text(few)}</th>'
+        for one, few in zip(found.classes, short, strict=True)
+    )
     rows = []
     for label, (of, counts) in enumerate(zip(found.classes, found.pick, strict=True)):
         total = max(sum(counts), 1)

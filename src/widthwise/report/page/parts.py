@@ -26,6 +26,7 @@ from widthwise.report.terminal import shown_number
 from widthwise.study.explanation import Against, Explanation
 from widthwise.study.explanation import Mixing as ExactMixing
 
+MOST_MISSING = 12  # uniform schemes that are named
 MOST_TENSORS = 200  # rows of the table of what formats do
 
 
@@ -38,7 +39,7 @@ def mixing_section(view: StudyView) -> str:
             if len(view.study.record.space.decisions) > 1
             else "The space has a single decision: nothing can be mixed."
         )
-        return section("mixing", [f"<p>{text(why)}</p>"])
+        return section("mixing", [f"<p>{text(why)}</p>", *_missing(view)])
     content = []
     for found in view.mixing:
         content += [f'<p class="lead">{text(found.words)}</p>', sheet_table(mixing_sheet(found))]
@@ -47,7 +48,24 @@ def mixing_section(view: StudyView) -> str:
         "standard error of the difference, both taken as independent; on the same samples it is rather less. "
         "Best of several is better by chance alone: the test figures say more.</p>"
     )
-    return section("mixing", content)
+    return section("mixing", [*content, *_missing(view)])
+
+
+def _missing(view: StudyView) -> list[str]:
+    """Which uniform schemes the comparison lacks, and what evaluates them."""
+    if not view.missing:
+        return []
+    few = ", ".join(view.missing[:MOST_MISSING])
+    more = f" and {len(view.missing) - MOST_MISSING} more" if len(view.missing) > MOST_MISSING else ""
+    how = (
+        " <code>widthwise explain RUN</code> evaluates them, where candidates aren't trained."
+        if view.explanation is None
+        else ""
+    )
+    return [
+        f'<p class="soft">Of the uniform schemes that the space has no trial is {text(few + more)}: they '
+        f"were out of bounds, or the search didn't come to them.{how}</p>"
+    ]
 
 
 def _exact_mixing(view: StudyView, found: Explanation) -> str:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from widthwise.core.counting import count_text
 from widthwise.core.errors import UserError
 from widthwise.metrics.spread import SIGMAS
 from widthwise.report.shown.axes import Axis
@@ -38,12 +39,12 @@ def pick_of(study: Study, rule: str | None) -> Trial | None:
 def searched_line(study: Study) -> str:
     """What was searched, on what data, by whom, how many candidates in what time."""
     settings, space = study.record.settings, study.record.space
-    size = f"{space.size:,}" if space.size < 10**12 else f"{float(space.size):.2g}"
+    size = f"{count_text(space.size)} candidate{'' if space.size == 1 else 's'}"
     decisions = f"{len(space.decisions):,} decision{'' if len(space.decisions) == 1 else 's'}"
     data = f" on {settings.data}" if settings.data else ""
     by = f" by {settings.strategy}" if settings.strategy else ""
     return (
-        f"Searched{by}: {size} candidate{'' if space.size == 1 else 's'} from {decisions} of "
+        f"Searched{by}: {size} from {decisions} of "
         f"{settings.model or 'a network'}{data}. {ending_lines(study)[0]}."
     )
 

@@ -36,18 +36,31 @@ def uniform_rows(space: Space, candidates: IntArray) -> tuple[Uniform, ...]:
     parts = parts_of(space)
     if len(space.decisions) < 2 or not len(candidates):
         return ()
+    if any(_is_width(space, part) for part in parts):
+        return tuple(one for one in _by_width(space, parts, candidates) if one.rows)
+    return _alike(space, parts, candidates) if max(len(part.columns) for part in parts) > 1 else ()
+
+
+def missing_uniform(space: Space, candidates: IntArray) -> tuple[str, ...]:
+    """The uniform schemes of widths that the space has and candidates [n, D] lack, as people say them."""
+    parts = parts_of(space)
+    if len(space.decisions) < 2 or not len(candidates):
+        return ()
+    return tuple(one.label for one in _by_width(space, parts, candidates) if not one.rows)
+
+
+def _by_width(space: Space, parts: Sequence[Part], candidates: IntArray) -> list[Uniform]:
+    """Each uniform scheme of the space's widths of bits once, with the rows that have it, or none."""
     widths = [part for part in parts if _is_width(space, part)]
-    if not widths:
-        return _alike(space, parts, candidates) if max(len(part.columns) for part in parts) > 1 else ()
     others = _same(space, [part for part in parts if part not in widths], candidates)
     columns = [column for part in widths for column in part.columns]
-    found: list[Uniform] = []
+    found: dict[tuple[int, ...], Uniform] = {}
     for bits in sorted({choice for column in columns for choice in space.decisions[column].choices}):
-        wanted = [_nearest(space.decisions[column], bits) for column in columns]
-        rows = np.flatnonzero(others & (candidates[:, columns] == wanted).all(axis=1))
-        if len(rows) and tuple(rows) not in {one.rows for one in found}:
-            found.append(Uniform(f"{bits:g} bits", tuple(rows.tolist())))
-    return tuple(found)
+        wanted = tuple(_nearest(space.decisions[column], bits) for column in columns)
+        if wanted not in found:
+            rows = np.flatnonzero(others & (candidates[:, columns] == wanted).all(axis=1))
+            found[wanted] = Uniform(f"{bits:g} bits", tuple(rows.tolist()))
+    return list(found.values())
 
 
 def _alike(space: Space, parts: Sequence[Part], candidates: IntArray) -> tuple[Uniform, ...]:

@@ -18,7 +18,7 @@ from widthwise.report.shown.mixing import Mixing, mixing_of
 from widthwise.report.shown.overview import pick_lines, pick_of, searched_line
 from widthwise.report.shown.points import Points, points_of
 from widthwise.report.shown.recipe import Recipe, recipe_of
-from widthwise.report.shown.uniform import Uniform, uniform_rows
+from widthwise.report.shown.uniform import Uniform, missing_uniform, uniform_rows
 from widthwise.report.terminal import best_lines
 from widthwise.study.detail import KeptDetail, read_detail
 from widthwise.study.explanation import Explanation, read_explanation
@@ -48,7 +48,8 @@ class StudyView:
     """All that is shown of a study.
 
     lines: the study in sentences. trouble: why there is no front; nothing where there is one.
-    pair: (quality, cost) to begin with; None where no metric is stored.
+    pair: (quality, cost) to begin with; None where no metric is stored. missing: uniform schemes that the
+    space has and no trial is.
     """
 
     study: Study
@@ -61,6 +62,7 @@ class StudyView:
     pick: Trial | None
     rule: str | None
     baselines: tuple[Baseline, ...]
+    missing: tuple[str, ...]
     mixing: tuple[Mixing, ...]
     layers: LayerMap | None
     advice: Advice | None
@@ -105,6 +107,7 @@ def study_view(study: Study, *, rule: str | None = None, everything: bool = Fals
         pick=pick,
         rule=rule,
         baselines=baselines,
+        missing=missing_uniform(study.record.space, block.candidates),
         mixing=mixing,
         layers=None,
         advice=advice_of(study),

@@ -21,7 +21,9 @@ from widthwise.search.explaining.baselines import naive_baselines, uniform_basel
 from widthwise.search.explaining.changes import around, next_cheaper, restored, to_formats_of
 from widthwise.search.explaining.judged import Judge, Spent, terms_of
 from widthwise.search.explaining.mixing import Kind, mixing
+from widthwise.search.layer_figures import keep_layers
 from widthwise.search.problem import Problem, load_problem, problem_of_run
+from widthwise.search.tested import keep_tested
 from widthwise.spaces.by_tensor import by_tensor
 from widthwise.spaces.quantisation import QuantisationSpace
 from widthwise.study.explanation import Around, Baseline, Change, Explanation, Mixing
@@ -73,7 +75,8 @@ def explain(
     found = _Explaining(run, problem, trial, spent, pairs).all(rule)
     found = replace(found, evaluations=spent.evaluations, seconds=round(time.monotonic() - began, 3))
     found.write(run.folder)
-    keep_detail(problem, run, trial, run.folder)
+    for keep in (keep_tested, keep_layers, keep_detail):  # which runs of before, and from Python, lack
+        keep(problem, run, trial, run.folder)
     return found
 
 
