@@ -18,7 +18,7 @@ from widthwise.report.shown.mixing import Mixing, mixing_of
 from widthwise.report.shown.overview import pick_lines, pick_of, searched_line
 from widthwise.report.shown.points import Points, points_of
 from widthwise.report.shown.recipe import Recipe, recipe_of
-from widthwise.report.shown.uniform import Uniform, missing_uniform, uniform_rows
+from widthwise.report.shown.uniform import Uniform, uniform_schemes
 from widthwise.report.terminal import best_lines
 from widthwise.study.detail import KeptDetail, read_detail
 from widthwise.study.explanation import Explanation, read_explanation
@@ -90,7 +90,8 @@ def study_view(study: Study, *, rule: str | None = None, everything: bool = Fals
     axes = axes_of(study)
     pair = first_pair(axes)
     explanation = read_explanation(study.folder)
-    uniform = uniform_rows(study.record.space, block.candidates)
+    schemes = uniform_schemes(study.record.space, block.candidates)
+    uniform = tuple(one for one in schemes if one.rows)
     pairs = [] if explanation is not None and explanation.mixing else _pairs(axes)
     mixing = tuple(
         found for quality, cost in pairs if (found := mixing_of(study, block, uniform, quality, cost))
@@ -110,7 +111,7 @@ def study_view(study: Study, *, rule: str | None = None, everything: bool = Fals
         pick=pick,
         rule=rule,
         baselines=baselines,
-        missing=missing_uniform(study.record.space, block.candidates),
+        missing=tuple(one.label for one in schemes if not one.rows),
         mixing=mixing,
         layers=None,
         advice=advice_of(study) if explanation is None else None,
