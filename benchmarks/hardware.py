@@ -88,7 +88,7 @@ def ranked(network: nn.Module, data: Data, schemes: int, seed: int) -> list[Rank
     _, first = np.unique(drawn[:, heavy], axis=0, return_index=True)
     candidates = drawn[np.sort(first)[:schemes]]
     costs = evaluator.costs(candidates)
-    form = RtlExporter("verilog", simulate=False)
+    form = RtlExporter("verilog", simulate=False, ternary=False)  # as certify synthesises
     found = []
     for row, candidate in enumerate(candidates):
         start = time.perf_counter()

@@ -54,23 +54,26 @@ def network() -> nn.Module:
     return nn.Sequential(nn.Linear(16, 2), nn.ReLU(), nn.Linear(2, 5)).eval()
 
 
-def small(folder: Path, pipeline: float = 0.0) -> Path:
+def small(folder: Path, pipeline: float = 0.0, ternary: bool = False) -> Path:
     """An export of a small network."""
     torch.manual_seed(0)
     made, four = nn.Sequential(nn.Linear(3, 2)).eval(), Integer(4, 2)
     realised = Realised((), {}, {"_0": Scheme(data_in=four, weight=four, bias=four)}).complete(made)
     (folder / "rtl").mkdir()
     (folder / "made").mkdir()
-    verilog(pipeline, simulate=False).write(realised, realised.graph(), folder / "rtl", (torch.zeros(2, 3),))
+    form = verilog(pipeline, simulate=False, ternary=ternary)
+    form.write(realised, realised.graph(), folder / "rtl", (torch.zeros(2, 3),))
     return folder / "rtl"
 
 
 @pytest.mark.slow
 @NEEDS_YOSYS
 @NEEDS_IVERILOG
-@pytest.mark.parametrize("pipeline", [0.0, 1.0])
-def test_a_netlist_gives_the_outputs_that_were_expected(pipeline: float, tmp_path: Path) -> None:
-    found = synthesis.synthesised(small(tmp_path, pipeline), tmp_path / "made")
+@pytest.mark.parametrize(("pipeline", "ternary"), [(0.0, True), (0.0, False), (1.0, False)])
+def test_a_netlist_gives_the_outputs_that_were_expected(
+    pipeline: float, ternary: bool, tmp_path: Path
+) -> None:
+    found = synthesis.synthesised(small(tmp_path, pipeline, ternary), tmp_path / "made")
     assert found.version.startswith("Yosys ")
     assert set(found.metrics) == set(TOOLS["yosys"].metrics)
     netlist = (tmp_path / "made" / synthesis.NETLIST).read_text()

@@ -98,6 +98,15 @@ def test_the_logic_gives_the_networks_outputs_bit_for_bit(
         assert torch.equal(written.run(x), graph.model(x).double())
 
 
+@pytest.mark.parametrize("ternary", [True, False])
+def test_adders_add_as_many_numbers_as_asked_for(ternary: bool, tmp_path: Path) -> None:
+    graph, realised = formatted(perceptron, lambda: SIX)
+    verilog(simulate=False, ternary=ternary).write(realised, graph, tmp_path, (torch.zeros(2, 4),))
+    logic = "".join(path.read_text() for path in (tmp_path / "src").glob("*.v"))
+    assert "shift_adder" in logic
+    assert ("ternary_adder" in logic) == ternary
+
+
 SIX = Integer(6, 3)
 
 
@@ -169,9 +178,10 @@ def test_weights_of_more_bits_than_are_read_are_refused() -> None:
 
 
 def test_options_of_a_form_are_read_and_others_are_refused() -> None:
-    assert exporter("verilog", {"pipeline": "4", "simulate": "false"}) == verilog(4.0, False)
+    given = {"pipeline": "4", "simulate": "false", "ternary": "false"}
+    assert exporter("verilog", given) == verilog(4.0, simulate=False, ternary=False)
     with pytest.raises(
-        UserError, match=r"export form verilog: has no option depth; allowed: pipeline, simulate"
+        UserError, match=r"export form verilog: has no option depth; allowed: pipeline, simulate, ternary"
     ):
         exporter("verilog", {"depth": "4"})
     with pytest.raises(UserError, match="pipeline = 'much'; give a number"):

@@ -104,19 +104,20 @@ def _trial(run: Study, given: Trial | int) -> Trial:
 def _kept(trial: Trial, measured: Sequence[Measured], pipeline: float) -> Certificate | None:
     """What the run has of a trial, where that was measured as it would be now."""
     now = version_of("yosys", "-V")
-    if not any(each.version == now and _pipelined(pipeline) in each.notes for each in measured):
+    if not any(each.version == now and _how(pipeline) in each.notes for each in measured):
         return None
     return Certificate(trial.number, tuple(measured), kept=True)
 
 
-def _pipelined(pipeline: float) -> str:
-    return f"a register after every {pipeline:g} adders" if pipeline else "without registers"
+def _how(pipeline: float) -> str:
+    registers = f"a register after every {pipeline:g} adders" if pipeline else "without registers"
+    return f"adders of two numbers, {registers}"
 
 
 def _certified(
     run: Study, trial: Trial, pipeline: float, *, place: bool, model: nn.Module | None, data: Data | None
 ) -> Certificate:
-    form = RtlExporter("verilog", pipeline, simulate=False)
+    form = RtlExporter("verilog", pipeline, simulate=False, ternary=False)
     with TemporaryDirectory(prefix="widthwise-certify-") as where:
         rtl, made = Path(where) / "rtl", Path(where) / "made"
         made.mkdir()
@@ -125,7 +126,7 @@ def _certified(
             measured = tuple(_measured(done, rtl, made, place=place))
         except UserError as error:
             return Certificate(trial.number, refused=str(error))
-    how = _pipelined(pipeline)
+    how = _how(pipeline)
     return Certificate(trial.number, tuple(replace(each, notes=(how, *each.notes)) for each in measured))
 
 

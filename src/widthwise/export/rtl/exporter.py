@@ -40,11 +40,13 @@ class RtlExporter:
 
     pipeline: how much delay a stage between registers may have, in adders one after the other; 0: no clock.
     simulate: whether the test bench is run, where its simulator is installed; minutes for large networks.
+    ternary: whether adders may add three numbers, which Vivado maps to a LUT a bit, Yosys to more than two.
     """
 
     name: Flavor
     pipeline: float = 0.0
     simulate: bool = True
+    ternary: bool = True
     extra: str = "fpga"
     exact: bool = True
 
@@ -86,7 +88,13 @@ class RtlExporter:
         except AssertionError as error:
             raise UserError(f"{self.name}: alkaid makes no logic of this network: {error}") from error
         made = RTLModel(
-            logic, folder, NETWORK, self.name, latency_cutoff=self.pipeline or -1, print_latency=False
+            logic,
+            folder,
+            NETWORK,
+            self.name,
+            latency_cutoff=self.pipeline or -1,
+            print_latency=False,
+            ternary_fuse=self.ternary,
         )
         made.write({"widthwise": {"input": repr(program.fmt), "output_fraction": program.output.fraction}})
         shutil.rmtree(folder / "sim")  # alkaid's bench; ours has the outputs that are expected

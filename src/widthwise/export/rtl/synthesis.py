@@ -53,7 +53,7 @@ def synthesised(folder: Path, place: Path) -> Measured:
     """
     needed("yosys", package="yosys", to="synthesise")
     sources = " ".join(_sources(folder))
-    synth = f"synth_xilinx -family {FAMILY} -flatten -top {DESIGN} -noiopad"
+    synth = f"synth_xilinx -family {FAMILY} -flatten -top {DESIGN} -noiopad -nowidelut"
     # relative, as a script takes no blanks in a path
     netlist, stat = (os.path.relpath(place / name, folder) for name in (NETLIST, STATISTICS))
     script = f"read_verilog -Isrc -Isrc/static {sources}; {synth}; write_verilog -noattr {netlist}"
