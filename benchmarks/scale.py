@@ -9,6 +9,8 @@ Three ratios: by the clock once workers are up, by the clock with their start, a
 process's to that of the busiest worker and the driver together): the last is what two free cores give, and
 the only one that means anything on a machine where others compute.
 
+Beside them, what two processes that share nothing bring on this machine: no division of work brings more.
+
 Feeding: the loop of a search with its real strategy, store, messages and bookkeeping, and workers that
 answer at once. What is left is the driver's own work; candidates for each second of its processor time are
 what it can feed at most, whatever else the machine is doing.
@@ -27,6 +29,7 @@ import statistics
 import tempfile
 import time
 from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +38,7 @@ from widthwise.study.store.settings import StudySettings
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
-from benchmarks.scaling.measuring import line
+from benchmarks.scaling.measuring import alone, line
 from benchmarks.scaling.million import million, ten_million
 from benchmarks.scaling.resuming import resuming
 from benchmarks.scaling.spaces import large_spaces
@@ -101,16 +104,31 @@ def speed_up(rounds: int, epochs: int) -> None:
     print("seconds of training 16 networks       ratio")
     print(f"{'round':<7}{'1 process':>11}{'2 processes':>13}{'clock':>9}{'whole':>8}{'processor':>11}")
     for number in range(rounds):
-        alone, both = train_all(1, epochs), train_all(2, epochs)
-        ratios.append([alone[key] / both[key] for key in ("clock", "whole", "processor")])
+        one, both = train_all(1, epochs), train_all(2, epochs)
+        ratios.append([one[key] / both[key] for key in ("clock", "whole", "processor")])
         clock, whole, processor = ratios[-1]
         print(
-            f"{number:<7}{alone['clock']:>11.1f}{both['clock']:>13.1f}{clock:>9.2f}{whole:>8.2f}{processor:>11.2f}",
+            f"{number:<7}{one['clock']:>11.1f}{both['clock']:>13.1f}{clock:>9.2f}{whole:>8.2f}{processor:>11.2f}",
             flush=True,
         )
     clock, whole, processor = (statistics.median(column) for column in zip(*ratios, strict=True))
     print(f"{'median':<31}{clock:>9.2f}{whole:>8.2f}{processor:>11.2f}")
     line("two processes against one, by the clock", clock, "x", least=1.6)
+    print(f"two that share nothing, each training all sixteen: {ceiling(epochs):.2f} x on this machine")
+
+
+def ceiling(epochs: int) -> float:
+    """How many times as much two processes that share nothing get done, by the clock, as one does.
+
+    Less than two where cores share caches, memory or what computes.
+    """
+
+    def seconds(_: int) -> float:
+        return float(alone("benchmarks.scale", "train_all", 1, epochs)["clock"])
+
+    one = seconds(0)
+    with ThreadPoolExecutor(2) as together:
+        return 2 * one / statistics.mean(together.map(seconds, range(2)))
 
 
 def train_all(jobs: int, epochs: int) -> dict[str, float]:

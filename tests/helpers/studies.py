@@ -84,7 +84,8 @@ def made_run(
         model=name,
         strategy="random",
     )
-    config = "seed = 3\n[search.search_space.seed.default.config]\nweight_width = [2, 4, 8]\n"
+    config = "seed = 3\n[search.search_space.seed.default.config]\n"
+    config += "data_in_width = [2, 4, 8]\nweight_width = [2, 4, 8]\n"
     record = StudyRecord(folder.name, space, tuple(chosen), settings, {"weights": "abc"}, config=config)
     with start_run(folder, record) as run:
         if trials:

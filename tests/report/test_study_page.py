@@ -132,15 +132,19 @@ def test_course_ends_with_the_hypervolume_and_the_best_of_the_study(study):
 
 
 def test_advice_leaves_out_what_no_trial_of_the_front_has(tmp_path):
-    study = made_run(tmp_path / "made", bounds=["model_size <= 130"], sure=False)
+    made = {"layers": ["a", "b"], "channels": True, "sure": False}
+    study = made_run(tmp_path / "made", bounds=["model_size <= 150"], **made)
     advice = study_view(study).advice
+    assert advice.members == len(study.ties) == 5
     chosen = [item for trial in study.front for item in trial.config.items()]
     gone = {each.key: set(each.choices) for each in advice.unused}
     for key in ("data_in_width", "weight_width"):
         used = {choice for name, choice in chosen if name.endswith(key)}
         assert gone.get(key, set()) == {2, 4, 8} - used
-    left = sorted({2, 4, 8} - gone["weight_width"])
-    assert f"weight_width = {left}" in advice.config
+    left = sorted({2, 4, 8} - gone["data_in_width"])
+    assert f"data_in_width = {left}" in advice.config
+    fewer = made_run(tmp_path / "fewer", bounds=["model_size <= 140"], **made)
+    assert study_view(fewer).advice is None  # as `explain` has it: of fewer than five nothing can be told
 
 
 def test_hostile_names_stay_text(tmp_path):

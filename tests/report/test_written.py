@@ -98,7 +98,13 @@ def test_what_explain_found_is_on_the_page(tmp_path):
     Explanation(
         "made", 3, "knee", "accuracy", "model_size", (around,), (), (), (), (), (), (mixing,), advice
     ).write(study.folder)
-    page = as_bytes(load_run(study.folder), None, ["html"])["html"].decode()
+    written = as_bytes(load_run(study.folder), None, ["html", "md"])
+    page = written["html"].decode()
+    assert "Beside each uniform scheme stands the best" not in page  # what the trials alone tell
+    assert "never appears on the front" not in page
+    told = written["md"].decode()
+    assert told.count("Did mixing help?") == 1
+    assert "the front is better at equal model" in told
     for said in (
         "first/weight",
         "fixed&lt;4,2&gt;",

@@ -26,6 +26,7 @@ def test_run_makes_the_network_again_and_goes_on_without_it(place: Path, run: Ru
     made = network()
     study = ww.search(made, ww.load_data("jsc"), CONFIG, out="here", limits=limits(7))
     opened = ww.load_run("here")
+    assert ww.Study.load("here") == opened == ww.Study.load(Path("here/study.db"))
     x = torch.rand(9, 16)
     assert torch.equal(opened.network().model(x), made.eval()(x))
     best = study.front[0]

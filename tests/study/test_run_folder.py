@@ -19,7 +19,8 @@ from widthwise.core.errors import UserError
 from widthwise.search.limits import Limits
 from widthwise.search.loop import run_search
 from widthwise.study.run_files import is_run
-from widthwise.study.run_folder import ElsewhereError, load_run, resume_run, run_source, start_run
+from widthwise.study.run_folder import load_run, resume_run, start_run
+from widthwise.study.sources import ElsewhereError, run_source
 
 
 def _files(folder):

@@ -23,6 +23,7 @@ MODULES = (
     "demo",
     "search",
     "training",
+    "testing",
     "inspect",
     "init",
     "formats",

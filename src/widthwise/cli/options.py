@@ -239,7 +239,7 @@ def storage_of(run: Path, given: str | None) -> str | None:
     ElsewhereError where nobody can be asked.
     """
     from widthwise.cli.output import is_interactive
-    from widthwise.study.run_folder import ElsewhereError, run_source
+    from widthwise.study.sources import ElsewhereError, run_source
 
     try:
         run_source(run, given)

@@ -103,8 +103,8 @@ def rm(
 
 def _size(folder: Path, storage: str | None) -> tuple[str, str]:
     """What would be deleted, and what would stay elsewhere; raises UserError where it is no run."""
-    from widthwise.study.run_folder import ElsewhereError, run_source
     from widthwise.study.runs import list_runs
+    from widthwise.study.sources import ElsewhereError, run_source
 
     try:
         run_source(folder, storage)

@@ -124,10 +124,11 @@ def _mixing_line(found: Mixing, against: Against, metrics: Metrics) -> str:
 def advice_line(found: Explanation) -> str:
     """How much of the space the front has no use for."""
     advice = found.advice
-    if advice.config is None:
-        return f"No config of a next search: {advice.why_not}"
     never = sum(len(one.never) for one in advice.decisions)
     every = sum(len(one.choices) for one in advice.decisions)
+    if advice.config is None:
+        some = f"; {never} of {plural(every, 'choice')} never appear on the front" if never else ""
+        return f"No config of a next search: {advice.why_not}{some}"
     missing = sum(len(one.missing) for one in advice.decisions)
     ends = f", {missing} beyond the ends are missing" if missing else ""
     return f"{never} of {plural(every, 'choice')} never appear on the front{ends}"

@@ -10,6 +10,7 @@ from widthwise.report.terminal import shown_number
 from widthwise.study.importance.result import Effects, Importance, LayerChange
 
 POOR_FIT = 0.5  # leave-one-out R² below which shares should not be trusted
+LISTED = 8  # decisions in a line
 
 
 def heading_lines(found: Importance) -> list[str]:
@@ -25,8 +26,17 @@ def heading_lines(found: Importance) -> list[str]:
     return [
         f"{found.study}: {count} of {count_text(found.size)} candidates, "
         f"{decisions} that {'varies' if len(found.decisions) == 1 else 'vary'}",
+        *_fixed_lines(found),
         how,
     ]
+
+
+def _fixed_lines(found: Importance) -> list[str]:
+    """Which decisions nothing can be told of: first, as the rest is of the others alone."""
+    if not found.fixed:
+        return []
+    more = f" and {len(found.fixed) - LISTED} more" if len(found.fixed) > LISTED else ""
+    return [f"the same in all trials, so not told of: {', '.join(found.fixed[:LISTED])}{more}"]
 
 
 def sheets(found: Importance, *, top: int | None = None) -> list[Sheet]:
@@ -154,8 +164,6 @@ def caution_lines(found: Importance) -> list[str]:
     elif sensitivity.missing:
         done = "kept" if found.not_kept else "evaluated"
         lines.append(f"{plural(sensitivity.missing, 'single change')} of the largest candidate not {done}")
-    if found.fixed:
-        lines.append(f"the same in all trials: {', '.join(found.fixed)}")
     return lines
 
 

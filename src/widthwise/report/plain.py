@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 
 from widthwise.core.toml import shown_choice
+from widthwise.report.explanation import mixing_lines
 from widthwise.report.shown.axes import Axis
 from widthwise.report.shown.overview import with_error
 from widthwise.report.shown.view import StudyView
@@ -29,8 +30,16 @@ def markdown(view: StudyView) -> str:
         lines.append(f"All rows choose {escaped(view.front.same)}.\n")
     if len(view.front.shown) < len(view.front.rows):
         lines.append(f"{len(view.front.shown)} of {len(view.front.rows):,} rows; front.json has all.\n")
-    lines += [f"Did mixing help? {escaped(found.words)}\n" for found in view.mixing]
+    lines += [f"Did mixing help? {escaped(words)}\n" for words in _mixing(view)]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _mixing(view: StudyView) -> list[str]:
+    """As `widthwise explain` evaluated it, else by the trials alone."""
+    if view.explanation is None or not view.explanation.mixing:
+        return [found.words for found in view.mixing]
+    metrics = {metric.name: metric for metric in view.study.record.metrics}
+    return [line for found in view.explanation.mixing for line in mixing_lines(found, metrics)]
 
 
 def escaped(words: str) -> str:

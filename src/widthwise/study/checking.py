@@ -27,7 +27,8 @@ from widthwise.study.run_files import (
     WEIGHTS,
     check_new,
 )
-from widthwise.study.run_folder import load_run, run_source, save_front
+from widthwise.study.run_folder import load_run, save_front
+from widthwise.study.sources import run_source
 from widthwise.study.store import Store, StudyWriter
 from widthwise.study.store.sound import Sound, copy_sound, open_damaged, sound_of
 from widthwise.study.study import Study

@@ -16,6 +16,7 @@ from widthwise.study.run_files import EXPLANATION, NEXT
 
 MOST_BYTES = 2**28
 VERSION = 1  # of what explain.json holds
+FEWEST = 5  # distinct trials of a front that anything can be told of a space from
 Verdict = Literal["better", "worse", "unclear", "equal"]
 
 

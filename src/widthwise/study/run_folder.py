@@ -15,7 +15,7 @@ from typing import Self
 
 from widthwise.core.errors import UserError
 from widthwise.core.files import folder_in_one_piece, write_atomically
-from widthwise.core.inside import append_inside, read_inside
+from widthwise.core.inside import append_inside
 from widthwise.core.plain import PlainFormatter
 from widthwise.evaluators.protocol import Realises
 from widthwise.study.fingerprint import check_same
@@ -27,27 +27,19 @@ from widthwise.study.run_files import (
     STORAGE,
     STUDY,
     check_new,
-    check_own_files,
     free_folder,
     is_run,
 )
+from widthwise.study.sources import checked_run, run_source
 from widthwise.study.store import Store, StudyRecord, StudyWriter
-from widthwise.study.store.database import sqlite_path, told_by_a_folder, without_password
+from widthwise.study.store.database import sqlite_path, without_password
 from widthwise.study.study import Study
 from widthwise.study.trials import Told
-
-MOST_BYTES = 2**16  # of what says where the trials are
 
 STARTING = "its search is being started"  # in place of why a study ended, until its folder is there
 ABANDONED = timedelta(minutes=1)  # after which a start that left no folder is taken to have died
 
 logger = logging.getLogger("widthwise")
-
-
-class ElsewhereError(UserError):
-    """The trials of a run are in the database `url`, which nobody has named yet."""
-
-    url: str = ""
 
 
 @dataclass(frozen=True)
@@ -155,7 +147,7 @@ def resume_run(
 
     storage: the URL of the database that it keeps its trials in, where that is not in its folder.
     """
-    folder = _run(path)
+    folder = checked_run(path)
     run = _opened(folder, storage)
     try:
         if fingerprint is not None:
@@ -171,7 +163,7 @@ def load_run(path: str | Path, *, storage: str | None = None, progress: Told | N
 
     progress: is told how many trials are read, of how many.
     """
-    return replace(Study.load(*run_source(path, storage), progress=progress), folder=_run(path))
+    return replace(Study.load(*run_source(path, storage), progress=progress), folder=checked_run(path))
 
 
 def save_front(study: Study, folder: Path) -> None:
@@ -182,33 +174,6 @@ def save_front(study: Study, folder: Path) -> None:
 def _write_front(study: Study, folder: Path) -> None:
     text = json.dumps(study.as_json(), indent=2, ensure_ascii=False, allow_nan=False)
     write_atomically(folder / FRONT, text.encode() + b"\n")
-
-
-def run_source(path: str | Path, storage: str | None = None) -> tuple[str | Path, str | None]:
-    """Where a run keeps its trials: the store's path or URL, and the study's name there.
-
-    storage: the URL of the database, for a run whose trials are not in its folder: a folder may be from
-    anybody, and what it names is not connected to by itself. Raises ElsewhereError, which has the URL, where
-    it is needed and not given.
-    """
-    folder = _run(path)
-    stored = read_inside(folder, STORAGE, most=MOST_BYTES)
-    if stored is None:
-        return folder / STUDY, None
-    try:
-        found = json.loads(stored)
-        url, name = str(found["url"]), str(found["study"])
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise UserError(f'{folder / STORAGE}: is broken; it should hold {{"url": …, "study": …}}') from error
-    if storage is not None:
-        return storage, name
-    shown = told_by_a_folder(url, str(folder / STORAGE))
-    made = ElsewhereError(
-        f"{folder}: keeps its trials outside of it, in {shown}; if you know that database, "
-        f"name it: --storage {shown}"
-    )
-    made.url = shown
-    raise made
 
 
 def _opened(folder: Path, storage: str | None) -> Run:
@@ -228,17 +193,6 @@ def _store(target: str | Path) -> Store:
     """Opened where it is a database that is there already, otherwise made."""
     file = sqlite_path(target)
     return Store.open(target) if file is not None and file.exists() else Store.create(target)
-
-
-def _run(path: str | Path) -> Path:
-    folder = Path(path).expanduser()
-    if not folder.is_dir():
-        raise UserError(f"{folder}: no such run folder; `widthwise runs` lists those that there are")
-    if not is_run(folder):
-        missing = STUDY if (folder / CONFIG).is_file() else CONFIG
-        raise UserError(f"{folder}: is no run folder: it has no {missing}")
-    check_own_files(folder)
-    return folder
 
 
 class _QuietFileHandler(logging.FileHandler):

@@ -16,7 +16,7 @@ from widthwise.core.plain import plain_cell
 from widthwise.study.front_json import trial_as_json
 from widthwise.study.measured import Measured, measured_columns, read_measured
 from widthwise.study.run_files import CONFIG, STUDY, is_run
-from widthwise.study.run_folder import ElsewhereError, run_source
+from widthwise.study.sources import ElsewhereError, run_source
 from widthwise.study.store import Block, Store, StudyRecord, StudyWriter
 from widthwise.study.store.records import Shares
 from widthwise.study.trials import Told, make_trials, table, told_blocks

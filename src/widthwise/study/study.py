@@ -21,6 +21,7 @@ from widthwise.study.front import FrontRows
 from widthwise.study.front_json import front_as_json
 from widthwise.study.looks import looked_at
 from widthwise.study.measured import Measured, measured_columns, metrics_of_tools, read_measured
+from widthwise.study.sources import checked_run, run_source
 from widthwise.study.store import Store, StudyRecord
 from widthwise.study.store.records import Summary
 from widthwise.study.sureness import FLOAT, KeptSureness, read_sureness
@@ -63,7 +64,15 @@ class Study:
 
     @classmethod
     def load(cls, source: str | Path, name: str | None = None, *, progress: Told | None = None) -> Study:
-        """A study from its store, whether its search ended or not; progress: is told of the trials read."""
+        """A study from its store or its run folder, whether its search ended or not.
+
+        source: a path or URL of a store, or a folder; name: of one of several studies in a store. progress:
+        is told of the trials read.
+        """
+        if "://" not in str(source) and Path(source).expanduser().is_dir():
+            folder = checked_run(source)
+            stored, own = run_source(folder)
+            return replace(cls.load(stored, name or own, progress=progress), folder=folder)
         with Store.open(source, readonly=True) as store:
             record = store.find(name)
             rows = FrontRows(record)

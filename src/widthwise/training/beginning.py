@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
-
-import torch
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, Any
 
 from widthwise.data.facts import part
 from widthwise.data.modules import Data
 from widthwise.metrics.quality.task import BeginsAtMean, Task
 from widthwise.training.scoring import predict
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 SAMPLES = 1024  # of the training part, by which mean and spread are known
 CLOSE = 1e-3  # of the spread, by which outputs may miss them
@@ -29,6 +29,8 @@ def begin_near_targets(
     prices or years in the epochs of a search. Only where the task's outputs are such numbers and are far off,
     and where the outputs follow from a layer that can do it: else the network is as it was.
     """
+    import torch
+
     if not isinstance(task, BeginsAtMean):
         return False
 
@@ -43,7 +45,7 @@ def begin_near_targets(
         return False
     for layer in reversed(list(model.modules())):
         weight, bias = getattr(layer, "weight", None), getattr(layer, "bias", None)
-        if not (isinstance(weight, nn.Parameter) and isinstance(bias, nn.Parameter)):
+        if not (isinstance(weight, torch.nn.Parameter) and isinstance(bias, torch.nn.Parameter)):
             continue
         if bias.shape != first.middle.shape or len(weight) != len(bias) or weight.ndim < 2:
             continue
@@ -83,12 +85,16 @@ class Seen:
     @property
     def is_far(self) -> bool:
         """Whether some output is worse than a constant guess, all being numbers."""
+        import torch
+
         found = torch.stack([self.middle, self.spread, self.target_middle, self.target_spread, self.error])
         return bool(found.isfinite().all()) and bool((self.error > FAR * self.target_spread**2).any())
 
     @property
     def stretch(self) -> Tensor:
         """By how much outputs are to be stretched: 1 where targets are hardly more spread."""
+        import torch
+
         ratio = self.target_spread / self.spread
         return torch.where((self.spread > 0) & (ratio > WIDE), ratio, torch.ones_like(ratio))
 

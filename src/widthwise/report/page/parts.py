@@ -139,11 +139,9 @@ def damage_section(view: StudyView) -> str:
     found = view.explanation
     content = _not_explained() if found is None else _explained(view, found)
     advice = None if found is None else found.advice.config
-    lines = [] if view.advice is None else advice_lines(view.advice)
-    if found is not None and advice is not None:
-        lines = [advice_line(found)]
-    elif view.advice is not None:
-        advice = view.advice.config
+    lines = [] if found is None else [advice_line(found)]
+    if view.advice is not None:
+        lines, advice = advice_lines(view.advice), view.advice.config
     if lines:
         content += ["<h3>For the next search</h3>", paragraphs(lines)]
     if advice is not None:

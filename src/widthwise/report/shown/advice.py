@@ -1,4 +1,7 @@
-"""What the next search could do without, and what it lacks: choices that are never on the front, edges."""
+"""What the next search could do without, and what it lacks, as far as the trials alone tell.
+
+Where `widthwise explain` was run its advice stands in place of this one: it knows the network.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from widthwise.core.toml import dumps, parse_toml, shown_choice
 from widthwise.report.shown.schemes import key_of, parts_of
+from widthwise.study.explanation import FEWEST
 
 if TYPE_CHECKING:
     from widthwise.study.study import Study
 
 EDGE = 0.75  # share of the front's members and layers at the end of the choices, from which on it is told
-FEWEST = 3  # members of a front that say something
 
 
 @dataclass(frozen=True)
@@ -46,8 +49,8 @@ class Advice:
 
 
 def advice_of(study: Study) -> Advice | None:
-    """From the front; None where it is too small to say anything."""
-    space, front = study.record.space, study.front
+    """From the front's distinct trials; None where they are too few to say anything."""
+    space, front = study.record.space, [tie.trial for tie in study.ties]
     if len(front) < FEWEST:
         return None
     unused, edges = [], []

@@ -1,4 +1,7 @@
-"""Did mixing widths help? The front beside uniform schemes, at equal cost."""
+"""Did mixing widths help? The front beside the uniform schemes among the trials, at equal cost.
+
+Where `widthwise explain` evaluated all of them, its comparison stands in place of this one.
+"""
 
 from __future__ import annotations
 

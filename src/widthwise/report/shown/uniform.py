@@ -26,30 +26,23 @@ class Uniform:
     rows: tuple[int, ...]
 
 
-def uniform_rows(space: Space, candidates: IntArray) -> tuple[Uniform, ...]:
-    """The uniform schemes among candidates [n, D], by what they give every layer, smallest first.
+def uniform_schemes(space: Space, candidates: IntArray) -> tuple[Uniform, ...]:
+    """The uniform schemes by what they give every layer, smallest first, with the candidates [n, D] of each.
 
     Widths of bits are alike over all tensors; one that may not have the width of the others has what comes
-    nearest, more where two are. Whatever else is chosen is alike for each key. None where there is but one
-    decision, as every candidate is uniform then.
+    nearest, more where two are. Whatever else is chosen is alike for each key. Schemes of widths are all that
+    the space has, also without rows; others those of the candidates. None where there is but one decision, as
+    every candidate is uniform then.
     """
     parts = parts_of(space)
     if len(space.decisions) < 2 or not len(candidates):
         return ()
     if any(_is_width(space, part) for part in parts):
-        return tuple(one for one in _by_width(space, parts, candidates) if one.rows)
+        return _by_width(space, parts, candidates)
     return _alike(space, parts, candidates) if max(len(part.columns) for part in parts) > 1 else ()
 
 
-def missing_uniform(space: Space, candidates: IntArray) -> tuple[str, ...]:
-    """The uniform schemes of widths that the space has and candidates [n, D] lack, as people say them."""
-    parts = parts_of(space)
-    if len(space.decisions) < 2 or not len(candidates):
-        return ()
-    return tuple(one.label for one in _by_width(space, parts, candidates) if not one.rows)
-
-
-def _by_width(space: Space, parts: Sequence[Part], candidates: IntArray) -> list[Uniform]:
+def _by_width(space: Space, parts: Sequence[Part], candidates: IntArray) -> tuple[Uniform, ...]:
     """Each uniform scheme of the space's widths of bits once, with the rows that have it, or none."""
     widths = [part for part in parts if _is_width(space, part)]
     others = _same(space, [part for part in parts if part not in widths], candidates)
@@ -60,7 +53,7 @@ def _by_width(space: Space, parts: Sequence[Part], candidates: IntArray) -> list
         if wanted not in found:
             rows = np.flatnonzero(others & (candidates[:, columns] == wanted).all(axis=1))
             found[wanted] = Uniform(f"{bits:g} bits", tuple(rows.tolist()))
-    return list(found.values())
+    return tuple(found.values())
 
 
 def _alike(space: Space, parts: Sequence[Part], candidates: IntArray) -> tuple[Uniform, ...]:

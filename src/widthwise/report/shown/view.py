@@ -18,7 +18,7 @@ from widthwise.report.shown.mixing import Mixing, mixing_of
 from widthwise.report.shown.overview import pick_lines, pick_of, searched_line
 from widthwise.report.shown.points import Points, points_of
 from widthwise.report.shown.recipe import Recipe, recipe_of
-from widthwise.report.shown.uniform import Uniform, missing_uniform, uniform_rows
+from widthwise.report.shown.uniform import Uniform, uniform_schemes
 from widthwise.report.terminal import best_lines
 from widthwise.study.detail import KeptDetail, read_detail
 from widthwise.study.explanation import Explanation, read_explanation
@@ -48,6 +48,7 @@ class StudyView:
     """All that is shown of a study.
 
     lines: the study in sentences. trouble: why there is no front; nothing where there is one.
+    mixing, advice: by the trials alone, nothing where `explanation` has it.
     pair: (quality, cost) to begin with; None where no metric is stored. missing: uniform schemes that the
     space has and no trial is.
     """
@@ -88,9 +89,12 @@ def study_view(study: Study, *, rule: str | None = None, everything: bool = Fals
     block, ends, elapsed = _stored(study)
     axes = axes_of(study)
     pair = first_pair(axes)
-    uniform = uniform_rows(study.record.space, block.candidates)
+    explanation = read_explanation(study.folder)
+    schemes = uniform_schemes(study.record.space, block.candidates)
+    uniform = tuple(one for one in schemes if one.rows)
+    pairs = [] if explanation is not None and explanation.mixing else _pairs(axes)
     mixing = tuple(
-        found for quality, cost in _pairs(axes) if (found := mixing_of(study, block, uniform, quality, cost))
+        found for quality, cost in pairs if (found := mixing_of(study, block, uniform, quality, cost))
     )
     baselines = _baselines(block, uniform, pair)
     front = front_view(study, everything=everything)
@@ -107,13 +111,13 @@ def study_view(study: Study, *, rule: str | None = None, everything: bool = Fals
         pick=pick,
         rule=rule,
         baselines=baselines,
-        missing=missing_uniform(study.record.space, block.candidates),
+        missing=tuple(one.label for one in schemes if not one.rows),
         mixing=mixing,
         layers=None,
-        advice=advice_of(study),
+        advice=advice_of(study) if explanation is None else None,
         figures=read_layer_figures(study.folder),
         detail=read_detail(study.folder),
-        explanation=read_explanation(study.folder),
+        explanation=explanation,
         course=course_of(study, block, ends, elapsed),
         measured={
             number: "; ".join(f"{each.label} {each.version}: {figures(each)}" for each in found)

@@ -16,10 +16,9 @@ from widthwise.core.toml import dumps
 from widthwise.search.problem import Problem
 from widthwise.spaces.quantisation import Field, QuantisationSpace
 from widthwise.spaces.space import Decision
-from widthwise.study.explanation import Advice, DecisionAdvice
+from widthwise.study.explanation import FEWEST, Advice, DecisionAdvice
 from widthwise.study.trials import Trial
 
-FEWEST = 5  # distinct trials of a front that anything can be told from
 PUSHING = 0.5  # share of them at an end of a decision's choices, from which on one beyond is missing
 LEAST_BITS, MOST_BITS = 1, 32
 
