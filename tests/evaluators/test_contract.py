@@ -150,7 +150,6 @@ def test_judging_is_the_keywords_of_the_evaluators_in_one_object():
     other = FormatEvaluator(graph, space, data, **keywords)(candidates)
     for name in METRICS:
         np.testing.assert_array_equal(one[name], other[name])
-    with pytest.raises(TypeError, match="metrics: is missing"):
-        FormatEvaluator(graph, space, data)
+    assert FormatEvaluator(graph, space, data).judging.columns == (*judging.task.usual,)  # type: ignore[attr-defined]
     with pytest.raises(TypeError, match="part_of"):
         FormatEvaluator(graph, space, data, metrics=METRICS, part_of=1)

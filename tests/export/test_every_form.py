@@ -48,6 +48,7 @@ FORMS: list[tuple[str, dict[str, object]]] = [
     *((form, {}) for form in EXPORTERS.entries),
     ("onnx", {"layout": "qdq"}),
     ("torch", {"program": False}),
+    ("verilog", {"simulate": False}),
 ]
 # what takes seconds for each network is tried on all of them once in a while, and here on some
 PROGRAMS = ("fixed point", "block")  # of these formats torch.export makes programs of all networks
@@ -58,6 +59,8 @@ def is_slow(name: str, formats: str, form: str, options: dict[str, object]) -> b
     """Whether it takes seconds and much of it is tried with others."""
     if form == "torch":
         return not options and formats not in PROGRAMS
+    if form == "verilog":  # Verilator compiles for seconds
+        return not options
     return form == "hls4ml" or (form == "qonnx" and formats in NODES and name not in NODES[formats])
 
 

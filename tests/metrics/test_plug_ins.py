@@ -70,7 +70,7 @@ def test_a_search_by_them_is_stored_and_read_where_they_are_not_installed(run: R
         assert 0 <= trial.software_metrics["worst"] <= 1
     shown = run("-m", "widthwise", "report", "run", "--all", installed=False)
     assert shown.returncode == 0, shown.stderr
-    assert f"cells {study.front[0].metrics['cells']:,.0f}" in shown.stdout  # in full, as costs are
+    assert f" {study.front[0].metrics['cells']:,.0f} " in shown.stdout  # in full, as costs are
     gone_on = run("-m", "widthwise", "search", "run/config.toml", "--resume", "--out", "run", installed=False)
     assert "no metric of classification named 'worst'" in gone_on.stderr
 

@@ -100,7 +100,7 @@ def test_the_nearest_unseen_is_the_fewest_moves_away_of_those_within(positions, 
         return
     assert seen.exhausted is None
     found = np.array(seen.nearest_unseen(EVERY[start].tolist(), np.random.default_rng(seed)))
-    assert seen.position(found.tolist()) in free
+    assert seen.key(found.tolist()) in free
     assert (found != EVERY[start]).sum() == (EVERY[free] != EVERY[start]).sum(axis=1).min()
 
 
@@ -112,7 +112,7 @@ def test_in_a_large_space_unseen_ones_within_bounds_are_found_to_the_last():
     found = []
     while seen.left and (candidate := seen.nearest_unseen([3, 2, 2], rng)) is not None:
         found.append(tuple(candidate))
-        seen.take(seen.position(candidate))
+        seen.take(seen.key(candidate))
     assert len(set(found)) == len(found) == count
     assert made(np.array(found)).all()
     assert seen.exhausted == "no further candidate within the bounds was found (size <= 3)"

@@ -110,7 +110,7 @@ def test_readers_with_formats_of_their_own_are_found(seed: int, network: str) ->
 
 def test_both_kinds_are_met() -> None:
     """Or the tests above would say nothing."""
-    for form, network in (("hls4ml", "residual"), ("c", "pooled"), ("qonnx", "chain")):
+    for form, network in (("hls4ml", "residual"), ("c", "pooled"), ("qonnx", "pooled")):
         of = writable(form, network, FIXED)
         reasons = of.reasons(of.space.sample(400, np.random.default_rng(1)))
         assert 0 < (reasons == 0).sum() < 400

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from widthwise.core.errors import UserError
 from widthwise.spaces.space import Decision, Space
 
+OTHERS = "tpe, nsga2, frontier or random"  # that take any space and any objectives
+
 
 @dataclass(frozen=True)
 class Abilities:
@@ -17,7 +19,7 @@ class Abilities:
     fewest_decisions: int = 1
     choices: int | None = None  # of one decision that is not ordered
     ordered_only: bool = False
-    instead: str = "tpe, nsga2, frontier or random"
+    instead: str = OTHERS
 
 
 def refuse(name: str, abilities: Abilities, space: Space, *, objectives: int) -> None:
@@ -25,7 +27,7 @@ def refuse(name: str, abilities: Abilities, space: Space, *, objectives: int) ->
     if abilities.objectives is not None and objectives > abilities.objectives:
         raise UserError(
             f"strategy {name}: takes one objective, found {objectives}; combine them "
-            f"(sum_scaled_metrics = true) or use {abilities.instead}"
+            f"(sum_scaled_metrics = true) or use {OTHERS}"
         )
     searched = [decision for decision in space.decisions if len(decision.choices) > 1]
     if space.size == 1:

@@ -86,7 +86,8 @@ def fit(
         fitting = check_data_fits_model(model, data, task, output)
         from widthwise.training.beginning import begin_near_targets
 
-        begin_near_targets(model, data, fitting.task, output=output)
+        if fitting.task.name != CLOSENESS:  # which has no targets until it is trained
+            begin_near_targets(model, data, fitting.task, output=output)
     return train(model, data, settings, seed=seed, device=device, task=task, output=output, progress=progress)
 
 

@@ -407,8 +407,9 @@ def _of_one(
     **keywords: Unpack[JudgingKeywords],
 ) -> Evaluator:
     """The evaluator of a network as it is."""
-    said = keywords.get("task")
-    data = load_data(data, task=said if isinstance(said, str) else None)
+    if isinstance(data, str):
+        said = keywords.get("task")
+        data = load_data(data, task=said if isinstance(said, str) else None)
     floats = network.network if isinstance(network, Graph) else load_model(network)
     if judging is None:
         judging = Judging.of(floats, data, **keywords)

@@ -119,6 +119,8 @@ def fit_of(
 
     known: targets of all the data, where they are at hand: by their values a task is found.
     """
+    import torch
+
     from widthwise.metrics.quality.outputs import find_output
     from widthwise.network.reading import try_on
 
@@ -128,16 +130,24 @@ def fit_of(
     block = trial.block
     about = about.seen(next(iter(block.inputs.values())), block.targets)
     values = trial.targets if known is None else known
+    if isinstance(trial.result, torch.Tensor):
+        _check_rows(trial.result, block, about)
     found = find_output(trial.result, block.targets, task, about, output, known=values)
     outputs = found(trial.result)
-    if outputs.ndim == 0 or len(outputs) != len(block):
-        shapes = ", ".join(str(list(x.shape[1:])) for x in block.inputs.values())
-        raise UserError(
-            f"{about.title}: the network gives {list(outputs.shape)} for {len(block)} samples of shape "
-            f"{shapes}; it must give one row for each, [{len(block)}, ...]"
-        )
+    _check_rows(outputs, block, about)
     _check(found.task, trial.targets, tuple(outputs.shape[1:]), about)
     return Fit(trial.reader, found, tuple(outputs.shape[1:]), about, block)
+
+
+def _check_rows(outputs: Tensor, block: DataBlock, about: DataFacts) -> None:
+    """Raises UserError where there isn't a row of outputs for each sample."""
+    if outputs.ndim and len(outputs) == len(block):
+        return
+    shapes = ", ".join(str(list(x.shape[1:])) for x in block.inputs.values())
+    raise UserError(
+        f"{about.title}: the network gives {list(outputs.shape)} for {len(block)} samples of shape "
+        f"{shapes}; it must give one row for each, [{len(block)}, ...]"
+    )
 
 
 def _check(task: Task, targets: Tensor, outputs: tuple[int, ...], about: DataFacts) -> None:
