@@ -7,6 +7,7 @@ import io
 import json
 import re
 import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -123,7 +124,7 @@ def test_what_explain_found_is_on_the_page(tmp_path):
 
 def test_the_command_refuses_before_it_reads_and_writes_what_is_asked(study, tmp_path):
     def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-        command = ["python", "-m", "widthwise", "report", str(study.folder), *map(str, arguments)]
+        command = [sys.executable, "-m", "widthwise", "report", str(study.folder), *map(str, arguments)]
         return subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
 
     for wrong, said in (

@@ -315,7 +315,7 @@ CASES = {
         yes_or_no(3),
         {name: of_labels(theirs, 3) for name, theirs in OF_LABELS.items()}
         | {"loss": entropy, "f1[1]": of_labels("f1_score", 3, 1), "auroc[2]": of_labels("auroc", 3, 2)}
-        | {"MultilabelRankingLoss": of_labels("ranking_loss", 3)},
+        | {"MultilabelRankingAveragePrecision": of_labels("ranking_average_precision", 3)},
         partial(network, 3),
         partial(Waves, outputs=3, above=0.0),
     ),

@@ -232,7 +232,7 @@ OTHERS: dict[str, tuple[Task, tuple[Tensor, Tensor], tuple[Tensor, Tensor], dict
     "tokens": (Tokens(), words(), flat(*words()), {"num_classes": 4, "task": "multiclass"}),
 }
 WORK = {  # at least these of each
-    "multilabel": ("MultilabelF1Score", "F1Score", "MultilabelRankingLoss", "ExactMatch", "BinaryAUROC"),
+    "multilabel": ("MultilabelF1Score", "F1Score", "MultilabelCoverageError", "ExactMatch", "BinaryAUROC"),
     "regression": ("R2Score", "MeanAbsolutePercentageError", "SpearmanCorrCoef", "ConcordanceCorrCoef"),
     "closeness": ("R2Score", "ExplainedVariance", "PearsonCorrCoef"),
     "segmentation": ("MulticlassCohenKappa", "JaccardIndex", "MulticlassCalibrationError", "F1Score"),
@@ -307,3 +307,9 @@ def test_what_does_not_grow_so_is_computed_of_a_large_vocabulary() -> None:
 def test_a_metric_of_very_many_classes_is_tried_on_few() -> None:
     feed = class_feed(50_000)
     assert feed.outputs.numel() < 2**24
+
+
+def test_one_that_counts_batches_of_samples_without_labels_otherwise_is_refused():
+    tally, reason = tally_or_reason(Binary(), "MultilabelRankingLoss", torch.rand(8, 3))
+    assert tally is None
+    assert reason.endswith("choose a metric that does not depend on how data is cut")

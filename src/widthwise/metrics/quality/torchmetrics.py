@@ -20,6 +20,9 @@ from widthwise.core.errors import UserError, nearest
 from widthwise.core.importing import describe_error
 from widthwise.metrics.catalogue import computing, find_metric
 
+UNEVEN = {  # those that give another value for another cut of the data, which made-up samples don't show
+    "MultilabelRankingLoss": "counts a batch whose samples all have none or all of the labels as one sample",
+}
 ROW_BYTES = 2**20  # about what an accumulator takes: some keep all the outputs
 Adapt = Callable[[Tensor], Tensor]
 Take = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -150,6 +153,8 @@ def accumulator(
             f"{place}{name} is a metric of widthwise itself, not of torchmetrics; it takes no options"
         )
     made = computing(metric)
+    if (why := UNEVEN.get(getattr(made, "__name__", ""))) is not None:
+        raise UserError(f"{place}{name} {why}; choose a metric that does not depend on how data is cut")
     parameters = inspect.signature(made).parameters
     given = _arguments(name, feed, dict(options or {}), parameters, place)
     adapt = _trial(name, made, given, feed, place)
