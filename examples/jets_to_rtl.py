@@ -1,4 +1,4 @@
-"""The jets network from float to Verilog: trained, searched by accuracy and LUTs, picked, written, compared.
+"""A network for jets from float to Verilog: trained, searched by accuracy and LUTs, picked, written, compared.
 
     python examples/jets_to_rtl.py [FOLDER]
 
@@ -8,10 +8,15 @@ Needs widthwise[fpga]; where verilator is installed the Verilog itself is simula
 import sys
 from pathlib import Path
 
+import torch
+from torch import nn
+
 import widthwise as ww
 
 folder = Path(sys.argv[1] if len(sys.argv) > 1 else "jets")
-data, network = ww.load_data("jsc"), ww.load_model("jsc-mlp")
+data = ww.load_data("jsc")
+torch.manual_seed(0)
+network = nn.Sequential(nn.Linear(16, 16), nn.ReLU(), nn.Linear(16, 5))
 ww.fit(network, data, epochs=60)
 
 widths = {"data_in_width": [4, 6], "weight_width": [2, 3, 4], "bias_width": [6]}
