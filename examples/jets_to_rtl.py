@@ -1,4 +1,4 @@
-"""A network for jets from float to Verilog: trained, searched by accuracy and LUTs, picked, written, compared.
+"""A network for jets from float to Verilog: trained, searched, picked, written, compared.
 
     python examples/jets_to_rtl.py [FOLDER]
 
