@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -14,7 +14,7 @@ from benchmarks.scaling.measuring import alone, line
 from benchmarks.scaling.stores import TWO, fill
 
 from widthwise.core.arrays import IntArray
-from widthwise.core.children import command_of, environment
+from widthwise.core.children import environment
 from widthwise.evaluators.protocol import Results
 from widthwise.search.limits import Limits
 from widthwise.search.loop import run_search
@@ -24,6 +24,15 @@ from widthwise.study.store import Store, StudyRecord, StudyWriter
 from widthwise.study.store.settings import StudySettings
 
 SECONDS = {"report": 5.0, "trials": 15.0, "importance": 5.0}
+COMMAND = """
+import sys, time
+from widthwise.cli import main
+if main(sys.argv[1:]):
+    sys.exit(1)
+from pathlib import Path
+(peak,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
+print(time.process_time(), int(peak.split()[1]) / 1024, file=sys.stderr)
+"""  # the system's figure of a child begins with what its parent had
 RESUME, MEGABYTES, MORE = 5.0, 300.0, 30.0
 WHOLE = Space(tuple(Decision(f"layer {i}", tuple(range(2, 12))) for i in range(7)))  # 10^7
 
@@ -48,14 +57,10 @@ def million(trials: int = 1_000_000) -> None:
 
 def of_command(*arguments: str) -> tuple[float, float]:
     """Processor seconds and megabytes of a command."""
-    process = subprocess.Popen(
-        command_of("widthwise", *arguments), env=environment(), stdout=subprocess.DEVNULL
-    )
-    _, status, used = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise RuntimeError(f"widthwise {' '.join(arguments)}: {process.returncode}")
-    return used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
+    command = [sys.executable, "-c", COMMAND, *arguments]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=True)
+    seconds, peak = done.stderr.split()[-2:]
+    return float(seconds), float(peak)
 
 
 def ten_million() -> None:
