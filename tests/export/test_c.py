@@ -168,6 +168,9 @@ def test_what_it_cannot_say_is_refused_with_what_would_do() -> None:
     both = refused(lambda: nn.Sequential(nn.BatchNorm1d(16), nn.Linear(16, 5)), ALL)
     assert "is read in float" in both
     assert "_0: batch_norm1d computes with statistics in float" in both
+    layer_norm = refused(lambda: nn.Sequential(nn.LayerNorm(16), nn.Linear(16, 5)), ALL)
+    assert "_0: layer_norm can't be written" in layer_norm  # no folding helps it
+    assert "fold_batchnorm" not in layer_norm
     assert "no whole multiples" in refused(perceptron, {**ALL, "weight": ScaledInteger(4)})
     wide = {"data_in": Integer(22, -20), "weight": Integer(32, 31), "bias": Integer(8, 40)}
     assert "bits, at most 63 can be written" in refused(perceptron, wide)

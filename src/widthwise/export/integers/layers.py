@@ -38,7 +38,7 @@ class RefusalError(Exception):
 
 def unknown(kind: str) -> str:
     """Why a kind of layer has no step."""
-    if "norm" in kind:
+    if kind in NORMS:
         return f"{kind} computes with statistics in float; {FOLDING} writes them into weights"
     if kind in ("cat", "concat"):
         return f"{kind} can't be written; add tensors in place of joining them"
