@@ -14,6 +14,7 @@ from widthwise.data.served import Batches
 from widthwise.metrics.quality.fits import check_data_fits_model
 from widthwise.metrics.quality.making import with_targets
 from widthwise.metrics.quality.tasks import CLOSENESS
+from widthwise.training.beginning import begin_near_targets
 from widthwise.training.class_weights import with_class_weights
 from widthwise.training.history import Epoch, History, best_of
 from widthwise.training.scoring import score
@@ -79,16 +80,8 @@ def fit(
         loss=loss,
         class_weights=_weights(class_weights),
     )
-    check_device(device, settings)
-    import torch
-
-    with torch.random.fork_rng(devices=[]):  # loaders may draw
-        fitting = check_data_fits_model(model, data, task, output)
-        from widthwise.training.beginning import begin_near_targets
-
-        if fitting.task.name != CLOSENESS:  # which has no targets until it is trained
-            begin_near_targets(model, data, fitting.task, output=output)
-    return train(model, data, settings, seed=seed, device=device, task=task, output=output, progress=progress)
+    how: dict[str, Any] = {"seed": seed, "device": device, "task": task, "output": output}
+    return train(model, data, settings, begin=True, progress=progress, **how)
 
 
 def _weights(given: Sequence[float] | Literal["balanced"] | None) -> ClassWeights:
@@ -107,9 +100,13 @@ def train(
     teacher: nn.Module | None = None,
     task: Task | str | None = None,
     output: str | int | None = None,
+    begin: bool = False,
     progress: Callable[[Epoch], None] | None = None,
 ) -> History:
-    """As `fit`, with settings that are checked already; `teacher` is the network that `distil` is about."""
+    """As `fit`, with settings that are checked already.
+
+    teacher: the network that `distil` is about. begin: whether outputs far from their targets begin at these.
+    """
     check_device(device, settings)
     trained, about = parameters_to_train(model), facts_of(data)
     done: list[Epoch] = []
@@ -121,6 +118,8 @@ def train(
                 f"{about.title}: has no targets to train on; give batches (x, y), or names and labels"
             )
         data = with_targets(data, model, fitting.task, output, copied=True)
+        if begin:
+            begin_near_targets(model, data, judged, output=output, device=device)
         settings = with_class_weights(settings, data, fitting)
         batches, val = shuffled(part(data, "train"), seed), part(data, "val")
         optimizer = make_optimizer(trained, settings)

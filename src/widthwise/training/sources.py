@@ -70,7 +70,6 @@ class Scratch:
         """Made and trained anew each time."""
         network = self.graph.network
         model = resized(network, self.groups, sizes, weights="scratch", seed=seed).to(self.device)
-        begin_near_targets(model, self.data, self.task, output=self.output, device=self.device)
         train(
             model,
             self.data,
@@ -79,6 +78,7 @@ class Scratch:
             device=self.device,
             task=self.task,
             output=self.output,
+            begin=True,
         )
         return recaptured(self.graph, model)
 
