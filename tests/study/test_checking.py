@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -13,6 +15,8 @@ from widthwise.cli import main
 from widthwise.core.errors import UserError
 from widthwise.study.checking import check_run, salvage_run
 from widthwise.study.run_folder import load_run, resume_run
+
+RUNS_BEFORE = Path(__file__).parent / "runs_before"
 
 
 def _execute(run: Path, *statements: str) -> None:
@@ -102,3 +106,17 @@ def test_any_damage_is_survived_by_what_looks_for_it(tmp_path: Path) -> None:
             said = ""
             load_run(tmp_path / f"saved {number}")
         assert "\n" not in said
+
+
+@pytest.mark.parametrize("name", ["brute-force", "frontier", "tpe", "widths"])
+def test_a_run_of_an_earlier_version_is_sound_and_what_it_has_not_is_said(tmp_path: Path, name: str) -> None:
+    shutil.copytree(RUNS_BEFORE / name, tmp_path / "run")
+    found = {one.what: one for one in check_run(tmp_path / "run", networks=False)}
+    assert [one for one in found.values() if one.trouble] == []
+    assert found["realised.json"].note == "is not there"
+    front = tmp_path / "run" / "front.json"
+    content = json.loads(front.read_text())
+    content["front"][0]["hardware_metrics"] = dict.fromkeys(content["front"][0]["hardware_metrics"], 1.5)
+    front.write_text(json.dumps(content))
+    wrong = [one.what for one in check_run(tmp_path / "run", networks=False) if one.trouble]
+    assert wrong == ["front.json"]

@@ -7,11 +7,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from widthwise.core.errors import UserError
 from widthwise.core.files import folder_in_one_piece, write_atomically
+from widthwise.core.finite import finite
 from widthwise.core.importing import describe_error
-from widthwise.core.inside import names_inside, read_inside
+from widthwise.core.inside import is_inside, names_inside, read_inside
+from widthwise.study.front_json import trial_as_json
 from widthwise.study.measured import read_measured
 from widthwise.study.realised import model_name, read_kept, read_slots
 from widthwise.study.run_files import (
@@ -35,6 +38,12 @@ from widthwise.study.study import Study
 from widthwise.study.sureness import read_sureness
 
 LISTED = 8
+READ: dict[str, Callable[[Path], object]] = {  # what a run may keep, and what reads it
+    REALISED: read_kept,
+    SLOTS: read_slots,
+    SURENESS: read_sureness,
+    MEASURED: read_measured,
+}
 
 
 @dataclass(frozen=True)
@@ -66,10 +75,10 @@ def check_run(path: str | Path, *, storage: str | None = None, networks: bool = 
     if study is not None:
         yield _config(folder, study)
         yield _front(folder, study)
-    yield _finding(REALISED, lambda: read_kept(folder))
-    yield _finding(SLOTS, lambda: read_slots(folder))
-    yield _finding(SURENESS, lambda: read_sureness(folder))
-    yield _finding(MEASURED, lambda: read_measured(folder))
+    for kept, read in READ.items():
+        found = _finding(kept, partial(read, folder))
+        absent = found.trouble is None and not _is_there(folder, kept)
+        yield replace(found, note="is not there") if absent else found
     if study is not None and networks:
         yield from _networks(study)
 
@@ -141,12 +150,27 @@ def _front(folder: Path, study: Study) -> Finding:
     if content is None:
         return Finding(FRONT, None, "is not there; --resume writes it")
     try:
-        same = json.loads(content)["front"] == json.loads(json.dumps(study.as_json()))["front"]
+        rows, now = json.loads(content)["front"], json.loads(json.dumps(study.as_json()))["front"]
+        same = rows == now or (_is_of_before(rows) and _is_front(rows, study))
     except (ValueError, KeyError, TypeError, RecursionError):
         return Finding(FRONT, "is broken; --resume writes it again from the trials")
     if study.finished is None:
         return Finding(FRONT, None, "" if same else "is older than the trials; --resume writes it again")
     return Finding(FRONT, None if same else "is not that of the trials; --resume writes it again from them")
+
+
+def _is_of_before(rows: list[dict[str, Any]]) -> bool:
+    """Whether a version wrote the front that told each of equal trials, and nothing of how sure they are."""
+    return not any("alike" in row for row in rows)
+
+
+def _is_front(rows: list[dict[str, Any]], study: Study) -> bool:
+    """Whether they are the trials of the front, as far as they tell of them."""
+    told = {trial.number: json.loads(json.dumps(finite(trial_as_json(trial)))) for trial in study.front}
+    numbers = [row["number"] for row in rows]
+    return sorted(numbers) == sorted(told) and all(
+        told[row["number"]] == {key: row.get(key) for key in told[row["number"]]} for row in rows
+    )
 
 
 def _networks(study: Study) -> Iterator[Finding]:
@@ -164,6 +188,11 @@ def _networks(study: Study) -> Iterator[Finding]:
         return
     for number in kept:
         yield _finding(f"network of trial {number}", partial(study.network, number))
+
+
+def _is_there(folder: Path, name: str) -> bool:
+    """Whether a run has this file, or anything in this folder."""
+    return bool(names_inside(folder, name)) if name == MEASURED else is_inside(folder, name)
 
 
 def _finding(what: str, look: Callable[[], object]) -> Finding:
