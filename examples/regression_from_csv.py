@@ -26,7 +26,7 @@ ww.fit(network, data, epochs=60)
 floats = ww.evaluate(network, data)
 print({name: round(value, 3) for name, value in floats.items()})
 
-widths = {"data_in_width": [6, 8, 10], "weight_width": [3, 4, 6, 8]}
+widths = {"data_in_width": [6, 8, 12], "weight_width": [4, 6, 8, 12]}
 points = {key.replace("width", "frac_width"): ["auto-mse"] for key in widths}
 study = ww.search(
     network,
