@@ -166,6 +166,7 @@ _FRONTIER = {
     "tolerance": Option(
         "expected gain, as share of the hypervolume, below which to finish", 1e-7, (float,), least=0
     ),
+    "certify": _switch("before it finishes, try every single change of each candidate of the front", False),
 }
 
 

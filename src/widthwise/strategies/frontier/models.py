@@ -9,6 +9,7 @@ import moocore
 import numpy as np
 
 from widthwise.core.arrays import BoolArray, FloatArray, IntArray
+from widthwise.metrics.goals import pareto
 from widthwise.metrics.quality.follows import Follows, figure
 from widthwise.spaces.space import Space
 from widthwise.strategies.frontier.kernel import Kernel
@@ -23,6 +24,7 @@ PROBED_FOR = 2  # times as many trials as probes, from which on these are left o
 GROWTH = 1.06  # the parameters are fitted anew when so many times more was told
 SUCCESS = -1  # in place of the number of an objective: 1 where a candidate did not fail, else 0
 DOUBTS = (0.1, 1.0)  # of what is not known, how much counts in choosing, and then before nothing is chosen
+DOUBT_PROBED = 0.01  # and before them, where single changes were probed: in a large space much is unknown
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,9 @@ class Models:
         With little doubt, what is merely unknown is not tried: the first candidates differ much, so errors
         with one of them left out are far greater than those that follow. But the search would end early.
         """
-        return DOUBTS if self._margins is not None else DOUBTS[-1:]
+        if self._margins is None:
+            return DOUBTS[-1:]
+        return DOUBTS if self._probes is None else (DOUBT_PROBED, *DOUBTS)
 
     def set_doubt(self, doubt: float) -> None:
         """From here on, one of `doubts`."""
@@ -98,6 +102,12 @@ class Models:
         if not len(rows):
             return rows
         found: IntArray = rows[moocore.is_nondominated(values, maximise=True)]
+        return found
+
+    @property
+    def whole_front(self) -> IntArray:
+        """The same, with all that have equal values."""
+        found: IntArray = self._rows[self._complete][pareto.nondominated(self.values)]
         return found
 
     def learn(self, batches: Sequence[tuple[IntArray, FloatArray]]) -> None:

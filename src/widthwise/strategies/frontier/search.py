@@ -17,6 +17,7 @@ from widthwise.strategies.frontier.design import first_candidates
 from widthwise.strategies.frontier.models import Models
 from widthwise.strategies.frontier.pool import Pool
 from widthwise.strategies.frontier.probing import planned, probed
+from widthwise.strategies.local import CERTIFICATE
 from widthwise.strategies.protocol import FewMargins, Margins, Setting
 from widthwise.strategies.registry import STRATEGIES
 
@@ -57,6 +58,7 @@ class Frontier:
         self._few: FewMargins | None = None
         self._design: IntArray | None = None  # of these, what is left; None before the first ask
         self._threads = ThreadpoolController()
+        self._certifies: bool = chosen["certify"]
         self._hopeless = False
         self._least = 0  # results before the model is trusted to say that nothing is left to gain
 
@@ -76,8 +78,15 @@ class Frontier:
             return f"all {self._space.size:,} candidates proposed"
         if self._hopeless:
             size = count_text(self._space.size)
-            return f"no gain expected after {len(self._taken):,} of {size} candidates"
+            expected = f"no gain expected after {len(self._taken):,} of {size} candidates"
+            certified = self._certifies and len(self._models.values) > 0
+            return f"{expected}; {self._certificate}" if certified else expected
         return None
+
+    @property
+    def _certificate(self) -> str:
+        within = self._pool.within
+        return CERTIFICATE if within is None else f"{CERTIFICATE} ({within.bounds})"
 
     def tell(self, candidates: IntArray, values: FloatArray) -> None:
         """Results [k, M] of candidates [k, D], to be maximised; rows with NaN are failures."""
@@ -150,8 +159,20 @@ class Frontier:
             outlook, gains = self._judged(rng)
             if float(gains.max(initial=0.0)) >= self._tolerance:
                 return outlook.rows[self._judge.pick(outlook, n, pending, least=self._tolerance)]
+        if self._certifies and len(rows := self._single_changes()):
+            return rows[:n]
         self._hopeless = not self._pending
         return outlook.rows[: 0 if self._hopeless else n]
+
+    def _single_changes(self) -> IntArray:
+        """The unseen candidates [k, D] one change away from the front, greatest expected gain first."""
+        front = self._models.whole_front
+        rows = self._pool.unseen(np.concatenate([self._space.variants(row) for row in front]))
+        if not len(rows):
+            return rows
+        gains = self._judge.gains(self._judge.outlook(rows))
+        found: IntArray = rows[np.argsort(-gains, kind="stable")]
+        return found
 
     def _judged(self, rng: np.random.Generator) -> tuple[Outlook, FloatArray]:
         """Candidates and their gains [P]: a pool, and neighbours of its best."""
