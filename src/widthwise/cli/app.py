@@ -35,6 +35,7 @@ MODULES = (
     "compare",
     "importance",
     "explain",
+    "finetune",
     "export",
     "hardware",
     "measure",
