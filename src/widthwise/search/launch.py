@@ -145,6 +145,7 @@ def search(
                 progress=progress,
                 saved=keeping.save,
                 target=problem.target,
+                space=problem.space,
             )
             study = replace(study, folder=run.path, searched=problem.network)
             keep_sureness(problem, study, run.path)
