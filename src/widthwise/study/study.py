@@ -17,8 +17,8 @@ from widthwise.metrics.goals.aim import Aim
 from widthwise.metrics.goals.constraints import feasible
 from widthwise.metrics.spread import indistinct
 from widthwise.study.explanation import Explanation, read_explanation
-from widthwise.study.fingerprint import EACH_ONCE, NETWORKS
 from widthwise.study.finetuned import Finetuned, overlaid, read_finetuned
+from widthwise.study.fingerprint import EACH_ONCE, NETWORKS
 from widthwise.study.front import FrontRows
 from widthwise.study.front_json import front_as_json
 from widthwise.study.looks import looked_at
