@@ -148,6 +148,7 @@ def search(
                 progress=progress,
                 saved=keeping.save,
                 target=problem.target,
+                space=problem.space,
             )
             study = replace(study, folder=run.path, searched=problem.network).with_finetuned()
             keep_sureness(problem, study, run.path)

@@ -18,6 +18,7 @@ from widthwise.metrics.goals.constraints import feasible
 from widthwise.metrics.spread import indistinct
 from widthwise.study.explanation import Explanation, read_explanation
 from widthwise.study.finetuned import Finetuned, overlaid, read_finetuned
+from widthwise.study.fingerprint import EACH_ONCE, NETWORKS
 from widthwise.study.front import FrontRows
 from widthwise.study.front_json import front_as_json
 from widthwise.study.looks import looked_at
@@ -196,6 +197,11 @@ class Study:
     def target(self) -> str | None:
         """The export form that the search kept within, with its options; None: any."""
         return self.record.fingerprint.get("target")
+
+    @property
+    def each_once(self) -> bool:
+        """Whether candidates were left out as they are the same network as others."""
+        return self.record.fingerprint.get(NETWORKS) == EACH_ONCE
 
     @property
     def like_float(self) -> tuple[int, ...]:
