@@ -6,8 +6,9 @@
 
 make: every scheme of the space by accuracy, loss, model size, bit operations, of jets also by LUTs, into a
 parquet file that holds the network's weights too; prints rows, time and size, and whether the file of the
-package says the same. The weights are those of the package's table where there is one, so that it can be made again anywhere;
-else those of the data folder beside the repository (jets), or trained here. LUTs need the extra `fpga`.
+package says the same. The weights are those of the package's table where there is one, so that it can be
+made again anywhere; else those of the data folder beside the repository (jets), or trained here. LUTs need
+the extra `fpga`.
 compare: evaluations that each strategy needs to a share of the exact front's hypervolume.
 """
 
