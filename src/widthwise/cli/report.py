@@ -78,7 +78,7 @@ def _print(study: Study, run: Path, rule: str | None, *, everything: bool) -> No
     output.say(f"{run}: {settings.model}, {settings.strategy}")
     if settings.data:
         output.say(f"{settings.data}\n")
-    print_best(study, output, everything=everything)
+    print_best(study, output, everything=everything, tested=rule is None)
     for line in ending_lines(study):
         output.say(line)
     if study.finished is None:

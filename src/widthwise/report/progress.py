@@ -90,6 +90,8 @@ def _counts(progress: Progress, seconds: float) -> str:
     parts = [f"{count_text(progress.trials)}{total} trials", rate, f"{seconds:,.1f}{limit} s"]
     if progress.failed:
         parts.append(f"{progress.failed:,} failed")
+    if progress.stopped:
+        parts.append(f"{progress.stopped:,} stopped early")
     return " · ".join(parts)
 
 

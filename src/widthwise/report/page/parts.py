@@ -194,7 +194,7 @@ def course_section(view: StudyView) -> str:
             '<div class="tools"><label>Over: <select id="choose-course">'
             '<option value="trials">trials</option><option value="seconds">seconds</option>'
             "</select></label></div>",
-            f'<div class="charts">{drawn}</div>',
+            f'<div class="charts">{drawn}{_expected(view)}</div>',
         ]
     summary = view.study.summary
     if summary.cut:
@@ -207,6 +207,17 @@ def course_section(view: StudyView) -> str:
         rows += ((f"for other reasons, {course.others:,} more", ""),) if course.others else ()
         content.append(sheet_table(Sheet("Trials without figures, by reason", ("reason", "trials"), rows)))
     return section("course", content or ["<p>No trial was evaluated.</p>"])
+
+
+def _expected(view: StudyView) -> str:
+    """What the strategy expected beside what was measured, of each objective that it has a model of."""
+    return "".join(
+        f"<div><h3>{text(one.name)}: expected and measured</h3>"
+        + chart_element(f"expected-{number}", f"{one.name} as expected and as measured", "small")
+        + (f'<p class="soft">{text(one.words)}</p>' if one.words else "")
+        + "</div>"
+        for number, one in enumerate(view.expected)
+    )
 
 
 def get_section(view: StudyView) -> str:
