@@ -7,10 +7,11 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from widthwise.core.errors import UserError
+from widthwise.core.errors import BROKEN, UserError
 from widthwise.core.files import write_atomically
+from widthwise.core.finite import finite
 from widthwise.core.inside import read_inside
 from widthwise.study.run_files import EXPECTED
 
@@ -28,6 +29,12 @@ class KeptExpected:
 
     objectives: tuple[str, ...] = ()
     values: Mapping[int, tuple[float, ...]] = field(default_factory=dict)
+
+    def write(self, folder: Path) -> None:
+        """Into the run folder; null stands for NaN."""
+        content = {"objectives": self.objectives, "values": {str(n): row for n, row in self.values.items()}}
+        text = json.dumps(finite(content), separators=(",", ":"), allow_nan=False)
+        write_atomically(folder / EXPECTED, text.encode() + b"\n")
 
 
 class Expectations:
@@ -50,13 +57,7 @@ class Expectations:
         """Where anything came."""
         if len(self._values) == self._written:
             return
-        rows = {
-            str(number): [value if math.isfinite(value) else None for value in row]
-            for number, row in self._values.items()
-        }
-        content: dict[str, Any] = {"objectives": list(self._objectives), "values": rows}
-        text = json.dumps(content, separators=(",", ":"), allow_nan=False)
-        write_atomically(self._folder / EXPECTED, text.encode() + b"\n")
+        KeptExpected(self._objectives, self._values).write(self._folder)
         self._written = len(self._values)
 
 
@@ -75,5 +76,5 @@ def read_expected(folder: Path | None) -> KeptExpected:
         if any(len(row) != len(objectives) for row in values.values()):
             raise ValueError
         return KeptExpected(objectives, values)
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError, OSError) as error:
+    except BROKEN as error:
         raise UserError(f"{folder}/{EXPECTED}: is broken; delete it, the search stays as it is") from error

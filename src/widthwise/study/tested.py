@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from widthwise.core.errors import UserError
+from widthwise.core.errors import BROKEN, UserError
 from widthwise.core.files import write_atomically
 from widthwise.core.inside import read_inside
 from widthwise.study.run_files import TESTED
@@ -47,7 +47,7 @@ def read_tests(folder: Path | None) -> KeptTests:
     try:
         stored = json.loads(content)
         return KeptTests(int(stored["samples"]), _by_number(stored["figures"]), _by_number(stored["errors"]))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except BROKEN as error:
         raise UserError(f"{folder / TESTED}: is broken; delete it, the search stays as it is") from error
 
 
