@@ -120,7 +120,7 @@
     const columns = D.map.numbers.map((number) => "trial " + number + (number === S.selected ? " ◀" : ""));
     const few = columns.length <= 24;
     const data = [{ type: "heatmap", x: columns, y: D.map.names.map(safe), z: D.map.levels, text: D.map.words.map((row) => row.map(safe)),
-      texttemplate: few ? "%{text}" : "", hovertemplate: "%{x}<br>%{y}: %{text}<extra></extra>", xgap: 1, ygap: 1,
+      texttemplate: few ? "%{text}" : "", textfont: { color: theme.colour("ink") }, hovertemplate: "%{x}<br>%{y}: %{text}<extra></extra>", xgap: 1, ygap: 1,
       colorscale: [[0, theme.colour("low")], [1, theme.colour("high")]], colorbar: { title: { text: safe(D.map.measure) }, thickness: 12 } }];
     Plotly.react(place, data, theme.layout({ showlegend: false, xaxis: { tickangle: -45, showgrid: false, type: "category" }, yaxis: { autorange: "reversed", showgrid: false, type: "category" }, margin: { t: 10, r: 10, l: 60, b: 80 } }), theme.plain);
     if (!place.dataset.ready) {
@@ -152,8 +152,8 @@
   const drawPairs = (place, one) => {
     const names = one.names.map(safe), most = Math.max(...one.values.flat().filter(known).map(Math.abs), 1e-12);
     Plotly.react(place, [{ type: "heatmap", x: names, y: names, z: one.values, zmin: -most, zmax: most, xgap: 1, ygap: 1,
-      texttemplate: names.length <= 12 ? "%{z:+.3f}" : "", hovertemplate: "%{x}<br>%{y}<br>%{z:+.4f}<extra></extra>",
-      colorscale: [[0, theme.colour("warn")], [0.5, theme.colour("paper")], [1, theme.colour("accent")]] }],
+      texttemplate: names.length <= 12 ? "%{z:+.3f}" : "", textfont: { color: theme.colour("ink") }, hovertemplate: "%{x}<br>%{y}<br>%{z:+.4f}<extra></extra>",
+      colorscale: [[0, theme.colour("against")], [0.5, theme.colour("paper")], [1, theme.colour("high")]] }],
       theme.layout({ showlegend: false, xaxis: { tickangle: -45, showgrid: false, type: "category" },
         yaxis: { autorange: "reversed", showgrid: false, type: "category" } }), theme.plain);
   };

@@ -60,6 +60,25 @@ def pick_lines(study: Study, trial: Trial | None, rule: str | None, axes: tuple[
     return lines + on_test_lines(study, trial.number, axes)
 
 
+def found_line(study: Study, trial: Trial, axes: tuple[Axis, ...]) -> str:
+    """A trial for who sees the first one: `trial 9 needs average_bitwidth 4, where float has 32 …`."""
+    known, errors = study.record.settings.float_metrics, errors_of(study, trial)
+    own = study.sureness.errors.get(FLOAT, {})
+    name = "the untrained network" if study.record.settings.untrained else "float"
+    objectives = sorted((axis for axis in axes if axis.objective), key=lambda axis: not axis.is_cost)
+    words = []
+    for axis in objectives:
+        value, whole = trial.metrics[axis.name], known.get(axis.name, math.nan)
+        said = f"{axis.name} {with_error(axis, value, errors.get(axis.name))}"
+        if math.isfinite(whole):
+            said += f" where {name} has {with_error(axis, whole, own.get(axis.name))}"
+        if axis.is_cost and not axis.maximize and value and whole / value > 1:
+            said += f" ({whole / value:.1f} times less)"
+        words.append(said)
+    what = "the best" if len(study.aim.directions) == 1 else "the knee of the front"
+    return f"trial {trial.number}, {what}, has {', and '.join(words)}."
+
+
 def on_test_words(study: Study, number: int, axis: Axis) -> str:
     """What a trial, or FLOAT, is worth on test data: `0.956 ± 0.019`; nothing where it was not judged."""
     kept, name = study.tested, axis.name
