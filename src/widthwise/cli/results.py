@@ -43,6 +43,7 @@ def conclude(
 def print_best(study: Study, output: Output, *, everything: bool = False, tested: bool = True) -> None:
     """The table of the best trials, or the nearest where there are none; tested: and what test data say."""
     from widthwise.report.choosing import front_lines, mark_lines, on_test_rows
+    from widthwise.report.finetuned import tuned_lines
     from widthwise.report.measured import measured_table, sum_lines
     from widthwise.report.scatter import scatter_lines
     from widthwise.report.shown.front import front_view
@@ -61,6 +62,8 @@ def print_best(study: Study, output: Output, *, everything: bool = False, tested
     for line in on_test_rows(study, view) if tested else ():
         output.say(line)
     for line in scatter_lines(study, width) if output.is_terminal else ():
+        output.say(line)
+    for line in tuned_lines(study):
         output.say(line)
     if (measured := measured_table(study)) is not None:
         output.say("\nMeasured:")

@@ -13,7 +13,7 @@ from widthwise.search.layer_figures import keep_layers
 from widthwise.search.tested import keep_tested
 from widthwise.study.looks import looked_at
 from widthwise.study.picked import pick_of
-from widthwise.study.run_files import PAGE
+from widthwise.study.run_files import DETAIL, LAYERS, PAGE, TESTED
 
 if TYPE_CHECKING:
     from widthwise.search.problem import Problem
@@ -47,10 +47,23 @@ def finish(
         look_at(problem, study, trial, folder)
     if page:
         say("writing the page")
-        try:
-            looked_at("write_page", study, folder / PAGE, rule)
-        except (UserError, OSError) as error:
-            logger.warning("the page was not written: %s", error)
+        keep_page(study, folder, rule)
+
+
+def keep_page(study: Study, folder: Path, rule: str | None = None) -> None:
+    """Puts the page of a study into its run folder; a warning says what keeps it from that."""
+    try:
+        looked_at("write_page", study, folder / PAGE, rule)
+    except (UserError, OSError) as error:
+        logger.warning("the page was not written: %s", error)
+
+
+def look_again(problem: Problem, study: Study, folder: Path) -> None:
+    """What stands of picked trials is that of networks that others have taken the place of: the knee anew."""
+    for name in (TESTED, LAYERS, DETAIL):
+        (folder / name).unlink(missing_ok=True)
+    if (trial := pick_of(study, None)) is not None:
+        look_at(problem, study, trial, folder)
 
 
 def look_at(problem: Problem, study: Study, trial: Trial, folder: Path) -> None:

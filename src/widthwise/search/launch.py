@@ -16,6 +16,7 @@ from widthwise.metrics.cost.formulas import KeepsTables
 from widthwise.metrics.own import Given
 from widthwise.network.named import save_checkpoint
 from widthwise.search.allowed import check_possible
+from widthwise.search.finetuning import Told, check_tuning, tune_study
 from widthwise.search.finishing import finish
 from widthwise.search.keeping import keep_network
 from widthwise.search.limits import Limits, Progress
@@ -62,6 +63,7 @@ def search(
     page: bool = True,
     progress: Callable[[Progress], None] | None = None,
     started: Callable[[Run, Problem], None] | None = None,
+    tuning: Told | None = None,
 ) -> Study:
     """Searches, and keeps everything in a run folder: the resolved config, weights, every trial, the front.
 
@@ -87,7 +89,8 @@ def search(
             search begins, and no trial is outside it.
         page: whether the knee of the front is judged on test data and looked at when the search is over, and
             the page `report.html` written into the run folder.
-        progress, started: told how far it is, and when the run folder is there.
+        progress, started, tuning: told how far it is, when the run folder is there, and of each trial that
+            was fine-tuned afterwards, where the config has that done.
 
     Raises UserError; what was stored before is kept.
     """
@@ -158,9 +161,12 @@ def search(
                 expected=expectations.add,
                 target=problem.target,
             )
-            study = replace(study, folder=run.path, searched=problem.network)
+            study = replace(study, folder=run.path, searched=problem.network).with_finetuned()
             keep_sureness(problem, study, run.path)
             run.save(study)
+            tuned = loaded.search.finetune
+            if tuned is not None and study.front and not study.exit_status:
+                study = tune_study(problem, study, tuned, told=tuning)
     if page and study.interrupted is None:
         finish(problem, study, run.path)
     return study
@@ -188,6 +194,8 @@ def check_search(
 def _proposer(problem: Problem, stops: Limits, *, keep: Keep, prune: bool) -> Strategy:
     """The strategy; what it or the evaluator can't do is a UserError before anything is evaluated or kept."""
     _check_halving(problem, stops)
+    if problem.config.search.finetune is not None:
+        check_tuning(problem, problem.config.search.finetune)
     proposer = problem.strategy()
     check_possible(proposer, problem.evaluator, keep=keep, prune=prune)
     return proposer

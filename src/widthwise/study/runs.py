@@ -13,6 +13,7 @@ from widthwise.core.errors import UserError, unknown
 from widthwise.core.finite import finite
 from widthwise.core.inside import read_inside
 from widthwise.core.plain import plain_cell
+from widthwise.study.finetuned import overlaid, read_finetuned
 from widthwise.study.front import FrontRows
 from widthwise.study.front_json import trial_as_json
 from widthwise.study.measured import Measured, measured_columns, read_measured
@@ -77,11 +78,13 @@ def export_trials(
     with Store.open(source, readonly=True) as store:
         record = store.find(name)
         folder, rows = Path(path).expanduser(), FrontRows(record)
+        tuned = read_finetuned(folder)
         for block in told_blocks(store.blocks(record), store.count(record), progress):
-            rows.add(block)
+            rows.add(overlaid(record, block, tuned))
         front = frozenset(rows.block.numbers.tolist())
         known = _Known(record, store.seconds(record), front, read_tests(folder), read_measured(folder))
-        blocks = told_blocks(store.blocks(record), store.count(record), progress)
+        stored = told_blocks(store.blocks(record), store.count(record), progress)
+        blocks = (overlaid(record, block, tuned) for block in stored)
         if kind == "json":
             return _export_json(known, blocks, out)
         frames = (known.frame(block) for block in blocks)
