@@ -74,7 +74,7 @@ def test_uniform_schemes_are_those_of_equal_widths_and_mixing_is_judged_at_their
         assert row.gain == pytest.approx(best - row.quality)
 
 
-def test_uniform_schemes_that_no_trial_is_are_named_with_what_evaluates_them(tmp_path, study):
+def test_uniform_schemes_that_no_trial_is_are_named_with_what_evaluates_them(tmp_path):
     cut = study_view(made_run(tmp_path / "made", trials=20))
     tried = [trial.candidate for trial in cut.study.trials]
     missing = [f"{bits} bits" for index, bits in enumerate((2, 4, 8)) if (index,) * 6 not in tried]
@@ -82,7 +82,7 @@ def test_uniform_schemes_that_no_trial_is_are_named_with_what_evaluates_them(tmp
     assert list(cut.missing) == missing
     said = f"Of the uniform schemes that the space has no trial is {', '.join(missing)}:"
     assert said in page_of(cut)
-    assert "widthwise explain RUN</code> evaluates them" in page_of(cut)
+    assert f"widthwise explain {cut.study.folder}</code> evaluates them" in page_of(cut)
     assert study_view(study).missing == ()
     assert "Of the uniform schemes that the space has" not in page_of(study_view(study))
 

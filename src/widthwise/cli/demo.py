@@ -107,7 +107,8 @@ def _go_on(study: Study, folder: Path, output: Output) -> None:
         (f"widthwise export {run} --pick knee --to torch --out deployed", "its files, run and compared"),
         ("widthwise init MODEL --dataset FILE", "the same for a network and data of your own"),
     ):
-        output.note(f"  {command}\n      {what}")
+        output.note(f"  {command}")
+        output.note(f"      {what}")
 
 
 def _tables(text: str) -> dict[str, Any]:

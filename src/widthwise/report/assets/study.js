@@ -90,7 +90,7 @@
         error_x: errors(line, S.x), error_y: errors(line, S.y) }),
       trace(members, "front by other objectives", { marker: { size: 8, symbol: "circle-open", color: colour("accent") } }),
       trace(numbered(D.baselines.map((one) => one.number)), "uniform", Object.assign(ring(11, "violet", "diamond-open"), {
-        mode: "markers+text", text: D.baselines.filter((one) => at.row.has(one.number)).map((one) => safe(one.label)), textposition: "bottom right", textfont: { color: colour("violet") } }),
+        mode: "markers+text", cliponaxis: false, text: D.baselines.filter((one) => at.row.has(one.number)).map((one) => safe(one.label)), textposition: "bottom right", textfont: { color: colour("violet") } }),
         D.baselines.filter((one) => at.row.has(one.number)).map((one) => "uniform, " + one.label + ": trial " + one.number)),
     ];
     const names = [D.axes[S.x].name, D.axes[S.y].name];
