@@ -17,6 +17,7 @@ HELD = (  # beside the code
     "widthwise/data/jsc_1024.npz",
     "widthwise/data/jsc_1024.md",
     "widthwise/data/poems.txt",
+    "widthwise/evaluators/tabled/tables/jets.parquet",
     "widthwise/examples/jsc-tiny.toml",
 )
 

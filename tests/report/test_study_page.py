@@ -74,7 +74,7 @@ def test_uniform_schemes_are_those_of_equal_widths_and_mixing_is_judged_at_their
         assert row.gain == pytest.approx(best - row.quality)
 
 
-def test_uniform_schemes_that_no_trial_is_are_named_with_what_evaluates_them(tmp_path):
+def test_uniform_schemes_that_no_trial_is_are_named_with_what_evaluates_them(tmp_path, study):
     cut = study_view(made_run(tmp_path / "made", trials=20))
     tried = [trial.candidate for trial in cut.study.trials]
     missing = [f"{bits} bits" for index, bits in enumerate((2, 4, 8)) if (index,) * 6 not in tried]

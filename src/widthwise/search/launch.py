@@ -160,6 +160,7 @@ def search(
                 saved=saved,
                 expected=expectations.add,
                 target=problem.target,
+                space=problem.space,
             )
             study = replace(study, folder=run.path, searched=problem.network).with_finetuned()
             keep_sureness(problem, study, run.path)

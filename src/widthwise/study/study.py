@@ -18,6 +18,7 @@ from widthwise.metrics.goals.constraints import feasible
 from widthwise.metrics.spread import indistinct
 from widthwise.study.explanation import Explanation, read_explanation
 from widthwise.study.finetuned import Finetuned, overlaid, read_finetuned
+from widthwise.study.fingerprint import EACH_ONCE, NETWORKS
 from widthwise.study.front import FrontRows
 from widthwise.study.front_json import front_as_json
 from widthwise.study.looks import looked_at
@@ -198,6 +199,11 @@ class Study:
         return self.record.fingerprint.get("target")
 
     @property
+    def each_once(self) -> bool:
+        """Whether candidates were left out as they are the same network as others."""
+        return self.record.fingerprint.get(NETWORKS) == EACH_ONCE
+
+    @property
     def like_float(self) -> tuple[int, ...]:
         """Trials of the front that its objectives don't tell from the float network, where that is kept."""
         if self.repeats > 1:
@@ -280,7 +286,9 @@ class Study:
         chosen = trial if isinstance(trial, Trial) else self.trial(int(trial))  # tables hold numpy's numbers
         if self.folder is None:
             raise UserError(f"{self.name}: has no run folder here; open it with load_run(FOLDER)")
-        found = realised_trial(self.folder, self.record, chosen.number, chosen.candidate)
+        found = realised_trial(
+            self.folder, self.record, chosen.number, chosen.candidate, self.finetuned.get(chosen.number)
+        )
         if "weights" not in found.marks:
             raise UserError(
                 f"{self.folder}: what is kept of trial {chosen.number} has lost its mark, so nothing shows "
