@@ -43,6 +43,10 @@ class Which:
 class How:
     """How each is trained."""
 
+    method: Annotated[
+        str | None,
+        typer.Option("--method", metavar="train|bias_correction|adaptive_rounding", help="By default train."),
+    ] = None
     steps: Annotated[int | None, typer.Option("--steps", help="Steps of the optimiser.")] = None
     lr: Annotated[float | None, typer.Option("--lr", help="Learning rate.")] = None
     distil: Annotated[
@@ -63,6 +67,7 @@ class How:
 KEYS = {
     "candidates": "search.finetune.candidates",
     "most": "search.finetune.most",
+    "method": "search.finetune.method",
     "steps": "search.training.steps",
     "lr": "search.training.learning_rate",
     "distil": "search.training.distil",
