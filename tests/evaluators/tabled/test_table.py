@@ -197,6 +197,8 @@ def test_other_files_are_refused_in_a_line(tmp_path: Path) -> None:
             ww.load_table(tmp_path / name)
     with pytest.raises(ww.UserError, match="no table named 'jet'; did you mean jets"):
         ww.load_table("jet")
+    with pytest.raises(ww.UserError, match="NoneType is no table; give jets"):
+        ww.load_table(None)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
