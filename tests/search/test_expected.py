@@ -109,6 +109,14 @@ def test_a_strategy_without_a_model_leaves_none(tmp_path: Path) -> None:
     assert "expected-" not in page_of(view).split("<script")[0]
 
 
+def test_what_cannot_be_written_ends_no_search(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    expectations = Expectations(tmp_path, ("accuracy",))
+    expectations.add(np.array([3]), np.array([[0.5]]))
+    (tmp_path / EXPECTED).mkdir()
+    expectations.write()
+    assert EXPECTED in caplog.text
+
+
 @pytest.mark.parametrize("content", ["{", "[]", '{"objectives": ["a"], "values": {"0": [1, 2]}}'])
 def test_a_broken_file_is_said(tmp_path: Path, content: str) -> None:
     (tmp_path / EXPECTED).write_text(content)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from widthwise.core.arrays import FloatArray, IntArray
 
 MOST_BYTES = 2**28
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -54,11 +57,14 @@ class Expectations:
                 self._values[number] = tuple(row)
 
     def write(self) -> None:
-        """Where anything came."""
+        """Where anything came; a warning where it can't be written, as that ends no search."""
         if len(self._values) == self._written:
             return
-        KeptExpected(self._objectives, self._values).write(self._folder)
         self._written = len(self._values)
+        try:
+            KeptExpected(self._objectives, self._values).write(self._folder)
+        except UserError as error:
+            logger.warning("%s", error)
 
 
 def read_expected(folder: Path | None) -> KeptExpected:
