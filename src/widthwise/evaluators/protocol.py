@@ -76,6 +76,7 @@ class Results(Mapping[str, FloatArray]):
 
 PRUNED = "pruned: stopped early, as others do better"  # the reason stored with such a trial
 UNMEASURED = "not measured: others do better, however fast it is"  # the same for what has to be measured
+STOPPED = (PRUNED, UNMEASURED)  # trials with these reasons stopped early, and are no failures
 
 Evaluate = Callable[[IntArray], Results]
 """Candidates [K, D] of choice indices to their metrics, in their order: all that is needed of an evaluator
@@ -195,6 +196,16 @@ class HasSlots(Protocol):
     @property
     def slots(self) -> Sequence[Slot]:
         """In the order of execution; for a candidate see `widthwise.spaces.slots`."""
+        ...
+
+
+@runtime_checkable
+class HasSlotsAsGiven(Protocol):
+    """An evaluator of formats in networks of several widths, each calibrated by itself."""
+
+    @property
+    def slots_as_given(self) -> Sequence[Slot]:
+        """The formats that each tensor may have, calibrated in the network as it was given."""
         ...
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from widthwise.core.errors import UserError
 from widthwise.core.registry import Entry, Registry
 from widthwise.core.table import Table
-from widthwise.spaces.settings import QUANTISATION, TRAINED, WIDTH, SpaceSettings
+from widthwise.spaces.settings import JOINT, QUANTISATION, TRAINED, WIDTH, SpaceSettings
 from widthwise.training.settings import Settings
 
 if TYPE_CHECKING:
@@ -101,6 +101,7 @@ KINDS: Registry[None] = Registry(
         Entry(QUANTISATION, "widthwise.spaces.quantisation_kind:KIND", "the formats of each layer's tensors"),
         Entry(TRAINED, "widthwise.spaces.trained_kind:KIND", "bits that are trained with the weights"),
         Entry(WIDTH, "widthwise.spaces.width_kind:KIND", "the number of channels of each layer"),
+        Entry(JOINT, "widthwise.spaces.joint_kind:KIND", "formats and channels in one search"),
     ],
     group="widthwise.spaces",
     spelling=str,
