@@ -11,7 +11,7 @@ import typer
 from widthwise.cli import options
 from widthwise.cli.groups import grouped
 from widthwise.cli.output import Output, print_json
-from widthwise.cli.results import keep_page, print_best
+from widthwise.cli.results import print_best
 from widthwise.core.errors import UserError
 
 if TYPE_CHECKING:
@@ -106,6 +106,7 @@ def finetune(
     numbers = _numbers(which.trials)
     from widthwise.report.finetuned import finetuned_table
     from widthwise.search.finetuning import finetune as tune
+    from widthwise.search.finishing import keep_page
     from widthwise.study.run_folder import load_run
 
     done: list[Finetuned] = []
@@ -125,7 +126,7 @@ def finetune(
     if study.interrupted is not None:
         output.warn(f"stopped before its end; go on: widthwise finetune {run}")
     else:
-        keep_page(study, run, output)
+        keep_page(study, run)
     raise typer.Exit(study.exit_status or int(all(found.reason is not None for found in done)))
 
 
