@@ -30,6 +30,7 @@ def init(
     dataset: options.Dataset = None,
     label: options.Label = None,
     header: options.Header = None,
+    targets: options.Targets = None,
     standardise: options.Standardise = None,
     out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="By default MODEL.toml.")] = None,
     force: options.Force = False,
@@ -53,7 +54,7 @@ def init(
     made_for = MODELS.own[name].about if name in MODELS.own else None
     data = data_source(dataset) if dataset is not None else made_for
     seen = data if data not in FROM_ELSEWHERE else None
-    said = {"label": label or None, "header": header, "standardise": standardise}
+    said = {"label": label or None, "header": header, "targets": targets, "standardise": standardise}
     reading = {key: value for key, value in said.items() if value is not None}
     layers, qualities = _layers(name, seen, reading, output)
     if not layers:

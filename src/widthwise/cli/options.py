@@ -25,6 +25,7 @@ KEYS = {
     "--load": "load_name",
     "--label": "data.label",
     "--header": "data.header",
+    "--targets": "data.targets",
     "--standardise": "data.standardise",
     "--seed": "seed",
     "--batch-size": "batch_size",
@@ -98,6 +99,15 @@ Header = Annotated[
         show_default=False,
     ),
 ]
+Targets = Annotated[
+    str | None,
+    typer.Option(
+        "--targets",
+        metavar="classes|numbers",
+        help="What the targets are; by default as they look.",
+        show_default=False,
+    ),
+]
 Standardise = Annotated[
     bool | None,
     typer.Option(
@@ -146,6 +156,7 @@ class Network:
     load: Load = None
     label: Label = None
     header: Header = None
+    targets: Targets = None
     standardise: Standardise = None
 
 
