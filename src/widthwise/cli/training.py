@@ -134,8 +134,10 @@ def _begin(config: SearchConfig, network: nn.Module, data: Data, output: Output)
 
 
 def _best_line(history: History) -> str:
+    from widthwise.core.figures import shown_figure
+
     best = history.best
-    judged = ", ".join(f"{name} {value:.4f}" for name, value in best.values.items())
+    judged = ", ".join(f"{name} {shown_figure(value, 4)}" for name, value in best.values.items())
     return f"Best of {len(history.epochs)} epochs: {best.number}, validation {judged}"
 
 

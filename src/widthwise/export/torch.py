@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 NETWORK, WEIGHTS = "network.json", "weights.safetensors"
 SCALER = "scaler.safetensors"  # mean and scale, where the network standardises its input itself
-CALLS = "calls.json"  # what the network computes in float, where its code is not widthwise's and torch.fx traces it
+CALLS = "calls.json"  # what the network computes in float, where its code is not ours and torch.fx traces it
 SAMPLE = "sample.safetensors"  # only where the network has to be captured on samples of the data
 VERSION = 1  # of what NETWORK holds
 
@@ -105,7 +105,9 @@ class TorchExporter:
             return replace(exported, notes=(*exported.notes, note))
         write_atomically(folder / PROGRAM, program.content)
         files = (*exported.files, folder / PROGRAM)
-        return replace(exported, files=files, run=replace(run, program=program), notes=(*exported.notes, note))
+        return replace(
+            exported, files=files, run=replace(run, program=program), notes=(*exported.notes, note)
+        )
 
 
 @dataclass(frozen=True)
