@@ -82,7 +82,8 @@ def compare(
     options.check_device(setup.device)
     if out is not None:
         _check_folder(out, force=force)
-    from widthwise.report.problem import data_lines, warnings_of
+    from widthwise.report.problem import data_lines
+    from widthwise.search.told import warnings_of
     from widthwise.search.comparing import compare as compare_strategies
     from widthwise.search.comparing.writing import as_csv, as_json
     from widthwise.search.problem import load_problem

@@ -12,7 +12,7 @@ import numpy as np
 from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.core.screen import html_table, one_screen
 from widthwise.core.toml import shown_choice
-from widthwise.evaluators.protocol import PRUNED, UNMEASURED
+from widthwise.evaluators.protocol import is_stopped
 from widthwise.study.store import Block, Store, StudyRecord
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Trial:
 def _state(reason: str | None) -> State:
     if reason is None:
         return "complete"
-    return "pruned" if reason in (PRUNED, UNMEASURED) else "failed"
+    return "pruned" if is_stopped(reason) else "failed"
 
 
 def make_trials(record: StudyRecord, block: Block, seconds: FloatArray) -> list[Trial]:
