@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from widthwise.network.widths.resize import resize
     from widthwise.search.comparing import compare
     from widthwise.search.explaining import explain
+    from widthwise.search.finetuning import finetune
     from widthwise.search.launch import search
     from widthwise.search.opening import load_run
     from widthwise.spaces.quantisation import QuantisationSpace
@@ -58,6 +59,7 @@ _HOME = {  # where each public name lives; imported on first use, so that import
     "evaluate": "evaluators.engine",
     "explain": "search.explaining",
     "export": "export.write",
+    "finetune": "search.finetuning",
     "fit": "training",
     "hypervolume": "metrics.goals.pareto",
     "import_report": "export.importing",
@@ -97,6 +99,7 @@ __all__ = [
     "evaluate",
     "explain",
     "export",
+    "finetune",
     "fit",
     "formats",
     "hypervolume",

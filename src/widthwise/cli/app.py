@@ -34,6 +34,7 @@ MODULES = (
     "check",
     "compare",
     "explain",
+    "finetune",
     "export",
     "hardware",
     "measure",

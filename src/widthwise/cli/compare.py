@@ -83,10 +83,10 @@ def compare(
     if out is not None:
         _check_folder(out, force=force)
     from widthwise.report.problem import data_lines
-    from widthwise.search.told import warnings_of
     from widthwise.search.comparing import compare as compare_strategies
     from widthwise.search.comparing.writing import as_csv, as_json
     from widthwise.search.problem import load_problem
+    from widthwise.search.told import warnings_of
 
     problem = load_problem(read, memory=options.size_in_bytes(memory, "--memory"))
 

@@ -24,6 +24,7 @@ EXAMPLES = {
     "compare": "compare net.toml --strategies random,tpe,frontier --seeds 10 --budget 100",
     "importance": "importance runs/net",
     "explain": "explain runs/net",
+    "finetune": "finetune runs/net --pick knee --steps 2000",
     "export": "export runs/net --pick knee --to qonnx --out deployed",
     "certify": "certify runs/net --trial 12",
     "import-report": "import-report runs/net report.rpt --trial 12",

@@ -10,6 +10,7 @@ import typer
 from widthwise.cli import options
 from widthwise.cli.output import Output, check_new_file
 from widthwise.core.errors import UserError, unknown
+from widthwise.spaces.settings import JOINT, QUANTISATION, TRAINED
 
 if TYPE_CHECKING:
     from widthwise.network.layer import Layer
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 LISTED = 12  # names of layers that are printed
 
 WRITTEN = ("frontier", "gradient")  # others are a word in what is written for frontier
+SPACES = (QUANTISATION, JOINT, TRAINED)
 Layers = list[tuple[str, str, tuple[str, ...]]]
 
 
@@ -37,9 +39,14 @@ def init(
     strategy: Annotated[
         str, typer.Option("--strategy", metavar="NAME", help="frontier, or gradient, which trains widths.")
     ] = "frontier",
+    space: Annotated[
+        str | None,
+        typer.Option("--space", metavar="NAME", help="Of formats by default; graph/joint: channels too."),
+    ] = None,
 ) -> None:
     """Write a commented config for a network."""
     from widthwise.config import default_config_text
+    from widthwise.config.joint_template import joint_config_text
     from widthwise.config.trained_template import trained_config_text
     from widthwise.core.files import write_atomically
     from widthwise.data.modules import FROM_ELSEWHERE, data_source
@@ -47,6 +54,12 @@ def init(
 
     if strategy not in WRITTEN:
         raise unknown("strategy", strategy, WRITTEN, where="--strategy")
+    if space is None:
+        space = TRAINED if strategy == "gradient" else QUANTISATION
+    if space not in SPACES:
+        raise unknown("search space", space, SPACES, where="--space")
+    if strategy == "gradient" and space != TRAINED:
+        raise UserError(f"--strategy: gradient searches {TRAINED}, not {space}; leave one of them out")
     output = Output()
     name = model_source(model)
     path = out or Path(f"{name.replace(':', '.')}.toml")
@@ -59,8 +72,10 @@ def init(
     layers, qualities = _layers(name, seen, reading, output)
     if not layers:
         raise UserError(f"{name}: has no layer with weights that can be quantised; nothing to search")
-    if strategy == "gradient":
+    if space == TRAINED:
         text = trained_config_text(name, data, qualities=qualities, reading=reading)
+    elif space == JOINT:
+        text = joint_config_text(name, data, layers, qualities=qualities, reading=reading)
     else:
         text = default_config_text(name, data, layers, qualities=qualities, reading=reading)
     write_atomically(path, text.encode())

@@ -44,6 +44,7 @@ def conclude(
 def print_best(study: Study, output: Output, *, everything: bool = False) -> None:
     """The table of the best trials, or the nearest where there are none."""
     from widthwise.report.choosing import front_lines, mark_lines
+    from widthwise.report.finetuned import tuned_lines
     from widthwise.report.measured import measured_table, sum_lines
     from widthwise.report.scatter import scatter_lines
     from widthwise.report.shown.front import front_view
@@ -60,6 +61,8 @@ def print_best(study: Study, output: Output, *, everything: bool = False) -> Non
     for line in (*front_lines(study, view, width), *mark_lines(study, view)):
         output.say(line)
     for line in scatter_lines(study, width) if output.is_terminal else ():
+        output.say(line)
+    for line in tuned_lines(study):
         output.say(line)
     if (measured := measured_table(study)) is not None:
         output.say("\nMeasured:")

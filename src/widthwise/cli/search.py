@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, cast, get_args
 import typer
 
 from widthwise.cli import options
+from widthwise.cli.finetune import told_line
 from widthwise.cli.folders import run_folder
 from widthwise.cli.groups import grouped
 from widthwise.cli.output import Output, make_console
@@ -259,6 +260,7 @@ def run(
             force_new=False,
             progress=progress,
             started=started,
+            tuning=lambda *told: output.note(told_line(*told)),
             **vars(how),
         )
     if study.interrupted is None:

@@ -27,6 +27,7 @@ from widthwise.network.forms import computes_in_integers
 from widthwise.network.named import model_source
 from widthwise.spaces.kinds import read_space
 from widthwise.spaces.settings import with_folding
+from widthwise.training.finetuning.reading import read_finetuning
 from widthwise.training.reading import read_lab_training
 from widthwise.training.settings import Settings
 
@@ -199,7 +200,12 @@ def _splits(table: Table) -> tuple[float, float, float]:
 
 def _search(table: Table, training: Settings, find: FindMetric) -> Search:
     target = read_target(table.table("constraints"))
-    space = read_space(table.table("search_space"), table.table("training"), training)
+    finetune = None
+    if table.get("finetune") is not None:
+        finetune = read_finetuning(table.table("finetune"), table.table("training"))
+    space = read_space(
+        table.table("search_space"), table.table("training"), training, finetuned=finetune is not None
+    )
     if target is not None and computes_in_integers(target):
         space = with_folding(space)
     strategy = read_strategy(table.table("strategy"), find)
@@ -221,4 +227,5 @@ def _search(table: Table, training: Settings, find: FindMetric) -> Search:
         jobs=limits.jobs,
         uniform_first=limits.uniform_first,
         target=target,
+        finetune=finetune,
     )

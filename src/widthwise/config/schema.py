@@ -12,6 +12,7 @@ from widthwise.metrics.goals.objective import Objective
 from widthwise.metrics.table_file import TableFile
 from widthwise.metrics.timing import Timing
 from widthwise.spaces.settings import SpaceSettings
+from widthwise.training.finetuning.settings import Finetuning
 from widthwise.training.settings import Settings
 
 Accelerator = Literal["auto", "cpu", "gpu"]
@@ -46,6 +47,7 @@ class Search:
     timing: how latencies are measured, where they are.
     target: the export form that every candidate can be written in; None: any.
     uniform_first: a strategy that learns begins with the schemes that treat every layer alike.
+    finetune: which candidates are trained on with their formats afterwards, and how; None: none is.
     """
 
     space: SpaceSettings
@@ -61,6 +63,7 @@ class Search:
     timing: Timing = field(default_factory=Timing)
     target: str | None = None
     uniform_first: bool = True
+    finetune: Finetuning | None = None
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ HEAD = """\
 
 {data}
 [search.search_space]
-name = "graph/quantize/mixed_precision_ptq"   # bit widths and formats; "graph/width" searches channels
+name = "graph/quantize/mixed_precision_ptq"   # bits and formats; "graph/width": channels; "graph/joint": both
 
 [search.search_space.setup]
 by = "{by}"               # what the rules below name layers by: "name", "type" or "regex"

@@ -12,6 +12,7 @@ from widthwise.config.schema import Search, SearchConfig
 from widthwise.core.toml import dumps
 from widthwise.metrics.timing import Timing
 from widthwise.spaces.kinds import kind_of
+from widthwise.training.finetuning.reading import write_finetuning
 from widthwise.training.reading import lab_keys
 
 
@@ -70,6 +71,8 @@ def _search(search: Search) -> dict[str, Any]:
     }
     space = kind_of(search.space).write(search.space)
     tables = {"search_space": space.pop("search_space"), "strategy": strategy, **space}
+    if search.finetune is not None:
+        tables |= write_finetuning(search.finetune)
     bounds: dict[str, Any] = {} if search.target is None else {TARGET: search.target}
     for constraint in search.constraints:
         bounds.setdefault(constraint.name, []).append(f"{constraint.op} {constraint.bound!r}")

@@ -24,6 +24,7 @@ from widthwise.evaluators.engine.evaluator import Evaluator
 from widthwise.evaluators.engine.memory import default_budget
 from widthwise.evaluators.judging import FLOAT_BYTES, Judging
 from widthwise.evaluators.latest import Latest
+from widthwise.evaluators.networks import sureness_of_networks
 from widthwise.evaluators.protocol import Pace, Results
 from widthwise.evaluators.realising import Realiser
 from widthwise.metrics.quality.fits import check_data_fits_model
@@ -33,7 +34,7 @@ from widthwise.network.graph import Graph
 from widthwise.network.realised import Realised
 from widthwise.spaces.path import PathSpace
 from widthwise.spaces.settings import TrainedWidthSearch
-from widthwise.training import Settings, predict
+from widthwise.training import Settings
 from widthwise.training.losses import loss_of
 from widthwise.training.trained_widths.kept import FOLDER, KeptPath
 from widthwise.training.trained_widths.path import Checkpoint, Learned, WidthPath
@@ -239,12 +240,7 @@ class PathEvaluator:
         models: Sequence[nn.Module] = [networks(row) for row in range(len(candidates))]
         if with_float:
             models = [*models, self.graph.model]
-        task, output = self.judging.task, self.fitting.output
-        found = []
-        for model in models:
-            batches = self.fitting.reader.batches(self._loader(), most=self.judging.samples)
-            found.append(predict(model, batches, device="cpu", task=task, output=output))
-        return self.judging.sureness(self.data, self.fitting.about, [one for one, _ in found], found[0][1])
+        return sureness_of_networks(models, self.data, self.fitting, self.judging)
 
 
 def _check_cost(judging: Judging) -> None:

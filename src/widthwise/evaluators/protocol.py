@@ -213,6 +213,16 @@ class HasSlots(Protocol):
 
 
 @runtime_checkable
+class HasSlotsAsGiven(Protocol):
+    """An evaluator of formats in networks of several widths, each calibrated by itself."""
+
+    @property
+    def slots_as_given(self) -> Sequence[Slot]:
+        """The formats that each tensor may have, calibrated in the network as it was given."""
+        ...
+
+
+@runtime_checkable
 class Begins(Protocol):
     """An evaluator whose candidates' formats come out of a training."""
 

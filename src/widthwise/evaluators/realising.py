@@ -51,8 +51,12 @@ class Realiser:
         graph: Graph,
         schemes: Mapping[str, Scheme],
         judged: Mapping[str, float],
+        sizes: Mapping[str, int] | None = None,
     ) -> Realised:
-        """A network with these schemes, and with the weights that it was trained to, as it was judged."""
+        """A network with these schemes, and with the weights that it was trained to, as it was judged.
+
+        sizes: of groups that were resized before, by name.
+        """
         plain = graph.quantized(dict.fromkeys(schemes, Scheme()))
         weights = {name: tensor.detach().cpu().clone() for name, tensor in plain.model.state_dict().items()}
         marks = {
@@ -61,7 +65,9 @@ class Realiser:
             "quality": hash_value(dict(judged)),
         }
         folded = bool(self.graph.folded)
-        return Realised(_key(candidate), {}, schemes, weights, marks=marks, folded=folded, **self._known)
+        return Realised(
+            _key(candidate), sizes or {}, schemes, weights, marks=marks, folded=folded, **self._known
+        )
 
     def of_training(
         self,

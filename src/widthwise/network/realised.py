@@ -89,8 +89,7 @@ class Realised:
         network = self.network if network is None else network
         if network is None:
             raise UserError("a realised network is made of the one that was searched; give that")
-        captured = self._captured(network)
-        made = self._resized(captured) if self.sizes else captured.copy()
+        made = self._captured(network).copy()
         if self.weights is not None:
             load_tensors(made.model, self.weights, source="the weights that were kept")
         expected = self.marks.get("weights")
@@ -178,6 +177,8 @@ class Realised:
             if not self.inputs:
                 raise
             raise UserError("what is kept of the network's inputs is not what it takes") from error
+        if self.sizes:  # with its batch norms, as it was trained
+            found = self._resized(found)
         return fold_batchnorm_transform_pass(found, {})[0] if self.folded else found
 
     def _example_for(self, network: nn.Module) -> dict[str, Tensor]:

@@ -53,17 +53,20 @@ def _alone(study: Study) -> str:
     return f"or can't be written as {study.target}" if study.target else "alone"
 
 
-def _also(study: Study) -> str:
-    return f" or not to be written as {study.target}" if study.target else ""
+def _left_out(study: Study) -> str:
+    """Why candidates were not evaluated."""
+    same = ["the same network as another"] if study.each_once else []
+    if same and not study.target and not study.record.settings.constraints:
+        return same[0]
+    written = [f"not to be written as {study.target}"] if study.target else []
+    return " or ".join(["out of bounds by their costs", *written, *same])
 
 
 def ending_lines(study: Study) -> list[str]:
     """How many trials there were, how long they took, and why the search ended."""
     summary = study.summary
     extra = [f"{summary.failed:,} failed"] if summary.failed else []
-    extra += (
-        [f"{summary.cut:,} out of bounds by their costs{_also(study)}, not evaluated"] if summary.cut else []
-    )
+    extra += [f"{summary.cut:,} {_left_out(study)}, not evaluated"] if summary.cut else []
     plural = "" if summary.trials == 1 else "s"
     counts = f"{summary.trials:,} trial{plural}" + (f" ({', '.join(extra)})" if extra else "")
     took = f"{counts}{_of_all(study)} in {shown_seconds(study.seconds)}"

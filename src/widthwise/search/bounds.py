@@ -10,6 +10,7 @@ from widthwise.core.arrays import BoolArray, FloatArray, IntArray
 from widthwise.evaluators.protocol import Evaluator
 from widthwise.metrics.goals.constraints import Constraint, violations
 from widthwise.search.target import Target
+from widthwise.spaces.conditional import Conditional
 from widthwise.spaces.space import Space
 from widthwise.spaces.within import Within
 from widthwise.strategies import Strategy
@@ -22,8 +23,8 @@ OFFERED = 8  # candidates within bounds, to a strategy that finds none
 def within_bounds(
     space: Space, constraints: Sequence[Constraint], evaluator: Evaluator, target: Target | None = None
 ) -> Within | None:
-    """The candidates that break no constraint by their costs alone, and that the target can write; None where
-    no cost is bounded and it can write all.
+    """The candidates that break no constraint by their costs alone, that the target can write, and that are
+    not the same network as another; None where all are such.
 
     What has to be measured is never known before it is, whatever the evaluator says of it.
     """
@@ -31,17 +32,21 @@ def within_bounds(
     known = costs(space.at([0]))
     bounding = [bound for bound in constraints if bound.name in known and bound.metric.kind != "measured"]
     unwritable = None if target is None else target.reasons
-    if not bounding and unwritable is None:
+    repeated = space if isinstance(space, Conditional) and space.has_spare else None
+    if not bounding and unwritable is None and repeated is None:
         return None
 
     def excess(candidates: IntArray) -> FloatArray:
         found = np.zeros(len(candidates))
         if bounding:
             found = violations(bounding, costs(candidates), unknown=0.0)
+        if repeated is not None:
+            found = found + repeated.spare(candidates)
         return found if unwritable is None else found + unwritable(candidates)
 
     named = [] if unwritable is None or target is None else [f"target = {target.name}"]
-    said = ", ".join([*map(str, bounding), *named])
+    once = [] if repeated is None else ["each network once"]
+    said = ", ".join([*map(str, bounding), *named, *once])
     return Within(space, excess, bounds=said, targeted=bool(named))
 
 

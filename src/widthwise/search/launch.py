@@ -16,6 +16,7 @@ from widthwise.metrics.cost.formulas import KeepsTables
 from widthwise.metrics.own import Given
 from widthwise.network.named import save_checkpoint
 from widthwise.search.allowed import check_possible
+from widthwise.search.finetuning import Told, check_tuning, tune_study
 from widthwise.search.keeping import keep_network
 from widthwise.search.limits import Limits, Progress
 from widthwise.search.loop import run_search
@@ -60,6 +61,7 @@ def search(
     target: str | None = None,
     progress: Callable[[Progress], None] | None = None,
     started: Callable[[Run, Problem], None] | None = None,
+    tuning: Told | None = None,
 ) -> Study:
     """Searches, and keeps everything in a run folder: the resolved config, weights, every trial, the front.
 
@@ -83,7 +85,8 @@ def search(
             `own_metric(...)`. The config may name them, as objectives or in bounds; all are kept of trials.
         target: an export form, in place of the config's: formats that it can't say are left out before the
             search begins, and no trial is outside it.
-        progress, started: told how far it is, and when the run folder is there.
+        progress, started, tuning: told how far it is, when the run folder is there, and of each trial that
+            was fine-tuned afterwards, where the config has that done.
 
     Raises UserError; what was stored before is kept.
     """
@@ -145,11 +148,15 @@ def search(
                 progress=progress,
                 saved=keeping.save,
                 target=problem.target,
+                space=problem.space,
             )
-            study = replace(study, folder=run.path, searched=problem.network)
+            study = replace(study, folder=run.path, searched=problem.network).with_finetuned()
             keep_sureness(problem, study, run.path)
             run.save(study)
-            return study
+            tuned = loaded.search.finetune
+            if tuned is None or not study.front or study.exit_status:
+                return study
+            return tune_study(problem, study, tuned, told=tuning)
 
 
 def _network(given: nn.Module | Graph | None) -> nn.Module | None:
@@ -174,6 +181,8 @@ def check_search(
 def _proposer(problem: Problem, stops: Limits, *, keep: Keep, prune: bool) -> Strategy:
     """The strategy; what it or the evaluator can't do is a UserError before anything is evaluated or kept."""
     _check_halving(problem, stops)
+    if problem.config.search.finetune is not None:
+        check_tuning(problem, problem.config.search.finetune)
     proposer = problem.strategy()
     check_possible(proposer, problem.evaluator, keep=keep, prune=prune)
     return proposer

@@ -28,6 +28,7 @@ from widthwise.search.measuring import Measuring
 from widthwise.search.pruning import pruning
 from widthwise.search.signals import Interrupted, StopSignals, stop_signals
 from widthwise.search.target import Target
+from widthwise.spaces.space import Space
 from widthwise.strategies import Strategy
 from widthwise.study.run_files import Keep
 from widthwise.study.store import StudyWriter
@@ -52,6 +53,7 @@ def run_search(
     progress: Callable[[Progress], None] | None = None,
     saved: Callable[[Study], None] | None = None,
     target: Target | None = None,
+    space: Space | None = None,
 ) -> Study:
     """Search until the strategy has no more, a limit is reached or a signal arrives; a stored search goes on.
 
@@ -63,6 +65,8 @@ def run_search(
     proposes none, others are told NaN. Where none is within them, the search ends at once and says so. Trials
     that break a constraint are stored and told, but are never on the front.
     target: candidates that it can't write are none either: as those that break a constraint by their costs.
+    space: as whoever made it knows it, where some of its candidates are the same network as others, which are
+    left out likewise; None: as it is stored.
     keep: "front" writes only trials that were on the front when they came, and counts the others.
     prune: candidates that can't reach the front any more are stopped, by evaluators that can do that (see
     `widthwise.evaluators.engine.Evaluator`); the front is the same, the strategy is told NaN for them.
@@ -77,7 +81,7 @@ def run_search(
     check_possible(strategy, judging, keep=keep, prune=prune)
     limits = limits or Limits()
     ledger = Ledger(writer, limits, keep)
-    bounds = Bounds(ledger.record.space, ledger.constraints, judging, target)
+    bounds = Bounds(space or ledger.record.space, ledger.constraints, judging, target)
     judge: Evaluate = judging  # check_possible has refused to prune by one that can't
     if prune and isinstance(judging, Prunes):
         judge = pruning(judging, ledger.aim, ledger.front)

@@ -21,7 +21,8 @@ from widthwise.metrics.spread import spread_of
 from widthwise.metrics.stored import metric_of_name
 from widthwise.metrics.table_file import TableFile
 from widthwise.search.problem import Problem, layers_as_text
-from widthwise.study.fingerprint import PROPOSALS, fingerprint
+from widthwise.spaces.conditional import Conditional
+from widthwise.study.fingerprint import EACH_ONCE, NETWORKS, PROPOSALS, fingerprint
 from widthwise.study.store import StudyRecord, StudySettings
 
 NUMBERED = "each from the seed and its number"
@@ -73,6 +74,8 @@ def fingerprint_of(problem: Problem) -> dict[str, str]:
         others["uniform first"] = "no"
     if problem.target is not None:
         others["target"] = problem.target.name
+    if isinstance(problem.space, Conditional) and problem.space.has_spare:
+        others[NETWORKS] = EACH_ONCE
     if problem.numbered:
         others[PROPOSALS] = NUMBERED
     if problem.own_evaluator:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
@@ -12,6 +12,10 @@ import numpy as np
 
 from widthwise.core.arrays import IntArray
 from widthwise.core.importing import describe_error
+from widthwise.evaluators.networks import sureness_of_networks
+from widthwise.metrics.quality.fits import check_data_fits_model
+from widthwise.metrics.quality.making import with_targets
+from widthwise.search.spread import spread_over_costs
 from widthwise.study.sureness import FLOAT, KeptSureness
 
 if TYPE_CHECKING:
@@ -54,27 +58,30 @@ def keep_sureness(problem: Problem, study: Study, folder: Path) -> None:
     judge = problem.evaluator
     if not isinstance(judge, KnowsSureness) or study.repeats > 1 or study.interrupted is not None:
         return
-    trials = _spread([tie.trial for tie in study.ties], study, min(MOST, judge.sureness_of - 1))  # and float
+    most = min(MOST, judge.sureness_of - 1)  # and float
+    trials = spread_over_costs([tie.trial for tie in study.ties], study.aim, most)
     if not trials or not problem.judging.quality:
         return
     candidates = np.array([trial.candidate for trial in trials], dtype=np.int64)
     try:
         with_float = bool(study.record.settings.float_metrics)
         asked = {"with_float": True} if with_float else {}
-        found = judge.sureness(candidates, lambda row: study.network(trials[row]).model, **asked)
+        if any(tuned.better for tuned in study.finetuned.values()):
+            found = _by_networks(problem, study, trials, with_float=with_float)
+        else:
+            found = judge.sureness(candidates, lambda row: study.network(trials[row]).model, **asked)
         kept_of([*(trial.number for trial in trials), *[FLOAT][:with_float]], found).write(folder)
     except Exception as error:  # what was found is kept: this only says how sure it is
         logger.warning("how sure the figures are can't be told: %s", describe_error(error))
 
 
-def _spread(trials: list[Trial], study: Study, most: int) -> list[Trial]:
-    """At most so many, evenly over the costs with both ends, by number."""
-    if len(trials) <= most:
-        return trials
-    costs = [o for o in study.aim.objectives if o.metric.is_hardware] or list(study.aim.objectives)
-    trials.sort(key=lambda trial: trial.metrics[costs[0].name])
-    rows = {round(i * (len(trials) - 1) / max(most - 1, 1)) for i in range(most)}
-    return sorted((trials[row] for row in rows), key=lambda trial: trial.number)
+def _by_networks(problem: Problem, study: Study, trials: Sequence[Trial], *, with_float: bool) -> Sureness:
+    """Of trials some of which have weights of their own, which no evaluator of formats knows."""
+    judging, network = problem.judging, problem.graph.network
+    data = with_targets(problem.data, network, judging.task, judging.output)
+    fitting = check_data_fits_model(network, data, judging.task, judging.output, name=judging.part)
+    models = [study.network(trial).model for trial in trials]
+    return sureness_of_networks([*models, *[problem.graph.model][:with_float]], data, fitting, judging)
 
 
 def kept_of(numbers: list[int], found: Sureness) -> KeptSureness:

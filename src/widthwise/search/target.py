@@ -8,10 +8,11 @@ from typing import Any, Protocol, runtime_checkable
 
 from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.core.errors import UserError
-from widthwise.evaluators.protocol import Begins, Evaluator, HasSlots
+from widthwise.evaluators.protocol import Begins, Evaluator, HasSlots, HasSlotsAsGiven
 from widthwise.network.forms import form_of, made_form
 from widthwise.network.graph import Graph
 from widthwise.network.realised import Realised
+from widthwise.spaces.slots import Slot
 from widthwise.spaces.space import Space
 from widthwise.spaces.writable import Form, Writable
 
@@ -48,13 +49,13 @@ def within_target(
     form can write none.
     """
     form: Form = made_form(*form_of(name))
-    own = next((one for one in (judge, space) if isinstance(one, HasSlots)), None)  # calibrated by the first
+    own = _slots(judge, space)
     if own is None:
         graph = judge.begins if isinstance(judge, Begins) else graph
         if reasons := form.refusals(Realised((), {}, {}), graph):
             raise UserError(f"target {name}: can't write this network: {reasons[0]}")
         return space, judge, Target(name)
-    writable = Writable(form, graph, space, tuple(own.slots))
+    writable = Writable(form, graph, space, own)
     writable.check()
     notes = tuple(writable.left_out())
     fewer = any(len(kept) < count for kept, count in zip(writable.choices, space.cardinalities, strict=True))
@@ -70,3 +71,11 @@ def within_target(
         out = space.size - len(listed)
         notes = (*notes, f"kept out, as {name} can't write their formats together: {out:,} of {space.size:,}")
     return space, judge, Target(name, writable.reasons, notes)
+
+
+def _slots(judge: Evaluator, space: Space) -> tuple[Slot, ...] | None:
+    """The formats that tensors may have, as who judges calibrated them; None where nothing is chosen so."""
+    if isinstance(judge, HasSlotsAsGiven):
+        return tuple(judge.slots_as_given)
+    own = next((one for one in (judge, space) if isinstance(one, HasSlots)), None)
+    return None if own is None else tuple(own.slots)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from widthwise.core.errors import UserError
 from widthwise.core.registry import Entry, Registry
 from widthwise.core.table import Table
-from widthwise.spaces.settings import QUANTISATION, TRAINED, WIDTH, SpaceSettings
+from widthwise.spaces.settings import JOINT, QUANTISATION, TRAINED, WIDTH, SpaceSettings
 from widthwise.training.settings import Settings
 
 if TYPE_CHECKING:
@@ -25,12 +25,14 @@ class SearchTables:
     """What a config says of the space of its search.
 
     setup, seed: tables of [search.search_space]; training: [search.training], `base` what that starts from.
+    finetuned: whether candidates are fine-tuned after the search, which is what `training` is about then.
     """
 
     setup: Table
     seed: Table
     training: Table
     base: Settings
+    finetuned: bool = False
 
 
 class SpaceKind(Protocol):
@@ -86,12 +88,20 @@ class WithoutRules(Protocol):
     without_rules: bool
 
 
+@runtime_checkable
+class Tunable(Protocol):
+    """A kind whose candidates are not trained yet, so that some can be fine-tuned after the search."""
+
+    tunable: bool
+
+
 KINDS: Registry[None] = Registry(
     "search space",
     [
         Entry(QUANTISATION, "widthwise.spaces.quantisation_kind:KIND", "the formats of each layer's tensors"),
         Entry(TRAINED, "widthwise.spaces.trained_kind:KIND", "bits that are trained with the weights"),
         Entry(WIDTH, "widthwise.spaces.width_kind:KIND", "the number of channels of each layer"),
+        Entry(JOINT, "widthwise.spaces.joint_kind:KIND", "formats and channels in one search"),
     ],
     group="widthwise.spaces",
     spelling=str,
@@ -105,8 +115,16 @@ def kind_of(settings: SpaceSettings) -> SpaceKind:
     return kind
 
 
-def read_space(table: Table, training: Table, base: Settings) -> SpaceSettings:
-    """The search space by its name; `training` is [search.training], `base` what it starts from."""
+def is_tunable(kind: SpaceKind) -> bool:
+    """Whether candidates of a kind can be fine-tuned after the search."""
+    return isinstance(kind, Tunable) and kind.tunable
+
+
+def read_space(table: Table, training: Table, base: Settings, *, finetuned: bool = False) -> SpaceSettings:
+    """The search space by its name; `training` is [search.training], `base` what it starts from.
+
+    finetuned: whether the config has candidates fine-tuned.
+    """
     name = table.text("name")
     if name is None:
         table.fail("name", f"is missing; allowed: {', '.join(KINDS.entries)}")
@@ -115,4 +133,9 @@ def read_space(table: Table, training: Table, base: Settings) -> SpaceSettings:
     kind: SpaceKind = KINDS.load(name, where=table.where("name"))
     if not seed.values and not isinstance(kind, WithoutRules):
         raise UserError(f"{seed.where()}: is missing; add [search.search_space.seed.linear.config]")
-    return kind.read(SearchTables(setup, seed, training, base))
+    if finetuned and not is_tunable(kind):
+        raise UserError(
+            f"{table.where('name')}: candidates of {kind.name} are trained already, and [search.finetune] is "
+            "for searches of formats; leave it out"
+        )
+    return kind.read(SearchTables(setup, seed, training, base, finetuned))

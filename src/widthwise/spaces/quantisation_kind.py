@@ -33,12 +33,16 @@ class QuantisationKind:
     name: str = QUANTISATION
     always: tuple[str, ...] = ("average_bitwidth", "memory_density", "model_size")
     evaluator: str = "widthwise.evaluators.engine:for_space"
+    tunable = True
 
     def read(self, tables: SearchTables) -> QuantisationSearch:
-        """[search.training] means nothing here, as nothing is trained."""
+        """[search.training] is about fine-tuning; without that nothing is trained, and it is refused."""
         setup, seed, training = tables.setup, tables.seed, tables.training
-        if training.values:
-            training.document.ignored.append(training.path)
+        if training.values and not tables.finetuned:
+            raise UserError(
+                f"{training.where()}: nothing is trained in a search of formats; add [search.finetune], "
+                "which trains members of the front, or leave it out"
+            )
         by = setup.choice("by", BY, "name")
         tie, share_inputs = setup.flag("tie", False), setup.flag("share_inputs", False)
         untie = setup.flag("untie", False)

@@ -17,6 +17,7 @@ Importance = Literal["magnitude", "batch_norm", "taylor"]
 QUANTISATION = "graph/quantize/mixed_precision_ptq"
 WIDTH = "graph/width"
 TRAINED = "graph/quantize/trained_widths"
+JOINT = "graph/joint"
 FOLD_BATCHNORM = "fold_batchnorm"  # of a search's setup
 ALL = "all"  # the key of the rule for all groups at once
 
@@ -111,8 +112,20 @@ class TrainedWidthSearch:
     training: PathSettings = field(default_factory=PathSettings)
 
 
+@dataclass(frozen=True)
+class JointSearch:
+    """Formats and channels in one search, as "graph/joint" has it: what each of the two says by itself."""
+
+    kind: ClassVar[str] = JOINT
+
+    formats: QuantisationSearch
+    widths: WidthSearch
+
+
 def with_folding(settings: SpaceSettings) -> SpaceSettings:
     """The settings with batch norms folded, where they may be and nothing else is said."""
+    if isinstance(settings, JointSearch) and settings.formats.fold_batchnorm is None:
+        return replace(settings, formats=replace(settings.formats, fold_batchnorm=True))
     if isinstance(settings, QuantisationSearch) and settings.fold_batchnorm is None:
         return replace(settings, fold_batchnorm=True)
     return settings

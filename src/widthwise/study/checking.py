@@ -14,11 +14,13 @@ from widthwise.core.files import folder_in_one_piece, write_atomically
 from widthwise.core.finite import finite
 from widthwise.core.importing import describe_error
 from widthwise.core.inside import is_inside, names_inside, read_inside
+from widthwise.study.finetuned import read_finetuned
 from widthwise.study.front_json import trial_as_json
 from widthwise.study.measured import read_measured
 from widthwise.study.realised import model_name, read_kept, read_slots
 from widthwise.study.run_files import (
     CONFIG,
+    FINETUNED,
     FRONT,
     MEASURED,
     REALISED,
@@ -43,6 +45,7 @@ READ: dict[str, Callable[[Path], object]] = {  # what a run may keep, and what r
     SLOTS: read_slots,
     SURENESS: read_sureness,
     MEASURED: read_measured,
+    FINETUNED: read_finetuned,
 }
 
 
@@ -183,7 +186,8 @@ def _networks(study: Study) -> Iterator[Finding]:
         return
     yield _finding(WEIGHTS, study.network)
     try:
-        kept = sorted(map(int, read_kept(folder)))
+        tuned = {number for number, found in read_finetuned(folder).items() if found.better}
+        kept = sorted({*map(int, read_kept(folder)), *tuned})
     except (UserError, ValueError):  # is among the findings
         return
     for number in kept:
@@ -192,7 +196,7 @@ def _networks(study: Study) -> Iterator[Finding]:
 
 def _is_there(folder: Path, name: str) -> bool:
     """Whether a run has this file, or anything in this folder."""
-    return bool(names_inside(folder, name)) if name == MEASURED else is_inside(folder, name)
+    return bool(names_inside(folder, name)) if name in (MEASURED, FINETUNED) else is_inside(folder, name)
 
 
 def _finding(what: str, look: Callable[[], object]) -> Finding:
@@ -208,7 +212,7 @@ def _finding(what: str, look: Callable[[], object]) -> Finding:
 def _copy_files(folder: Path, part: Path) -> None:
     """What networks are made of and what was measured, as far as it can be read."""
     names = [WEIGHTS, REALISED, SLOTS, SAMPLE, SURENESS]
-    for inner in (TRIAL_WEIGHTS, MEASURED):
+    for inner in (TRIAL_WEIGHTS, FINETUNED, MEASURED):
         names += [f"{inner}/{name}" for name in names_inside(folder, inner)]
     for name in names:
         try:

@@ -14,6 +14,7 @@ from widthwise.spaces.space import Space
 
 VERSIONED = ("widthwise", "torch", "numpy", "optuna")
 PROPOSALS = "proposals"  # how they are drawn, where that is not as it always was
+NETWORKS, EACH_ONCE = "networks", "each once"  # where candidates may be the same network as others
 _BEFORE = {PROPOSALS: "by the history of one generator"}  # what it was before it was noted
 CAUSES = {  # what changes with something else, which then is what to restore
     "data": ("seed", "evaluation"),  # how it is split, and which part is judged on

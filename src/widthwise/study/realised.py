@@ -15,8 +15,10 @@ from widthwise.core.inside import is_inside, read_inside
 from widthwise.core.toml import parse_toml
 from widthwise.formats import from_config, import_own
 from widthwise.spaces.settings import FOLD_BATCHNORM
+from widthwise.study.finetuned import read_finetuned
 from widthwise.study.run_files import (
     CONFIG,
+    FINETUNED,
     NETWORK,
     REALISED,
     SAMPLE,
@@ -47,8 +49,14 @@ def realised_trial(folder: Path, record: StudyRecord, number: int, candidate: tu
     where the run keeps it not, or not whole.
     """
     _import_formats(record)
+    tuned = read_finetuned(folder).get(number)
+    if tuned is not None and tuned.better and tuned.candidate == candidate:
+        where = f"{folder / FINETUNED}: trial {number}"
+        made = {**(tuned.realised or {}), "weights": True}
+        return _read(made, (), folder, where=where, number=number, candidate=candidate, inside=FINETUNED)
     kept, place = read_kept(folder), folder / REALISED
-    stored, known = kept.get(str(number)), _read_json(folder, SLOTS)
+    known = _read_json(folder, SLOTS)
+    stored = kept.get(str(number))
     slots = _slots_of(known, folder / SLOTS)
     if stored is None:
         if known is None or not slots:
@@ -235,12 +243,13 @@ def _read(
     where: str,
     number: int,
     candidate: tuple[int, ...],
+    inside: str = TRIAL_WEIGHTS,
 ) -> Realised:
-    """A realised network of its JSON, the schemes of its slots and its file of weights."""
+    """A realised network of its JSON, the schemes of its slots and its file of weights `inside` the run."""
     from widthwise.network.checkpoints import tensors_inside
     from widthwise.network.realised import Realised
 
-    name = f"{TRIAL_WEIGHTS}/{trial_weights(number)}"
+    name = f"{inside}/{trial_weights(number)}"
     own = stored.get("weights", False)
     weights = tensors_inside(folder, name) if own else None
     if own and weights is None:

@@ -25,6 +25,7 @@ TESTED = "tested.json"  # figures of picked trials on test data
 LAYERS = "layers.json"  # of a picked trial: sizes, work, what formats do to data
 DETAIL = "detail.json"  # of a picked trial: quality by class, by output, of the worst samples
 PAGE = "report.html"  # the study as a page to look at
+FINETUNED = "finetuned"  # the folder of trials that were trained on with their formats
 MEASURED = "measured"  # the folder of what tools measured of trials
 FILES = (CONFIG, FRONT, STUDY, STORAGE, WEIGHTS, LOG, PAGE)
 

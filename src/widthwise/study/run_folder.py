@@ -163,12 +163,12 @@ def load_run(path: str | Path, *, storage: str | None = None, progress: Told | N
 
     progress: is told how many trials are read, of how many.
     """
-    return replace(Study.load(*run_source(path, storage), progress=progress), folder=checked_run(path))
+    return Study.load(*run_source(path, storage), folder=checked_run(path), progress=progress)
 
 
 def save_front(study: Study, folder: Path) -> None:
     """Puts what is known of a run's front now into front.json."""
-    _write_front(replace(Study.load(study.source, study.name), folder=folder), folder)
+    _write_front(Study.load(study.source, study.name, folder=folder), folder)
 
 
 def _write_front(study: Study, folder: Path) -> None:

@@ -17,6 +17,8 @@ from widthwise.metrics.goals.aim import Aim
 from widthwise.metrics.goals.constraints import feasible
 from widthwise.metrics.spread import indistinct
 from widthwise.study.explanation import Explanation, read_explanation
+from widthwise.study.finetuned import Finetuned, overlaid, read_finetuned
+from widthwise.study.fingerprint import EACH_ONCE, NETWORKS
 from widthwise.study.front import FrontRows
 from widthwise.study.front_json import front_as_json
 from widthwise.study.looks import looked_at
@@ -29,6 +31,7 @@ from widthwise.study.tested import KeptTests, read_tests
 from widthwise.study.ties import Tie, best_first, ties
 from widthwise.study.trials import Told, Trial, Trials, make_trials, told_blocks
 
+FINETUNER = "widthwise.search.finetuning:finetune"
 EXPLAINER = "widthwise.search.explaining:explain"  # a room above this one, found when it is asked for
 
 if TYPE_CHECKING:
@@ -50,6 +53,7 @@ class Study:
     failing: whether it stopped because too many trials failed in a row, or because its strategy did.
     folder: of the run, which keeps the networks of the front; None: there is none.
     searched: the network that was searched, where that was in this process.
+    untuned: whether its trials are as the search found them, whatever was fine-tuned since.
     """
 
     record: StudyRecord
@@ -61,26 +65,35 @@ class Study:
     failing: bool = False
     folder: Path | None = field(default=None, compare=False)
     searched: nn.Module | None = field(default=None, compare=False, repr=False)
+    untuned: bool = field(default=False, compare=False, repr=False)
 
     @classmethod
-    def load(cls, source: str | Path, name: str | None = None, *, progress: Told | None = None) -> Study:
+    def load(
+        cls,
+        source: str | Path,
+        name: str | None = None,
+        *,
+        folder: Path | None = None,
+        progress: Told | None = None,
+    ) -> Study:
         """A study from its store or its run folder, whether its search ended or not.
 
-        source: a path or URL of a store, or a folder; name: of one of several studies in a store. progress:
-        is told of the trials read.
+        source: a path or URL of a store, or a folder; name: of one of several studies in a store.
+        folder: of its run, where the source is a store. progress: is told of the trials read.
         """
         if "://" not in str(source) and Path(source).expanduser().is_dir():
             folder = checked_run(source)
             stored, own = run_source(folder)
-            return replace(cls.load(stored, name or own, progress=progress), folder=folder)
+            return cls.load(stored, name or own, folder=folder, progress=progress)
+        tuned = read_finetuned(folder)
         with Store.open(source, readonly=True) as store:
             record = store.find(name)
             rows = FrontRows(record)
             for block in told_blocks(store.blocks(record), store.count(record), progress):
-                rows.add(block)
+                rows.add(overlaid(record, block, tuned))
             seconds = store.seconds(record).of(rows.block.numbers)
             front = tuple(make_trials(record, rows.block, seconds))
-            return cls(record, source, front, store.summary(record), record.finished)
+            return cls(record, source, front, store.summary(record), record.finished, folder=folder)
 
     @property
     def name(self) -> str:
@@ -95,7 +108,32 @@ class Study:
     @property
     def trials(self) -> Trials:
         """All stored trials, read when looked at."""
-        return Trials(self.source, self.record)
+        return Trials(self.source, self.record, self.finetuned)
+
+    @cached_property
+    def finetuned(self) -> Mapping[int, Finetuned]:
+        """The trials that were trained on with their formats, by number, with their figures before and after.
+
+        Where that made one better, the tuned network stands for the trial in everything else.
+        """
+        return {} if self.untuned else read_finetuned(self.folder)
+
+    def with_finetuned(self) -> Study:
+        """The same, its front among trials as they are now."""
+        if not self.finetuned:
+            return self
+        return replace(self, front=Study.load(self.source, self.name, folder=self.folder).front)
+
+    def as_searched(self) -> Study:
+        """The same, its trials and its front as the search found them."""
+        if not self.finetuned:
+            return self
+        return replace(self, front=Study.load(self.source, self.name).front, untuned=True)
+
+    def finetune(self, **keywords: Any) -> Study:
+        """Trains members of the front on with their formats; keywords are those of `ww.finetune`."""
+        found: Study = load_object(FINETUNER, what="function")(self, **keywords)
+        return found
 
     @property
     def seconds(self) -> float:
@@ -159,6 +197,11 @@ class Study:
     def target(self) -> str | None:
         """The export form that the search kept within, with its options; None: any."""
         return self.record.fingerprint.get("target")
+
+    @property
+    def each_once(self) -> bool:
+        """Whether candidates were left out as they are the same network as others."""
+        return self.record.fingerprint.get(NETWORKS) == EACH_ONCE
 
     @property
     def like_float(self) -> tuple[int, ...]:

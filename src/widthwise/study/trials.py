@@ -13,6 +13,7 @@ from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.core.screen import html_table, one_screen
 from widthwise.core.toml import shown_choice
 from widthwise.evaluators.protocol import is_stopped
+from widthwise.study.finetuned import Finetuned, overlaid
 from widthwise.study.store import Block, Store, StudyRecord
 
 if TYPE_CHECKING:
@@ -107,9 +108,11 @@ class Trials(Sequence[Trial]):
     and raise IndexError.
     """
 
-    def __init__(self, source: str | Path, record: StudyRecord) -> None:
-        self._source = source
-        self._record = record
+    def __init__(
+        self, source: str | Path, record: StudyRecord, tuned: Mapping[int, Finetuned] | None = None
+    ) -> None:
+        """tuned: trials for which their fine-tuned networks may stand, by number."""
+        self._source, self._record, self._tuned = source, record, tuned or {}
 
     def __len__(self) -> int:
         with Store.open(self._source, readonly=True) as store:
@@ -119,7 +122,7 @@ class Trials(Sequence[Trial]):
         with Store.open(self._source, readonly=True) as store:
             shares = store.seconds(self._record)
             for block in store.blocks(self._record):
-                yield from make_trials(self._record, block, shares.of(block.numbers))
+                yield from make_trials(self._record, self._now(block), shares.of(block.numbers))
 
     @overload
     def __getitem__(self, key: int) -> Trial: ...
@@ -136,13 +139,17 @@ class Trials(Sequence[Trial]):
             found = {
                 trial.number: trial
                 for block in store.blocks(self._record, start=low, stop=high)
-                for trial in make_trials(self._record, block, shares.of(block.numbers))
+                for trial in make_trials(self._record, self._now(block), shares.of(block.numbers))
             }
         if isinstance(key, slice):
             return [found[number] for number in chosen if number in found]
         if low not in found:
             raise IndexError(f"trial {low} is not stored: the search kept only the front")
         return found[low]
+
+    def _now(self, block: Block) -> Block:
+        """A block as its trials are now."""
+        return overlaid(self._record, block, self._tuned)
 
     def arrays(
         self,
@@ -169,7 +176,7 @@ class Trials(Sequence[Trial]):
             for block in told_blocks(store.blocks(record), count, progress):
                 here = slice(at, at + min(len(block.numbers), count - at))  # others may have come since
                 used = slice(here.stop - at)
-                numbers[here], found[here] = block.numbers[used], block.metrics[used, columns]
+                numbers[here], found[here] = block.numbers[used], self._now(block).metrics[used, columns]
                 candidates[here] = block.candidates[used]
                 reasons |= block.reasons
                 at = here.stop

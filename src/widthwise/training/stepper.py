@@ -84,10 +84,22 @@ class Stepper:
             loss = self.of_targets(outputs, block.targets)
             if self.teacher is None:
                 return loss
-            with torch.no_grad():
-                wanted = self.outputs(self.run(self.teacher)(block.inputs), block)
             share, distance = self.settings.distil, self.task.distance
-            return (1 - share) * loss + share * distance(outputs, wanted, temperature=TEMPERATURE)
+            apart = distance(outputs, self.wanted(block), temperature=TEMPERATURE)
+            return (1 - share) * loss + share * apart if share < 1 else apart
+
+    def wanted(self, block: DataBlock) -> Tensor:
+        """What the teacher gives for a batch."""
+        import torch
+
+        assert self.teacher is not None
+        with torch.no_grad():
+            return self.outputs(self.run(self.teacher)(block.inputs), block)
+
+    def distance(self, run: Callable[[Mapping[str, Tensor]], Any], block: DataBlock) -> Tensor:
+        """How far what `run` gives for a batch is from what the teacher gives."""
+        outputs = self.outputs(_forward(run, block), block)
+        return self.task.distance(outputs, self.wanted(block), temperature=TEMPERATURE)
 
     def run(self, model: nn.Module) -> Callable[[Mapping[str, Tensor]], Any]:
         """The network as a function of its inputs by name."""

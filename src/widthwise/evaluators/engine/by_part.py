@@ -67,6 +67,11 @@ class ByPart:
                 _check(self._nodes[-1], nodes[position[name]])
         self._mean = cache(_mean)
 
+    @property
+    def any(self) -> bool:
+        """Whether some format has several parts."""
+        return bool(self._nodes)
+
     def products(
         self, chosen: IntArray, data: FloatArray, of_weights: Callable[[Kind], FloatArray]
     ) -> Callable[[Kind], FloatArray] | None:

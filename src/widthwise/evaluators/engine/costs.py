@@ -116,7 +116,7 @@ class Costs:
     def _part(
         self, metrics: Sequence[Metric], tables: Mapping[str, CostTable], chosen: IntArray
     ) -> dict[str, FloatArray]:
-        found = cost_metrics(metrics, self.counts, self._node_bits(chosen)) if metrics else {}
+        found = cost_metrics(metrics, self.counts, self.node_bits(chosen)) if metrics else {}
         if tables:
             choices = self._choices(chosen)
             found |= {name: table(choices, len(chosen)) for name, table in tables.items()}
@@ -141,7 +141,13 @@ class Costs:
             choices[slot.layer][slot.tensor] = Choice(slot.formats, chosen[:, column])
         return choices
 
-    def _node_bits(self, chosen: IntArray) -> NodeBits:
+    @property
+    def has_parts(self) -> bool:
+        """Whether formats have widths of their own for each part of a tensor."""
+        return self._by_part.any
+
+    def node_bits(self, chosen: IntArray) -> NodeBits:
+        """The bits of all numbers for format indices [K, S]."""
         floats = NodeBits.unquantised(self.counts, len(chosen))
         each = {tensor: getattr(floats, tensor).copy() for tensor in ("data_in", "weight", "bias")}
         totals: Mapping[TensorName, FloatArray] = {

@@ -11,6 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from widthwise.data.blocks import DataBlock
 from widthwise.network.calling import takes_of
+from widthwise.network.exactness import is_scale
 from widthwise.network.reading import batches_of, called
 
 
@@ -26,7 +27,8 @@ def reestimate_norms(
     At most `samples` samples are taken, of all batches of more than one. Everything but the norms is in eval
     mode meanwhile; the modes are as before afterwards. Source: Yu and Huang 2019 (US-Nets, post-statistics).
     """
-    norms = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
+    found = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
+    norms = [norm for norm in found if not is_scale(norm)]  # what folding left has nothing to measure
     if not norms:
         return 0
     batches = batches_of(model, loader, device=device)

@@ -199,6 +199,7 @@ def course_section(view: StudyView) -> str:
     summary = view.study.summary
     if summary.cut:
         also = f" or can't be written as {text(view.study.target)}," if view.study.target else ""
+        also += " or are the same network as another" if view.study.each_once else ""
         content.append(
             f"<p>{summary.cut:,} candidates were out of bounds by their costs{also} and not evaluated.</p>"
         )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from widthwise.report.finetuned import tuned_lines
 from widthwise.report.measured import figures
 from widthwise.report.shown.advice import Advice, advice_of
 from widthwise.report.shown.axes import Axis, axes_of, first_pair
@@ -22,6 +23,7 @@ from widthwise.report.shown.uniform import Uniform, uniform_schemes
 from widthwise.report.terminal import best_lines
 from widthwise.study.detail import KeptDetail, read_detail
 from widthwise.study.explanation import Explanation, read_explanation
+from widthwise.study.finetuned import overlaid
 from widthwise.study.layer_figures import LayerFigures, read_layer_figures
 from widthwise.study.store import Store
 from widthwise.study.trials import join_blocks
@@ -102,7 +104,7 @@ def study_view(study: Study, *, rule: str | None = None, everything: bool = Fals
     kept |= set() if pick is None else {pick.number}
     view = StudyView(
         study=study,
-        lines=(searched_line(study), *pick_lines(study, pick, rule, axes)),
+        lines=(searched_line(study), *tuned_lines(study), *pick_lines(study, pick, rule, axes)),
         trouble=() if study.front else tuple(best_lines(study)),
         axes=axes,
         pair=pair,
@@ -131,7 +133,7 @@ def study_view(study: Study, *, rule: str | None = None, everything: bool = Fals
 def _stored(study: Study) -> tuple[Block, IntArray, FloatArray]:
     with Store.open(study.source, readonly=True) as store:
         block = join_blocks(list(store.blocks(study.record)), study.record)
-        return (block, *store.times(study.record))
+        return (overlaid(study.record, block, study.finetuned), *store.times(study.record))
 
 
 def _pairs(axes: tuple[Axis, ...]) -> list[tuple[Axis, Axis]]:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from widthwise.config import load_config
 from widthwise.core.arrays import IntArray
 from widthwise.core.errors import UserError
 from widthwise.data.modules import Data
@@ -22,12 +21,12 @@ from widthwise.search.explaining.changes import around, next_cheaper, restored, 
 from widthwise.search.explaining.judged import Judge, Spent, terms_of
 from widthwise.search.explaining.mixing import Kind, mixing
 from widthwise.search.layer_figures import keep_layers
-from widthwise.search.problem import Problem, load_problem, problem_of_run
+from widthwise.search.opened import problem_of_study
+from widthwise.search.problem import Problem, load_problem
 from widthwise.search.tested import keep_tested
 from widthwise.spaces.by_tensor import by_tensor
 from widthwise.spaces.quantisation import QuantisationSpace
 from widthwise.study.explanation import Around, Baseline, Change, Explanation, Mixing
-from widthwise.study.run_files import CONFIG
 from widthwise.study.run_folder import load_run
 from widthwise.study.study import Study
 from widthwise.study.trials import Trial
@@ -70,9 +69,15 @@ def explain(
     if not run.front:
         raise UserError(f"{run.folder}: there is nothing to explain; no trial succeeded within the bounds")
     rule, trial = _picked(run, pick)
-    problem = _problem(run, model, data)
+    problem = problem_of_study(run, model, data)
     spent = Spent(began + seconds)
-    found = _Explaining(run, problem, trial, spent, pairs).all(rule)
+    searched = run.as_searched()
+    found = _Explaining(searched, problem, searched.trial(trial.number), spent, pairs).all(rule)
+    if (tuned := run.finetuned.get(trial.number)) is not None and tuned.better:
+        as_found = (
+            f"trial {trial.number} is fine-tuned; all is told of its formats with the weights as searched"
+        )
+        found = replace(found, not_told=(*found.not_told, as_found))
     found = replace(found, evaluations=spent.evaluations, seconds=round(time.monotonic() - began, 3))
     found.write(run.folder)
     for keep in (keep_tested, keep_layers, keep_detail):  # which runs of before, and from Python, lack
@@ -86,21 +91,6 @@ def _picked(run: Study, rule: str | None) -> tuple[str, Trial]:
     if len(run.aim.directions) > 1:
         return "knee", run.pick("knee")
     return "best", run.ties[0].trial
-
-
-def _problem(run: Study, model: nn.Module | None, data: Data | None) -> Problem:
-    """The parts of the search, as it judged."""
-    assert run.folder is not None
-    if "evaluator" in run.record.fingerprint:
-        raise UserError(
-            f"{run.folder}: its candidates were judged by an evaluator given from Python, which a run "
-            "doesn't keep; nothing can be evaluated again"
-        )
-    given = model if model is not None else run.searched
-    if given is None and data is None:
-        return problem_of_run(run.folder)
-    config = load_config(run.folder / CONFIG)
-    return load_problem(config, model=run.searched_network(given), data=data)
 
 
 class _Explaining:

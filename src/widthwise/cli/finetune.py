@@ -1,0 +1,149 @@
+"""widthwise finetune: members of a run's front trained on with their formats."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from widthwise.cli import options
+from widthwise.cli.groups import grouped
+from widthwise.cli.output import Output, print_json
+from widthwise.cli.results import keep_page, print_best
+from widthwise.core.errors import UserError
+
+if TYPE_CHECKING:
+    from widthwise.config import SearchConfig
+    from widthwise.study.finetuned import Finetuned
+    from widthwise.training.finetuning.settings import Finetuning
+
+
+@dataclass(frozen=True)
+class Which:
+    """Which trials."""
+
+    trials: Annotated[
+        str | None, typer.Option("--trials", metavar="N,M", help="Their numbers, with commas between.")
+    ] = None
+    pick: Annotated[
+        str | None, typer.Option("--pick", metavar="RULE", help="The trial that this rule picks.")
+    ] = None
+    candidates: Annotated[
+        str | None,
+        typer.Option(
+            "--candidates", metavar="front|all", help="The front's, or the best of all; the front's."
+        ),
+    ] = None
+    most: Annotated[int | None, typer.Option("--most", help="So many of them, at most.")] = None
+
+
+@dataclass(frozen=True)
+class How:
+    """How each is trained."""
+
+    steps: Annotated[int | None, typer.Option("--steps", help="Steps of the optimiser.")] = None
+    lr: Annotated[float | None, typer.Option("--lr", help="Learning rate.")] = None
+    distil: Annotated[
+        float | None, typer.Option("--distil", help="Share of the loss that is about float's outputs.")
+    ] = None
+    batch_norm: Annotated[
+        str | None, typer.Option("--batch-norm", metavar="frozen|measured", help="Statistics of batch norms.")
+    ] = None
+    mixup: Annotated[float | None, typer.Option("--mixup", help="Mix another sample into each.")] = None
+    noise: Annotated[float | None, typer.Option("--noise", help="Add noise to each feature.")] = None
+    crop: Annotated[int | None, typer.Option("--crop", help="Move images by so many pixels.")] = None
+
+
+KEYS = {
+    "candidates": "search.finetune.candidates",
+    "most": "search.finetune.most",
+    "steps": "search.training.steps",
+    "lr": "search.training.learning_rate",
+    "distil": "search.training.distil",
+    "batch_norm": "search.finetune.batch_norm",
+    "mixup": "search.finetune.mixup",
+    "noise": "search.finetune.noise",
+    "crop": "search.finetune.crop",
+}
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command()(grouped(finetune))
+
+
+def finetune(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+    *,
+    which: Which,
+    how: How,
+    storage: options.Storage = None,
+    untrusted: options.Untrusted = False,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Train networks of a run on with their formats.
+
+    By default those of its front, as its config says. The better of before and after stands for the trial.
+    """
+    output = Output(quiet=quiet, silent=json)
+    storage = options.storage_of(run, storage)
+    of_run = options.config_of_run(run, untrusted=untrusted, storage=storage)
+    options.announce_code(of_run, output, untrusted=untrusted)
+    settings = _settings(of_run, {**vars(which), **vars(how)})
+    numbers = _numbers(which.trials)
+    from widthwise.report.finetuned import finetuned_table
+    from widthwise.search.finetuning import finetune as tune
+    from widthwise.study.run_folder import load_run
+
+    done: list[Finetuned] = []
+
+    def told(count: int, total: int, found: Finetuned, new: bool) -> None:
+        done.append(found)
+        output.note(told_line(count, total, found, new))
+
+    study = tune(
+        load_run(run, storage=storage), trials=numbers, pick=which.pick, settings=settings, progress=told
+    )
+    if json:
+        print_json([{k: v for k, v in found.as_json().items() if k != "realised"} for found in done])
+    else:
+        output.show(finetuned_table(study, done))
+        print_best(study, output)
+    if study.interrupted is not None:
+        output.warn(f"stopped before its end; go on: widthwise finetune {run}")
+    else:
+        keep_page(study, run, output)
+    raise typer.Exit(study.exit_status or int(all(found.reason is not None for found in done)))
+
+
+def told_line(count: int, total: int, found: Finetuned, new: bool) -> str:
+    """What became of a trial, while others are to come; new: that it was found now."""
+    if not new:
+        return f"{count} of {total}: trial {found.number}: as an earlier fine-tuning left it"
+    if found.reason is not None:
+        return f"{count} of {total}: trial {found.number} failed: {found.reason}"
+    first, last = found.losses
+    stands = "better" if found.better else "no better, so it stays as searched"
+    return f"{count} of {total}: trial {found.number}, loss {first:.3g} to {last:.3g}: {stands}"
+
+
+def _settings(config: SearchConfig, given: dict[str, Any]) -> Finetuning | None:
+    """As the run's config says but for what is given; None: as it says."""
+    said = {KEYS[name]: value for name, value in given.items() if name in KEYS and value is not None}
+    if not said:
+        return None
+    from widthwise.config import load_config
+
+    names = {key: f"--{name.replace('_', '-')}" for name, key in KEYS.items()}
+    tables = {"search.finetune.batch_norm": "frozen"} if config.search.finetune is None else {}
+    return load_config(config, {**tables, **said}, options=names).search.finetune
+
+
+def _numbers(text: str | None) -> list[int]:
+    parts = [part.strip() for part in (text or "").split(",") if part.strip()]
+    if bad := [part for part in parts if not part.isdecimal()]:
+        raise UserError(f"--trials: {bad[0]} is no trial's number; write them with commas between, as 3,7")
+    return [int(part) for part in parts]

@@ -1,0 +1,1 @@
+"""Fine-tuning: a network trained on with the formats that it computes with."""

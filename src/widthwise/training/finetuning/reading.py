@@ -1,0 +1,55 @@
+"""Fine-tuning as configs say it: [search.finetune], trained as [search.training] says."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from typing import Any
+
+from widthwise.core.errors import UserError
+from widthwise.core.table import Table
+from widthwise.training.finetuning.settings import BASE, NORMS, WHICH, Finetuning
+from widthwise.training.reading import read_halving, read_training
+from widthwise.training.settings import Settings
+
+OWN = ("candidates", "most", "batch_norm", "mixup", "noise", "crop")
+
+
+def read_finetuning(table: Table, training: Table) -> Finetuning:
+    """What [search.finetune] says; training: [search.training], whose defaults are those of fine-tuning."""
+    halving = read_halving(table)
+    given: dict[str, Any] = {
+        "candidates": table.choice(
+            "candidates", {name: name for name in WHICH}, "all" if halving else "front"
+        ),
+        "most": table.whole("most", None),
+        "batch_norm": table.choice("batch_norm", {name: name for name in NORMS}, "frozen"),
+        "mixup": table.number("mixup", 0.0, least=0),
+        "noise": table.number("noise", 0.0, least=0),
+        "crop": table.whole("crop", 0, least=0),
+    }
+    table.close(strict=True)
+    trained = _trained(training)
+    try:
+        return Finetuning(training=trained, halving=halving, **given)
+    except UserError as error:
+        raise error.at(table.where()) from None
+
+
+def write_finetuning(settings: Finetuning) -> dict[str, Any]:
+    """The tables under [search] that `read_finetuning` reads it from."""
+    own: dict[str, Any] = {name: getattr(settings, name) for name in OWN}
+    halving = None if settings.halving is None else _fields(settings.halving)
+    training = _fields(settings.training)
+    training["patience"] = training["mixed_precision"] = None
+    return {"finetune": {**own, "halving": halving}, "training": training}
+
+
+def _trained(table: Table) -> Settings:
+    base = replace(BASE, steps=None) if table.get("epochs") is not None else BASE
+    found = read_training(table, base)
+    table.close(strict=True)
+    return found
+
+
+def _fields(settings: Any) -> dict[str, Any]:
+    return {field.name: getattr(settings, field.name) for field in fields(settings)}

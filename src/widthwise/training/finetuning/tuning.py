@@ -1,0 +1,215 @@
+"""Fine-tuning one network: trained with its formats in every forward pass, learning from the float network.
+
+The forward pass is that of evaluation, to the bit: formats round as they do there, gradients pass straight
+through (`formats/gradient.py`), and layers are in eval mode, so that batch norms and dropouts are as judged.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from widthwise.core.errors import UserError
+from widthwise.core.threads import one_torch_thread
+from widthwise.data.blocks import first_of, in_blocks
+from widthwise.data.facts import facts_of, part
+from widthwise.network.widths.statistics import reestimate_norms
+from widthwise.training.class_weights import with_class_weights
+from widthwise.training.finetuning.made import Made
+from widthwise.training.finetuning.unlearnable import idle, unlearnable
+from widthwise.training.loop import passes_of, shuffled
+from widthwise.training.losses import loss_of
+from widthwise.training.stepper import TEMPERATURE, Stepper, make_optimizer
+
+if TYPE_CHECKING:
+    from widthwise.data.blocks import DataBlock
+    from widthwise.data.modules import Data
+    from widthwise.metrics.quality.fits import Fit
+    from widthwise.network.graph import Graph
+    from widthwise.training.finetuning.settings import Finetuning
+    from widthwise.training.settings import Settings
+
+    Run = Callable[[Mapping[str, Tensor]], Any]
+
+DIVERGED = 100.0  # a loss, in units of the first one or of what a constant network would have
+SEEN = 1024  # samples that features' deviations are found on
+
+
+@dataclass(frozen=True, eq=False)
+class Tuned:
+    """A network that was trained on with its formats; first, last: its loss then.
+
+    notes: layers that can't learn, a line each.
+    """
+
+    graph: Graph
+    first: float
+    last: float
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Tuner:
+    """Fine-tunes networks on one task.
+
+    teacher: the network in float, whose outputs are learned from. data: of which the training part is used
+    alone. fitting: how samples are read, and which output is trained.
+    The same network, data, settings and seed give the same weights.
+    """
+
+    teacher: Graph
+    data: Data
+    fitting: Fit
+    settings: Finetuning
+    seed: int = 0
+    device: str = "cpu"
+
+    def check(self) -> None:
+        """Raises UserError where there is nothing to train on, or no samples can be made of what there is."""
+        loss_of(self.fitting.output.task, self.settings.training)
+        self.made()
+
+    def __call__(self, graph: Graph, *, budget: int | None = None) -> Tuned:
+        """A copy of a network, trained on; it stays as it is.
+
+        budget: steps (or epochs) in place of those of the settings. Raises UserError where the training
+        diverges, with step and loss.
+        """
+        tuned = graph.copy()
+        model = tuned.model.to(self.device).eval()
+        notes = unlearnable(tuned)
+        with _settled(self.device, self.seed):
+            training = _Training(self, model, self._with_budget(budget))
+            losses = list(training.losses())
+        if self.settings.batch_norm == "measured":
+            reestimate_norms(model, self._loader(), device=self.device)
+        model.to("cpu").eval()
+        notes += idle(tuned, training.idle)
+        return Tuned(tuned, losses[0], losses[-1], tuple(dict.fromkeys(notes)))
+
+    def _with_budget(self, budget: int | None) -> Settings:
+        training = self.settings.training
+        if budget is None:
+            return training
+        if training.steps is None:
+            return replace(training, epochs=budget)
+        return replace(training, steps=budget)
+
+    def _loader(self) -> Any:
+        """A fresh loader of the training part, in the order of the seed."""
+        return shuffled(part(self.data, "train"), self.seed)
+
+    def made(self) -> Made | None:
+        """What makes samples; None where those there are will do. UserError where there are none."""
+        try:
+            block, _ = first_of(in_blocks(self.fitting.reader.batches(self._loader()), samples=SEEN))
+        except UserError as error:
+            raise UserError(f"{error}; fine-tuning is done on training data") from error
+        return Made.of(self.settings, block, "the data") if self.settings.makes_samples else None
+
+
+class _Training:
+    """One training of a network that is on its device and in eval mode, in place.
+
+    idle: after the first step, the names of parameters that no gradient came to.
+    """
+
+    def __init__(self, tuner: Tuner, model: nn.Module, settings: Settings) -> None:
+        self.tuner, self.model, self.settings = tuner, model, settings
+        self.parameters = {name: p for name, p in model.named_parameters() if p.is_floating_point()}
+        for parameter in self.parameters.values():
+            parameter.requires_grad_(True)
+        fitting, about = tuner.fitting, facts_of(tuner.data)
+        settings = with_class_weights(settings, tuner.data, fitting)
+        self.stepper = Stepper(
+            make_optimizer(list(self.parameters.values()), settings),
+            settings,
+            tuner.device,
+            passes_of(tuner._loader()),
+            fitting,
+            about,
+            teacher=tuner.teacher.model,
+        )
+        self.made = tuner.made()
+        self.idle: tuple[str, ...] = ()
+        self._most = math.inf  # that a loss may be, a hundredth of it at the end
+
+    def losses(self) -> Iterator[float]:
+        """Trains, and yields the loss of each step, before it."""
+        run = self.stepper.run(self.model)
+        for number, block in enumerate(self._batches()):
+            loss = self._loss(run, block, number)
+            self.stepper.backward(loss)
+            value = float(loss.detach())
+            if not number:
+                self._most = DIVERGED * max(value, self._spread(block))
+                self.idle = tuple(n for n, p in self.parameters.items() if p.grad is None or not p.grad.any())
+            if not value <= self._most:
+                raise self._diverged(number + 1, value)
+            self.stepper.apply()
+            yield value
+        if not value <= self._most / DIVERGED:
+            raise self._diverged(number + 1, value)
+
+    def _diverged(self, step: int, loss: float) -> UserError:
+        return UserError(
+            f"training diverged: at step {step:,} the loss is {loss:g}; lower learning_rate (now "
+            f"{self.settings.learning_rate:g})"
+        )
+
+    def _batches(self) -> Iterator[DataBlock]:
+        """Those of all passes; samples alone in their batch too, as no batch norm normalises by it."""
+        passes = count() if self.settings.steps is not None else range(self.settings.epochs)
+        for _ in passes:
+            before = self.stepper.taken
+            for block in self.stepper.batches(self.loader):
+                if self.stepper.steps_left <= 0:
+                    return
+                yield block
+            if self.stepper.taken == before:  # an iterator that is at its end
+                raise UserError("the training data gave samples once alone; give a loader, not an iterator")
+
+    @cached_property
+    def loader(self) -> Any:
+        return self.tuner._loader()
+
+    def _loss(self, run: Run, block: DataBlock, number: int) -> Tensor:
+        """The task's loss on a batch, and the distance from the float network's outputs on it or on samples
+        made of it."""
+        if self.made is None:
+            return self.stepper.loss(run, block)
+        generator = torch.Generator().manual_seed(self.tuner.seed * 1_000_003 + number)
+        made, share = self.made(block, generator), self.settings.distil
+        loss = share * self.stepper.distance(run, made)
+        if share < 1:
+            loss = loss + (1 - share) * self.stepper.of_targets(
+                self.stepper.outputs(run(block.inputs), block), block.targets
+            )
+        return loss
+
+    def _spread(self, block: DataBlock) -> float:
+        """How far the float network's outputs are from their mean, as the loss measures it."""
+        with torch.no_grad():
+            wanted = self.stepper.wanted(block)
+            mean = wanted.mean(0, keepdim=True).expand_as(wanted)
+            found = float(self.stepper.task.distance(mean, wanted, temperature=TEMPERATURE))
+        return found if math.isfinite(found) else 0.0
+
+
+@contextmanager
+def _settled(device: str, seed: int) -> Iterator[None]:
+    """The random state of the seed inside, as before after it; on the CPU a single thread, whose sums are the
+    same on any machine of a kind."""
+    on_gpu = torch.device(device).type == "cuda"
+    with torch.random.fork_rng(devices=[torch.device(device)] if on_gpu else []):
+        torch.manual_seed(seed)
+        with nullcontext() if on_gpu else one_torch_thread():
+            yield
