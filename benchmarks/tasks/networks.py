@@ -12,11 +12,13 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
+import widthwise
 from widthwise import training
 from widthwise.data.modules import Data, load_data
 from widthwise.network.named import load_model
 
 SHARED = Path(os.environ.get("WIDTHWISE_SHARED", Path(__file__).parents[3] / "shared"))
+JETS = Path(widthwise.__file__).parent / "data" / "jsc_1024.npz"
 EPOCHS = 30
 
 
@@ -45,10 +47,15 @@ def jets_mlp() -> tuple[nn.Module, Data]:
     with np.load(weights_file, allow_pickle=False) as weights:
         model = load_model("jsc-mlp")
         model.load_state_dict({name: torch.from_numpy(weights[name]) for name in weights.files})
-    with np.load(SHARED / "data" / "jsc_1024.npz", allow_pickle=False) as jets:
+    return model.eval(), whole_jets()
+
+
+def whole_jets() -> WholeSet:
+    """All 1,024 jets, scaled by the statistics of the full training split."""
+    with np.load(JETS, allow_pickle=False) as jets:
         x = (jets["X"] - jets["scaler_mean"]) / jets["scaler_scale"]
         y = jets["y"].astype(np.int64)
-    return model.eval(), WholeSet(torch.from_numpy(x.astype(np.float32)), torch.from_numpy(y))
+    return WholeSet(torch.from_numpy(x.astype(np.float32)), torch.from_numpy(y))
 
 
 @cache

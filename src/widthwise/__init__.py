@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from widthwise.core.errors import UserError
     from widthwise.data.modules import load_data
     from widthwise.evaluators.engine import Evaluator, evaluate, standard_errors
+    from widthwise.evaluators.tabled import SearchTable, TableProblem, load_table, write_table
     from widthwise.evaluators.trained import WidthEvaluator
     from widthwise.export.certify import certify
     from widthwise.export.importing import import_report
@@ -48,8 +49,10 @@ _HOME = {  # where each public name lives; imported on first use, so that import
     "QuantisationSpace": "spaces.quantisation",
     "Scheme": "network.scheme",
     "SearchConfig": "config",
+    "SearchTable": "evaluators.tabled",
     "Space": "spaces.space",
     "Study": "study.study",
+    "TableProblem": "evaluators.tabled",
     "UserError": "core.errors",
     "WidthEvaluator": "evaluators.trained",
     "WidthSpace": "spaces.width",
@@ -69,6 +72,7 @@ _HOME = {  # where each public name lives; imported on first use, so that import
     "load_data": "data.modules",
     "load_model": "network.named",
     "load_run": "search.opening",
+    "load_table": "evaluators.tabled",
     "measure": "export.latency.latency",
     "own_metric": "metrics.own",
     "register_layer": "network.layers",
@@ -77,6 +81,7 @@ _HOME = {  # where each public name lives; imported on first use, so that import
     "search": "search.launch",
     "standard_errors": "evaluators.engine",
     "strategy": "strategies",
+    "write_table": "evaluators.tabled",
 }
 
 _MODULES = ("formats", "testing")  # public as a whole
@@ -88,8 +93,10 @@ __all__ = [
     "QuantisationSpace",
     "Scheme",
     "SearchConfig",
+    "SearchTable",
     "Space",
     "Study",
+    "TableProblem",
     "UserError",
     "WidthEvaluator",
     "WidthSpace",
@@ -110,6 +117,7 @@ __all__ = [
     "load_data",
     "load_model",
     "load_run",
+    "load_table",
     "measure",
     "own_metric",
     "register_layer",
@@ -119,6 +127,7 @@ __all__ = [
     "standard_errors",
     "strategy",
     "testing",
+    "write_table",
 ]
 
 

@@ -139,6 +139,35 @@ def test_compare_says_what_is_wrong_in_one_line(config, arguments, said, capsys)
     assert [path.name for path in Path().iterdir()] == ["lab.toml"]
 
 
+def test_a_table_is_compared_on_by_its_name(config, capsys):
+    assert _compare("--table", "jets", "--objectives", "accuracy,luts", "--budget", "20") == 0
+    out, _ = capsys.readouterr()
+    assert out.startswith("table: jets, every scheme of the hls4ml tutorial's jet tagger")
+    assert "table jets: 104,976 candidates, 20 evaluations, 2 seeds" in out
+    assert re.search(r"^strategy +accuracy +luts$", out, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "there is nothing to compare on; give a CONFIG or --table jets"),
+        (["lab.toml", "--table", "jets"], "--table jets takes the place of lab.toml; give one of them"),
+        (["lab.toml", "--objectives", "loss"], "--objectives: is for --table"),
+        (["--table", "jetts"], "no table named 'jetts'; did you mean jets?"),
+        (["--table", "gone.parquet"], "gone.parquet: no such file"),
+        (["--table", "jets", "--objectives", "size"], "did you mean model_size?"),
+        (["--table", "jets", "--load", "x.pt"], "--load: is for a config"),
+        (["--table", "jets", "--set", "seed=1"], "--set: is for a config"),
+        (["--table", "jets", "--strategies", "mine:Own", "--untrusted"], "which --untrusted refuses"),
+    ],
+)
+def test_what_is_wrong_with_a_table_is_said_in_one_line(config, arguments, said, capsys):
+    assert main(["compare", *arguments]) == 2
+    out, err = capsys.readouterr()
+    assert said in err
+    assert (out, err.count("\n")) == ("", 1)
+
+
 def test_compare_warns_of_random_weights(config, capsys):
     assert _compare(config) == 0
     assert "the weights of jsc-tiny are random" in capsys.readouterr().err

@@ -20,13 +20,18 @@ from widthwise.config import load_config
 from widthwise.config.write import tables_of
 from widthwise.core.errors import UserError
 from widthwise.data.facts import part
+from widthwise.formats.integer import Integer
 from widthwise.metrics.quality.fits import check_data_fits_model
 from widthwise.search.finetuning import finetune, is_better, members
 from widthwise.study.finetuned import read_finetuned
+from widthwise.study.measured import Measured, keep_measured
 from widthwise.study.run_files import FINETUNED
 from widthwise.study.run_folder import load_run
 from widthwise.study.study import Study
+from widthwise.study.sureness import FLOAT
+from widthwise.study.tested import KeptTests
 from widthwise.training.finetuning.settings import BASE, Finetuning
+from widthwise.training.finetuning.steps import Steps
 from widthwise.training.finetuning.tuning import Tuner
 from widthwise.training.halving import Halving
 
@@ -101,6 +106,14 @@ def test_what_stands_for_a_trial_is_the_tuned_network_as_it_was_judged(tuned: St
         judged = ww.evaluate(tuned.network(trial), data, metrics=list(trial.metrics))
         assert judged == pytest.approx(each.after, abs=0)
         assert is_better(tuned.aim, each.before, each.after)
+
+
+def test_figures_on_test_data_are_of_the_network_that_stands_for_a_trial_now(tuned: Study, data: Any) -> None:
+    numbers = [number for number in tuned.tested.figures if number != FLOAT]
+    assert numbers == [tuned.pick("knee").number]
+    for number in numbers:
+        judged = ww.evaluate(tuned.network(number), data, metrics=["accuracy"], part="test")
+        assert judged["accuracy"] == pytest.approx(tuned.tested.figures[number]["accuracy"])
 
 
 def test_before_is_what_the_search_found_and_the_store_keeps(tuned: Study) -> None:
@@ -178,6 +191,36 @@ def test_a_training_that_diverges_fails_alone(run_folder: Path, caplog: pytest.L
     assert "the loss is" in reason
     assert f"trial {number}: fine-tuning failed: {reason}" in caplog.text
     assert study.front == before
+
+
+@pytest.mark.parametrize("distil", [0.0, 0.5])
+def test_it_learns_from_labels_as_far_as_distil_leaves_room(
+    distil: float, tuned: Study, data: Any, network: nn.Module
+) -> None:
+    fitting = check_data_fits_model(network, data)
+    how = replace(QUICK, training=replace(QUICK.training, distil=distil))
+    graph = ww.Graph(network, fitting.example)
+    quantised = tuned.as_searched().network(tuned.front[0].number)
+    found = Tuner(graph, data, fitting, how)(quantised).graph.model.state_dict()
+    distilled = Tuner(graph, data, fitting, QUICK)(quantised).graph.model.state_dict()
+    assert any(not found[name].equal(x) for name, x in quantised.model.state_dict().items())
+    assert any(not found[name].equal(x) for name, x in distilled.items())
+
+
+def test_nothing_is_told_of_a_trial_that_was_found_of_its_network_before(
+    run_folder: Path, tuned: Study
+) -> None:
+    number = next(found.number for found in tuned.finetuned.values() if found.better)
+    KeptTests(10, {number: {"accuracy": 0.123}, -1: {"accuracy": 0.7}}, {}).write(run_folder)
+    keep_measured(run_folder, number, Measured("alkaid", "0", {"alkaid_luts": 1.0}))
+    study = finetune(run_folder, trials=[number], settings=QUICK)
+    assert study.tested.figures.get(number, {}) != {"accuracy": 0.123}
+    assert number not in load_run(run_folder).measured
+    pick = study.pick("knee")
+    judged = ww.evaluate(
+        study.network(pick), ww.load_data("jsc", seed=0), metrics=["accuracy"], loader="test"
+    )
+    assert study.tested.figures[pick.number]["accuracy"] == judged["accuracy"]
 
 
 def test_a_worse_training_does_not_take_the_place_of_a_better_one(tuned: Study, tmp_path: Path) -> None:
@@ -296,7 +339,7 @@ def test_searches_that_train_are_not_fine_tuned(name: str) -> None:
 
 
 def test_a_config_is_written_as_it_is_read() -> None:
-    given = {"most": 5, "mixup": 0.5, "noise": 0.1, "halving": {"reduction": 2}}
+    given = {"most": 5, "mixup": 0.5, "noise": 0.1, "step_sizes": True, "halving": {"reduction": 2}}
     for finetuned in (given, {}):
         read = load_config(config(finetune=finetuned, training={"steps": 7, "distil": 0.5}))
         assert load_config(tables_of(read)) == read
@@ -342,5 +385,45 @@ def test_the_command_line(run_folder: Path, run: Run) -> None:
     assert "1 trial fine-tuned: " in page
     figures = run("test", "--run", str(run_folder), "--trial", str(number), "--part", "val", "--json").out
     found = read_finetuned(run_folder)[number]
+    stands = found.after if found.better else found.before
+    assert f'"accuracy": {stands["accuracy"]}' in figures
+
+
+def test_steps_that_are_trained_are_kept_with_the_weights(
+    network: nn.Module, data: Any, tmp_path: Path
+) -> None:
+    wide = {f"{tensor}_width": [3] for tensor in ("data_in", "weight")}
+    asked = config({"data_in_name": ["int"], "weight_name": ["int"], "weight_per": ["channel"], **wide})
+    asked["search"]["search_space"]["seed"].pop("batch_norm1d")
+    study = ww.search(network, data, asked, out=tmp_path / "run").finetune(
+        data=data, settings=replace(QUICK, step_sizes=True)
+    )
+    (found,) = study.finetuned.values()
     assert found.better
-    assert f'"accuracy": {found.after["accuracy"]}' in figures
+    now, before = study.realised(found.number).schemes, study.as_searched().realised(found.number).schemes
+    for name, scheme in before.items():
+        for tensor in ("data_in", "weight"):
+            assert now[name][tensor] != scheme[tensor]
+            assert replace(now[name][tensor], scale=None) == replace(scheme[tensor], scale=None)  # type: ignore
+    judged = ww.evaluate(study.network(found.number), data, metrics=["accuracy", "model_size"])
+    assert judged["accuracy"] == found.after["accuracy"]
+
+
+def test_steps_of_tensors_that_are_read_alike_stay_alike() -> None:
+    model = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 2))
+    graph = ww.Graph(model, torch.rand(2, 4))
+    fmt = Integer(4, 2)
+    steps = Steps.of(
+        graph.quantized({layer.name: ww.Scheme(fmt, fmt) for layer in graph.layers if layer.tensors})
+    )
+    linear = [steps.schemes[name] for name in steps.schemes if steps.schemes[name].weight is not None]
+    assert len(steps.parameters("cpu")) == sum(
+        bool(s.data_in) + bool(s.weight) for s in steps.schemes.values()
+    )
+    assert linear[0].weight is not linear[1].weight
+    assert (
+        steps.settled().schemes
+        == graph.quantized(
+            {layer.name: ww.Scheme(fmt, fmt) for layer in graph.layers if layer.tensors}
+        ).schemes
+    )

@@ -33,6 +33,7 @@ MODULES = (
     "dashboard",
     "check",
     "compare",
+    "importance",
     "explain",
     "finetune",
     "export",

@@ -1,4 +1,4 @@
-"""widthwise compare and importance: which strategy needs fewest evaluations, and which decisions matter."""
+"""widthwise compare: which strategy needs fewest evaluations, on a config's search or on a table."""
 
 from __future__ import annotations
 
@@ -13,24 +13,22 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from widthwise.cli import options
+from widthwise.cli.contests import Tabled, Task, check_one, of_config, of_table
 from widthwise.cli.groups import grouped
-from widthwise.cli.output import Output, check_new_file, make_console, print_json, reading
+from widthwise.cli.output import Output, check_new_file, make_console, print_json
 from widthwise.core.errors import UserError
 from widthwise.strategies.registry import COMPARED
 
 if TYPE_CHECKING:
-    from widthwise.config import SearchConfig
-    from widthwise.report.sheets import Sheet
-    from widthwise.search.comparing import Comparison, Done, Entrant
+    from widthwise.search.comparing import Comparison, Done
 
 PAGE = "comparison.html"
 STOPPED = 128 + signal.SIGINT
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the commands."""
+    """Adds the command."""
     app.command()(grouped(compare))
-    app.command()(importance)
 
 
 @dataclass(frozen=True)
@@ -55,9 +53,13 @@ class Runs:
 
 
 def compare(
-    config: options.Config,
+    config: Annotated[
+        str | None,
+        typer.Argument(metavar="[CONFIG]", help="TOML file; or give --table.", show_default=False),
+    ] = None,
     *,
     runs: Runs,
+    tabled: Tabled,
     network: options.Network,
     out: Annotated[
         Path | None,
@@ -75,42 +77,22 @@ def compare(
     if json and csv:
         raise UserError("--json and --csv contradict one another; leave one out (--out writes both)")
     output = Output(quiet=quiet, silent=json or csv)
-    read = options.read_config(config, options.given(network), setup, untrusted=untrusted)
-    options.announce_code(read, output, untrusted=untrusted)
-    entrants = _entrants(runs.strategies, read, output, untrusted=untrusted)
-    options.warn_of_ignored_keys(read, output)
-    options.check_device(setup.device)
+    check_one(config, tabled, {**vars(network), **vars(setup), "memory": memory})
     if out is not None:
         _check_folder(out, force=force)
-    from widthwise.report.problem import data_lines
-    from widthwise.search.comparing import compare as compare_strategies
-    from widthwise.search.comparing.writing import as_csv, as_json
-    from widthwise.search.problem import load_problem
-    from widthwise.search.told import warnings_of
-
-    problem = load_problem(read, memory=options.size_in_bytes(memory, "--memory"))
-
-    def started() -> None:
-        for line in data_lines(problem.data):
-            output.note(line)
-        for line in warnings_of(problem, mend="load trained ones (--load CHECKPOINT)"):
-            output.warn(line)
-
-    with _unless_stopped(output), _progress(output) as progress:
-        found = compare_strategies(
-            problem,
-            entrants,
-            seeds=runs.seeds,
-            budget=runs.budget,
-            batch=runs.batch,
-            most_enumerated=runs.enumerate_up_to,
-            progress=progress,
-            started=started,
-        )
+    if config is not None:
+        task = of_config(config, runs.strategies, network, setup, memory, output, untrusted=untrusted)
+    else:
+        task = of_table(runs.strategies, tabled, output, untrusted=untrusted)
+    found = _run(task, runs, output)
     written = _write(found, out) if out is not None else ()
     if json:
+        from widthwise.search.comparing.writing import as_json
+
         print_json(as_json(found))
     elif csv:
+        from widthwise.search.comparing.writing import as_csv
+
         typer.echo(as_csv(found), nl=False)
     _show(found, output)
     if written:
@@ -118,23 +100,27 @@ def compare(
     raise typer.Exit(STOPPED if found.interrupted else 1 if found.failures else 0)
 
 
-def _entrants(
-    strategies: str, config: SearchConfig, output: Output, *, untrusted: bool
-) -> tuple[Entrant, ...]:
-    """The strategies to compare, checked before anything is loaded; those that are code are announced."""
-    from widthwise.search.comparing import Entrant, parse_entrants
-    from widthwise.strategies.registry import REGISTRY
+def _run(task: Task, runs: Runs, output: Output) -> Comparison:
+    """All runs, with a bar where somebody looks."""
+    from widthwise.search.comparing import compare as compare_strategies
 
-    own = config.search.strategy
-    entrants = parse_entrants(strategies, configured=Entrant(own.name, own.options), where="--strategies")
-    code = ", ".join(dict.fromkeys(entrant.name for entrant in entrants if REGISTRY.is_code(entrant.name)))
-    if code and untrusted:
-        raise UserError(
-            f"--strategies: {code}: names code that would run, which --untrusted refuses; name built-in ones"
+    def started() -> None:
+        for line in task.notes():
+            output.note(line)
+        for line in task.warnings():
+            output.warn(line)
+
+    with _unless_stopped(output), _progress(output) as progress:
+        return compare_strategies(
+            task.problem,
+            task.entrants,
+            seeds=runs.seeds,
+            budget=runs.budget,
+            batch=runs.batch,
+            most_enumerated=runs.enumerate_up_to,
+            progress=progress,
+            started=started,
         )
-    if code:
-        output.warn(f"--strategies runs code: {code}")
-    return entrants
 
 
 def _show(comparison: Comparison, output: Output) -> None:
@@ -144,18 +130,9 @@ def _show(comparison: Comparison, output: Output) -> None:
     for line in words.heading_lines(comparison):
         output.note(line)
     for sheet in words.sheets(comparison):
-        _show_sheet(sheet, output)
+        output.show_sheet(sheet)
     for line in words.caution_lines(comparison):
         output.warn(line)
-
-
-def _show_sheet(sheet: Sheet, output: Output) -> None:
-    from widthwise.report.tables import plain_table
-
-    right = [header for column, header in enumerate(sheet.headers) if sheet.holds_numbers(column)]
-    output.note()
-    output.say(sheet.title)
-    output.show(plain_table(sheet.headers, sheet.rows, right=right))
 
 
 def _check_folder(folder: Path, *, force: bool) -> None:
@@ -219,49 +196,3 @@ def _progress(output: Output) -> Iterator[Callable[[Done], None]]:
             shown.update(bar, description=done.stage, completed=done.done, total=done.total)
 
         yield tell
-
-
-def importance(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
-    metrics: Annotated[
-        str | None, typer.Option("--metrics", metavar="A,B,…", help="Or all. Default: the objectives.")
-    ] = None,
-    top: Annotated[int, typer.Option("--top", help="Rows of each table.")] = 10,
-    html: Annotated[
-        Path | None, typer.Option("--html", metavar="FILE", help="Write a page with all of it.")
-    ] = None,
-    force: options.Force = False,
-    storage: options.Storage = None,
-    json: options.Json = False,
-    quiet: options.Quiet = False,
-) -> None:
-    """Tell what each decision of a run does to each metric."""
-    output = Output(quiet=quiet, silent=json)
-    if top < 1:
-        raise UserError(f"--top {top}: give 1 or more")
-    if html is not None:
-        check_new_file(html, force=force, ending=".html")
-    from widthwise.report import importance as words
-    from widthwise.study.importance import importance as importance_of
-    from widthwise.study.run_folder import load_run
-
-    wanted = None if metrics is None else [name.strip() for name in metrics.split(",") if name.strip()]
-    storage = options.storage_of(run, storage)
-    with reading(wanted=not json and not quiet) as progress:
-        study = load_run(run, storage=storage, progress=progress)
-        found = importance_of(study, metrics=wanted, progress=progress)
-    if html is not None:
-        from widthwise.core.files import write_atomically
-        from widthwise.report.importance_page import importance_page
-
-        write_atomically(html, importance_page(found).encode())
-    if json:
-        print_json(found.as_json())
-    for line in words.heading_lines(found):
-        output.note(line)
-    for sheet in words.sheets(found, top=top):
-        _show_sheet(sheet, output)
-    for line in words.caution_lines(found):
-        output.warn(line)
-    if html is not None:
-        output.say(f"Written: {html}")

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from widthwise.report.reading import ReadingProgress
+    from widthwise.report.sheets import Sheet
 
 WIDE = 160  # columns of tables that go to a file
 
@@ -48,6 +49,15 @@ class Output:
                 self.console.print(renderable)
             for line in capture.get().splitlines():  # without the blanks that fill a table's last column
                 print(line.rstrip())  # noqa: T201
+
+    def show_sheet(self, sheet: Sheet) -> None:
+        """A table of the result with its title, numbers to the right."""
+        from widthwise.report.tables import plain_table
+
+        right = [header for column, header in enumerate(sheet.headers) if sheet.holds_numbers(column)]
+        self.note()
+        self.say(sheet.title)
+        self.show(plain_table(sheet.headers, sheet.rows, right=right))
 
     def warn(self, text: str) -> None:
         """One line on stderr."""

@@ -9,6 +9,8 @@ from typing import Self
 
 from widthwise.core.plain import plain
 
+# what reading a file that was made for us raises where somebody or something has changed it
+BROKEN = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError, OSError)
 LISTED = 8  # places of which the same is said
 
 

@@ -84,11 +84,12 @@ class Results(Mapping[str, FloatArray]):
 
 PRUNED = "pruned: stopped early, as others do better"  # how the reason stored with such a trial begins
 UNMEASURED = "not measured: others do better, however fast it is"  # the same for what has to be measured
+STOPPED = (PRUNED, UNMEASURED)  # trials whose reasons begin so stopped early, and are no failures
 
 
 def is_stopped(reason: str) -> bool:
     """Whether a trial with this reason was stopped early or not measured, which is no failure."""
-    return reason.startswith((PRUNED, UNMEASURED))
+    return reason.startswith(STOPPED)
 
 
 Evaluate = Callable[[IntArray], Results]

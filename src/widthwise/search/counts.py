@@ -20,8 +20,9 @@ class Counts:
     def add(self, *, asked: int, evaluated: int, failures: Mapping[int, str], seconds: float) -> None:
         """Take in a batch; failures are by row among those evaluated, seconds those of the whole study.
 
-        Trials that were pruned, or not measured, are no failures.
+        Trials that stopped early are no failures.
         """
+        stopped = sum(map(is_stopped, failures.values()))
         failures = {row: reason for row, reason in failures.items() if not is_stopped(reason)}
         for row in range(evaluated if failures else 0):
             self._running = self._running + 1 if row in failures else 0
@@ -33,6 +34,7 @@ class Counts:
         self.summary = Summary(
             trials=old.trials + evaluated,
             failed=old.failed + len(failures),
+            stopped=old.stopped + stopped,
             cut=old.cut + asked - evaluated,
             batches=old.batches + 1,
             seconds=seconds,

@@ -24,13 +24,14 @@ from widthwise.evaluators.realising import Realiser
 from widthwise.metrics.goals.constraints import feasible
 from widthwise.metrics.quality.fits import check_data_fits_model
 from widthwise.metrics.quality.making import with_targets
+from widthwise.search.finishing import look_again
 from widthwise.search.opened import problem_of_study
 from widthwise.search.problem import Problem
 from widthwise.search.signals import Interrupted, StopSignals, stop_signals
 from widthwise.search.spread import spread_over_costs
 from widthwise.search.sureness import keep_sureness
 from widthwise.spaces.kinds import is_tunable
-from widthwise.study.finetuned import Finetuned, is_better, keep_finetuned
+from widthwise.study.finetuned import Finetuned, forget_others, is_better, keep_finetuned
 from widthwise.study.run_folder import load_run, save_front
 from widthwise.study.study import Study
 from widthwise.study.trials import Trial
@@ -82,6 +83,8 @@ def finetune(
     found = tune_study(
         problem, run, how, chosen=[run.trial(n) for n in dict.fromkeys(numbers)], told=progress
     )
+    if found.interrupted is None:
+        look_again(problem, found, run.folder)
     return replace(found, searched=run.searched)
 
 
@@ -251,6 +254,8 @@ class _Tuning:
             logger.info("trial %d: an earlier training made it better, and stays", found.number)
             return old
         weights = None if made.realised is None else made.realised.weights
+        if found.better or (old is not None and old.better):
+            forget_others(self.folder, [found.number])
         keep_finetuned(self.folder, found, weights)
         return found
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+ON_FRONT, ON_FRONT_AT = "on_front", 2  # the column that says so where the front is known, and its place
 State = Literal["complete", "failed", "pruned"]
 Told = Callable[[int, int], None]  # how many trials are read, and of how many
 
@@ -227,7 +228,7 @@ def table(record: StudyRecord, block: Block, seconds: FloatArray) -> dict[str, A
         "state": [_state(reason) for reason in reasons],
     }
     columns.update({name: block.metrics[:, column] for column, name in enumerate(record.columns)})
-    taken = {*columns, "reason", "seconds"}
+    taken = {*columns, ON_FRONT, "reason", "seconds"}
     for column, decision in enumerate(record.space.decisions):
         name = f"config.{decision.name}" if decision.name in taken else decision.name
         columns[name] = _chosen(decision.choices, block.candidates[:, column])

@@ -13,7 +13,8 @@ from widthwise.config import SearchConfig, load_config
 from widthwise.core.arrays import FloatArray
 from widthwise.core.errors import UserError
 from widthwise.core.importing import describe_error
-from widthwise.search.comparing.contest import Contest, contest_of, limited
+from widthwise.evaluators.tabled.table import Objectives, SearchTable
+from widthwise.search.comparing.contest import Contest, contest_of, contest_of_table, limited
 from widthwise.search.comparing.entrants import Entrant, parse_entrants
 from widthwise.search.comparing.judge import Judge
 from widthwise.search.comparing.measures import Yardstick, best_curve, carried, share_curve, yardstick
@@ -38,20 +39,22 @@ ENUMERATED = "candidates to enumerate up to"
 
 
 def compare(
-    problem: Problem | Contest | SearchConfig | str | Path | Mapping[str, Any],
+    problem: Problem | Contest | SearchTable | SearchConfig | str | Path | Mapping[str, Any],
     strategies: str | Sequence[str | Entrant] = COMPARED,
     *,
     seeds: int | Sequence[int] = 10,
     budget: int = 200,
     batch: int | None = None,
     most_enumerated: int | None = None,
+    objectives: Objectives | None = None,
     progress: Report | None = None,
     started: Callable[[], None] | None = None,
 ) -> Comparison:
     """Search with each strategy and seed until `budget` candidates are evaluated, and measure all of them.
 
     Args:
-        problem: a config, as `search` takes it, or from `load_problem`; its strategy has no say.
+        problem: a config, as `search` takes it, or from `load_problem`; its strategy has no say. Or a table,
+            as `load_table` gives it.
         strategies: "brute-force,tpe(multivariate=false)", or a list of such entries, among which
             `Entrant("mine", make=…)` makes an Optuna sampler from a seed.
         seeds: how many, from 0, or which. budget: at most the size of the space.
@@ -59,6 +62,8 @@ def compare(
         most_enumerated: up to so many candidates the whole space is evaluated first: its front is then what
             shares are of, and evaluations are looked up. Otherwise they are remembered, and shares are of
             the front of everything that was evaluated.
+        objectives: of a table: metrics, each in its own direction, or names to directions; by default
+            accuracy and model_size. A config has its own.
         progress, started: told how far it is, and when all is checked and evaluating begins.
 
     The same arguments give the same result, but for the times. A strategy that raises on the way is left out
@@ -66,11 +71,10 @@ def compare(
     none is done it goes on as KeyboardInterrupt. Raises UserError before the first evaluation for unknown
     strategies and options and for those that can't handle the space, and where nothing remains to compare.
     """
-    if not isinstance(problem, Problem | Contest):
-        problem = load_problem(load_config(problem))
-    contest = problem if isinstance(problem, Contest) else contest_of(problem)
     contest = limited(
-        contest, batch=_least("batch", batch, 1), most_enumerated=_least(ENUMERATED, most_enumerated, 0)
+        _contest(problem, objectives),
+        batch=_least("batch", batch, 1),
+        most_enumerated=_least(ENUMERATED, most_enumerated, 0),
     )
     entrants = parse_entrants(strategies, configured=contest.configured)
     used = _seeds(seeds)
@@ -95,6 +99,19 @@ def compare(
         raise UserError(f"compare: every strategy failed: {_listed(failures)}")
     found = _measured(contest, judge, races, used, spent)
     return replace(found, asked_budget=budget, failures=failures, interrupted=interrupted)
+
+
+def _contest(
+    problem: Problem | Contest | SearchTable | SearchConfig | str | Path | Mapping[str, Any],
+    objectives: Objectives | None,
+) -> Contest:
+    if isinstance(problem, SearchTable):
+        return contest_of_table(problem, objectives)
+    if objectives is not None:
+        raise UserError("objectives are given for a table; a config names its own, so leave them out")
+    if isinstance(problem, Contest):
+        return problem
+    return contest_of(problem if isinstance(problem, Problem) else load_problem(load_config(problem)))
 
 
 def _measured(

@@ -10,6 +10,7 @@ from widthwise.core.arrays import BoolArray, IntArray
 from widthwise.core.errors import UserError
 from widthwise.evaluators.called import evaluator_of
 from widthwise.evaluators.protocol import Evaluator
+from widthwise.evaluators.tabled.table import USUAL, Objectives, SearchTable
 from widthwise.metrics.catalogue import Direction, Metric
 from widthwise.metrics.goals.aim import Aim
 from widthwise.metrics.goals.constraints import Constraint
@@ -110,6 +111,21 @@ def contest_of(problem: Problem) -> Contest:
         batch=1 if trains else None,
         uniform_first=search.uniform_first,
         most_enumerated=None if trains else MOST_ENUMERATED,
+    )
+
+
+def contest_of_table(table: SearchTable, objectives: Objectives | None = None) -> Contest:
+    """The contest of finding a table's front, for these objectives; None: accuracy against size.
+
+    Strategies know a table's costs, as in a search, but of its qualities they learn the figures alone.
+    """
+    return Contest(
+        name=f"table {table.name}",
+        space=table.space,
+        evaluator=table,
+        aim=table.aim(USUAL if objectives is None else objectives),
+        metrics=tuple(table.metrics.values()),
+        most_enumerated=table.space.size,
     )
 
 

@@ -6,8 +6,9 @@ through (`formats/gradient.py`), and layers are in eval mode, so that batch norm
 
 from __future__ import annotations
 
+import copy
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -21,9 +22,12 @@ from widthwise.core.errors import UserError
 from widthwise.core.threads import one_torch_thread
 from widthwise.data.blocks import first_of, in_blocks
 from widthwise.data.facts import facts_of, part
+from widthwise.network.calling import call
 from widthwise.network.widths.statistics import reestimate_norms
 from widthwise.training.class_weights import with_class_weights
+from widthwise.training.finetuning.helped import Help
 from widthwise.training.finetuning.made import Made
+from widthwise.training.finetuning.steps import Steps
 from widthwise.training.finetuning.unlearnable import idle, unlearnable
 from widthwise.training.loop import passes_of, shuffled
 from widthwise.training.losses import loss_of
@@ -40,7 +44,9 @@ if TYPE_CHECKING:
     Run = Callable[[Mapping[str, Tensor]], Any]
 
 DIVERGED = 100.0  # a loss, in units of the first one or of what a constant network would have
-SEEN = 1024  # samples that features' deviations are found on
+SEEN = 1024  # samples that features' deviations are found on, and layers are compared on
+AT_ONCE = 128  # of them
+BASE_STEPS = 1000  # of adaptive rounding, where epochs are given
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,17 +89,55 @@ class Tuner:
         budget: steps (or epochs) in place of those of the settings. Raises UserError where the training
         diverges, with step and loss.
         """
-        tuned = graph.copy()
-        model = tuned.model.to(self.device).eval()
-        notes = unlearnable(tuned)
+        if self.settings.method != "train":
+            return self._helped(graph)
+        trained = graph.copy()
+        steps = Steps.of(trained) if self.settings.step_sizes else None
+        trained = trained if steps is None else steps.graph
+        model = trained.model.to(self.device).eval()
         with _settled(self.device, self.seed):
-            training = _Training(self, model, self._with_budget(budget))
+            learned = () if steps is None else steps.parameters(self.device)
+            training = _Training(self, model, learned, self._with_budget(budget))
             losses = list(training.losses())
         if self.settings.batch_norm == "measured":
             reestimate_norms(model, self._loader(), device=self.device)
         model.to("cpu").eval()
-        notes += idle(tuned, training.idle)
-        return Tuned(tuned, losses[0], losses[-1], tuple(dict.fromkeys(notes)))
+        notes = dict.fromkeys((*unlearnable(graph), *idle(trained, training.idle)))
+        return Tuned(trained if steps is None else steps.settled(), losses[0], losses[-1], tuple(notes))
+
+    def _helped(self, graph: Graph) -> Tuned:
+        """A copy of a network that was helped layer by layer, without training through it."""
+        helped, training = graph.copy(), self.settings.training
+        helped.model.to(self.device).eval()
+        teacher = self.teacher.copy()
+        teacher.model.to(self.device).eval()
+        reader = replace(self.fitting.reader, device=self.device)
+        blocks = list(reader.blocks(self._loader(), samples=AT_ONCE, most=SEEN))
+        with _settled(self.device, self.seed):
+            help_ = Help(helped, teacher, blocks, reader.takes)
+            if not help_.places:
+                raise UserError(
+                    f"{self.settings.method}: is for linear layers and convolutions that torch.fx finds as "
+                    "modules and whose weights have a format, and there are none; train in place of it"
+                )
+            first = self._distance(helped, teacher, blocks)
+            notes: tuple[str, ...] = ()
+            if self.settings.method == "adaptive_rounding":
+                notes = help_.round_adaptively(training.steps or BASE_STEPS, self.seed)
+            notes += help_.correct_biases()
+            last = self._distance(helped, teacher, blocks)
+        helped.model.to("cpu").eval()
+        return Tuned(helped, first, last, notes)
+
+    def _distance(self, graph: Graph, teacher: Graph, blocks: Sequence[DataBlock]) -> float:
+        """How far a network's outputs are from the float network's, in the mean over samples."""
+        output, takes = self.fitting.output, self.fitting.reader.takes
+        total = 0.0
+        with torch.no_grad():
+            for block in blocks:
+                own, wanted = (output(call(one.model, block.inputs, takes)) for one in (graph, teacher))
+                total += float(output.task.distance(own, wanted, temperature=TEMPERATURE)) * len(block)
+        return total / sum(map(len, blocks))
 
     def _with_budget(self, budget: int | None) -> Settings:
         training = self.settings.training
@@ -119,10 +163,13 @@ class Tuner:
 class _Training:
     """One training of a network that is on its device and in eval mode, in place.
 
-    idle: after the first step, the names of parameters that no gradient came to.
+    steps: of formats that are trained too. idle: after the first step, the names of parameters that no
+    gradient came to.
     """
 
-    def __init__(self, tuner: Tuner, model: nn.Module, settings: Settings) -> None:
+    def __init__(
+        self, tuner: Tuner, model: nn.Module, steps: Sequence[nn.Parameter], settings: Settings
+    ) -> None:
         self.tuner, self.model, self.settings = tuner, model, settings
         self.parameters = {name: p for name, p in model.named_parameters() if p.is_floating_point()}
         for parameter in self.parameters.values():
@@ -130,7 +177,7 @@ class _Training:
         fitting, about = tuner.fitting, facts_of(tuner.data)
         settings = with_class_weights(settings, tuner.data, fitting)
         self.stepper = Stepper(
-            make_optimizer(list(self.parameters.values()), settings),
+            make_optimizer([*self.parameters.values(), *steps], settings),
             settings,
             tuner.device,
             passes_of(tuner._loader()),
@@ -150,7 +197,7 @@ class _Training:
             self.stepper.backward(loss)
             value = float(loss.detach())
             if not number:
-                self._most = DIVERGED * max(value, self._spread(block))
+                self._most = DIVERGED * max(value, self._constant(block))
                 self.idle = tuple(n for n, p in self.parameters.items() if p.grad is None or not p.grad.any())
             if not value <= self._most:
                 raise self._diverged(number + 1, value)
@@ -195,12 +242,16 @@ class _Training:
             )
         return loss
 
-    def _spread(self, block: DataBlock) -> float:
-        """How far the float network's outputs are from their mean, as the loss measures it."""
+    def _constant(self, block: DataBlock) -> float:
+        """The loss of a network that gives the mean of the float network's outputs for all of a batch."""
+        stepper, share = self.stepper, self.settings.distil
+        teacher = stepper.teacher or copy.deepcopy(self.tuner.teacher.model).to(self.tuner.device).eval()
         with torch.no_grad():
-            wanted = self.stepper.wanted(block)
+            wanted = stepper.outputs(stepper.run(teacher)(block.inputs), block)
             mean = wanted.mean(0, keepdim=True).expand_as(wanted)
-            found = float(self.stepper.task.distance(mean, wanted, temperature=TEMPERATURE))
+            found = share * float(stepper.task.distance(mean, wanted, temperature=TEMPERATURE))
+            if share < 1:
+                found += (1 - share) * float(stepper.of_targets(mean, block.targets))
         return found if math.isfinite(found) else 0.0
 
 
