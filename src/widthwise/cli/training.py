@@ -30,9 +30,16 @@ def register(app: typer.Typer) -> None:
 class Training:
     """How the weights are made."""
 
-    epochs: Annotated[int | None, typer.Option("--epochs", help="Passes over the training data.")] = None
-    lr: Annotated[float | None, typer.Option("--lr", help="Learning rate.")] = None
-    batch_size: Annotated[int | None, typer.Option("--batch-size", help="Samples of a batch of data.")] = None
+    epochs: Annotated[
+        int | None,
+        typer.Option("--epochs", help="Passes over the training data; by default the config's, or 100."),
+    ] = None
+    lr: Annotated[
+        float | None, typer.Option("--lr", help="Learning rate; by default the config's, or 0.02.")
+    ] = None
+    batch_size: Annotated[
+        int | None, typer.Option("--batch-size", help="Samples of a batch; by default the config's, or 256.")
+    ] = None
     seed: options.Seed = None
 
 
