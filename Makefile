@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo bench-deps test test-slow lint format types docs hooks debs clean
+.PHONY: help demo bench-deps test test-slow lint format types docs references hooks debs clean
 
 help:
 	@echo "make demo       install, search the bit widths of a small network on real data, show the results"
@@ -16,6 +16,7 @@ help:
 	@echo "make lint       formatting, lint and the order of the rooms; make format mends the first two"
 	@echo "make types      the type checker"
 	@echo "make docs       the documentation with its API pages, into site/"
+	@echo "make references  docs/config-reference.md and docs/command-reference.md, from the code"
 	@echo "make hooks      git checks each commit as make lint and make types do"
 	@echo "make bench-deps  the networks of others that benchmarks/real_networks.py runs (timm, transformers)"
 	@echo "make debs       PostgreSQL, Chromium, compilers and simulators for the tests that need them (Debian, as root)"
@@ -63,6 +64,10 @@ types: $(VENV)/.installed-dev
 
 docs: $(VENV)/.installed-dev
 	$(BIN)/mkdocs build --strict --quiet
+
+# a test says when they are stale
+references: $(VENV)/.installed-dev
+	$(BIN)/python benchmarks/references.py
 
 hooks: $(VENV)/.installed-dev
 	$(BIN)/pre-commit install

@@ -20,6 +20,7 @@ from widthwise.config import load_config
 from widthwise.config.write import tables_of
 from widthwise.core.errors import UserError
 from widthwise.data.facts import part
+from widthwise.formats.integer import Integer
 from widthwise.metrics.quality.fits import check_data_fits_model
 from widthwise.search.finetuning import finetune, is_better, members
 from widthwise.study.finetuned import read_finetuned
@@ -27,6 +28,7 @@ from widthwise.study.run_files import FINETUNED
 from widthwise.study.run_folder import load_run
 from widthwise.study.study import Study
 from widthwise.training.finetuning.settings import BASE, Finetuning
+from widthwise.training.finetuning.steps import Steps
 from widthwise.training.finetuning.tuning import Tuner
 from widthwise.training.halving import Halving
 
@@ -296,7 +298,7 @@ def test_searches_that_train_are_not_fine_tuned(name: str) -> None:
 
 
 def test_a_config_is_written_as_it_is_read() -> None:
-    given = {"most": 5, "mixup": 0.5, "noise": 0.1, "halving": {"reduction": 2}}
+    given = {"most": 5, "mixup": 0.5, "noise": 0.1, "step_sizes": True, "halving": {"reduction": 2}}
     for finetuned in (given, {}):
         read = load_config(config(finetune=finetuned, training={"steps": 7, "distil": 0.5}))
         assert load_config(tables_of(read)) == read
@@ -344,3 +346,43 @@ def test_the_command_line(run_folder: Path, run: Run) -> None:
     found = read_finetuned(run_folder)[number]
     assert found.better
     assert f'"accuracy": {found.after["accuracy"]}' in figures
+
+
+def test_steps_that_are_trained_are_kept_with_the_weights(
+    network: nn.Module, data: Any, tmp_path: Path
+) -> None:
+    wide = {f"{tensor}_width": [3] for tensor in ("data_in", "weight")}
+    asked = config({"data_in_name": ["int"], "weight_name": ["int"], "weight_per": ["channel"], **wide})
+    asked["search"]["search_space"]["seed"].pop("batch_norm1d")
+    study = ww.search(network, data, asked, out=tmp_path / "run").finetune(
+        data=data, settings=replace(QUICK, step_sizes=True)
+    )
+    (found,) = study.finetuned.values()
+    assert found.better
+    now, before = study.realised(found.number).schemes, study.as_searched().realised(found.number).schemes
+    for name, scheme in before.items():
+        for tensor in ("data_in", "weight"):
+            assert now[name][tensor] != scheme[tensor]
+            assert replace(now[name][tensor], scale=None) == replace(scheme[tensor], scale=None)  # type: ignore
+    judged = ww.evaluate(study.network(found.number), data, metrics=["accuracy", "model_size"])
+    assert judged["accuracy"] == found.after["accuracy"]
+
+
+def test_steps_of_tensors_that_are_read_alike_stay_alike() -> None:
+    model = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 2))
+    graph = ww.Graph(model, torch.rand(2, 4))
+    fmt = Integer(4, 2)
+    steps = Steps.of(
+        graph.quantized({layer.name: ww.Scheme(fmt, fmt) for layer in graph.layers if layer.tensors})
+    )
+    linear = [steps.schemes[name] for name in steps.schemes if steps.schemes[name].weight is not None]
+    assert len(steps.parameters("cpu")) == sum(
+        bool(s.data_in) + bool(s.weight) for s in steps.schemes.values()
+    )
+    assert linear[0].weight is not linear[1].weight
+    assert (
+        steps.settled().schemes
+        == graph.quantized(
+            {layer.name: ww.Scheme(fmt, fmt) for layer in graph.layers if layer.tensors}
+        ).schemes
+    )

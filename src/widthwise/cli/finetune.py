@@ -51,6 +51,10 @@ class How:
     batch_norm: Annotated[
         str | None, typer.Option("--batch-norm", metavar="frozen|measured", help="Statistics of batch norms.")
     ] = None
+    step_sizes: Annotated[
+        bool | None,
+        typer.Option("--step-sizes/--no-step-sizes", help="Train steps of formats.", show_default=False),
+    ] = None
     mixup: Annotated[float | None, typer.Option("--mixup", help="Mix another sample into each.")] = None
     noise: Annotated[float | None, typer.Option("--noise", help="Add noise to each feature.")] = None
     crop: Annotated[int | None, typer.Option("--crop", help="Move images by so many pixels.")] = None
@@ -63,6 +67,7 @@ KEYS = {
     "lr": "search.training.learning_rate",
     "distil": "search.training.distil",
     "batch_norm": "search.finetune.batch_norm",
+    "step_sizes": "search.finetune.step_sizes",
     "mixup": "search.finetune.mixup",
     "noise": "search.finetune.noise",
     "crop": "search.finetune.crop",

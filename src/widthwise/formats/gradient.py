@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from widthwise.formats.base import Format
+
+
+@runtime_checkable
+class Learns(Protocol):
+    """A format that is trained itself, with gradients of its own."""
+
+    def learned(self, x: Tensor, /) -> Tensor:
+        """x quantised, whether or not a gradient of x is wanted."""
+        ...
 
 
 class _StraightThrough(torch.autograd.Function):
@@ -31,8 +40,11 @@ def straight_through(fmt: Format, x: Tensor) -> Tensor:
     included.
 
     A format whose range is infinite (its scale follows the data) passes them all. Where no gradient is wanted
-    this is fmt.quantize(x) alone. Source: Bengio et al. 2013; cut outside the range as in Hubara et al. 2016.
+    this is fmt.quantize(x) alone. One that is trained itself (`Learns`) has its own.
+    Source: Bengio et al. 2013; cut outside the range as in Hubara et al. 2016.
     """
+    if torch.is_grad_enabled() and isinstance(fmt, Learns):
+        return fmt.learned(x)
     if torch.is_grad_enabled() and x.requires_grad:
         rounded: Tensor = _StraightThrough.apply(x, fmt)  # type: ignore[no-untyped-call]
         return rounded

@@ -9,7 +9,8 @@ from widthwise.formats.integer_each import IntegerEach
 
 def hull_of(fmt: Format | None) -> Integer | None:
     """Of fixed point itself, of parts with widths of their own the one that holds all; None of other formats,
-    and where it follows the data."""
+    and where it follows the data. Where a step is trained, as it is now."""
+    fmt = getattr(fmt, "now", fmt)
     if isinstance(fmt, IntegerEach):
         return fmt.hull
     return fmt if isinstance(fmt, Integer) and not fmt.is_auto else None
@@ -17,4 +18,4 @@ def hull_of(fmt: Format | None) -> Integer | None:
 
 def is_fixed_point(fmt: Format | None) -> bool:
     """Whether all values lie on one binary grid, which may follow the data."""
-    return isinstance(fmt, Integer | IntegerEach)
+    return isinstance(getattr(fmt, "now", fmt), Integer | IntegerEach)

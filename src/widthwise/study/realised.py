@@ -15,7 +15,7 @@ from widthwise.core.inside import is_inside, read_inside
 from widthwise.core.toml import parse_toml
 from widthwise.formats import from_config, import_own
 from widthwise.spaces.settings import FOLD_BATCHNORM
-from widthwise.study.finetuned import read_finetuned
+from widthwise.study.finetuned import Finetuned
 from widthwise.study.run_files import (
     CONFIG,
     FINETUNED,
@@ -42,14 +42,20 @@ MOST_BYTES = 2**28
 KNOWN = ("inputs", "batch")  # of the network, whatever the trial
 
 
-def realised_trial(folder: Path, record: StudyRecord, number: int, candidate: tuple[int, ...]) -> Realised:
+def realised_trial(
+    folder: Path,
+    record: StudyRecord,
+    number: int,
+    candidate: tuple[int, ...],
+    tuned: Finetuned | None = None,
+) -> Realised:
     """All that makes the network of a trial again, as the run in the folder keeps it; reads no data.
 
+    tuned: what fine-tuning made of the trial, whose network it is where that is the better one.
     Formats of one's own are imported where the run's config names them, as the network is. Raises UserError
     where the run keeps it not, or not whole.
     """
     _import_formats(record)
-    tuned = read_finetuned(folder).get(number)
     if tuned is not None and tuned.better and tuned.candidate == candidate:
         where = f"{folder / FINETUNED}: trial {number}"
         made = {**(tuned.realised or {}), "weights": True}

@@ -286,7 +286,9 @@ class Study:
         chosen = trial if isinstance(trial, Trial) else self.trial(int(trial))  # tables hold numpy's numbers
         if self.folder is None:
             raise UserError(f"{self.name}: has no run folder here; open it with load_run(FOLDER)")
-        found = realised_trial(self.folder, self.record, chosen.number, chosen.candidate)
+        found = realised_trial(
+            self.folder, self.record, chosen.number, chosen.candidate, self.finetuned.get(chosen.number)
+        )
         if "weights" not in found.marks:
             raise UserError(
                 f"{self.folder}: what is kept of trial {chosen.number} has lost its mark, so nothing shows "

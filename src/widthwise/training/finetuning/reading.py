@@ -11,7 +11,7 @@ from widthwise.training.finetuning.settings import BASE, NORMS, WHICH, Finetunin
 from widthwise.training.reading import read_halving, read_training
 from widthwise.training.settings import Settings
 
-OWN = ("candidates", "most", "batch_norm", "mixup", "noise", "crop")
+OWN = ("candidates", "most", "batch_norm", "step_sizes", "mixup", "noise", "crop")
 
 
 def read_finetuning(table: Table, training: Table) -> Finetuning:
@@ -23,6 +23,7 @@ def read_finetuning(table: Table, training: Table) -> Finetuning:
         ),
         "most": table.whole("most", None),
         "batch_norm": table.choice("batch_norm", {name: name for name in NORMS}, "frozen"),
+        "step_sizes": table.flag("step_sizes", False),
         "mixup": table.number("mixup", 0.0, least=0),
         "noise": table.number("noise", 0.0, least=0),
         "crop": table.whole("crop", 0, least=0),

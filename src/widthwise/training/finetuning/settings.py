@@ -26,6 +26,7 @@ class Finetuning:
     default 16 of a front, spread over its costs, and 27 of all. training: how each is trained; `distil` is
     the share of the loss that is the distance from the float network's outputs.
     batch_norm: whether the statistics of batch norms stay, or are measured again at the end.
+    step_sizes: whether the steps of formats are trained too, where they are fixed numbers.
     mixup: how much of another sample is at most mixed into one; noise: standard deviation of what is added to
     each feature, in units of its own; crop: pixels by which images are at most moved. Where one of them is
     not 0, samples are made of the training part's, and labelled by the float network.
@@ -37,6 +38,7 @@ class Finetuning:
     most: int | None = None
     training: Settings = field(default=BASE)
     batch_norm: Norms = "frozen"
+    step_sizes: bool = False
     mixup: float = 0.0
     noise: float = 0.0
     crop: int = 0
@@ -54,6 +56,8 @@ class Finetuning:
             number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
             if not number or not 0 <= value <= most:
                 raise UserError(f"{name} = {value!r} is no number from 0{'' if most > 1 else ' to 1'}")
+        if not isinstance(self.step_sizes, bool):
+            raise UserError(f"step_sizes = {self.step_sizes!r} is neither true nor false")
         if self.halving is not None and self.candidates != "all":
             raise UserError('halving: stops some of all candidates early; set candidates = "all" as well')
         if self.makes_samples and not self.training.distil:

@@ -7,7 +7,7 @@ through (`formats/gradient.py`), and layers are in eval mode, so that batch norm
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -24,6 +24,7 @@ from widthwise.data.facts import facts_of, part
 from widthwise.network.widths.statistics import reestimate_norms
 from widthwise.training.class_weights import with_class_weights
 from widthwise.training.finetuning.made import Made
+from widthwise.training.finetuning.steps import Steps
 from widthwise.training.finetuning.unlearnable import idle, unlearnable
 from widthwise.training.loop import passes_of, shuffled
 from widthwise.training.losses import loss_of
@@ -83,17 +84,19 @@ class Tuner:
         budget: steps (or epochs) in place of those of the settings. Raises UserError where the training
         diverges, with step and loss.
         """
-        tuned = graph.copy()
-        model = tuned.model.to(self.device).eval()
-        notes = unlearnable(tuned)
+        trained = graph.copy()
+        steps = Steps.of(trained) if self.settings.step_sizes else None
+        trained = trained if steps is None else steps.graph
+        model = trained.model.to(self.device).eval()
         with _settled(self.device, self.seed):
-            training = _Training(self, model, self._with_budget(budget))
+            learned = () if steps is None else steps.parameters(self.device)
+            training = _Training(self, model, learned, self._with_budget(budget))
             losses = list(training.losses())
         if self.settings.batch_norm == "measured":
             reestimate_norms(model, self._loader(), device=self.device)
         model.to("cpu").eval()
-        notes += idle(tuned, training.idle)
-        return Tuned(tuned, losses[0], losses[-1], tuple(dict.fromkeys(notes)))
+        notes = dict.fromkeys((*unlearnable(graph), *idle(trained, training.idle)))
+        return Tuned(trained if steps is None else steps.settled(), losses[0], losses[-1], tuple(notes))
 
     def _with_budget(self, budget: int | None) -> Settings:
         training = self.settings.training
@@ -119,10 +122,13 @@ class Tuner:
 class _Training:
     """One training of a network that is on its device and in eval mode, in place.
 
-    idle: after the first step, the names of parameters that no gradient came to.
+    steps: of formats that are trained too. idle: after the first step, the names of parameters that no
+    gradient came to.
     """
 
-    def __init__(self, tuner: Tuner, model: nn.Module, settings: Settings) -> None:
+    def __init__(
+        self, tuner: Tuner, model: nn.Module, steps: Sequence[nn.Parameter], settings: Settings
+    ) -> None:
         self.tuner, self.model, self.settings = tuner, model, settings
         self.parameters = {name: p for name, p in model.named_parameters() if p.is_floating_point()}
         for parameter in self.parameters.values():
@@ -130,7 +136,7 @@ class _Training:
         fitting, about = tuner.fitting, facts_of(tuner.data)
         settings = with_class_weights(settings, tuner.data, fitting)
         self.stepper = Stepper(
-            make_optimizer(list(self.parameters.values()), settings),
+            make_optimizer([*self.parameters.values(), *steps], settings),
             settings,
             tuner.device,
             passes_of(tuner._loader()),
