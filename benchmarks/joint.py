@@ -1,11 +1,11 @@
 """Bits and channels in one search against each alone and one after the other, at equal training.
 
-digits-mlp (64-32-32-10) on the digits, for training.py: channels of both hidden layers times 1/4, 1/2, 3/4 or
-1; inputs of 3 to 8 bits, weights of 2 to 8. Every way trains for the same passes: a supernet's step is four of
-them, so the network of bits alone has four times the steps. Channels alone are in 8 bits. Each search has as
-many trials, by frontier; the 16 of channels are all tried. Fronts are found on the validation part and judged
-on the test part: their hypervolume in accuracy from 0.5 to 1 and log bops from the network in 8 bits down to
-the smallest candidate, as a share of all of it. "One after the other" goes on from the knee of the first front.
+digits-mlp (64-32-32-10) on the digits, for training.py: channels of both hidden layers times 1/4, 1/2, 3/4
+or 1, inputs of 3 to 8 bits, weights of 2 to 8. Every way trains for the same passes: a supernet's step is four, so
+the network of bits alone has four times the steps. Channels alone are in 8 bits. Each search has as many
+trials, by frontier; the 16 of channels are all tried. Fronts are found on the validation part and judged on
+the test part: their hypervolume in accuracy from 0.5 to 1 and log bops from the network in 8 bits down to the
+smallest candidate, as a share of all of it. What comes after the other goes on from the knee of its front.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+from scipy.stats import ttest_rel
 from torch import nn
 
 import widthwise as ww
@@ -153,8 +154,6 @@ def joint(seeds: int, steps: int = STEPS, trials: int = TRIALS) -> None:
 
 def told(shares: Mapping[str, Sequence[float]]) -> None:
     """Means, and the joint front against each other: seeds in which it is larger, and two p values."""
-    from scipy.stats import ttest_rel
-
     own = np.array(shares["joint"])
     for name, values in shares.items():
         said: dict[str, Any] = {"way": name, "mean": round(float(np.mean(values)), 4)}
