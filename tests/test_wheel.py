@@ -18,6 +18,8 @@ HELD = (  # beside the code
     "widthwise/data/jsc_1024.md",
     "widthwise/data/poems.txt",
     "widthwise/evaluators/tabled/tables/jets.parquet",
+    "widthwise/evaluators/tabled/tables/digits-cnn.parquet",
+    "widthwise/evaluators/tabled/tables/README.md",
     "widthwise/examples/jsc-tiny.toml",
 )
 

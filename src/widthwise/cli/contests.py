@@ -23,7 +23,7 @@ class Tabled:
 
     table: Annotated[
         str | None,
-        typer.Option("--table", metavar="NAME", help="In place of CONFIG: jets, or a FILE.parquet."),
+        typer.Option("--table", metavar="NAME", help="In place of CONFIG: jets, digits-cnn or FILE.parquet."),
     ] = None
     objectives: Annotated[
         str | None,

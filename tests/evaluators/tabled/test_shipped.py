@@ -66,9 +66,8 @@ def test_rows_are_what_the_network_gives(name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", TABLES)
-def test_luts_are_those_that_a_search_would_count(name: str) -> None:
-    table = ww.load_table(name)
+def test_luts_are_those_that_a_search_would_count() -> None:
+    table = ww.load_table("jets")
     rows = [0, len(table) // 3]
     found = evaluator(table, ["luts"]).costs(table.candidates[rows])["luts"]
     assert found == pytest.approx(table["luts"][rows], abs=0.01)
@@ -79,7 +78,8 @@ def test_every_scheme_is_there_once_with_figures_in_their_ranges(name: str) -> N
     table = ww.load_table(name)
     chosen = table.to_pandas()[[decision.name for decision in table.decisions]]
     assert len(table) == SIZES[name] == len(set(chosen.itertuples(index=False, name=None)))
-    assert set(table.columns) == {"accuracy", "loss", "model_size", "bops", "ebops", "luts"}
+    figures = {"accuracy", "loss", "model_size", "bops", "ebops"}
+    assert set(table.columns) == figures | ({"luts"} if name == "jets" else set())
     for metric, values in table.values.items():
         assert np.isfinite(values).all(), metric
         assert values.min() >= table.metrics[metric].low

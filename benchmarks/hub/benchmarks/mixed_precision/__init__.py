@@ -13,7 +13,7 @@ class Problem(ww.TableProblem, optunahub.benchmarks.BaseProblem):
     """Bit widths of each tensor of a trained network, as `widthwise.TableProblem` has them.
 
     Args:
-        table: "jets" (104,976 candidates of 12 decisions), or a file of one's own.
+        table: "jets" (104,976 candidates of 12 decisions), "digits-cnn" (15,625 of 6), or a file.
         objectives: metrics of the table, each in its own direction, or names to directions.
     """
 

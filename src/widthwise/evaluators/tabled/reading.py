@@ -18,7 +18,7 @@ from widthwise.evaluators.tabled.table import SearchTable
 from widthwise.metrics.stored import metric_from_json
 from widthwise.spaces.space import Decision
 
-TABLES = ("jets",)  # that are part of the package
+TABLES = ("jets", "digits-cnn")  # that are part of the package
 FOLDER = Path(__file__).parent / "tables"
 ENDING = ".parquet"
 
