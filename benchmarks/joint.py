@@ -1,11 +1,12 @@
 """Bits and channels in one search against each alone and one after the other, at equal training.
 
 digits-mlp (64-32-32-10) on the digits, for training.py: channels of both hidden layers times 1/4, 1/2, 3/4
-or 1, inputs of 3 to 8 bits, weights of 2 to 8. Every way trains for the same passes: a supernet's step is four, so
-the network of bits alone has four times the steps. Channels alone are in 8 bits. Each search has as many
-trials, by frontier; the 16 of channels are all tried. Fronts are found on the validation part and judged on
-the test part: their hypervolume in accuracy from 0.5 to 1 and log bops from the network in 8 bits down to the
-smallest candidate, as a share of all of it. What comes after the other goes on from the knee of its front.
+or 1, inputs of 3 to 8 bits, weights of 2 to 8. Every way trains for the same passes: a supernet's step is
+four, so the network of bits alone has four times the steps. Channels alone are in 8 bits. Each search has
+as many trials, by frontier; the 16 of channels are all tried. Fronts are found on the validation part and
+judged on the test part: their hypervolume in accuracy from 0.5 to 1 and log bops from the network in 8 bits
+down to the smallest candidate, as a share of all of it. What comes after the other goes on from the knee of
+its front.
 """
 
 from __future__ import annotations
