@@ -163,8 +163,17 @@ def test_a_search_that_halves_says_which_trials_were_stopped(run: Run, grid: Pat
     ran = run("search", grid, "--out", "here", "--set", halving)
     assert ran.status == 0, ran.err
     assert "pruned: stopped early, as others do better" in run("trials", "here").out
-    states = [trial.state for trial in ww.load_run("here").trials]
-    assert sorted(states) == ["complete", "pruned", "pruned", "pruned"]
+    study = ww.load_run("here")
+    assert sorted(trial.state for trial in study.trials) == ["complete", "pruned", "pruned", "pruned"]
+    assert (study.summary.failed, study.summary.stopped) == (0, 3)
+    for shown in (ran.out, run("report", "here").out):
+        assert "4 trials (3 stopped early)" in shown
+    (row,) = [line.split() for line in run("runs", ".").out.splitlines() if line.startswith("here")]
+    assert row[3:6] == ["4", "0", "3"]
+    assert json.loads(run("runs", ".", "--json").out)[0]["stopped"] == 3
+    front = [trial.number for trial in study.front]
+    trials = json.loads(run("trials", "here", "--format", "json").out)
+    assert [trial["number"] for trial in trials if trial["on_front"]] == front
 
 
 def test_groups_are_shown_without_data(run: Run) -> None:

@@ -18,7 +18,9 @@ from helpers.fuzzing_structure import another_json, another_safetensors, change_
 from widthwise.export.importing import read_report
 from widthwise.export.latency.kept import read_kept as read_latencies
 from widthwise.export.rtl.kept import read_kept as read_logic
+from widthwise.report.page.study import study_page
 from widthwise.study.checking import check_run
+from widthwise.study.expected import KeptExpected
 from widthwise.study.run_folder import load_run
 from widthwise.study.runs import export_trials, list_runs
 
@@ -65,6 +67,8 @@ def run_files() -> dict[str, bytes]:
             },
         }
         study = ww.search(None, None, config, out=folder)
+        study.explain(pairs=4)
+        KeptExpected(("accuracy", "model_size"), {3: (0.5, float("nan"))}).write(folder)
         ww.export(study, study.front[0], "torch", folder / "exported")
         files = {
             path.relative_to(folder).as_posix(): path.read_bytes()
@@ -122,6 +126,8 @@ def _read_all(run: Path) -> None:
         answered(study.as_json)
         answered(lambda: study.pick("knee"))  # noqa: B023 (called at once)
         answered(lambda: study.network(0))  # noqa: B023
+        answered(lambda: study_page(study))  # noqa: B023
+        answered(lambda: study.tested and study.explanation)  # noqa: B023
     answered(lambda: read_logic(run))
     answered(lambda: read_latencies(run, "m"))
 

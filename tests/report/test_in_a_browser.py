@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers.browser import accessibility, chromium, complaints, open_page, requests
+from helpers.browser import accessibility, chromium, complaints, draw_all, open_page, pale_texts, requests
 from helpers.studies import HOSTILE, made_run
 from widthwise.metrics.catalogue import Metric
 from widthwise.metrics.quality.detail.found import Confusion, Histogram, QualityDetail, Row, Table
@@ -119,7 +119,10 @@ def test_axe_finds_nothing_wrong_with_it(opened, dark):
         opened.find_element("id", "theme").click()
         assert opened.execute_script("return document.documentElement.dataset.theme") == "dark"
     opened.find_elements("css selector", "button[data-pin]")[0].click()
+    draw_all(opened)
+    assert _drawn(opened, ".js-plotly-plot") == _drawn(opened, ".chart") >= 4
     assert accessibility(opened) == []
+    assert pale_texts(opened) == []
 
 
 def test_a_phone_scrolls_tables_and_never_the_page(browser, page):
@@ -140,6 +143,7 @@ def test_every_study_is_a_sensible_page(browser, tmp_path, kind):
             browser.execute_script("return document.documentElement.scrollWidth")
             <= {"laptop": 1280, "phone": 390}[size]
         )
+        draw_all(browser)
         assert requests(browser) == [page.resolve().as_uri()]
         assert complaints(browser) == []
     assert accessibility(browser) == []

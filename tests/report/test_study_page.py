@@ -82,7 +82,7 @@ def test_uniform_schemes_that_no_trial_is_are_named_with_what_evaluates_them(tmp
     assert list(cut.missing) == missing
     said = f"Of the uniform schemes that the space has no trial is {', '.join(missing)}:"
     assert said in page_of(cut)
-    assert "widthwise explain RUN</code> evaluates them" in page_of(cut)
+    assert f"widthwise explain {cut.study.folder}</code> evaluates them" in page_of(cut)
     assert study_view(study).missing == ()
     assert "Of the uniform schemes that the space has" not in page_of(study_view(study))
 

@@ -140,3 +140,9 @@ def test_the_command_refuses_before_it_reads_and_writes_what_is_asked(study, tmp
     assert both.returncode == 0, both.stderr
     assert both.stdout == "Wrote x.html\nWrote x.md\n"
     assert run("--format", "md").stdout == (tmp_path / "x.md").read_text(encoding="utf-8")
+    as_json = run("--json", "--html", "y.html")
+    assert json.loads(as_json.stdout)["trials"] == study.summary.trials
+    assert (tmp_path / "y.html").read_bytes() == (tmp_path / "x.html").read_bytes()
+    clash = run("--json", "--format", "md")
+    assert (clash.returncode, clash.stdout) == (2, "")
+    assert "give a file with --out" in clash.stderr

@@ -27,6 +27,7 @@ from widthwise.study.finetuned import read_finetuned
 from widthwise.study.run_files import FINETUNED
 from widthwise.study.run_folder import load_run
 from widthwise.study.study import Study
+from widthwise.study.sureness import FLOAT
 from widthwise.training.finetuning.settings import BASE, Finetuning
 from widthwise.training.finetuning.steps import Steps
 from widthwise.training.finetuning.tuning import Tuner
@@ -103,6 +104,14 @@ def test_what_stands_for_a_trial_is_the_tuned_network_as_it_was_judged(tuned: St
         judged = ww.evaluate(tuned.network(trial), data, metrics=list(trial.metrics))
         assert judged == pytest.approx(each.after, abs=0)
         assert is_better(tuned.aim, each.before, each.after)
+
+
+def test_figures_on_test_data_are_of_the_network_that_stands_for_a_trial_now(tuned: Study, data: Any) -> None:
+    numbers = [number for number in tuned.tested.figures if number != FLOAT]
+    assert numbers == [tuned.pick("knee").number]
+    for number in numbers:
+        judged = ww.evaluate(tuned.network(number), data, metrics=["accuracy"], part="test")
+        assert judged["accuracy"] == pytest.approx(tuned.tested.figures[number]["accuracy"])
 
 
 def test_before_is_what_the_search_found_and_the_store_keeps(tuned: Study) -> None:

@@ -13,9 +13,11 @@ from helpers.searches import SPACE, make_record, make_strategy, search, start_or
 from widthwise.core.errors import UserError
 from widthwise.search.limits import Limits
 from widthwise.search.loop import run_search
-from widthwise.study.run_folder import start_run
+from widthwise.study.run_folder import load_run, start_run
 from widthwise.study.runs import export_trials, list_runs, remove_run
 from widthwise.study.store import Store
+from widthwise.study.sureness import FLOAT
+from widthwise.study.tested import KeptTests
 
 READERS = {
     "csv": pd.read_csv,
@@ -51,6 +53,9 @@ def test_exported_trials_read_back_with_every_number(tmp_path, kind):
     read = READERS[kind](out)
     assert read["number"].tolist() == list(range(SPACE.size))
     expected = study.to_pandas()
+    front = [trial.number for trial in study.front]
+    assert read.loc[read["on_front"], "number"].tolist() == front
+    assert expected.loc[expected["on_front"], "number"].tolist() == front
     assert (read["state"] == expected["state"]).all()
     assert read["reason"].isna().sum() == (expected["state"] == "complete").sum() > 0
     if kind == "json":
@@ -59,6 +64,27 @@ def test_exported_trials_read_back_with_every_number(tmp_path, kind):
         values = read["accuracy"]
         assert read["layer 3"].tolist() == expected["layer 3"].tolist()
     pd.testing.assert_series_equal(values, expected["accuracy"], check_exact=True, check_names=False)
+
+
+def test_the_row_of_a_picked_trial_has_its_figures_on_test_data(tmp_path):
+    study = search(tmp_path / "run")
+    tested = {4: {"accuracy": 0.75}, FLOAT: {"accuracy": 0.9}}
+    KeptTests(100, tested, {4: {"accuracy": 0.04}}).write(tmp_path / "run")
+    out = io.BytesIO()
+    export_trials(tmp_path / "run", "csv", out)
+    out.seek(0)
+    read = pd.read_csv(out)
+    for table in (read, load_run(tmp_path / "run").to_pandas()):
+        row = table[table["test.accuracy"].notna()]
+        assert row["number"].tolist() == [4]
+        assert row[["test.accuracy", "test.accuracy_error"]].to_numpy().tolist() == [[0.75, 0.04]]
+    out = io.BytesIO()
+    export_trials(tmp_path / "run", "json", out)
+    trials = json.loads(out.getvalue())
+    assert [(t["test"], t["test_errors"]) for t in trials if "test" in t] == [
+        ({"accuracy": 0.75}, {"accuracy": 0.04})
+    ]
+    assert len(trials) == study.summary.trials
 
 
 def test_an_unknown_export_format_gets_those_that_there_are(tmp_path):

@@ -137,7 +137,7 @@ def test_what_misses_a_rule_is_named_by_its_trial(study):
 def test_to_pandas_has_a_row_a_trial_and_a_column_a_decision(study, metrics):
     frame = study.to_pandas()
     assert list(frame.columns) == [
-        "number", "state", *METRICS, *(d.name for d in SPACE.decisions), "reason", "seconds"
+        "number", "state", "on_front", *METRICS, *(d.name for d in SPACE.decisions), "reason", "seconds"
     ]  # fmt: skip
     assert np.array_equal(frame["accuracy"], metrics["accuracy"])
     assert frame.loc[100, "layer 5"] == study.trials[100].config["layer 5"]

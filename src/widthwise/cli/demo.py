@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,6 +14,9 @@ from widthwise.cli.options import KEYS
 from widthwise.cli.output import Output
 from widthwise.core.errors import unknown
 from widthwise.study.run_files import WEIGHTS, free_folder
+
+if TYPE_CHECKING:
+    from widthwise.study.study import Study
 
 # all but the first by the example of that name
 TASKS = ("classification", "regression", "binary", "multilabel", "segmentation", "tokens", "closeness")
@@ -56,6 +60,7 @@ def _one(task: str, out: Path, seed: int, output: Output) -> None:
         load_config(_tables(example_text(task)), {"seed": seed}), folder, output, How(), train=True
     )
     conclude(study, problem, folder, output)
+    _go_on(study, folder, output)
     raise typer.Exit(study.exit_status)
 
 
@@ -80,7 +85,30 @@ def _first_lab(out: Path, seed: int, output: Output) -> None:
     output.note(f"\n2. The same search with TPE, {TPE_TRIALS} trials")
     study, problem = run(learned, second, output, How())
     conclude(study, problem, second, output)
+    _go_on(study, second, output)
     raise typer.Exit(study.exit_status)
+
+
+def _go_on(study: Study, folder: Path, output: Output) -> None:
+    """What was found, in a sentence, where it is to be seen, and three commands that lead on."""
+    from widthwise.report.shown.axes import axes_of
+    from widthwise.report.shown.overview import found_line
+    from widthwise.study.picked import pick_of
+    from widthwise.study.run_files import PAGE
+
+    if (trial := pick_of(study, None)) is None:
+        return
+    run = shlex.quote(str(folder))
+    output.note(f"\nFound: {found_line(study, trial, axes_of(study))}")
+    output.note(f"The page: open {shlex.quote(str(folder / PAGE))} in a browser")
+    output.note("From here:")
+    for command, what in (
+        (f"widthwise explain {run}", "which tensor costs quality, did mixing help, what to search next"),
+        (f"widthwise export {run} --pick knee --to torch --out deployed", "its files, run and compared"),
+        ("widthwise init MODEL --dataset FILE", "the same for a network and data of your own"),
+    ):
+        output.note(f"  {command}")
+        output.note(f"      {what}")
 
 
 def _tables(text: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import typer
 from widthwise.cli import options
 from widthwise.cli.groups import grouped
 from widthwise.cli.output import Output, print_json
-from widthwise.cli.results import keep_page, print_best
+from widthwise.cli.results import print_best
 from widthwise.core.errors import UserError
 
 if TYPE_CHECKING:
@@ -43,6 +43,10 @@ class Which:
 class How:
     """How each is trained."""
 
+    method: Annotated[
+        str | None,
+        typer.Option("--method", metavar="train|bias_correction|adaptive_rounding", help="By default train."),
+    ] = None
     steps: Annotated[int | None, typer.Option("--steps", help="Steps of the optimiser.")] = None
     lr: Annotated[float | None, typer.Option("--lr", help="Learning rate.")] = None
     distil: Annotated[
@@ -63,6 +67,7 @@ class How:
 KEYS = {
     "candidates": "search.finetune.candidates",
     "most": "search.finetune.most",
+    "method": "search.finetune.method",
     "steps": "search.training.steps",
     "lr": "search.training.learning_rate",
     "distil": "search.training.distil",
@@ -101,6 +106,7 @@ def finetune(
     numbers = _numbers(which.trials)
     from widthwise.report.finetuned import finetuned_table
     from widthwise.search.finetuning import finetune as tune
+    from widthwise.search.finishing import keep_page
     from widthwise.study.run_folder import load_run
 
     done: list[Finetuned] = []
@@ -120,7 +126,7 @@ def finetune(
     if study.interrupted is not None:
         output.warn(f"stopped before its end; go on: widthwise finetune {run}")
     else:
-        keep_page(study, run, output)
+        keep_page(study, run)
     raise typer.Exit(study.exit_status or int(all(found.reason is not None for found in done)))
 
 

@@ -49,22 +49,23 @@ def report(
     from widthwise.report.written import as_bytes
     from widthwise.study.run_folder import load_run
 
+    if json and kind is not None and out is None:
+        raise UserError(f"--format {kind}: goes to the terminal, as --json does; give a file with --out")
     _check_written(html, kind, out, force=force)
     files = {"html": html, kind or "": out}
     asked = {form: path for form, path in files.items() if path is not None or form not in ("html", "")}
     storage = options.storage_of(run, storage)
     with reading(wanted=not json) as progress:
         study = load_run(run, storage=storage, progress=progress)
-        if asked and not json:
+        if asked:
             progress.step("writing")
             made = as_bytes(study, pick, list(asked), everything=everything)
+    for form, path in asked.items():
+        _write(made[form], path, quiet=json)
     if json:
         print_study_json(study, pick)
     elif not asked:
         _print(study, run, pick, everything=everything)
-    else:
-        for form, path in asked.items():
-            _write(made[form], path)
 
 
 def _print(study: Study, run: Path, rule: str | None, *, everything: bool) -> None:
@@ -78,7 +79,7 @@ def _print(study: Study, run: Path, rule: str | None, *, everything: bool) -> No
     output.say(f"{run}: {settings.model}, {settings.strategy}")
     if settings.data:
         output.say(f"{settings.data}\n")
-    print_best(study, output, everything=everything)
+    print_best(study, output, everything=everything, tested=rule is None)
     for line in ending_lines(study):
         output.say(line)
     if study.finished is None:
@@ -102,8 +103,8 @@ def _check_written(html: Path | None, kind: str | None, out: Path | None, *, for
             check_new_file(path, force=force, ending=ending)
 
 
-def _write(content: bytes, path: Path | None) -> None:
-    """Into a file; to the terminal where there is none."""
+def _write(content: bytes, path: Path | None, *, quiet: bool) -> None:
+    """Into a file; to the terminal where there is none. quiet: nothing is said of it, as JSON goes there."""
     if path is None:
         sys.stdout.flush()
         sys.stdout.buffer.write(content)
@@ -111,4 +112,4 @@ def _write(content: bytes, path: Path | None) -> None:
         return
     with file_in_one_piece(path) as stream:
         stream.write(content)
-    Output().say(f"Wrote {path}")
+    Output(silent=quiet).say(f"Wrote {path}")

@@ -31,7 +31,7 @@ def conclude(
     from widthwise.search.nearest import nearest_by_cost
 
     output.note()
-    print_best(study, output)
+    print_best(study, output, tested=rule is None)
     for line in near_lines([] if study.summary.trials else nearest_by_cost(problem)):
         output.say(line)
     for line in (*ending_lines(study), *where_lines(study, folder)):
@@ -40,9 +40,9 @@ def conclude(
         print_picked(study, rule, output)
 
 
-def print_best(study: Study, output: Output, *, everything: bool = False) -> None:
-    """The table of the best trials, or the nearest where there are none."""
-    from widthwise.report.choosing import front_lines, mark_lines
+def print_best(study: Study, output: Output, *, everything: bool = False, tested: bool = True) -> None:
+    """The table of the best trials, or the nearest where there are none; tested: and what test data say."""
+    from widthwise.report.choosing import front_lines, mark_lines, on_test_rows
     from widthwise.report.finetuned import tuned_lines
     from widthwise.report.measured import measured_table, sum_lines
     from widthwise.report.scatter import scatter_lines
@@ -59,6 +59,8 @@ def print_best(study: Study, output: Output, *, everything: bool = False) -> Non
         return
     for line in (*front_lines(study, view, width), *mark_lines(study, view)):
         output.say(line)
+    for line in on_test_rows(study, view) if tested else ():
+        output.say(line)
     for line in scatter_lines(study, width) if output.is_terminal else ():
         output.say(line)
     for line in tuned_lines(study):
@@ -74,52 +76,17 @@ def print_picked(study: Study, rule: str, output: Output) -> None:
     """The trial that a rule picks: its metrics, and what it chooses for each layer."""
     from widthwise.report.choosing import trial_lines
     from widthwise.report.shown.axes import axes_of
-    from widthwise.report.shown.overview import tested_lines
+    from widthwise.report.shown.overview import on_test_lines
     from widthwise.report.terminal import config_lines
 
     trial = study.pick(rule)
     output.say(f"\nPicked by {rule!r}: trial {trial.number}")
     for line in trial_lines(study, trial, axes_of(study), output.console.width):
         output.say(line)
-    for line in tested_lines(study, trial, axes_of(study)):
+    for line in on_test_lines(study, trial.number, axes_of(study)):
         output.say(line)
     for line in config_lines(trial.config):
         output.say(line)
-
-
-def judge_pick(study: Study, problem: Problem, folder: Path, *, rule: str | None = None) -> None:
-    """Judges the trial that a rule picks, else the knee, on test data, which the search never saw."""
-    from widthwise.core.errors import UserError
-    from widthwise.report.shown.overview import pick_of
-    from widthwise.search.detail import keep_detail
-    from widthwise.search.layer_figures import keep_layers
-    from widthwise.search.tested import keep_tested
-
-    try:
-        trial = pick_of(study, rule)
-    except UserError:  # a rule that nothing meets is said where the pick is printed
-        return
-    if trial is not None:
-        keep_tested(problem, study, trial, folder)
-        keep_layers(problem, study, trial, folder)
-        keep_detail(problem, study, trial, folder)
-
-
-def keep_page(study: Study, folder: Path, output: Output, *, rule: str | None = None) -> None:
-    """Puts the page of a study into its run folder; a warning says what keeps it from that."""
-    from widthwise.core.errors import UserError
-    from widthwise.core.files import write_atomically
-    from widthwise.report.page.study import study_page
-    from widthwise.study.run_files import PAGE
-
-    try:
-        try:
-            page = study_page(study, rule=rule)
-        except UserError:  # a rule that nothing meets is said elsewhere
-            page = study_page(study)
-        write_atomically(folder / PAGE, page.encode())
-    except (UserError, OSError) as error:
-        output.warn(f"the page was not written: {error}")
 
 
 def print_study_json(study: Study, rule: str | None, problem: Problem | None = None) -> None:

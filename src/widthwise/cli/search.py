@@ -12,8 +12,8 @@ from widthwise.cli import options
 from widthwise.cli.finetune import told_line
 from widthwise.cli.folders import run_folder
 from widthwise.cli.groups import grouped
-from widthwise.cli.output import Output, make_console
-from widthwise.cli.results import conclude, introduce, judge_pick, keep_page, print_study_json
+from widthwise.cli.output import Output, make_console, reading
+from widthwise.cli.results import conclude, introduce, print_study_json
 from widthwise.core.errors import unknown
 from widthwise.study.run_files import Keep
 
@@ -233,6 +233,7 @@ def run(
     """
     from widthwise.cli.training import train_first
     from widthwise.report.progress import SearchProgress
+    from widthwise.search.finishing import finish
     from widthwise.search.launch import check_search
     from widthwise.search.launch import search as search_problem
 
@@ -260,13 +261,13 @@ def run(
             force_new=False,
             progress=progress,
             started=started,
+            page=False,  # it comes when the line that moves is gone
             tuning=lambda *told: output.note(told_line(*told)),
             **vars(how),
         )
     if study.interrupted is None:
-        judge_pick(study, searched[0], folder, rule=rule)
-        if page:
-            keep_page(study, folder, output, rule=rule)
+        with reading(wanted=not output.quiet) as doing:
+            finish(searched[0], study, folder, rule=rule, page=page, step=doing.step)
     return study, searched[0]
 
 

@@ -9,6 +9,9 @@ from typing import Self
 
 from widthwise.core.plain import plain
 
+# what reading a file that was made for us raises where somebody or something has changed it
+BROKEN = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError, OSError)
+
 
 class UserError(ValueError):
     """Something that the user can mend; its text is one line and the command line prints nothing else.

@@ -76,6 +76,7 @@ class Results(Mapping[str, FloatArray]):
 
 PRUNED = "pruned: stopped early, as others do better"  # the reason stored with such a trial
 UNMEASURED = "not measured: others do better, however fast it is"  # the same for what has to be measured
+STOPPED = (PRUNED, UNMEASURED)  # trials with these reasons stopped early, and are no failures
 
 Evaluate = Callable[[IntArray], Results]
 """Candidates [K, D] of choice indices to their metrics, in their order: all that is needed of an evaluator

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from widthwise.metrics.goals.aim import SUM
 from widthwise.metrics.spread import SIGMAS
 from widthwise.report.shown.front import NEAR_COST, FrontRow, FrontView, errors_of
-from widthwise.report.shown.overview import with_error
+from widthwise.report.shown.overview import on_test_lines, with_error
 from widthwise.study.sureness import FLOAT
 
 if TYPE_CHECKING:
@@ -60,6 +60,12 @@ def mark_lines(study: Study, view: FrontView) -> list[str]:
             f"(near N): N more rows of no different quality that cost the same within {NEAR_COST:.0%}"
         )
     return lines + noise_lines(study, view)
+
+
+def on_test_rows(study: Study, view: FrontView) -> list[str]:
+    """What picked trials of the table are worth on test data, and float; none where none was judged."""
+    numbers = [row.trial.number for row in view.shown if row.trial.number in study.tested.figures]
+    return [line for number in numbers for line in on_test_lines(study, number, view.axes, named=True)]
 
 
 def noise_lines(study: Study, view: FrontView) -> list[str]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from widthwise.core.toml import shown_choice
 from widthwise.report.explanation import mixing_lines
@@ -13,6 +14,7 @@ from widthwise.report.shown.axes import Axis
 from widthwise.report.shown.overview import with_error
 from widthwise.report.shown.view import StudyView
 from widthwise.study.sureness import FLOAT
+from widthwise.study.tested import tested_columns
 
 SPECIAL = re.compile(r"([\\`*_{}\[\]<>#+!|~&])")
 
@@ -53,22 +55,29 @@ def comma_separated(view: StudyView) -> str:
     names = [axis.name for axis in view.axes]
     sure = sorted({name for row in view.front.rows for name in row.errors})
     taken = {"trial", *names, *(f"{name}_error" for name in sure)}
+    numbers = [row.trial.number for row in view.front.rows]
+    tested = tested_columns(view.study.tested, [*numbers, FLOAT])  # float is the last row
     heads = [f"config.{name}" if name in taken else name for name in decisions]
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["trial", *names, *(f"{name}_error" for name in sure), *heads])
-    for row in view.front.rows:
+    writer.writerow(["trial", *names, *(f"{name}_error" for name in sure), *heads, *tested])
+    for at, row in enumerate(view.front.rows):
         trial = row.trial
         figures = [trial.metrics[name] for name in names]
         errors = [row.errors.get(name, "") for name in sure]
-        writer.writerow(
-            [trial.number, *figures, *errors, *(shown_choice(trial.config[name]) for name in decisions)]
-        )
+        chosen = [shown_choice(trial.config[name]) for name in decisions]
+        writer.writerow([trial.number, *figures, *errors, *chosen, *_tested(tested, at)])
     known = view.study.record.settings.float_metrics
     if known:
         errors = [view.study.sureness.errors.get(FLOAT, {}).get(name, "") for name in sure]
-        writer.writerow(["float", *(known.get(name, "") for name in names), *errors, *[""] * len(decisions)])
+        whole = [known.get(name, "") for name in names]
+        writer.writerow(["float", *whole, *errors, *[""] * len(decisions), *_tested(tested, -1)])
     return out.getvalue()
+
+
+def _tested(columns: Mapping[str, Sequence[float]], row: int) -> list[float | str]:
+    """Figures on test data; nothing where they are not known."""
+    return ["" if math.isnan(column[row]) else column[row] for column in columns.values()]
 
 
 def _table(view: StudyView) -> list[str]:

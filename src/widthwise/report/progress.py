@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from widthwise.core.counting import count_text
 from widthwise.core.plain import plain
-from widthwise.report.terminal import shown_number
+from widthwise.core.steps import listening
+from widthwise.report.setting_up import StepProgress
+from widthwise.report.terminal import shown_number, shown_seconds
 from widthwise.search.limits import Progress
 
 if TYPE_CHECKING:
@@ -26,6 +29,8 @@ class SearchProgress:
     """
 
     def __init__(self, console: Console, *, enabled: bool = True) -> None:
+        self._steps = StepProgress(console if enabled else None)
+        self._listening = ExitStack()
         self._console = console
         self._enabled = enabled
         self._live: Live | None = None
@@ -34,6 +39,7 @@ class SearchProgress:
 
     def start(self) -> None:
         """Begin to show."""
+        self._steps.stop()
         self._at = self._said = time.monotonic()
         if self._enabled and self._console.is_terminal and not self._console.is_dumb_terminal:
             from rich.live import Live
@@ -54,19 +60,24 @@ class SearchProgress:
         from rich.text import Text
 
         if self._last is None:
-            waited = time.monotonic() - self._at
-            return Text(f"the first candidates are being evaluated · {waited:.1f} s", no_wrap=True)
+            waited = f"the first candidates are being evaluated · {time.monotonic() - self._at:.1f} s"
+            lines = [waited, *([self._steps.line()] if self._steps.told else [])]
+            return Text("\n".join(lines), no_wrap=True, overflow="ellipsis")
         seconds = self._last.seconds + time.monotonic() - self._at
         shown = f"{_bar(self._last)} {_counts(self._last, seconds)}"
         best = _best(self._last)
         return Text(f"{shown}\n{best}" if best else shown, no_wrap=True, overflow="ellipsis")
 
     def __enter__(self) -> Self:
+        if self._enabled:
+            self._listening.enter_context(listening(self._steps))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._listening.close()
+        self._steps.stop()
         if self._live is not None:
             if self._last is not None:  # the clock stands where the search ended
                 self._at = time.monotonic()
@@ -88,9 +99,23 @@ def _counts(progress: Progress, seconds: float) -> str:
     limit = "" if progress.timeout is None else f"/{progress.timeout:,.0f}"
     rate = f"{progress.rate:,.0f} a second" if progress.rate >= 1 or not progress.rate else _slow(progress)
     parts = [f"{count_text(progress.trials)}{total} trials", rate, f"{seconds:,.1f}{limit} s"]
+    if (left := _left(progress, seconds)) is not None and left >= 1:
+        parts.append(f"{shown_seconds(left)} left")
     if progress.failed:
         parts.append(f"{progress.failed:,} failed")
+    if progress.stopped:
+        parts.append(f"{progress.stopped:,} stopped early")
     return " · ".join(parts)
+
+
+def _left(progress: Progress, seconds: float) -> float | None:
+    """Seconds until its trials or its time are over, at the rate so far; None where nobody knows."""
+    ends = []
+    if progress.total is not None and progress.rate > 0:
+        ends.append((progress.total - progress.trials) / progress.rate)
+    if progress.timeout is not None:
+        ends.append(progress.timeout - seconds)
+    return max(0.0, min(ends)) if ends else None
 
 
 def _best(progress: Progress) -> str:

@@ -67,11 +67,11 @@ def run_table(runs: Sequence[RunSummary]) -> Table:
             run.created[:16].replace("T", " "),
             f"{run.trials:,}",
             f"{run.failed:,}",
+            f"{run.stopped:,}",
             shown_seconds(run.seconds) if run.trouble is None else "",
             "can't be read" if run.trouble is not None else run.finished or "not finished",
         ]
         for run in runs
     ]
-    return plain_table(
-        ["run", "made", "trials", "failed", "took", "ended because"], rows, right=["trials", "failed", "took"]
-    )
+    counts = ["trials", "failed", "stopped early", "took"]
+    return plain_table(["run", "made", *counts, "ended because"], rows, right=counts)

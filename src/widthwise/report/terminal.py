@@ -42,8 +42,8 @@ def best_lines(study: Study, *, shown: int | None = None) -> list[str]:
             return [f"No trial: {which} are out of bounds by their costs {_alone(study)}."]
         if summary.trials == 0:
             return [f"No trial: {study.finished}." if study.finished else "No trial yet."]
-        if summary.trials == summary.failed:
-            return [f"No trial succeeded ({summary.failed:,} failed)."]
+        if summary.trials == summary.failed + summary.stopped:
+            return [f"No trial succeeded ({', '.join(_without_figures(study))})."]
         return ["No trial is within the bounds: " + ", ".join(_bounds(study)) + "."]
     rows = len(study.ties)
     left = f" ({shown} of {rows:,} rows; --all shows each)" if shown is not None and shown < rows else ""
@@ -66,7 +66,7 @@ def _left_out(study: Study) -> str:
 def ending_lines(study: Study) -> list[str]:
     """How many trials there were, how long they took, and why the search ended."""
     summary = study.summary
-    extra = [f"{summary.failed:,} failed"] if summary.failed else []
+    extra = _without_figures(study)
     extra += [f"{summary.cut:,} {_left_out(study)}, not evaluated"] if summary.cut else []
     plural = "" if summary.trials == 1 else "s"
     counts = f"{summary.trials:,} trial{plural}" + (f" ({', '.join(extra)})" if extra else "")
@@ -78,6 +78,12 @@ def ending_lines(study: Study) -> list[str]:
     if is_searching(study):
         return [f"{took}; the search goes on"]
     return [f"{took}; ended because: {study.finished or 'it was stopped'}"]
+
+
+def _without_figures(study: Study) -> list[str]:
+    """How many trials failed, and how many stopped early; nothing of what there is none of."""
+    counts = {"failed": study.summary.failed, "stopped early": study.summary.stopped}
+    return [f"{count:,} {how}" for how, count in counts.items() if count]
 
 
 def _of_all(study: Study) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from widthwise.evaluators.protocol import PRUNED, UNMEASURED
+from widthwise.evaluators.protocol import STOPPED
 from widthwise.study.store.records import Summary
 
 
@@ -20,9 +20,10 @@ class Counts:
     def add(self, *, asked: int, evaluated: int, failures: Mapping[int, str], seconds: float) -> None:
         """Take in a batch; failures are by row among those evaluated, seconds those of the whole study.
 
-        Trials that were pruned, or not measured, are no failures.
+        Trials that stopped early are no failures.
         """
-        failures = {row: reason for row, reason in failures.items() if reason not in (PRUNED, UNMEASURED)}
+        stopped = sum(reason in STOPPED for reason in failures.values())
+        failures = {row: reason for row, reason in failures.items() if reason not in STOPPED}
         for row in range(evaluated if failures else 0):
             self._running = self._running + 1 if row in failures else 0
             if self._running > self.longest:
@@ -33,6 +34,7 @@ class Counts:
         self.summary = Summary(
             trials=old.trials + evaluated,
             failed=old.failed + len(failures),
+            stopped=old.stopped + stopped,
             cut=old.cut + asked - evaluated,
             batches=old.batches + 1,
             seconds=seconds,

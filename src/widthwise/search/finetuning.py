@@ -24,6 +24,7 @@ from widthwise.evaluators.realising import Realiser
 from widthwise.metrics.goals.constraints import feasible
 from widthwise.metrics.quality.fits import check_data_fits_model
 from widthwise.metrics.quality.making import with_targets
+from widthwise.search.finishing import look_again
 from widthwise.search.opened import problem_of_study
 from widthwise.search.problem import Problem
 from widthwise.search.signals import Interrupted, StopSignals, stop_signals
@@ -82,6 +83,8 @@ def finetune(
     found = tune_study(
         problem, run, how, chosen=[run.trial(n) for n in dict.fromkeys(numbers)], told=progress
     )
+    if found.interrupted is None:
+        look_again(problem, found, run.folder)
     return replace(found, searched=run.searched)
 
 

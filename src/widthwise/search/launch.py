@@ -17,6 +17,7 @@ from widthwise.metrics.own import Given
 from widthwise.network.named import save_checkpoint
 from widthwise.search.allowed import check_possible
 from widthwise.search.finetuning import Told, check_tuning, tune_study
+from widthwise.search.finishing import finish
 from widthwise.search.keeping import keep_network
 from widthwise.search.limits import Limits, Progress
 from widthwise.search.loop import run_search
@@ -25,6 +26,7 @@ from widthwise.search.record import record_of
 from widthwise.search.sureness import keep_sureness
 from widthwise.search.workers import judge_of
 from widthwise.strategies import Strategy
+from widthwise.study.expected import Expectations
 from widthwise.study.realised import kept_network
 from widthwise.study.run_files import NETWORK, WEIGHTS, Keep, is_free, run_path
 from widthwise.study.run_folder import Run, resume_run, start_run
@@ -58,6 +60,7 @@ def search(
     evaluator: Evaluate | Evaluator | None = None,
     metrics: Sequence[Given] = (),
     target: str | None = None,
+    page: bool = True,
     progress: Callable[[Progress], None] | None = None,
     started: Callable[[Run, Problem], None] | None = None,
     tuning: Told | None = None,
@@ -84,6 +87,8 @@ def search(
             `own_metric(...)`. The config may name them, as objectives or in bounds; all are kept of trials.
         target: an export form, in place of the config's: formats that it can't say are left out before the
             search begins, and no trial is outside it.
+        page: whether the knee of the front is judged on test data and looked at when the search is over, and
+            the page `report.html` written into the run folder.
         progress, started, tuning: told how far it is, when the run folder is there, and of each trial that
             was fine-tuned afterwards, where the config has that done.
 
@@ -136,6 +141,12 @@ def search(
             if started is not None:
                 started(run, problem)
             keeping = run.keeping(judge) if isinstance(judge, Realises) else run
+            expectations = Expectations(run.path, tuple(problem.aim.directions))
+
+            def saved(found: Study) -> None:
+                keeping.save(found)
+                expectations.write()
+
             study = run_search(
                 proposer,
                 judge,
@@ -146,7 +157,8 @@ def search(
                 measurer=problem.measurer,
                 batch_size=size if stops.trial_timeout is None else None,
                 progress=progress,
-                saved=keeping.save,
+                saved=saved,
+                expected=expectations.add,
                 target=problem.target,
                 space=problem.space,
             )
@@ -154,9 +166,11 @@ def search(
             keep_sureness(problem, study, run.path)
             run.save(study)
             tuned = loaded.search.finetune
-            if tuned is None or not study.front or study.exit_status:
-                return study
-            return tune_study(problem, study, tuned, told=tuning)
+            if tuned is not None and study.front and not study.exit_status:
+                study = tune_study(problem, study, tuned, told=tuning)
+    if page and study.interrupted is None:
+        finish(problem, study, run.path)
+    return study
 
 
 def _network(given: nn.Module | Graph | None) -> nn.Module | None:

@@ -161,6 +161,7 @@ class Ledger:
             trials=summary.trials,
             total=left if self.limits.trials is None else min(self.limits.trials, left),
             failed=summary.failed,
+            stopped=summary.stopped,
             cut=summary.cut,
             front=len(self.front.block.numbers),
             seconds=self.seconds,

@@ -65,6 +65,7 @@ class Progress:
 
     total: trials to be expected at most, None where nobody knows.
     rate: trials a second in this session; seconds: over all sessions; timeout as in Limits.
+    stopped: trials that stopped early, which are none of the failed ones.
     cut: candidates that were out of bounds and never evaluated.
     best: the best of each objective so far, scaled; metrics: what they are, where they are no sum.
     """
@@ -72,6 +73,7 @@ class Progress:
     trials: int
     total: int | None
     failed: int
+    stopped: int
     cut: int
     front: int
     seconds: float

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from widthwise.core.arrays import BoolArray, IntArray
+from widthwise.core.arrays import BoolArray, FloatArray, IntArray
 from widthwise.core.errors import UserError
 from widthwise.evaluators.called import evaluator_of
 from widthwise.evaluators.guarded import evaluate_guarded
@@ -30,6 +30,7 @@ from widthwise.search.signals import Interrupted, StopSignals, stop_signals
 from widthwise.search.target import Target
 from widthwise.spaces.space import Space
 from widthwise.strategies import Strategy
+from widthwise.strategies.protocol import Expects
 from widthwise.study.run_files import Keep
 from widthwise.study.store import StudyWriter
 from widthwise.study.study import Study
@@ -52,6 +53,7 @@ def run_search(
     measurer: tuple[Measurer, Sequence[str]] | None = None,
     progress: Callable[[Progress], None] | None = None,
     saved: Callable[[Study], None] | None = None,
+    expected: Callable[[IntArray, FloatArray], None] | None = None,
     target: Target | None = None,
     space: Space | None = None,
 ) -> Study:
@@ -73,7 +75,8 @@ def run_search(
     measurer: measures what the evaluator does not give, of candidates that could join the front, and the
     names of these metrics (see `widthwise.search.measuring`).
     progress is called up to ten times a second; saved, with the study so far, every few seconds and at the
-    end, whatever the end is.
+    end, whatever the end is. expected is told of trials by number [k] what a strategy that expects anything
+    expected of them, [k, objectives].
     Raises UserError where nothing more can be stored or the strategy fails at once (later that ends the
     search), and whatever the evaluator raises for a batch of several; what was stored is kept.
     """
@@ -87,7 +90,8 @@ def run_search(
         judge = pruning(judging, ledger.aim, ledger.front)
     if measurer is not None:
         judge = Measuring(judge, *measurer, ledger.aim, ledger.constraints, ledger.front)
-    search = _Search(strategy, judge, ledger, bounds, limits.batch(batch_size, strategy.batch))
+    batch = limits.batch(batch_size, strategy.batch)
+    search = _Search(strategy, judge, ledger, bounds, batch, expected)
     reports = _Reports(ledger, progress, saved)
     with stop_signals() as signals:
         try:
@@ -134,13 +138,14 @@ class _Reports:
 
 @dataclass(frozen=True, eq=False)
 class _Search:
-    """One session. batch: how many candidates are asked for at once."""
+    """One session. batch: how many candidates are asked for at once; expected: is told what was expected."""
 
     strategy: Strategy
     judge: Evaluate
     ledger: Ledger
     bounds: Bounds
     batch: int
+    expected: Callable[[IntArray, FloatArray], None] | None
 
     def run(self, signals: StopSignals, reports: _Reports) -> Study:
         """Until the end, whatever it is."""
@@ -183,8 +188,12 @@ class _Search:
                 candidates = self.bounds.starts()[:wanted]
                 inside = self.bounds.inside(candidates)
             batch = self._judged(candidates, inside)
+        first = self.ledger.summary.trials
         # an enumeration that is asked again proposes what was out of bounds again
         values = self.ledger.keep(batch, with_cut=self.strategy.learns)
+        if self.expected is not None and isinstance(self.strategy, Expects) and inside.any():
+            evaluated = candidates[inside]
+            self.expected(first + np.arange(len(evaluated)), self.strategy.expected(evaluated))
         try:
             with signals.interruptible():
                 self.strategy.tell(candidates, values)

@@ -16,6 +16,7 @@ from widthwise.config import DataOptions, SearchConfig, load_config
 from widthwise.config.metrics import metrics_of
 from widthwise.core.errors import UserError, unknown
 from widthwise.core.importing import load_object
+from widthwise.core.steps import step
 from widthwise.data.modules import Data
 from widthwise.data.served import DataModule
 from widthwise.evaluators.called import evaluator_of
@@ -186,6 +187,7 @@ def load_problem(
     network = load_model(model if model is not None else source_of(config, "model"), seed=config.seed)
     if model is None and config.load_name is not None:
         network = load_model(network, checkpoint=config.load_name)
+    step("reading the data")
     found = data if data is not None else load_dataset(config, network)
     part = config.search.evaluation.part
     fitting = check_data_fits_model(network, found, config.task, config.output, name=part)
@@ -193,6 +195,7 @@ def load_problem(
     config = _with_data(config, found)
     if config.task is None:
         config = replace(config, task=fitting.task.name)
+    step("capturing the network")
     graph, search = Graph(network, fitting.example), config.search
     aim, kind = Aim(search.objectives, search.summed, search.direction), kind_of(search.space)
     if isinstance(kind, Prepares):

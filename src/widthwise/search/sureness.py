@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from widthwise.study.study import Study
     from widthwise.study.trials import Trial
 
-MOST = 30  # trials: as many as are printed
+MOST = 100  # trials of which it is told: more than are printed or drawn as a map
+RESAMPLED = 30  # of figures that are no means over samples, and take resamples
 
 logger = logging.getLogger(__name__)
 
@@ -51,14 +52,16 @@ class KnowsSureness(Protocol):
 
 
 def keep_sureness(problem: Problem, study: Study, folder: Path) -> None:
-    """Writes into the run folder how sure MOST rows of the front are, over all costs, where that can be told.
+    """Writes into the run folder how sure rows of the front are, MOST over all costs, where that can be told.
 
     With several trainings of each candidate it is their spread that tells.
     """
     judge = problem.evaluator
     if not isinstance(judge, KnowsSureness) or study.repeats > 1 or study.interrupted is not None:
         return
-    most = min(MOST, judge.sureness_of - 1)  # and float
+    quality = [metric for metric in problem.judging.metrics if metric.kind == "quality"]
+    means = all(metric.judges == "sample" or not metric.source for metric in quality)
+    most = min(MOST if means else RESAMPLED, judge.sureness_of - 1)  # and float
     trials = spread_over_costs([tie.trial for tie in study.ties], study.aim, most)
     if not trials or not problem.judging.quality:
         return

@@ -9,7 +9,7 @@ import numpy as np
 from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.spaces.space import Key, Space
 from widthwise.spaces.within import Within
-from widthwise.strategies.protocol import KeepsWithin, Strategy
+from widthwise.strategies.protocol import Expects, KeepsWithin, Strategy
 
 
 class Opening:
@@ -48,6 +48,12 @@ class Opening:
             self._pending.update(taken)
             return np.array([self._left.pop(key) for key in taken])
         return self._inner.ask(n)
+
+    def expected(self, candidates: IntArray) -> FloatArray:
+        """Values [k, objectives] that the inner strategy expects of what it proposed; of the first none."""
+        if isinstance(self._inner, Expects):
+            return self._inner.expected(candidates)
+        return np.full((len(candidates), 1), np.nan)
 
     def tell(self, candidates: IntArray, values: FloatArray) -> None:
         """Results [k, objectives] of candidates [k, D], passed on."""

@@ -117,6 +117,18 @@ class KeepsWithin(Protocol):
         ...
 
 
+@runtime_checkable
+class Expects(Protocol):
+    """A strategy that says what it expects of candidates when it proposes them."""
+
+    def expected(self, candidates: IntArray, /) -> FloatArray:
+        """Values [k, objectives], as told, that candidates [k, D] just proposed are expected to have.
+
+        NaN where nothing is expected, as of the first candidates, and where a cost is known exactly.
+        """
+        ...
+
+
 def together(batches: Iterable[tuple[IntArray, FloatArray]]) -> Iterator[tuple[IntArray, FloatArray]]:
     """The same in greater batches, for a replay that doesn't ask where they began."""
     held: list[tuple[IntArray, FloatArray]] = []

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from widthwise.core.errors import UserError
+from widthwise.core.errors import BROKEN, UserError
 from widthwise.core.files import write_atomically
 from widthwise.core.finite import finite
 from widthwise.core.inside import read_inside
@@ -55,7 +55,7 @@ def read_detail(folder: Path | None) -> KeptDetail | None:
         return KeptDetail(
             int(stored["trial"]), str(stored["task"]), str(stored["part"]), int(stored["samples"]), found
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except BROKEN as error:
         raise UserError(f"{folder / DETAIL}: is broken; delete it, the search stays as it is") from error
 
 

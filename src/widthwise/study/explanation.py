@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from widthwise.core.errors import UserError
+from widthwise.core.errors import BROKEN, UserError
 from widthwise.core.files import write_atomically
 from widthwise.core.finite import finite
 from widthwise.core.inside import read_inside
@@ -191,7 +191,7 @@ def read_explanation(folder: Path | None) -> Explanation | None:
         if stored["version"] != VERSION:
             raise UserError(f"{path}: is of another version of widthwise; run widthwise explain again")
         return _explanation(stored)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except BROKEN as error:
         raise UserError(f"{path}: is broken; run widthwise explain again") from error
 
 

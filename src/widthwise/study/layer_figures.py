@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from widthwise.core.errors import UserError
+from widthwise.core.errors import BROKEN, UserError
 from widthwise.core.files import write_atomically
 from widthwise.core.finite import finite
 from widthwise.core.inside import read_inside
@@ -76,7 +76,7 @@ def read_layer_figures(folder: Path | None) -> LayerFigures | None:
         )
         tensors = tuple(_tensor(each) for each in stored["tensors"])
         return LayerFigures(int(stored["trial"]), int(stored["samples"]), nodes, tensors)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except BROKEN as error:
         raise UserError(f"{folder / LAYERS}: is broken; delete it, the search stays as it is") from error
 
 

@@ -23,6 +23,7 @@ EXPLANATION = "explain.json"  # why a trial is as good as it is, and whether mix
 NEXT = "next.toml"  # the config of the search that the explanation advises
 TESTED = "tested.json"  # figures of picked trials on test data
 LAYERS = "layers.json"  # of a picked trial: sizes, work, what formats do to data
+EXPECTED = "expected.json"  # what the strategy expected of its trials before they were judged
 DETAIL = "detail.json"  # of a picked trial: quality by class, by output, of the worst samples
 PAGE = "report.html"  # the study as a page to look at
 FINETUNED = "finetuned"  # the folder of trials that were trained on with their formats

@@ -13,18 +13,20 @@ from widthwise.core.errors import UserError, unknown
 from widthwise.core.finite import finite
 from widthwise.core.inside import read_inside
 from widthwise.core.plain import plain_cell
+from widthwise.study.finetuned import overlaid, read_finetuned
+from widthwise.study.front import FrontRows
 from widthwise.study.front_json import trial_as_json
 from widthwise.study.measured import Measured, measured_columns, read_measured
 from widthwise.study.run_files import CONFIG, STUDY, is_run
 from widthwise.study.sources import ElsewhereError, run_source
 from widthwise.study.store import Block, Store, StudyRecord, StudyWriter
 from widthwise.study.store.records import Shares
-from widthwise.study.trials import Told, make_trials, table, told_blocks
+from widthwise.study.tested import KeptTests, read_tests, tested_columns
+from widthwise.study.trials import ON_FRONT, ON_FRONT_AT, Told, Trial, make_trials, table, told_blocks
 
 if TYPE_CHECKING:
     import pandas as pd
 
-ByTrial = Mapping[int, Sequence[Measured]]
 ExportFormat = Literal["csv", "json", "parquet"]
 
 
@@ -37,6 +39,7 @@ class RunSummary:
     created: str = ""
     trials: int = 0
     failed: int = 0
+    stopped: int = 0
     seconds: float = 0.0
     finished: str | None = None
     trouble: str | None = None
@@ -65,20 +68,26 @@ def export_trials(
 ) -> int:
     """Write all stored trials of a run as csv, json or parquet; returns how many, tells progress meanwhile.
 
-    CSV and JSON are streamed, parquet is held in memory. Texts in CSV are on one line, and what a spreadsheet
-    would compute has a ' before it.
+    Each says whether it is on the front; picked ones have their figures on test data. CSV and JSON are
+    streamed, parquet is held in memory. Texts in CSV are on one line, and what a spreadsheet would compute
+    has a ' before it. The trials are read twice: the front is known when all were.
     """
     if kind not in get_args(ExportFormat):
         raise unknown("format", kind, get_args(ExportFormat), where="trials")
     source, name = run_source(path, storage)
     with Store.open(source, readonly=True) as store:
         record = store.find(name)
-        shares = store.seconds(record)
-        blocks = told_blocks(store.blocks(record), store.count(record), progress)
-        measured = read_measured(Path(path).expanduser())
+        folder, rows = Path(path).expanduser(), FrontRows(record)
+        tuned = read_finetuned(folder)
+        for block in told_blocks(store.blocks(record), store.count(record), progress):
+            rows.add(overlaid(record, block, tuned))
+        front = frozenset(rows.block.numbers.tolist())
+        known = _Known(record, store.seconds(record), front, read_tests(folder), read_measured(folder))
+        stored = told_blocks(store.blocks(record), store.count(record), progress)
+        blocks = (overlaid(record, block, tuned) for block in stored)
         if kind == "json":
-            return _export_json(record, blocks, shares, measured, out)
-        frames = (_frame(record, block, shares, measured) for block in blocks)
+            return _export_json(known, blocks, out)
+        frames = (known.frame(block) for block in blocks)
         return _export_csv(frames, out) if kind == "csv" else _export_parquet(frames, out)
 
 
@@ -142,17 +151,41 @@ def _summary(path: Path, storage: str | None) -> RunSummary:
             counts = store.summary(study)
     except UserError as error:
         return RunSummary(path, trouble=str(error))
-    return RunSummary(
-        path, study.name, study.created, counts.trials, counts.failed, counts.seconds, study.finished
-    )
+    found = (counts.trials, counts.failed, counts.stopped, counts.seconds)
+    return RunSummary(path, study.name, study.created, *found, study.finished)
 
 
-def _frame(record: StudyRecord, block: Block, shares: Shares, measured: ByTrial) -> pd.DataFrame:
-    """A row a trial of a block."""
-    import pandas as pd
+@dataclass(frozen=True)
+class _Known:
+    """What is told of trials beside what their store holds."""
 
-    columns = table(record, block, shares.of(block.numbers))
-    return pd.DataFrame({**columns, **measured_columns(measured, block.numbers.tolist(), taken=columns)})
+    record: StudyRecord
+    shares: Shares
+    front: frozenset[int]
+    tests: KeptTests
+    measured: Mapping[int, Sequence[Measured]]
+
+    def frame(self, block: Block) -> pd.DataFrame:
+        """A row a trial of a block."""
+        import pandas as pd
+
+        columns, numbers = table(self.record, block, self.shares.of(block.numbers)), block.numbers.tolist()
+        rest = measured_columns(self.measured, numbers, taken=columns)
+        frame = pd.DataFrame({**columns, **tested_columns(self.tests, numbers), **rest})
+        frame.insert(ON_FRONT_AT, ON_FRONT, [number in self.front for number in numbers])
+        return frame
+
+    def of(self, trial: Trial) -> dict[str, Any]:
+        """As JSON has it."""
+        number = trial.number
+        content = {**trial_as_json(trial), "state": trial.state, ON_FRONT: number in self.front}
+        content |= {"reason": trial.reason, "seconds": trial.seconds}
+        if number in self.tests.figures:
+            content["test"] = dict(self.tests.figures[number])
+            content["test_errors"] = dict(self.tests.errors.get(number, {}))
+        if number in self.measured:
+            content["measured"] = [each.as_json() for each in self.measured[number]]
+        return content
 
 
 def _export_csv(frames: Iterator[pd.DataFrame], out: BinaryIO) -> int:
@@ -166,17 +199,12 @@ def _export_csv(frames: Iterator[pd.DataFrame], out: BinaryIO) -> int:
     return count
 
 
-def _export_json(
-    record: StudyRecord, blocks: Iterator[Block], shares: Shares, measured: ByTrial, out: BinaryIO
-) -> int:
+def _export_json(known: _Known, blocks: Iterator[Block], out: BinaryIO) -> int:
     count = 0
     out.write(b"[")
     for block in blocks:
-        for trial in make_trials(record, block, shares.of(block.numbers)):
-            rest: dict[str, Any] = {"state": trial.state, "reason": trial.reason, "seconds": trial.seconds}
-            if trial.number in measured:
-                rest["measured"] = [each.as_json() for each in measured[trial.number]]
-            text = json.dumps(finite({**trial_as_json(trial), **rest}), ensure_ascii=False, allow_nan=False)
+        for trial in make_trials(known.record, block, known.shares.of(block.numbers)):
+            text = json.dumps(finite(known.of(trial)), ensure_ascii=False, allow_nan=False)
             out.write((",\n" if count else "\n").encode() + text.encode())
             count += 1
     out.write(b"\n]\n")

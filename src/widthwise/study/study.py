@@ -27,9 +27,9 @@ from widthwise.study.sources import checked_run, run_source
 from widthwise.study.store import Store, StudyRecord
 from widthwise.study.store.records import Summary
 from widthwise.study.sureness import FLOAT, KeptSureness, read_sureness
-from widthwise.study.tested import KeptTests, read_tests
+from widthwise.study.tested import KeptTests, read_tests, tested_columns
 from widthwise.study.ties import Tie, best_first, ties
-from widthwise.study.trials import Told, Trial, Trials, make_trials, told_blocks
+from widthwise.study.trials import ON_FRONT, ON_FRONT_AT, Told, Trial, Trials, make_trials, told_blocks
 
 FINETUNER = "widthwise.search.finetuning:finetune"
 EXPLAINER = "widthwise.search.explaining:explain"  # a room above this one, found when it is asked for
@@ -307,9 +307,15 @@ class Study:
         return searched_network(self.folder, self.record, given=given)
 
     def to_pandas(self) -> pd.DataFrame:
-        """All stored trials, a row each; what tools measured of them in columns at the end."""
+        """All stored trials, a row each, and which are on the front.
+
+        What picked ones are worth on test data, and what tools measured, stands in columns at the end.
+        """
         frame = self.trials.to_pandas()
         numbers = frame["number"].tolist()
+        frame.insert(ON_FRONT_AT, ON_FRONT, frame["number"].isin([trial.number for trial in self.front]))
+        for name, column in tested_columns(self.tested, numbers).items():
+            frame[name] = column
         for name, column in measured_columns(self.measured, numbers, taken=frame.columns).items():
             frame[name] = column
         return frame
@@ -333,6 +339,7 @@ class Study:
                 **({"judged_on": sure.samples} if sure.errors else {}),
                 "trials": self.summary.trials,
                 "failed": self.summary.failed,
+                "stopped_early": self.summary.stopped,
                 "seconds": round(self.seconds, 3),
                 "finished": self.finished,
             }

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from widthwise.core.errors import UserError
+from widthwise.core.errors import BROKEN, UserError
 from widthwise.core.files import write_atomically
 from widthwise.core.inside import read_inside
 from widthwise.study.run_files import SURENESS
@@ -52,7 +52,7 @@ class KeptSureness:
             "errors": {str(number): dict(errors) for number, errors in self.errors.items()},
             "close": {name: sorted(sorted(pair) for pair in pairs) for name, pairs in self.close.items()},
         }
-        text = json.dumps(content, indent=1, allow_nan=False)
+        text = json.dumps(content, separators=(",", ":"), allow_nan=False)
         write_atomically(folder / SURENESS, text.encode() + b"\n")
 
 
@@ -76,5 +76,5 @@ def read_sureness(folder: Path | None) -> KeptSureness:
                 for name, pairs in stored["close"].items()
             },
         )
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError, OSError) as error:
+    except BROKEN as error:
         raise UserError(f"{folder / SURENESS}: is broken; delete it, the figures are kept without") from error

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from widthwise.core.errors import UserError
+from widthwise.core.errors import BROKEN, UserError
 from widthwise.core.files import write_atomically
 from widthwise.core.inside import read_inside
 from widthwise.study.run_files import TESTED
+from widthwise.study.sureness import FLOAT
 
 MOST_BYTES = 2**24
 
@@ -45,8 +47,18 @@ def read_tests(folder: Path | None) -> KeptTests:
     try:
         stored = json.loads(content)
         return KeptTests(int(stored["samples"]), _by_number(stored["figures"]), _by_number(stored["errors"]))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except BROKEN as error:
         raise UserError(f"{folder / TESTED}: is broken; delete it, the search stays as it is") from error
+
+
+def tested_columns(kept: KeptTests, numbers: Sequence[int]) -> dict[str, list[float]]:
+    """`test.accuracy`, `test.accuracy_error` …: a value for each of the numbers, NaN where none is known."""
+    picked = {number: found for number, found in kept.figures.items() if number != FLOAT}
+    columns: dict[str, list[float]] = {}
+    for name in dict.fromkeys(name for found in picked.values() for name in found):
+        for column, known in ((f"test.{name}", kept.figures), (f"test.{name}_error", kept.errors)):
+            columns[column] = [known.get(int(number), {}).get(name, math.nan) for number in numbers]
+    return columns
 
 
 def _by_number(stored: Mapping[str, Mapping[str, float]]) -> dict[int, dict[str, float]]:

@@ -12,7 +12,7 @@ import numpy as np
 from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.core.screen import html_table, one_screen
 from widthwise.core.toml import shown_choice
-from widthwise.evaluators.protocol import PRUNED, UNMEASURED
+from widthwise.evaluators.protocol import STOPPED
 from widthwise.study.finetuned import Finetuned, overlaid
 from widthwise.study.store import Block, Store, StudyRecord
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+ON_FRONT, ON_FRONT_AT = "on_front", 2  # the column that says so where the front is known, and its place
 State = Literal["complete", "failed", "pruned"]
 Told = Callable[[int, int], None]  # how many trials are read, and of how many
 
@@ -68,7 +69,7 @@ class Trial:
 def _state(reason: str | None) -> State:
     if reason is None:
         return "complete"
-    return "pruned" if reason in (PRUNED, UNMEASURED) else "failed"
+    return "pruned" if reason in STOPPED else "failed"
 
 
 def make_trials(record: StudyRecord, block: Block, seconds: FloatArray) -> list[Trial]:
@@ -227,7 +228,7 @@ def table(record: StudyRecord, block: Block, seconds: FloatArray) -> dict[str, A
         "state": [_state(reason) for reason in reasons],
     }
     columns.update({name: block.metrics[:, column] for column, name in enumerate(record.columns)})
-    taken = {*columns, "reason", "seconds"}
+    taken = {*columns, ON_FRONT, "reason", "seconds"}
     for column, decision in enumerate(record.space.decisions):
         name = f"config.{decision.name}" if decision.name in taken else decision.name
         columns[name] = _chosen(decision.choices, block.candidates[:, column])

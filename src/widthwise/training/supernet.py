@@ -16,6 +16,7 @@ from torch.func import functional_call
 
 from widthwise.core.arrays import IntArray
 from widthwise.core.errors import UserError
+from widthwise.core.steps import step
 from widthwise.data.blocks import DataBlock
 from widthwise.data.facts import facts_of, part
 from widthwise.data.modules import Data
@@ -167,6 +168,7 @@ def train_supernet(
         optimizer = make_optimizer(parameters_to_train(supernet.model), settings)
         stepper = Stepper(optimizer, settings, device, passes_of(batches), fitting, facts_of(data))
         while not _finished(stepper, len(losses)):
+            step("training the supernet, epochs", len(losses), _epochs(stepper))
             losses.append(_epoch(supernet, batches, stepper, rule, smallest, draw, rng))
             if not math.isfinite(losses[-1]):
                 raise UserError(
@@ -177,6 +179,11 @@ def train_supernet(
                 progress(len(losses), losses[-1])
         kept.update({name: t.detach().clone() for name, t in supernet.model.state_dict().items()})
     return losses
+
+
+def _epochs(stepper: Stepper) -> int | None:
+    """How many there will be; None where steps are counted."""
+    return stepper.settings.epochs if stepper.settings.steps is None else None
 
 
 def _finished(stepper: Stepper, epochs: int) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from widthwise.core.steps import step
 from widthwise.data.blocks import DataBlock
 from widthwise.network.calibration import fixed_by_stored
 from widthwise.network.calling import as_example
@@ -64,7 +65,10 @@ class Calibration:
             if kept:
                 yield from (as_example(takes, block.inputs) for block in kept)
                 return
+            seen = 0
             for block in self.blocks():
+                step("calibrating formats, samples", seen, SAMPLES)
+                seen += len(block)
                 room -= block.nbytes
                 kept = [*kept, block] if kept is not None and room >= 0 else None
                 yield as_example(takes, block.inputs)

@@ -15,6 +15,7 @@ from multiprocessing.connection import wait
 from widthwise.core.arrays import IntArray
 from widthwise.core.children import command_of, environment
 from widthwise.core.errors import UserError
+from widthwise.core.steps import step
 from widthwise.evaluators.workers.channel import Channel, NoMessageError
 from widthwise.evaluators.workers.messages import pack_candidates
 from widthwise.evaluators.workers.parts import Part
@@ -77,7 +78,8 @@ class ProcessWorkers:
         self._failed_starts = 0
         self._workers: list[Worker] = []
         self._finalizer = weakref.finalize(self, _kill_all, self._workers)
-        for _ in range(jobs):
+        for number in range(jobs):
+            step("starting workers", number, jobs)
             self._workers.append(self._start())
 
     @property

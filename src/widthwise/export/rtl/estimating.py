@@ -14,14 +14,16 @@ import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 from widthwise.core.children import command_of, environment
 from widthwise.core.errors import UserError
 from widthwise.core.importing import describe_error
+from widthwise.core.steps import step
 from widthwise.core.threads import cores
 from widthwise.export.rtl.stages import Estimate, NoLogic, Stage, estimates_of
 
+T = TypeVar("T")
 WORTH_IT = 24  # groups of stages from which on starting processes takes less time than it saves
 
 
@@ -45,7 +47,7 @@ def estimates(stages: Sequence[Stage], processes: int | None = None) -> list[Est
 def _of_groups(groups: list[list[Stage]], processes: int | None) -> list[list[Estimate | NoLogic]]:
     many = min(cores(), len(groups) // (WORTH_IT // 2)) if processes is None else processes
     if many < 2:
-        return [_estimated(group) for group in groups]
+        return [_estimated(group) for group in _counted(groups)]
     with _started(many) as workers:
         free = list(workers)
 
@@ -59,12 +61,19 @@ def _of_groups(groups: list[list[Stage]], processes: int | None) -> list[list[Es
         with ThreadPoolExecutor(many) as threads:
             asked = [threads.submit(answer, group) for group in groups]
             try:
-                return [each.result() for each in asked]
+                return [each.result() for each in _counted(asked)]
             except BaseException:
                 threads.shutdown(wait=False, cancel_futures=True)
                 for worker in workers:
                     worker.kill()  # which ends what its thread waits for
                 raise
+
+
+def _counted(parts: Sequence[T]) -> Iterator[T]:
+    """The same, told as steps."""
+    for number, part in enumerate(parts):
+        step("estimating logic, stages", number, len(parts))
+        yield part
 
 
 def _estimated(group: Sequence[Stage]) -> list[Estimate | NoLogic]:

@@ -6,11 +6,12 @@
   const safe = (text) => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
   const make = (tag, text, attributes) => Object.assign(document.createElement(tag), { textContent: text || "" }, attributes);
   const known = (value) => value !== null && Number.isFinite(value);
+  const whole = new Intl.NumberFormat("en"), hundredths = new Intl.NumberFormat("en", { maximumFractionDigits: 2 });
   const figure = (axis, value) => {
     if (!known(value)) return "not known";
     if (!axis.cost) return value.toFixed(3);
-    if (value === Math.round(value) || Math.abs(value) >= 1e5) return Math.round(value).toLocaleString("en");
-    return Math.abs(value) >= 1e3 ? value.toLocaleString("en", { maximumFractionDigits: 2 }) : String(+value.toPrecision(4));
+    if (value === Math.round(value) || Math.abs(value) >= 1e5) return whole.format(Math.round(value));
+    return Math.abs(value) >= 1e3 ? hundredths.format(value) : String(+value.toPrecision(4));
   };
   const choice = (row, column) => {
     const decision = D.decisions[column], chosen = D.points.choices[row];
@@ -89,7 +90,7 @@
         error_x: errors(line, S.x), error_y: errors(line, S.y) }),
       trace(members, "front by other objectives", { marker: { size: 8, symbol: "circle-open", color: colour("accent") } }),
       trace(numbered(D.baselines.map((one) => one.number)), "uniform", Object.assign(ring(11, "violet", "diamond-open"), {
-        mode: "markers+text", text: D.baselines.filter((one) => at.row.has(one.number)).map((one) => safe(one.label)), textposition: "bottom right", textfont: { color: colour("violet") } }),
+        mode: "markers+text", cliponaxis: false, text: D.baselines.filter((one) => at.row.has(one.number)).map((one) => safe(one.label)), textposition: "bottom right", textfont: { color: colour("violet") } }),
         D.baselines.filter((one) => at.row.has(one.number)).map((one) => "uniform, " + one.label + ": trial " + one.number)),
     ];
     const names = [D.axes[S.x].name, D.axes[S.y].name];
@@ -115,14 +116,11 @@
     }
   };
 
-  const drawMap = () => {
-    const place = $("layer-chart");
-    if (!place || !D.map) return;
+  const drawMap = (place) => {
     const columns = D.map.numbers.map((number) => "trial " + number + (number === S.selected ? " ◀" : ""));
     const few = columns.length <= 24;
-    place.style.height = Math.max(200, 110 + 20 * D.map.names.length) + "px";
     const data = [{ type: "heatmap", x: columns, y: D.map.names.map(safe), z: D.map.levels, text: D.map.words.map((row) => row.map(safe)),
-      texttemplate: few ? "%{text}" : "", hovertemplate: "%{x}<br>%{y}: %{text}<extra></extra>", xgap: 1, ygap: 1,
+      texttemplate: few ? "%{text}" : "", textfont: { color: theme.colour("ink") }, hovertemplate: "%{x}<br>%{y}: %{text}<extra></extra>", xgap: 1, ygap: 1,
       colorscale: [[0, theme.colour("low")], [1, theme.colour("high")]], colorbar: { title: { text: safe(D.map.measure) }, thickness: 12 } }];
     Plotly.react(place, data, theme.layout({ showlegend: false, xaxis: { tickangle: -45, showgrid: false, type: "category" }, yaxis: { autorange: "reversed", showgrid: false, type: "category" }, margin: { t: 10, r: 10, l: 60, b: 80 } }), theme.plain);
     if (!place.dataset.ready) {
@@ -131,26 +129,34 @@
     }
   };
 
-  const drawCourse = () => {
-    D.course.charts.forEach((chart, number) => {
-      const place = $("course-" + number);
-      if (!place) return;
-      const data = [{ type: "scatter", mode: "lines", x: D.course[S.course], y: chart.values, line: { shape: "hv", color: theme.colour("accent") }, name: chart.name }];
-      Plotly.react(place, data, theme.layout({ showlegend: false, xaxis: { title: { text: S.course === "trials" ? "trials" : "seconds" } }, yaxis: { title: { text: safe(chart.name) } } }), theme.plain);
-    });
+  const drawCourse = (place, chart) => {
+    const data = [{ type: "scatter", mode: "lines", x: D.course[S.course], y: chart.values, line: { shape: "hv", color: theme.colour("accent") }, name: chart.name }];
+    Plotly.react(place, data, theme.layout({ showlegend: false, xaxis: { title: { text: S.course === "trials" ? "trials" : "seconds" } }, yaxis: { title: { text: safe(chart.name) } } }), theme.plain);
   };
 
-  const drawPairs = () => D.pairs.forEach((one, number) => {
-    const place = $("pairs-" + number);
-    if (!place) return;
+  const drawExpected = (place, one) => {
+    const axis = D.axes.findIndex((other) => other.name === one.name), both = one.expected.concat(one.measured);
+    const shown = (value) => (axis < 0 ? String(value) : figure(D.axes[axis], value)), ends = [Math.min(...both), Math.max(...both)];
+    const texts = one.numbers.map((number, i) => "trial " + number + "<br>expected " + shown(one.expected[i]) + "<br>measured " + shown(one.measured[i]));
+    Plotly.react(place, [
+      { type: "scatter", mode: "lines", x: ends, y: ends, hoverinfo: "skip", line: { color: theme.colour("faint"), dash: "dash" } },
+      { type: "scatter", mode: "markers", x: one.expected, y: one.measured, hovertext: texts, hoverinfo: "text", customdata: one.numbers,
+        marker: { size: 7, color: theme.colour("accent"), opacity: 0.7 } },
+    ], theme.layout({ showlegend: false, xaxis: { title: { text: "expected" } }, yaxis: { title: { text: "measured" } } }), theme.plain);
+    if (!place.dataset.ready) {
+      place.dataset.ready = "1";
+      place.on("plotly_click", (event) => { const number = event.points[0].customdata; if (at.row.has(number)) select(number); });
+    }
+  };
+
+  const drawPairs = (place, one) => {
     const names = one.names.map(safe), most = Math.max(...one.values.flat().filter(known).map(Math.abs), 1e-12);
-    place.style.height = Math.max(300, 200 + 22 * names.length) + "px";
     Plotly.react(place, [{ type: "heatmap", x: names, y: names, z: one.values, zmin: -most, zmax: most, xgap: 1, ygap: 1,
-      texttemplate: names.length <= 12 ? "%{z:+.3f}" : "", hovertemplate: "%{x}<br>%{y}<br>%{z:+.4f}<extra></extra>",
-      colorscale: [[0, theme.colour("warn")], [0.5, theme.colour("paper")], [1, theme.colour("accent")]] }],
+      texttemplate: names.length <= 12 ? "%{z:+.3f}" : "", textfont: { color: theme.colour("ink") }, hovertemplate: "%{x}<br>%{y}<br>%{z:+.4f}<extra></extra>",
+      colorscale: [[0, theme.colour("against")], [0.5, theme.colour("paper")], [1, theme.colour("high")]] }],
       theme.layout({ showlegend: false, xaxis: { tickangle: -45, showgrid: false, type: "category" },
         yaxis: { autorange: "reversed", showgrid: false, type: "category" } }), theme.plain);
-  });
+  };
 
   const table = (place, headers, rows, caption) => {
     const made = make("table");
@@ -195,8 +201,36 @@
     const more = rows.length > 1 ? "Pinned trials: figures, and the decisions in which they differ" : "One trial is pinned: pin another to compare";
     table(place, ["", ...rows.map((row) => "trial " + D.points.numbers[row])], lines, more);
   };
-  const drawAll = () => { drawFront(); drawMap(); drawCourse(); drawPairs(); drawSelected(); drawPinned(); theme.drawn(); };
-  const select = (number) => { S.selected = number; drawFront(); drawMap(); drawSelected(); };
+
+  // charts below the front are drawn when they are come near to, or printed; by the id of their place
+  let below = new Map(), seen = new Set(), eye = null;
+  const drawBelow = (which) => which.forEach((key) => { seen.add(key); below.get(key)(); });
+  const layOut = () => {
+    below = new Map();
+    seen = new Set();
+    const lay = (key, draw, height) => {
+      const place = $(key);
+      if (!place) return;
+      if (height) place.style.height = height + "px";
+      below.set(key, () => draw(place));
+    };
+    if (D.map) lay("layer-chart", drawMap, Math.max(200, 110 + 20 * D.map.names.length));
+    D.course.charts.forEach((chart, number) => lay("course-" + number, (place) => drawCourse(place, chart)));
+    D.expected.forEach((one, number) => lay("expected-" + number, (place) => drawExpected(place, one)));
+    D.pairs.forEach((one, number) => lay("pairs-" + number, (place) => drawPairs(place, one), Math.max(300, 200 + 22 * one.names.length)));
+    if (eye) eye.disconnect();
+    eye = new IntersectionObserver((found) => {
+      drawBelow(found.filter((one) => one.isIntersecting && !seen.has(one.target.id)).map((one) => one.target.id));
+      theme.drawn();
+    }, { rootMargin: "400px" });
+    below.forEach((_, key) => eye.observe($(key)));
+  };
+  const drawAll = () => {
+    drawFront(); drawSelected(); drawPinned();
+    drawBelow([...(document.documentElement.dataset.printing ? below.keys() : seen)]);
+    theme.drawn();
+  };
+  const select = (number) => { S.selected = number; drawFront(); drawSelected(); if (seen.has("layer-chart")) drawBelow(["layer-chart"]); };
   const pinned = (number) => {
     S.pinned = S.pinned.includes(number) ? S.pinned.filter((other) => other !== number) : [...S.pinned, number];
     drawFront(); drawSelected(); drawPinned();
@@ -210,7 +244,7 @@
       chooser.addEventListener("change", () => { S[way] = +chooser.value; drawFront(); });
     });
     const course = $("choose-course");
-    if (course) { course.value = S.course; course.addEventListener("change", () => { S.course = course.value; drawCourse(); }); }
+    if (course) { course.value = S.course; course.addEventListener("change", () => { S.course = course.value; drawBelow([...seen].filter((key) => key.startsWith("course-"))); }); }
     document.querySelectorAll("button[data-select]").forEach((button) => button.addEventListener("click", () => select(+button.dataset.select)));
     document.querySelectorAll("button[data-pin]").forEach((button) => button.addEventListener("click", () => pinned(+button.dataset.pin)));
     document.querySelectorAll("a[data-save]").forEach((link) => {
@@ -222,6 +256,7 @@
     at = { row: new Map(D.points.numbers.map((number, row) => [number, row])), front: new Map(D.front.map((row) => [row.number, row])) };
     if (S.x === null || S.x >= D.axes.length) { [S.y, S.x] = D.pair; S.selected = D.pick; }
     listen();
+    layOut();
     drawAll();
     document.documentElement.dataset.drawn = String(performance.now());
   };

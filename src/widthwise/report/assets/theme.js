@@ -29,7 +29,8 @@ window.theme = (() => {
       const ink = window.theme.colour("ink");
       return Object.assign({
         paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { color: ink, size: 13 },
-        margin: { t: 30, r: 16, l: 60, b: 50 }, hovermode: "closest", showlegend: true,
+        // room for what stands there at most places: where it has to grow, plotly draws everything twice
+        margin: { t: more.showlegend === false ? 12 : innerWidth < 640 ? 96 : innerWidth < 1000 ? 66 : 46, r: 16, l: 64, b: 58 }, hovermode: "closest", showlegend: true,
         legend: { orientation: "h", yref: "container", y: 1, yanchor: "top", x: 0 },
         hoverlabel: { bgcolor: window.theme.colour("card"), bordercolor: window.theme.colour("faint"), font: { color: ink }, align: "left" },
       }, more, { xaxis: Object.assign({}, axis, more.xaxis), yaxis: Object.assign({}, axis, more.yaxis) });

@@ -67,6 +67,15 @@ def study_data(view: StudyView, *, live: bool) -> dict[str, Any]:
                 ),
             ],
         },
+        "expected": [
+            {
+                "name": one.name,
+                "numbers": one.numbers,
+                "expected": [rounded(value) for value in one.expected],
+                "measured": [rounded(value) for value in one.measured],
+            }
+            for one in view.expected
+        ],
         "evaluated": [
             {"label": one.label, "metrics": one.metrics}
             for one in (() if view.explanation is None else view.explanation.uniform)

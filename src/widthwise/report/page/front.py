@@ -8,7 +8,7 @@ from widthwise.report.document import chart_element, paragraphs, scrolling, text
 from widthwise.report.page.section import section
 from widthwise.report.shown.axes import Axis
 from widthwise.report.shown.front import MOST_ROWS, FrontRow
-from widthwise.report.shown.overview import with_error
+from widthwise.report.shown.overview import on_test_words, with_error
 from widthwise.report.shown.view import StudyView
 from widthwise.study.sureness import FLOAT
 
@@ -85,14 +85,17 @@ def _rows_table(view: StudyView, rows: Sequence[FrontRow], caption: str) -> str:
     axes += [axis for axis in view.axes if not axis.objective][: max(0, 4 - len(axes))]
     figures = "".join(f'<th scope="col" class="number">{text(axis.label)}</th>' for axis in axes)
     chooses = '<th scope="col">chooses</th>' if view.front.differs else ""
-    head = f'<th scope="col">trial</th><th scope="col" class="acts">show</th>{figures}{chooses}'
+    judged = [axis for axis in axes if any(on_test_words(view.study, row.trial.number, axis) for row in rows)]
+    tested = "".join(f'<th scope="col" class="number">{text(axis.name)} on test data</th>' for axis in judged)
+    head = f'<th scope="col">trial</th><th scope="col" class="acts">show</th>{figures}{tested}{chooses}'
     measured = '<th scope="col">measured</th>' if view.measured else ""
-    lines = [_row(view, row, axes) for row in rows]
+    lines = [_row(view, row, axes, judged) for row in rows]
     settings = view.study.record.settings
     if settings.float_metrics:
         errors = view.study.sureness.errors.get(FLOAT, {})
         cells = _cells(axes, settings.float_metrics, errors)
         name = "untrained" if settings.untrained else "float"
+        cells += _tested(view, FLOAT, judged)
         rest = ("<td></td>" if view.front.differs else "") + ("<td></td>" if view.measured else "")
         lines.append(f'<tr class="reference"><td>{name}</td><td class="acts"></td>{cells}{rest}</tr>')
     body = "".join(lines)
@@ -112,7 +115,13 @@ def _cells(axes: Sequence[Axis], values: Mapping[str, float], errors: Mapping[st
     return "".join(f'<td class="number">{text(words)}</td>' for words in found)
 
 
-def _row(view: StudyView, row: FrontRow, axes: Sequence[Axis]) -> str:
+def _tested(view: StudyView, number: int, axes: Sequence[Axis]) -> str:
+    return "".join(
+        f'<td class="number">{text(on_test_words(view.study, number, axis))}</td>' for axis in axes
+    )
+
+
+def _row(view: StudyView, row: FrontRow, axes: Sequence[Axis], judged: Sequence[Axis]) -> str:
     number = row.trial.number
     marks = "".join(
         [
@@ -122,7 +131,7 @@ def _row(view: StudyView, row: FrontRow, axes: Sequence[Axis]) -> str:
             " ◀ picked" if view.pick is not None and number == view.pick.number else "",
         ]
     )
-    cells = _cells(axes, row.trial.metrics, row.errors)
+    cells = _cells(axes, row.trial.metrics, row.errors) + _tested(view, number, judged)
     chooses = f'<td class="words">{text(row.choices)}</td>' if view.front.differs else ""
     measured = f'<td class="words">{text(view.measured.get(number, ""))}</td>' if view.measured else ""
     acts = (

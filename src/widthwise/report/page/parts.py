@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 
 from widthwise.core.counting import count_text
@@ -39,7 +40,7 @@ def mixing_section(view: StudyView) -> str:
             if len(view.study.record.space.decisions) > 1
             else "The space has a single decision: nothing can be mixed."
         )
-        return section("mixing", [f"<p>{text(why)}</p>", *_missing(view)])
+        return section("mixing", [f"<p>{text(why)}</p>", *_missing(view), *_naive(view)])
     content = []
     for found in view.mixing:
         content += [f'<p class="lead">{text(found.words)}</p>', sheet_table(mixing_sheet(found))]
@@ -48,7 +49,24 @@ def mixing_section(view: StudyView) -> str:
         "standard error of the difference, both taken as independent; on the same samples it is rather less. "
         "Best of several is better by chance alone: the test figures say more.</p>"
     )
-    return section("mixing", [*content, *_missing(view)])
+    return section("mixing", [*content, *_missing(view), *_naive(view)])
+
+
+def _explain(view: StudyView) -> str:
+    """The command, as it can be copied."""
+    folder = view.study.folder
+    return shlex.join(["widthwise", "explain", "RUN" if folder is None else str(folder)])
+
+
+def _naive(view: StudyView) -> list[str]:
+    """What else one would do without a search, and what compares it."""
+    if view.explanation is not None or len(view.study.record.space.decisions) < 2 or not view.study.front:
+        return []
+    return [
+        '<p class="soft">Would lowering one decision after another, by sensitivity and without a search, '
+        f"have done as well? <code>{text(_explain(view))}</code> evaluates that, where candidates aren't "
+        "trained, and compares on test samples too.</p>"
+    ]
 
 
 def _missing(view: StudyView) -> list[str]:
@@ -58,7 +76,7 @@ def _missing(view: StudyView) -> list[str]:
     few = ", ".join(view.missing[:MOST_MISSING])
     more = f" and {len(view.missing) - MOST_MISSING} more" if len(view.missing) > MOST_MISSING else ""
     how = (
-        " <code>widthwise explain RUN</code> evaluates them, where candidates aren't trained."
+        f" <code>{text(_explain(view))}</code> evaluates them, where candidates aren't trained."
         if view.explanation is None
         else ""
     )
@@ -137,7 +155,7 @@ def mixing_sheet(found: Mixing) -> Sheet:
 
 def damage_section(view: StudyView) -> str:
     found = view.explanation
-    content = _not_explained() if found is None else _explained(view, found)
+    content = _not_explained(view) if found is None else _explained(view, found)
     advice = None if found is None else found.advice.config
     lines = [] if found is None else [advice_line(found)]
     if view.advice is not None:
@@ -153,10 +171,10 @@ def damage_section(view: StudyView) -> str:
     return section("damage", content)
 
 
-def _not_explained() -> list[str]:
+def _not_explained(view: StudyView) -> list[str]:
     return [
         '<p class="soft">Single changes and pairs are not known in this run: '
-        "<code>widthwise explain RUN</code> evaluates them.</p>"
+        f"<code>{text(_explain(view))}</code> evaluates them.</p>"
     ]
 
 
@@ -194,7 +212,7 @@ def course_section(view: StudyView) -> str:
             '<div class="tools"><label>Over: <select id="choose-course">'
             '<option value="trials">trials</option><option value="seconds">seconds</option>'
             "</select></label></div>",
-            f'<div class="charts">{drawn}</div>',
+            f'<div class="charts">{drawn}{_expected(view)}</div>',
         ]
     summary = view.study.summary
     if summary.cut:
@@ -208,6 +226,17 @@ def course_section(view: StudyView) -> str:
         rows += ((f"for other reasons, {course.others:,} more", ""),) if course.others else ()
         content.append(sheet_table(Sheet("Trials without figures, by reason", ("reason", "trials"), rows)))
     return section("course", content or ["<p>No trial was evaluated.</p>"])
+
+
+def _expected(view: StudyView) -> str:
+    """What the strategy expected beside what was measured, of each objective that it has a model of."""
+    return "".join(
+        f"<div><h3>{text(one.name)}: expected and measured</h3>"
+        + chart_element(f"expected-{number}", f"{one.name} as expected and as measured", "small")
+        + (f'<p class="soft">{text(one.words)}</p>' if one.words else "")
+        + "</div>"
+        for number, one in enumerate(view.expected)
+    )
 
 
 def get_section(view: StudyView) -> str:

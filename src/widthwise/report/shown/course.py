@@ -51,9 +51,7 @@ def course_of(study: Study, block: Block, ends: IntArray, elapsed: FloatArray) -
         good &= feasible(constraints, columns)
     steps = _steps(len(values))
     share, best = _progress(values, good, steps)
-    signs = [1.0 if way == "maximize" else -1.0 for way in study.aim.directions.values()]
-    if not study.aim.summed:  # as metrics are, not as the search weighs them
-        signs = [sign / objective.scale for sign, objective in zip(signs, study.aim.objectives, strict=True)]
+    best = metric_values(study, best)
     at = np.searchsorted(ends, block.numbers[steps - 1], side="right").clip(max=max(0, len(ends) - 1))
     seconds = elapsed[at] if len(elapsed) else np.zeros(len(steps))
     failures = Counter(block.reasons.values()).most_common()
@@ -61,13 +59,18 @@ def course_of(study: Study, block: Block, ends: IntArray, elapsed: FloatArray) -
         tuple((block.numbers[steps - 1] + 1).tolist()),
         tuple(seconds.tolist()),
         tuple(share),
-        {
-            name: tuple((best[:, column] * sign).tolist())
-            for column, (name, sign) in enumerate(zip(study.aim.directions, signs, strict=True))
-        },
+        {name: tuple(best[:, column].tolist()) for column, name in enumerate(study.aim.directions)},
         tuple(failures[:MOST_REASONS]),
         sum(count for _, count in failures[MOST_REASONS:]),
     )
+
+
+def metric_values(study: Study, values: FloatArray) -> FloatArray:
+    """Values [n, objectives] as strategies are told them, as the metrics have them: unscaled, unsigned."""
+    signs = np.array([1.0 if way == "maximize" else -1.0 for way in study.aim.directions.values()])
+    if not study.aim.summed:
+        signs /= np.array([objective.scale for objective in study.aim.objectives])
+    return np.asarray(values * signs)
 
 
 def _steps(count: int) -> IntArray:

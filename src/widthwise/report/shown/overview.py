@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from widthwise.core.counting import count_text
-from widthwise.core.errors import UserError
 from widthwise.metrics.spread import SIGMAS
 from widthwise.report.shown.axes import Axis
 from widthwise.report.shown.front import errors_of
@@ -17,23 +16,6 @@ from widthwise.study.sureness import FLOAT
 if TYPE_CHECKING:
     from widthwise.study.study import Study
     from widthwise.study.trials import Trial
-
-KNEE = "knee"
-
-
-def pick_of(study: Study, rule: str | None) -> Trial | None:
-    """The trial that a rule picks, by default the knee of the front; None where there is none.
-
-    Raises UserError for a rule that can't be read or met.
-    """
-    if not study.front:
-        return None
-    if rule is not None:
-        return study.pick(rule)
-    try:
-        return study.pick(KNEE)
-    except UserError:  # a sum has no knee: all its best are equal
-        return study.ties[0].trial
 
 
 def searched_line(study: Study) -> str:
@@ -75,24 +57,54 @@ def pick_lines(study: Study, trial: Trial | None, rule: str | None, axes: tuple[
         lines.append(f"±: one standard error over {study.repeats} trainings.")
     else:
         lines.append("How sure these figures are is not kept in this run.")
-    return lines + tested_lines(study, trial, axes)
+    return lines + on_test_lines(study, trial.number, axes)
 
 
-def tested_lines(study: Study, trial: Trial, axes: tuple[Axis, ...]) -> list[str]:
-    """What the trial and float are worth on test data, where the run keeps that: of a few figures, a line."""
+def found_line(study: Study, trial: Trial, axes: tuple[Axis, ...]) -> str:
+    """A trial for who sees the first one: `trial 9 needs average_bitwidth 4, where float has 32 …`."""
+    known, errors = study.record.settings.float_metrics, errors_of(study, trial)
+    own = study.sureness.errors.get(FLOAT, {})
+    name = "the untrained network" if study.record.settings.untrained else "float"
+    objectives = sorted((axis for axis in axes if axis.objective), key=lambda axis: not axis.is_cost)
+    words = []
+    for axis in objectives:
+        value, whole = trial.metrics[axis.name], known.get(axis.name, math.nan)
+        said = f"{axis.name} {with_error(axis, value, errors.get(axis.name))}"
+        if math.isfinite(whole):
+            said += f" where {name} has {with_error(axis, whole, own.get(axis.name))}"
+        if axis.is_cost and not axis.maximize and value and whole / value > 1:
+            said += f" ({whole / value:.1f} times less)"
+        words.append(said)
+    what = "the best" if len(study.aim.directions) == 1 else "the knee of the front"
+    return f"trial {trial.number}, {what}, has {', and '.join(words)}."
+
+
+def on_test_words(study: Study, number: int, axis: Axis) -> str:
+    """What a trial, or FLOAT, is worth on test data: `0.956 ± 0.019`; nothing where it was not judged."""
+    kept, name = study.tested, axis.name
+    if name not in kept.figures.get(number, {}):
+        return ""
+    return with_error(axis, kept.figures[number][name], kept.errors.get(number, {}).get(name))
+
+
+def on_test_lines(study: Study, number: int, axes: tuple[Axis, ...], *, named: bool = False) -> list[str]:
+    """What a trial and float are worth on test data, where the run keeps that: of a few figures, a line.
+
+    named: with the trial's number.
+    """
     kept = study.tested
-    mine, own = kept.figures.get(trial.number), kept.figures.get(FLOAT, {})
-    if not mine:
-        return []
+    own = kept.figures.get(FLOAT, {})
     words = []
     for axis in axes:
-        if axis.name not in mine:
-            continue
-        shown = with_error(axis, mine[axis.name], kept.errors.get(trial.number, {}).get(axis.name))
-        beside = with_error(axis, own[axis.name], kept.errors.get(FLOAT, {}).get(axis.name)) if own else ""
-        words.append(f"{axis.name} {shown}" + (f" [{beside}]" if beside else ""))
+        if shown := on_test_words(study, number, axis):
+            beside = on_test_words(study, FLOAT, axis)
+            words.append(f"{axis.name} {shown}" + (f" [{beside}]" if beside else ""))
+    if not words:
+        return []
     return [
-        f"On the {kept.samples:,} test samples, which no candidate was chosen by: {', '.join(words)}"
+        f"On the {kept.samples:,} test samples, which no candidate was chosen by: "
+        + (f"trial {number}, " if named else "")
+        + ", ".join(words)
         + (" (float: in brackets)" if own else "")
     ]
 

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from widthwise.report.shown.axes import Axis
     from widthwise.study.store import Block, StudyRecord
 
-MOST_POINTS = 3_000
+MOST_POINTS = 3_000  # that are all drawn; of more half as many, as each costs a browser's time
+FEWEST_OTHERS = 0.1  # share of them beside the front and the outlines, however many these are
 MOST_CHOICES = 400_000  # of all points together: pages stay small where there are many decisions
 MOST_FRONT = 500  # points of a pair of figures
 MOST_OUTLINE = 6  # metrics whose pairs have their outline kept
@@ -60,7 +61,7 @@ def points_of(
     if len(rows) > most:
         inside = np.isin(block.numbers[rows], list(kept))
         inside[_outline(values[rows], axes)] = True
-        room = most - int(inside.sum())
+        room = max(most // 2 - int(inside.sum()), int(FEWEST_OTHERS * most))
         rest = np.flatnonzero(~inside)
         if room > 0 and len(rest):
             inside[rest[np.linspace(0, len(rest) - 1, min(room, len(rest))).astype(int)]] = True

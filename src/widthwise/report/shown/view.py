@@ -13,10 +13,11 @@ from widthwise.report.measured import figures
 from widthwise.report.shown.advice import Advice, advice_of
 from widthwise.report.shown.axes import Axis, axes_of, first_pair
 from widthwise.report.shown.course import Course, course_of
+from widthwise.report.shown.expected import Expected, expected_of
 from widthwise.report.shown.front import FrontRow, FrontView, front_view
 from widthwise.report.shown.layers import LayerMap, layer_map
 from widthwise.report.shown.mixing import Mixing, mixing_of
-from widthwise.report.shown.overview import pick_lines, pick_of, searched_line
+from widthwise.report.shown.overview import pick_lines, searched_line
 from widthwise.report.shown.points import Points, points_of
 from widthwise.report.shown.recipe import Recipe, recipe_of
 from widthwise.report.shown.uniform import Uniform, uniform_schemes
@@ -25,6 +26,7 @@ from widthwise.study.detail import KeptDetail, read_detail
 from widthwise.study.explanation import Explanation, read_explanation
 from widthwise.study.finetuned import overlaid
 from widthwise.study.layer_figures import LayerFigures, read_layer_figures
+from widthwise.study.picked import pick_of
 from widthwise.study.store import Store
 from widthwise.study.trials import join_blocks
 
@@ -73,6 +75,7 @@ class StudyView:
     detail: KeptDetail | None
     explanation: Explanation | None
     course: Course
+    expected: tuple[Expected, ...]
     measured: Mapping[int, str]
     recipe: Recipe
 
@@ -121,6 +124,7 @@ def study_view(study: Study, *, rule: str | None = None, everything: bool = Fals
         detail=read_detail(study.folder),
         explanation=explanation,
         course=course_of(study, block, ends, elapsed),
+        expected=expected_of(study, block),
         measured={
             number: "; ".join(f"{each.label} {each.version}: {figures(each)}" for each in found)
             for number, found in study.measured.items()

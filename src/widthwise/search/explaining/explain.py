@@ -14,16 +14,14 @@ from widthwise.core.arrays import IntArray
 from widthwise.core.errors import UserError
 from widthwise.data.modules import Data
 from widthwise.evaluators.engine import Evaluator as FormatEvaluator
-from widthwise.search.detail import keep_detail
 from widthwise.search.explaining.advice import advice_of
 from widthwise.search.explaining.baselines import naive_baselines, uniform_baselines
 from widthwise.search.explaining.changes import around, next_cheaper, restored, to_formats_of
 from widthwise.search.explaining.judged import Judge, Spent, terms_of
 from widthwise.search.explaining.mixing import Kind, mixing
-from widthwise.search.layer_figures import keep_layers
+from widthwise.search.finishing import look_at
 from widthwise.search.opened import problem_of_study
 from widthwise.search.problem import Problem, load_problem
-from widthwise.search.tested import keep_tested
 from widthwise.spaces.by_tensor import by_tensor
 from widthwise.spaces.quantisation import QuantisationSpace
 from widthwise.study.explanation import Around, Baseline, Change, Explanation, Mixing
@@ -80,8 +78,7 @@ def explain(
         found = replace(found, not_told=(*found.not_told, as_found))
     found = replace(found, evaluations=spent.evaluations, seconds=round(time.monotonic() - began, 3))
     found.write(run.folder)
-    for keep in (keep_tested, keep_layers, keep_detail):  # which runs of before, and from Python, lack
-        keep(problem, run, trial, run.folder)
+    look_at(problem, run, trial, run.folder)  # which runs of before lack, and those of other picks
     return found
 
 

@@ -45,11 +45,13 @@ class Frontier:
     def __init__(self, setting: Setting) -> None:
         chosen = STRATEGIES["frontier"].resolved(setting.options)
         space, objectives, costs = setting.space, len(setting.objectives), setting.costs
+        self._objectives = tuple(setting.objectives)
         self.batch: int = chosen["batch"]
         self._tolerance: float = chosen["tolerance"]
         self._space, self._seed = space, setting.seed
         self._taken: set[Key] = set()
         self._pending: dict[Key, IntArray] = {}  # proposed and not told about: the candidates [D]
+        self._expected: dict[Key, FloatArray] = {}  # of what was proposed last: values [objectives]
         self._pool = Pool(space, self._taken, chosen["pool"])
         self._models = Models(space, objectives)
         self._judge = Chooser(self._models, objectives, costs)
@@ -87,6 +89,7 @@ class Frontier:
         """Up to n candidates [k, D] that were neither proposed nor told."""
         if self.finished is not None or n < 1:
             return self._space.at([])
+        self._expected = {}
         rows = self._from_design(n)
         if not len(rows):
             with self._threads.limit(limits=1):  # small matrices: threads would only wait for one another
@@ -95,6 +98,12 @@ class Frontier:
         self._taken.update(keys)
         self._pending.update(zip(keys, rows, strict=True))
         return rows
+
+    def expected(self, candidates: IntArray) -> FloatArray:
+        """Values [k, objectives] that the models gave candidates [k, D] of the last ask; NaN without one."""
+        nothing = np.full(len(self._objectives), np.nan)
+        found = [self._expected.get(key, nothing) for key in self._space.keys(candidates)]
+        return np.array(found).reshape(len(candidates), len(self._objectives))
 
     def replay(self, batches: Iterable[tuple[IntArray, FloatArray]]) -> None:
         """Take up a search whose trials were stored: all that matters was told."""
@@ -149,9 +158,19 @@ class Frontier:
             self._models.set_doubt(doubt)
             outlook, gains = self._judged(rng)
             if float(gains.max(initial=0.0)) >= self._tolerance:
-                return outlook.rows[self._judge.pick(outlook, n, pending, least=self._tolerance)]
+                picked = outlook.only(
+                    np.array(self._judge.pick(outlook, n, pending, least=self._tolerance), dtype=np.int64)
+                )
+                self._expect(picked)
+                return picked.rows
         self._hopeless = not self._pending
         return outlook.rows[: 0 if self._hopeless else n]
+
+    def _expect(self, outlook: Outlook) -> None:
+        values = np.full((len(outlook.rows), len(self._objectives)), np.nan)
+        for column, one in outlook.predictions.items():
+            values[:, column] = one.mean
+        self._expected = dict(zip(self._space.keys(outlook.rows), values, strict=True))
 
     def _judged(self, rng: np.random.Generator) -> tuple[Outlook, FloatArray]:
         """Candidates and their gains [P]: a pool, and neighbours of its best."""

@@ -92,10 +92,11 @@ class StoredBatches:
 
 @dataclass(frozen=True)
 class Summary:
-    """Counts over a study: trials evaluated, failed, candidates cut, batches, seconds spent."""
+    """Counts over a study: trials evaluated, failed, stopped early, candidates cut, batches, seconds."""
 
     trials: int = 0
     failed: int = 0
+    stopped: int = 0
     cut: int = 0
     batches: int = 0
     seconds: float = 0.0

@@ -15,6 +15,7 @@ from sqlalchemy.exc import IntegrityError
 
 from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.core.errors import UserError, unknown
+from widthwise.evaluators.protocol import STOPPED
 from widthwise.study.store import database, schema
 from widthwise.study.store.checksums import of_batches, of_study
 from widthwise.study.store.lock import cut_in_children
@@ -159,14 +160,17 @@ class Store:
         ]
         known = [] if expected is None else [sa.select(x).scalar_subquery() for x in expected.c]
         (row,) = self.rows(sa.select(*counted, *known).where(c.study_id == study.id))
-        (failed,) = self.rows(
-            sa.select(sa.func.count()).select_from(_failures).where(_failures.c.study_id == study.id)
+        early = sa.case((_failures.c.reason.in_(STOPPED), 1), else_=0)
+        (without,) = self.rows(
+            sa.select(sa.func.count(), total(sa.func.sum(early), 0)).where(_failures.c.study_id == study.id)
         )
         with told_as_damage(self.name, study):
             trials, batches = int(row[0]), int(row[2])
             if expected is not None and (batches, trials) != tuple(row[4:]):
                 raise lost(self.name, study, batches, row[4])
-            return Summary(trials, int(failed[0]), int(row[1]) - trials, batches, float(row[3]))
+            stopped = int(without[1])
+            failed, cut = int(without[0]) - stopped, int(row[1]) - trials
+            return Summary(trials, failed, stopped, cut, batches, float(row[3]))
 
     def checksum_of_batches(self, study: StudyRecord) -> int:
         """That of all that are stored, as the store knows it."""

@@ -7,11 +7,11 @@ from typing import Any
 
 from widthwise.core.errors import UserError
 from widthwise.core.table import Table
-from widthwise.training.finetuning.settings import BASE, NORMS, WHICH, Finetuning
+from widthwise.training.finetuning.settings import BASE, METHODS, NORMS, WHICH, Finetuning
 from widthwise.training.reading import read_halving, read_training
 from widthwise.training.settings import Settings
 
-OWN = ("candidates", "most", "batch_norm", "step_sizes", "mixup", "noise", "crop")
+OWN = ("candidates", "most", "method", "batch_norm", "step_sizes", "mixup", "noise", "crop")
 
 
 def read_finetuning(table: Table, training: Table) -> Finetuning:
@@ -22,6 +22,7 @@ def read_finetuning(table: Table, training: Table) -> Finetuning:
             "candidates", {name: name for name in WHICH}, "all" if halving else "front"
         ),
         "most": table.whole("most", None),
+        "method": table.choice("method", {name: name for name in METHODS}, "train"),
         "batch_norm": table.choice("batch_norm", {name: name for name in NORMS}, "frozen"),
         "step_sizes": table.flag("step_sizes", False),
         "mixup": table.number("mixup", 0.0, least=0),

@@ -11,8 +11,10 @@ from widthwise.training.halving import Halving
 from widthwise.training.settings import Settings
 
 Which = Literal["front", "all"]
+Method = Literal["train", "bias_correction", "adaptive_rounding"]
 Norms = Literal["frozen", "measured"]
 WHICH: tuple[Which, ...] = get_args(Which)
+METHODS: tuple[Method, ...] = get_args(Method)
 NORMS: tuple[Norms, ...] = get_args(Norms)
 MOST: dict[Which, int] = {"front": 16, "all": 27}
 BASE = Settings(steps=1000, learning_rate=2e-3, distil=1.0)  # unless [search.training] says otherwise
@@ -23,7 +25,9 @@ class Finetuning:
     """Which candidates are trained on with their formats once the search is over, and how.
 
     candidates: the front's, or all of them, those front by front that are best; most: at most so many, by
-    default 16 of a front, spread over its costs, and 27 of all. training: how each is trained; `distil` is
+    default 16 of a front, spread over its costs, and 27 of all. method: "train"; or, layer by layer without
+    training through the network, biases corrected or weights of under 5 bits rounded up or down adaptively,
+    after which biases are corrected too. training: how each is trained; `distil` is
     the share of the loss that is the distance from the float network's outputs.
     batch_norm: whether the statistics of batch norms stay, or are measured again at the end.
     step_sizes: whether the steps of formats are trained too, where they are fixed numbers.
@@ -36,6 +40,7 @@ class Finetuning:
 
     candidates: Which = "front"
     most: int | None = None
+    method: Method = "train"
     training: Settings = field(default=BASE)
     batch_norm: Norms = "frozen"
     step_sizes: bool = False
@@ -45,7 +50,7 @@ class Finetuning:
     halving: Halving | None = None
 
     def __post_init__(self) -> None:
-        for name, allowed in (("candidates", WHICH), ("batch_norm", NORMS)):
+        for name, allowed in (("candidates", WHICH), ("method", METHODS), ("batch_norm", NORMS)):
             if getattr(self, name) not in allowed:
                 raise unknown(name, getattr(self, name), allowed)
         if self.most is not None:
@@ -63,6 +68,17 @@ class Finetuning:
         if self.makes_samples and not self.training.distil:
             raise UserError(
                 "mixup, noise and crop make samples that only the float network labels; give distil above 0"
+            )
+        of_training = (
+            self.makes_samples,
+            self.step_sizes,
+            self.halving is not None,
+            self.batch_norm != "frozen",
+        )
+        if self.method != "train" and any(of_training):
+            raise UserError(
+                f"method = {self.method!r}: goes without mixup, noise, crop, step_sizes, batch_norm and "
+                "halving, which are of training; leave them out"
             )
         for name in ("patience", "mixed_precision"):
             if getattr(self.training, name):

@@ -21,8 +21,10 @@ from widthwise.core.errors import UserError
 from widthwise.core.threads import one_torch_thread
 from widthwise.data.blocks import first_of, in_blocks
 from widthwise.data.facts import facts_of, part
+from widthwise.network.calling import call
 from widthwise.network.widths.statistics import reestimate_norms
 from widthwise.training.class_weights import with_class_weights
+from widthwise.training.finetuning.helped import Help
 from widthwise.training.finetuning.made import Made
 from widthwise.training.finetuning.steps import Steps
 from widthwise.training.finetuning.unlearnable import idle, unlearnable
@@ -41,7 +43,9 @@ if TYPE_CHECKING:
     Run = Callable[[Mapping[str, Tensor]], Any]
 
 DIVERGED = 100.0  # a loss, in units of the first one or of what a constant network would have
-SEEN = 1024  # samples that features' deviations are found on
+SEEN = 1024  # samples that features' deviations are found on, and layers are compared on
+AT_ONCE = 128  # of them
+BASE_STEPS = 1000  # of adaptive rounding, where epochs are given
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +88,8 @@ class Tuner:
         budget: steps (or epochs) in place of those of the settings. Raises UserError where the training
         diverges, with step and loss.
         """
+        if self.settings.method != "train":
+            return self._helped(graph)
         trained = graph.copy()
         steps = Steps.of(trained) if self.settings.step_sizes else None
         trained = trained if steps is None else steps.graph
@@ -97,6 +103,40 @@ class Tuner:
         model.to("cpu").eval()
         notes = dict.fromkeys((*unlearnable(graph), *idle(trained, training.idle)))
         return Tuned(trained if steps is None else steps.settled(), losses[0], losses[-1], tuple(notes))
+
+    def _helped(self, graph: Graph) -> Tuned:
+        """A copy of a network that was helped layer by layer, without training through it."""
+        helped, training = graph.copy(), self.settings.training
+        helped.model.to(self.device).eval()
+        teacher = self.teacher.copy()
+        teacher.model.to(self.device).eval()
+        reader = replace(self.fitting.reader, device=self.device)
+        blocks = list(reader.blocks(self._loader(), samples=AT_ONCE, most=SEEN))
+        with _settled(self.device, self.seed):
+            help_ = Help(helped, teacher, blocks, reader.takes)
+            if not help_.places:
+                raise UserError(
+                    f"{self.settings.method}: is for linear layers and convolutions that torch.fx finds as "
+                    "modules and whose weights have a format, and there are none; train in place of it"
+                )
+            first = self._distance(helped, teacher, blocks)
+            notes: tuple[str, ...] = ()
+            if self.settings.method == "adaptive_rounding":
+                notes = help_.round_adaptively(training.steps or BASE_STEPS, self.seed)
+            notes += help_.correct_biases()
+            last = self._distance(helped, teacher, blocks)
+        helped.model.to("cpu").eval()
+        return Tuned(helped, first, last, notes)
+
+    def _distance(self, graph: Graph, teacher: Graph, blocks: Sequence[DataBlock]) -> float:
+        """How far a network's outputs are from the float network's, in the mean over samples."""
+        output, takes = self.fitting.output, self.fitting.reader.takes
+        total = 0.0
+        with torch.no_grad():
+            for block in blocks:
+                own, wanted = (output(call(one.model, block.inputs, takes)) for one in (graph, teacher))
+                total += float(output.task.distance(own, wanted, temperature=TEMPERATURE)) * len(block)
+        return total / sum(map(len, blocks))
 
     def _with_budget(self, budget: int | None) -> Settings:
         training = self.settings.training
