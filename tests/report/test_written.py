@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import re
 import subprocess
 import sys
@@ -146,3 +147,22 @@ def test_the_command_refuses_before_it_reads_and_writes_what_is_asked(study, tmp
     clash = run("--json", "--format", "md")
     assert (clash.returncode, clash.stdout) == (2, "")
     assert "give a file with --out" in clash.stderr
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_in_a_pipe_the_table_is_plain_and_no_wider_than_asked(study, columns):
+    ran = subprocess.run(
+        [sys.executable, "-m", "widthwise", "report", str(study.folder)],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "COLUMNS": str(columns), "NO_COLOR": "1"},
+    )
+    assert "\x1b" not in ran.stdout
+    lines = ran.stdout.splitlines()
+    (head,) = [at for at, line in enumerate(lines) if line.strip().startswith("number ")]
+    (last,) = [at for at, line in enumerate(lines) if line.strip().startswith("float ")]
+    table = lines[head : last + 1]
+    assert len(table) >= 2 + len(study.ties[:2])
+    assert all(len(line) <= columns for line in table), max(table, key=len)
+    assert all(len(line) == len(line.rstrip()) for line in table)

@@ -24,10 +24,12 @@ from widthwise.formats.integer import Integer
 from widthwise.metrics.quality.fits import check_data_fits_model
 from widthwise.search.finetuning import finetune, is_better, members
 from widthwise.study.finetuned import read_finetuned
+from widthwise.study.measured import Measured, keep_measured
 from widthwise.study.run_files import FINETUNED
 from widthwise.study.run_folder import load_run
 from widthwise.study.study import Study
 from widthwise.study.sureness import FLOAT
+from widthwise.study.tested import KeptTests
 from widthwise.training.finetuning.settings import BASE, Finetuning
 from widthwise.training.finetuning.steps import Steps
 from widthwise.training.finetuning.tuning import Tuner
@@ -189,6 +191,36 @@ def test_a_training_that_diverges_fails_alone(run_folder: Path, caplog: pytest.L
     assert "the loss is" in reason
     assert f"trial {number}: fine-tuning failed: {reason}" in caplog.text
     assert study.front == before
+
+
+@pytest.mark.parametrize("distil", [0.0, 0.5])
+def test_it_learns_from_labels_as_far_as_distil_leaves_room(
+    distil: float, tuned: Study, data: Any, network: nn.Module
+) -> None:
+    fitting = check_data_fits_model(network, data)
+    how = replace(QUICK, training=replace(QUICK.training, distil=distil))
+    graph = ww.Graph(network, fitting.example)
+    quantised = tuned.as_searched().network(tuned.front[0].number)
+    found = Tuner(graph, data, fitting, how)(quantised).graph.model.state_dict()
+    distilled = Tuner(graph, data, fitting, QUICK)(quantised).graph.model.state_dict()
+    assert any(not found[name].equal(x) for name, x in quantised.model.state_dict().items())
+    assert any(not found[name].equal(x) for name, x in distilled.items())
+
+
+def test_nothing_is_told_of_a_trial_that_was_found_of_its_network_before(
+    run_folder: Path, tuned: Study
+) -> None:
+    number = next(found.number for found in tuned.finetuned.values() if found.better)
+    KeptTests(10, {number: {"accuracy": 0.123}, -1: {"accuracy": 0.7}}, {}).write(run_folder)
+    keep_measured(run_folder, number, Measured("alkaid", "0", {"alkaid_luts": 1.0}))
+    study = finetune(run_folder, trials=[number], settings=QUICK)
+    assert study.tested.figures.get(number, {}) != {"accuracy": 0.123}
+    assert number not in load_run(run_folder).measured
+    pick = study.pick("knee")
+    judged = ww.evaluate(
+        study.network(pick), ww.load_data("jsc", seed=0), metrics=["accuracy"], loader="test"
+    )
+    assert study.tested.figures[pick.number]["accuracy"] == judged["accuracy"]
 
 
 def test_a_worse_training_does_not_take_the_place_of_a_better_one(tuned: Study, tmp_path: Path) -> None:
@@ -353,8 +385,8 @@ def test_the_command_line(run_folder: Path, run: Run) -> None:
     assert "1 trial fine-tuned: " in page
     figures = run("test", "--run", str(run_folder), "--trial", str(number), "--part", "val", "--json").out
     found = read_finetuned(run_folder)[number]
-    assert found.better
-    assert f'"accuracy": {found.after["accuracy"]}' in figures
+    stands = found.after if found.better else found.before
+    assert f'"accuracy": {stands["accuracy"]}' in figures
 
 
 def test_steps_that_are_trained_are_kept_with_the_weights(

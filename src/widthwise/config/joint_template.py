@@ -56,9 +56,9 @@ def joint_config_text(
 ) -> str:
     """In TOML that `load_config` reads.
 
-    layers: name, type and tensors of each layer that can be quantised; each type gets a rule. wide: names
-    of those whose channels can change. qualities: those of the task with their directions, the first of them the objective. reading: keys of [data] that
-    are set.
+    layers: name, type and tensors of each layer that can be quantised; each type gets a rule. wide: names of
+    those whose channels can change. qualities: those of the task with their directions, the first of them the
+    objective. reading: keys of [data] that are set.
     """
     kinds: dict[str, Sequence[str]] = {}
     resized = set()

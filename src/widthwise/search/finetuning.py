@@ -31,7 +31,7 @@ from widthwise.search.signals import Interrupted, StopSignals, stop_signals
 from widthwise.search.spread import spread_over_costs
 from widthwise.search.sureness import keep_sureness
 from widthwise.spaces.kinds import is_tunable
-from widthwise.study.finetuned import Finetuned, is_better, keep_finetuned
+from widthwise.study.finetuned import Finetuned, forget_others, is_better, keep_finetuned
 from widthwise.study.run_folder import load_run, save_front
 from widthwise.study.study import Study
 from widthwise.study.trials import Trial
@@ -254,6 +254,8 @@ class _Tuning:
             logger.info("trial %d: an earlier training made it better, and stays", found.number)
             return old
         weights = None if made.realised is None else made.realised.weights
+        if found.better or (old is not None and old.better):
+            forget_others(self.folder, [found.number])
         keep_finetuned(self.folder, found, weights)
         return found
 

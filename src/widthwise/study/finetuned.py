@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,9 +18,10 @@ import numpy as np
 from widthwise.core.errors import UserError
 from widthwise.core.files import write_atomically
 from widthwise.core.hashing import hash_value
-from widthwise.core.inside import names_inside, read_inside
+from widthwise.core.inside import names_inside, read_inside, remove_inside
 from widthwise.metrics.goals.aim import Aim
-from widthwise.study.run_files import FINETUNED, trial_weights
+from widthwise.study.run_files import FINETUNED, MEASURED, trial_weights
+from widthwise.study.tested import KeptTests, read_tests
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -88,6 +89,17 @@ def read_finetuned(folder: Path | None) -> dict[int, Finetuned]:
         return {}
     numbers = [int(match[1]) for name in names_inside(folder, FINETUNED) if (match := NAME.fullmatch(name))]
     return {number: _read(folder, number) for number in sorted(numbers)}
+
+
+def forget_others(folder: Path, numbers: Sequence[int]) -> None:
+    """Removes from the run what was found of these trials' networks before: on test data, by tools."""
+    kept, gone = read_tests(folder), set(numbers)
+    if gone & {*kept.figures, *kept.errors}:
+        left = ({n: f for n, f in each.items() if n not in gone} for each in (kept.figures, kept.errors))
+        KeptTests(kept.samples, *left).write(folder)
+    for name in names_inside(folder, MEASURED):
+        if (match := re.match(r"trial-(\d{1,18})\.", name)) and int(match[1]) in gone:
+            remove_inside(folder, f"{MEASURED}/{name}")
 
 
 def is_better(aim: Aim, before: Mapping[str, float], after: Mapping[str, float]) -> bool:

@@ -29,6 +29,10 @@ def load_table(source: str | Path) -> SearchTable:
     Raises UserError for unknown names, and for files that are no such table, lack candidates or have some
     twice, or were changed since they were written.
     """
+    if not isinstance(source, str | Path):
+        raise UserError(
+            f"load_table: {type(source).__name__} is no table; give {', '.join(TABLES)} or a FILE{ENDING}"
+        )
     if isinstance(source, str) and not source.lower().endswith(ENDING) and "/" not in source:
         if source not in TABLES:
             raise unknown("table", source, [*TABLES, f"a file FILE{ENDING}"])

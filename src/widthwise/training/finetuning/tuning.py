@@ -6,6 +6,7 @@ through (`formats/gradient.py`), and layers are in eval mode, so that batch norm
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -196,7 +197,7 @@ class _Training:
             self.stepper.backward(loss)
             value = float(loss.detach())
             if not number:
-                self._most = DIVERGED * max(value, self._spread(block))
+                self._most = DIVERGED * max(value, self._constant(block))
                 self.idle = tuple(n for n, p in self.parameters.items() if p.grad is None or not p.grad.any())
             if not value <= self._most:
                 raise self._diverged(number + 1, value)
@@ -241,12 +242,16 @@ class _Training:
             )
         return loss
 
-    def _spread(self, block: DataBlock) -> float:
-        """How far the float network's outputs are from their mean, as the loss measures it."""
+    def _constant(self, block: DataBlock) -> float:
+        """The loss of a network that gives the mean of the float network's outputs for all of a batch."""
+        stepper, share = self.stepper, self.settings.distil
+        teacher = stepper.teacher or copy.deepcopy(self.tuner.teacher.model).to(self.tuner.device).eval()
         with torch.no_grad():
-            wanted = self.stepper.wanted(block)
+            wanted = stepper.outputs(stepper.run(teacher)(block.inputs), block)
             mean = wanted.mean(0, keepdim=True).expand_as(wanted)
-            found = float(self.stepper.task.distance(mean, wanted, temperature=TEMPERATURE))
+            found = share * float(stepper.task.distance(mean, wanted, temperature=TEMPERATURE))
+            if share < 1:
+                found += (1 - share) * float(stepper.of_targets(mean, block.targets))
         return found if math.isfinite(found) else 0.0
 
 
