@@ -5,11 +5,13 @@ efficiency  brute force, random, TPE and frontier: share of the front after so m
 sample      what accuracy is worth that a few training batches give, and metrics that nobody resets.
 untrained   the lab's multipliers without training, over seeds.
 widths      a multiplier for each of two layers, 16 networks trained over seeds.
+halving     whom it stops of these 16, how sure it was, and what they have when they are trained.
 """
 
 from __future__ import annotations
 
 import argparse
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,8 @@ from scipy.stats import kendalltau
 from torchmetrics.classification import MulticlassAccuracy
 
 import widthwise as ww
+from widthwise.evaluators.halving import Halving
+from widthwise.metrics.goals.pareto import nondominated
 from widthwise.metrics.spread import within_noise
 from widthwise.training import Settings
 
@@ -171,6 +175,26 @@ def widths(pictures: Path | None, *, quick: bool) -> None:
         _heat(candidates, found, pictures / "lab4-widths.svg")
 
 
+def halving(pictures: Path | None, *, quick: bool) -> None:
+    """Whom halving stops of the 16 networks, what was told of each, and what each has with all epochs."""
+    del pictures, quick
+    graph, data = ww.Graph("jsc-three-linear"), ww.load_data("jsc")
+    space = ww.WidthSpace(graph, multipliers=[1, 2, 3, 4])
+    how: dict[str, Any] = {"metrics": ["accuracy", "macs"], "settings": Settings(epochs=27)}
+    candidates = next(space.enumerate())
+    logging.getLogger("widthwise").setLevel(logging.ERROR)  # what is warned of is told of each below
+    halved = ww.WidthEvaluator(graph, space, data, halving=Halving(3), **how)(candidates)
+    whole = ww.WidthEvaluator(graph, space, data, **how)(candidates)
+    front = nondominated(np.stack([whole["accuracy"], -whole["macs"]], axis=1))
+    print("halving: 16 - a - b - 5, a third goes on after 1, 3 and 9 of 27 epochs, 1 seed")
+    print("   a  b    macs  all epochs           stopped")
+    for row, (first, second) in enumerate(candidates + 1):
+        mark = "front" if front[row] else ""
+        told = halved.halted.get(row, "went on to the end")
+        figures = f"{whole['macs'][row]:8,.0f}  {whole['accuracy'][row]:.3f} {mark:<5}"
+        print(f"  x{first} x{second}{figures}         {told}")
+
+
 def _trained(name: str) -> ww.Graph:
     network = ww.load_model(name, seed=0)
     ww.fit(network, ww.load_data("jsc"), epochs=100, seed=0)
@@ -236,7 +260,7 @@ def _heat(candidates: Any, found: Any, path: Path) -> None:
 
 
 ALL: dict[str, Callable[..., None]] = {
-    each.__name__: each for each in (metrics, efficiency, sample, untrained, widths)
+    each.__name__: each for each in (metrics, efficiency, sample, untrained, widths, halving)
 }
 
 

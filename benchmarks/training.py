@@ -1,6 +1,6 @@
 """Trained widths: LUTs at equal accuracy on the jets network, and against post-training fronts elsewhere.
 
-python benchmarks/training.py [--parts jets,others] [--splits 5] [--steps 16000] [--most 3000]
+python benchmarks/training.py [--parts jets,others,joint] [--splits 5] [--steps 16000] [--most 3000]
 
 jets: the hls4ml tutorial's network (16-64-32-32-5, trained by others on all jets). Of each split of the 1,024
     jets (60 % train, 20 % validation, 20 % test) widths are trained on the training part alone; of the
@@ -10,6 +10,7 @@ jets: the hls4ml tutorial's network (16-64-32-32-5, trained by others on all jet
     The weights come from the data folder beside the repository (or WIDTHWISE_SHARED).
 others: the same settings on networks trained here: ebops of the post-training front (300 schemes of 2 to 8
     bits a tensor, found by frontier) over those of the trained one, at the same validation quality.
+joint: bits and channels in one search against each alone and one after the other (joint.py); --splits seeds.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ import torch
 from torch import nn
 
 import widthwise as ww
+from joint import joint
 from tasks.networks import jets_mlp
 from widthwise import training
 from widthwise.data.facts import part
@@ -176,6 +178,8 @@ def main() -> None:
         jets(asked.splits, settings, asked.most)
     if "others" in asked.parts:
         others(settings)
+    if "joint" in asked.parts:
+        joint(asked.splits)
 
 
 if __name__ == "__main__":

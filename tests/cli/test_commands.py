@@ -189,6 +189,15 @@ def test_init_names_the_layers_that_the_network_has_on_its_data(run: Run, place:
     assert run("search", "here.toml", "--trials", "2", "--out", "here").status == 0
 
 
+def test_init_writes_a_joint_search_that_is_one(run: Run, place: Path) -> None:
+    assert "Wrote digits-cnn.toml" in run("init", "digits-cnn", "--space", "graph/joint").out
+    assert "channels (channel_multiplier)" in run("inspect", "digits-cnn.toml", "--config").out
+    assert (
+        "gradient searches" in run("init", "jsc-tiny", "--space", "graph/joint", "--strategy", "gradient").err
+    )
+    assert "no search space named 'graph/width'" in run("init", "jsc-tiny", "--space", "graph/width").err
+
+
 def test_init_names_every_strategy_once_and_counts_the_layers(run: Run, place: Path) -> None:
     assert "Wrote jsc-tiny.toml: 1 layer (seq_blocks_2 linear)" in run("init", "jsc-tiny").out
     (line,) = (text for text in (place / "jsc-tiny.toml").read_text().splitlines() if "# or brute-" in text)

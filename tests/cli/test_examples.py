@@ -21,3 +21,9 @@ def test_help_ends_with_an_example_that_is_understood(name: str, run: Run) -> No
     COMMANDS[name].make_context(name, arguments)  # raises what is wrong
     ending = " ".join(run(name, "--help").out.split("Example: ")[1].split())
     assert ending == f"widthwise {EXAMPLES[name]}"
+
+
+def test_a_command_of_a_group_has_an_example_too(run: Run) -> None:
+    ending = " ".join(run("formats", "plot", "--help").out.split("Example: ")[1].split())
+    assert ending == f"widthwise {EXAMPLES['plot']}"
+    COMMANDS["formats"].commands["plot"].make_context("plot", shlex.split(EXAMPLES["plot"])[2:])

@@ -7,7 +7,7 @@ import pickle
 
 import pytest
 
-from widthwise.core.errors import UserError, unknown
+from widthwise.core.errors import UserError, said_once, unknown
 
 
 @pytest.mark.parametrize(
@@ -61,3 +61,22 @@ def test_a_copy_says_the_same(copied):
     )
     assert str(copied(error)) == str(error)
     assert copied(error).key == "widht"
+
+
+@pytest.mark.parametrize(
+    ("reasons", "said"),
+    [
+        ([], ""),
+        (["a: is odd"], "a: is odd"),
+        (["a: is odd", "b: too"], "a: is odd; b: too"),
+        (["a: is a gelu; relu can be", "b: is a gelu; relu can be"], "a, b: is a gelu; relu can be"),
+        (
+            ["a: is a gelu; relu can be", "c: pads", "b: is a silu; relu can be"],
+            "a: is a gelu; b: is a silu; relu can be; c: pads",
+        ),
+        (["no place; none", "no place; none"], "no place; none"),
+        ([f"l{n}: odd; mend" for n in range(10)], "l0, l1, l2, l3, l4, l5, l6, l7 and 2 more: odd; mend"),
+    ],
+)
+def test_of_several_reasons_each_thing_is_said_once(reasons: list[str], said: str):
+    assert said_once(reasons) == said

@@ -197,7 +197,11 @@ BAD_DATA: dict[str, tuple[Bad, str]] = {
         npz_with(y=labels_with(9).astype(int), class_names=["a", "b", "c"]),
         "label 9 in row 7 is out of range; the 3 classes are numbered from 0 to 2",
     ),
-    "labels from 1": (npz_with(y=np.arange(60) % 3 + 1), "3 different whole numbers from 1 to 3, not 0 to 2"),
+    "labels from 2": (npz_with(y=np.arange(60) % 3 + 2), "3 different whole numbers from 2 to 4, not 0 to 2"),
+    "labels from 1 with a gap": (
+        npz_with(y=np.arange(60) % 3 * 2 + 1),
+        "3 different whole numbers from 1 to 5",
+    ),
     "label of no class": (
         npz_with(y=np.array(["a", "x"] * 30), class_names=["a", "b"]),
         "label 'x' is none of the classes a, b",
@@ -282,3 +286,13 @@ def test_a_pair_of_sequences_of_different_lengths_is_padded(project: Path, targe
     assert sorted(lengths) == [1] * 4 + [2] * 4 + [3] * 4
     assert all(int(row[0, 0]) % 3 + 1 == length for row, length in zip(x, lengths, strict=True))
     assert not x[mask == 0].any()
+
+
+def test_a_folder_is_data_without_a_slash_too(tmp_path: Path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for folder in ("pieces", "digits"):
+        (tmp_path / folder).mkdir()
+        np.savez(tmp_path / folder / "a.npz", X=np.arange(80.0).reshape(20, 4), y=np.arange(20) % 2)
+    assert load_data("pieces").parts["train"][0].shape == (12, 4)
+    assert load_data("digits").input_shape == (1, 8, 8)  # a data set's name stays that of the data set
+    assert load_data("digits/").input_shape == (4,)

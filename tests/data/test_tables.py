@@ -229,9 +229,9 @@ def test_built_in_data_knows_what_its_targets_are():
 
 
 def test_a_task_that_is_named_tells_what_whole_numbers_are(tmp_path: Path):
-    path = written(tmp_path, "a,label\n0.5,1\n1.5,2\n2.5,3\n3.5,2\n4.5,1\n5.5,3\n")
-    assert load(path, task="regression").parts["val"][1].tolist() == [1, 2, 3, 2, 1, 3]
-    assert load(path, task="classification").class_names == ("1", "2", "3")
+    path = written(tmp_path, "a,label\n0.5,3\n1.5,4\n2.5,5\n3.5,4\n4.5,3\n5.5,5\n")
+    assert load(path, task="regression").parts["val"][1].tolist() == [3, 4, 5, 4, 3, 5]
+    assert load(path, task="classification").class_names == ("3", "4", "5")
     with pytest.raises(UserError, match="so they may be classes or numbers; say which"):
         load(path, task="binary")
 
@@ -268,3 +268,46 @@ def test_a_column_that_numbers_the_rows_is_left_out_and_said(tmp_path: Path, fir
 def test_a_column_of_other_numbers_stays(tmp_path: Path):
     lines = [f"{row + (row == 5)},{row % 3},{'ab'[row % 2]}" for row in range(12)]
     assert load(written(tmp_path, "\n".join(["id,q,label", *lines]))).feature_names == ("id", "q")
+
+
+def indexed(tmp_path: Path, name: str, numbers: list[int]):
+    lines = [f"{number},{row % 5},{row % 3},{'ab'[row % 2]}" for row, number in enumerate(numbers)]
+    return load(written(tmp_path, "\n".join([f"{name},p,q,label", *lines])))
+
+
+@pytest.mark.parametrize(
+    ("name", "numbers", "said"),
+    [
+        (
+            "",
+            [5, 3, 1, 0, 2, 4, 11, 9, 7, 6, 8, 10],
+            "without the first column, which has no name: row numbers",
+        ),
+        (
+            "",
+            [105, 3, 71, 20, 12, 44, 511, 92, 17, 6, 8, 910],
+            "the first column, which has no name: row numbers",
+        ),
+        ("Id", [842302, 842517, 84300903, 84348301, *range(8)], "without column Id: row numbers"),
+        ("row", [12, 3, 1, 7, 2, 4, 11, 9, 5, 6, 8, 10], "without column row: row numbers"),
+    ],
+)
+def test_a_shuffled_or_cut_index_is_left_out_and_said(
+    tmp_path: Path, name: str, numbers: list[int], said: str
+):
+    data = indexed(tmp_path, name, numbers)
+    assert data.feature_names == ("p", "q")
+    assert facts_of(data).title.endswith(said)
+
+
+@pytest.mark.parametrize(("name", "numbers"), [("age", [*range(20, 32)]), ("", [1] * 6 + [*range(6)])])
+def test_a_first_column_that_is_no_index_stays(tmp_path: Path, name: str, numbers: list[int]):
+    assert len(indexed(tmp_path, name, numbers).feature_names) == 3
+
+
+def test_classes_that_are_counted_from_one_are_said(tmp_path: Path):
+    data = load(
+        written(tmp_path, "a,label,b\n" + "\n".join(f"{row / 2},{row % 3 + 1},1" for row in range(12)))
+    )
+    assert data.class_names == ("1", "2", "3")
+    assert data.taken == "column label, 3 classes, numbered from 1; features as they are"

@@ -50,9 +50,18 @@ def test_a_task_tells_what_could_be_both_and_nothing_else():
 def test_many_whole_numbers_are_numbers_and_few_have_to_be_said():
     assert read_targets(np.arange(1, MOST_UNSAID + 2), name="own").values.dtype == np.float32
     with pytest.raises(
-        UserError, match="50 different whole numbers from 1 to 50, not 0 to 49, so they may be"
+        UserError, match="50 different whole numbers from 2 to 51, not 0 to 49, so they may be"
     ):
-        read_targets(np.arange(1, MOST_UNSAID + 1), name="own")
+        read_targets(np.arange(2, MOST_UNSAID + 2), name="own")
+
+
+def test_whole_numbers_from_one_are_classes_up_to_many():
+    found = read_targets(np.arange(1, MOST_UNSAID + 1), name="own")
+    assert found.values.tolist() == list(range(MOST_UNSAID))
+    assert str(found) == "50 classes, numbered from 1"
+    assert read_targets([1, 2, -100, 3], name="own").values.tolist() == [0, 1, -100, 2]
+    with pytest.raises(UserError, match="3 different whole numbers from 1 to 4"):
+        read_targets([1, 2, 4], name="own")
 
 
 @pytest.mark.parametrize("shape", [(6, 2), (6, 4, 4), (6, 1, 3, 3)])

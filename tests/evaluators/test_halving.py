@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from widthwise.core.errors import UserError
 from widthwise.evaluators.halving import Halving, successive_halving, survivors
+from widthwise.evaluators.rungs import errors_behind, warn_of_near
+from widthwise.metrics.quality.sureness import Sureness
 
 
 @given(full=st.integers(1, 1000), reduction=st.integers(2, 5), minimum=st.integers(1, 50))
@@ -86,3 +88,39 @@ def test_all_failures_end_it():
 def test_bad_settings_are_refused(options: dict):
     with pytest.raises(UserError, match="is no whole number from"):
         Halving(**options)
+
+
+def test_how_far_stopped_candidates_are_behind_those_that_went_on():
+    generator = np.random.default_rng(0)
+    right = generator.random((5, 500)) < np.array([0.79, 0.6, 0.9, 0.8, 0.7])[:, None]
+    right[4] = right[1]  # candidates 3 and 4 go on
+    means, covariance = right.mean(axis=1), np.cov(right.astype(float), ddof=0) / 500
+    found = Sureness(
+        500,
+        {"accuracy": means, "loss": -means},
+        {"accuracy": covariance, "loss": covariance},
+    )
+    everywhere = np.ones((3, 2), dtype=bool)
+    behind = errors_behind(found, {"accuracy": 1}, everywhere)
+    for row in (0, 1):  # McNemar: by the samples that only one has right
+        differences = right[3].astype(float) - right[row]
+        expected = differences.mean() / (differences.std() / np.sqrt(500))
+        assert behind[row] == pytest.approx(expected) if expected > 0 else behind[row] == -np.inf
+    assert behind[1] > 2
+    assert behind[2] == -np.inf, "better than both"
+    assert errors_behind(found, {"loss": -1}, everywhere) == pytest.approx(behind)
+    assert errors_behind(found, {"accuracy": 1, "loss": -1}, everywhere) == pytest.approx(behind)
+    dearer = everywhere & np.array([False, True])
+    assert errors_behind(found, {"accuracy": 1}, dearer)[1] == 0, "only its equal is no dearer"
+    assert errors_behind(found, {"accuracy": 1}, ~everywhere).tolist() == [-np.inf] * 3
+
+
+def test_what_is_not_surely_behind_is_warned_of_once(caplog: pytest.LogCaptureFixture):
+    warn_of_near(np.array([0.5, -np.inf, 2.1, np.nan]), 2, "after 3 of 9 epochs")
+    assert [record.message for record in caplog.records] == [
+        "halving stopped 4 of 6 candidates after 3 of 9 epochs; 2 of them were not surely behind one that "
+        "went on (by more than 2 standard errors), so they may belong to the front; a smaller reduction "
+        "stops fewer"
+    ]
+    warn_of_near(np.array([2.1, np.nan]), 2, "after 3 of 9 epochs")
+    assert len(caplog.records) == 1

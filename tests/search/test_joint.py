@@ -14,6 +14,7 @@ from widthwise.config.write import tables_of
 from widthwise.core.errors import UserError
 from widthwise.data.modules import load_data
 from widthwise.evaluators.engine import evaluate
+from widthwise.report.shown.layers import layer_map
 from widthwise.search.limits import Limits
 from widthwise.search.problem import load_problem
 
@@ -175,6 +176,18 @@ def test_a_target_leaves_out_what_its_form_can_t_write(tmp_path: Path) -> None:
     for trial in study.trials:
         names = {value for key, value in trial.config.items() if key.endswith("/name")}
         assert names == {"integer"}
+
+
+def test_the_map_of_the_front_has_channels_and_bits_each_on_its_own_scale(tmp_path: Path) -> None:
+    study = ww.search(None, None, config(), out=tmp_path / "run", limits=Limits(trials=12))
+    found = layer_map(study, study.front)
+    assert found is not None
+    rows = dict(zip(found.names, zip(found.words, found.levels, strict=True), strict=True))
+    words, levels = rows["seq_blocks_2/channel_multiplier"]
+    assert levels == tuple(float(word) for word in words)
+    words, levels = rows["seq_blocks_2/weight_width"]
+    assert levels == tuple(int(word) / 8 for word in words)
+    assert found.measure == "of the row's greatest choice"
 
 
 def test_bounds_of_costs_know_channels_and_formats(tmp_path: Path) -> None:

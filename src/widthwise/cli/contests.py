@@ -77,8 +77,9 @@ def of_config(
     entrants = _entrants(strategies, Entrant(own.name, own.options), output, untrusted=untrusted)
     options.warn_of_ignored_keys(read, output)
     options.check_device(setup.device)
-    from widthwise.report.problem import data_lines, warnings_of
+    from widthwise.report.problem import data_lines
     from widthwise.search.problem import load_problem
+    from widthwise.search.told import warnings_of
 
     problem = load_problem(read, memory=options.size_in_bytes(memory, "--memory"))
     return Task(

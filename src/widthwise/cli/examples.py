@@ -31,13 +31,15 @@ EXAMPLES = {
     "measure": "measure runs/net --trial 12",
     "doctor": "doctor",
     "formats": "formats",
+    "plot": "formats plot 'fixed<8,4>' e4m3 --out formats.html",
 }
 
 
 def with_examples(app: typer.Typer) -> None:
     """Lets the help of each command end with its example."""
-    commands: list[Any] = [*app.registered_commands, *app.registered_groups]
-    for command in commands:
+    inside = [group.typer_instance for group in app.registered_groups if group.typer_instance is not None]
+    commands: list[Any] = [*app.registered_groups, *app.registered_commands]
+    for command in commands + [command for group in inside for command in group.registered_commands]:
         name = str(command.name or getattr(command.callback, "__name__", "")).replace("_", "-")
         if name in EXAMPLES:
             command.epilog = f"Example: widthwise {EXAMPLES[name]}"

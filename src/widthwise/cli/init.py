@@ -32,6 +32,7 @@ def init(
     dataset: options.Dataset = None,
     label: options.Label = None,
     header: options.Header = None,
+    targets: options.Targets = None,
     standardise: options.Standardise = None,
     out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="By default MODEL.toml.")] = None,
     force: options.Force = False,
@@ -66,7 +67,7 @@ def init(
     made_for = MODELS.own[name].about if name in MODELS.own else None
     data = data_source(dataset) if dataset is not None else made_for
     seen = data if data not in FROM_ELSEWHERE else None
-    said = {"label": label or None, "header": header, "standardise": standardise}
+    said = {"label": label or None, "header": header, "targets": targets, "standardise": standardise}
     reading = {key: value for key, value in said.items() if value is not None}
     layers, qualities = _layers(name, seen, reading, output)
     if not layers:
@@ -74,7 +75,8 @@ def init(
     if space == TRAINED:
         text = trained_config_text(name, data, qualities=qualities, reading=reading)
     elif space == JOINT:
-        text = joint_config_text(name, data, layers, qualities=qualities, reading=reading)
+        wide = _with_channels(name, seen, reading)
+        text = joint_config_text(name, data, layers, wide, qualities=qualities, reading=reading)
     else:
         text = default_config_text(name, data, layers, qualities=qualities, reading=reading)
     write_atomically(path, text.encode())
@@ -114,6 +116,21 @@ def _layers(
     layers: Layers = [(layer.name, layer.type, tuple(layer.tensors)) for layer in found]
     names = dict.fromkeys([*task.better, *usual_metrics(task)])
     return layers, {name: task.metrics[name].direction for name in names}
+
+
+def _with_channels(name: str, dataset: str | None, reading: dict[str, Any]) -> frozenset[str]:
+    """The names of the layers whose numbers of channels can change; UserError where there are none."""
+    from widthwise.data.modules import load_data
+    from widthwise.network.graph import Graph
+    from widthwise.network.named import load_model
+    from widthwise.network.widths.finding import find_groups
+    from widthwise.network.widths.groups import node_name
+
+    data = None if dataset is None else load_data(dataset, **reading)
+    groups = find_groups(Graph(load_model(name)), data).groups
+    if not groups:
+        raise UserError(f"{name}: has no channels that can change, so no {JOINT}; leave --space out")
+    return frozenset(node_name(producer) for group in groups for producer in group.producers)
 
 
 def _is_chosen(layer: Layer, kinds: set[str]) -> bool:

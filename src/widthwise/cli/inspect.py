@@ -138,8 +138,8 @@ def _search_lines(config: SearchConfig) -> list[str]:
 def _print_config(config: SearchConfig, output: Output) -> None:
     """The resolved config as TOML, and what it means for each layer."""
     from widthwise.config.write import toml_of
-    from widthwise.report.problem import warnings_of
     from widthwise.search.problem import load_problem
+    from widthwise.search.told import warnings_of
 
     for line in toml_of(config).split("\n"):
         output.say(line)

@@ -33,14 +33,30 @@ def measure(
     pick: Annotated[
         str | None, typer.Option("--pick", metavar="RULE", help="Of the trial that this rule picks.")
     ] = None,
-    threads: Annotated[int | None, typer.Option("--threads", help="Within an operation.")] = None,
-    batch: Annotated[int | None, typer.Option("--batch", help="Samples of a call.")] = None,
-    warm_up: Annotated[int | None, typer.Option("--warm-up", help="Calls before any that counts.")] = None,
+    threads: Annotated[
+        int | None, typer.Option("--threads", help="Within an operation; by default the config's, or 1.")
+    ] = None,
+    batch: Annotated[
+        int | None, typer.Option("--batch", help="Samples of a call; by default the config's, or 1.")
+    ] = None,
+    warm_up: Annotated[
+        int | None,
+        typer.Option("--warm-up", help="Calls before any that counts; by default the config's, or 20."),
+    ] = None,
     rounds: Annotated[
-        int | None, typer.Option("--rounds", help="How often the network and the float network take turns.")
+        int | None,
+        typer.Option(
+            "--rounds",
+            help="How often the network and the float network take turns; by default the config's, or 100.",
+        ),
     ] = None,
     runtime: Annotated[
-        str | None, typer.Option("--runtime", metavar="auto|onnxruntime|torch", help="What runs them.")
+        str | None,
+        typer.Option(
+            "--runtime",
+            metavar="auto|onnxruntime|torch",
+            help="What runs them; by default the config's, or auto.",
+        ),
     ] = None,
     storage: options.Storage = None,
     untrusted: options.Untrusted = False,

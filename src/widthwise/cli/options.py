@@ -25,6 +25,7 @@ KEYS = {
     "--load": "load_name",
     "--label": "data.label",
     "--header": "data.header",
+    "--targets": "data.targets",
     "--standardise": "data.standardise",
     "--seed": "seed",
     "--batch-size": "batch_size",
@@ -98,6 +99,15 @@ Header = Annotated[
         show_default=False,
     ),
 ]
+Targets = Annotated[
+    str | None,
+    typer.Option(
+        "--targets",
+        metavar="classes|numbers",
+        help="What the targets are; by default as they look.",
+        show_default=False,
+    ),
+]
 Standardise = Annotated[
     bool | None,
     typer.Option(
@@ -109,15 +119,26 @@ Standardise = Annotated[
 Strategy = Annotated[
     str | None,
     typer.Option(
-        "--strategy", "--sampler", help="Who proposes: tpe, frontier, grid …", autocompletion=_strategies
+        "--strategy",
+        "--sampler",
+        help="Who proposes: tpe, frontier, grid …; by default the config's.",
+        autocompletion=_strategies,
     ),
 ]
-Seed = Annotated[int | None, typer.Option("--seed", help="Seed of everything that is random.")]
+Seed = Annotated[
+    int | None,
+    typer.Option("--seed", help="Seed of everything that is random; by default the config's, or 0."),
+]
 Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Any key of the config, by its dotted path; repeatable."),
 ]
-Device = Annotated[str | None, typer.Option("--device", help="cpu, cuda, or auto: a GPU where there is one.")]
+Device = Annotated[
+    str | None,
+    typer.Option(
+        "--device", help="cpu, cuda, or auto: a GPU where there is one; by default the config's, or cpu."
+    ),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no more than the result.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite the file that is there.")]
@@ -133,7 +154,12 @@ Storage = Annotated[
 ]
 Untrusted = Annotated[bool, typer.Option("--untrusted", help="Refuse configs that run code of their own.")]
 Memory = Annotated[
-    str | None, typer.Option("--memory", metavar="SIZE", help="What evaluating may take, as 2GiB.")
+    str | None,
+    typer.Option(
+        "--memory",
+        metavar="SIZE",
+        help="What evaluating may take, as 2GiB; by default a quarter of what is free.",
+    ),
 ]
 
 
@@ -146,6 +172,7 @@ class Network:
     load: Load = None
     label: Label = None
     header: Header = None
+    targets: Targets = None
     standardise: Standardise = None
 
 

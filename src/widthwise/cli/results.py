@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 def introduce(folder: Path, problem: Problem, output: Output, *, how: str = "") -> None:
     """What is searched, on what data, by whom, and where it will be; how: what is to be said of its start."""
-    from widthwise.report.problem import problem_lines, warnings_of
+    from widthwise.report.problem import problem_lines
+    from widthwise.search.told import warnings_of
 
     for line in problem_lines(problem):
         output.note(line)

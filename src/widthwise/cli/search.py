@@ -41,9 +41,13 @@ NoPage = Annotated[bool, typer.Option("--no-page", help="Write no page, report.h
 class Proposals:
     """Who proposes candidates, and how many."""
 
-    trials: Annotated[int | None, typer.Option("--trials", help="At most so many candidates.")] = None
+    trials: Annotated[
+        int | None,
+        typer.Option("--trials", help="At most so many candidates; by default the config's bound."),
+    ] = None
     timeout: Annotated[
-        float | None, typer.Option("--timeout", metavar="SECONDS", help="And so much time.")
+        float | None,
+        typer.Option("--timeout", metavar="SECONDS", help="And so much time; by default the config's bound."),
     ] = None
     strategy: options.Strategy = None
     seed: options.Seed = None
@@ -91,11 +95,17 @@ class Trials:
     memory: options.Memory = None
     max_failures: Annotated[
         int | None,
-        typer.Option("--max-failures", help="More failed trials than this in a row stop the search."),
+        typer.Option(
+            "--max-failures", help="More failed trials than this in a row stop the search; by default 100."
+        ),
     ] = None
     trial_timeout: Annotated[
         float | None,
-        typer.Option("--trial-timeout", metavar="SECONDS", help="A trial that takes longer fails."),
+        typer.Option(
+            "--trial-timeout",
+            metavar="SECONDS",
+            help="A trial that takes longer fails; by default none does.",
+        ),
     ] = None
 
 
@@ -105,14 +115,23 @@ class Workers:
 
     jobs: Annotated[
         int | None,
-        typer.Option("--jobs", metavar="N", help="Evaluate by so many processes; -1: one for each core."),
+        typer.Option(
+            "--jobs",
+            metavar="N",
+            help="Evaluate by so many processes; -1: one for each core; by default in this one.",
+        ),
     ] = None
     ray: Annotated[
         str | None,
         typer.Option("--ray", metavar="ADDRESS|local", help="Evaluate by workers of a Ray cluster."),
     ] = None
     gpus: Annotated[
-        float | None, typer.Option("--gpus", metavar="SHARE", help="GPUs of each Ray worker, as 0.25.")
+        float | None,
+        typer.Option(
+            "--gpus",
+            metavar="SHARE",
+            help="GPUs of each Ray worker, as 0.25; by default one, where the config asks for a GPU.",
+        ),
     ] = None
 
 

@@ -30,9 +30,16 @@ def register(app: typer.Typer) -> None:
 class Training:
     """How the weights are made."""
 
-    epochs: Annotated[int | None, typer.Option("--epochs", help="Passes over the training data.")] = None
-    lr: Annotated[float | None, typer.Option("--lr", help="Learning rate.")] = None
-    batch_size: Annotated[int | None, typer.Option("--batch-size", help="Samples of a batch of data.")] = None
+    epochs: Annotated[
+        int | None,
+        typer.Option("--epochs", help="Passes over the training data; by default the config's, or 100."),
+    ] = None
+    lr: Annotated[
+        float | None, typer.Option("--lr", help="Learning rate; by default the config's, or 0.02.")
+    ] = None
+    batch_size: Annotated[
+        int | None, typer.Option("--batch-size", help="Samples of a batch; by default the config's, or 256.")
+    ] = None
     seed: options.Seed = None
 
 
@@ -134,8 +141,10 @@ def _begin(config: SearchConfig, network: nn.Module, data: Data, output: Output)
 
 
 def _best_line(history: History) -> str:
+    from widthwise.core.figures import shown_figure
+
     best = history.best
-    judged = ", ".join(f"{name} {value:.4f}" for name, value in best.values.items())
+    judged = ", ".join(f"{name} {shown_figure(value, 4)}" for name, value in best.values.items())
     return f"Best of {len(history.epochs)} epochs: {best.number}, validation {judged}"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from widthwise.core.toml import dotted, dumps
@@ -49,33 +49,37 @@ def joint_config_text(
     model: str | None,
     dataset: str | None,
     layers: Iterable[tuple[str, str, Sequence[str]]],
+    wide: Collection[str],
     *,
     qualities: Mapping[str, str],
     reading: Mapping[str, Any] | None = None,
 ) -> str:
     """In TOML that `load_config` reads.
 
-    layers: name, type and tensors of each layer that can be quantised; each type gets a rule. qualities:
-    those of the task with their directions, the first of them the objective. reading: keys of [data] that
-    are set.
+    layers: name, type and tensors of each layer that can be quantised; each type gets a rule. wide: names of
+    those whose channels can change. qualities: those of the task with their directions, the first of them the
+    objective. reading: keys of [data] that are set.
     """
     kinds: dict[str, Sequence[str]] = {}
-    for _, kind, tensors in layers:
+    resized = set()
+    for name, kind, tensors in layers:
+        resized |= {kind} if name in wide else set()
         kinds[kind] = [tensor for tensor in BITS if tensor in {*kinds.get(kind, ()), *tensors}]
     quality, direction = next(iter(qualities.items()))
     names = {key: value for key, value in (("model", model), ("dataset", dataset)) if value is not None}
     return TEXT.format(
         names=dumps(names) if names else "",
         data=f"{dumps({'data': dict(reading)})}\n" if reading else "",
-        rules="".join(_rule(kind, tensors) for kind, tensors in kinds.items()),
+        rules="".join(_rule(kind, tensors, resized=kind in resized) for kind, tensors in kinds.items()),
         quality=quality,
         direction=direction,
     )
 
 
-def _rule(kind: str, tensors: Sequence[str]) -> str:
+def _rule(kind: str, tensors: Sequence[str], *, resized: bool) -> str:
     lines = [f"[{dotted(['search', 'search_space', 'seed', kind, 'config'])}]"]
-    lines += ["channel_multiplier = [0.25, 0.5, 0.75, 1]", 'name = ["integer"]']
+    lines += ["channel_multiplier = [0.25, 0.5, 0.75, 1]"] if resized else []
+    lines += ['name = ["integer"]']
     for tensor in tensors:
         lines += [f"{tensor}_width = {BITS[tensor]}", f'{tensor}_frac_width = ["auto"]']
     return "\n".join(lines) + "\n\n"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import copy
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Self
 
 from widthwise.core.plain import plain
 
 # what reading a file that was made for us raises where somebody or something has changed it
 BROKEN = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError, OSError)
+LISTED = 8  # places of which the same is said
 
 
 class UserError(ValueError):
@@ -63,3 +64,26 @@ def unknown(kind: str, name: object, allowed: Iterable[str], *, where: str = "")
     return UserError(
         f"no {kind} named {name!r}", where=where, near=nearest(str(name), allowed), allowed=allowed or [""]
     )
+
+
+def said_once(reasons: Iterable[str]) -> str:
+    """Reasons such as `conv1: is a gelu; take a relu` as one line, each thing said once.
+
+    The places of which the same is said are listed before it; what to do, behind the last semicolon, stands
+    once behind all that it is of.
+    """
+    groups: dict[str, dict[str, list[str]]] = {}
+    for reason in dict.fromkeys(reasons):
+        found, _, advice = reason.rpartition("; ") if "; " in reason else (reason, "", "")
+        place, colon, what = found.partition(": ")
+        places = groups.setdefault(advice, {}).setdefault(what if colon else found, [])
+        places.extend([place] if colon else [])
+    return "; ".join(
+        "; ".join([*(f"{_places(places)}{what}" for what, places in said.items()), *filter(None, [advice])])
+        for advice, said in groups.items()
+    )
+
+
+def _places(names: Sequence[str]) -> str:
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return f"{', '.join(names[:LISTED])}{more}: " if names else ""

@@ -8,15 +8,17 @@ import stat
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from widthwise.core.errors import UserError
+from widthwise.core.errors import UserError, nearest
 from widthwise.core.inside import LARGE, MOST_GROWTH, new_name, parent_inside
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+MOST_LOOKED_AT = 1000  # files of a folder, for one that was meant
 NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -29,7 +31,12 @@ def existing_file(path: str | Path) -> Path:
     try:
         mode = path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: with a zero in it
-        raise UserError(f"{path}: no such file; check the path, which is read from {Path.cwd()}") from None
+        near = nearest_file(path)
+        raise UserError(
+            f"{path}: no such file",
+            near=near,
+            advice="" if near else f"check the path, which is read from {Path.cwd()}",
+        ) from None
     except OSError as error:
         raise UserError(f"{path}: can't be read: {error.strerror}; check the path") from None
     if stat.S_ISDIR(mode):
@@ -39,6 +46,18 @@ def existing_file(path: str | Path) -> Path:
     if not os.access(path, os.R_OK):
         raise UserError(f"{path}: may not be read; check its permissions")
     return path
+
+
+def nearest_file(path: Path) -> str | None:
+    """The file in a missing one's place, with its ending, whose name is most like it; None where none is."""
+    try:
+        found = islice((each for each in path.parent.iterdir() if each.suffix == path.suffix), MOST_LOOKED_AT)
+        there = {each.stem.lower(): each for each in sorted(found)}
+    except (OSError, ValueError):
+        return None
+    longer = [stem for stem in there if path.stem.lower() in stem]
+    near = min(longer, key=len, default=None) or nearest(path.stem, there)
+    return None if near is None else str(there[near])
 
 
 def read_npz(path: str | Path) -> dict[str, NDArray[Any]]:

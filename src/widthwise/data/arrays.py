@@ -86,7 +86,7 @@ def _labels(held: Arrays, asked: Sequence[str | int] | None, name: str) -> list[
         return []
     raise UserError(
         f"{name}: holds no array named {' or '.join(LABEL_ARRAYS[:2])} (found: {', '.join(held) or 'none'}); "
-        "say which is the label, or that there is none: data.label = [] in a config, label=[] in Python"
+        "say which is the label: --label NAME, data.label in a config, label= in Python (there, [] for none)"
     )
 
 

@@ -152,13 +152,16 @@ def data_source(name_or_path: str | Path) -> str:
         return text
     if (entry := DATA.get(text)) is not None:
         return entry.name
+    if Path(text).expanduser().is_dir():
+        return f"{text}/"
     if Path(text).suffix or "/" in text:
         raise UserError(f"{text}: is no data file; allowed: {', '.join(FILE_TYPES)}, or a folder of them")
-    raise unknown("data set", text, [*DATA.entries, f"a {'/'.join(FILE_TYPES)} file", "module:callable"])
+    files = f"a {'/'.join(FILE_TYPES)} file or a folder of them"
+    raise unknown("data set", text, [*DATA.entries, files, "module:callable"])
 
 
 def _is_file(text: str) -> bool:
-    """Whether it is a file of data, or a folder of them, which is written with a slash."""
+    """Whether it is a file of data, or a folder of them, which has a slash where a data set has its name."""
     return Path(text).suffix.lower() in FILE_TYPES or ("/" in text and Path(text).expanduser().is_dir())
 
 

@@ -81,6 +81,14 @@ class DataModule:
     loaded: tuple[str, Mapping[str, Any]] | None = field(default=None, init=False)
     """The name or file and the options by which `load_data` made it; a changed copy has none."""
 
+    def __repr__(self) -> str:
+        """What it is, how many samples its parts have, and what it was taken for."""
+        counts = ", ".join(
+            f"{Batches(*found, batch_size=1).rows:,} {part}" for part, found in self.parts.items()
+        )
+        shape = " x ".join(map(str, self.input_shape))
+        return f"Data {self.note}: samples of {shape} ({counts})\n{self.taken}"
+
     def loaded_by(self, source: str, options: Mapping[str, Any]) -> DataModule:
         """The same, with what it was made of."""
         object.__setattr__(self, "loaded", (source, dict(options)))

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from widthwise.data.padding import Array, Ragged
 
 LABEL_COLUMNS = ("label", "target", "class", "y")
+INDEX_COLUMNS = ("index", "id")
+NAMELESS = "Unnamed: 0"  # as pandas calls a first column without a name
 SEPARATORS = ",;\t"
 FIRST_LINES = 10
 FEWEST_ROWS = 10  # by which a column is taken to number them
@@ -81,7 +83,7 @@ def samples_of_table(table: DataFrame, *, name: str, note: str, asked: Asked = N
     if not features.shape[1]:
         raise UserError(f"{name}: all its columns are labels; leave some for the features")
     if (counting := _row_numbers(features)) is not None:
-        features, note = features.drop(columns=counting), f"{note}, without column {counting}: row numbers"
+        features, note = features.drop(columns=counting), f"{note}, without {_called(counting)}: row numbers"
     _check_numbers(features, name, said=asked.label is not None)
     return check_samples(
         features.to_numpy(dtype=np.float64, na_value=np.nan),
@@ -265,13 +267,23 @@ def _targets(labels: DataFrame, name: str) -> NDArray[Any]:
 
 
 def _row_numbers(features: DataFrame) -> str | None:
-    """The first column, where it numbers the rows from 0 or 1, which says nothing of a sample."""
+    """The first column, where it numbers the rows, which says nothing of a sample.
+
+    It does where it holds 0, 1, 2 … or 1, 2, 3 … in any order, or whole numbers that are all different and no
+    name, as pandas writes its index, or the name of an index.
+    """
     first = features.columns[0]
     if features.shape[1] < 2 or len(features) < FEWEST_ROWS or not _is_number(features[first].dtype):
         return None
-    values, rows = features[first].to_numpy(), np.arange(len(features))
-    numbers = np.array_equal(values, rows) or np.array_equal(values, rows + 1)
-    return str(first) if numbers else None
+    values, rows = np.sort(features[first].to_numpy()), np.arange(len(features))
+    if np.array_equal(values, rows) or np.array_equal(values, rows + 1):
+        return str(first)
+    different = values.dtype.kind in "iu" and bool((values[1:] != values[:-1]).all())
+    return str(first) if different and (first == NAMELESS or first.lower() in INDEX_COLUMNS) else None
+
+
+def _called(column: str) -> str:
+    return "the first column, which has no name" if column == NAMELESS else f"column {column}"
 
 
 def _check_numbers(features: DataFrame, name: str, *, said: bool) -> None:

@@ -40,7 +40,8 @@ class Targets:
             some = not numbers and bool((self.values == IGNORED).any())
             left_out = f", {'padding' if shape else IGNORED} left out" if some else ""
             places = f" at each of {shape} places" if shape else ""
-            return f"{len(self.class_names)} classes{places}{left_out}"
+            first = ", numbered from 1" if _counts_from_one(self.class_names) else ""
+            return f"{len(self.class_names)} classes{first}{places}{left_out}"
         if numbers and not shape:
             return f"numbers from {self.values.min():g} to {self.values.max():g}"
         if self.values.ndim == 2 and not numbers and self.values.max() <= 1 and self.values.min() >= 0:
@@ -59,10 +60,10 @@ def read_targets(
 ) -> Targets:
     """Targets [N, ...] of any dtype as classes or numbers: as `kind` says, or as they look.
 
-    Text, and whole numbers from 0 without a gap, are classes; fractions, and more than 50 different whole
-    numbers, are numbers. Other whole numbers could be both, an error that tells what to say. Where the task
-    says what they are for, whole numbers are what `unclear` says. -100 is left out. Of several targets a
-    sample whole numbers stay as they are. Raises UserError for what is neither.
+    Text, and whole numbers from 0 without a gap, or up to 50 from 1, are classes; fractions, and more than 50
+    different whole numbers, are numbers. Other whole numbers could be both, an error that tells what to say.
+    Where the task says what they are for, whole numbers are what `unclear` says. -100 is left out. Of several
+    targets a sample whole numbers stay as they are. Raises UserError for what is neither.
     """
     values = np.asarray(given)
     if values.ndim == 2 and values.shape[1] == 1:
@@ -128,15 +129,22 @@ def _kind_of(values: NDArray[Any], unclear: TargetKind | None, named: bool, name
         return unclear
     found = np.unique(numbers)
     found = found[found != IGNORED] if found[-1] >= 0 else found
-    if found[0] == 0 and found[-1] == len(found) - 1:
+    without_gap = found[-1] - found[0] == len(found) - 1
+    if without_gap and found[0] == 0:
         return "classes"
     if len(found) > MOST_UNSAID:
         return "numbers"
+    if without_gap and found[0] == 1:
+        return "classes"
     raise UserError(
         f"{name}: labels are {len(found)} different whole numbers from {found[0]:g} to {found[-1]:g}, not 0 "
-        f'to {len(found) - 1}, so they may be classes or numbers; say which: data.targets = "classes" or '
-        '"numbers" in a config, targets= in Python'
+        f"to {len(found) - 1}, so they may be classes or numbers; say which: --targets classes or numbers, "
+        "data.targets in a config, targets= in Python"
     )
+
+
+def _counts_from_one(class_names: Sequence[str]) -> bool:
+    return list(class_names) == [str(number) for number in range(1, len(class_names) + 1)]
 
 
 def _numbers(values: NDArray[Any], name: str) -> Targets:

@@ -14,7 +14,7 @@ import numpy as np
 from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.core.errors import UserError, unknown
 from widthwise.core.importing import describe_error
-from widthwise.evaluators.protocol import PRUNED, Evaluate, Results
+from widthwise.evaluators.protocol import Evaluate, Results
 
 
 class TrialTimeout(BaseException):
@@ -37,7 +37,7 @@ def evaluate_guarded(
     raised.
     """
     results = _attempt(evaluator, candidates, metrics, trial_timeout)
-    failures = dict(results.failures) | dict.fromkeys(results.pruned, PRUNED)
+    failures = dict(results.failures) | results.stopped
     for name in objectives:
         for row in np.flatnonzero(~np.isfinite(results[name])).tolist():
             value = results[name][row]
@@ -70,7 +70,8 @@ def _attempt(
     joined = {name: np.concatenate([part[name] for part in parts]) for name in metrics}
     later = {half + row: reason for row, reason in parts[1].failures.items()}
     pruned = parts[0].pruned | {half + row for row in parts[1].pruned}
-    return Results(joined, {**parts[0].failures, **later}, pruned)
+    halted = dict(parts[0].halted) | {half + row: said for row, said in parts[1].halted.items()}
+    return Results(joined, {**parts[0].failures, **later}, pruned, halted=halted)
 
 
 def _checked(results: Results, count: int, metrics: Sequence[str]) -> Results:
@@ -85,7 +86,7 @@ def _checked(results: Results, count: int, metrics: Sequence[str]) -> Results:
                 f"the evaluator gave {name} as {values.shape} for {count} candidates; want ({count},)"
             )
         found[name] = values
-    return Results(found, results.failures, results.pruned)
+    return Results(found, results.failures, results.pruned, halted=results.halted)
 
 
 def _failed(metrics: Sequence[str], reason: str) -> Results:

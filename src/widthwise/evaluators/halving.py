@@ -12,7 +12,13 @@ from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.metrics.goals.pareto import as_table, crowding, ranks
 from widthwise.training.halving import Halving
 
-__all__ = ["BudgetedEvaluation", "Halving", "HalvingResult", "successive_halving", "survivors"]
+__all__ = [
+    "BudgetedEvaluation",
+    "Halving",
+    "HalvingResult",
+    "successive_halving",
+    "survivors",
+]
 
 BudgetedEvaluation = Callable[[IntArray, int], FloatArray]
 """Row numbers [k] and a budget to values [k, objectives], all to be maximised; NaN rows are failures."""
@@ -27,12 +33,17 @@ class HalvingResult:
 
 
 def successive_halving(
-    count: int, evaluate: BudgetedEvaluation, *, full: int, halving: Halving | None = None
+    count: int,
+    evaluate: BudgetedEvaluation,
+    *,
+    full: int,
+    halving: Halving | None = None,
+    rung: Callable[[IntArray, IntArray, int], None] | None = None,
 ) -> HalvingResult:
     """Evaluates `count` candidates rung by rung; only the survivors of all rungs get the full budget.
 
     `evaluate` is called once a rung with the rows still in. A failure goes no further and is not counted as
-    stopped.
+    stopped. rung: told of each which rows it stopped, which go on, and its budget.
     """
     halving = halving or Halving()
     rows = np.arange(count)
@@ -45,8 +56,11 @@ def successive_halving(
         chosen = survivors(values, max(1, len(rows) // halving.reduction))
         failed: NDArray[np.bool_] = np.asarray(np.isnan(values).any(axis=1))
         lost = np.setdiff1d(np.arange(len(rows)), chosen)
-        stopped |= {int(rows[at]): budget for at in lost if not failed[at]}
+        ended = rows[lost[~failed[lost]]]
+        stopped |= dict.fromkeys(ended.tolist(), budget)
         rows = rows[chosen]
+        if rung is not None:
+            rung(ended, rows, budget)
     last = as_table(evaluate(rows, budgets[-1])) if len(rows) else np.empty((0, 1))
     values = np.full((count, last.shape[1]), np.nan)
     values[rows] = last

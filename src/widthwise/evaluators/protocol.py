@@ -26,7 +26,8 @@ class Results(Mapping[str, FloatArray]):
 
     columns: name to values [K] float64, NaN where the candidate failed.
     failures: row to the reason, for the candidates that failed alone; the others of the batch are good.
-    pruned: rows that were stopped early because others do better; their quality is NaN.
+    pruned: rows that were stopped early because others do better; their quality is NaN. halted: of such rows,
+    where it is known, when they were stopped and how sure that was.
     causes: row to what was raised, for failures where that is at hand.
     """
 
@@ -34,6 +35,13 @@ class Results(Mapping[str, FloatArray]):
     failures: Mapping[int, str] = field(default_factory=dict)
     pruned: frozenset[int] = frozenset()
     causes: Mapping[int, Exception] = field(default_factory=dict)
+    halted: Mapping[int, str] = field(default_factory=dict)
+
+    @property
+    def stopped(self) -> dict[int, str]:
+        """The reason to store for each row that was stopped early."""
+        more = {row: f": {self.halted[row]}" for row in self.pruned & self.halted.keys()}
+        return {row: PRUNED + more.get(row, "") for row in self.pruned}
 
     @property
     def metrics(self) -> Mapping[str, FloatArray]:
@@ -74,9 +82,15 @@ class Results(Mapping[str, FloatArray]):
         return len(self.columns)
 
 
-PRUNED = "pruned: stopped early, as others do better"  # the reason stored with such a trial
+PRUNED = "pruned: stopped early, as others do better"  # how the reason stored with such a trial begins
 UNMEASURED = "not measured: others do better, however fast it is"  # the same for what has to be measured
-STOPPED = (PRUNED, UNMEASURED)  # trials with these reasons stopped early, and are no failures
+STOPPED = (PRUNED, UNMEASURED)  # trials whose reasons begin so stopped early, and are no failures
+
+
+def is_stopped(reason: str) -> bool:
+    """Whether a trial with this reason was stopped early or not measured, which is no failure."""
+    return reason.startswith(STOPPED)
+
 
 Evaluate = Callable[[IntArray], Results]
 """Candidates [K, D] of choice indices to their metrics, in their order: all that is needed of an evaluator

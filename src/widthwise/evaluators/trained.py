@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from math import prod
 from typing import Any, Unpack
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from widthwise.core.arrays import FloatArray, IntArray
@@ -23,6 +23,7 @@ from widthwise.evaluators.judging import FLOAT_BYTES, Judging, JudgingKeywords
 from widthwise.evaluators.latest import Latest
 from widthwise.evaluators.protocol import Pace, Results
 from widthwise.evaluators.realising import Realiser
+from widthwise.evaluators.rungs import errors_behind, said_of_stopped, warn_of_near
 from widthwise.metrics.cost.of_widths import WidthCosts
 from widthwise.metrics.quality.fits import check_data_fits_model
 from widthwise.metrics.quality.making import with_targets
@@ -145,7 +146,7 @@ class WidthEvaluator:
         self.latest.begin()
         costs = self.costs(candidates)
         failures: dict[int, str] = {}
-        stopped: frozenset[int] = frozenset()
+        stopped: dict[int, str] = {}
         quality = {name: np.full((len(candidates), self.repeats), np.nan) for name in self.judging.quality}
         if quality and self.halving is not None:
             stopped = self._halved(candidates, costs, quality, failures)
@@ -159,7 +160,7 @@ class WidthEvaluator:
             metrics[name], spread = mean_and_spread(values)
             if self.repeats > 1:
                 metrics[name + SPREAD] = spread
-        return Results(metrics, failures, stopped)
+        return Results(metrics, failures, frozenset(stopped), halted=stopped)
 
     def costs(self, candidates: IntArray) -> dict[str, FloatArray]:
         """The cost metrics of candidates [K, D], exactly and without training."""
@@ -214,14 +215,19 @@ class WidthEvaluator:
         settings: Settings,
         quality: Mapping[str, FloatArray],
         failures: dict[int, str],
+        seen: dict[int, tuple[Tensor, Tensor]] | None = None,
     ) -> None:
-        """Fills in the quality [K, repeats] of these rows of the candidates, or why they failed."""
+        """Fills in the quality [K, repeats] of these rows of the candidates, or why they failed.
+
+        seen: is filled with outputs and targets of their first trainings.
+        """
         for row in rows.tolist():
             sizes = self.space.sizes(candidates[row])
             for repeat in range(self.repeats):
                 try:
                     made = self.source.network(sizes, self.judging.seed + repeat, settings)
-                    judged, reason = self._judged(made.model)
+                    predicted = self._predicted(made.model)
+                    judged, reason = self._scored(*predicted)
                 except UserError as error:
                     judged, reason = {}, str(error)
                 except (RuntimeError, MemoryError) as error:  # no memory, or a layer that takes no such size
@@ -230,6 +236,8 @@ class WidthEvaluator:
                     failures[row] = reason
                     break
                 if repeat == 0:
+                    if seen is not None:
+                        seen[row] = predicted
                     self.latest.put(self._realised(candidates[row], made.model, judged))
                 for name, value in judged.items():
                     quality[name][row, repeat] = value
@@ -242,8 +250,11 @@ class WidthEvaluator:
 
     def _judged(self, model: nn.Module) -> tuple[dict[str, float], str]:
         """The quality of a network, and what is wrong with it, if anything."""
+        return self._scored(*self._predicted(model))
+
+    def _scored(self, outputs: Tensor, targets: Tensor) -> tuple[dict[str, float], str]:
         tally = self.tally.fresh(1)
-        tally_one(tally, *self._predicted(model))
+        tally_one(tally, outputs, targets)
         found = tally.values(self.judging.quality)
         return {name: float(values[0]) for name, values in found.items()}, tally.failures.get(0, "")
 
@@ -273,32 +284,52 @@ class WidthEvaluator:
         costs: Mapping[str, FloatArray],
         quality: dict[str, FloatArray],
         failures: dict[int, str],
-    ) -> frozenset[int]:
-        """As `_trained`, but only the best on part of the epochs get all of them; the rows of the others."""
-        directions = {metric.name: metric.direction for metric in self.judging.metrics}
-        objectives = self.judging.objectives or tuple(directions)
+    ) -> dict[int, str]:
+        """As `_trained`, but only the best on part of the epochs get all; what is told of the others."""
+        signs = {metric.name: 1 if metric.direction == "maximize" else -1 for metric in self.judging.metrics}
+        objectives = self.judging.objectives or tuple(signs)
+        seen: dict[int, tuple[Tensor, Tensor]] = {}
+        told: dict[int, str] = {}
+        full = self.settings.steps or self.settings.epochs
+        unit = "epochs" if self.settings.steps is None else "steps"
 
         def after(rows: IntArray, budget: int) -> FloatArray:
-            self._trained(candidates, rows, _with_budget(self.settings, budget), quality, failures)
+            seen.clear()
+            kept = seen if len(rows) <= self.sureness_of else None
+            self._trained(candidates, rows, _with_budget(self.settings, budget), quality, failures, kept)
             known = {**costs, **{name: values.mean(axis=1) for name, values in quality.items()}}
-            columns = [_maximised(known[name], directions[name])[rows] for name in objectives]
-            table = np.stack(columns, axis=1)
+            table = np.stack([signs[name] * known[name][rows] for name in objectives], axis=1)
             table[np.isin(rows, list(failures))] = np.nan
             return table
 
-        full = self.settings.steps or self.settings.epochs
-        result = successive_halving(len(candidates), after, full=full, halving=self.halving)
-        return frozenset(result.stopped)
+        def rung(stopped: IntArray, kept: IntArray, budget: int) -> None:
+            priced = [signs[name] * costs[name] for name in objectives if name in costs]
+            no_dearer = [cost[kept][None, :] >= cost[stopped][:, None] for cost in priced]
+            allowed = np.logical_and.reduce([np.ones((len(stopped), len(kept)), dtype=bool), *no_dearer])
+            judged = {name: signs[name] for name in objectives if name in quality}
+            rows, when = [*stopped.tolist(), *kept.tolist()], f"after {budget} of {full} {unit}"
+            behind = self._behind([seen[row] for row in rows if row in seen], judged, allowed)
+            told.update(said_of_stopped(stopped, behind, quality, when))
+            warn_of_near(behind, len(kept), when)
+
+        successive_halving(len(candidates), after, full=full, halving=self.halving, rung=rung)
+        return told
+
+    def _behind(
+        self, seen: Sequence[tuple[Tensor, Tensor]], signs: Mapping[str, int], no_dearer: NDArray[np.bool_]
+    ) -> FloatArray:
+        """`errors_behind` by outputs and targets; NaN where these are not of all, or nothing is judged."""
+        if len(seen) < sum(no_dearer.shape) or not no_dearer.size or not signs:
+            return np.full(len(no_dearer), np.nan)
+        outputs = [predicted for predicted, _ in seen]
+        found = self.judging.sureness(self.data, self.fitting.about, outputs, seen[0][1])
+        return errors_behind(found, signs, no_dearer)
 
 
 def _with_budget(settings: Settings, budget: int) -> Settings:
     if settings.steps is not None:
         return replace(settings, steps=budget)
     return replace(settings, epochs=budget)
-
-
-def _maximised(values: FloatArray, direction: str) -> FloatArray:
-    return values if direction == "maximize" else -values
 
 
 def for_space(

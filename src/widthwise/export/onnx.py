@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from widthwise.core.errors import UserError
+from widthwise.core.errors import UserError, said_once
 from widthwise.export.by_layer import ReasonsByLayer
 from widthwise.export.exporter import Exported
 from widthwise.export.scaler import in_front
@@ -86,7 +86,7 @@ class OnnxExporter:
         if self.layout == "qdq":
             program, refused = _program(realised, graph)
             if program is None:
-                raise UserError("; ".join(refused))
+                raise UserError(said_once(refused))
             onnx.save(model_of(_ordered(program, graph, example[0]), names[0]), str(path))
             return self._exported(path, program)
         several = example

@@ -16,6 +16,7 @@ from widthwise.export.by_layer import ReasonsByLayer
 from widthwise.export.exporter import Exported
 from widthwise.export.scaler import Standardise
 from widthwise.export.torch_program import PROGRAM, Made, Program, check_alike, program_of
+from widthwise.network.named import MODELS
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 NETWORK, WEIGHTS = "network.json", "weights.safetensors"
 SCALER = "scaler.safetensors"  # mean and scale, where the network standardises its input itself
+CALLS = "calls.json"  # what the network computes in float, where its code is not ours and torch.fx traces it
 SAMPLE = "sample.safetensors"  # only where the network has to be captured on samples of the data
 VERSION = 1  # of what NETWORK holds
 
@@ -68,8 +70,13 @@ class TorchExporter:
         if realised.sample is not None:
             write_atomically(folder / SAMPLE, as_safetensors(realised.sample))
             files.append(folder / SAMPLE)
-        run = _read_back(folder, realised, realised.network if name is None else None)
-        made = Exported(tuple(files), run)
+        why = "" if name in MODELS.own else _write_calls(realised, folder)
+        if (folder / CALLS).exists():
+            files.append(folder / CALLS)
+        needed = name is None and bool(why)
+        run = _read_back(folder, realised, realised.network if needed else None)
+        note = f"to be read back it needs the network, load(path, model=network): {why}"
+        made = Exported(tuple(files), run, notes=(note,) if needed else ())
         return self._with_program(made, run, folder, partial(program_of, run.graph.model, realised))
 
     def with_scaler(self, exported: Exported, scaler: Scaler, folder: Path) -> Exported:
@@ -95,10 +102,12 @@ class TorchExporter:
             return exported
         program, note = making()
         if program is None:
-            return replace(exported, notes=(note,))
+            return replace(exported, notes=(*exported.notes, note))
         write_atomically(folder / PROGRAM, program.content)
         files = (*exported.files, folder / PROGRAM)
-        return replace(exported, files=files, run=replace(run, program=program), notes=(note,))
+        return replace(
+            exported, files=files, run=replace(run, program=program), notes=(*exported.notes, note)
+        )
 
 
 @dataclass(frozen=True)
@@ -124,17 +133,19 @@ def _read_back(folder: Path, realised: Realised, given: nn.Module | None) -> _Re
 def load(path: str | Path, *, model: nn.Module | None = None) -> Graph:
     """The network that was exported as "torch" into this folder, in eval mode: `.model` runs it.
 
-    model: the network that was searched, in place of the one that NETWORK names (which is made by its name,
-    code of one's own included); needed where it was given from Python. It stays as it is. Raises UserError
-    for a folder of another kind, a broken one, and weights that are not those that were exported.
+    model: the network that was searched, as it was given; without it, it is made of CALLS, which runs no code
+    but torch's, or else by the name that NETWORK has for it, code of one's own included. It is needed where
+    there is neither. It stays as it is. Raises UserError for a folder of another kind, a broken one, and
+    weights that are not those that were exported.
     """
     from widthwise.network.checkpoints import tensors_inside
 
     folder = Path(path).expanduser()
     realised = read_realised(folder)
-    if model is None:
-        model = _named(realised, folder)
-    graph = realised.graph(model)
+    if model is None and (found := _of_calls(realised, folder)) is not None:
+        graph = _as_it_is(realised).graph(found)
+    else:
+        graph = realised.graph(_named(realised, folder) if model is None else model)
     if (tensors := tensors_inside(folder, SCALER)) is not None:
         scaler = _scaler(tensors, folder / SCALER)
         graph.model.register_forward_pre_hook(partial(_standardise, scaler), with_kwargs=True)
@@ -188,6 +199,38 @@ def _name_that_works(realised: Realised) -> str | None:
     except UserError:
         return None
     return realised.model
+
+
+def _as_it_is(realised: Realised) -> Realised:
+    """The same of a network that has its sizes, and its batch norms folded, already."""
+    return replace(realised, sizes={}, folded=False)
+
+
+def _write_calls(realised: Realised, folder: Path) -> str:
+    """Writes CALLS, the float network as it is after resizing; or says why there is none."""
+    from widthwise.network.described import described
+    from widthwise.network.written import NotWrittenError
+
+    floats = replace(realised, schemes={})
+    try:
+        stored = described(floats.graph().model, floats.example())
+    except NotWrittenError as why:
+        return str(why)
+    write_atomically(folder / CALLS, json.dumps(stored, ensure_ascii=False).encode() + b"\n")
+    return ""
+
+
+def _of_calls(realised: Realised, folder: Path) -> nn.Module | None:
+    """The float network that CALLS describes; None where there is none."""
+    from widthwise.network.written import built
+
+    if not is_inside(folder, CALLS):
+        return None
+    try:
+        stored: Any = json.loads(read_inside(folder, CALLS, most=LARGE) or b"")
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"{folder / CALLS}: can't be read as JSON; export the network again") from error
+    return built(stored, realised.weights or {}, where=str(folder / CALLS))
 
 
 def _named(realised: Realised, folder: Path) -> nn.Module:

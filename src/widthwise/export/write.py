@@ -13,7 +13,7 @@ from importlib.metadata import distributions, requires, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from widthwise.core.errors import UserError
+from widthwise.core.errors import UserError, said_once
 from widthwise.core.files import folder_in_one_piece, write_atomically
 from widthwise.core.finite import finite
 from widthwise.export.exporter import Exported, Exporter, exporter
@@ -107,7 +107,7 @@ def export(
     realised = found.realised(chosen).complete(found.searched_network(model))
     graph = realised.graph()
     if reasons := made.refusals(realised, graph):
-        raise UserError(f"trial {chosen.number} can't be exported as {made.name}: {'; '.join(reasons)}")
+        raise UserError(f"trial {chosen.number} can't be exported as {made.name}: {said_once(reasons)}")
     judged = judged_data(found.record, data)
     scaler = checked_scaler(judged, made) if with_scaler else None
     with folder_in_one_piece(folder, blamed=folder) as part:

@@ -22,6 +22,7 @@ from widthwise.data.batches import Takes, read_batch
 from widthwise.data.blocks import DataBlock, first_of, in_blocks
 from widthwise.network.asking import asks_for_values
 from widthwise.network.calling import as_example, call, cloned, takes_of
+from widthwise.network.misfit import misfit
 from widthwise.network.undisturbed import run_in_eval_mode
 
 PIECE = 8  # samples that a network is tried on
@@ -268,29 +269,6 @@ def as_plain(result: Any) -> Any:
     if isinstance(result, tuple) and hasattr(result, "_fields"):
         return {name: as_plain(value) for name, value in zip(result._fields, result, strict=True)}
     return [as_plain(value) for value in result] if isinstance(result, tuple | list) else result
-
-
-def misfit(model: nn.Module, block: DataBlock, where: str, error: Exception) -> UserError:
-    """The error for samples that a network can't take, which it raised this for."""
-    shapes = [x.shape[1:] if block.has_rows else x.shape for x in block.inputs.values()]
-    reason = _first_layer_misfit(model, shapes[0]) or f"it raised {describe_error(error)}"
-    return UserError(
-        f"{where}: samples of shape {', '.join(str(list(shape)) for shape in shapes)} don't fit the network: "
-        f"{reason}; take other data, or flatten images for an MLP"
-    )
-
-
-def _first_layer_misfit(model: nn.Module, shape: torch.Size) -> str | None:
-    """What the first layer with a known number of inputs takes, unless samples may have that number."""
-    for name, module in model.named_modules():
-        for attribute in ("in_features", "num_features", "in_channels"):
-            count = getattr(module, attribute, None)
-            if isinstance(count, int):
-                if count in shape:
-                    return None
-                unit = attribute.partition("_")[2]
-                return f"its first layer ({name}, {type(module).__name__}) takes {count} {unit}"
-    return None
 
 
 def _cut(blocks: Iterable[DataBlock], most: int) -> Iterator[DataBlock]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from widthwise.core.figures import shown_figure
 from widthwise.metrics.goals.aim import SUM
 from widthwise.metrics.spread import SIGMAS
 from widthwise.report.shown.front import NEAR_COST, FrontRow, FrontView, errors_of
@@ -112,7 +113,7 @@ def _columns(study: Study, axes: Sequence[Axis]) -> list[tuple[str, bool]]:
 def _line(study: Study, trial: Trial, axes: Sequence[Axis], choices: str, marks: str) -> _Line:
     errors = errors_of(study, trial)
     figures = {axis.name: with_error(axis, trial.metrics[axis.name], errors.get(axis.name)) for axis in axes}
-    figures[SUM] = f"{sum(trial.scaled_metrics.values()):.3f}"
+    figures[SUM] = shown_figure(sum(trial.scaled_metrics.values()))
     return _Line(f"{trial.number}{marks}", figures, choices)
 
 
@@ -124,7 +125,7 @@ def _float(study: Study, axes: Sequence[Axis]) -> list[_Line]:
         return []
     figures = {a.name: with_error(a, known[a.name], errors.get(a.name)) for a in axes if a.name in known}
     if set(study.aim.names) <= known.keys():
-        figures[SUM] = f"{sum(study.aim.scaled(known).values()):.3f}"
+        figures[SUM] = shown_figure(sum(study.aim.scaled(known).values()))
     return [_Line("untrained" if settings.untrained else "float", figures)]
 
 

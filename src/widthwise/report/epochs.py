@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from widthwise.core.figures import shown_figure
 from widthwise.core.plain import plain
 
 if TYPE_CHECKING:
@@ -63,5 +64,9 @@ def _is_round(number: int) -> bool:
 
 def epoch_line(epoch: Epoch, more: str = "") -> str:
     """`epoch   12/100  3 s, 22 s left  loss 0.8013  validation loss 0.8101  accuracy 0.7220`."""
-    judged = "  ".join(f"{name} {value:.4f}" for name, value in reversed(list(epoch.values.items())))
-    return plain(f"epoch {epoch.number:>4}{more}  loss {epoch.train_loss:.4f}  validation {judged}")
+    judged = "  ".join(
+        f"{name} {shown_figure(value, 4)}" for name, value in reversed(list(epoch.values.items()))
+    )
+    return plain(
+        f"epoch {epoch.number:>4}{more}  loss {shown_figure(epoch.train_loss, 4)}  validation {judged}"
+    )

@@ -1,4 +1,4 @@
-"""What a search is about, in lines for the terminal, and what its user should be warned of."""
+"""What a search is about, in lines for the terminal."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from widthwise.core.counting import count_text
 from widthwise.data.facts import facts_of
 from widthwise.data.modules import Data
-from widthwise.metrics.goals.combine import sum_conflicts
 
 if TYPE_CHECKING:
     from torch import nn
@@ -16,8 +15,6 @@ if TYPE_CHECKING:
     from widthwise.metrics.quality.fits import Fit
     from widthwise.metrics.quality.outputs import Output
     from widthwise.search.problem import Problem
-
-TRAIN = "train it first (--train), or load weights (--load CHECKPOINT)"
 
 
 def problem_lines(problem: Problem) -> list[str]:
@@ -75,19 +72,6 @@ def space_line(problem: Problem) -> str:
     size = count_text(space.size)
     candidates, decisions = _plural(size, "candidate"), _plural(str(len(space.decisions)), "decision")
     return f"{candidates} from {decisions}"
-
-
-def warnings_of(problem: Problem, *, mend: str = TRAIN) -> list[str]:
-    """Untrained weights and how to `mend` that, sums that pull the wrong way, rules that apply to nothing."""
-    found = []
-    config, search = problem.config, problem.config.search
-    if problem.kind.needs_weights(search.space) and problem.untrained:
-        found.append(f"the weights of {config.model} are random, so its quality says little; {mend}")
-    if search.summed:
-        found += sum_conflicts(search.objectives, search.direction)
-    found += getattr(problem.evaluator, "notes", ())
-    found += () if problem.target is None else problem.target.notes
-    return [*found, *problem.kind.warnings(problem.space)]
 
 
 def _weights(config: SearchConfig, *, untrained: bool) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from widthwise.core.counting import count_text
+from widthwise.core.figures import shown_figure
 from widthwise.core.toml import shown_choice
 from widthwise.metrics.catalogue import Metric
 from widthwise.strategies.registry import REGISTRY
@@ -21,11 +22,9 @@ if TYPE_CHECKING:
 
 
 def shown_number(metric: Metric | None, value: float) -> str:
-    """A metric's value as people read it: shares, losses and sums (None) to three places, counts in full."""
-    if not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "infinite"
-    if metric is None or not metric.is_hardware:
-        return f"{value:.3f}"
+    """A metric's value as people read it: shares, losses and sums (None) as figures, counts in full."""
+    if not math.isfinite(value) or metric is None or not metric.is_hardware:
+        return shown_figure(value)
     if value == round(value) or abs(value) >= 1e5:
         return f"{value:,.0f}"
     return f"{value:,.2f}" if abs(value) >= 1e3 else f"{value:.4g}"

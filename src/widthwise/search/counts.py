@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from widthwise.evaluators.protocol import STOPPED
+from widthwise.evaluators.protocol import is_stopped
 from widthwise.study.store.records import Summary
 
 
@@ -22,8 +22,8 @@ class Counts:
 
         Trials that stopped early are no failures.
         """
-        stopped = sum(reason in STOPPED for reason in failures.values())
-        failures = {row: reason for row, reason in failures.items() if reason not in STOPPED}
+        stopped = sum(map(is_stopped, failures.values()))
+        failures = {row: reason for row, reason in failures.items() if not is_stopped(reason)}
         for row in range(evaluated if failures else 0):
             self._running = self._running + 1 if row in failures else 0
             if self._running > self.longest:

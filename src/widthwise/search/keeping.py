@@ -5,20 +5,14 @@ from __future__ import annotations
 import json
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor, fx
-from torch.utils._pytree import tree_leaves
-
+from widthwise.core.errors import UserError
 from widthwise.core.files import write_atomically
-from widthwise.network.calling import arguments, cloned, takes_of
-from widthwise.network.undisturbed import undisturbed
-from widthwise.network.written import NotWrittenError, built, written
+from widthwise.network.described import described
+from widthwise.network.written import NotWrittenError
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from widthwise.search.problem import Problem
 
 logger = logging.getLogger(__name__)
@@ -33,28 +27,8 @@ def keep_network(problem: Problem, path: Path) -> None:
         return
     model = (problem.graph.unfolded or problem.graph).model
     try:
-        if not isinstance(model, fx.GraphModule):
-            raise NotWrittenError("torch.fx can't trace it")
-        stored = json.loads(json.dumps(written(model), allow_nan=False))
-        again = built(stored, model.state_dict(), where=path.name)
-        if not _same(model, again, problem.base.example()):
-            raise NotWrittenError("what was written gives other outputs")
-    except (NotWrittenError, ValueError) as why:
+        stored = described(model, problem.base.example())
+    except (NotWrittenError, UserError) as why:
         logger.info("the network was given from Python and is not kept: %s", why)
         return
     write_atomically(path, json.dumps(stored, ensure_ascii=False).encode() + b"\n")
-
-
-def _same(one: nn.Module, other: nn.Module, example: dict[str, Tensor]) -> bool:
-    """Whether two networks give the same bits."""
-    found = [_outputs(network, example) for network in (one, other)]
-    return len(found[0]) == len(found[1]) and all(
-        torch.equal(x.nan_to_num(), y.nan_to_num()) for x, y in zip(*found, strict=True)
-    )
-
-
-def _outputs(network: nn.Module, example: dict[str, Tensor]) -> list[Any]:
-    device = next((p.device for p in network.parameters()), torch.device("cpu"))
-    args, named = arguments(takes_of(network), cloned({k: x.to(device) for k, x in example.items()}))
-    with undisturbed(network), torch.no_grad():
-        return [x for x in tree_leaves(network(*args, **named)) if isinstance(x, Tensor)]

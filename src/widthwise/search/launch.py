@@ -24,6 +24,7 @@ from widthwise.search.loop import run_search
 from widthwise.search.problem import Problem, load_problem
 from widthwise.search.record import record_of
 from widthwise.search.sureness import keep_sureness
+from widthwise.search.told import FIT, told_while_it_runs, warnings_of
 from widthwise.search.workers import judge_of
 from widthwise.strategies import Strategy
 from widthwise.study.expected import Expectations
@@ -113,8 +114,7 @@ def search(
     )
     problem = replace(problem, sampler=sampler)
     if started is None:  # who is told of the start is told of these too, with the problem
-        left_out = () if problem.target is None else problem.target.notes
-        for warning in (*left_out, *problem.kind.warnings(problem.space)):
+        for warning in warnings_of(problem, mend=FIT):
             logger.warning("%s", warning)
     if force_new is None:
         force_new = out is None and not resume
@@ -131,7 +131,7 @@ def search(
             if resume
             else start_run(folder, record, storage=storage, force_new=force_new)
         )
-        with opened as run:
+        with opened as run, told_while_it_runs():
             _keep_weights(problem, run.path / WEIGHTS)
             keep_network(problem, run.path / NETWORK)
             if isinstance(problem.evaluator, KeepsTables):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 import numpy as np
 
 from widthwise.core.arrays import FloatArray, IntArray
-from widthwise.core.errors import UserError
+from widthwise.core.errors import UserError, said_once
 from widthwise.network.realised import Realised
 from widthwise.spaces.slots import Slot, schemes, slot_choices
 from widthwise.spaces.space import Space
@@ -82,7 +82,7 @@ class Writable:
         if self.graph.capture == "fx" and reasons:
             reasons = self.why_not(self.within.closest(1)[0])
         if reasons:
-            said = "; ".join([*reasons[:SHOWN], *self._norms_in_float()])
+            said = said_once([*reasons[:SHOWN], *self._norms_in_float()])
             raise UserError(f"target {self.form.name}: can write no candidate of this space: {said}")
 
     def _norms_in_float(self) -> Iterator[str]:

@@ -12,7 +12,7 @@ import numpy as np
 from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.core.screen import html_table, one_screen
 from widthwise.core.toml import shown_choice
-from widthwise.evaluators.protocol import STOPPED
+from widthwise.evaluators.protocol import is_stopped
 from widthwise.study.finetuned import Finetuned, overlaid
 from widthwise.study.store import Block, Store, StudyRecord
 
@@ -69,7 +69,7 @@ class Trial:
 def _state(reason: str | None) -> State:
     if reason is None:
         return "complete"
-    return "pruned" if reason in STOPPED else "failed"
+    return "pruned" if is_stopped(reason) else "failed"
 
 
 def make_trials(record: StudyRecord, block: Block, seconds: FloatArray) -> list[Trial]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from widthwise.core.figures import shown_figure
 from widthwise.metrics.quality.task import ranked
 
 if TYPE_CHECKING:
@@ -41,6 +42,12 @@ class History:
 
     epochs: tuple[Epoch, ...]
     task: Task
+
+    def __repr__(self) -> str:
+        """How many epochs, and the best of them."""
+        best = self.best
+        judged = ", ".join(f"{name} {shown_figure(value, 4)}" for name, value in best.values.items())
+        return f"History of {len(self.epochs)} epochs; best: epoch {best.number}, validation {judged}"
 
     @property
     def best(self) -> Epoch:

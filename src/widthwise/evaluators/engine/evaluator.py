@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
@@ -35,12 +36,14 @@ from widthwise.metrics.quality.follows import Follows, Told, told_of
 from widthwise.metrics.quality.making import with_targets
 from widthwise.metrics.quality.sureness import Sureness
 from widthwise.network.graph import Graph
-from widthwise.network.named import load_model
+from widthwise.network.named import MODELS, load_model
 from widthwise.network.reading import try_on
 from widthwise.network.realised import Realised
 from widthwise.network.undisturbed import unwrapped
 from widthwise.spaces.quantisation import QuantisationSpace
 from widthwise.spaces.slots import Slot, schemes, slot_choices
+
+logger = logging.getLogger(__name__)
 
 BATCH_FLOPS = 2e11  # what evaluating one batch may take before it is stored: a few seconds
 MOST_AFFORDABLE = 8192  # candidates
@@ -411,6 +414,12 @@ def _of_one(
         said = keywords.get("task")
         data = load_data(data, task=said if isinstance(said, str) else None)
     floats = network.network if isinstance(network, Graph) else load_model(network)
+    if isinstance(network, str) and network in MODELS.own:
+        logger.warning(
+            "the weights of %s are random, so its quality says little; load trained ones: "
+            "ww.load_model(%r, checkpoint=FILE)",
+            *(network, network),
+        )
     if judging is None:
         judging = Judging.of(floats, data, **keywords)
     data = with_targets(data, floats, judging.task, judging.output)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import Tensor, fx
 
-from widthwise.core.errors import UserError
+from widthwise.core.errors import UserError, said_once
 from widthwise.export.integers.arguments import DOES_NOTHING, POOLS, SAME_ORDER
 from widthwise.export.integers.layers import CAN, MOST_BITS, STEPS, RefusalError, add, is_known, unknown
 from widthwise.export.integers.steps import (
@@ -73,7 +73,7 @@ def program_of(graph: Graph, x: Tensor) -> Program:
     """The steps of a network with the shapes of samples like x [n, ...]; UserError where it has none."""
     program, reasons = read_program(graph)
     if program is None:
-        raise UserError("; ".join(reasons))
+        raise UserError(said_once(reasons))
     return with_shapes(program, graph, x)
 
 

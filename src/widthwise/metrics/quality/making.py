@@ -72,7 +72,8 @@ class WithTargets:
     def _outputs(self, inputs: dict[str, Tensor]) -> Tensor:
         """What the float network gives, on the CPU."""
         from widthwise.metrics.quality.outputs import judged_output
-        from widthwise.network.reading import misfit, precision, run
+        from widthwise.network.misfit import misfit
+        from widthwise.network.reading import precision, run
 
         wanted = precision(self.network)
         home = next((x.device for x in self.network.state_dict().values()), "cpu")

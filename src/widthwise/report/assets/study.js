@@ -7,9 +7,17 @@
   const make = (tag, text, attributes) => Object.assign(document.createElement(tag), { textContent: text || "" }, attributes);
   const known = (value) => value !== null && Number.isFinite(value);
   const whole = new Intl.NumberFormat("en"), hundredths = new Intl.NumberFormat("en", { maximumFractionDigits: 2 });
+  const tenths = new Intl.NumberFormat("en", { minimumFractionDigits: 1, maximumFractionDigits: 1 });
+  const power = (text) => text.replace("e+", "e");
+  const quality = (value) => { // as core/figures.py has it
+    const size = Math.abs(value);
+    if (size >= 1e7) return power(value.toExponential(3));
+    if (size >= 1e3) return size >= 1e5 ? whole.format(Math.round(value)) : tenths.format(value);
+    return size > 0 && size < 1e-3 ? String(+value.toPrecision(2)) : value.toFixed(3);
+  };
   const figure = (axis, value) => {
     if (!known(value)) return "not known";
-    if (!axis.cost) return value.toFixed(3);
+    if (!axis.cost) return quality(value);
     if (value === Math.round(value) || Math.abs(value) >= 1e5) return whole.format(Math.round(value));
     return Math.abs(value) >= 1e3 ? hundredths.format(value) : String(+value.toPrecision(4));
   };

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from widthwise.core.figures import shown_figure
 from widthwise.metrics.quality.detail.found import Confusion, Histogram, Table
 from widthwise.report.document import paragraphs, scrolling, sheet_table, text
 from widthwise.report.page.section import section
@@ -65,15 +66,11 @@ def _sheet(table: Table, name: str) -> Sheet:
     return Sheet(table.title, tuple(heads), tuple(rows))
 
 
-def figure_text(value: float, figure: str) -> str:
-    """Counts whole, others to what can be told apart."""
+def figure_text(value: float, name: str) -> str:
+    """Counts whole, others as figures."""
     if math.isnan(value):
         return "not known"
-    if figure in COUNTED:
-        return f"{value:,.0f}"
-    if 0.001 <= abs(value) < 1e6 or value == 0:
-        return f"{value:.3f}" if abs(value) < 1000 else f"{value:,.1f}"
-    return f"{value:.3g}"
+    return f"{value:,.0f}" if name in COUNTED else shown_figure(value)
 
 
 def confusion_table(found: Confusion, name: str) -> str:

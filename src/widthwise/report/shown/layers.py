@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from widthwise.study.trials import Trial
 
 FLOAT_BITS = 32.0
+CHANNELS = "channel"  # keys of channels begin so
+SHARE = "of the row's greatest choice"
 MOST_WRITTEN = 8  # columns that have room for formats; more show their bits
 
 
@@ -27,7 +29,8 @@ MOST_WRITTEN = 8  # columns that have room for formats; more show their bits
 class LayerMap:
     """names [R]: of tensors or decisions. numbers [C]: of trials. words [R][C]: what is chosen, in short.
 
-    levels [R][C]: a number for its colour, bits or channels where it is one, else the place among choices.
+    levels [R][C]: a number for its colour, bits or channels where it is one, else the place among choices; as
+    a share of the row's greatest where some rows are bits and others channels.
     measure: what the numbers are.
     """
 
@@ -83,13 +86,18 @@ def _bits(fmt: Format | None) -> str:
 
 def _of_decisions(study: Study, trials: Sequence[Trial]) -> LayerMap:
     decisions = study.record.space.decisions
+    channels = [decision.name.rpartition("/")[2].startswith(CHANNELS) for decision in decisions]
+    shares = any(channels) and not all(channels)  # bits and channels are no one scale
     words, levels = [], []
     for column, decision in enumerate(decisions):
         chosen = [trial.candidate[column] for trial in trials]
         words.append(tuple(shown_choice(decision.choices[index]) for index in chosen))
-        levels.append(
-            tuple(float(decision.choices[index]) if decision.ordered else float(index) for index in chosen)
+        scale = (
+            [float(x) for x in decision.choices] if decision.ordered else list(range(len(decision.choices)))
         )
+        most = (scale[-1] or 1.0) if shares else 1.0
+        levels.append(tuple(scale[index] / most for index in chosen))
     measure = "choice" if all(decision.ordered for decision in decisions) else "place among the choices"
+    measure = SHARE if shares else measure
     names = tuple(decision.name for decision in decisions)
     return LayerMap(names, tuple(trial.number for trial in trials), tuple(words), tuple(levels), measure)

@@ -160,7 +160,7 @@ class Store:
         ]
         known = [] if expected is None else [sa.select(x).scalar_subquery() for x in expected.c]
         (row,) = self.rows(sa.select(*counted, *known).where(c.study_id == study.id))
-        early = sa.case((_failures.c.reason.in_(STOPPED), 1), else_=0)
+        early = sa.case((sa.or_(*map(_failures.c.reason.startswith, STOPPED)), 1), else_=0)
         (without,) = self.rows(
             sa.select(sa.func.count(), total(sa.func.sum(early), 0)).where(_failures.c.study_id == study.id)
         )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from widthwise.core.errors import UserError
+from widthwise.core.errors import UserError, said_once
 from widthwise.network.quantized import is_more_than_its_class
 from widthwise.network.scheme import Scheme
 from widthwise.training.trained_widths.tensors import ConstantWidths, ReadWidths
@@ -197,7 +197,7 @@ def is_signed(node: fx.Node, layers: dict[str, Layer], *, inputs: bool) -> bool:
 def check(graph: Graph) -> None:
     """Raises UserError where widths of this network can't be trained, naming the layers."""
     if found := refusals(graph):
-        raise UserError("widths can't be trained: " + "; ".join(found))
+        raise UserError("widths can't be trained: " + said_once(found))
 
 
 def layer_of(layer: Layer, read: ReadWidths, settings: PathSettings) -> Any:
