@@ -27,7 +27,7 @@ def searched_line(study: Study) -> str:
     by = f" by {settings.strategy}" if settings.strategy else ""
     return (
         f"Searched{by}: {size} from {decisions} of "
-        f"{settings.model or 'a network'}{data}. {ending_lines(study)[0]}."
+        f"{settings.model or 'a network'}{data}. {ending_lines(study)[0].removesuffix('.')}."
     )
 
 
