@@ -113,7 +113,8 @@ def test_a_network_without_a_program_is_written_all_the_same(tmp_path: Path) -> 
         network
     )
     done = written(of, tmp_path / "out")
-    (note,) = done.notes
+    reading, note = done.notes
+    assert reading.startswith("to be read back it needs the network")
     assert note.startswith(f"no {PROGRAM}: torch.export does not take this network: ")
     assert "\n" not in note
     assert sorted(path.name for path in done.files) == sorted(

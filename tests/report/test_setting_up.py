@@ -43,7 +43,7 @@ def test_a_search_says_how_long_it_will_take() -> None:
 
 def test_steps_are_told_to_who_listens_and_to_nobody_else(caplog: pytest.LogCaptureFixture) -> None:
     heard: list[Step] = []
-    with caplog.at_level(logging.DEBUG):
+    with caplog.at_level(logging.DEBUG, logger=LOGGER.name):
         with listening(heard.append):
             step("counting", 3, 10)
         step("counting", 4, 10)

@@ -164,7 +164,9 @@ def test_large_spaces_keep_what_can_be_reached() -> None:
 
 
 def test_nothing_that_can_be_written_is_one_line() -> None:
-    with pytest.raises(UserError, match="target onnx: can write no candidate of this space: _0: has formats"):
+    with pytest.raises(
+        UserError, match="target onnx: can write no candidate of this space: _0, _3: has formats"
+    ):
         writable("onnx", "chain", FIXED).check()
 
 

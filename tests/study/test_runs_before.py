@@ -55,8 +55,8 @@ def test_a_run_of_the_version_before_goes_on(before: Path, counts: tuple[int, in
     study = ww.search(None, None, config, out=before, resume=True, limits=Limits(trials=counts[1]))
     assert study.summary.trials == counts[1]
     assert study.summary.failed == 0
-    again = study.to_pandas()[: counts[0]]
-    assert again.drop(columns="seconds").equals(stored.drop(columns="seconds"))
+    told = stored.columns.drop(["seconds", "on_front"])  # the front has grown, and its pick is tested now
+    assert study.to_pandas()[: counts[0]][told].equals(stored[told])
 
 
 @pytest.mark.parametrize("before", REFUSED, indirect=True)
