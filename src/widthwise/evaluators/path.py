@@ -6,7 +6,6 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import cached_property, partial
-from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +17,12 @@ from torch import nn
 from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.core.errors import UserError
 from widthwise.core.hashing import hash_arrays, hash_value, hash_weights
-from widthwise.data.facts import part, samples_of
+from widthwise.data.facts import part
 from widthwise.data.modules import Data
 from widthwise.evaluators.engine.evaluator import Evaluator
-from widthwise.evaluators.engine.memory import default_budget
-from widthwise.evaluators.judging import FLOAT_BYTES, Judging
+from widthwise.evaluators.judging import Judging
 from widthwise.evaluators.latest import Latest
-from widthwise.evaluators.networks import sureness_of_networks
+from widthwise.evaluators.networks import outputs_that_fit, sureness_of_networks
 from widthwise.evaluators.protocol import Pace, Results
 from widthwise.evaluators.realising import Realiser
 from widthwise.metrics.quality.fits import check_data_fits_model
@@ -226,9 +224,7 @@ class PathEvaluator:
     @property
     def sureness_of(self) -> int:
         """Of how many candidates it can be said how sure they are: outputs have to fit."""
-        there = samples_of(self.data, self.judging.part) or 0
-        each = FLOAT_BYTES * prod(self.fitting.shape) * there
-        return default_budget("cpu") // 4 // max(each, 1) if there else 0
+        return outputs_that_fit(self.data, self.fitting, self.judging)
 
     def sureness(
         self, candidates: IntArray, networks: Callable[[int], nn.Module], *, with_float: bool = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
-from math import prod
+from itertools import chain
 from typing import Any, Unpack
 
 import numpy as np
@@ -15,12 +15,12 @@ from torch import Tensor, nn
 from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.core.errors import UserError
 from widthwise.core.importing import describe_error
-from widthwise.data.facts import facts_of, samples_of
+from widthwise.data.facts import facts_of
 from widthwise.data.modules import Data
-from widthwise.evaluators.engine.memory import default_budget
 from widthwise.evaluators.halving import Halving, successive_halving
-from widthwise.evaluators.judging import FLOAT_BYTES, Judging, JudgingKeywords
+from widthwise.evaluators.judging import Judging, JudgingKeywords
 from widthwise.evaluators.latest import Latest
+from widthwise.evaluators.networks import outputs_that_fit, predicted, sureness_of_networks
 from widthwise.evaluators.protocol import Pace, Results
 from widthwise.evaluators.realising import Realiser
 from widthwise.evaluators.rungs import errors_behind, said_of_stopped, warn_of_near
@@ -36,7 +36,7 @@ from widthwise.network.undisturbed import copied
 from widthwise.network.widths.unit_scores import Importance
 from widthwise.spaces.settings import WidthSearch
 from widthwise.spaces.width import WidthSpace
-from widthwise.training import Settings, predict
+from widthwise.training import Settings
 from widthwise.training.losses import check_loss
 from widthwise.training.scoring import tally_one
 from widthwise.training.settings import check_device
@@ -226,8 +226,8 @@ class WidthEvaluator:
             for repeat in range(self.repeats):
                 try:
                     made = self.source.network(sizes, self.judging.seed + repeat, settings)
-                    predicted = self._predicted(made.model)
-                    judged, reason = self._scored(*predicted)
+                    outcome = self._predicted(made.model)
+                    judged, reason = self._scored(*outcome)
                 except UserError as error:
                     judged, reason = {}, str(error)
                 except (RuntimeError, MemoryError) as error:  # no memory, or a layer that takes no such size
@@ -237,16 +237,14 @@ class WidthEvaluator:
                     break
                 if repeat == 0:
                     if seen is not None:
-                        seen[row] = predicted
+                        seen[row] = outcome
                     self.latest.put(self._realised(candidates[row], made.model, judged))
                 for name, value in judged.items():
                     quality[name][row, repeat] = value
 
     def _predicted(self, model: nn.Module) -> tuple[Tensor, Tensor]:
         """Outputs [n, ...] and targets [n, ...] of the samples to judge on."""
-        judging = self.judging
-        batches = self.fitting.reader.batches(self._loader(), most=judging.samples)
-        return predict(model, batches, device=judging.device, task=judging.task, output=self.fitting.output)
+        return predicted(model, self.data, self.fitting, self.judging)
 
     def _judged(self, model: nn.Module) -> tuple[dict[str, float], str]:
         """The quality of a network, and what is wrong with it, if anything."""
@@ -261,9 +259,7 @@ class WidthEvaluator:
     @property
     def sureness_of(self) -> int:
         """Of how many candidates it can be said how sure they are: outputs have to fit."""
-        there = samples_of(self.data, self.judging.part) or 0
-        each = FLOAT_BYTES * prod(self.fitting.shape) * there
-        return default_budget(self.judging.device) // 4 // max(each, 1) if there else 0
+        return outputs_that_fit(self.data, self.fitting, self.judging)
 
     def sureness(
         self, candidates: IntArray, networks: Callable[[int], nn.Module], *, with_float: bool = False
@@ -272,11 +268,9 @@ class WidthEvaluator:
 
         with_float: and then of the network as it was given, as row K.
         """
-        found = [self._predicted(networks(row)) for row in range(len(candidates))]
-        if with_float:
-            found.append(self._predicted(*copied(self.graph.network)))
-        outputs, targets = [one for one, _ in found], found[0][1]
-        return self.judging.sureness(self.data, self.fitting.about, outputs, targets)
+        floats = copied(self.graph.network) if with_float else ()
+        models = chain((networks(row) for row in range(len(candidates))), floats)
+        return sureness_of_networks(models, self.data, self.fitting, self.judging)
 
     def _halved(
         self,
@@ -321,7 +315,7 @@ class WidthEvaluator:
         """`errors_behind` by outputs and targets; NaN where these are not of all, or nothing is judged."""
         if len(seen) < sum(no_dearer.shape) or not no_dearer.size or not signs:
             return np.full(len(no_dearer), np.nan)
-        outputs = [predicted for predicted, _ in seen]
+        outputs = [output for output, _ in seen]
         found = self.judging.sureness(self.data, self.fitting.about, outputs, seen[0][1])
         return errors_behind(found, signs, no_dearer)
 

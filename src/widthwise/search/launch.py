@@ -132,12 +132,7 @@ def search(
             else start_run(folder, record, storage=storage, force_new=force_new)
         )
         with opened as run, told_while_it_runs():
-            _keep_weights(problem, run.path / WEIGHTS)
-            keep_network(problem, run.path / NETWORK)
-            if isinstance(problem.evaluator, KeepsTables):
-                problem.evaluator.keep_in(run.path)
-            if problem.measurer is not None:
-                problem.measurer[0].keep_in(run.path)
+            _keep_inputs(problem, run.path)
             if started is not None:
                 started(run, problem)
             keeping = run.keeping(judge) if isinstance(judge, Realises) else run
@@ -171,6 +166,16 @@ def search(
     if page and study.interrupted is None:
         finish(problem, study, run.path)
     return study
+
+
+def _keep_inputs(problem: Problem, folder: Path) -> None:
+    """Weights and network into a run folder; tables and measurements are kept there from now on."""
+    _keep_weights(problem, folder / WEIGHTS)
+    keep_network(problem, folder / NETWORK)
+    if isinstance(problem.evaluator, KeepsTables):
+        problem.evaluator.keep_in(folder)
+    if problem.measurer is not None:
+        problem.measurer[0].keep_in(folder)
 
 
 def _network(given: nn.Module | Graph | None) -> nn.Module | None:

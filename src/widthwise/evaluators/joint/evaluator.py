@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -14,13 +13,13 @@ from torch import nn
 
 from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.core.errors import UserError
-from widthwise.data.facts import samples_of
 from widthwise.data.modules import Data
 from widthwise.evaluators.engine.evaluator import Evaluator
 from widthwise.evaluators.engine.memory import LEAST_BUDGET, default_budget
 from widthwise.evaluators.joint.costs import JointCosts
 from widthwise.evaluators.joint.networks import Networks, Sizes
-from widthwise.evaluators.judging import FLOAT_BYTES, Judging
+from widthwise.evaluators.judging import Judging
+from widthwise.evaluators.networks import outputs_that_fit, predicted
 from widthwise.evaluators.protocol import Pace, Results
 from widthwise.evaluators.realising import Realiser
 from widthwise.evaluators.trained import WAYS
@@ -36,7 +35,7 @@ from widthwise.network.widths.unit_scores import Importance
 from widthwise.spaces.joint import JointSpace
 from widthwise.spaces.settings import JointSearch
 from widthwise.spaces.slots import Slot, schemes, slot_choices
-from widthwise.training import Settings, predict
+from widthwise.training import Settings
 from widthwise.training.losses import check_loss
 from widthwise.training.settings import check_device
 from widthwise.training.sources import Mode, Widths, network_source
@@ -239,9 +238,7 @@ class JointEvaluator:
     @property
     def sureness_of(self) -> int:
         """Of how many candidates it can be said how sure they are: outputs have to fit."""
-        there = samples_of(self.data, self.judging.part) or 0
-        each = FLOAT_BYTES * prod(self.fitting.shape) * there
-        return default_budget(self.judging.device) // 4 // max(each, 1) if there else 0
+        return outputs_that_fit(self.data, self.fitting, self.judging)
 
     def sureness(
         self, candidates: IntArray, networks: Callable[[int], nn.Module], *, with_float: bool = False
@@ -258,16 +255,11 @@ class JointEvaluator:
                 (outputs,), targets = self.networks.engine(sizes).outputs(formats)
                 found.append((outputs, targets))
             else:
-                found.append(self._predicted(networks(row)))
+                found.append(predicted(networks(row), self.data, self.fitting, self.judging))
         if with_float:
-            found.append(self._predicted(*copied(self.graph.network)))
+            (floats,) = copied(self.graph.network)
+            found.append(predicted(floats, self.data, self.fitting, self.judging))
         return self.judging.sureness(self.data, self.fitting.about, [one for one, _ in found], found[0][1])
-
-    def _predicted(self, model: nn.Module) -> tuple[Any, Any]:
-        """Outputs [n, ...] and targets [n, ...] of the samples to judge on."""
-        judging, fitting = self.judging, self.fitting
-        batches = fitting.reader.batches(self._loader(), most=judging.samples)
-        return predict(model, batches, device=judging.device, task=judging.task, output=fitting.output)
 
 
 def _key(sizes: dict[str, int]) -> Sizes:
