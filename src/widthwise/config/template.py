@@ -46,7 +46,8 @@ by = "{by}"               # what the rules below name layers by: "name", "type" 
 # Each list is a choice of the search: any format of `widthwise formats`, with its parameters for the tensors
 # data_in, weight and bias; weight_name gives the weights a format of their own. The frac width says where the
 # point stands: "auto-mse" takes it from the data, where the squared error is least, "auto" where nothing is
-# cut off, "NA" at half the width, a number so many bits from the right. "NA" as name keeps float.
+# cut off, "auto-99.9" where one value in 1,000 is, "NA" at half the width, a number so many bits from the
+# right. "NA" as name keeps float.
 [search.search_space.seed.default.config]     # layers that no other rule names
 name = ["NA"]
 """

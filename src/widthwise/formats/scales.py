@@ -26,7 +26,7 @@ def as_scales(name: str, key: str, value: object, allowed: Sign = "above 0") -> 
     return tuple(float(number) for number in numbers)
 
 
-def fixed(value: tuple[float, ...] | float | None) -> tuple[float, ...] | None:
+def fixed(value: tuple[float, ...] | float | str | None) -> tuple[float, ...] | None:
     """A field that `as_scales` has read: a tuple, or None where nothing is fixed."""
     return value if isinstance(value, tuple) else None
 
