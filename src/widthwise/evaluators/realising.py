@@ -42,8 +42,7 @@ class Realiser:
     def of_formats(self, candidate: Iterable[int], schemes: Mapping[str, Scheme]) -> Realised:
         """The network with these schemes and its own weights."""
         marks = {"weights": self._weights, "outputs": self.outputs(self.graph.quantized(schemes).model)}
-        folded = bool(self.graph.folded)
-        return Realised(_key(candidate), {}, schemes, marks=marks, folded=folded, **self._known)
+        return Realised(_key(candidate), {}, schemes, marks=marks, **self._known)
 
     def of_formats_and_weights(
         self,
@@ -64,10 +63,7 @@ class Realiser:
             "outputs": self.outputs(graph.model),
             "quality": hash_value(dict(judged)),
         }
-        folded = bool(self.graph.folded)
-        return Realised(
-            _key(candidate), sizes or {}, schemes, weights, marks=marks, folded=folded, **self._known
-        )
+        return Realised(_key(candidate), sizes or {}, schemes, weights, marks=marks, **self._known)
 
     def of_training(
         self,
@@ -98,7 +94,8 @@ class Realiser:
         """What holds of every candidate."""
         made_up = Realised((), {}, {}, inputs=self.inputs, batch=self.batch)
         sample = sample_that_captures(self.graph, self.fitting.block, made_up.example())
-        return {"inputs": self.inputs, "batch": self.batch, "sample": sample}
+        made = {"folded": bool(self.graph.folded), "equalised": bool(self.graph.equalised)}
+        return {"inputs": self.inputs, "batch": self.batch, "sample": sample, **made}
 
     @cached_property
     def inputs(self) -> tuple[Input, ...]:
@@ -125,7 +122,8 @@ def in_float(graph: Graph, fitting: Fit) -> Realised:
     inputs = fitting.block.inputs
     whole = len(fitting.block) if fitting.reader.whole_because else None
     taken = inputs_of(inputs.keys(), inputs.values())
-    return Realised((), {}, {}, inputs=taken, batch=whole, folded=bool(graph.folded))
+    folded, equalised = bool(graph.folded), bool(graph.equalised)
+    return Realised((), {}, {}, inputs=taken, batch=whole, folded=folded, equalised=equalised)
 
 
 def sample_that_captures(
