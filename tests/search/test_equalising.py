@@ -59,7 +59,7 @@ def test_the_float_network_stays_what_it_was(run: Path) -> None:
 def test_it_is_written_and_read_back() -> None:
     read = load_config(equalised())
     assert load_config(tables_of(read)) == read
-    assert read.search.search_space.equalise  # type: ignore[union-attr]
+    assert read.search.space.equalise  # type: ignore[union-attr]
     with pytest.raises(UserError, match="equalise"):
         load_config(equalised(equalise="yes"))
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from widthwise.core.errors import UserError
 from widthwise.formats.base import Format, Observer, check_flag, check_integer, parameter
+from widthwise.formats.directions import ADAPTIVE, NEAREST, check_rounding, directed, is_found
 from widthwise.formats.exact import held, working
 from widthwise.formats.notation import Notation
 from widthwise.formats.observing import Extremes
@@ -31,6 +32,9 @@ class Integer(Format):
     a code, none beyond them; "auto-99.9", or another share in a hundred, the greatest with which at most the
     rest of these values is beyond them; "auto-mse" the one with the least squared error. All follow the whole
     tensor at hand, all its samples together, until `calibrated` fixes them.
+    rounding "adaptive", of a weight: each number goes up or down as its layer's outputs on training samples
+    come nearest those of the float layer; to the nearest until a search, or `calibrate_transform_pass`, has
+    found that.
     Source: Jacob et al. 2018 (affine with zero point 0); in HLS ap_fixed<width, width - frac_width>.
     """
 
@@ -38,17 +42,21 @@ class Integer(Format):
     typical: ClassVar[Mapping[str, Any]] = {"width": 8, "frac_width": 4}
     aliases: ClassVar[Mapping[str, str]] = {"is_signed": "signed"}
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"ufixed": {"signed": False}}
-    notation: ClassVar[Notation] = Notation("fixed", ("width", "frac_width"))
+    notation: ClassVar[Notation] = Notation(
+        "fixed", ("width", "frac_width"), words={ADAPTIVE: ("rounding", ADAPTIVE)}
+    )
 
     width: int = parameter("bits of a value, 1 to 32")
     frac_width: int | str | None = parameter(
         'bits behind the point: a number, "auto", "auto-mse", "auto-99.9"; none: half', None
     )
     signed: bool = parameter("two's complement, or else from zero up", True)
+    rounding: str = parameter('"nearest", or "adaptive": of weights, up or down', NEAREST)
 
     def __post_init__(self) -> None:
         check_integer("integer", "width", self.width, 1, 32)
         check_flag("integer", "signed", self.signed)
+        check_rounding("integer", self.rounding)
         if isinstance(self.frac_width, str):
             word = checked_word("integer", "frac_width", self.frac_width, also="a whole number")
             object.__setattr__(self, "frac_width", word)
@@ -71,7 +79,7 @@ class Integer(Format):
 
     @property
     def elementwise(self) -> bool:
-        return not self.is_auto
+        return not self.is_auto and not is_found(self.rounding)
 
     @property
     def codes(self) -> tuple[int, int]:
@@ -99,6 +107,8 @@ class Integer(Format):
         y = working(x)
         step = 2.0**-self.fraction
         low, high = (held(bound, x.dtype, step=step) for bound in self.range)
+        if is_found(self.rounding):
+            return directed(y.mul(1 / step), self.rounding).mul_(step).clamp_(low, high).add_(0.0).to(x.dtype)
         if self.width <= 22 or y.dtype == torch.float64:
             # Next to 1.5 * 2^digits steps a float's spacing is one step: the addition rounds, half to even.
             shift = 1.5 * step * 2.0 ** (52 if y.dtype == torch.float64 else 23)

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from widthwise.core.errors import UserError
 from widthwise.formats.base import Format, Observer, check_choice, check_flag, check_integer, parameter
+from widthwise.formats.directions import ADAPTIVE, NEAREST, check_rounding, directed, is_found
 from widthwise.formats.exact import narrowed_, working
 from widthwise.formats.notation import Notation
 from widthwise.formats.observing import Extremes
 from widthwise.formats.ranges import AUTO, LEAST_ERROR, checked_word
 from widthwise.formats.scale_fitting import KeptShare, LeastScale, ScaleErrors
-from widthwise.formats.scales import SCALE_BITS, as_scales, as_table, as_values
+from widthwise.formats.scales import SCALE_BITS, as_scales, as_table, as_values, greatest, usable
 from widthwise.formats.tiling import Tiling, channels, tiling
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class ScaledInteger(Format):
     notation: ClassVar[Notation] = Notation(
         "int",
         ("width",),
-        words={"affine": ("symmetric", False)},
+        words={"affine": ("symmetric", False), ADAPTIVE: ("rounding", ADAPTIVE)},
         keys={"scale": "scale", "zero": "zero_point", "groups": "channel_groups"},
     )
 
@@ -81,7 +82,10 @@ class ScaledInteger(Format):
         "equal parts of axis 0 that have channels of their own, as in a grouped transposed convolution", 1
     )
 
+    rounding: str = parameter('"nearest", or "adaptive": of weights, up or down', NEAREST)
+
     def __post_init__(self) -> None:
+        check_rounding("scaled_integer", self.rounding)
         check_integer("scaled_integer", "width", self.width, 2, 32)
         check_flag("scaled_integer", "symmetric", self.symmetric)
         check_flag("scaled_integer", "signed", self.signed)
@@ -181,7 +185,8 @@ class ScaledInteger(Format):
 
     @property
     def elementwise(self) -> bool:
-        return isinstance(self.scale, tuple) and len(self.scale) == 1
+        one = isinstance(self.scale, tuple) and len(self.scale) == 1
+        return one and not is_found(self.rounding)
 
     def written_parts(self) -> str:
         if self.per == "tensor":
@@ -202,9 +207,14 @@ class ScaledInteger(Format):
             return self.calibrated(x).quantize(x)
         tiles, blocks, scales, points = self._parts(x)
         low, high = self.codes
-        y = (blocks / scales).round_()
+        y = self._rounded(blocks / scales, tiles)
         y = y.clamp_(low, high) if points is None else y.add_(points).clamp_(low, high).sub_(points)
         return narrowed_(tiles.join(y.mul_(scales)), x.dtype)
+
+    def _rounded(self, codes: Tensor, tiles: Tiling) -> Tensor:
+        if is_found(self.rounding):
+            return tiles.split(directed(tiles.join(codes), self.rounding))
+        return codes.round_()
 
     def inside(self, x: Tensor) -> Tensor:
         return self._between(x, outside=False)
@@ -263,9 +273,9 @@ class ScaledInteger(Format):
                 return tiles, blocks, scales, None
             return tiles, blocks, scales, as_table(self.zero_point, tiles, blocks, repr(self))
         if self.symmetric:
-            scales, points = self.spanning(_greatest(blocks.abs() if self.signed else blocks, tiles))
+            scales, points = self.spanning(greatest(blocks.abs() if self.signed else blocks, tiles))
         else:
-            scales, points = self.spanning(_greatest(blocks, tiles), _greatest(-blocks, tiles))
+            scales, points = self.spanning(greatest(blocks, tiles), greatest(-blocks, tiles))
         return tiles, blocks, scales, points
 
     def spanning(self, above: Tensor, below: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
@@ -274,23 +284,7 @@ class ScaledInteger(Format):
         below: None where zero is in the middle.
         """
         if below is None:
-            return _usable(above / self.codes[1]), None
+            return usable(above / self.codes[1]), None
         levels = float(self.codes[1] - self.codes[0])
-        scales = _usable(above / levels + below / levels)
+        scales = usable(above / levels + below / levels)
         return scales, (self.codes[0] + below / scales).round_().clamp_(*self.codes)
-
-
-def _greatest(blocks: Tensor, tiles: Tiling) -> Tensor:
-    """The greatest value of each part but NaN, from zero to the greatest finite one."""
-    import torch
-
-    blocks = blocks.nan_to_num(nan=0.0)
-    greatest = blocks.amax(tiles.within, keepdim=True) if tiles.within else blocks
-    return greatest.clamp(0.0, torch.finfo(blocks.dtype).max)
-
-
-def _usable(scales: Tensor) -> Tensor:
-    """Scales to divide by: at least the least normal number, and 1 instead of 0."""
-    import torch
-
-    return torch.where(scales == 0, 1.0, scales.clamp_min(torch.finfo(scales.dtype).tiny))

@@ -48,3 +48,19 @@ def as_table(values: tuple[float, ...], tiles: Tiling, like: Tensor, name: str) 
 def as_values(table: Tensor) -> tuple[float, ...]:
     """The numbers of a table, exactly."""
     return tuple(table.flatten().tolist())
+
+
+def greatest(blocks: Tensor, tiles: Tiling) -> Tensor:
+    """The greatest value of each part but NaN, from zero to the greatest finite one."""
+    import torch
+
+    blocks = blocks.nan_to_num(nan=0.0)
+    greatest = blocks.amax(tiles.within, keepdim=True) if tiles.within else blocks
+    return greatest.clamp(0.0, torch.finfo(blocks.dtype).max)
+
+
+def usable(scales: Tensor) -> Tensor:
+    """Scales to divide by: at least the least normal number, and 1 instead of 0."""
+    import torch
+
+    return torch.where(scales == 0, 1.0, scales.clamp_min(torch.finfo(scales.dtype).tiny))
