@@ -48,7 +48,7 @@ by = "{by}"               # what the rules below name layers by: "name", "type" 
 # data_in, weight and bias; weight_name gives the weights a format of their own. The frac width says where the
 # point stands: "auto-mse" takes it from the data, where the squared error is least, "auto" where nothing is
 # cut off, "auto-99.9" where one value in 1,000 is, "NA" at half the width, a number so many bits from the
-# right. "NA" as name keeps float. weight_rounding = ["nearest", "adaptive"] helps where weights have few bits.
+# right. weight_rounding = ["nearest", "adaptive"] helps weights of few bits. "NA" as name keeps float.
 [search.search_space.seed.default.config]     # layers that no other rule names
 name = ["NA"]
 """
