@@ -208,7 +208,7 @@ def test_expected_is_the_sum_of_chances():
 
 
 def test_what_is_far_from_all_that_was_told_is_not_expected_to_be_right_by_half():
-    """Single changes of many decisions are known, and what comes of many of them, nearly nothing, is foreseen."""
+    """Single changes of many decisions are known: that many of them leave nearly nothing is foreseen."""
     space, rng = Space(tuple(Decision(f"d{i}", WIDTHS) for i in range(30))), np.random.default_rng(0)
     harm = rng.exponential(0.02, (30, len(WIDTHS), 300)) * np.arange(len(WIDTHS))[::-1, None]
 
