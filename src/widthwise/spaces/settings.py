@@ -12,6 +12,7 @@ from widthwise.training.settings import Settings
 from widthwise.training.trained_widths.settings import PathSettings
 
 Weights = Literal["scratch", "inherit", "supernet"]
+FormatWeights = Literal["inherit", "supernet"]
 Importance = Literal["magnitude", "batch_norm", "taylor"]
 
 QUANTISATION = "graph/quantize/mixed_precision_ptq"
@@ -60,6 +61,8 @@ class QuantisationSearch:
     untie: layers that read the same stored tensor may have it in formats of their own.
     fold_batchnorm: batch norms become part of the layers beside them before the search, so that formats reach
         them; None: as the form asks that the search keeps within.
+    weights: whether candidates have the weights of the network, or those of one that is trained from it for
+        all of them; training: how that is, None where it is not.
     """
 
     kind: ClassVar[str] = QUANTISATION
@@ -71,6 +74,8 @@ class QuantisationSearch:
     share_inputs: bool = False
     untie: bool = field(default=False, metadata={LATER: True})
     fold_batchnorm: bool | None = field(default=None, metadata={LATER: True})
+    weights: FormatWeights = field(default="inherit", metadata={LATER: True})
+    training: Settings | None = field(default=None, metadata={LATER: True})
 
 
 @dataclass(frozen=True)
