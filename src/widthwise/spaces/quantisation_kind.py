@@ -19,7 +19,13 @@ from widthwise.spaces.reading import (
     single_line,
     without_default,
 )
-from widthwise.spaces.settings import FOLD_BATCHNORM, QUANTISATION, FormatWeights, QuantisationSearch
+from widthwise.spaces.settings import (
+    EQUALISE,
+    FOLD_BATCHNORM,
+    QUANTISATION,
+    FormatWeights,
+    QuantisationSearch,
+)
 from widthwise.training.finetuning.reading import read_shared, write_tuning
 
 if TYPE_CHECKING:
@@ -47,6 +53,7 @@ class QuantisationKind:
         tie, share_inputs = setup.flag("tie", False), setup.flag("share_inputs", False)
         untie = setup.flag("untie", False)
         fold = setup.flag(FOLD_BATCHNORM, False) if FOLD_BATCHNORM in setup else None
+        equalise = setup.flag(EQUALISE, False)
         weights = setup.choice("weights", WEIGHTS, "inherit")
         if training.values and weights == "inherit" and not tables.finetuned:
             raise UserError(
@@ -62,7 +69,9 @@ class QuantisationKind:
             )
         default, rules = without_default(found)
         trained = read_shared(training) if weights == "supernet" else None
-        return QuantisationSearch(by, rules, default, tie, share_inputs, untie, fold, weights, trained)
+        return QuantisationSearch(
+            by, rules, default, tie, share_inputs, untie, fold, equalise, weights, trained
+        )
 
     def write(self, settings: QuantisationSearch) -> dict[str, Any]:
         """The space, and how a network is trained that all candidates share."""
@@ -72,6 +81,7 @@ class QuantisationKind:
             "share_inputs": settings.share_inputs,
             "untie": settings.untie,
             FOLD_BATCHNORM: settings.fold_batchnorm,
+            EQUALISE: settings.equalise,
         }
         seed = seed_tables(settings.default, settings.rules)
         tables = {"search_space": {"name": self.name, "setup": setup, "seed": seed}}
@@ -81,18 +91,20 @@ class QuantisationKind:
         return {**tables, "training": write_tuning(settings.training)}
 
     def network(self, network: Graph, settings: QuantisationSearch) -> Graph:
-        """The network as candidates are made of it: batch norms folded, where that is asked."""
-        if not settings.fold_batchnorm:
+        """The network as candidates are made of it: batch norms folded, channels equalised, where asked."""
+        equalise = settings.equalise
+        fold = equalise if settings.fold_batchnorm is None else settings.fold_batchnorm
+        if not fold and not equalise:
             return network
-        from widthwise.network.passes.fold import fold_batchnorm_transform_pass
+        from widthwise.network.passes.equalise import made_ready
 
         norms = [layer.name for layer in network.layers if layer.type.startswith("batch_norm")]
-        if norms and network.capture != "fx":
+        if fold and norms and network.capture != "fx":
             raise UserError(
                 f"fold_batchnorm: the network runs as it is, so {norms[0]} can't be folded "
                 f"({network.capture_error}); leave it out, and a target that asks for it"
             )
-        return fold_batchnorm_transform_pass(network, {})[0]
+        return made_ready(network, folded=fold, equalised=equalise)
 
     def space(self, network: Graph, data: Data, settings: QuantisationSearch) -> QuantisationSpace:
         """The formats that the rules allow."""
@@ -112,7 +124,9 @@ class QuantisationKind:
             kept = any(field.key == "name" and set(field.choices) <= set(UNSET) for field in fields)
             said = "" if kept else ", ".join(f"{f.key} {shown_choices(f.choices)}" for f in fields)
             stays = "can't be quantised" if not layer.tensors else "stays in float"
-            lines.append(f"{layer.name} ({layer.type}): {said or stays}")
+            with_next = network.equalised.get(layer.name)
+            equalised = f"; channels equalised with {with_next}" if with_next else ""
+            lines.append(f"{layer.name} ({layer.type}): {said or stays}{equalised}")
         return lines
 
     def warnings(self, space: QuantisationSpace) -> list[str]:

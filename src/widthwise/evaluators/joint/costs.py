@@ -19,7 +19,7 @@ from widthwise.metrics.cost.formulas import cost_metrics, cost_of_graph
 from widthwise.metrics.cost.of_widths import WidthCosts
 from widthwise.metrics.table_file import TableFile
 from widthwise.network.graph import Graph
-from widthwise.network.passes.fold import fold_batchnorm_transform_pass
+from widthwise.network.passes.equalise import made_ready
 from widthwise.network.passes.metadata import propagate
 from widthwise.network.widths.resize import at_sizes, recaptured
 from widthwise.spaces.joint import JointSpace
@@ -123,8 +123,7 @@ class JointCosts:
         floats = self.graph.unfolded or self.graph
         made = recaptured(floats, at_sizes(floats.network, self.space.widths.groups, sizes))
         made.model.eval()
-        if self.graph.unfolded is not None:
-            made = fold_batchnorm_transform_pass(made, {})[0]
+        made = made_ready(made, folded=bool(self.graph.folded), equalised=bool(self.graph.equalised))
         metas = propagate(made, self.example, samples=self.samples or 1)
         nodes = [meta.cost for meta in metas.values() if meta.cost is not None]
         formats = self.space.formats_of(made)
