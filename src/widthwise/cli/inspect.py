@@ -47,7 +47,7 @@ def inspect(
     given = options.given(network, seed=seed)
     read = options.read_config(config, given, setup, untrusted=untrusted)
     read = options.with_data_of_model(read, elsewhere=False)
-    options.announce_code(read, output, untrusted=untrusted)
+    options.announce_code(read, output, untrusted=untrusted, typed=options.typed(given, setup))
     options.warn_of_ignored_keys(read, output)
     if read.model is None:
         raise UserError(f"{read.source}: model: is missing; set it in the config or give --model")

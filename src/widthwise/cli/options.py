@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -251,11 +251,23 @@ def with_data_of_model(config: SearchConfig, *, elsewhere: bool = True) -> Searc
     return replace(config, dataset=name) if elsewhere or name not in FROM_ELSEWHERE else config
 
 
-def announce_code(config: SearchConfig, output: Output, *, untrusted: bool) -> None:
-    """Say what a config runs beside widthwise, before it is imported; UserError where that is not wanted."""
+def typed(options: Mapping[str, Any], setup: Setup, strategy: str | None = None) -> frozenset[str]:
+    """What stands on the command line: the values of these options, and of --set."""
+    values = (*options.values(), *_assigned(setup.assign or ()).values(), strategy)
+    return frozenset(value.strip("\"'") for value in values if isinstance(value, str))
+
+
+def announce_code(
+    config: SearchConfig, output: Output, *, untrusted: bool, typed: Collection[str] = ()
+) -> None:
+    """Say what a config runs beside widthwise, before it is imported; UserError where that is not wanted.
+
+    What somebody typed in this command needs no telling; a file may be from anybody.
+    """
     from widthwise.config.trust import check
 
-    if found := check(config, untrusted=untrusted):
+    found = dict.fromkeys(str(code) for code in check(config, untrusted=untrusted) if code.name not in typed)
+    if found:
         output.warn(f"this config runs code: {', '.join(found)}")
 
 

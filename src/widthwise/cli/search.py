@@ -166,7 +166,9 @@ def search(
     if proposals.trials is None and proposals.strategy is not None:
         read = _whole_space(read, setup, output)
     how = _how(read, trials, workers)
-    options.announce_code(read, output, untrusted=untrusted)
+    options.announce_code(
+        read, output, untrusted=untrusted, typed=options.typed(given, setup, proposals.strategy)
+    )
     options.warn_of_ignored_keys(read, output)
     folder, resume = run_folder(read, place.out, resume=place.resume, force_new=place.force_new)
     if resume:

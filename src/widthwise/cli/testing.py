@@ -61,7 +61,8 @@ def evaluate_network(
     if part is not None and part not in PARTS:
         raise unknown("part of the data", part, PARTS, where="--part")
     parts = [part] if part else list(PARTS)
-    _announce_metrics(metrics, output, untrusted=untrusted)
+    if untrusted:
+        _check_metrics(metrics)
     if run is not None:
         if any(value is not None for value in (config, *vars(network).values(), seed)) or setup.assign:
             raise UserError("--run: has its own network and data; leave CONFIG, --model, --load and such out")
@@ -78,7 +79,7 @@ def evaluate_network(
         given = options.given(network, seed=seed)
         read = options.read_config(config, given, setup, untrusted=untrusted)
         read = options.with_data_of_model(read)
-        options.announce_code(read, output, untrusted=untrusted)
+        options.announce_code(read, output, untrusted=untrusted, typed=options.typed(given, setup))
         found = _test_network(read, parts, metrics, output, setup.device)
     if json:
         from widthwise.core.finite import finite
@@ -92,18 +93,16 @@ def evaluate_network(
             output.say("±: one standard error, on the samples of the part")
 
 
-def _announce_metrics(given: str | None, output: Output, *, untrusted: bool) -> None:
-    """Say which of the metrics are code, before it is imported; UserError where that is not wanted."""
+def _check_metrics(given: str | None) -> None:
+    """Raises UserError where some of the metrics are code, before it is imported."""
     from widthwise.metrics.catalogue import REGISTRY
 
     names = dict.fromkeys(name.strip() for name in (given or "").split(","))
     code = ", ".join(name for name in names if ":" in name or (REGISTRY.get(name) and REGISTRY.is_code(name)))
-    if code and untrusted:
+    if code:
         raise UserError(
             f"--metrics: {code}: names code that would run, which --untrusted refuses; name built-in ones"
         )
-    if code:
-        output.warn(f"--metrics runs code: {code}")
 
 
 def _metrics(given: str | None, config: SearchConfig, task: Task | str | None) -> list[Metric]:

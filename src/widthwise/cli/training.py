@@ -58,10 +58,11 @@ def train(
 ) -> None:
     """Train a network and save its best weights."""
     output = Output(quiet=quiet)
-    read = options.read_config(config, options.given(network, training), setup, untrusted=untrusted)
+    given = options.given(network, training)
+    read = options.read_config(config, given, setup, untrusted=untrusted)
     read = options.with_data_of_model(read)
     check_named(read)
-    options.announce_code(read, output, untrusted=untrusted)
+    options.announce_code(read, output, untrusted=untrusted, typed=options.typed(given, setup))
     path = out or Path(f"{_file_name(read)}.safetensors")
     check_new_file(path, force=force, ending=".safetensors")
     options.check_device(setup.device)
