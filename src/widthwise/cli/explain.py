@@ -11,7 +11,6 @@ from widthwise.cli import options
 from widthwise.cli.output import Output, print_json
 
 if TYPE_CHECKING:
-    from widthwise.report.sheets import Sheet
     from widthwise.study.explanation import Explanation
     from widthwise.study.study import Study
 
@@ -59,10 +58,12 @@ def _show(found: Explanation, study: Study, output: Output) -> None:
 
     metrics = {metric.name: metric for metric in study.record.metrics}
     _say(words.heading_line(found, metrics), output)
-    _sheet(words.damage_sheet(found, metrics), output)
+    if (damage := words.damage_sheet(found, metrics)) is not None:
+        output.show_sheet(damage)
     for line in words.pair_lines(found, metrics):
         _say(line, output)
-    _sheet(words.bargain_sheet(found, metrics), output)
+    if (bargains := words.bargain_sheet(found, metrics)) is not None:
+        output.show_sheet(bargains)
     output.note()
     for line in words.mixing_lines(found.mixing[-1], metrics) if found.mixing else []:
         _say(line, output)
@@ -82,14 +83,3 @@ def _say(line: str, output: Output) -> None:
     from widthwise.core.plain import plain
 
     output.show(Text(plain(line)))
-
-
-def _sheet(sheet: Sheet | None, output: Output) -> None:
-    if sheet is None:
-        return
-    from widthwise.report.tables import plain_table
-
-    right = [header for column, header in enumerate(sheet.headers) if sheet.holds_numbers(column)]
-    output.note()
-    output.say(sheet.title)
-    output.show(plain_table(sheet.headers, sheet.rows, right=right))
