@@ -1,7 +1,7 @@
 """Strategies compared: what share of the true front's hypervolume they have after so many evaluations.
 
     python benchmarks/samplers.py [--tasks open|held-out|numbers|large|NAME,…] [--strategies NAME,…]
-                                  [--seeds 10] [--uniform-first] [--quick]
+                                  [--seeds 10] [--first-seed 0] [--uniform-first] [--quick]
 
 The truth is the whole space, evaluated; the reference point is its worst value of each objective (--reference
 front: the worst on the true front, and a tenth of the front's range). Where a space is too large, the share
@@ -99,7 +99,7 @@ def main() -> None:
         runs = {
             each: [
                 run(each, search, truth, seed, budget(each, given), uniform_first=given.uniform_first)
-                for seed in range(given.seeds)
+                for seed in range(given.first_seed, given.first_seed + given.seeds)
             ]
             for each in given.strategies.split(",")
         }
@@ -112,6 +112,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--tasks", default="open,held-out", help="groups or names: " + ", ".join(TASKS))
     parser.add_argument("--strategies", default=STRATEGIES)
     parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--first-seed", type=int, default=0, help="others than a default was chosen by")
     parser.add_argument("--budget", type=int, default=200, help="evaluations of a run")
     parser.add_argument("--gp-budget", type=int, default=100, help="of gp: it takes seconds a trial beyond")
     parser.add_argument("--after", default="25,50,100,200", help="evaluations after which to report")

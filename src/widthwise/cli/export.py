@@ -34,6 +34,13 @@ def export(
             help="What is written standardises its input itself, as the data was.",
         ),
     ] = False,
+    prune: Annotated[
+        bool,
+        typer.Option(
+            "--prune/--no-prune",
+            help="Leave out channels of trained widths that add no bit to any output.",
+        ),
+    ] = True,
     option: Annotated[
         list[str] | None,
         typer.Option("--option", metavar="KEY=VALUE", help="Of the form, as pipeline=4; repeatable."),
@@ -65,9 +72,8 @@ def export(
 
     chosen: int | str = trial if trial is not None else str(pick)
     read = _read(option or [])
-    done = write(
-        load_run(run, storage=storage), chosen, to, out, options=read, with_scaler=with_scaler, force=force
-    )
+    study = load_run(run, storage=storage)
+    done = write(study, chosen, to, out, with_scaler=with_scaler, prune=prune, options=read, force=force)
     if done.check.as_judged is False:
         output.warn(
             "the network's outputs are not, bit for bit, those that were judged: another processor or "

@@ -8,7 +8,7 @@ import platform
 import re
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import distributions, requires, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,6 +48,7 @@ class Export:
     check: Check
     scaler: Mapping[str, Any] | None = None  # how samples were standardised, by `as_numbers`
     extra: str = ""  # of widthwise, that the form needs
+    pruned: Mapping[str, tuple[int, int]] = field(default_factory=dict)  # groups: channels before, and now
 
     def as_json(self) -> dict[str, Any]:
         """What EXPORT holds: plain JSON values, null for NaN and infinity."""
@@ -59,6 +60,7 @@ class Export:
             "config": dict(self.trial.config),
             "check": asdict(self.check),
             "scaler": self.scaler,
+            "pruned": {name: list(sizes) for name, sizes in self.pruned.items()},
             "notes": list(self.exported.notes),
             "files": [str(path.relative_to(self.folder)) for path in self.exported.files],
             "versions": {
@@ -79,6 +81,7 @@ def export(
     model: nn.Module | None = None,
     data: Data | None = None,
     with_scaler: bool = False,
+    prune: bool = True,
     options: Mapping[str, object] | None = None,
     force: bool = False,
 ) -> Export:
@@ -94,11 +97,14 @@ def export(
             samples that the trial was judged on, and compared; on an example where there are none.
         with_scaler: what is written standardises its input itself, as the data was standardised, and so takes
             samples as they are. The numbers are in EXPORT in any case.
+        prune: leave out channels of trained widths of which no bit reaches an output
+            (`widthwise.network.pruning`); layers keep their names, outputs their bits.
 
     Raises UserError, and then nothing was written: for what the form can't say, and where the outputs differ.
     """
     from widthwise.export.judged_data import judged_data
     from widthwise.export.scaler import TakesScaler, as_numbers, checked_scaler
+    from widthwise.network.pruning.pruned import Pruned, pruned
     from widthwise.study.run_folder import load_run
 
     found = study if isinstance(study, Study) else load_run(study)
@@ -107,7 +113,10 @@ def export(
     _check_place(folder, force=force)
     chosen = chosen_trial(found, trial)
     realised = found.realised(chosen).complete(found.searched_network(model))
-    graph = realised.graph()
+    graph = judged_graph = realised.graph()
+    left = pruned(realised) if prune else Pruned(realised)
+    if left.channels:
+        realised, graph = left.realised, left.realised.graph()
     if reasons := made.refusals(realised, graph):
         raise UserError(f"trial {chosen.number} can't be exported as {made.name}: {said_once(reasons)}")
     judged = judged_data(found.record, data)
@@ -116,9 +125,12 @@ def export(
         exported = made.write(realised, graph, part, tuple(realised.example(1).values()))
         if scaler is not None and isinstance(made, TakesScaler):
             exported = made.with_scaler(exported, scaler, part)
-        check = _checked(exported, made, realised, graph, judged, scaler)
+        check = _checked(exported, made, realised, judged_graph, judged, scaler)
         numbers = as_numbers(judged, first_layer=with_scaler)
-        done = Export(part, made.name, chosen, realised.repeat, exported, check, numbers, made.extra)
+        exported = replace(exported, notes=(*left.notes, *exported.notes))
+        done = Export(
+            part, made.name, chosen, realised.repeat, exported, check, numbers, made.extra, left.channels
+        )
         text = json.dumps(done.as_json(), indent=2, ensure_ascii=False, allow_nan=False)
         write_atomically(part / EXPORT, text.encode() + b"\n")
         _put(part, folder)

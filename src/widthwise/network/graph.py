@@ -58,7 +58,8 @@ class Graph:
         self._schemes: dict[str, Scheme] = {}  # of a network that runs as it is
         self._trusted = False  # captured like a graph that was proved
         if isinstance(self.network, fx.GraphModule):
-            self._captured = Captured(self.network, self.network.graph, None, None)
+            call = None if example is None else as_call(self.network, example)
+            self._captured = Captured(self.network, self.network.graph, None, call)
         else:
             self._captured = capture(self.network, example)
         self.model = self._captured.model

@@ -53,7 +53,7 @@ class Limits:
         if self.max_failures is not None and failed_in_a_row > self.max_failures:
             return f"{failed_in_a_row} trials in a row failed, the last because: {last_reason}"
         if self.trials is not None and trials >= self.trials:
-            return f"{trials:,} trials done"
+            return f"{trials:,} trial{'s' if trials != 1 else ''} done"
         if self.timeout is not None and seconds >= self.timeout:
             return f"timeout of {self.timeout:g} s reached"
         return None

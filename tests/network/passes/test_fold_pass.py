@@ -102,3 +102,12 @@ def test_a_network_in_training_mode_keeps_its_statistics() -> None:
     fold_batchnorm_transform_pass(graph, {})
     assert network.training
     assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
+
+
+def test_a_network_that_is_a_graph_already_is_folded_as_the_one_that_it_was_traced_from() -> None:
+    network, x = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3), nn.ReLU()).eval(), torch.randn(5, 4)
+    traced = ww.Graph(network, x).model
+    wanted, _ = fold_batchnorm_transform_pass(ww.Graph(network, x), {})
+    found, folded = fold_batchnorm_transform_pass(ww.Graph(traced, x), {})
+    assert folded == {"_1": "_0"}
+    assert torch.equal(found.model(x), wanted.model(x))

@@ -69,11 +69,17 @@
     customdata: rows.map((row) => D.points.numbers[row]), hovertext: rows.map((row, i) => label(row, text && text[i])), hoverinfo: "text",
   }, more);
   const numbered = (numbers) => numbers.map((number) => at.row.get(number)).filter((row) => row !== undefined);
+  const range = (axis) => {
+    const values = D.points.values[axis].concat([D.float[D.axes[axis].name]]).filter(known);
+    return [Math.min(...values), Math.max(...values)];
+  };
   const logarithmic = (axis) => {
-    if (!D.axes[axis].cost) return false;
-    const values = D.points.values[axis].filter(known).concat(known(D.float[D.axes[axis].name]) ? [D.float[D.axes[axis].name]] : []);
-    const low = Math.min(...values), high = Math.max(...values);
-    return low > 0 && high / low > 20;
+    const [low, high] = range(axis);
+    return D.axes[axis].cost && low > 0 && high / low > 20;
+  };
+  const rightOf = (axis, share) => {
+    const scale = logarithmic(axis) ? Math.log : Number, [low, high] = range(axis).map(scale);
+    return (value) => scale(value) > low + share * (high - low);
   };
   const bounds = () => D.bounds.flatMap((bound) => [[S.x, "x"], [S.y, "y"]].filter(([axis]) => D.axes[axis].name === bound.name).map(([axis, way]) => {
     const scale = logarithmic(axis) ? Math.log10 : (value) => value;
@@ -92,14 +98,16 @@
     const members = numbered([...at.front.keys()]).filter((row) => !on.has(row));
     const rest = D.points.numbers.map((_, row) => row).filter((row) => !on.has(row) && !at.front.has(D.points.numbers[row]));
     const ring = (size, colourName, symbol, width) => ({ marker: { size, symbol: symbol || "circle-open", color: colour(colourName), line: { width: width || 2 } }, mode: "markers" });
+    const uniform = D.baselines.filter((one) => at.row.has(one.number)), late = rightOf(S.x, 0.8);
     const traces = [
       trace(rest, "trials", { marker: { size: 5, color: colour("faint"), opacity: 0.45 } }),
       trace(line, "front of these two", { mode: "lines+markers", marker: { size: 8, color: colour("accent") }, line: { color: colour("accent"), width: 2 },
         error_x: errors(line, S.x), error_y: errors(line, S.y) }),
       trace(members, "front by other objectives", { marker: { size: 8, symbol: "circle-open", color: colour("accent") } }),
-      trace(numbered(D.baselines.map((one) => one.number)), "uniform", Object.assign(ring(11, "violet", "diamond-open"), {
-        mode: "markers+text", cliponaxis: false, text: D.baselines.filter((one) => at.row.has(one.number)).map((one) => safe(one.label)), textposition: "bottom right", textfont: { color: colour("violet") } }),
-        D.baselines.filter((one) => at.row.has(one.number)).map((one) => "uniform, " + one.label + ": trial " + one.number)),
+      trace(numbered(uniform.map((one) => one.number)), "uniform", Object.assign(ring(11, "violet", "diamond-open"), {
+        mode: "markers+text", cliponaxis: false, text: uniform.map((one) => safe(one.label)), textfont: { color: colour("violet") },
+        textposition: uniform.map((one) => "bottom " + (late(D.points.values[S.x][at.row.get(one.number)]) ? "left" : "right")) }),
+        uniform.map((one) => "uniform, " + one.label + ": trial " + one.number)),
     ];
     const names = [D.axes[S.x].name, D.axes[S.y].name];
     if (names.every((name) => known(D.float[name]))) {
@@ -129,7 +137,7 @@
     const few = columns.length <= 24;
     const data = [{ type: "heatmap", x: columns, y: D.map.names.map(safe), z: D.map.levels, text: D.map.words.map((row) => row.map(safe)),
       texttemplate: few ? "%{text}" : "", textfont: { color: theme.colour("ink") }, hovertemplate: "%{x}<br>%{y}: %{text}<extra></extra>", xgap: 1, ygap: 1,
-      colorscale: [[0, theme.colour("low")], [1, theme.colour("high")]], colorbar: { title: { text: safe(D.map.measure) }, thickness: 12 } }];
+      colorscale: [[0, theme.colour("low")], [1, theme.colour("high")]], colorbar: { title: { text: safe(D.map.measure) }, thickness: 12, lenmode: "pixels", len: Math.min(220, 60 + 20 * D.map.names.length), y: 1, yanchor: "top" } }];
     Plotly.react(place, data, theme.layout({ showlegend: false, xaxis: { tickangle: -45, showgrid: false, type: "category" }, yaxis: { autorange: "reversed", showgrid: false, type: "category" }, margin: { t: 10, r: 10, l: 60, b: 80 } }), theme.plain);
     if (!place.dataset.ready) {
       place.dataset.ready = "1";

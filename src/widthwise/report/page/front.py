@@ -18,7 +18,7 @@ def front_section(view: StudyView) -> str:
         return section("front", ["<p>No trial has figures that could be drawn.</p>"])
     points = view.points
     drawn = (
-        f"All {len(points.numbers):,} trials that succeeded are drawn."
+        "Every trial that succeeded is drawn."
         if points.complete
         else f"{len(points.numbers):,} of {points.total:,} trials are drawn: the front and the outline of "
         "each pair of figures exactly, of the others some spread over the search."

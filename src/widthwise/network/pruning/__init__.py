@@ -1,0 +1,1 @@
+"""Pruning: channels of which no bit reaches an output are taken out of a network whose formats are known."""
