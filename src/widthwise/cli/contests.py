@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from widthwise.cli import options
+from widthwise.cli import configs, options
 from widthwise.core.errors import UserError
 
 if TYPE_CHECKING:
@@ -72,11 +72,11 @@ def of_config(
     from widthwise.search.comparing import Entrant
 
     given = options.given(network)
-    read = options.read_config(config, given, setup, untrusted=untrusted)
-    options.announce_code(read, output, untrusted=untrusted, typed=options.typed(given, setup))
+    read = configs.read_config(config, given, setup, untrusted=untrusted)
+    configs.announce_code(read, output, untrusted=untrusted, typed=configs.typed(given, setup))
     own = read.search.strategy
     entrants = _entrants(strategies, Entrant(own.name, own.options), untrusted=untrusted)
-    options.warn_of_ignored_keys(read, output)
+    configs.warn_of_ignored_keys(read, output)
     options.check_device(setup.device)
     from widthwise.report.problem import data_lines
     from widthwise.search.problem import load_problem

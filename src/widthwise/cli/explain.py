@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from widthwise.cli import options
+from widthwise.cli import configs, options
 from widthwise.cli.output import Output, print_json
 
 if TYPE_CHECKING:
@@ -39,9 +39,9 @@ def explain(
     Also whether mixing helped, and what to search next.
     """
     output = Output(quiet=quiet, silent=json)
-    storage = options.storage_of(run, storage)
-    of_run = options.config_of_run(run, untrusted=untrusted, storage=storage)
-    options.announce_code(of_run, output, untrusted=untrusted)
+    storage = configs.storage_of(run, storage)
+    of_run = configs.config_of_run(run, untrusted=untrusted, storage=storage)
+    configs.announce_code(of_run, output, untrusted=untrusted)
     from widthwise.search.explaining import explain as explained
     from widthwise.study.run_folder import load_run
 

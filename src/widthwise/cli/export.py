@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from widthwise.cli import options
+from widthwise.cli import configs, options
 from widthwise.cli.output import Output, print_json
 from widthwise.core.errors import UserError
 
@@ -64,9 +64,9 @@ def export(
     form = EXPORTERS.find(to, where="--to")
     if untrusted and EXPORTERS.is_code(to):
         raise UserError(f"--to {to}: is code of the package {form.package}, which --untrusted refuses")
-    storage = options.storage_of(run, storage)
-    of_run = options.config_of_run(run, untrusted=untrusted, storage=storage)
-    options.announce_code(of_run, output, untrusted=untrusted)
+    storage = configs.storage_of(run, storage)
+    of_run = configs.config_of_run(run, untrusted=untrusted, storage=storage)
+    configs.announce_code(of_run, output, untrusted=untrusted)
     from widthwise.export.write import export as write
     from widthwise.study.run_folder import load_run
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from widthwise.cli import options
+from widthwise.cli import configs, options
 from widthwise.cli.output import Output, print_json
 from widthwise.core.errors import UserError
 
@@ -49,9 +49,9 @@ def certify(
     output = Output(silent=json)
     if trial and pick is not None:
         raise UserError("--trial and --pick contradict one another; leave one out")
-    storage = options.storage_of(run, storage)
-    of_run = options.config_of_run(run, untrusted=untrusted, storage=storage)
-    options.announce_code(of_run, output, untrusted=untrusted)
+    storage = configs.storage_of(run, storage)
+    of_run = configs.config_of_run(run, untrusted=untrusted, storage=storage)
+    configs.announce_code(of_run, output, untrusted=untrusted)
     from widthwise.export.certify import certify as measure
     from widthwise.report.measured import certificate_lines
     from widthwise.study.run_folder import load_run
@@ -81,7 +81,7 @@ def import_report(
     from widthwise.report.measured import measured_lines
     from widthwise.study.run_folder import load_run
 
-    found = read(load_run(run, storage=options.storage_of(run, storage)), trial, file)
+    found = read(load_run(run, storage=configs.storage_of(run, storage)), trial, file)
     if json:
         print_json(found.as_json())
         return

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from widthwise.cli import options
+from widthwise.cli import configs, options
 from widthwise.cli.output import Output, print_json
 from widthwise.core.errors import UserError
 
@@ -67,9 +67,9 @@ def measure(
     output = Output(silent=json)
     if trial is not None and pick is not None:
         raise UserError("--trial and --pick: give one of them, or neither for the front")
-    storage = options.storage_of(run, storage)
-    of_run = options.config_of_run(run, untrusted=untrusted, storage=storage)
-    options.announce_code(of_run, output, untrusted=untrusted)
+    storage = configs.storage_of(run, storage)
+    of_run = configs.config_of_run(run, untrusted=untrusted, storage=storage)
+    configs.announce_code(of_run, output, untrusted=untrusted)
     given = {"threads": threads, "batch": batch, "warm_up": warm_up, "rounds": rounds, "runtime": runtime}
     timing = _timing(of_run, given)
     from widthwise.study.run_folder import load_run

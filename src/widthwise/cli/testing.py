@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from widthwise.cli import options
+from widthwise.cli import configs, options
 from widthwise.cli.groups import grouped
 from widthwise.cli.named import introduce, network_and_data
 from widthwise.cli.output import Output, print_json
@@ -66,9 +66,9 @@ def evaluate_network(
     if run is not None:
         if any(value is not None for value in (config, *vars(network).values(), seed)) or setup.assign:
             raise UserError("--run: has its own network and data; leave CONFIG, --model, --load and such out")
-        storage = options.storage_of(run, storage)
-        of_run = options.config_of_run(run, untrusted=untrusted, storage=storage)
-        options.announce_code(of_run, output, untrusted=untrusted)
+        storage = configs.storage_of(run, storage)
+        of_run = configs.config_of_run(run, untrusted=untrusted, storage=storage)
+        configs.announce_code(of_run, output, untrusted=untrusted)
         from widthwise.study.run_folder import load_run
 
         study = load_run(run, storage=storage)
@@ -77,9 +77,9 @@ def evaluate_network(
         if trial is not None:
             raise UserError("--trial: needs --run, the run folder that it is from")
         given = options.given(network, seed=seed)
-        read = options.read_config(config, given, setup, untrusted=untrusted)
-        read = options.with_data_of_model(read)
-        options.announce_code(read, output, untrusted=untrusted, typed=options.typed(given, setup))
+        read = configs.read_config(config, given, setup, untrusted=untrusted)
+        read = configs.with_data_of_model(read)
+        configs.announce_code(read, output, untrusted=untrusted, typed=configs.typed(given, setup))
         found = _test_network(read, parts, metrics, output, setup.device)
     if json:
         from widthwise.core.finite import finite
@@ -127,7 +127,7 @@ def _metrics(given: str | None, config: SearchConfig, task: Task | str | None) -
 
 def _options(config: SearchConfig, metrics: list[Metric]) -> dict[str, Any]:
     """Those of the metrics that are asked for."""
-    from widthwise.search.problem import options_of
+    from widthwise.search.judged_by import options_of
 
     names = [metric.name for metric in metrics]
     return {name: given for name, given in options_of(config).items() if name in names}
@@ -204,7 +204,7 @@ def _tested(
 ) -> Tested:
     """The metrics on each of the parts; timed: those that were measured, for all of them."""
     from widthwise.evaluators.engine import evaluate, standard_errors
-    from widthwise.search.problem import device_of
+    from widthwise.search.judged_by import device_of
 
     others = [metric for metric in metrics if metric.name not in timed]
     how: dict[str, Any] = {"metrics": others, "task": task, "output": config.output}

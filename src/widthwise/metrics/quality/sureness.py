@@ -134,15 +134,19 @@ def _of_each(
     """The figures [K, n] of single samples: those with one target go together, each as a candidate."""
     candidates, samples = len(outputs), len(targets)
     found = {metric.name: np.empty((candidates, samples)) for metric in metrics}
-    _, kinds = targets.reshape(samples, -1).unique(dim=0, return_inverse=True)
-    each = candidates * (outputs[0][:1].nbytes + empty.row_bytes)
-    for kind in range(int(kinds.max()) + 1):
-        for alike in torch.nonzero(kinds == kind).flatten().split(max(AT_ONCE // each, 1)):
-            some = torch.stack([one[alike] for one in outputs]).flatten(0, 1).unsqueeze(1)
+    kinds = torch.unique(targets.reshape(samples, -1), dim=0, return_inverse=True)[1].numpy()
+    most = max(AT_ONCE // (candidates * (outputs[0][:1].nbytes + empty.row_bytes)), 1)
+    for kind in range(kinds.max() + 1):
+        alike = np.flatnonzero(kinds == kind)
+        for first in range(0, len(alike), most):
+            part = alike[first : first + most]
+            some = (
+                torch.stack([one[part] for one in outputs]).flatten(0, 1).unsqueeze(1)
+            )  # [K * part, 1, ...]
             tally, rows = empty.fresh(len(some)), np.arange(len(some))
-            tally.add(rows, some, rows, targets[alike[:1]])  # some: [K * alike, 1, ...]
+            tally.add(rows, some, rows, targets[part[:1]])
             for name, values in tally.values(list(found)).items():
-                found[name][:, alike.numpy()] = values.reshape(candidates, -1)
+                found[name][:, part] = values.reshape(candidates, -1)
     return found
 
 
