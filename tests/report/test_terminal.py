@@ -12,7 +12,7 @@ from widthwise.report.terminal import best_lines, ending_lines
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
-    return search(tmp_path_factory.mktemp("runs") / "sample", page=False)
+    return search(tmp_path_factory.mktemp("runs") / "sample")
 
 
 @pytest.mark.parametrize(

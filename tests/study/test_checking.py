@@ -27,7 +27,7 @@ def _execute(run: Path, *statements: str) -> None:
 
 
 def test_of_a_sound_run_all_is_sound(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    search(tmp_path / "run", batch_size=50, page=False)
+    search(tmp_path / "run", batch_size=50)
     assert main(["check", str(tmp_path / "run")]) == 0
     said = capsys.readouterr().out
     assert "sound    trials: 729 trials in 15 batches" in said
@@ -36,7 +36,7 @@ def test_of_a_sound_run_all_is_sound(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 def test_damaged_batches_are_named_and_the_rest_is_saved(tmp_path: Path, capsys) -> None:
     run, saved = tmp_path / "run", tmp_path / "saved"
-    before = search(run, batch_size=50, page=False).to_pandas()
+    before = search(run, batch_size=50).to_pandas()
     _execute(
         run,
         "update widthwise_trials set candidate = '222222' where number = 60",
@@ -65,12 +65,7 @@ def test_damaged_batches_are_named_and_the_rest_is_saved(tmp_path: Path, capsys)
 
 def test_what_sqlite_can_read_of_a_broken_file_is_saved(tmp_path: Path) -> None:
     run = tmp_path / "run"
-    before = (
-        search(run, batch_size=10, page=False)
-        .to_pandas()
-        .set_index("number")
-        .drop(columns=["seconds", "on_front"])
-    )
+    before = search(run, batch_size=10).to_pandas().set_index("number").drop(columns=["seconds", "on_front"])
     content = bytearray((run / "study.db").read_bytes())
     place = content.index(b"[0.9", len(content) // 2) // 4096 * 4096  # a page of trials
     content[place : place + 4096] = bytes(4096)
@@ -86,7 +81,7 @@ def test_what_sqlite_can_read_of_a_broken_file_is_saved(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["front.json", "realised.json", "standard_errors.json", "slots.json"])
 def test_files_beside_the_trials_are_looked_at(tmp_path: Path, name: str) -> None:
-    search(tmp_path / "run", batch_size=100, page=False)
+    search(tmp_path / "run", batch_size=100)
     (tmp_path / "run" / name).write_text("{")
     troubles = [finding.what for finding in check_run(tmp_path / "run") if finding.trouble]
     assert name in troubles
@@ -94,7 +89,7 @@ def test_files_beside_the_trials_are_looked_at(tmp_path: Path, name: str) -> Non
 
 def test_any_damage_is_survived_by_what_looks_for_it(tmp_path: Path) -> None:
     run = tmp_path / "run"
-    search(run, batch_size=50, page=False)
+    search(run, batch_size=50)
     sound, rng = (run / "study.db").read_bytes(), np.random.default_rng(1)
     for number in range(20):
         content = bytearray(sound)

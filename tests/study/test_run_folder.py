@@ -28,7 +28,7 @@ def _files(folder):
 
 
 def test_a_run_holds_its_config_study_front_and_log(tmp_path):
-    study = search(tmp_path / "a" / "run", batch_size=100, page=False)
+    study = search(tmp_path / "a" / "run", batch_size=100)
     folder = tmp_path / "a" / "run"
     assert (folder / "config.toml").read_text() == 'task = "cls"\n'
     assert json.loads((folder / "front.json").read_text()) == study.as_json()
@@ -41,7 +41,7 @@ def test_a_run_holds_its_config_study_front_and_log(tmp_path):
 def test_what_exists_is_not_overwritten(tmp_path, content):
     folder = tmp_path / "run"
     if content == "run":
-        search(folder, limits=Limits(trials=10), page=False)
+        search(folder, limits=Limits(trials=10))
     elif content == "files":
         folder.mkdir()
         (folder / "thesis.tex").write_text("mine")
@@ -55,7 +55,7 @@ def test_what_exists_is_not_overwritten(tmp_path, content):
 
 def test_an_empty_folder_is_taken(tmp_path):
     (tmp_path / "run").mkdir()
-    assert search(tmp_path / "run", page=False).summary.trials == SPACE.size
+    assert search(tmp_path / "run").summary.trials == SPACE.size
 
 
 def test_force_new_starts_beside_it(tmp_path):
@@ -66,7 +66,7 @@ def test_force_new_starts_beside_it(tmp_path):
 
 
 def test_resuming_under_another_fingerprint_is_refused_with_all_that_differs(tmp_path):
-    search(tmp_path / "run", limits=Limits(trials=10), batch_size=10, page=False)
+    search(tmp_path / "run", limits=Limits(trials=10), batch_size=10)
     with pytest.raises(UserError) as caught:
         resume_run(tmp_path / "run", {"weights": "xyz", "seed": "0", "data": "new"})
     said = str(caught.value)
@@ -113,9 +113,7 @@ def test_trials_in_a_database_elsewhere_are_found_through_the_folder(tmp_path):
 
 def test_a_search_outside_the_main_thread_works(tmp_path):
     found = []
-    thread = threading.Thread(
-        target=lambda: found.append(search(tmp_path / "run", limits=Limits(trials=9), page=False))
-    )
+    thread = threading.Thread(target=lambda: found.append(search(tmp_path / "run", limits=Limits(trials=9))))
     thread.start()
     thread.join()
     assert found[0].summary.trials == 9

@@ -27,8 +27,8 @@ READERS = {
 
 
 def test_runs_are_listed_with_what_is_in_them(tmp_path):
-    search(tmp_path / "b", limits=Limits(trials=20), batch_size=10, page=False)
-    search(tmp_path / "a", batch_size=100, page=False)
+    search(tmp_path / "b", limits=Limits(trials=20), batch_size=10)
+    search(tmp_path / "a", batch_size=100)
     (tmp_path / "no run").mkdir()
     (tmp_path / "broken").mkdir()
     for name in ("config.toml", "study.db"):
@@ -67,7 +67,7 @@ def test_exported_trials_read_back_with_every_number(tmp_path, kind):
 
 
 def test_the_row_of_a_picked_trial_has_its_figures_on_test_data(tmp_path):
-    study = search(tmp_path / "run", page=False)
+    study = search(tmp_path / "run")
     tested = {4: {"accuracy": 0.75}, FLOAT: {"accuracy": 0.9}}
     KeptTests(100, tested, {4: {"accuracy": 0.04}}).write(tmp_path / "run")
     out = io.BytesIO()
@@ -93,14 +93,14 @@ def test_an_unknown_export_format_gets_those_that_there_are(tmp_path):
 
 
 def test_deleting_a_run_deletes_the_run(tmp_path):
-    search(tmp_path / "a", page=False)
-    search(tmp_path / "b", page=False)
+    search(tmp_path / "a")
+    search(tmp_path / "b")
     remove_run(tmp_path / "a")
     assert [path.name for path in tmp_path.iterdir()] == ["b"]
 
 
 def test_a_damaged_run_can_be_deleted(tmp_path):
-    search(tmp_path / "a", page=False)
+    search(tmp_path / "a")
     (tmp_path / "a" / "study.db").write_text("broken")
     remove_run(tmp_path / "a")
     assert list(tmp_path.iterdir()) == []
@@ -121,7 +121,7 @@ def test_only_run_folders_are_deleted(tmp_path, monkeypatch):
     (tmp_path / "photos" / "1.jpg").write_text("x")
     with pytest.raises(UserError, match="is no run folder"):
         remove_run(tmp_path / "photos")
-    search(tmp_path / "run", limits=Limits(trials=5), page=False)
+    search(tmp_path / "run", limits=Limits(trials=5))
     (tmp_path / "link").symlink_to(tmp_path / "run")
     with pytest.raises(UserError, match="is a link"):
         remove_run(tmp_path / "link")

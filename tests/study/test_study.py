@@ -22,7 +22,7 @@ from widthwise.study.study import Study
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
-    return search(tmp_path_factory.mktemp("runs") / "sample", batch_size=100, page=False)
+    return search(tmp_path_factory.mktemp("runs") / "sample", batch_size=100)
 
 
 @pytest.fixture(scope="module")

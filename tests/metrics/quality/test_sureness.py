@@ -118,7 +118,7 @@ def test_others_have_that_of_the_bootstrap(metric: object) -> None:
 
     name = next(name for name in found.covariances if name != "f1")
     for compute, column in ((sklearn.metrics.cohen_kappa_score, name), (f1, "f1")):
-        for row, one in enumerate(outputs):
+        for row, one in enumerate(outputs[:2]):  # sklearn takes milliseconds a resample
             expected = scipy.stats.bootstrap(
                 (targets.numpy(), one.argmax(1).numpy()),
                 compute,

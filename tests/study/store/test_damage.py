@@ -29,7 +29,7 @@ def _known(study: Study) -> tuple[object, ...]:
 
 def test_a_single_bit_that_flips_is_found_or_changes_nothing(tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    search(folder, batch_size=50, page=False)
+    search(folder, batch_size=50)
     store, expected = folder / "study.db", _known(load_run(folder))
     sound = store.read_bytes()
     found = 0
@@ -52,12 +52,12 @@ def test_a_single_bit_that_flips_is_found_or_changes_nothing(tmp_path: Path) -> 
 
 
 def test_batches_that_come_while_somebody_reads_are_no_damage(tmp_path: Path) -> None:
-    search(tmp_path / "run", batch_size=50, limits=Limits(trials=100), page=False)
+    search(tmp_path / "run", batch_size=50, limits=Limits(trials=100))
     with Store.open(tmp_path / "run" / "study.db", readonly=True) as store:
         record = store.find()
         readers: list[Iterator[object]] = [store.blocks(record), store.groups(record)]
         first = [next(reader) for reader in readers]
-        search(tmp_path / "run", batch_size=50, limits=Limits(trials=150), page=False)
+        search(tmp_path / "run", batch_size=50, limits=Limits(trials=150))
         assert [sum(1 for _ in reader) for reader in readers] == [0, 0]
     assert len(first) == 2
 
@@ -77,7 +77,7 @@ CHANGES = {
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_the_damaged_batch_is_named(tmp_path: Path, change: str) -> None:
-    search(tmp_path / "run", batch_size=50, page=False)
+    search(tmp_path / "run", batch_size=50)
     with sqlite3.connect(tmp_path / "run" / "study.db") as database:
         database.execute(CHANGES[change])
     database.close()
@@ -100,7 +100,7 @@ LOST = {
 
 @pytest.mark.parametrize("change", LOST)
 def test_what_is_missing_is_found(tmp_path: Path, change: str) -> None:
-    search(tmp_path / "run", batch_size=50, page=False)
+    search(tmp_path / "run", batch_size=50)
     with sqlite3.connect(tmp_path / "run" / "study.db") as database:
         database.execute(LOST[change])
     database.close()
