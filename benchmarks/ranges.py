@@ -3,8 +3,8 @@
     python benchmarks/ranges.py [--networks NAME,…] [--bits 3,4,5,6,8]
 
 Every layer has all its tensors in the same number of bits. "half": half of them behind the point; "auto": as
-many as the greatest magnitude leaves; "auto-mse": as many as give the least squared error. Prints a table of
-docs/formats.md.
+many as the greatest magnitude leaves; "auto-99.9", "auto-99": with one value in 1,000, in 100 cut off;
+"auto-mse": as many as give the least squared error. Prints a table of docs/formats.md.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ NETWORKS: dict[str, Callable[[], tuple[nn.Module, Data]]] = {
     "digits CNN": lambda: networks.trained("digits-cnn", "digits"),
     "digits ResNet-8": lambda: networks.resnet(3),
 }
-WAYS = {"half": "NA", "auto": "auto", "auto-mse": "auto-mse"}
+WAYS = {"half": "NA", **{way: way for way in ("auto", "auto-99.9", "auto-99", "auto-mse")}}
 TYPES = ("linear", "conv2d")
 
 

@@ -42,11 +42,13 @@ name = "graph/quantize/mixed_precision_ptq"   # bits and formats; "graph/width":
 by = "{by}"               # what the rules below name layers by: "name", "type" or "regex"
 # tie = false             # true: all layers of a rule get the same choice
 # share_inputs = false    # true: layers that read the same tensor quantise it alike
+# equalise = false        # true: channels between layers are scaled so that weights are alike in size
 
 # Each list is a choice of the search: any format of `widthwise formats`, with its parameters for the tensors
 # data_in, weight and bias; weight_name gives the weights a format of their own. The frac width says where the
 # point stands: "auto-mse" takes it from the data, where the squared error is least, "auto" where nothing is
-# cut off, "NA" at half the width, a number so many bits from the right. "NA" as name keeps float.
+# cut off, "auto-99.9" where one value in 1,000 is, "NA" at half the width, a number so many bits from the
+# right. weight_rounding = ["nearest", "adaptive"] helps weights of few bits. "NA" as name keeps float.
 [search.search_space.seed.default.config]     # layers that no other rule names
 name = ["NA"]
 """

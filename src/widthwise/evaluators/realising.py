@@ -13,6 +13,7 @@ from widthwise.data.blocks import DataBlock, first_of
 from widthwise.metrics.quality.fits import Fit
 from widthwise.metrics.quality.outputs import Output
 from widthwise.network.graph import Graph
+from widthwise.network.passes.adaptive_rounding import settled
 from widthwise.network.reading import Reader, run
 from widthwise.network.realised import EXAMPLE_SAMPLES, Input, Realised, inputs_of
 from widthwise.network.recording import PLACE
@@ -41,9 +42,13 @@ class Realiser:
 
     def of_formats(self, candidate: Iterable[int], schemes: Mapping[str, Scheme]) -> Realised:
         """The network with these schemes and its own weights."""
-        marks = {"weights": self._weights, "outputs": self.outputs(self.graph.quantized(schemes).model)}
-        folded = bool(self.graph.folded)
-        return Realised(_key(candidate), {}, schemes, marks=marks, folded=folded, **self._known)
+        plain, kept = settled(self.graph, schemes)
+        outputs = self.outputs(plain.quantized(kept).model)
+        if plain is not self.graph:
+            marks = {"weights": hash_weights(plain.model), "outputs": outputs}
+            return Realised(_key(candidate), {}, kept, _weights_of(plain), marks=marks, **self._known)
+        marks = {"weights": self._weights, "outputs": outputs}
+        return Realised(_key(candidate), {}, schemes, marks=marks, **self._known)
 
     def of_formats_and_weights(
         self,
@@ -57,17 +62,14 @@ class Realiser:
 
         sizes: of groups that were resized before, by name.
         """
-        plain = graph.quantized(dict.fromkeys(schemes, Scheme()))
-        weights = {name: tensor.detach().cpu().clone() for name, tensor in plain.model.state_dict().items()}
+        plain, schemes = settled(graph.quantized(dict.fromkeys(schemes, Scheme())), schemes)
         marks = {
             "weights": hash_weights(plain.model),
             "outputs": self.outputs(graph.model),
             "quality": hash_value(dict(judged)),
         }
-        folded = bool(self.graph.folded)
-        return Realised(
-            _key(candidate), sizes or {}, schemes, weights, marks=marks, folded=folded, **self._known
-        )
+        weights = _weights_of(plain)
+        return Realised(_key(candidate), sizes or {}, schemes, weights, marks=marks, **self._known)
 
     def of_training(
         self,
@@ -98,7 +100,8 @@ class Realiser:
         """What holds of every candidate."""
         made_up = Realised((), {}, {}, inputs=self.inputs, batch=self.batch)
         sample = sample_that_captures(self.graph, self.fitting.block, made_up.example())
-        return {"inputs": self.inputs, "batch": self.batch, "sample": sample}
+        made = {"folded": bool(self.graph.folded), "equalised": bool(self.graph.equalised)}
+        return {"inputs": self.inputs, "batch": self.batch, "sample": sample, **made}
 
     @cached_property
     def inputs(self) -> tuple[Input, ...]:
@@ -125,7 +128,8 @@ def in_float(graph: Graph, fitting: Fit) -> Realised:
     inputs = fitting.block.inputs
     whole = len(fitting.block) if fitting.reader.whole_because else None
     taken = inputs_of(inputs.keys(), inputs.values())
-    return Realised((), {}, {}, inputs=taken, batch=whole, folded=bool(graph.folded))
+    folded, equalised = bool(graph.folded), bool(graph.equalised)
+    return Realised((), {}, {}, inputs=taken, batch=whole, folded=folded, equalised=equalised)
 
 
 def sample_that_captures(
@@ -176,6 +180,10 @@ def marked_samples(reader: Reader, loader: Iterable[Any], *, most: int | None = 
 def outputs_mark(model: nn.Module, samples: Sequence[DataBlock], output: Output) -> str:
     """A hash of what a network gives for these samples in eval mode."""
     return hash_arrays([("outputs", output(run(model, block.inputs))) for block in samples])
+
+
+def _weights_of(graph: Graph) -> dict[str, Tensor]:
+    return {name: tensor.detach().cpu().clone() for name, tensor in graph.model.state_dict().items()}
 
 
 def _key(candidate: Iterable[int]) -> tuple[int, ...]:

@@ -202,8 +202,8 @@ def _name_that_works(realised: Realised) -> str | None:
 
 
 def _as_it_is(realised: Realised) -> Realised:
-    """The same of a network that has its sizes, and its batch norms folded, already."""
-    return replace(realised, sizes={}, folded=False)
+    """The same of a network that has its sizes, its batch norms folded and channels equalised, already."""
+    return replace(realised, sizes={}, folded=False, equalised=False)
 
 
 def _write_calls(realised: Realised, folder: Path) -> str:

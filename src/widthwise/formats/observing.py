@@ -51,7 +51,7 @@ class Extremes:
         self._like: tuple[int, int] | None = None  # axes and indices of what was seen first
 
     def see(self, x: Tensor) -> None:
-        """Where only finite values count, others are left out; else they stay what they are."""
+        """Where only finite values count, others are left out; else infinities stay, and NaN is left out."""
         import torch
 
         if not x.numel() or not _alike(self, x):
@@ -62,6 +62,8 @@ class Extremes:
             kept = x.isfinite()
             self.elements += int(kept.sum()) - x.numel()
             low, high = _ends(torch.where(kept, x, 0.0), self._axis)
+        elif bool((low + high).isnan().any()):
+            low, high = _ends(torch.where(x.isnan(), 0.0, x), self._axis)
         if self.ends is not None:
             low, high = torch.minimum(low, self.ends[0]), torch.maximum(high, self.ends[1])
         self.ends, self._axes = (low, high), max(x.ndim, 1)

@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from widthwise.core.errors import UserError
 from widthwise.formats.base import Format, Observer, check_choice, check_flag, check_integer, parameter
+from widthwise.formats.directions import ADAPTIVE, NEAREST, check_rounding, directed, is_found
 from widthwise.formats.exact import narrowed_, working
 from widthwise.formats.notation import Notation
 from widthwise.formats.observing import Extremes
-from widthwise.formats.scales import SCALE_BITS, as_scales, as_table, as_values
+from widthwise.formats.ranges import AUTO, LEAST_ERROR, checked_word
+from widthwise.formats.scale_fitting import KeptShare, LeastScale, ScaleErrors
+from widthwise.formats.scales import SCALE_BITS, as_scales, as_table, as_values, greatest, usable
 from widthwise.formats.tiling import Tiling, channels, tiling
 
 if TYPE_CHECKING:
@@ -34,7 +37,10 @@ class ScaledInteger(Format):
     code of `width` bits, the scale spans the data and zero, the zero point is rounded so that zero is exact.
     C = round(x / scale) + zero_point, half to even, saturating (infinities too, they count as the greatest
     finite value); NaN stays NaN and is left out where the scale follows the data. Scales follow the tensor at
-    hand until `calibrated` or `scale` fixes them: per tensor, all its samples together. Channels are the
+    hand until `calibrated` or `scale` fixes them: per tensor, all its samples together. scale "auto" (none
+    given) cuts nothing off; "auto-mse" is of that scale and finer ones, down to a sixteenth, the one with the
+    least squared error; with "auto-99.9", or another share in a hundred, at most the rest of the values lies
+    beyond the greatest codes, where not symmetric half of it at each end. Channels are the
     output channels of the layer whose weight it is, wherever its axes have them, unless `axis` is given; they
     run along axis 0 where no layer is known. Scales are at least the dtype's least normal number, 1 where all
     is zero, and 32 bits each in storage. In half-width dtypes values are rounded to the dtype.
@@ -51,7 +57,7 @@ class ScaledInteger(Format):
     notation: ClassVar[Notation] = Notation(
         "int",
         ("width",),
-        words={"affine": ("symmetric", False)},
+        words={"affine": ("symmetric", False), ADAPTIVE: ("rounding", ADAPTIVE)},
         keys={"scale": "scale", "zero": "zero_point", "groups": "channel_groups"},
     )
 
@@ -65,8 +71,9 @@ class ScaledInteger(Format):
     group_size: int | None = parameter(
         "elements of a group along the axis; -1: the whole axis; none: 32", None
     )
-    scale: tuple[float, ...] | float | None = parameter(
-        "the scale, fixed: a number or one for each part", None
+    scale: tuple[float, ...] | float | str | None = parameter(
+        'the scale, fixed: a number or one for each part; or "auto", "auto-mse", "auto-99.9"; none: "auto"',
+        None,
     )
     zero_point: tuple[int, ...] | int | None = parameter(
         "the zero point that goes with a fixed scale; none: 0", None
@@ -75,14 +82,27 @@ class ScaledInteger(Format):
         "equal parts of axis 0 that have channels of their own, as in a grouped transposed convolution", 1
     )
 
+    rounding: str = parameter('"nearest", or "adaptive": of weights, up or down', NEAREST)
+
     def __post_init__(self) -> None:
+        check_rounding("scaled_integer", self.rounding)
         check_integer("scaled_integer", "width", self.width, 2, 32)
         check_flag("scaled_integer", "symmetric", self.symmetric)
         check_flag("scaled_integer", "signed", self.signed)
         check_choice("scaled_integer", "per", self.per, PER)
         self._check_parts()
-        object.__setattr__(self, "scale", as_scales("scaled_integer", "scale", self.scale))
+        object.__setattr__(self, "scale", self._checked_scale())
         self._check_zero_points()
+
+    def _checked_scale(self) -> tuple[float, ...] | str | None:
+        """Numbers, a word, or None for the first of the words."""
+        if not isinstance(self.scale, str):
+            return as_scales("scaled_integer", "scale", self.scale)
+        word = checked_word("scaled_integer", "scale", self.scale, also="numbers above 0")
+        if word != AUTO and self.per == "group":
+            found = f'{word!r} goes with per = "tensor" or "channel"'
+            raise UserError(found, where="scaled_integer", key="scale", advice="leave it out")
+        return None if word == AUTO else word
 
     def _check_parts(self) -> None:
         """Raises UserError for an axis or a size without parts; writes down what stands for "not given"."""
@@ -109,14 +129,14 @@ class ScaledInteger(Format):
     def _check_zero_points(self) -> None:
         if self.zero_point is None:
             return
-        if self.symmetric or self.scale is None:
+        if self.symmetric or not isinstance(self.scale, tuple):
             found = "zero_point goes with a fixed scale and symmetric = False"
             raise UserError(found, where="scaled_integer", key="symmetric", advice="leave it out")
         points = tuple(self.zero_point) if isinstance(self.zero_point, list | tuple) else (self.zero_point,)
         for point in points:
             check_integer("scaled_integer", "zero_point", point, *self.codes)
-        if len(points) != len(self.scale):  # type: ignore[arg-type]
-            raise UserError(f"scaled_integer: {len(points)} zero points for {len(self.scale)} scales")  # type: ignore[arg-type]
+        if len(points) != len(self.scale):
+            raise UserError(f"scaled_integer: {len(points)} zero points for {len(self.scale)} scales")
         object.__setattr__(self, "zero_point", points)
 
     @property
@@ -165,7 +185,8 @@ class ScaledInteger(Format):
 
     @property
     def elementwise(self) -> bool:
-        return isinstance(self.scale, tuple) and len(self.scale) == 1
+        one = isinstance(self.scale, tuple) and len(self.scale) == 1
+        return one and not is_found(self.rounding)
 
     def written_parts(self) -> str:
         if self.per == "tensor":
@@ -182,11 +203,18 @@ class ScaledInteger(Format):
     def quantize(self, x: Tensor) -> Tensor:
         if x.numel() == 0:
             return x.detach().clone()
+        if isinstance(self.scale, str):
+            return self.calibrated(x).quantize(x)
         tiles, blocks, scales, points = self._parts(x)
         low, high = self.codes
-        y = (blocks / scales).round_()
+        y = self._rounded(blocks / scales, tiles)
         y = y.clamp_(low, high) if points is None else y.add_(points).clamp_(low, high).sub_(points)
         return narrowed_(tiles.join(y.mul_(scales)), x.dtype)
+
+    def _rounded(self, codes: Tensor, tiles: Tiling) -> Tensor:
+        if is_found(self.rounding):
+            return tiles.split(directed(tiles.join(codes), self.rounding))
+        return codes.round_()
 
     def inside(self, x: Tensor) -> Tensor:
         return self._between(x, outside=False)
@@ -195,8 +223,10 @@ class ScaledInteger(Format):
         return self._between(x, outside=True)
 
     def calibrated(self, x: Tensor) -> ScaledInteger:
-        if self.scale is not None or x.numel() == 0:
+        if isinstance(self.scale, tuple) or x.numel() == 0:
             return self
+        if isinstance(self.scale, str):
+            return self._fitted(x, self.scale)
         _, _, scales, points = self._parts(x)
         fixed = None if points is None else tuple(int(point) for point in as_values(points))
         return dataclasses.replace(self, scale=as_values(scales), zero_point=fixed)
@@ -208,11 +238,25 @@ class ScaledInteger(Format):
         return self.width > 16 or not all(2.0**-126 <= scale < 2.0**128 for scale in scales)
 
     def observer(self) -> Observer | None:
+        if isinstance(self.scale, str):
+            return LeastScale(self) if self.scale == LEAST_ERROR else KeptShare(self)
         return None if self.per == "group" else Extremes(self, self.axis)
+
+    def _fitted(self, x: Tensor, word: str) -> ScaledInteger:
+        """With scales as the word says."""
+        widest = dataclasses.replace(self, scale=None).calibrated(x)
+        fitting: Observer = ScaleErrors(widest) if word == LEAST_ERROR else KeptShare(self)
+        found: Format | Observer = fitting
+        while not isinstance(found, ScaledInteger):
+            fitting.see(x)
+            found = fitting.settled()
+        return found
 
     def _between(self, x: Tensor, *, outside: bool) -> Tensor:
         if x.numel() == 0:
             return x.isnan()
+        if isinstance(self.scale, str):
+            return self.calibrated(x)._between(x, outside=outside)
         tiles, blocks, scales, points = self._parts(x)
         low, high = (code if points is None else code - points for code in self.codes)
         below, above = blocks < low * scales, blocks > high * scales
@@ -229,25 +273,18 @@ class ScaledInteger(Format):
                 return tiles, blocks, scales, None
             return tiles, blocks, scales, as_table(self.zero_point, tiles, blocks, repr(self))
         if self.symmetric:
-            greatest = _greatest(blocks.abs() if self.signed else blocks, tiles)
-            return tiles, blocks, _usable(greatest / self.codes[1]), None
-        above, below = _greatest(blocks, tiles), _greatest(-blocks, tiles)
+            scales, points = self.spanning(greatest(blocks.abs() if self.signed else blocks, tiles))
+        else:
+            scales, points = self.spanning(greatest(blocks, tiles), greatest(-blocks, tiles))
+        return tiles, blocks, scales, points
+
+    def spanning(self, above: Tensor, below: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        """Scales, and zero points (None: 0), whose codes reach to the magnitudes above and below zero.
+
+        below: None where zero is in the middle.
+        """
+        if below is None:
+            return usable(above / self.codes[1]), None
         levels = float(self.codes[1] - self.codes[0])
-        scales = _usable(above / levels + below / levels)
-        return tiles, blocks, scales, (self.codes[0] + below / scales).round_().clamp_(*self.codes)
-
-
-def _greatest(blocks: Tensor, tiles: Tiling) -> Tensor:
-    """The greatest value of each part but NaN, from zero to the greatest finite one."""
-    import torch
-
-    blocks = blocks.nan_to_num(nan=0.0)
-    greatest = blocks.amax(tiles.within, keepdim=True) if tiles.within else blocks
-    return greatest.clamp(0.0, torch.finfo(blocks.dtype).max)
-
-
-def _usable(scales: Tensor) -> Tensor:
-    """Scales to divide by: at least the least normal number, and 1 instead of 0."""
-    import torch
-
-    return torch.where(scales == 0, 1.0, scales.clamp_min(torch.finfo(scales.dtype).tiny))
+        scales = usable(above / levels + below / levels)
+        return scales, (self.codes[0] + below / scales).round_().clamp_(*self.codes)

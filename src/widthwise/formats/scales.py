@@ -26,7 +26,7 @@ def as_scales(name: str, key: str, value: object, allowed: Sign = "above 0") -> 
     return tuple(float(number) for number in numbers)
 
 
-def fixed(value: tuple[float, ...] | float | None) -> tuple[float, ...] | None:
+def fixed(value: tuple[float, ...] | float | str | None) -> tuple[float, ...] | None:
     """A field that `as_scales` has read: a tuple, or None where nothing is fixed."""
     return value if isinstance(value, tuple) else None
 
@@ -48,3 +48,19 @@ def as_table(values: tuple[float, ...], tiles: Tiling, like: Tensor, name: str) 
 def as_values(table: Tensor) -> tuple[float, ...]:
     """The numbers of a table, exactly."""
     return tuple(table.flatten().tolist())
+
+
+def greatest(blocks: Tensor, tiles: Tiling) -> Tensor:
+    """The greatest value of each part but NaN, from zero to the greatest finite one."""
+    import torch
+
+    blocks = blocks.nan_to_num(nan=0.0)
+    greatest = blocks.amax(tiles.within, keepdim=True) if tiles.within else blocks
+    return greatest.clamp(0.0, torch.finfo(blocks.dtype).max)
+
+
+def usable(scales: Tensor) -> Tensor:
+    """Scales to divide by: at least the least normal number, and 1 instead of 0."""
+    import torch
+
+    return torch.where(scales == 0, 1.0, scales.clamp_min(torch.finfo(scales.dtype).tiny))

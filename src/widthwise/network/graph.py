@@ -54,7 +54,8 @@ class Graph:
         self.folded: Mapping[
             str, str
         ] = {}  # batch norms to the layers that they went into, "" where they stay
-        self.unfolded: Graph | None = None  # where some were folded: the graph before
+        self.equalised: Mapping[str, str] = {}  # layers to those with which their channels are equalised
+        self.unfolded: Graph | None = None  # where some were folded, or equalised: the graph before
         self._schemes: dict[str, Scheme] = {}  # of a network that runs as it is
         self._trusted = False  # captured like a graph that was proved
         if isinstance(self.network, fx.GraphModule):

@@ -14,7 +14,7 @@ from widthwise.core.hashing import hash_weights
 from widthwise.network.calling import cloned, positional
 from widthwise.network.checkpoints import load_tensors
 from widthwise.network.graph import Graph
-from widthwise.network.passes.fold import fold_batchnorm_transform_pass
+from widthwise.network.passes.equalise import made_ready
 from widthwise.network.scheme import TENSORS, Scheme
 from widthwise.network.widths.resize import resize
 
@@ -56,6 +56,7 @@ class Realised:
     network: the network that was searched itself, where it is at hand (see `complete`); never written.
     sample: inputs of the data by name, where the network may take another way on made-up ones.
     folded: whether its batch norms were folded before it was searched: its weights are those then.
+    equalised: whether its channels were equalised then.
     """
 
     candidate: tuple[int, ...]
@@ -70,6 +71,7 @@ class Realised:
     batch: int | None = None
     sample: Mapping[str, Tensor] | None = None
     folded: bool = False
+    equalised: bool = False
 
     def complete(self, network: nn.Module) -> Realised:
         """The same with the network that was searched and, where it has no weights of its own, with its."""
@@ -136,6 +138,7 @@ class Realised:
             "model": self.model,
             "batch": self.batch,
             "folded": self.folded,
+            "equalised": self.equalised,
         }
 
     @classmethod
@@ -164,6 +167,7 @@ class Realised:
                 batch=None if stored.get("batch") is None else _batch(stored["batch"]),
                 sample=sample,
                 folded=bool(stored.get("folded", False)),
+                equalised=bool(stored.get("equalised", False)),
             )
         except UserError:
             raise
@@ -179,7 +183,7 @@ class Realised:
             raise UserError("what is kept of the network's inputs is not what it takes") from error
         if self.sizes:  # with its batch norms, as it was trained
             found = self._resized(found)
-        return fold_batchnorm_transform_pass(found, {})[0] if self.folded else found
+        return made_ready(found, folded=self.folded, equalised=self.equalised)
 
     def _example_for(self, network: nn.Module) -> dict[str, Tensor]:
         """The example, where the network lies."""

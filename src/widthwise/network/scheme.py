@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from widthwise.core.errors import UserError, nearest
 from widthwise.formats import from_config
 from widthwise.formats.base import UNSET, Format
+from widthwise.formats.directions import NEAREST
 
 if TYPE_CHECKING:
     pass
@@ -85,4 +86,10 @@ def tensor_format(
     name = params.pop("name", config["name"] if "name" in fields else None)
     if name in UNSET:
         return None
-    return from_config({"name": name, **params}, where=f"{where}: {tensor}" if where else tensor)
+    place = f"{where}: {tensor}" if where else tensor
+    found = from_config({"name": name, **params}, where=place)
+    if tensor != "weight" and getattr(found, "rounding", NEAREST) != NEAREST:
+        raise UserError(
+            f"{place}: rounding is found for weights alone; leave {tensor}_rounding out", key="rounding"
+        )
+    return found

@@ -12,13 +12,14 @@ from widthwise.training.settings import Settings
 from widthwise.training.trained_widths.settings import PathSettings
 
 Weights = Literal["scratch", "inherit", "supernet"]
+FormatWeights = Literal["inherit", "supernet"]
 Importance = Literal["magnitude", "batch_norm", "taylor"]
 
 QUANTISATION = "graph/quantize/mixed_precision_ptq"
 WIDTH = "graph/width"
 TRAINED = "graph/quantize/trained_widths"
 JOINT = "graph/joint"
-FOLD_BATCHNORM = "fold_batchnorm"  # of a search's setup
+FOLD_BATCHNORM, EQUALISE = "fold_batchnorm", "equalise"  # of a search's setup
 ALL = "all"  # the key of the rule for all groups at once
 
 
@@ -59,7 +60,10 @@ class QuantisationSearch:
     share_inputs: layers that read the same tensor get the same format for it.
     untie: layers that read the same stored tensor may have it in formats of their own.
     fold_batchnorm: batch norms become part of the layers beside them before the search, so that formats reach
-        them; None: as the form asks that the search keeps within.
+        them; None: as the form asks that the search keeps within, and where channels are equalised.
+    equalise: channels between layers are scaled before the search so that weights are alike in size.
+    weights: whether candidates have the weights of the network, or those of one that is trained from it for
+        all of them; training: how that is, None where it is not.
     """
 
     kind: ClassVar[str] = QUANTISATION
@@ -71,6 +75,9 @@ class QuantisationSearch:
     share_inputs: bool = False
     untie: bool = field(default=False, metadata={LATER: True})
     fold_batchnorm: bool | None = field(default=None, metadata={LATER: True})
+    equalise: bool = field(default=False, metadata={LATER: True})
+    weights: FormatWeights = field(default="inherit", metadata={LATER: True})
+    training: Settings | None = field(default=None, metadata={LATER: True})
 
 
 @dataclass(frozen=True)

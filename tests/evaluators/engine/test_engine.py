@@ -71,6 +71,9 @@ def test_a_whole_space_equals_one_network_per_candidate():
 FORMATS = [
     {"name": "integer", "width": 5},
     {"name": "integer", "width": 4, "frac_width": "auto"},
+    {"name": "integer", "width": 4, "frac_width": "auto-90"},
+    {"name": "scaled_integer", "width": 4, "scale": "auto-95"},
+    {"name": "scaled_integer", "width": 3, "scale": "auto-mse"},
     {"name": "minifloat_ieee", "width": 6, "exponent_width": 3},
     {"name": "mxint8", "block_size": 4},
     {"name": "scaled_integer", "width": 4},

@@ -10,7 +10,7 @@ from scipy.stats import multivariate_normal, norm
 from widthwise.metrics.quality.follows import Follows, figure
 from widthwise.spaces.space import Decision, Space
 from widthwise.strategies.frontier.kernel import Kernel
-from widthwise.strategies.frontier.model import AT_ONCE, EXPECTED, answer_model, value_model
+from widthwise.strategies.frontier.model import AT_ONCE, EXPECTED, SPREADS, answer_model, value_model
 from widthwise.strategies.frontier.process import Process, _misfit, fit, prior
 
 WIDTHS = (2, 3, 4, 6, 8)
@@ -191,12 +191,39 @@ def test_expected_is_the_sum_of_chances():
     truth = (margins > 0) @ shares + 0.125  # judged on other samples too
     process = process_of(every[told], margins[told], space)
     found = answer_model(process, Follows(shares), truth[told], doubt=0.25).predict(every)
+
+    def by_chances(outputs, variance, spread):
+        deviations = process.sizes * np.sqrt(spread * variance)[:, None]
+        return norm.sf(0, loc=outputs, scale=deviations) @ shares + 0.125
+
+    outputs, variance = process.left_out
+    errors = {spread: truth[told] - by_chances(outputs, variance, spread) for spread in SPREADS}
+    spread = min(errors, key=lambda spread: np.mean(errors[spread] ** 2))
     reach = process.reach(every)
     each = process.centre + reach.cross.T @ process.weights  # [P, S]
-    chances = norm.sf(0, loc=each, scale=process.sizes * np.sqrt(reach.variance)[:, None])
     assert len(every) > AT_ONCE
-    assert found.mean == pytest.approx(chances @ shares + 0.125, abs=1e-4)
-    outputs, variance = process.left_out
-    left_out = norm.sf(0, loc=outputs, scale=process.sizes * np.sqrt(variance)[:, None]) @ shares + 0.125
-    square = 0.25 * np.mean((truth[told] - left_out) ** 2 / variance)
+    assert found.mean == pytest.approx(by_chances(each, reach.variance, spread), abs=1e-4)
+    square = 0.25 * np.mean(errors[spread] ** 2 / variance)
     assert found.variance == pytest.approx(square * reach.variance, rel=1e-4)
+
+
+def test_what_is_far_from_all_that_was_told_is_not_expected_to_be_right_by_half():
+    """Single changes of many decisions are known: that many of them leave nearly nothing is foreseen."""
+    space, rng = Space(tuple(Decision(f"d{i}", WIDTHS) for i in range(30))), np.random.default_rng(0)
+    harm = rng.exponential(0.02, (30, len(WIDTHS), 300)) * np.arange(len(WIDTHS))[::-1, None]
+
+    def margins(rows):
+        return np.linspace(1, 2, 300) - 3 * (1 - np.exp(-sum(harm[d, rows[:, d]] for d in range(30))))
+
+    best = np.full((1, 30), len(WIDTHS) - 1)
+    told = np.concatenate([best, space.variants(best[0]), space.sample(8, rng)])
+    every = space.sample(200, rng)
+    follows = Follows(np.full(300, 1 / 300))
+    process = process_of(told, margins(told), space)
+    model = answer_model(process, follows, figure(follows, margins(told)), doubt=1.0)
+    truth = figure(follows, margins(every))
+    reach = process.reach(every)
+    deviations = process.sizes * np.sqrt(reach.variance)[:, None]
+    whole = norm.sf(0, loc=process.centre + reach.cross.T @ process.weights, scale=deviations).mean(axis=1)
+    off = np.abs(model.predict(every).mean - truth).mean()
+    assert off < 0.6 * np.abs(whole - truth).mean()

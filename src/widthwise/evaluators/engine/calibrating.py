@@ -8,15 +8,17 @@ from typing import Any
 
 from widthwise.core.steps import step
 from widthwise.data.blocks import DataBlock
-from widthwise.network.calibration import fixed_by_stored
+from widthwise.network.calibration import Formats, fixed_by_stored
 from widthwise.network.calling import as_example
 from widthwise.network.graph import Graph
+from widthwise.network.passes.adaptive_rounding import with_directions
 from widthwise.network.passes.calibrate import fixed_by_data
 from widthwise.network.passes.metadata import NodeMeta
 from widthwise.network.reading import Reader
 from widthwise.spaces.slots import Slot
 
 SAMPLES = 1024
+ALIKE = 32  # samples of a block where sums have to be the same each time
 SHARE = 16  # of the memory, that what one call reads and gives may take: several live at once
 
 
@@ -48,12 +50,21 @@ class Calibration:
         formats = {slot.layer: slot.formats for slot in slots if slot.tensor == "data_in"}
         fixed = fixed_by_data(graph, formats, self._inputs()) if _may_follow(formats) else formats
         layers = {layer.name: layer for layer in graph.layers}
-        return tuple(
-            replace(slot, formats=fixed[slot.layer])
-            if slot.tensor == "data_in"
-            else replace(slot, formats=fixed_by_stored(slot.formats, layers[slot.layer], slot.tensor))
+        stored: dict[tuple[str, str], Formats] = {
+            (slot.layer, slot.tensor): fixed_by_stored(slot.formats, layers[slot.layer], slot.tensor)
             for slot in slots
-        )
+            if slot.tensor != "data_in"
+        }
+        weights = {layer: own for (layer, tensor), own in stored.items() if tensor == "weight"}
+        rounded = with_directions(graph, weights, self._inputs_alike())
+        stored |= {(layer, "weight"): own for layer, own in rounded.items()}
+        stored |= {(layer, "data_in"): own for layer, own in fixed.items()}
+        return tuple(replace(slot, formats=stored[slot.layer, slot.tensor]) for slot in slots)
+
+    def _inputs_alike(self) -> Callable[[], Iterator[Any]]:
+        """Inputs in blocks of one size, whatever the memory: sums over others differ in their last bits."""
+        alike = replace(self, size=min(self.size, ALIKE))
+        return lambda: (as_example(self.reader.takes, block.inputs) for block in alike.blocks())
 
     def _inputs(self) -> Callable[[], Iterator[Any]]:
         """What gives the inputs of the blocks each time, kept where they have room."""

@@ -37,6 +37,7 @@ from widthwise.metrics.quality.making import with_targets
 from widthwise.metrics.quality.sureness import Sureness
 from widthwise.network.graph import Graph
 from widthwise.network.named import MODELS, load_model
+from widthwise.network.passes.adaptive_rounding import settled
 from widthwise.network.reading import try_on
 from widthwise.network.realised import Realised
 from widthwise.network.undisturbed import unwrapped
@@ -338,7 +339,8 @@ class Evaluator:
     def network(self, candidate: ArrayLike) -> Graph:
         """The graph of one candidate [D]: exactly what was evaluated."""
         chosen = slot_choices(self.slots, np.asarray(candidate, dtype=np.int64)[None])[0]
-        return self.prepared.graph.quantized(schemes(self.slots, chosen))
+        plain, kept = settled(self.prepared.graph, schemes(self.slots, chosen))
+        return plain.quantized(kept)
 
     def realise(self, candidate: IntArray) -> Realised:
         """All that makes the network of one candidate [D] again."""
@@ -426,11 +428,3 @@ def _of_one(
     if not isinstance(network, Graph):
         network = Graph(floats, try_on(unwrapped(floats), judging.loader(data)).example)
     return Evaluator(network, None, data, judging)
-
-
-def for_space(
-    graph: Graph, space: QuantisationSpace, data: Data, settings: object, judging: Judging
-) -> Evaluator:
-    """The evaluator of a search of formats; its settings say nothing of how candidates are judged."""
-    del settings
-    return Evaluator(graph, space, data, judging)

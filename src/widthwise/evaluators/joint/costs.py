@@ -6,20 +6,20 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from torch import Tensor
 
 from widthwise.core.arrays import FloatArray, IntArray
-from widthwise.evaluators.engine.costs import Costs
+from widthwise.evaluators.engine.costs import Costs, NeedsWeightsError, needs_weights
 from widthwise.formats.base import Format
 from widthwise.metrics.catalogue import Metric
 from widthwise.metrics.cost.formulas import cost_metrics, cost_of_graph
 from widthwise.metrics.cost.of_widths import WidthCosts
 from widthwise.metrics.table_file import TableFile
 from widthwise.network.graph import Graph
-from widthwise.network.passes.fold import fold_batchnorm_transform_pass
+from widthwise.network.passes.equalise import made_ready
 from widthwise.network.passes.metadata import propagate
 from widthwise.network.widths.resize import at_sizes, recaptured
 from widthwise.spaces.joint import JointSpace
@@ -28,12 +28,6 @@ from widthwise.spaces.slots import slot_choices
 CHUNK = 4096  # candidates at a time
 MOST_SHAPES = 256  # networks that are looked at one by one, where counts don't tell
 KEPT_SHAPES = 32
-
-NeededTensor = Literal["weight", "bias"]
-
-
-class NeedsWeightsError(Exception):
-    """The cost follows from the values of weights, which are known once a network has been trained."""
 
 
 class JointCosts:
@@ -96,7 +90,7 @@ class JointCosts:
             bits,
             weight_bits=bits.weight * counts.by_node("weight_elements"),
             bias_bits=bits.bias * counts.by_node("bias_elements"),
-            significant=_needs_weights,
+            significant=needs_weights,
         )
         return cost_metrics(metrics, counts, bits)
 
@@ -109,7 +103,7 @@ class JointCosts:
             rows, costs = np.flatnonzero(which == number), self._of_shape(shape)
             bits = replace(
                 costs.node_bits(slot_choices(self.space.formats.slots, formats[rows])),
-                significant=_needs_weights,
+                significant=needs_weights,
             )
             for name, values in cost_metrics(metrics, costs.counts, bits).items():
                 found[name][rows] = values
@@ -129,8 +123,7 @@ class JointCosts:
         floats = self.graph.unfolded or self.graph
         made = recaptured(floats, at_sizes(floats.network, self.space.widths.groups, sizes))
         made.model.eval()
-        if self.graph.unfolded is not None:
-            made = fold_batchnorm_transform_pass(made, {})[0]
+        made = made_ready(made, folded=bool(self.graph.folded), equalised=bool(self.graph.equalised))
         metas = propagate(made, self.example, samples=self.samples or 1)
         nodes = [meta.cost for meta in metas.values() if meta.cost is not None]
         formats = self.space.formats_of(made)
@@ -175,7 +168,3 @@ class JointCosts:
 def _is_plain(fmt: Format) -> bool:
     """Whether a tensor takes just the bits of its elements, whatever its shape."""
     return type(fmt).storage_bits is Format.storage_bits and float(fmt.bits).is_integer()
-
-
-def _needs_weights(tensor: NeededTensor) -> FloatArray:
-    raise NeedsWeightsError(tensor)

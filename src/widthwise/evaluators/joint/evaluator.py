@@ -28,7 +28,7 @@ from widthwise.metrics.quality.sureness import Sureness
 from widthwise.metrics.table_file import TableFile
 from widthwise.network.calling import positional
 from widthwise.network.graph import Graph
-from widthwise.network.passes.fold import fold_batchnorm_transform_pass
+from widthwise.network.passes.equalise import made_ready
 from widthwise.network.realised import Realised
 from widthwise.network.undisturbed import copied
 from widthwise.network.widths.unit_scores import Importance
@@ -216,9 +216,7 @@ class JointEvaluator:
         """The network of these sizes in float, as formats are searched in it."""
         made = self.source.network(sizes, self.judging.seed)
         made.model.eval()
-        if self.graph.unfolded is not None:
-            made = fold_batchnorm_transform_pass(made, {})[0]
-        return made
+        return made_ready(made, folded=bool(self.graph.folded), equalised=bool(self.graph.equalised))
 
     def _engine(self, graph: Graph) -> Evaluator:
         judging = self.judging

@@ -13,6 +13,7 @@ PASSES = {
     "add_common_metadata_analysis_pass": "metadata",
     "add_software_metadata_analysis_pass": "metadata",
     "calibrate_transform_pass": "calibrate",
+    "equalise_transform_pass": "equalise",
     "fold_batchnorm_transform_pass": "fold",
     "init_metadata_analysis_pass": "metadata",
     "quantize_transform_pass": "quantize",

@@ -10,6 +10,7 @@ from widthwise.core.errors import UserError, unknown
 from widthwise.network.calibration import Formats, Readings, fixed_by_stored
 from widthwise.network.capture import Example
 from widthwise.network.graph import Graph
+from widthwise.network.passes.adaptive_rounding import with_directions
 from widthwise.network.passes.inputs import some_inputs
 from widthwise.network.passes.watch import watch
 from widthwise.network.scheme import Scheme
@@ -24,9 +25,10 @@ def calibrate_transform_pass(graph: Graph, pass_args: Mapping[str, Any]) -> tupl
 
     pass_args: "data", a loader, a data module (its training part), or inputs as they are; "samples", how many
     are looked at (1,024). Formats of inputs are fixed from what the float network computes on these, formats
-    of weights and biases from their values. What differs from sample to sample (scales of blocks) stays as it
-    is, and so do the formats of several weights that one layer has. Returns the copy and the scheme of each
-    quantised layer; the graph given stays as it is. Raises UserError for data that the network can't take.
+    of weights and biases from their values, adaptive rounding of weights from both. What differs from sample
+    to sample (scales of blocks) stays as it is, and so do the formats of several weights that one layer has.
+    Returns the copy and the scheme of each quantised layer; the graph given stays as it is. Raises UserError
+    for data that the network can't take, and for weights whose rounding can't be found.
     """
     for key in pass_args:
         if key not in ARGUMENTS:
@@ -40,10 +42,11 @@ def calibrate_transform_pass(graph: Graph, pass_args: Mapping[str, Any]) -> tupl
     schemes = {name: scheme for name, scheme in graph.schemes.items() if scheme}
     inputs = fixed_by_data(graph, {name: (scheme.data_in,) for name, scheme in schemes.items()}, blocks)
     layers = {layer.name: layer for layer in graph.layers}
+    stored = {name: fixed_by_stored((each.weight,), layers[name], "weight") for name, each in schemes.items()}
+    weights = with_directions(graph, stored, blocks)
     fixed = {}
     for name, scheme in schemes.items():
-        (data_in,) = inputs[name]
-        (weight,) = fixed_by_stored((scheme.weight,), layers[name], "weight")
+        (data_in,), (weight,) = inputs[name], weights[name]
         (bias,) = fixed_by_stored((scheme.bias,), layers[name], "bias")
         fixed[name] = Scheme(data_in=data_in, weight=weight, bias=bias)
     return graph.quantized(fixed), fixed

@@ -15,6 +15,7 @@ from widthwise.metrics.quality.follows import Follows, figure, then
 from widthwise.strategies.frontier.process import LEAST_VARIANCE, Process, Reach
 
 AT_ONCE = 512  # candidates whose samples are looked at together
+SPREADS = (1.0, 0.5, 0.25, 0.1, 0.03)  # parts of the variance that may count in what is expected of a sample
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,10 @@ def answer_model(process: Process, follows: Follows, values: FloatArray, *, doub
     The objective follows from them, and what it differed from that in the mean of the told `values` [n].
     Expected is what follows from each sample's chance to be answered rightly, or from its expected square or
     absolute value: a composite function (Astudillo & Frazier 2019) whose inner outputs, unlike its value,
-    change smoothly with the choices. What is not known of it is the process's variance, scaled by the errors
-    with each told candidate left out, of whose squares `doubt` is the part that counts.
+    change smoothly with the choices. Of the variance of samples as much counts there as predicts the told
+    values best, each left out: far from all that was told it may be all but infinite, and every chance 1/2.
+    What is not known of the objective is the process's variance, scaled by the errors with each told
+    candidate left out, of whose squares `doubt` is the part that counts.
     """
     sizes = process.sizes
     weights = (process.weights / sizes).astype(np.float32)
@@ -76,22 +79,26 @@ def answer_model(process: Process, follows: Follows, values: FloatArray, *, doub
     shares = follows.shares * sizes ** powers[follows.of]
     beyond = float((values - figure(follows, process.outputs)).mean())
 
-    def expected(standardised: NDArray[Any], variance: FloatArray) -> FloatArray:
-        each = expect(standardised, np.sqrt(variance).astype(np.float32)[:, None])
+    def expected(standardised: NDArray[Any], variance: FloatArray, spread: float) -> FloatArray:
+        each = expect(standardised, np.sqrt(spread * variance).astype(np.float32)[:, None])
         found: FloatArray = follows.factor * then(follows, each @ shares) + beyond
         return found
+
+    outputs, variance = process.left_out
+    tried = [values - expected(outputs / sizes, variance, spread) for spread in SPREADS]
+    least = int(np.argmin([float((errors**2).mean()) for errors in tried]))
+    square = doubt * float((tried[least] ** 2 / variance).mean())
 
     def mean(reach: Reach) -> FloatArray:
         cross = reach.cross.T.astype(np.float32)
         parts = [
-            expected(cross[at : at + AT_ONCE] @ weights + centre, reach.variance[at : at + AT_ONCE])
+            expected(
+                cross[at : at + AT_ONCE] @ weights + centre, reach.variance[at : at + AT_ONCE], SPREADS[least]
+            )
             for at in range(0, len(cross), AT_ONCE)
         ]
         return np.concatenate([np.empty(0), *parts])
 
-    outputs, variance = process.left_out
-    errors = values - expected(outputs / sizes, variance)
-    square = doubt * float((errors**2 / variance).mean())
     return Model(process, float(np.sqrt(max(square, 1e-12))), mean)
 
 
