@@ -74,6 +74,11 @@ class QuantisationSearch:
     fold_batchnorm: bool | None = field(default=None, metadata={LATER: True})
     equalise: bool = field(default=False, metadata={LATER: True})
 
+    def __post_init__(self) -> None:
+        """Norms between layers would keep channels from being equalised."""
+        if self.equalise and self.fold_batchnorm is None:
+            object.__setattr__(self, "fold_batchnorm", True)
+
 
 @dataclass(frozen=True)
 class WidthSearch:
