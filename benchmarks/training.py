@@ -1,22 +1,26 @@
 """Trained widths: LUTs at equal accuracy on the jets network, and against post-training fronts elsewhere.
 
-python benchmarks/training.py [--parts jets,others,joint] [--splits 5] [--steps 16000] [--most 3000]
+python benchmarks/training.py [--parts jets,others,joint,rtl,hgq2] [--splits 5] [--steps 16000] [--most 3000]
 
 jets: the hls4ml tutorial's network (16-64-32-32-5, trained by others on all jets). Of each split of the 1,024
     jets (60 % train, 20 % validation, 20 % test) widths are trained on the training part alone; of the
-    checkpoints with at most 1,000 and 700 LUTs the one with the best validation accuracy is taken, and its
-    test accuracy told beside that of the float network, with its standard error. LUTs are alkaid's estimate
-    of the whole network; only checkpoints with at most --most ebops are estimated, which takes seconds each.
+    checkpoints with at most 1,000 and 700 LUTs those with the best validation accuracy and with the least
+    validation loss are taken, and their test accuracies told beside that of the float network, with its
+    standard error. LUTs are alkaid's estimate of the whole network; only members of the front with at most
+    --most ebops are estimated, which takes seconds each.
     The weights come from the data folder beside the repository (or WIDTHWISE_SHARED).
 others: the same settings on networks trained here: ebops of the post-training front (300 schemes of 2 to 8
     bits a tensor, found by frontier) over those of the trained one, at the same validation quality.
 joint: bits and channels in one search against each alone and one after the other (joint.py); --splits seeds.
+rtl: every member of one front of the jets network as Verilog, run by Verilator; three by Yosys (to_rtl.py).
+hgq2: HGQ2 beside it on the jets network, the same samples, steps and prices (beside_hgq2.py).
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,10 +30,13 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.functional import cross_entropy
 
 import widthwise as ww
+from beside_hgq2 import beside
 from joint import joint
 from tasks.networks import jets_mlp
+from to_rtl import to_rtl
 from widthwise import training
 from widthwise.data.facts import part
 from widthwise.data.modules import Data, load_data
@@ -72,11 +79,18 @@ def jets(splits: int, settings: dict[str, Any], most: float) -> None:
         said |= {"seconds": round(took[0]), "processor": round(took[1])}
         for luts, errors in AIMS.items():
             small = [row for row in found if row["luts"] <= luts]
-            best = max(small, key=lambda row: (row["val"], -row["luts"])) if small else None
-            within = best is not None and best["test"] >= floats - errors * error
-            said[f"<= {luts}"] = {"within": within, **(best or {})}
+            for by, best in chosen(small).items():
+                said[f"<= {luts} by {by}"] = {"within": best["test"] >= floats - errors * error, **best}
         print(json.dumps(said), flush=True)
         print(json.dumps(found), flush=True)
+
+
+def chosen(rows: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The best of them by each validation figure."""
+    if not rows:
+        return {}
+    by_accuracy = max(rows, key=lambda row: (row["val"], -row["luts"]))
+    return {"accuracy": by_accuracy, "loss": min(rows, key=lambda row: row["val_loss"])}
 
 
 def curve(study: Study, data: Data, model: nn.Module, most: float) -> list[dict[str, Any]]:
@@ -93,6 +107,9 @@ def curve(study: Study, data: Data, model: nn.Module, most: float) -> list[dict[
         x = part_of(data, "val")[0]
         luts = float(logic_of(program_of(graph, x[:2])).cost)
         scores = {name: round(accuracy(graph.model, data, name), 4) for name in ("val", "test")}
+        with torch.no_grad():
+            loss = float(cross_entropy(graph.model(x), part_of(data, "val")[1]))
+        scores["val_loss"] = round(loss, 4)
         found.append({"trial": trial.number, "ebops": int(ebops), "luts": round(luts), **scores})
     return found
 
@@ -172,14 +189,20 @@ def main() -> None:
     parser.add_argument("--splits", type=int, default=5)
     parser.add_argument("--steps", type=int, default=16_000)
     parser.add_argument("--most", type=float, default=3000)
+    parser.add_argument("--checkpoints", type=int, default=40)
+    parser.add_argument("--hgq2", default=sys.executable, metavar="PYTHON")
     asked = parser.parse_args()
-    settings = {"steps": asked.steps}
+    settings = {"steps": asked.steps, "checkpoints": asked.checkpoints}
     if "jets" in asked.parts:
         jets(asked.splits, settings, asked.most)
     if "others" in asked.parts:
         others(settings)
     if "joint" in asked.parts:
         joint(asked.splits)
+    if "rtl" in asked.parts:
+        to_rtl(config(settings))
+    if "hgq2" in asked.parts:
+        beside(asked.splits, asked.steps, asked.hgq2)
 
 
 if __name__ == "__main__":

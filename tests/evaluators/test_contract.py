@@ -18,6 +18,7 @@ from widthwise.evaluators.engine import Evaluator as FormatEvaluator
 from widthwise.evaluators.halving import Halving
 from widthwise.evaluators.judging import Judging
 from widthwise.evaluators.protocol import Evaluator, HasMargins, Prunes, Realises, Results
+from widthwise.evaluators.shared import SharedEvaluator
 from widthwise.evaluators.trained import WidthEvaluator
 from widthwise.network.graph import Graph
 from widthwise.network.named import load_model
@@ -44,6 +45,13 @@ def widths(**options) -> Case:
     ), space
 
 
+def shared() -> Case:
+    graph, data = made("convolutional")
+    space = every_layer(graph, FIXED)
+    judging = Judging.of(graph.network, data, metrics=METRICS)
+    return SharedEvaluator(graph, space, data, judging, Settings(steps=3, distil=1.0)), space
+
+
 def only_called(candidates: IntArray) -> Results:
     return Toy()(candidates)
 
@@ -51,6 +59,7 @@ def only_called(candidates: IntArray) -> Results:
 CASES: dict[str, Callable[[], Case]] = {
     "formats together": lambda: formats("convolutional"),
     "formats of a network that fx can't trace": lambda: formats("untraceable"),
+    "formats of one network that is trained for all": shared,
     "trained": widths,
     "trained twice each": lambda: widths(repeats=2),
     "read off a supernet": lambda: widths(mode="supernet"),

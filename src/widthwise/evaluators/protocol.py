@@ -10,6 +10,8 @@ from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.core.screen import LINES, html_table, one_screen
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -230,6 +232,30 @@ class Begins(Protocol):
     @property
     def begins(self) -> Graph:
         """The network in the formats with which the training begins, which are like those that come out."""
+        ...
+
+
+@runtime_checkable
+class SharesWeights(Protocol):
+    """An evaluator whose candidates are one network's, which is trained once for all of them.
+
+    It trains when it first has to, unless `train` was called; costs that follow from weights are known then.
+    """
+
+    def train(self) -> None:
+        """Trains the network, or takes the weights that a run's folder keeps; UserError where it diverges."""
+        ...
+
+    def keep_in(self, folder: Path, /) -> None:
+        """From now on, keep the weights in a run's folder, and take those that it keeps."""
+        ...
+
+    def shared(self) -> Graph:
+        """The network in float with the weights that all candidates have."""
+        ...
+
+    def shared_mark(self) -> str:
+        """A hash of its weights."""
         ...
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Callable
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -11,7 +12,6 @@ from torch import Tensor
 from widthwise.formats.base import Format
 
 
-@runtime_checkable
 class Learns(Protocol):
     """A format that is trained itself, with gradients of its own."""
 
@@ -43,8 +43,9 @@ def straight_through(fmt: Format, x: Tensor) -> Tensor:
     this is fmt.quantize(x) alone. One that is trained itself (`Learns`) has its own.
     Source: Bengio et al. 2013; cut outside the range as in Hubara et al. 2016.
     """
-    if torch.is_grad_enabled() and isinstance(fmt, Learns):
-        return fmt.learned(x)
+    learned: Callable[[Tensor], Tensor] | None = getattr(fmt, "learned", None)  # isinstance takes long
+    if learned is not None and torch.is_grad_enabled():
+        return learned(x)
     if torch.is_grad_enabled() and x.requires_grad:
         rounded: Tensor = _StraightThrough.apply(x, fmt)  # type: ignore[no-untyped-call]
         return rounded

@@ -362,6 +362,8 @@ def _quantized_inputs(
     fmt: Format, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """The inputs quantised; a tensor that is given twice, as attention to itself does, is quantised once."""
+    if not kwargs and len(args) == 1 and isinstance(args[0], Tensor):  # most layers
+        return (quantize_input(fmt, args[0]),), kwargs
     done: dict[int, Tensor] = {}
 
     def quantized(x: Tensor) -> Tensor:

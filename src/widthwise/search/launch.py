@@ -135,6 +135,7 @@ def search(
             _keep_inputs(problem, run.path)
             if started is not None:
                 started(run, problem)
+            problem = problem.trained()
             keeping = run.keeping(judge) if isinstance(judge, Realises) else run
             expectations = Expectations(run.path, tuple(problem.aim.directions))
 

@@ -30,4 +30,4 @@ def problem_of_study(run: Study, model: nn.Module | None = None, data: Data | No
     if given is None and data is None:
         return problem_of_run(run.folder)
     config = load_config(run.folder / CONFIG)
-    return load_problem(config, model=run.searched_network(given), data=data)
+    return load_problem(config, model=run.searched_network(given), data=data).trained(run.folder)

@@ -21,7 +21,7 @@ from widthwise.data.modules import Data
 from widthwise.data.served import DataModule
 from widthwise.evaluators.called import evaluator_of
 from widthwise.evaluators.judging import Judging
-from widthwise.evaluators.protocol import Evaluate, Evaluator, Realises
+from widthwise.evaluators.protocol import Evaluate, Evaluator, Realises, SharesWeights
 from widthwise.evaluators.realising import in_float
 from widthwise.metrics.catalogue import Metric
 from widthwise.metrics.goals.aim import Aim
@@ -164,6 +164,27 @@ class Problem:
         constraints = self.config.search.constraints
         return within_bounds(self.space, constraints, self.evaluator, self.target)
 
+    @property
+    def in_float(self) -> Graph:
+        """The network in float with the weights that candidates have: given, or trained for all of them."""
+        return self.evaluator.shared() if isinstance(self.evaluator, SharesWeights) else self.graph
+
+    def trained(self, folder: Path | None = None) -> Problem:
+        """The problem once what all candidates share is trained, or read from a run's folder that keeps it.
+
+        Else the problem as it is. Raises UserError where the training diverges.
+        """
+        if not isinstance(self.evaluator, SharesWeights):
+            return self
+        if folder is not None:
+            self.evaluator.keep_in(folder)
+        self.evaluator.train()
+        if self.target is None:
+            return self
+        # formats follow the weights, and which can be written follows formats
+        _, _, target = within_target(self.target.name, self.graph, self.space, self.evaluator, None)
+        return replace(self, target=replace(target, notes=self.target.notes))
+
     def network_of(self, candidate: ArrayLike) -> Graph:
         """The network of a candidate [D] as it was judged; UserError where the evaluator can't give it."""
         if not isinstance(self.evaluator, Realises):
@@ -290,12 +311,10 @@ def problem_of_run(path: str | Path, *, memory: int | None = None) -> Problem:
     """
     folder = Path(path).expanduser()
     config = load_config(folder / CONFIG)
-    if config.model is None and (kept := kept_network(folder)) is not None:
-        return load_problem(config, model=kept, memory=memory)
-    if not (folder / WEIGHTS).is_file():
-        return load_problem(config, memory=memory)
-    network = load_model(source_of(config, "model"), checkpoint=folder / WEIGHTS, seed=config.seed)
-    return load_problem(config, model=network, memory=memory)
+    network = kept_network(folder) if config.model is None else None
+    if network is None and (folder / WEIGHTS).is_file():
+        network = load_model(source_of(config, "model"), checkpoint=folder / WEIGHTS, seed=config.seed)
+    return load_problem(config, model=network, memory=memory).trained(folder)
 
 
 def layers_as_text(network: nn.Module) -> str:

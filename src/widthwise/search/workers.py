@@ -56,7 +56,7 @@ def judge_of(
     if ray is None and gpus is not None:
         raise UserError("gpus: shares of GPUs are given to workers of Ray; give --ray too")
     if not problem.evaluator.pace.apart and (ray is not None or jobs != 1):
-        logger.info("candidates go on from one another, so one process evaluates them")
+        logger.info("candidates go on from one training, so one process evaluates them")
         yield problem.evaluator, 0
         return
     if ray is None and jobs == 1:

@@ -19,35 +19,48 @@ from widthwise.spaces.reading import (
     single_line,
     without_default,
 )
-from widthwise.spaces.settings import EQUALISE, FOLD_BATCHNORM, QUANTISATION, QuantisationSearch
+from widthwise.spaces.settings import (
+    EQUALISE,
+    FOLD_BATCHNORM,
+    QUANTISATION,
+    FormatWeights,
+    QuantisationSearch,
+)
+from widthwise.training.finetuning.reading import read_shared, write_tuning
 
 if TYPE_CHECKING:
     from widthwise.data.modules import Data
     from widthwise.network.graph import Graph
     from widthwise.spaces.quantisation import QuantisationSpace
 
+WEIGHTS: dict[str, FormatWeights] = {"inherit": "inherit", "supernet": "supernet"}
+
 
 class QuantisationKind:
-    """Which format and bits each tensor of each layer has; the weights stay as they are."""
+    """Which format and bits each tensor of each layer has; the weights stay as they are, or are those of one
+    network that is trained for all candidates."""
 
     name: str = QUANTISATION
     always: tuple[str, ...] = ("average_bitwidth", "memory_density", "model_size")
-    evaluator: str = "widthwise.evaluators.engine:for_space"
+    evaluator: str = "widthwise.evaluators.shared:for_space"
     tunable = True
 
     def read(self, tables: SearchTables) -> QuantisationSearch:
-        """[search.training] is about fine-tuning; without that nothing is trained, and it is refused."""
+        """[search.training] is about a shared network and fine-tuning; where neither is asked for nothing is
+        trained, and it is refused."""
         setup, seed, training = tables.setup, tables.seed, tables.training
-        if training.values and not tables.finetuned:
-            raise UserError(
-                f"{training.where()}: nothing is trained in a search of formats; add [search.finetune], "
-                "which trains members of the front, or leave it out"
-            )
         by = setup.choice("by", BY, "name")
         tie, share_inputs = setup.flag("tie", False), setup.flag("share_inputs", False)
         untie = setup.flag("untie", False)
         fold = setup.flag(FOLD_BATCHNORM, False) if FOLD_BATCHNORM in setup else None
         equalise = setup.flag(EQUALISE, False)
+        weights = setup.choice("weights", WEIGHTS, "inherit")
+        if training.values and weights == "inherit" and not tables.finetuned:
+            raise UserError(
+                f"{training.where()}: nothing is trained in a search of formats; add [search.finetune], "
+                'which trains members of the front, or weights = "supernet" in [search.search_space.setup], '
+                "which trains one network for all candidates, or leave it out"
+            )
         setup.close(lab=LAB_SETUP)
         found = [quantisation_rule(key, rule) for key, rule in checked_rules(seed, by)]
         if all(map(is_float, found)):
@@ -55,11 +68,14 @@ class QuantisationKind:
                 f'{seed.where()}: keeps every layer in float; give a rule name = ["integer"] or alike'
             )
         default, rules = without_default(found)
-        return QuantisationSearch(by, rules, default, tie, share_inputs, untie, fold, equalise)
+        trained = read_shared(training) if weights == "supernet" else None
+        return QuantisationSearch(
+            by, rules, default, tie, share_inputs, untie, fold, equalise, weights, trained
+        )
 
     def write(self, settings: QuantisationSearch) -> dict[str, Any]:
-        """The space alone."""
-        setup = {
+        """The space, and how a network is trained that all candidates share."""
+        setup: dict[str, Any] = {
             "by": settings.by,
             "tie": settings.tie,
             "share_inputs": settings.share_inputs,
@@ -68,7 +84,11 @@ class QuantisationKind:
             EQUALISE: settings.equalise,
         }
         seed = seed_tables(settings.default, settings.rules)
-        return {"search_space": {"name": self.name, "setup": setup, "seed": seed}}
+        tables = {"search_space": {"name": self.name, "setup": setup, "seed": seed}}
+        if settings.training is None:
+            return tables
+        setup["weights"] = settings.weights
+        return {**tables, "training": write_tuning(settings.training)}
 
     def network(self, network: Graph, settings: QuantisationSearch) -> Graph:
         """The network as candidates are made of it: batch norms folded, channels equalised, where asked."""

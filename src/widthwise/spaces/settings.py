@@ -12,6 +12,7 @@ from widthwise.training.settings import Settings
 from widthwise.training.trained_widths.settings import PathSettings
 
 Weights = Literal["scratch", "inherit", "supernet"]
+FormatWeights = Literal["inherit", "supernet"]
 Importance = Literal["magnitude", "batch_norm", "taylor"]
 
 QUANTISATION = "graph/quantize/mixed_precision_ptq"
@@ -61,6 +62,8 @@ class QuantisationSearch:
     fold_batchnorm: batch norms become part of the layers beside them before the search, so that formats reach
         them; None: as the form asks that the search keeps within, and where channels are equalised.
     equalise: channels between layers are scaled before the search so that weights are alike in size.
+    weights: whether candidates have the weights of the network, or those of one that is trained from it for
+        all of them; training: how that is, None where it is not.
     """
 
     kind: ClassVar[str] = QUANTISATION
@@ -73,6 +76,8 @@ class QuantisationSearch:
     untie: bool = field(default=False, metadata={LATER: True})
     fold_batchnorm: bool | None = field(default=None, metadata={LATER: True})
     equalise: bool = field(default=False, metadata={LATER: True})
+    weights: FormatWeights = field(default="inherit", metadata={LATER: True})
+    training: Settings | None = field(default=None, metadata={LATER: True})
 
     def __post_init__(self) -> None:
         """Norms between layers would keep channels from being equalised."""

@@ -38,6 +38,7 @@ from widthwise.study.store import Store, StudyWriter
 from widthwise.study.store.sound import Sound, copy_sound, open_damaged, sound_of
 from widthwise.study.study import Study
 from widthwise.study.sureness import read_sureness
+from widthwise.training.finetuning.settings import SHARED, SHARED_ABOUT
 
 LISTED = 8
 READ: dict[str, Callable[[Path], object]] = {  # what a run may keep, and what reads it
@@ -211,7 +212,7 @@ def _finding(what: str, look: Callable[[], object]) -> Finding:
 
 def _copy_files(folder: Path, part: Path) -> None:
     """What networks are made of and what was measured, as far as it can be read."""
-    names = [WEIGHTS, REALISED, SLOTS, SAMPLE, SURENESS]
+    names = [WEIGHTS, SHARED, SHARED_ABOUT, REALISED, SLOTS, SAMPLE, SURENESS]
     for inner in (TRIAL_WEIGHTS, FINETUNED, MEASURED):
         names += [f"{inner}/{name}" for name in names_inside(folder, inner)]
     for name in names:

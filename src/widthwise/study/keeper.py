@@ -18,10 +18,11 @@ from widthwise.core.files import write_atomically
 from widthwise.core.hashing import hash_value
 from widthwise.core.importing import describe_error
 from widthwise.core.inside import is_inside, names_inside, remove_inside
-from widthwise.evaluators.protocol import HasSlots, Realises
+from widthwise.evaluators.protocol import HasSlots, Realises, SharesWeights
 from widthwise.study.realised import KNOWN, read_kept, read_slots, schemes_of, slots_as_json
 from widthwise.study.run_files import REALISED, SAMPLE, SLOTS, TRIAL_WEIGHTS, trial_weights
 from widthwise.study.trials import Trial
+from widthwise.training.finetuning.settings import SHARED
 
 if TYPE_CHECKING:
     from widthwise.network.realised import Realised
@@ -98,7 +99,9 @@ class Keeper:
     def _written(self, number: int, found: Realised) -> dict[str, Any]:
         """What REALISED holds of a network; its weights are written, sample and slots if they are not yet."""
         stored = found.as_json()
-        if found.weights is not None:
+        if isinstance(self.evaluator, SharesWeights):
+            stored["weights"] = SHARED
+        elif found.weights is not None:
             from widthwise.network.checkpoints import as_safetensors
 
             path = self.folder / TRIAL_WEIGHTS / trial_weights(number)
@@ -120,6 +123,8 @@ class Keeper:
             if own and not is_inside(self.folder, SLOTS):
                 known = found.as_json()
                 content = {name: known[name] for name in KNOWN} | {"slots": slots_as_json(own)}
+                if isinstance(self.evaluator, SharesWeights):
+                    content |= {"weights": SHARED, "mark": self.evaluator.shared_mark()}
                 _write_json(self.folder / SLOTS, content)
             self._slots = read_slots(self.folder)
         return self._slots

@@ -28,6 +28,7 @@ from widthwise.study.run_files import (
     NotKeptError,
     trial_weights,
 )
+from widthwise.training.finetuning.settings import SHARED
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -67,9 +68,10 @@ def realised_trial(
     if stored is None:
         if known is None or not slots:
             raise _not_kept(folder, number, kept)
-        marks = {"weights": record.fingerprint["weights"]}
+        marks = {"weights": known.get("mark", record.fingerprint["weights"])}
         stored = {"candidate": candidate, "sizes": {}, "repeat": 0, "marks": marks, "model": None}
         stored |= {"inputs": [], **_made_ready(record), **_known(known)}
+        stored["weights"] = known.get("weights", False)
     return _read(stored, slots, folder, where=f"{place}: trial {number}", number=number, candidate=candidate)
 
 
@@ -255,8 +257,8 @@ def _read(
     from widthwise.network.checkpoints import tensors_inside
     from widthwise.network.realised import Realised
 
-    name = f"{inside}/{trial_weights(number)}"
     own = stored.get("weights", False)
+    name = SHARED if own == SHARED else f"{inside}/{trial_weights(number)}"
     weights = tensors_inside(folder, name) if own else None
     if own and weights is None:
         raise UserError(

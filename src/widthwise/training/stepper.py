@@ -52,6 +52,7 @@ class Stepper:
         if self.settings.mixed_precision and not torch.cuda.is_bf16_supported():
             self.mixed_type = torch.float16
         self.of_targets = loss_of(self.task, self.settings)
+        self._wanted: tuple[DataBlock, Tensor] | None = None  # of the last batch
         scaled = self.settings.mixed_precision and self.mixed_type == torch.float16
         self.scaler = torch.amp.GradScaler(enabled=scaled)
 
@@ -93,8 +94,10 @@ class Stepper:
         import torch
 
         assert self.teacher is not None
-        with torch.no_grad():
-            return self.outputs(self.run(self.teacher)(block.inputs), block)
+        if self._wanted is None or self._wanted[0] is not block:
+            with torch.no_grad():
+                self._wanted = block, self.outputs(self.run(self.teacher)(block.inputs), block)
+        return self._wanted[1]
 
     def distance(self, run: Callable[[Mapping[str, Tensor]], Any], block: DataBlock) -> Tensor:
         """How far what `run` gives for a batch is from what the teacher gives."""
@@ -123,13 +126,15 @@ class Stepper:
     def apply(self) -> None:
         """One step along the gradients that there are, and none left afterwards."""
         for group in self.optimizer.param_groups:
-            group["lr"] = self.settings.learning_rate * self.settings.rate(self._share_done())
+            group["lr"] = self.settings.learning_rate * self.settings.rate(self.share_done)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
         self.taken += 1
 
-    def _share_done(self) -> float:
+    @property
+    def share_done(self) -> float:
+        """The share of the training that is done; 0 where nobody knows how long it is."""
         if self.settings.steps is not None:
             return self.taken / self.settings.steps
         if self.per_pass is None:

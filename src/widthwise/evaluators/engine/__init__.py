@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from widthwise.evaluators.engine.evaluator import Evaluator, evaluate, for_space, standard_errors
+from widthwise.evaluators.engine.evaluator import Evaluator, evaluate, standard_errors
 
-__all__ = ["Evaluator", "evaluate", "for_space", "standard_errors"]
+__all__ = ["Evaluator", "evaluate", "standard_errors"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Literal
@@ -28,6 +28,10 @@ from widthwise.network.scheme import TensorName
 from widthwise.spaces.slots import Slot
 
 CHUNK = 4096  # candidates at a time: five tables [K, N] of floats
+
+
+class NeedsWeightsError(Exception):
+    """The cost follows from the values of weights, which are not known yet."""
 
 
 class Costs:
@@ -95,6 +99,22 @@ class Costs:
         self._whole(metrics)
         for table in self._tables.of(metrics).values():
             table.check(self._possible(), dict.fromkeys(slot.layer for slot in self._written))
+
+    def without_weights(self, metrics: Sequence[Metric]) -> tuple[Metric, ...]:
+        """Those of some costs that follow from shapes and formats alone, whatever the weights."""
+        return tuple(metric for metric in metrics if self._is_without_weights(metric))
+
+    def _is_without_weights(self, metric: Metric) -> bool:
+        if metric.name in self._tables.of([metric]):
+            return True
+        if self._whole([metric]) or self.has_parts:
+            return False
+        bits = replace(self.node_bits(np.zeros((1, len(self.slots)), np.int64)), significant=needs_weights)
+        try:
+            cost_metrics([metric], self.counts, bits)
+        except NeedsWeightsError:
+            return False
+        return True
 
     def keep_in(self, folder: Path) -> None:
         """Keep what costs take long to find in a folder, and use what it keeps."""
@@ -215,6 +235,11 @@ class Costs:
                 bits = np.array([_mean_significant(fmt, values) for fmt in slot.formats])
                 found.append((column, self._position[slot.layer], slot.tensor, bits))
         return found
+
+
+def needs_weights(tensor: Literal["weight", "bias"]) -> FloatArray:
+    """As `NodeBits.significant` where weights are not known yet; raises NeedsWeightsError."""
+    raise NeedsWeightsError(tensor)
 
 
 def _mean_significant(fmt: Format | None, values: Sequence[Tensor]) -> float:

@@ -428,11 +428,3 @@ def _of_one(
     if not isinstance(network, Graph):
         network = Graph(floats, try_on(unwrapped(floats), judging.loader(data)).example)
     return Evaluator(network, None, data, judging)
-
-
-def for_space(
-    graph: Graph, space: QuantisationSpace, data: Data, settings: object, judging: Judging
-) -> Evaluator:
-    """The evaluator of a search of formats; its settings say nothing of how candidates are judged."""
-    del settings
-    return Evaluator(graph, space, data, judging)

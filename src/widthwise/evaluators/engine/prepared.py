@@ -75,6 +75,8 @@ class Prepared:
     tally: Tally
     uncounted: tuple[str, ...]  # types of calls whose arithmetic is not known
     in_float: str  # parameters that can have no format
+    written: tuple[Slot, ...]  # the slots before they were calibrated
+    calibration: Calibration
 
     @property
     def about(self) -> DataFacts:
@@ -105,6 +107,10 @@ class Prepared:
             check=self.check,
             reader=self.fitting.reader,
         )
+
+    def calibrated(self, graph: Graph) -> tuple[Slot, ...]:
+        """The slots as another network's weights, and what it computes in float, fix them."""
+        return self.calibration.slots(graph, self.written)
 
     def check(self, block: DataBlock) -> None:
         """Raises UserError for targets that the network can't be judged by, and other inputs than planned."""
@@ -162,6 +168,8 @@ def prepare(graph: Graph, space: QuantisationSpace | None, data: Data, judging: 
         tally=judging.tally(data, fitting.about, fitting.shape, most=memory // 4),
         uncounted=uncounted(own.fx_graph, metas),
         in_float=parameters_in_float(unquantised(own, metas)),
+        written=tuple(written),
+        calibration=calibration,
     )
 
 

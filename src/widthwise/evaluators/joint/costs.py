@@ -6,13 +6,13 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from torch import Tensor
 
 from widthwise.core.arrays import FloatArray, IntArray
-from widthwise.evaluators.engine.costs import Costs
+from widthwise.evaluators.engine.costs import Costs, NeedsWeightsError, needs_weights
 from widthwise.formats.base import Format
 from widthwise.metrics.catalogue import Metric
 from widthwise.metrics.cost.formulas import cost_metrics, cost_of_graph
@@ -28,12 +28,6 @@ from widthwise.spaces.slots import slot_choices
 CHUNK = 4096  # candidates at a time
 MOST_SHAPES = 256  # networks that are looked at one by one, where counts don't tell
 KEPT_SHAPES = 32
-
-NeededTensor = Literal["weight", "bias"]
-
-
-class NeedsWeightsError(Exception):
-    """The cost follows from the values of weights, which are known once a network has been trained."""
 
 
 class JointCosts:
@@ -96,7 +90,7 @@ class JointCosts:
             bits,
             weight_bits=bits.weight * counts.by_node("weight_elements"),
             bias_bits=bits.bias * counts.by_node("bias_elements"),
-            significant=_needs_weights,
+            significant=needs_weights,
         )
         return cost_metrics(metrics, counts, bits)
 
@@ -109,7 +103,7 @@ class JointCosts:
             rows, costs = np.flatnonzero(which == number), self._of_shape(shape)
             bits = replace(
                 costs.node_bits(slot_choices(self.space.formats.slots, formats[rows])),
-                significant=_needs_weights,
+                significant=needs_weights,
             )
             for name, values in cost_metrics(metrics, costs.counts, bits).items():
                 found[name][rows] = values
@@ -174,7 +168,3 @@ class JointCosts:
 def _is_plain(fmt: Format) -> bool:
     """Whether a tensor takes just the bits of its elements, whatever its shape."""
     return type(fmt).storage_bits is Format.storage_bits and float(fmt.bits).is_integer()
-
-
-def _needs_weights(tensor: NeededTensor) -> FloatArray:
-    raise NeedsWeightsError(tensor)

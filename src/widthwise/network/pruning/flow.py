@@ -33,7 +33,7 @@ FOLLOWED = {"relu"} | WEIGHTED | SUMS | AS_IT_IS | MOVES | SIZES | POOLS | ADAPT
 
 
 @dataclass(frozen=True, eq=False)
-class Channels:
+class Followed:
     """Of a tensor whose channels lie along an axis, counted from the last (-1): the unit of a group that each
     is (None: not known), and its value where that is the same for every input and at every place, else NaN,
     [channels]."""
@@ -82,7 +82,7 @@ class Flow:
     where they are not known."""
 
     layers: Mapping[str, Weighted]
-    sums: Mapping[str, Channels | None]
+    sums: Mapping[str, Followed | None]
 
 
 def flow(graph: Graph, groups: Groups, inputs: Sequence[Tensor]) -> Flow | None:
@@ -126,9 +126,9 @@ class _Following:
     ) -> None:
         self.schemes, self.groups, self.shapes = graph.schemes, groups, shapes
         self.layers = layers
-        self.given: dict[str, Channels | None] = {}
+        self.given: dict[str, Followed | None] = {}
         self.weighted: dict[str, Weighted] = {}
-        self.sums: dict[str, Channels | None] = {}
+        self.sums: dict[str, Followed | None] = {}
 
     def follow(self, layer: Layer) -> None:
         """Takes in the next layer."""
@@ -142,11 +142,11 @@ class _Following:
         else:
             self.given[layer.name] = self._passed(layer, before[0])
 
-    def _read(self, node: fx.Node, fmt: Format | None, axis: int) -> Channels:
+    def _read(self, node: fx.Node, fmt: Format | None, axis: int) -> Followed:
         """The channels of a node along an axis as a layer reads them in a format."""
         shape, known = self.shapes[node.name], self.given.get(node.name)
         if known is None or known.axis != axis:
-            known = Channels(axis, None, np.full(shape[axis], np.nan))
+            known = Followed(axis, None, np.full(shape[axis], np.nan))
         if fmt is None:
             return known
         spread = [1] * len(shape)
@@ -159,7 +159,7 @@ class _Following:
         alike = (by_channel == by_channel[:, :1]).all(1)
         return replace(known, constant=np.where(alike, by_channel[:, 0], np.nan))
 
-    def _multiplied(self, layer: Layer, before: fx.Node) -> Channels:
+    def _multiplied(self, layer: Layer, before: fx.Node) -> Followed:
         scheme, module, owner = (
             self.schemes[layer.name],
             cast(nn.Module, layer.module),
@@ -173,9 +173,9 @@ class _Following:
         self.weighted[layer.name] = made
         nowhere = np.full(len(made.bias), ELSEWHERE)
         layout = self.groups.layouts.get(Member(owner, "out"), Layout(nowhere, nowhere))
-        return Channels(axis, layout, made.outputs)
+        return Followed(axis, layout, made.outputs)
 
-    def _summed(self, layer: Layer, before: Sequence[fx.Node]) -> Channels | None:
+    def _summed(self, layer: Layer, before: Sequence[fx.Node]) -> Followed | None:
         axes = [known.axis for node in before if (known := self.given.get(node.name)) is not None]
         if not axes or len({self.shapes[node.name] for node in before}) > 1:
             return None
@@ -183,9 +183,9 @@ class _Following:
         one, other = (self._read(node, fmt, axes[0]) for node in (before[0], before[-1]))
         sign = -1 if layer.type == "sub" else 1
         layout = other.layout if one.layout is None else one.layout
-        return Channels(axes[0], layout, one.constant + sign * other.constant)
+        return Followed(axes[0], layout, one.constant + sign * other.constant)
 
-    def _passed(self, layer: Layer, before: fx.Node) -> Channels | None:
+    def _passed(self, layer: Layer, before: fx.Node) -> Followed | None:
         shape, made = self.shapes[before.name], self.shapes.get(layer.name, ())
         if (known := self.given.get(before.name)) is None:
             return None
@@ -202,7 +202,7 @@ class _Following:
             layout = known.layout
             if layout is not None:
                 layout = Layout(np.repeat(layout.group, each), np.repeat(layout.unit, each))
-            return Channels(-1, layout, np.repeat(known.constant, each))
+            return Followed(-1, layout, np.repeat(known.constant, each))
         return None
 
 

@@ -111,7 +111,8 @@ def _contest(
         raise UserError("objectives are given for a table; a config names its own, so leave them out")
     if isinstance(problem, Contest):
         return problem
-    return contest_of(problem if isinstance(problem, Problem) else load_problem(load_config(problem)))
+    posed = problem if isinstance(problem, Problem) else load_problem(load_config(problem))
+    return contest_of(posed.trained())
 
 
 def _measured(

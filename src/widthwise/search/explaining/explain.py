@@ -156,7 +156,7 @@ class _Explaining:
         judging = self.problem.judging
         quality = tuple(metric for metric in judging.metrics if metric.kind == "quality")
         evaluator = FormatEvaluator(
-            self.problem.graph, tensors.space, self.problem.data, replace(judging, metrics=quality)
+            self.problem.in_float, tensors.space, self.problem.data, replace(judging, metrics=quality)
         )
         names = tuple(metric.name for metric in quality)
         judge, picked = Judge(evaluator, self.judge.spent, names), tensors.of(self.candidate)
@@ -253,7 +253,9 @@ class _Explaining:
         try:
             return [
                 self.problem,
-                load_problem(config, model=self.problem.network, data=self.problem.data),
+                load_problem(config, model=self.problem.network, data=self.problem.data).trained(
+                    self.run.folder
+                ),
             ]
         except UserError as error:
             self.not_told.append(f"whether mixing helped on test samples: {error}")

@@ -30,7 +30,7 @@ def read_finetuning(table: Table, training: Table) -> Finetuning:
         "crop": table.whole("crop", 0, least=0),
     }
     table.close(strict=True)
-    trained = _trained(training)
+    trained = read_tuning(training)
     try:
         return Finetuning(training=trained, halving=halving, **given)
     except UserError as error:
@@ -41,16 +41,29 @@ def write_finetuning(settings: Finetuning) -> dict[str, Any]:
     """The tables under [search] that `read_finetuning` reads it from."""
     own: dict[str, Any] = {name: getattr(settings, name) for name in OWN}
     halving = None if settings.halving is None else _fields(settings.halving)
-    training = _fields(settings.training)
-    training["patience"] = training["mixed_precision"] = None
-    return {"finetune": {**own, "halving": halving}, "training": training}
+    return {"finetune": {**own, "halving": halving}, "training": write_tuning(settings.training)}
 
 
-def _trained(table: Table) -> Settings:
+def read_tuning(table: Table) -> Settings:
+    """What [search.training] says of a training with formats, which has other defaults than one without."""
     base = replace(BASE, steps=None) if table.get("epochs") is not None else BASE
     found = read_training(table, base)
     table.close(strict=True)
     return found
+
+
+def read_shared(table: Table) -> Settings:
+    """The same for one network that all candidates share; UserError for what means nothing there."""
+    found = read_tuning(table)
+    try:
+        return Finetuning(training=found).training
+    except UserError as error:
+        raise error.at(table.where()) from None
+
+
+def write_tuning(settings: Settings) -> dict[str, Any]:
+    """The table that `read_tuning` reads it from."""
+    return {**_fields(settings), "patience": None, "mixed_precision": None}
 
 
 def _fields(settings: Any) -> dict[str, Any]:

@@ -18,6 +18,8 @@ METHODS: tuple[Method, ...] = get_args(Method)
 NORMS: tuple[Norms, ...] = get_args(Norms)
 MOST: dict[Which, int] = {"front": 16, "all": 27}
 BASE = Settings(steps=1000, learning_rate=2e-3, distil=1.0)  # unless [search.training] says otherwise
+SHARED = "shared.safetensors"  # in a run's folder: the weights that all its candidates share
+SHARED_ABOUT = "shared.json"  # what training they are from
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -42,6 +42,9 @@ if TYPE_CHECKING:
     from widthwise.training.settings import Settings
 
     Run = Callable[[Mapping[str, Tensor]], Any]
+    Variants = Callable[[int, float], Iterable[object]]
+    """Of a step, by its number and how much of the training is done before it: has the network compute as one
+    of its variants after another."""
 
 DIVERGED = 100.0  # a loss, in units of the first one or of what a constant network would have
 SEEN = 1024  # samples that features' deviations are found on, and layers are compared on
@@ -95,9 +98,9 @@ class Tuner:
         steps = Steps.of(trained) if self.settings.step_sizes else None
         trained = trained if steps is None else steps.graph
         model = trained.model.to(self.device).eval()
-        with _settled(self.device, self.seed):
+        with settled(self.device, self.seed):
             learned = () if steps is None else steps.parameters(self.device)
-            training = _Training(self, model, learned, self._with_budget(budget))
+            training = Training(self, model, learned, self._with_budget(budget))
             losses = list(training.losses())
         if self.settings.batch_norm == "measured":
             reestimate_norms(model, self._loader(), device=self.device)
@@ -113,7 +116,7 @@ class Tuner:
         teacher.model.to(self.device).eval()
         reader = replace(self.fitting.reader, device=self.device)
         blocks = list(reader.blocks(self._loader(), samples=AT_ONCE, most=SEEN))
-        with _settled(self.device, self.seed):
+        with settled(self.device, self.seed):
             help_ = Help(helped, teacher, blocks, reader.takes)
             if not help_.places:
                 raise UserError(
@@ -160,17 +163,24 @@ class Tuner:
         return Made.of(self.settings, block, "the data") if self.settings.makes_samples else None
 
 
-class _Training:
+class Training:
     """One training of a network that is on its device and in eval mode, in place.
 
-    steps: of formats that are trained too. idle: after the first step, the names of parameters that no
-    gradient came to.
+    steps: of formats that are trained too. variants: what each step adds up gradients of, by default the
+    network as it is; losses are those of the first. idle: after the first step, the names of parameters that
+    no gradient came to.
     """
 
     def __init__(
-        self, tuner: Tuner, model: nn.Module, steps: Sequence[nn.Parameter], settings: Settings
+        self,
+        tuner: Tuner,
+        model: nn.Module,
+        steps: Sequence[nn.Parameter],
+        settings: Settings,
+        variants: Variants | None = None,
     ) -> None:
         self.tuner, self.model, self.settings = tuner, model, settings
+        self.variants: Variants = variants or (lambda number, done: (None,))
         self.parameters = {name: p for name, p in model.named_parameters() if p.is_floating_point()}
         for parameter in self.parameters.values():
             parameter.requires_grad_(True)
@@ -193,9 +203,7 @@ class _Training:
         """Trains, and yields the loss of each step, before it."""
         run = self.stepper.run(self.model)
         for number, block in enumerate(self._batches()):
-            loss = self._loss(run, block, number)
-            self.stepper.backward(loss)
-            value = float(loss.detach())
+            value = self._gradients(run, block, number)
             if not number:
                 self._most = DIVERGED * max(value, self._constant(block))
                 self.idle = tuple(n for n, p in self.parameters.items() if p.grad is None or not p.grad.any())
@@ -205,6 +213,16 @@ class _Training:
             yield value
         if not value <= self._most / DIVERGED:
             raise self._diverged(number + 1, value)
+
+    def _gradients(self, run: Run, block: DataBlock, number: int) -> float:
+        """Adds up those of all variants on a batch; the loss of the first."""
+        values: list[float] = []
+        made = self._made(block, number)
+        for _ in self.variants(number, self.stepper.share_done):
+            loss = self._loss(run, block, made)
+            self.stepper.backward(loss)
+            values.append(float(loss.detach()))
+        return values[0]
 
     def _diverged(self, step: int, loss: float) -> UserError:
         return UserError(
@@ -228,13 +246,18 @@ class _Training:
     def loader(self) -> Any:
         return self.tuner._loader()
 
-    def _loss(self, run: Run, block: DataBlock, number: int) -> Tensor:
+    def _made(self, block: DataBlock, number: int) -> DataBlock | None:
+        """Samples made of a batch, the same for the same step; None where none are."""
+        if self.made is None:
+            return None
+        return self.made(block, torch.Generator().manual_seed(self.tuner.seed * 1_000_003 + number))
+
+    def _loss(self, run: Run, block: DataBlock, made: DataBlock | None) -> Tensor:
         """The task's loss on a batch, and the distance from the float network's outputs on it or on samples
         made of it."""
-        if self.made is None:
+        if made is None:
             return self.stepper.loss(run, block)
-        generator = torch.Generator().manual_seed(self.tuner.seed * 1_000_003 + number)
-        made, share = self.made(block, generator), self.settings.distil
+        share = self.settings.distil
         loss = share * self.stepper.distance(run, made)
         if share < 1:
             loss = loss + (1 - share) * self.stepper.of_targets(
@@ -256,7 +279,7 @@ class _Training:
 
 
 @contextmanager
-def _settled(device: str, seed: int) -> Iterator[None]:
+def settled(device: str, seed: int) -> Iterator[None]:
     """The random state of the seed inside, as before after it; on the CPU a single thread, whose sums are the
     same on any machine of a kind."""
     on_gpu = torch.device(device).type == "cuda"
