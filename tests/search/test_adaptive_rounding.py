@@ -11,6 +11,7 @@ import torch
 
 import widthwise as ww
 from widthwise.config import load_config
+from widthwise.core.errors import UserError
 from widthwise.evaluators.engine import Evaluator
 from widthwise.network.graph import Graph
 from widthwise.search.problem import load_problem
@@ -109,3 +110,10 @@ def test_the_help_helps_where_bits_are_few() -> None:
     space = QuantisationSpace(graph, by="type", seed={"linear": {"config": rule}}, tie=True)
     losses = Evaluator(graph, space, data, metrics=["loss"])(space.at([0, 1]))["loss"]
     assert np.diff(losses) < 0
+
+
+def test_a_shared_network_that_is_trained_refuses_it() -> None:
+    tables = config()
+    tables["search"]["search_space"]["setup"]["weights"] = "supernet"
+    with pytest.raises(UserError, match=r"layer0: rounding = .adaptive. is found for weights that stay"):
+        ww.search(None, None, tables)
