@@ -20,7 +20,7 @@ from widthwise.strategies.registry import STRATEGIES
 @pytest.fixture
 def here(demo: Path) -> Path:
     """A finished run of the demo, in the folder here."""
-    ww.search(None, None, ww.load_config(demo), out="here")
+    ww.search(None, None, ww.load_config(demo), out="here", page=False)
     return demo.parent / "here"
 
 

@@ -63,7 +63,7 @@ def started(folder: Path, *arguments: str) -> subprocess.Popen[str]:
                 return process
         except ww.UserError:
             pass
-        time.sleep(0.05)
+        time.sleep(0.3)  # looking takes as long as a trial
     process.kill()
     raise AssertionError(process.communicate())
 
@@ -85,7 +85,8 @@ def test_a_signal_keeps_what_is_done_and_says_how_to_go_on(
     assert "Go on: widthwise search here/config.toml --resume --out here" in out
     kept = ww.load_run(slow.parent / "here").summary.trials
     assert f"{says}{kept} trials" in out
-    again = [*PROGRAM, "search", "here/config.toml", "--resume", "--out", "here", "--trials", str(kept + 2)]
+    more = ["--trials", str(kept + 2), "--no-page"]
+    again = [*PROGRAM, "search", "here/config.toml", "--resume", "--out", "here", *more]
     assert subprocess.run(again, cwd=slow.parent, capture_output=True, check=False).returncode == 0
     assert ww.load_run(slow.parent / "here").summary.trials == kept + 2
 
@@ -118,7 +119,13 @@ def test_on_a_terminal_it_is_asked_what_to_do_with_a_run_that_is_there(
     answer: str, status: int, trials: int, folders: list[str], demo: Path
 ) -> None:
     place = demo.parent
-    ww.search(None, None, ww.load_config("demo.toml", {"search.strategy.setup.n_trials": 4}), out="runs/demo")
+    ww.search(
+        None,
+        None,
+        ww.load_config("demo.toml", {"search.strategy.setup.n_trials": 4}),
+        out="runs/demo",
+        page=False,
+    )
     shown, ended = on_a_terminal(place, {"r, n or c": f"{answer}\n"}, "search", "demo.toml", "--trials", "6")
     assert ended == status
     assert "runs/demo has a run already: (r)esume it, start a (n)ew one in runs/demo-2, or (c)ancel?" in shown
@@ -135,7 +142,9 @@ def test_on_a_terminal_a_line_tells_how_far_it_is(slow: Path) -> None:
 
 
 def test_deleting_asks_on_a_terminal(demo: Path) -> None:
-    ww.search(None, None, ww.load_config("demo.toml", {"search.strategy.setup.n_trials": 2}), out="here")
+    ww.search(
+        None, None, ww.load_config("demo.toml", {"search.strategy.setup.n_trials": 2}), out="here", page=False
+    )
     shown, ended = on_a_terminal(demo.parent, {"(2 trials)? [y/N]": "n\n"}, "rm", "here")
     assert ended == 1
     assert "cancelled" in shown
@@ -146,7 +155,7 @@ def test_deleting_asks_on_a_terminal(demo: Path) -> None:
 
 
 def test_a_reader_that_leaves_is_no_trouble(demo: Path) -> None:
-    ww.search(None, None, ww.load_config("demo.toml", {}), out="here")
+    ww.search(None, None, ww.load_config("demo.toml", {}), out="here", page=False)
     reading, writing = os.pipe()
     os.close(reading)
     command = [*PROGRAM, "trials", "here", "--format", "json"]

@@ -19,7 +19,7 @@ Tables = dict[str, object]
 @pytest.fixture(params=["formats", "widths"])
 def searched(request: pytest.FixtureRequest, place: Path) -> ww.Study:
     """A finished run in the folder here."""
-    return ww.search(None, None, FORMATS if request.param == "formats" else WIDTHS, out="here")
+    return ww.search(None, None, FORMATS if request.param == "formats" else WIDTHS, out="here", page=False)
 
 
 def test_a_trial_is_exported_and_read_back(run: Run, searched: ww.Study, place: Path) -> None:
@@ -40,7 +40,7 @@ def test_a_trial_is_exported_and_read_back(run: Run, searched: ww.Study, place: 
 
 
 def test_export_json_says_of_what_it_is_and_how_it_was_checked(run: Run, place: Path) -> None:
-    study = ww.search(None, None, FORMATS, out="here")
+    study = ww.search(None, None, FORMATS, out="here", page=False)
     ran = run("export", "here", "--pick", "best accuracy", "--out", "there", "--json")
     content = json.loads(ran.out)
     assert content == json.loads((place / "there" / "export.json").read_text())
@@ -53,7 +53,7 @@ def test_export_json_says_of_what_it_is_and_how_it_was_checked(run: Run, place: 
 
 
 def test_an_export_replaces_only_an_export(run: Run, place: Path) -> None:
-    ww.search(None, None, FORMATS, out="here")
+    ww.search(None, None, FORMATS, out="here", page=False)
     arguments = ("export", "here", "--out", "there", "--trial")
     (place / "there").mkdir()
     assert run(*arguments, 0).status == 0
@@ -96,7 +96,7 @@ def test_an_export_replaces_only_an_export(run: Run, place: Path) -> None:
 def test_what_can_not_be_exported_is_one_line_and_nothing_is_written(
     arguments: list[str], says: str, run: Run, place: Path
 ) -> None:
-    ww.search(None, None, WIDTHS, out="here")
+    ww.search(None, None, WIDTHS, out="here", page=False)
     ran = run("export", *arguments)
     assert ran.status == 2
     assert ran.err.startswith("error: ")
@@ -107,7 +107,7 @@ def test_what_can_not_be_exported_is_one_line_and_nothing_is_written(
 
 def test_without_its_data_it_is_checked_on_an_example(run: Run, place: Path) -> None:
     data = ww.load_data("jsc", seed=7)  # another than the config has
-    study = ww.search(None, data, {**FORMATS, "dataset": None}, out="here")
+    study = ww.search(None, data, {**FORMATS, "dataset": None}, out="here", page=False)
     ran = run("export", "here", "--trial", 5, "--out", "there")
     assert "Run on an example, as the data was given from Python: 64 of 64 outputs equal" in ran.out
     done = ww.export(study, 5, "torch", "again", data=data)
@@ -119,7 +119,7 @@ def test_without_its_data_it_is_checked_on_an_example(run: Run, place: Path) -> 
 
 def test_a_network_given_from_python_is_exported_with_it(run: Run, place: Path) -> None:
     network = ww.load_model("jsc-tiny", seed=4)
-    study = ww.search(network, None, {**FORMATS, "model": None}, out="here")
+    study = ww.search(network, None, {**FORMATS, "model": None}, out="here", page=False)
     ran = run("export", "here", "--trial", 0, "--out", "from-the-run")
     assert (ran.status, ran.err) == (0, "")
     done = ww.export(study, 0, "torch", "there")
@@ -130,7 +130,7 @@ def test_a_network_given_from_python_is_exported_with_it(run: Run, place: Path) 
 
 def test_code_that_a_run_names_is_refused_where_it_is_not_trusted(run: Run, place: Path) -> None:
     (place / "mine.py").write_text("from widthwise.network.built_in import JSC_Tiny as build\n")
-    ww.search(None, None, {**FORMATS, "model": "mine:build"}, out="here")
+    ww.search(None, None, {**FORMATS, "model": "mine:build"}, out="here", page=False)
     ran = run("export", "here", "--trial", 0, "--out", "there", "--untrusted")
     assert (ran.status, "which --untrusted refuses" in ran.err) == (2, True)
     ran = run("export", "here", "--trial", 0, "--out", "there")
@@ -151,7 +151,9 @@ def test_the_kept_network_has_the_figures_of_one_made_again(
 
 
 def test_of_several_trainings_test_says_which(run: Run, place: Path) -> None:
-    study = ww.search(None, None, ww.load_config(WIDTHS, {"search.training.repeats": 3}), out="here")
+    study = ww.search(
+        None, None, ww.load_config(WIDTHS, {"search.training.repeats": 3}), out="here", page=False
+    )
     number = study.front[0].number
     said = run("test", "--run", "here", "--trial", number, "--part", "val").out
     assert f"trial:       {number}, the first of its 3 trainings\n" in said

@@ -49,7 +49,7 @@ metrics.luts.direction = "minimize"
 @pytest.fixture
 def searched(place: Path) -> ww.Study:
     del place
-    return ww.search(None, None, FORMATS, out="here")
+    return ww.search(None, None, FORMATS, out="here", page=False)
 
 
 def test_a_report_is_read_kept_and_shown(run: Run, searched: ww.Study, place: Path) -> None:

@@ -170,16 +170,16 @@ def test_metrics_from_python_are_searched_by_and_kept(here: Path, run: Run) -> N
     del config["metrics"], config["search"]["constraints"]
     network, data = ww.load_model("jsc-tiny", seed=0), ww.load_data("jsc")
     with pytest.raises(UserError, match="no metric named 'worst'"):
-        ww.search(network, data, config, out=here / "run")
-    study = ww.search(network, data, config, out=here / "run", metrics=[worst])
+        ww.search(network, data, config, out=here / "run", page=False)
+    study = ww.search(network, data, config, out=here / "run", metrics=[worst], page=False)
     assert study.front[0].metrics["worst"] >= 0
-    again = ww.search(network, data, config, out=here / "run", metrics=[worst], resume=True)
+    again = ww.search(network, data, config, out=here / "run", metrics=[worst], resume=True, page=False)
     assert again.front == study.front
     with pytest.raises(UserError, match="metric worst: was given from Python; give it again"):
-        ww.search(network, data, here / "run/config.toml", out=here / "run", resume=True)
+        ww.search(network, data, here / "run/config.toml", out=here / "run", resume=True, page=False)
     config["search"]["strategy"]["setup"] = {"n_jobs": 2}
     with pytest.raises(UserError, match="workers make theirs from the config"):
-        ww.search(network, data, config, out=here / "other", metrics=[worst])
+        ww.search(network, data, config, out=here / "other", metrics=[worst], page=False)
     assert run("test", "--run", "run", "--trial", study.front[0].number).status == 0
 
 
@@ -268,7 +268,7 @@ def test_the_pages_table_is_searched_and_tested(run: Run, here: Path) -> None:
     assert not (here / "runs").exists()
 
 
-def test_metrics_on_the_command_line_are_announced_or_refused(run: Run, here: Path) -> None:
+def test_metrics_on_the_command_line_are_refused_as_code(run: Run, here: Path) -> None:
     how = (
         "test",
         "--model",
@@ -287,5 +287,5 @@ def test_metrics_on_the_command_line_are_announced_or_refused(run: Run, here: Pa
     assert "my_metrics" not in sys.modules
     ran = run(*how)
     assert ran.status == 0, ran.err
-    assert "--metrics runs code: my_metrics:worst_class\n" in ran.err
+    assert "runs code" not in ran.err, "it was typed"
     assert run(*how[:-1], "accuracy,f1[2],MulticlassF1Score", "--untrusted").status == 0

@@ -13,7 +13,7 @@ import pytest
 
 from widthwise.core.errors import UserError
 from widthwise.core.files import read_npz, write_atomically
-from widthwise.data.tables import read_table
+from widthwise.data.table_files import read_table
 
 
 def test_what_is_half_written_is_no_link_that_lay_in_wait(tmp_path: Path) -> None:

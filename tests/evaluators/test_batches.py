@@ -69,7 +69,7 @@ def test_every_candidate_has_the_figures_of_its_own_network(case: Case) -> None:
 
 @pytest.mark.parametrize("case", ALL.values(), ids=ALL)
 def test_a_search_ends_in_a_network_that_is_exported_as_it_was_judged(case: Case, tmp_path: Path) -> None:
-    study = ww.search(case.network(), case.data, FORMATS, out=tmp_path / "run")
+    study = ww.search(case.network(), case.data, FORMATS, out=tmp_path / "run", page=False)
     best = study.front[0]
     wanted = case.truth(study.network(best).model)
     assert best.metrics["accuracy"] == pytest.approx(wanted["accuracy"])
@@ -83,7 +83,7 @@ def test_a_search_ends_in_a_network_that_is_exported_as_it_was_judged(case: Case
 @pytest.mark.parametrize("name", [name for name in ALL if name not in NO_GROUPS])
 def test_widths_are_searched_trained_and_exported(name: str, tmp_path: Path) -> None:
     case = ALL[name]
-    study = ww.search(case.network(), case.data, WIDTHS, out=tmp_path / "run")
+    study = ww.search(case.network(), case.data, WIDTHS, out=tmp_path / "run", page=False)
     assert all(trial.reason is None for trial in study.trials)
     best = study.front[0]
     wanted = case.truth(study.network(best).model)
@@ -257,8 +257,8 @@ def test_what_can_not_be_judged_is_one_line_everywhere(name: str, tmp_path: Path
     for refused in (
         lambda: ww.evaluate(make(), data, metrics=["accuracy"]),
         lambda: ww.fit(make(), data, epochs=1),
-        lambda: ww.search(make(), data, FORMATS, out=tmp_path / "formats"),
-        lambda: ww.search(make(), data, WIDTHS, out=tmp_path / "widths"),
+        lambda: ww.search(make(), data, FORMATS, out=tmp_path / "formats", page=False),
+        lambda: ww.search(make(), data, WIDTHS, out=tmp_path / "widths", page=False),
     ):
         with pytest.raises(ww.UserError, match=message) as caught:
             refused()

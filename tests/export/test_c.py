@@ -190,7 +190,7 @@ def test_a_tensor_read_in_several_formats_is_refused_at_the_input_alone() -> Non
 @needs_compiler
 def test_it_is_exported_from_the_command_line(run: Run, place: Path) -> None:
     config = {**CONFIG, "model": "jsc-mlp"}
-    ww.search(None, None, config, out="here")
+    ww.search(None, None, config, out="here", page=False)
     ran = run("export", "here", "--trial", 0, "--to", "c", "--out", "there")
     assert ran.status == 0, ran.err
     assert f"as c ({HEADER}, {SOURCE}, {BENCH})" in ran.out

@@ -120,7 +120,7 @@ def only(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
 
 
 def test_without_yosys_that_is_said(project: Path, only: Path) -> None:
-    ww.search(network(), ww.load_data("jsc"), config(), out="run")
+    ww.search(network(), ww.load_data("jsc"), config(), out="run", page=False)
     with pytest.raises(UserError, match=r"^yosys: is not installed, and is needed to synthesise; install"):
         ww.certify("run")
     assert not (project / "run" / "measured").exists()
@@ -130,7 +130,7 @@ def test_without_yosys_that_is_said(project: Path, only: Path) -> None:
 @NEEDS_YOSYS
 def test_the_front_is_certified_and_kept(project: Path) -> None:
     data = ww.load_data("jsc")
-    study = ww.search(network(), data, config(), out="run")
+    study = ww.search(network(), data, config(), out="run", page=False)
     found = ww.certify(study, model=network(), data=data, place=False)
     assert [each.trial for each in found] == [tie.trial.number for tie in study.ties]
     again = ww.load_run("run")
@@ -156,7 +156,7 @@ def test_what_is_no_logic_is_refused(project: Path) -> None:
     floats["search"]["search_space"]["seed"]["linear"]["config"].pop("bias_width")  # type: ignore[index]
     floats["search"]["strategy"]["metrics"].pop("luts")  # type: ignore[index]
     data = ww.load_data("jsc")
-    ww.search(network(), data, floats, out="run")
+    ww.search(network(), data, floats, out="run", page=False)
     with pytest.raises(UserError, match=r"trial 0: trial 0 can't be exported as verilog: .*bias"):
         ww.certify("run", model=network(), data=data)
     with pytest.raises(UserError, match="has no trial 7"):
@@ -164,7 +164,7 @@ def test_what_is_no_logic_is_refused(project: Path) -> None:
 
 
 def test_sums_over_stages_are_compared_with_the_whole_network(project: Path) -> None:
-    study = ww.search(network(), ww.load_data("jsc"), config(), out="run")
+    study = ww.search(network(), ww.load_data("jsc"), config(), out="run", page=False)
     trial = study.front[0]
     luts = trial.metrics["luts"]
     (near,) = compared(trial, Estimate(luts / 1.005, 1, 1))

@@ -196,7 +196,7 @@ def test_options_are_checked(options: dict[str, object]) -> None:
 @simulated
 @pytest.mark.slow
 def test_it_is_exported_from_the_command_line(run: Run, place: Path) -> None:
-    ww.search(None, None, {**CONFIG, "model": "jsc-mlp"}, out="here")
+    ww.search(None, None, {**CONFIG, "model": "jsc-mlp"}, out="here", page=False)
     ran = run(
         *("export", "here", "--trial", 0, "--to", "hls4ml", "--out", "there", "--option", "strategy=resource")
     )

@@ -75,7 +75,7 @@ def test_formats_are_refused_by_layer() -> None:
 
 
 def test_widths_that_were_found_are_exported(run: Run, place: Path) -> None:
-    study = ww.search(None, None, WIDTHS, out="here")
+    study = ww.search(None, None, WIDTHS, out="here", page=False)
     ran = run("export", "here", "--trial", study.front[0].number, "--to", "onnx", "--out", "there")
     assert ran.status == 0, ran.err
     assert "as onnx (network.onnx)" in ran.out
@@ -87,7 +87,7 @@ def test_widths_that_were_found_are_exported(run: Run, place: Path) -> None:
 
 
 def test_formats_that_were_found_are_refused_before_anything_is_written(run: Run, place: Path) -> None:
-    ww.search(None, None, FORMATS, out="here")
+    ww.search(None, None, FORMATS, out="here", page=False)
     ran = run("export", "here", "--trial", 0, "--to", "onnx", "--out", "there")
     assert ran.status == 2
     assert "has formats" in ran.err

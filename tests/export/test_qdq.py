@@ -185,7 +185,7 @@ def test_weights_that_older_processors_cut_are_noted(tmp_path: Path) -> None:
 
 
 def test_formats_that_were_found_are_exported_with_the_scaler(run: Run, place: Path) -> None:
-    ww.search(None, None, {**CONFIG, "model": "jsc-mlp"}, out="here")
+    ww.search(None, None, {**CONFIG, "model": "jsc-mlp"}, out="here", page=False)
     how = ("--trial", 0, "--to", "onnx", "--option", "layout=qdq")
     for more in ((), ("--with-scaler", "--force")):
         ran = run("export", "here", *how, "--out", "there", *more)

@@ -169,7 +169,7 @@ def test_what_it_cannot_say_is_refused_by_name() -> None:
 
 
 def test_it_is_exported_from_the_command_line(run: Run, place: Path) -> None:
-    ww.search(None, None, CONFIG, out="here")
+    ww.search(None, None, CONFIG, out="here", page=False)
     ran = run("export", "here", "--trial", 0, "--to", "qonnx", "--out", "there")
     assert ran.status == 0, ran.err
     assert "Wrote there: trial 0 of here as qonnx (network.onnx)" in ran.out

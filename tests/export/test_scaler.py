@@ -44,7 +44,7 @@ WIDTHS = {  # a network in float, as searches of widths find it
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> ww.Study:
     """A finished search of formats on the jets, which are standardised."""
-    return ww.search(None, None, FORMATS, out=tmp_path_factory.mktemp("runs") / "run")
+    return ww.search(None, None, FORMATS, out=tmp_path_factory.mktemp("runs") / "run", page=False)
 
 
 def jets() -> tuple[DataModule, torch.Tensor]:
@@ -99,7 +99,7 @@ def test_as_first_nodes_in_qonnx_it_is_exact(study: ww.Study, tmp_path: Path) ->
 
 def test_as_first_nodes_in_onnx_the_runtime_takes_samples_as_they_are(tmp_path: Path) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
-    found = ww.search(None, None, WIDTHS, out=tmp_path / "run")
+    found = ww.search(None, None, WIDTHS, out=tmp_path / "run", page=False)
     done = ww.export(found, 0, "onnx", tmp_path / "out", with_scaler=True)
     session = onnxruntime.InferenceSession(str(tmp_path / "out" / "network.onnx"))
     data, raw = jets()
@@ -135,7 +135,7 @@ def test_a_form_without_it_is_refused_in_one_line(study: ww.Study, tmp_path: Pat
 
 def test_where_nothing_was_standardised_there_is_none(tmp_path: Path) -> None:
     plain = {**FORMATS, "data": {"standardise": False}}
-    found = ww.search(None, None, plain, out=tmp_path / "run")
+    found = ww.search(None, None, plain, out=tmp_path / "run", page=False)
     ww.export(found, "knee", "torch", tmp_path / "out")
     assert written(tmp_path / "out")["scaler"] is None
     with pytest.raises(UserError, match="samples were taken as they are, so there is none; leave it out"):
@@ -148,7 +148,7 @@ def test_data_that_is_gone_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert samples.targets is not None
     frame = pd.DataFrame(np.asarray(samples.x), columns=samples.feature_names)
     frame.assign(label=samples.targets.values).to_csv("jets.csv", index=False)
-    found = ww.search(None, None, {**FORMATS, "dataset": "jets.csv"}, out="run")
+    found = ww.search(None, None, {**FORMATS, "dataset": "jets.csv"}, out="run", page=False)
     Path("jets.csv").unlink()
     ww.export(found, "knee", "torch", "out")
     assert written(Path("out"))["scaler"]["unknown"].startswith("the data can't be had: an example (jets.csv")

@@ -202,7 +202,7 @@ def test_a_search_keeps_its_estimates_in_its_run(project: Path) -> None:
     config = {"search": {"search_space": space, "strategy": {"name": "brute-force", "metrics": objectives}}}
     torch.manual_seed(0)
     network = nn.Sequential(nn.Linear(16, 5)).eval()
-    study = ww.search(network, ww.load_data("jsc"), config, out="run")
+    study = ww.search(network, ww.load_data("jsc"), config, out="run", page=False)
     assert len(read_kept(project / "run")) == 2
     assert {trial.metrics["luts"] > 0 for trial in study.trials} == {True}
 
@@ -221,7 +221,7 @@ def test_worker_processes_leave_the_costs_of_logic_to_the_search(project: Path) 
     found = []
     for jobs in (1, 2):
         strategy["n_jobs"] = jobs
-        study = ww.search(None, None, config, out=f"run{jobs}")
+        study = ww.search(None, None, config, out=f"run{jobs}", page=False)
         found.append([dict(trial.metrics) for trial in study.trials])
     assert found[0] == found[1]
     assert (project / "run1" / FILE).read_text() == (project / "run2" / FILE).read_text()

@@ -192,7 +192,7 @@ def test_a_search_has_it_as_an_objective_and_a_bound(run: Run, place: Path) -> N
         "metrics": {"accuracy": {"direction": "maximize"}, "model_size[c]": {"direction": "minimize"}},
     }
     config = {**CONFIG, "search": {"search_space": space, "strategy": strategy}}
-    study = ww.search("jsc-mlp", None, config, out="here")
+    study = ww.search("jsc-mlp", None, config, out="here", page=False)
     assert len({trial.metrics["model_size[c]"] for trial in study.trials}) > 1
     best = study.pick("best accuracy with model_size[c] <= 8KiB")
     assert best.metrics["model_size[c]"] <= 8192

@@ -77,7 +77,7 @@ def searched(network: nn.Module, folder: Path, **setup: object) -> ww.Study:
     metrics = {"loss": {"direction": "minimize"}, "model_size": {"direction": "minimize"}}
     strategy = {"name": "brute-force", "metrics": metrics}
     config = {"search": {"search_space": {**space, "seed": {"conv2d": rule}}, "strategy": strategy}}
-    return ww.search(network, ww.load_data("images.npz"), config, out=folder)
+    return ww.search(network, ww.load_data("images.npz"), config, out=folder, page=False)
 
 
 @pytest.mark.parametrize("setup", [{}, {"fold_batchnorm": True}])

@@ -44,7 +44,7 @@ class Form:
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> ww.Study:
     """A finished search of formats."""
-    return ww.search(None, None, FORMATS, out=tmp_path_factory.mktemp("runs") / "run")
+    return ww.search(None, None, FORMATS, out=tmp_path_factory.mktemp("runs") / "run", page=False)
 
 
 def one_bit_off(x: Tensor) -> Tensor:

@@ -44,12 +44,18 @@ def place(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def run(place: Path, capfd: pytest.CaptureFixture[str]) -> Run:
-    """Runs a command in the empty directory: run("search", "demo.toml") -> Ran."""
+    """Runs a command in the empty directory: run("search", "demo.toml") -> Ran.
+
+    A search writes its page, which takes as long as the rest of a small one, where the test says page=True.
+    """
     del place
 
-    def ran(*arguments: object) -> Ran:
+    def ran(*arguments: object, page: bool = False) -> Ran:
         capfd.readouterr()
-        status = main([str(argument) for argument in arguments])
+        command = [str(argument) for argument in arguments]
+        if command[:1] == ["search"] and not page and "--no-page" not in command:
+            command.append("--no-page")
+        status = main(command)
         written = capfd.readouterr()
         return Ran(status, written.out, written.err)
 

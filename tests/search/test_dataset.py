@@ -77,7 +77,7 @@ def test_data_from_python_is_read_again_as_it_was(tmp_path, task):
     space = {"name": "graph/quantize/mixed_precision_ptq", "seed": {"linear": {"config": rule}}}
     strategy = {"name": "brute-force", "metrics": {"mse": {"direction": "minimize"}}}
     config = {"search": {"search_space": {**space, "setup": {"by": "type"}}, "strategy": strategy}}
-    ww.search(nn.Linear(4, 1), data, config, out=tmp_path / "run")
+    ww.search(nn.Linear(4, 1), data, config, out=tmp_path / "run", page=False)
     kept = load_config(tmp_path / "run" / "config.toml")
     assert kept.task == "regression"
     for given, other in zip(parts(data), parts(load_dataset(kept)), strict=True):

@@ -82,7 +82,7 @@ def data() -> Any:
 @pytest.fixture(scope="module")
 def searched(network: nn.Module, data: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("searched") / "run"
-    ww.search(network, data, config(), out=folder)
+    ww.search(network, data, config(), out=folder, page=False)
     return folder
 
 
@@ -170,12 +170,12 @@ def test_a_config_that_asks_for_it_has_it_done_after_the_search(
     tuned: Study, network: nn.Module, data: Any, tmp_path: Path
 ) -> None:
     asked = config(finetune={"most": 3}, training={"steps": 60})
-    study = ww.search(network, data, asked, out=tmp_path / "run")
+    study = ww.search(network, data, asked, out=tmp_path / "run", page=False)
     assert {n: found.after for n, found in study.finetuned.items()} == {
         n: found.after for n, found in tuned.finetuned.items()
     }
     assert load_run(tmp_path / "run").front == study.front
-    again = ww.search(network, data, asked, out=tmp_path / "run", resume=True)
+    again = ww.search(network, data, asked, out=tmp_path / "run", resume=True, page=False)
     assert again.front == study.front
 
 
@@ -236,7 +236,7 @@ def test_binary_without_a_scale_is_warned_of_by_name(
 ) -> None:
     formats = {"weight_name": ["binary"], "data_in_name": ["integer"], "data_in_width": [8]}
     study = ww.search(
-        network, data, config({**formats, "data_in_frac_width": ["auto"]}), out=tmp_path / "run"
+        network, data, config({**formats, "data_in_frac_width": ["auto"]}), out=tmp_path / "run", page=False
     )
     with caplog.at_level(logging.WARNING):
         study.finetune(data=data, settings=QUICK)
@@ -301,7 +301,7 @@ def test_there_has_to_be_training_data(network: nn.Module, tmp_path: Path) -> No
     nothing = ww.load_data("jsc", seed=0, splits=(0, 0.8, 0.2), standardise="reference")
     asked = config({**fixed, "weight_width": [4, 8]}, finetune={})
     with pytest.raises(UserError, match=r"the train split is empty.*; fine-tuning is done on training data"):
-        ww.search(network, nothing, asked, out=tmp_path / "run")
+        ww.search(network, nothing, asked, out=tmp_path / "run", page=False)
     assert not (tmp_path / "run").exists()
 
 
@@ -395,7 +395,7 @@ def test_steps_that_are_trained_are_kept_with_the_weights(
     wide = {f"{tensor}_width": [3] for tensor in ("data_in", "weight")}
     asked = config({"data_in_name": ["int"], "weight_name": ["int"], "weight_per": ["channel"], **wide})
     asked["search"]["search_space"]["seed"].pop("batch_norm1d")
-    study = ww.search(network, data, asked, out=tmp_path / "run").finetune(
+    study = ww.search(network, data, asked, out=tmp_path / "run", page=False).finetune(
         data=data, settings=replace(QUICK, step_sizes=True)
     )
     (found,) = study.finetuned.values()

@@ -52,7 +52,7 @@ def jets() -> Tensor:
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "folded"
-    ww.search(None, None, config(), out=folder)
+    ww.search(None, None, config(), out=folder, page=False)
     return folder
 
 
@@ -88,7 +88,7 @@ def test_a_linear_layer_has_the_weights_that_torch_folds() -> None:
 
 def test_a_network_from_python_is_had_again(tmp_path: Path) -> None:
     network = Normed()
-    study = ww.search(network, None, config(model=None, linear=RULE), out=tmp_path / "run")
+    study = ww.search(network, None, config(model=None, linear=RULE), out=tmp_path / "run", page=False)
     judged = study.network(3).model(jets())
     assert torch.equal(ww.load_run(tmp_path / "run").network(3, model=Normed()).model(jets()), judged)
     done = ww.export(study, 3, "torch", tmp_path / "out")
@@ -114,7 +114,7 @@ def test_a_run_is_judged_again_as_it_was(run: Path) -> None:
 
 def test_a_run_does_not_go_on_with_another_network(run: Path) -> None:
     with pytest.raises(UserError, match="weights"):
-        ww.search(None, None, config(fold=False), out=run, resume=True)
+        ww.search(None, None, config(fold=False), out=run, resume=True, page=False)
 
 
 def test_rules_for_norms_that_are_gone_are_left_out_and_told() -> None:

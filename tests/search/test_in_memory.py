@@ -24,7 +24,7 @@ def network() -> nn.Module:
 
 def test_run_makes_the_network_again_and_goes_on_without_it(place: Path, run: Run):
     made = network()
-    study = ww.search(made, ww.load_data("jsc"), CONFIG, out="here", limits=limits(7))
+    study = ww.search(made, ww.load_data("jsc"), CONFIG, out="here", limits=limits(7), page=False)
     opened = ww.load_run("here")
     assert ww.Study.load("here") == opened == ww.Study.load(Path("here/study.db"))
     x = torch.rand(9, 16)
@@ -35,12 +35,12 @@ def test_run_makes_the_network_again_and_goes_on_without_it(place: Path, run: Ru
     assert run("export", "here", "--trial", best.number, "--to", "torch", "--out", "out").status == 0
     resumed = run("search", "here/config.toml", "--resume", "--out", "here", "--trials", 12)
     assert (resumed.status, ww.load_run("here").summary.trials) == (0, 12)
-    whole = ww.search(made, ww.load_data("jsc"), CONFIG, out="whole", limits=limits(12))
+    whole = ww.search(made, ww.load_data("jsc"), CONFIG, out="whole", limits=limits(12), page=False)
     assert [t.metrics for t in whole.front] == [t.metrics for t in ww.load_run("here").front]
 
 
 def test_data_of_another_seed_is_not_named_as_the_configs(place: Path, run: Run):
-    ww.search(network(), ww.load_data("jsc", seed=3), CONFIG, out="here", limits=limits(2))
+    ww.search(network(), ww.load_data("jsc", seed=3), CONFIG, out="here", limits=limits(2), page=False)
     ran = run("test", "--run", "here")
     assert ran.status == 2
     assert "dataset: is missing" in ran.err

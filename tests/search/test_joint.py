@@ -58,7 +58,7 @@ def trials_of(study: ww.Study) -> list[tuple[Any, ...]]:
 
 
 def test_every_network_is_judged_once(tmp_path: Path) -> None:
-    study = ww.search(None, None, config("brute-force"), out=tmp_path / "run")
+    study = ww.search(None, None, config("brute-force"), out=tmp_path / "run", page=False)
     problem = load_problem(load_config(config()))
     chosen = [slot.formats for slot in problem.space.slots]  # type: ignore[attr-defined]
     nets = set()
@@ -77,9 +77,11 @@ def test_every_network_is_judged_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize("strategy", ["tpe", "frontier", "local"])
 def test_resumed_it_goes_on_as_uninterrupted(strategy: str, tmp_path: Path) -> None:
     given = config(strategy)
-    whole = ww.search(None, None, given, out=tmp_path / "whole", limits=Limits(trials=12))
-    ww.search(None, None, given, out=tmp_path / "parts", limits=Limits(trials=5))
-    parts = ww.search(None, None, given, out=tmp_path / "parts", limits=Limits(trials=12), resume=True)
+    whole = ww.search(None, None, given, out=tmp_path / "whole", limits=Limits(trials=12), page=False)
+    ww.search(None, None, given, out=tmp_path / "parts", limits=Limits(trials=5), page=False)
+    parts = ww.search(
+        None, None, given, out=tmp_path / "parts", limits=Limits(trials=12), resume=True, page=False
+    )
     assert trials_of(parts) == trials_of(whole)
 
 
@@ -95,7 +97,7 @@ def test_what_is_kept_and_exported_is_what_was_judged(
     model: str, setup: dict[str, Any], tmp_path: Path
 ) -> None:
     given = {**config(setup=setup), "model": model}
-    study = ww.search(None, None, given, out=tmp_path / "run", limits=Limits(trials=20))
+    study = ww.search(None, None, given, out=tmp_path / "run", limits=Limits(trials=20), page=False)
     data = load_data("jsc", seed=0)
     narrow = 0
     for trial in study.front:
@@ -110,7 +112,7 @@ def test_what_is_kept_and_exported_is_what_was_judged(
 
 
 def test_a_trial_that_is_not_on_the_front_is_never_taken_for_another_width(tmp_path: Path) -> None:
-    study = ww.search(None, None, config("brute-force"), out=tmp_path / "run")
+    study = ww.search(None, None, config("brute-force"), out=tmp_path / "run", page=False)
     front = {trial.number for trial in study.front}
     other = next(trial for trial in study.trials if trial.number not in front)
     with pytest.raises(UserError, match="keeps no network of trial"):
@@ -171,7 +173,7 @@ def test_outputs_of_the_network_stay_as_they_are() -> None:
 def test_a_target_leaves_out_what_its_form_can_t_write(tmp_path: Path) -> None:
     norm = {key: choices[-1:] for key, choices in INTEGER.items()}
     given = config("brute-force", constraints={"target": "c"}, linear=RULE, batch_norm1d=norm)
-    study = ww.search(None, None, given, out=tmp_path / "run")
+    study = ww.search(None, None, given, out=tmp_path / "run", page=False)
     assert study.trials
     for trial in study.trials:
         names = {value for key, value in trial.config.items() if key.endswith("/name")}
@@ -179,7 +181,7 @@ def test_a_target_leaves_out_what_its_form_can_t_write(tmp_path: Path) -> None:
 
 
 def test_the_map_of_the_front_has_channels_and_bits_each_on_its_own_scale(tmp_path: Path) -> None:
-    study = ww.search(None, None, config(), out=tmp_path / "run", limits=Limits(trials=12))
+    study = ww.search(None, None, config(), out=tmp_path / "run", limits=Limits(trials=12), page=False)
     found = layer_map(study, study.front)
     assert found is not None
     rows = dict(zip(found.names, zip(found.words, found.levels, strict=True), strict=True))
@@ -192,6 +194,6 @@ def test_the_map_of_the_front_has_channels_and_bits_each_on_its_own_scale(tmp_pa
 
 def test_bounds_of_costs_know_channels_and_formats(tmp_path: Path) -> None:
     given = config(constraints={"model_size": "<= 500 B", "accuracy": ">= 0.0"})
-    study = ww.search(None, None, given, out=tmp_path / "run")
+    study = ww.search(None, None, given, out=tmp_path / "run", page=False)
     assert study.trials
     assert all(trial.metrics["model_size"] <= 500 for trial in study.trials)

@@ -51,7 +51,9 @@ CONFIG: dict[str, Any] = {
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     problems = []
     place = tmp_path_factory.mktemp("runs") / "run"
-    study = search("jsc-tiny", "jsc", CONFIG, out=place, started=lambda _, problem: problems.append(problem))
+    study = search(
+        "jsc-tiny", "jsc", CONFIG, out=place, started=lambda _, problem: problems.append(problem), page=False
+    )
     for keep in (keep_layers, keep_tested, keep_detail):
         keep(problems[0], study, study.front[0], place)
     return place
@@ -117,7 +119,9 @@ def test_the_worst_sample_of_closeness_is_the_one_that_the_metric_tells(tmp_path
     config["search"]["strategy"]["metrics"] = {"worst_sqnr": {"direction": "maximize"}}
     config["task"] = "closeness"
     place = tmp_path / "run"
-    study = search("jsc-tiny", "jsc", config, out=place, started=lambda _, problem: problems.append(problem))
+    study = search(
+        "jsc-tiny", "jsc", config, out=place, started=lambda _, problem: problems.append(problem), page=False
+    )
     keep_detail(problems[0], study, study.front[0], place)
     kept = read_detail(place)
     assert kept is not None

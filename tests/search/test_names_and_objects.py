@@ -31,7 +31,7 @@ def test_graph_is_made_of_a_name():
 def test_graph_is_searched_as_its_network_is(tmp_path: Path):
     network = ww.load_model("jsc-tiny")
     found = [
-        ww.search(given, DATA, CONFIG, out=tmp_path / str(number)).front
+        ww.search(given, DATA, CONFIG, out=tmp_path / str(number), page=False).front
         for number, given in enumerate((network, ww.Graph(network)))
     ]
     assert [trial.metrics for trial in found[0]] == [trial.metrics for trial in found[1]]
@@ -42,7 +42,7 @@ def test_graph_with_schemes_is_not_searched():
     (layer,) = [layer.name for layer in graph.layers if layer.type == "linear"]
     scheme = ww.Scheme(weight=ww.formats.Integer(4, 2))
     with pytest.raises(ww.UserError, match="a graph with schemes; a search begins in float"):
-        ww.search(graph.quantized({layer: scheme}), DATA, CONFIG)
+        ww.search(graph.quantized({layer: scheme}), DATA, CONFIG, page=False)
 
 
 def test_comparison_takes_a_config():
@@ -59,6 +59,6 @@ def test_what_is_no_network_is_told_in_a_line(wrong: object):
 
 def test_nothing_to_pick_from_is_told_by_what_left_nothing(tmp_path: Path):
     config = {**CONFIG, "search": {**CONFIG["search"], "constraints": {"accuracy": ">= 0.999"}}}
-    study = ww.search("jsc-tiny", DATA, config, out=tmp_path / "run")
+    study = ww.search("jsc-tiny", DATA, config, out=tmp_path / "run", page=False)
     with pytest.raises(ww.UserError, match=r"no trial succeeded within the bounds$"):
         study.pick("best accuracy")

@@ -54,7 +54,7 @@ class Whole:
 
 
 def test_a_function_judges_what_the_config_names(tmp_path: Path):
-    study = ww.search(None, None, CONFIG, out=tmp_path / "run", evaluator=judged)
+    study = ww.search(None, None, CONFIG, out=tmp_path / "run", evaluator=judged, page=False)
     candidates = study.trials.arrays().candidates
     assert len(candidates) == 4
     table = study.to_pandas()
@@ -65,30 +65,30 @@ def test_a_function_judges_what_the_config_names(tmp_path: Path):
 
 
 def test_the_whole_contract_is_used(tmp_path: Path):
-    study = ww.search(None, None, CONFIG, out=tmp_path / "run", evaluator=Whole())
+    study = ww.search(None, None, CONFIG, out=tmp_path / "run", evaluator=Whole(), page=False)
     assert study.record.columns == ("accuracy", "model_size", "luts")
     assert study.to_pandas()["luts"].tolist() == [7.0] * 4
     bounded = {**CONFIG, "search": {**CONFIG["search"], "constraints": {"model_size": "<= 1"}}}
-    cut = ww.search(None, None, bounded, out=tmp_path / "cut", evaluator=Whole())
+    cut = ww.search(None, None, bounded, out=tmp_path / "cut", evaluator=Whole(), page=False)
     assert (cut.summary.trials, cut.summary.cut) == (2, 2)  # by its costs, unevaluated
 
 
 def test_a_search_goes_on_with_the_evaluator_that_it_began_with(tmp_path: Path):
     out = tmp_path / "run"
-    ww.search(None, None, CONFIG, out=out, evaluator=judged, limits=Limits(trials=1))
+    ww.search(None, None, CONFIG, out=out, evaluator=judged, limits=Limits(trials=1), page=False)
     with pytest.raises(UserError, match="was searched with something else"):
-        ww.search(None, None, CONFIG, out=out, resume=True)
-    assert len(ww.search(None, None, CONFIG, out=out, evaluator=judged, resume=True).trials) == 4
+        ww.search(None, None, CONFIG, out=out, resume=True, page=False)
+    assert len(ww.search(None, None, CONFIG, out=out, evaluator=judged, resume=True, page=False).trials) == 4
 
 
 def test_what_it_can_not_do_is_said_before_anything_is_evaluated(tmp_path: Path):
     out = tmp_path / "run"
     missing = Whole(columns=("accuracy", "luts"))
     with pytest.raises(UserError, match="what the evaluator gives: no metric named 'model_size'"):
-        ww.search(None, None, CONFIG, out=out, evaluator=missing)
+        ww.search(None, None, CONFIG, out=out, evaluator=missing, page=False)
     with pytest.raises(UserError, match="prune: these candidates can't be stopped early"):
-        ww.search(None, None, CONFIG, out=out, evaluator=judged, prune=True)
+        ww.search(None, None, CONFIG, out=out, evaluator=judged, prune=True, page=False)
     several = ww.load_config(CONFIG, {"search.strategy.setup.n_jobs": 2})
     with pytest.raises(UserError, match="evaluator: was given, and workers make theirs from the config"):
-        ww.search(None, None, several, out=out, evaluator=judged)
+        ww.search(None, None, several, out=out, evaluator=judged, page=False)
     assert not out.exists()

@@ -70,7 +70,7 @@ def fronts(study: ww.Study) -> list[tuple]:
 
 
 def test_a_search_keeps_every_trial_the_config_and_the_front(tmp_path: Path, trained: torch.nn.Module):
-    study = ww.search(trained, None, LAB, out=tmp_path / "run")
+    study = ww.search(trained, None, LAB, out=tmp_path / "run", page=False)
     assert study.finished == "all 216 candidates proposed"
     table = study.to_pandas()
     assert len(table) == 216
@@ -86,7 +86,7 @@ def test_a_search_keeps_every_trial_the_config_and_the_front(tmp_path: Path, tra
 def test_every_trial_is_what_its_own_network_gives(tmp_path: Path, trained: torch.nn.Module):
     config = load_config(LAB)
     problem = load_problem(config, model=trained)
-    study = ww.search(trained, problem.data, config, out=tmp_path / "run")
+    study = ww.search(trained, problem.data, config, out=tmp_path / "run", page=False)
     x, y = (torch.cat(part) for part in zip(*problem.data.val_dataloader(), strict=True))
     for trial in study.front:
         graph = problem.evaluator.network(trial.candidate)
@@ -106,23 +106,25 @@ def test_an_optuna_sampler_takes_the_place_of_the_configs_strategy(tmp_path: Pat
     def sampler() -> NSGAIISampler:
         return NSGAIISampler(population_size=10, seed=config.seed)
 
-    study = ww.search(trained, None, config, out=tmp_path / "run", limits=limits, sampler=sampler())
+    study = ww.search(
+        trained, None, config, out=tmp_path / "run", limits=limits, sampler=sampler(), page=False
+    )
     assert study.record.settings.strategy == "NSGAIISampler"
     more = {"out": tmp_path / "run", "limits": Limits(trials=40), "resume": True}
-    again = ww.search(trained, None, config, sampler=sampler(), **more)
+    again = ww.search(trained, None, config, sampler=sampler(), **more, page=False)
     whole = ww.search(
-        trained, None, config, out=tmp_path / "whole", limits=Limits(trials=40), sampler=sampler()
+        trained, None, config, out=tmp_path / "whole", limits=Limits(trials=40), sampler=sampler(), page=False
     )
     assert np.array_equal(again.trials.arrays().candidates, whole.trials.arrays().candidates)
     with pytest.raises(UserError, match="strategy"):
-        ww.search(trained, None, config, sampler=TPESampler(seed=0), **more)
+        ww.search(trained, None, config, sampler=TPESampler(seed=0), **more, page=False)
 
 
 @pytest.mark.parametrize("strategy", ["brute-force", "random"])
 def test_pruning_finds_the_same_front(tmp_path: Path, trained: torch.nn.Module, strategy: str):
     config = load_config(LAB, {"search.strategy.name": strategy, "data.splits": [0.2, 0.8, 0.0]})
-    whole = ww.search(trained, None, config, out=tmp_path / "whole")
-    stopped = ww.search(trained, None, config, out=tmp_path / "stopped", prune=True)
+    whole = ww.search(trained, None, config, out=tmp_path / "whole", page=False)
+    stopped = ww.search(trained, None, config, out=tmp_path / "stopped", prune=True, page=False)
     states = [trial.state for trial in stopped.trials]
     assert fronts(stopped) == fronts(whole)
     assert len(states) == 216
@@ -143,7 +145,7 @@ def test_bounds_that_nothing_meets_end_a_search_of_a_huge_space_at_once(tmp_path
         },
     )
     began = time.monotonic()
-    study = ww.search(None, None, config, out=tmp_path / "run")
+    study = ww.search(None, None, config, out=tmp_path / "run", page=False)
     assert time.monotonic() - began < 10
     assert (study.front, study.summary.trials, study.exit_status) == ((), 0, 0)
     assert study.finished == "no candidate within the bounds by its costs was found (average_bitwidth <= 1)"
@@ -155,8 +157,8 @@ def test_frontier_proposes_within_bounds_of_cost_alone(tmp_path: Path, trained: 
         "search.constraints.average_bitwidth": "<= 4",
         "search.strategy.setup.n_trials": 40,
     }
-    study = ww.search(trained, None, load_config(LAB, bounds), out=tmp_path / "run")
-    every = ww.search(trained, None, LAB, out=tmp_path / "all")
+    study = ww.search(trained, None, load_config(LAB, bounds), out=tmp_path / "run", page=False)
+    every = ww.search(trained, None, LAB, out=tmp_path / "all", page=False)
     table = every.to_pandas()
     best = table["accuracy"][table["average_bitwidth"] <= 4].max()
     assert study.summary.cut == 0
@@ -166,11 +168,11 @@ def test_frontier_proposes_within_bounds_of_cost_alone(tmp_path: Path, trained: 
 
 def test_a_resumed_search_of_other_weights_is_refused(tmp_path: Path, trained: torch.nn.Module):
     limited = load_config(LAB, {"search.strategy.setup.n_trials": 10})
-    ww.search(trained, None, limited, out=tmp_path / "run")
+    ww.search(trained, None, limited, out=tmp_path / "run", page=False)
     other = ww.load_model("jsc-three-linear", seed=5)
     with pytest.raises(UserError, match=r"weights: .* then, .* now"):
-        ww.search(other, None, LAB, out=tmp_path / "run", resume=True)
-    resumed = ww.search(trained, None, LAB, out=tmp_path / "run", resume=True)
+        ww.search(other, None, LAB, out=tmp_path / "run", resume=True, page=False)
+    resumed = ww.search(trained, None, LAB, out=tmp_path / "run", resume=True, page=False)
     assert len(resumed.trials) == 216
 
 
@@ -194,7 +196,7 @@ def test_widths_are_searched_from_the_same_config_schema(tmp_path: Path):
             "training": {"epochs": 3},
         },
     }
-    study = ww.search(None, None, config, out=tmp_path / "run")
+    study = ww.search(None, None, config, out=tmp_path / "run", page=False)
     assert len(study.trials) == 4
     parameters = [trial.hardware_metrics["parameters"] for trial in study.trials]
     hidden = [(8, 16), (8, 64), (32, 16), (32, 64)]
@@ -246,7 +248,7 @@ def test_a_strategy_that_cannot_handle_the_space_is_refused_before_anything_is_e
     }
     data = Watched()
     with pytest.raises(UserError, match=r"gp: takes up to 500 choices without .* 600"):
-        ww.search(None, data, load_config(widths, many), out=tmp_path / "run")
+        ww.search(None, data, load_config(widths, many), out=tmp_path / "run", page=False)
     assert data.judged == 0
     assert not any(tmp_path.iterdir())
     float_metrics(load_problem(load_config(widths), data=data))
@@ -262,7 +264,7 @@ def test_rules_for_another_by_are_logged_where_a_search_is_called_from_python(
     for by, size, other in (("type", 216, "names: seq_blocks_4"), ("name", 2, "types: linear")):
         space["setup"]["by"] = by
         caplog.clear()
-        study = ww.search(None, None, config, out=tmp_path / by)
+        study = ww.search(None, None, config, out=tmp_path / by, page=False)
         assert len(study.trials) == size
         assert f'by = "{by}" leaves out the rules for {other}' in caplog.text
 
@@ -271,7 +273,7 @@ def test_a_search_with_nothing_to_choose_says_so(tmp_path: Path, caplog: pytest.
     config = json.loads(json.dumps(LAB))
     rule = {"name": ["integer"], "weight_width": [4]}
     config["search"]["search_space"]["seed"] = {"linear": {"config": rule}}
-    study = ww.search(None, None, config, out=tmp_path / "run")
+    study = ww.search(None, None, config, out=tmp_path / "run", page=False)
     assert len(study.trials) == 1
     assert "there is nothing to choose, the space has a single candidate" in caplog.text
     assert "the rules linear" in caplog.text

@@ -21,7 +21,8 @@ from widthwise.config import load_config
 from widthwise.config.write import tables_of
 from widthwise.core.errors import UserError
 from widthwise.core.toml import dumps
-from widthwise.evaluators.shared import SharedEvaluator, _Draw
+from widthwise.evaluators.drawn import Draw
+from widthwise.evaluators.shared import SharedEvaluator
 from widthwise.network.checkpoints import read_safetensors
 from widthwise.search.limits import Limits
 from widthwise.search.problem import Problem, load_problem, problem_of_run
@@ -153,7 +154,7 @@ def test_the_ends_of_a_step_have_the_most_and_the_fewest_bits(network: nn.Module
         {name: str(scheme) for name, scheme in evaluator._float.network(every[row]).schemes.items()}
         for row in (bits.argmax(), bits.argmin())
     ]
-    rows = _Draw.of(posed.space, evaluator.slots, 0, 2)(0)
+    rows = Draw.of(posed.space, evaluator.slots, 0, 2)(0)
     for row, wanted in zip(rows[:2], drawn, strict=True):
         own = schemes(evaluator.slots, row)
         assert {name: str(own[name]) for name in own} == {name: wanted[name] for name in own}

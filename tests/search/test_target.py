@@ -53,10 +53,10 @@ def test_no_trial_is_outside_the_form(
     tmp_path: Path, form: str, other: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     rule = {"weight_name": ["integer", other], "weight_width": [8]}
-    without = ww.search(None, None, config(None, **rule), out=tmp_path / "any")
+    without = ww.search(None, None, config(None, **rule), out=tmp_path / "any", page=False)
     assert not all(can_be_written(without, form))
     with caplog.at_level(logging.WARNING):
-        study = ww.search(None, None, config(form, **rule), out=tmp_path / "run")
+        study = ww.search(None, None, config(form, **rule), out=tmp_path / "run", page=False)
     assert study.summary.trials == study.record.space.size
     assert all(can_be_written(study, form))
     told = [line for line in caplog.messages if "left out" in line]
@@ -70,9 +70,9 @@ def test_formats_that_can_not_be_said_together_are_kept_out(tmp_path: Path) -> N
     rule = {"weight_width": [4], "data_in_frac_width": [4, 20], "bias_frac_width": [4, 60]}
     for strategy in ("brute-force", "tpe", "frontier"):
         given = config("c", strategy, **rule)
-        given["search"]["constraints"]["trials"] = 25
-        study = ww.search(None, None, given, out=tmp_path / strategy)
-        assert study.summary.trials == 25
+        given["search"]["constraints"]["trials"] = 16
+        study = ww.search(None, None, given, out=tmp_path / strategy, page=False)
+        assert study.summary.trials == 16
         assert all(can_be_written(study, "c"))
     problem = load_problem(load_config(config("c", **rule)))
     assert problem.target is not None
@@ -124,7 +124,7 @@ def test_forms_of_ours_are_no_code() -> None:
 
 def test_networks_that_a_form_can_not_say_are_refused_before_the_search(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="target onnx: can write no candidate of this space"):
-        ww.search(None, None, config("onnx"), out=tmp_path / "run")
+        ww.search(None, None, config("onnx"), out=tmp_path / "run", page=False)
     assert not (tmp_path / "run").exists()
 
 
@@ -154,7 +154,7 @@ def test_an_evaluator_of_ones_own_keeps_its_space(tmp_path: Path) -> None:
 
     given = config("c", **{**NAMED, "weight_frac_width": [3]})
     given["search"]["search_space"]["seed"]["batch_norm1d"] = {"config": {**RULE, "weight_frac_width": [3]}}
-    study = ww.search(None, None, given, out=tmp_path / "run", evaluator=Own())
+    study = ww.search(None, None, given, out=tmp_path / "run", evaluator=Own(), page=False)
     names = [one.name for one in study.record.space.decisions]
     at = [place for place, name in enumerate(names) if name.endswith("weight_name")]
     assert at
@@ -162,11 +162,11 @@ def test_an_evaluator_of_ones_own_keeps_its_space(tmp_path: Path) -> None:
 
 
 def test_from_python_and_when_it_goes_on(tmp_path: Path) -> None:
-    study = ww.search(None, None, config(None, **NAMED), out=tmp_path / "a", target="c")
+    study = ww.search(None, None, config(None, **NAMED), out=tmp_path / "a", target="c", page=False)
     assert study.record.fingerprint["target"] == "c"
     with pytest.raises(UserError, match="target"):
-        ww.search(None, None, config("verilog", **NAMED), out=tmp_path / "a", resume=True)
-    again = ww.search(None, None, config("c", **NAMED), out=tmp_path / "a", resume=True)
+        ww.search(None, None, config("verilog", **NAMED), out=tmp_path / "a", resume=True, page=False)
+    again = ww.search(None, None, config("c", **NAMED), out=tmp_path / "a", resume=True, page=False)
     assert again.summary.trials == study.summary.trials
 
 
@@ -184,7 +184,7 @@ def test_residual_networks_give_readers_one_format(tmp_path: Path) -> None:
     rule = {**RULE, "data_in_frac_width": [3, 4], "weight_width": [8]}
     del given["model"]
     given["search"]["search_space"]["seed"] = {"linear": {"config": rule}, "add": {"config": _data_in(rule)}}
-    study = ww.search(Residual(), None, given, out=tmp_path / "run")
+    study = ww.search(Residual(), None, given, out=tmp_path / "run", page=False)
     assert 0 < study.summary.trials < study.record.space.size
     assert all(can_be_written(study, "hls4ml"))
     assert {
@@ -206,14 +206,14 @@ def test_the_folded_network_is_the_one_that_the_pass_gives() -> None:
 
 def test_a_form_can_have_options(tmp_path: Path) -> None:
     with_bytes = config("onnx layout=qdq", weight_width=[4, 12])
-    study = ww.search(None, None, with_bytes, out=tmp_path / "run")
+    study = ww.search(None, None, with_bytes, out=tmp_path / "run", page=False)
     assert study.target == "onnx layout=qdq"
     assert study.record.space.size == 2  # 12 bits are beyond a byte; two kinds of layer have one rule each
     done = ww.export(study, 0, "onnx", tmp_path / "out", options={"layout": "qdq"})
     assert done.check.equal == done.check.samples
     for wrong, says in (("onnx layout", "is no option=value"), ("c depth=3", "has no option depth")):
         with pytest.raises(UserError, match=says):
-            ww.search(None, None, config(wrong), out=tmp_path / "other")
+            ww.search(None, None, config(wrong), out=tmp_path / "other", page=False)
 
 
 def test_what_the_form_left_out_is_not_laid_on_the_bounds() -> None:

@@ -41,7 +41,7 @@ def told(study):
 
 
 def test_a_killed_search_goes_on_to_the_same_trials_as_one_that_was_not_and_keeps_its_networks(tmp_path):
-    whole = ww.search(network(), None, SEARCH, out=tmp_path / "whole")
+    whole = ww.search(network(), None, SEARCH, out=tmp_path / "whole", page=False)
     assert [trial.candidate for trial in whole.trials] == [(0,), (1,), (2,), (3,)]
     assert (tmp_path / "whole" / "path" / "checkpoint-003.safetensors").is_file()
 
@@ -50,8 +50,8 @@ def test_a_killed_search_goes_on_to_the_same_trials_as_one_that_was_not_and_keep
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        ww.search(network(), None, SEARCH, out=tmp_path / "killed", progress=kill)
-    resumed = ww.search(network(), None, SEARCH, out=tmp_path / "killed", resume=True)
+        ww.search(network(), None, SEARCH, out=tmp_path / "killed", progress=kill, page=False)
+    resumed = ww.search(network(), None, SEARCH, out=tmp_path / "killed", resume=True, page=False)
     assert told(resumed) == told(whole)
     trial = resumed.front[0]
     kept = resumed.network(trial, model=network())
@@ -67,17 +67,18 @@ def test_a_killed_search_goes_on_to_the_same_trials_as_one_that_was_not_and_keep
 
 
 def test_the_same_trials_come_of_more_jobs_and_a_target_is_looked_at_in_the_formats_of_the_training(tmp_path):
-    one = ww.search(network(), None, SEARCH, out=tmp_path / "one")
+    one = ww.search(network(), None, SEARCH, out=tmp_path / "one", page=False)
     two = ww.search(
         network(),
         None,
         changed(strategy={**SEARCH["search"]["strategy"], "setup": {"n_jobs": 2}}),
         out=tmp_path / "two",
         target="verilog",
+        page=False,
     )
     assert told(one) == told(two)
     with pytest.raises(UserError, match=r"target hls4ml: .*each channel is read in a width of its own"):
-        ww.search(network(), None, SEARCH, out=tmp_path / "three", target="hls4ml")
+        ww.search(network(), None, SEARCH, out=tmp_path / "three", target="hls4ml", page=False)
 
 
 class Untrained:
@@ -113,7 +114,7 @@ class Untrained:
 def test_what_cannot_be_trained_is_one_line(config, data, said, tmp_path):
     config = {**config, "dataset": None} if data is not None else config
     with pytest.raises(UserError) as caught:
-        ww.search(network(), data, config, out=tmp_path / "run")
+        ww.search(network(), data, config, out=tmp_path / "run", page=False)
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -126,7 +127,7 @@ def test_gradient_needs_the_space_of_a_training():
 
 def test_a_training_that_diverges_fails_with_step_and_loss(tmp_path):
     wild = changed(training={**SEARCH["search"]["training"], "learning_rate": 1e30})
-    study = ww.search(network(), None, wild, out=tmp_path / "run")
+    study = ww.search(network(), None, wild, out=tmp_path / "run", page=False)
     assert all("training diverged at step" in trial.reason for trial in study.trials)
 
 

@@ -42,8 +42,13 @@ HALVED = config(
 )
 
 
-def test_halving_lets_part_of_each_batch_have_all_of_the_training(tmp_path: Path) -> None:
-    study = ww.search(None, None, HALVED, out=tmp_path / "run")
+@pytest.fixture(scope="module")
+def halved(tmp_path_factory: pytest.TempPathFactory) -> ww.Study:
+    return ww.search(None, None, HALVED, out=tmp_path_factory.mktemp("halved") / "run", page=False)
+
+
+def test_halving_lets_part_of_each_batch_have_all_of_the_training(halved: ww.Study, tmp_path: Path) -> None:
+    study = halved
     states = [trial.state for trial in study.trials]
     assert len(states) == 9
     assert states[:6].count("complete") == 3  # half of a batch of six
@@ -52,19 +57,18 @@ def test_halving_lets_part_of_each_batch_have_all_of_the_training(tmp_path: Path
     assert study.summary.failed == 0
     # who gets through is trained as if nobody had been stopped
     del (plain := tables_of(load_config(HALVED)))["search"]["training"]["halving"]
-    whole = ww.search(None, None, plain, out=tmp_path / "whole")
+    whole = ww.search(None, None, plain, out=tmp_path / "whole", page=False)
     assert len(whole.trials) == 9
     for trial, other in zip(study.trials, whole.trials, strict=True):
         assert trial.config == other.config
         assert trial.state == "pruned" or trial.metrics == other.metrics
 
 
-def test_a_halved_search_goes_on_as_if_it_had_not_stopped(tmp_path: Path) -> None:
-    whole = ww.search(None, None, HALVED, out=tmp_path / "whole")
+def test_a_halved_search_goes_on_as_if_it_had_not_stopped(halved: ww.Study, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    ww.search(None, None, HALVED, out=out, limits=Limits(trials=6))
-    resumed = ww.search(None, None, HALVED, out=out, resume=True)
-    assert [t.state for t in resumed.trials] == [t.state for t in whole.trials]
+    ww.search(None, None, HALVED, out=out, limits=Limits(trials=6), page=False)
+    resumed = ww.search(None, None, HALVED, out=out, resume=True, page=False)
+    assert [t.state for t in resumed.trials] == [t.state for t in halved.trials]
 
 
 def test_as_many_start_as_leave_one_for_the_full_budget() -> None:
@@ -78,10 +82,10 @@ def test_as_many_start_as_leave_one_for_the_full_budget() -> None:
 
 def test_what_would_leave_candidates_alone_is_refused_with_halving(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="leave out trial_timeout"):
-        ww.search(None, None, HALVED, out=tmp_path / "run", limits=Limits(trial_timeout=1))
+        ww.search(None, None, HALVED, out=tmp_path / "run", limits=Limits(trial_timeout=1), page=False)
     several = load_config(HALVED, {"search.strategy.setup.n_jobs": 2})
     with pytest.raises(UserError, match="leave out --jobs"):
-        ww.search(None, None, several, out=tmp_path / "run")
+        ww.search(None, None, several, out=tmp_path / "run", page=False)
     assert not (tmp_path / "run").exists()
 
 

@@ -25,7 +25,7 @@ FOUND = Measured(
 
 @pytest.fixture
 def study(project: Path) -> ww.Study:
-    return ww.search(None, None, FORMATS, out="run")
+    return ww.search(None, None, FORMATS, out="run", page=False)
 
 
 def test_what_is_kept_is_read(tmp_path: Path) -> None:

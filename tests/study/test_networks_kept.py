@@ -49,7 +49,7 @@ def kept_weights(folder: Path) -> list[str]:
 def formats(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished search of formats."""
     folder = tmp_path_factory.mktemp("runs") / "formats"
-    ww.search(None, None, FORMATS, out=folder)
+    ww.search(None, None, FORMATS, out=folder, page=False)
     return folder
 
 
@@ -57,7 +57,7 @@ def formats(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def widths(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished search of widths, each candidate trained."""
     folder = tmp_path_factory.mktemp("runs") / "widths"
-    ww.search(None, None, WIDTHS, out=folder)
+    ww.search(None, None, WIDTHS, out=folder, page=False)
     return folder
 
 
@@ -153,7 +153,7 @@ def test_a_run_without_its_slots_gives_no_float_network(formats: Path, tmp_path:
             (folder / "slots.json").write_text(content)
         with pytest.raises(UserError, match=r"slots\.json: is missing or empty; resume the run"):
             ww.load_run(folder).network(number)
-    ww.search(None, None, load_config(folder / "config.toml"), out=folder, resume=True)
+    ww.search(None, None, load_config(folder / "config.toml"), out=folder, resume=True, page=False)
     assert gives_its_metrics(ww.load_run(folder), number)
     for name in ("slots.json", "realised.json"):
         assert (folder / name).read_bytes() == (formats / name).read_bytes()
@@ -172,7 +172,7 @@ def test_a_run_without_networks_has_them_once_it_is_resumed(
     shutil.rmtree(folder / "weights", ignore_errors=True)
     with pytest.raises(UserError, match=r"keeps no networks of its trials; resume the run"):
         ww.load_run(folder).network(0)
-    ww.search(None, None, load_config(folder / "config.toml"), out=folder, resume=True)
+    ww.search(None, None, load_config(folder / "config.toml"), out=folder, resume=True, page=False)
     assert {path.name: path.read_bytes() for path in folder.rglob("*.safetensors")} == before
     assert (folder / "realised.json").read_bytes() == kept
 
@@ -204,7 +204,7 @@ def test_what_left_the_front_goes_and_nothing_is_trained_before_the_end(widths: 
 @pytest.mark.parametrize("changes", [{JOBS: 2}, SUPERNET], ids=["workers", "supernet"])
 def test_every_way_to_train_keeps_its_networks(changes: dict[str, object], tmp_path: Path) -> None:
     config = load_config(WIDTHS, changes)
-    study = ww.search(None, None, config, out=tmp_path / "run")
+    study = ww.search(None, None, config, out=tmp_path / "run", page=False)
     assert study.front
     assert all(gives_its_metrics(study, trial.number) for trial in study.front)
     assert "again" not in (tmp_path / "run" / "log.txt").read_text()
@@ -212,7 +212,7 @@ def test_every_way_to_train_keeps_its_networks(changes: dict[str, object], tmp_p
 
 def test_of_several_trainings_the_first_is_kept(tmp_path: Path) -> None:
     config = load_config(WIDTHS, {"search.training.repeats": 2})
-    study = ww.search(None, None, config, out=tmp_path / "run")
+    study = ww.search(None, None, config, out=tmp_path / "run", page=False)
     problem = load_problem(config)
     for trial in study.front:
         assert study.realised(trial).repeat == 0
@@ -238,7 +238,7 @@ def test_a_network_given_from_python_is_known_in_the_process_and_given_again_lat
     if tables is WIDTHS:
         config = load_config(config, {"search.search_space.seed": {"0": {"config": {"channels": [4, 8]}}}})
     network = python_network()
-    study = ww.search(network, ww.load_data("jsc"), config, out=tmp_path / "run")
+    study = ww.search(network, ww.load_data("jsc"), config, out=tmp_path / "run", page=False)
     number = study.front[0].number
     assert gives_its_metrics(study, number)
     with torch.no_grad():
@@ -266,7 +266,7 @@ def test_any_trial_of_a_network_for_one_batch_size_has_its_network(tmp_path: Pat
     metrics = {"loss": {"direction": "minimize"}, "model_size": {"direction": "minimize"}}
     strategy = {"name": "brute-force", "metrics": metrics}
     config = {"search": {"search_space": space, "strategy": strategy}}
-    ww.search(network(), data, config, out=tmp_path / "run")
+    ww.search(network(), data, config, out=tmp_path / "run", page=False)
     later = ww.load_run(tmp_path / "run")
     for trial in later.trials:
         found = ww.evaluate(later.network(trial, model=network()), data, metrics=["loss"])
@@ -276,9 +276,9 @@ def test_any_trial_of_a_network_for_one_batch_size_has_its_network(tmp_path: Pat
 
 
 def test_a_stopped_search_keeps_what_it_had(tmp_path: Path) -> None:
-    study = ww.search(None, None, WIDTHS, out=tmp_path / "run", limits=Limits(trials=2))
+    study = ww.search(None, None, WIDTHS, out=tmp_path / "run", limits=Limits(trials=2), page=False)
     assert kept_weights(tmp_path / "run") == [f"trial-{trial.number}.safetensors" for trial in study.front]
-    study = ww.search(None, None, WIDTHS, out=tmp_path / "run", resume=True)
+    study = ww.search(None, None, WIDTHS, out=tmp_path / "run", resume=True, page=False)
     assert all(gives_its_metrics(study, trial.number) for trial in study.front)
 
 
@@ -295,7 +295,7 @@ def test_a_network_that_is_not_what_its_name_makes_has_to_be_given_again(tmp_pat
     model = ww.load_model("jsc-tiny")
     model.seq_blocks[1] = Bent()
     config = load_config({**WIDTHS, **FORMATS, "model": "jsc-tiny"})
-    study = ww.search(model, None, config, out=tmp_path / "run")
+    study = ww.search(model, None, config, out=tmp_path / "run", page=False)
     x = torch.randn(8, 16)
     judged = study.network(0).model(x)
     again = ww.load_run(tmp_path / "run")
@@ -304,6 +304,6 @@ def test_a_network_that_is_not_what_its_name_makes_has_to_be_given_again(tmp_pat
     assert torch.equal(again.network(0, model=model).model(x), judged)
     done = ww.export(study, 0, "torch", tmp_path / "out")
     assert done.check.equal == done.check.samples
-    ww.search(model, None, config, out=tmp_path / "run", resume=True)
+    ww.search(model, None, config, out=tmp_path / "run", resume=True, page=False)
     with pytest.raises(UserError, match="network: given from Python"):
-        ww.search(None, None, config, out=tmp_path / "run", resume=True)
+        ww.search(None, None, config, out=tmp_path / "run", resume=True, page=False)

@@ -52,7 +52,9 @@ def test_a_run_of_the_version_before_opens_as_it_was(before: Path, counts: tuple
 def test_a_run_of_the_version_before_goes_on(before: Path, counts: tuple[int, int]) -> None:
     stored = ww.load_run(before).to_pandas()
     config = load_config(before / "config.toml")
-    study = ww.search(None, None, config, out=before, resume=True, limits=Limits(trials=counts[1]))
+    study = ww.search(
+        None, None, config, out=before, resume=True, limits=Limits(trials=counts[1]), page=False
+    )
     assert study.summary.trials == counts[1]
     assert study.summary.failed == 0
     told = stored.columns.drop(["seconds", "on_front"])  # the front has grown, and its pick is tested now
@@ -62,7 +64,7 @@ def test_a_run_of_the_version_before_goes_on(before: Path, counts: tuple[int, in
 @pytest.mark.parametrize("before", REFUSED, indirect=True)
 def test_a_run_whose_strategy_proposed_otherwise_then_is_refused_with_the_reason(before: Path) -> None:
     with pytest.raises(ww.UserError) as caught:
-        ww.search(None, None, load_config(before / "config.toml"), out=before, resume=True)
+        ww.search(None, None, load_config(before / "config.toml"), out=before, resume=True, page=False)
     assert (
         "proposals: by the history of one generator then, each from the seed and its number now; "
         "restore that, or start a new study beside it (--force-new)" in str(caught.value)
@@ -75,7 +77,7 @@ def test_a_run_of_the_version_before_has_its_networks_once_it_is_resumed(before:
         ww.load_run(before).network(0)
     assert "\n" not in str(caught.value)
     config, trials = load_config(before / "config.toml"), ww.load_run(before).summary.trials
-    ww.search(None, None, config, out=before, resume=True, limits=Limits(trials=trials))
+    ww.search(None, None, config, out=before, resume=True, limits=Limits(trials=trials), page=False)
     study = ww.load_run(before)
     assert study.front
     for trial in study.front:

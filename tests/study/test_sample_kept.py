@@ -56,7 +56,9 @@ def searched(request: pytest.FixtureRequest, place: Path, monkeypatch: pytest.Mo
     """A finished run in the folder here."""
     (place / "branching_network.py").write_text(NETWORK)
     monkeypatch.syspath_prepend(place)
-    return ww.search(None, None, config(FORMATS if request.param == "formats" else WIDTHS), out="here")
+    return ww.search(
+        None, None, config(FORMATS if request.param == "formats" else WIDTHS), out="here", page=False
+    )
 
 
 def gives_its_metrics(study: ww.Study, number: int) -> bool:
@@ -102,13 +104,13 @@ def test_workers_give_it_too(place: Path, monkeypatch: pytest.MonkeyPatch) -> No
     (place / "branching_network.py").write_text(NETWORK)
     monkeypatch.syspath_prepend(place)
     tables = load_config(config(WIDTHS), {"search.strategy.setup.n_jobs": 2})
-    study = ww.search(None, None, tables, out="here")
+    study = ww.search(None, None, tables, out="here", page=False)
     assert all(gives_its_metrics(study, trial.number) for trial in study.front)
     assert (Path("here") / SAMPLE).is_file()
 
 
 def test_a_network_that_torch_fx_traces_keeps_none(place: Path) -> None:
-    ww.search(None, None, FORMATS, out="here")
+    ww.search(None, None, FORMATS, out="here", page=False)
     assert not (place / "here" / SAMPLE).exists()
 
 

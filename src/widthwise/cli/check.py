@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from widthwise.cli import options
+from widthwise.cli import configs, options
 from widthwise.cli.output import Output, print_json
 from widthwise.core.errors import UserError
 
@@ -34,7 +34,7 @@ def check(
     from widthwise.study.checking import check_run, salvage_run, told
 
     output = Output(silent=json)
-    storage = options.storage_of(run, storage)
+    storage = configs.storage_of(run, storage)
     if salvage is not None:
         study, found = salvage_run(run, salvage, storage=storage)
         output.say(f"Wrote {salvage}: {len(study.trials):,} trials; {told(found)}")
@@ -62,11 +62,11 @@ def _may_make_networks(run: Path, output: Output, *, untrusted: bool, storage: s
     except UserError:
         return False
     try:
-        of_run = options.config_of_run(run, untrusted=untrusted, storage=storage)
+        of_run = configs.config_of_run(run, untrusted=untrusted, storage=storage)
     except UserError as error:
         output.warn(f"networks are not looked at: {error}")
         return False
-    options.announce_code(of_run, output, untrusted=untrusted)
+    configs.announce_code(of_run, output, untrusted=untrusted)
     return True
 
 

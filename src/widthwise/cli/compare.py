@@ -83,7 +83,7 @@ def compare(
     if config is not None:
         task = of_config(config, runs.strategies, network, setup, memory, output, untrusted=untrusted)
     else:
-        task = of_table(runs.strategies, tabled, output, untrusted=untrusted)
+        task = of_table(runs.strategies, tabled, untrusted=untrusted)
     found = _run(task, runs, output)
     written = _write(found, out) if out is not None else ()
     if json:

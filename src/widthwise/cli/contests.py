@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from widthwise.cli import options
+from widthwise.cli import configs, options
 from widthwise.core.errors import UserError
 
 if TYPE_CHECKING:
@@ -71,11 +71,12 @@ def of_config(
     """The search that a config describes."""
     from widthwise.search.comparing import Entrant
 
-    read = options.read_config(config, options.given(network), setup, untrusted=untrusted)
-    options.announce_code(read, output, untrusted=untrusted)
+    given = options.given(network)
+    read = configs.read_config(config, given, setup, untrusted=untrusted)
+    configs.announce_code(read, output, untrusted=untrusted, typed=configs.typed(given, setup))
     own = read.search.strategy
-    entrants = _entrants(strategies, Entrant(own.name, own.options), output, untrusted=untrusted)
-    options.warn_of_ignored_keys(read, output)
+    entrants = _entrants(strategies, Entrant(own.name, own.options), untrusted=untrusted)
+    configs.warn_of_ignored_keys(read, output)
     options.check_device(setup.device)
     from widthwise.report.problem import data_lines
     from widthwise.search.problem import load_problem
@@ -90,9 +91,9 @@ def of_config(
     )
 
 
-def of_table(strategies: str, tabled: Tabled, output: Output, *, untrusted: bool) -> Task:
+def of_table(strategies: str, tabled: Tabled, *, untrusted: bool) -> Task:
     """The search that a table has all answers of."""
-    entrants = _entrants(strategies, None, output, untrusted=untrusted)
+    entrants = _entrants(strategies, None, untrusted=untrusted)
     from widthwise.evaluators.tabled import load_table
     from widthwise.search.comparing.contest import contest_of_table
 
@@ -108,10 +109,8 @@ def of_table(strategies: str, tabled: Tabled, output: Output, *, untrusted: bool
     )
 
 
-def _entrants(
-    strategies: str, configured: Entrant | None, output: Output, *, untrusted: bool
-) -> tuple[Entrant, ...]:
-    """The strategies to compare, checked before anything is loaded; those that are code are announced."""
+def _entrants(strategies: str, configured: Entrant | None, *, untrusted: bool) -> tuple[Entrant, ...]:
+    """The strategies to compare, checked before anything is loaded; UserError for code that is not wanted."""
     from widthwise.search.comparing import parse_entrants
     from widthwise.strategies.registry import REGISTRY
 
@@ -121,6 +120,4 @@ def _entrants(
         raise UserError(
             f"--strategies: {code}: names code that would run, which --untrusted refuses; name built-in ones"
         )
-    if code:
-        output.warn(f"--strategies runs code: {code}")
     return entrants

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from widthwise.cli import options
+from widthwise.cli import configs, options
 from widthwise.cli.output import Output
 from widthwise.core.errors import UserError
 
@@ -31,7 +31,7 @@ def export_optuna(
     from widthwise.report.to_optuna import to_optuna
     from widthwise.study.run_folder import load_run
 
-    study = load_run(run, storage=options.storage_of(run, storage))
+    study = load_run(run, storage=configs.storage_of(run, storage))
     _quiet()
     made = to_optuna(study, url)
     Output().say(f"Wrote study {made.study_name}: {len(made.trials):,} trials")
@@ -48,7 +48,7 @@ def dashboard(
     from widthwise.report.to_optuna import to_optuna
     from widthwise.study.run_folder import load_run
 
-    study = load_run(run, storage=options.storage_of(run, storage))
+    study = load_run(run, storage=configs.storage_of(run, storage))
     _quiet()
     import optuna
 

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from widthwise.cli import options
+from widthwise.cli import configs, options
 from widthwise.cli.output import Output, print_json
 
 if TYPE_CHECKING:
-    from widthwise.report.sheets import Sheet
     from widthwise.study.explanation import Explanation
     from widthwise.study.study import Study
 
@@ -40,9 +39,9 @@ def explain(
     Also whether mixing helped, and what to search next.
     """
     output = Output(quiet=quiet, silent=json)
-    storage = options.storage_of(run, storage)
-    of_run = options.config_of_run(run, untrusted=untrusted, storage=storage)
-    options.announce_code(of_run, output, untrusted=untrusted)
+    storage = configs.storage_of(run, storage)
+    of_run = configs.config_of_run(run, untrusted=untrusted, storage=storage)
+    configs.announce_code(of_run, output, untrusted=untrusted)
     from widthwise.search.explaining import explain as explained
     from widthwise.study.run_folder import load_run
 
@@ -59,10 +58,12 @@ def _show(found: Explanation, study: Study, output: Output) -> None:
 
     metrics = {metric.name: metric for metric in study.record.metrics}
     _say(words.heading_line(found, metrics), output)
-    _sheet(words.damage_sheet(found, metrics), output)
+    if (damage := words.damage_sheet(found, metrics)) is not None:
+        output.show_sheet(damage)
     for line in words.pair_lines(found, metrics):
         _say(line, output)
-    _sheet(words.bargain_sheet(found, metrics), output)
+    if (bargains := words.bargain_sheet(found, metrics)) is not None:
+        output.show_sheet(bargains)
     output.note()
     for line in words.mixing_lines(found.mixing[-1], metrics) if found.mixing else []:
         _say(line, output)
@@ -82,14 +83,3 @@ def _say(line: str, output: Output) -> None:
     from widthwise.core.plain import plain
 
     output.show(Text(plain(line)))
-
-
-def _sheet(sheet: Sheet | None, output: Output) -> None:
-    if sheet is None:
-        return
-    from widthwise.report.tables import plain_table
-
-    right = [header for column, header in enumerate(sheet.headers) if sheet.holds_numbers(column)]
-    output.note()
-    output.say(sheet.title)
-    output.show(plain_table(sheet.headers, sheet.rows, right=right))

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from widthwise.cli import options
+from widthwise.cli import configs, options
 from widthwise.cli.output import Output, print_json
 from widthwise.core.errors import UserError
-
-if TYPE_CHECKING:
-    from widthwise.export.write import Export
-
-
-FILES_TOLD = 6
 
 
 def register(app: typer.Typer) -> None:
@@ -71,9 +64,9 @@ def export(
     form = EXPORTERS.find(to, where="--to")
     if untrusted and EXPORTERS.is_code(to):
         raise UserError(f"--to {to}: is code of the package {form.package}, which --untrusted refuses")
-    storage = options.storage_of(run, storage)
-    of_run = options.config_of_run(run, untrusted=untrusted, storage=storage)
-    options.announce_code(of_run, output, untrusted=untrusted)
+    storage = configs.storage_of(run, storage)
+    of_run = configs.config_of_run(run, untrusted=untrusted, storage=storage)
+    configs.announce_code(of_run, output, untrusted=untrusted)
     from widthwise.export.write import export as write
     from widthwise.study.run_folder import load_run
 
@@ -89,7 +82,11 @@ def export(
     if json:
         print_json(done.as_json())
         return
-    for line in _lines(done, run):
+    from widthwise.report.exported import export_lines, files_listed
+
+    of = f"trial {done.trial.number} of {run}"
+    output.say(f"Wrote {done.folder}: {of} as {done.form} ({files_listed(done.exported.files)})")
+    for line in export_lines(done):
         output.say(line)
 
 
@@ -98,31 +95,3 @@ def _read(pairs: list[str]) -> dict[str, str]:
         if "=" not in pair:
             raise UserError(f"--option {pair}: write KEY=VALUE, as in --option pipeline=4")
     return {key.strip(): value.strip() for key, _, value in (pair.partition("=") for pair in pairs)}
-
-
-def _listed(files: Sequence[Path]) -> str:
-    more = f" and {len(files) - FILES_TOLD} more" if len(files) > FILES_TOLD else ""
-    return ", ".join(path.name for path in files[:FILES_TOLD]) + more
-
-
-def _lines(done: Export, run: Path) -> list[str]:
-    check = done.check
-    of = f"trial {done.trial.number} of {run}"
-    return [
-        f"Wrote {done.folder}: {of} as {done.form} ({_listed(done.exported.files)})",
-        f"Run on {check.on}: {check.equal:,} of {check.samples:,} outputs equal, largest difference "
-        f"{check.largest_difference:.3g}",
-        *_scaler_lines(done),
-        *(note[0].upper() + note[1:] for note in done.exported.notes),
-    ]
-
-
-def _scaler_lines(done: Export) -> list[str]:
-    """What its user has to do to samples first, where anything."""
-    if done.scaler is None:
-        return []
-    if "unknown" in done.scaler:
-        return [f"Whether samples have to be standardised first isn't known: {done.scaler['unknown']}"]
-    if done.scaler["first_layer"]:
-        return ["It takes samples as they are: standardising them is its first layer"]
-    return ["It takes standardised samples, (x - mean) / scale: both are in export.json"]

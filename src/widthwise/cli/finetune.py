@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from widthwise.cli import options
+from widthwise.cli import configs, options
 from widthwise.cli.groups import grouped
 from widthwise.cli.output import Output, print_json
 from widthwise.cli.results import print_best
@@ -99,9 +99,9 @@ def finetune(
     By default those of its front, as its config says. The better of before and after stands for the trial.
     """
     output = Output(quiet=quiet, silent=json)
-    storage = options.storage_of(run, storage)
-    of_run = options.config_of_run(run, untrusted=untrusted, storage=storage)
-    options.announce_code(of_run, output, untrusted=untrusted)
+    storage = configs.storage_of(run, storage)
+    of_run = configs.config_of_run(run, untrusted=untrusted, storage=storage)
+    configs.announce_code(of_run, output, untrusted=untrusted)
     settings = _settings(of_run, {**vars(which), **vars(how)})
     numbers = _numbers(which.trials)
     from widthwise.report.finetuned import finetuned_table

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from widthwise.cli import options
+from widthwise.cli import configs, options
 from widthwise.cli.output import Output, print_json
 from widthwise.core.errors import UserError
 
 if TYPE_CHECKING:
     from widthwise.export.certify import Certificate
-    from widthwise.study.measured import Measured
 
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
 
@@ -50,17 +49,18 @@ def certify(
     output = Output(silent=json)
     if trial and pick is not None:
         raise UserError("--trial and --pick contradict one another; leave one out")
-    storage = options.storage_of(run, storage)
-    of_run = options.config_of_run(run, untrusted=untrusted, storage=storage)
-    options.announce_code(of_run, output, untrusted=untrusted)
+    storage = configs.storage_of(run, storage)
+    of_run = configs.config_of_run(run, untrusted=untrusted, storage=storage)
+    configs.announce_code(of_run, output, untrusted=untrusted)
     from widthwise.export.certify import certify as measure
+    from widthwise.report.measured import certificate_lines
     from widthwise.study.run_folder import load_run
 
     study = load_run(run, storage=storage)
     chosen = [study.pick(pick)] if pick is not None else trial or None
 
     def told(found: Certificate) -> None:
-        for line in _lines(found):
+        for line in certificate_lines(found):
             output.say(line)
 
     found = measure(study, chosen, pipeline=pipeline, place=place, again=again, told=told)
@@ -78,29 +78,14 @@ def import_report(
 ) -> None:
     """Keep the figures of a report of Vivado or Vitis HLS."""
     from widthwise.export.importing import import_report as read
+    from widthwise.report.measured import measured_lines
     from widthwise.study.run_folder import load_run
 
-    found = read(load_run(run, storage=options.storage_of(run, storage)), trial, file)
+    found = read(load_run(run, storage=configs.storage_of(run, storage)), trial, file)
     if json:
         print_json(found.as_json())
         return
     output = Output()
     output.say(f"Trial {trial} of {run}, by {found.version}:")
-    for line in _measured_lines(found):
+    for line in measured_lines(found):
         output.say(line)
-
-
-def _lines(found: Certificate) -> list[str]:
-    if found.refused:
-        return [f"Trial {found.trial}: not certified: {found.refused}"]
-    lines = [f"Trial {found.trial}{' (measured before)' if found.kept else ''}:"]
-    for measured in found.measured:
-        lines.append(f"  {measured.label} ({measured.version}):")
-        lines += _measured_lines(measured)
-    return lines
-
-
-def _measured_lines(found: Measured) -> list[str]:
-    from widthwise.report.measured import figures
-
-    return [f"    {line}" for line in (figures(found), *found.notes)]

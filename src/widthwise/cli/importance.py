@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from widthwise.cli import options
+from widthwise.cli import configs, options
 from widthwise.cli.output import Output, check_new_file, print_json, reading
 from widthwise.core.errors import UserError
 
@@ -42,7 +42,7 @@ def importance(
     from widthwise.study.run_folder import load_run
 
     wanted = None if metrics is None else [name.strip() for name in metrics.split(",") if name.strip()]
-    storage = options.storage_of(run, storage)
+    storage = configs.storage_of(run, storage)
     with reading(wanted=not json and not quiet) as progress:
         study = load_run(run, storage=storage, progress=progress)
         found = importance_of(study, metrics=wanted, progress=progress)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from widthwise.cli import options
+from widthwise.cli import configs, options
 from widthwise.cli.groups import grouped
 from widthwise.cli.output import Output
 from widthwise.core.errors import UserError
@@ -45,10 +45,10 @@ def inspect(
     output = Output()
     setup = options.Setup(assign=assign)
     given = options.given(network, seed=seed)
-    read = options.read_config(config, given, setup, untrusted=untrusted)
-    read = options.with_data_of_model(read, elsewhere=False)
-    options.announce_code(read, output, untrusted=untrusted)
-    options.warn_of_ignored_keys(read, output)
+    read = configs.read_config(config, given, setup, untrusted=untrusted)
+    read = configs.with_data_of_model(read, elsewhere=False)
+    configs.announce_code(read, output, untrusted=untrusted, typed=configs.typed(given, setup))
+    configs.warn_of_ignored_keys(read, output)
     if read.model is None:
         raise UserError(f"{read.source}: model: is missing; set it in the config or give --model")
     if show_config:

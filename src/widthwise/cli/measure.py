@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from widthwise.cli import options
+from widthwise.cli import configs, options
 from widthwise.cli.output import Output, print_json
 from widthwise.core.errors import UserError
 
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from widthwise.metrics.timing import Timing
     from widthwise.study.study import Study
     from widthwise.study.trials import Trial
-
-HEADERS = ("trial", "latency", "of the float's", "quartiles", "float to itself")
 
 
 def register(app: typer.Typer) -> None:
@@ -69,9 +67,9 @@ def measure(
     output = Output(silent=json)
     if trial is not None and pick is not None:
         raise UserError("--trial and --pick: give one of them, or neither for the front")
-    storage = options.storage_of(run, storage)
-    of_run = options.config_of_run(run, untrusted=untrusted, storage=storage)
-    options.announce_code(of_run, output, untrusted=untrusted)
+    storage = configs.storage_of(run, storage)
+    of_run = configs.config_of_run(run, untrusted=untrusted, storage=storage)
+    configs.announce_code(of_run, output, untrusted=untrusted)
     given = {"threads": threads, "batch": batch, "warm_up": warm_up, "rounds": rounds, "runtime": runtime}
     timing = _timing(of_run, given)
     from widthwise.study.run_folder import load_run
@@ -83,7 +81,7 @@ def measure(
         rows = [{"trouble": each} if isinstance(each, str) else each for each in told]
         print_json([{"trial": one.number, **row} for (one, _), row in zip(found, rows, strict=True)])
         return
-    _show(found, timing, output)
+    _show(found, output)
 
 
 def _measured(study: Study, trials: list[Trial], timing: Timing) -> list[tuple[Trial, Latency | str]]:
@@ -119,23 +117,16 @@ def _trials(study: Study, trial: int | None, pick: str | None) -> list[Trial]:
     return [tie.trial for tie in study.ties]
 
 
-def _show(found: list[tuple[Trial, Latency | str]], timing: Timing, output: Output) -> None:
+def _show(found: list[tuple[Trial, Latency | str]], output: Output) -> None:
+    from widthwise.report.latency import HEADERS, how_line, latency_row
     from widthwise.report.tables import plain_table
 
-    rows = [[str(trial.number), *_cells(each)] for trial, each in found]
-    output.show(plain_table(HEADERS, rows, right=HEADERS[:3]))
-    last = next(each for _, each in reversed(found) if not isinstance(each, str))
-    output.say(
-        f"{last.runtime}; {timing.batch} sample{'s' * (timing.batch > 1)} a call, {timing.threads} "
-        f"thread{'s' * (timing.threads > 1)}; the float network takes {last.float_microseconds:,.1f} us"
-    )
+    empty = [""] * len(HEADERS)
+    rows = [
+        [str(trial.number), *(empty if isinstance(each, str) else latency_row(each))] for trial, each in found
+    ]
+    output.show(plain_table(["trial", *HEADERS], rows, right=["trial", *HEADERS[:2]]))
+    output.say(how_line(next(each for _, each in reversed(found) if not isinstance(each, str))))
     for trial, each in found:
         if isinstance(each, str):
             output.warn(f"trial {trial.number}: {each}")
-
-
-def _cells(found: Latency | str) -> list[str]:
-    if isinstance(found, str):
-        return [""] * (len(HEADERS) - 1)
-    ratio, control = found.measured.ratio, found.measured.control
-    return [f"{found.microseconds:,.1f} us", f"{found.ratio:.3f}", str(ratio), str(control)]

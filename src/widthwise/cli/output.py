@@ -52,12 +52,11 @@ class Output:
 
     def show_sheet(self, sheet: Sheet) -> None:
         """A table of the result with its title, numbers to the right."""
-        from widthwise.report.tables import plain_table
+        from widthwise.report.tables import sheet_table
 
-        right = [header for column, header in enumerate(sheet.headers) if sheet.holds_numbers(column)]
         self.note()
         self.say(sheet.title)
-        self.show(plain_table(sheet.headers, sheet.rows, right=right))
+        self.show(sheet_table(sheet))
 
     def warn(self, text: str) -> None:
         """One line on stderr."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from widthwise.cli import options
+from widthwise.cli import configs, options
 from widthwise.cli.output import Output, check_new_file, reading
 from widthwise.core.errors import UserError, unknown
 from widthwise.core.files import file_in_one_piece
@@ -54,7 +54,7 @@ def report(
     _check_written(html, kind, out, force=force)
     files = {"html": html, kind or "": out}
     asked = {form: path for form, path in files.items() if path is not None or form not in ("html", "")}
-    storage = options.storage_of(run, storage)
+    storage = configs.storage_of(run, storage)
     with reading(wanted=not json) as progress:
         study = load_run(run, storage=storage, progress=progress)
         if asked:

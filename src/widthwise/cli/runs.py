@@ -8,7 +8,7 @@ from typing import Annotated, get_args
 
 import typer
 
-from widthwise.cli import options
+from widthwise.cli import configs, options
 from widthwise.cli.output import Output, check_new_file, is_interactive, print_json, reading
 from widthwise.core.errors import UserError, unknown
 from widthwise.core.files import file_in_one_piece
@@ -62,7 +62,7 @@ def trials(
 
     if kind not in get_args(ExportFormat):
         raise unknown("format", kind, get_args(ExportFormat), where="--format")
-    storage = options.storage_of(run, storage)
+    storage = configs.storage_of(run, storage)
     if out is None:
         if kind == "parquet" and sys.stdout.isatty():
             raise UserError("--format parquet: is not for a terminal; give a file with --out")

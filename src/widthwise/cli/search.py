@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, cast, get_args
 
 import typer
 
-from widthwise.cli import options
+from widthwise.cli import configs, options
 from widthwise.cli.finetune import told_line
 from widthwise.cli.folders import run_folder
 from widthwise.cli.groups import grouped
@@ -162,15 +162,17 @@ def search(
     """Search the widths of a network, as a config says."""
     output = Output(quiet=quiet, silent=json)
     given = options.given(network, proposals, workers)
-    read = options.read_config(config, given, setup, strategy=proposals.strategy, untrusted=untrusted)
+    read = configs.read_config(config, given, setup, strategy=proposals.strategy, untrusted=untrusted)
     if proposals.trials is None and proposals.strategy is not None:
         read = _whole_space(read, setup, output)
     how = _how(read, trials, workers)
-    options.announce_code(read, output, untrusted=untrusted)
-    options.warn_of_ignored_keys(read, output)
+    configs.announce_code(
+        read, output, untrusted=untrusted, typed=configs.typed(given, setup, proposals.strategy)
+    )
+    configs.warn_of_ignored_keys(read, output)
     folder, resume = run_folder(read, place.out, resume=place.resume, force_new=place.force_new)
     if resume:
-        how = replace(how, storage=options.storage_of(folder, how.storage))
+        how = replace(how, storage=configs.storage_of(folder, how.storage))
     options.check_device(setup.device)
     from widthwise.report.terminal import resume_command
 
@@ -293,6 +295,6 @@ def run(
 def check_rule(rule: str, config: SearchConfig) -> None:
     """Raises UserError where a rule for picking can't be read: now, not when the search is over."""
     from widthwise.metrics.goals.picking import check_rule as check
-    from widthwise.search.problem import metrics_to_pick
+    from widthwise.search.judged_by import metrics_to_pick
 
     check(rule, metrics_to_pick(config), where="--pick")

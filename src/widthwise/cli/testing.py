@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from widthwise.cli import options
+from widthwise.cli import configs, options
 from widthwise.cli.groups import grouped
 from widthwise.cli.named import introduce, network_and_data
 from widthwise.cli.output import Output, print_json
@@ -61,13 +61,14 @@ def evaluate_network(
     if part is not None and part not in PARTS:
         raise unknown("part of the data", part, PARTS, where="--part")
     parts = [part] if part else list(PARTS)
-    _announce_metrics(metrics, output, untrusted=untrusted)
+    if untrusted:
+        _check_metrics(metrics)
     if run is not None:
         if any(value is not None for value in (config, *vars(network).values(), seed)) or setup.assign:
             raise UserError("--run: has its own network and data; leave CONFIG, --model, --load and such out")
-        storage = options.storage_of(run, storage)
-        of_run = options.config_of_run(run, untrusted=untrusted, storage=storage)
-        options.announce_code(of_run, output, untrusted=untrusted)
+        storage = configs.storage_of(run, storage)
+        of_run = configs.config_of_run(run, untrusted=untrusted, storage=storage)
+        configs.announce_code(of_run, output, untrusted=untrusted)
         from widthwise.study.run_folder import load_run
 
         study = load_run(run, storage=storage)
@@ -76,9 +77,9 @@ def evaluate_network(
         if trial is not None:
             raise UserError("--trial: needs --run, the run folder that it is from")
         given = options.given(network, seed=seed)
-        read = options.read_config(config, given, setup, untrusted=untrusted)
-        read = options.with_data_of_model(read)
-        options.announce_code(read, output, untrusted=untrusted)
+        read = configs.read_config(config, given, setup, untrusted=untrusted)
+        read = configs.with_data_of_model(read)
+        configs.announce_code(read, output, untrusted=untrusted, typed=configs.typed(given, setup))
         found = _test_network(read, parts, metrics, output, setup.device)
     if json:
         from widthwise.core.finite import finite
@@ -92,18 +93,16 @@ def evaluate_network(
             output.say("±: one standard error, on the samples of the part")
 
 
-def _announce_metrics(given: str | None, output: Output, *, untrusted: bool) -> None:
-    """Say which of the metrics are code, before it is imported; UserError where that is not wanted."""
+def _check_metrics(given: str | None) -> None:
+    """Raises UserError where some of the metrics are code, before it is imported."""
     from widthwise.metrics.catalogue import REGISTRY
 
     names = dict.fromkeys(name.strip() for name in (given or "").split(","))
     code = ", ".join(name for name in names if ":" in name or (REGISTRY.get(name) and REGISTRY.is_code(name)))
-    if code and untrusted:
+    if code:
         raise UserError(
             f"--metrics: {code}: names code that would run, which --untrusted refuses; name built-in ones"
         )
-    if code:
-        output.warn(f"--metrics runs code: {code}")
 
 
 def _metrics(given: str | None, config: SearchConfig, task: Task | str | None) -> list[Metric]:
@@ -128,7 +127,7 @@ def _metrics(given: str | None, config: SearchConfig, task: Task | str | None) -
 
 def _options(config: SearchConfig, metrics: list[Metric]) -> dict[str, Any]:
     """Those of the metrics that are asked for."""
-    from widthwise.search.problem import options_of
+    from widthwise.search.judged_by import options_of
 
     names = [metric.name for metric in metrics]
     return {name: given for name, given in options_of(config).items() if name in names}
@@ -205,7 +204,7 @@ def _tested(
 ) -> Tested:
     """The metrics on each of the parts; timed: those that were measured, for all of them."""
     from widthwise.evaluators.engine import evaluate, standard_errors
-    from widthwise.search.problem import device_of
+    from widthwise.search.judged_by import device_of
 
     others = [metric for metric in metrics if metric.name not in timed]
     how: dict[str, Any] = {"metrics": others, "task": task, "output": config.output}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from widthwise.cli import options
+from widthwise.cli import configs, options
 from widthwise.cli.groups import grouped
 from widthwise.cli.named import check_named, introduce, judged, network_and_data
 from widthwise.cli.output import Output, check_new_file, make_console
@@ -58,10 +58,11 @@ def train(
 ) -> None:
     """Train a network and save its best weights."""
     output = Output(quiet=quiet)
-    read = options.read_config(config, options.given(network, training), setup, untrusted=untrusted)
-    read = options.with_data_of_model(read)
+    given = options.given(network, training)
+    read = configs.read_config(config, given, setup, untrusted=untrusted)
+    read = configs.with_data_of_model(read)
     check_named(read)
-    options.announce_code(read, output, untrusted=untrusted)
+    configs.announce_code(read, output, untrusted=untrusted, typed=configs.typed(given, setup))
     path = out or Path(f"{_file_name(read)}.safetensors")
     check_new_file(path, force=force, ending=".safetensors")
     options.check_device(setup.device)
@@ -117,7 +118,7 @@ def _file_name(config: SearchConfig) -> str:
 
 def _fit(config: SearchConfig, network: nn.Module, data: Data, output: Output, *, lines: bool) -> History:
     from widthwise.report.epochs import EpochProgress
-    from widthwise.search.problem import device_of
+    from widthwise.search.judged_by import device_of
     from widthwise.training import train as fit
 
     _begin(config, network, data, output)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from widthwise.cli import options
+from widthwise.cli import configs, options
 from widthwise.cli.output import Output
 from widthwise.core.errors import UserError
 
@@ -33,7 +33,7 @@ def watch(
     from widthwise.study.searching import is_searching
 
     output = Output(quiet=quiet)
-    source = options.storage_of(run, storage)
+    source = configs.storage_of(run, storage)
     study = load_run(run, storage=source)
     if not is_searching(study):
         raise UserError(f"{run}: nobody is searching; `widthwise report {run} --html FILE` writes its page")

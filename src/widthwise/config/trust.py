@@ -62,14 +62,15 @@ def code_in(config: SearchConfig) -> tuple[str, ...]:
     Nothing else of a config is ever run: other names are looked up in tables, files are read as data.
     `optunahub/package` is code too, which is downloaded. Imports nothing.
     """
-    return tuple(map(str, dict.fromkeys(_code(tables_of(config)))))
+    return tuple(map(str, check(config, untrusted=False)))
 
 
-def check(config: SearchConfig, *, untrusted: bool = True) -> tuple[str, ...]:
+def check(config: SearchConfig, *, untrusted: bool = True) -> tuple[Code, ...]:
     """What `code_in` finds; raises UserError that names the keys where a config may not run code."""
+    tables = tables_of(config)
     if untrusted:
-        refuse_code(tables_of(config), config.source)
-    return code_in(config)
+        refuse_code(tables, config.source)
+    return tuple(dict.fromkeys(_code(tables)))
 
 
 def refuse_code(tables: Mapping[str, Any], label: str) -> None:

@@ -14,7 +14,8 @@ from widthwise.data.arrays import FACTS, NOTHING_SAID, Asked, samples_of_arrays
 from widthwise.data.folders import SAMPLE_TYPES, holds_samples, samples_of_folder
 from widthwise.data.padding import joined_arrays, ragged_of
 from widthwise.data.samples import Samples, check_samples
-from widthwise.data.tables import arrays_of_table, holds_lists, joined_tables, read_table, samples_of_table
+from widthwise.data.table_files import read_table
+from widthwise.data.tables import arrays_of_table, holds_lists, joined_tables, samples_of_table
 
 if TYPE_CHECKING:
     from widthwise.data.padding import Array, Ragged

@@ -1,69 +1,29 @@
-"""Tables: .csv and .parquet files, whether their first line holds names, and which column is the label."""
+"""Samples of tables: which columns are labels, which only number the rows, and which are features."""
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Sequence
-from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from widthwise.core.errors import UserError, nearest
-from widthwise.core.files import check_growth
 from widthwise.data.arrays import NOTHING_SAID, Asked
 from widthwise.data.padding import ragged_of
 from widthwise.data.samples import Samples, check_samples
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from pandas import DataFrame, Series
+    from pandas import DataFrame
 
     from widthwise.data.padding import Array, Ragged
 
 LABEL_COLUMNS = ("label", "target", "class", "y")
 INDEX_COLUMNS = ("index", "id")
 NAMELESS = "Unnamed: 0"  # as pandas calls a first column without a name
-SEPARATORS = ",;\t"
-FIRST_LINES = 10
 FEWEST_ROWS = 10  # by which a column is taken to number them
-LOOKED_AT = 200  # lines by which it is told whether the first is one of names
-MISSING = {"", "na", "n/a", "nan", "null", "none"}
-NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|[-+]?inf(inity)?|true|false", re.IGNORECASE)
-DECIMAL_COMMA = re.compile(r"[-+]?\d*,\d+([eE][-+]?\d+)?")
 SAY_WHICH = "say which: --label NAME, data.label in a config, label= in Python"
-
-
-def read_table(path: Path, *, header: bool | None = None) -> DataFrame:
-    """The table of a .csv (separated by comma, semicolon or tab) or .parquet file, its columns named.
-
-    header: whether the first line of a .csv names the columns, which else are x0, x1 …; None: as it looks.
-    Raises UserError where the file can't be read as a table.
-    """
-    suffix = path.suffix.lower()
-    if header is not None and suffix != ".csv":
-        raise UserError(f"{path}: header is for .csv files; leave it out")
-    try:
-        table = _read_csv(path, header) if suffix == ".csv" else _read_parquet(path)
-    except ImportError as error:
-        raise UserError(f"{path}: reading {suffix} files needs pandas and pyarrow; install them") from error
-    except (ValueError, OSError, csv.Error) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"{path}: no {suffix} file that can be read: {reason}") from error
-    table.columns = [str(column).strip() for column in table.columns]
-    return table
-
-
-def _read_parquet(path: Path) -> DataFrame:
-    """The table of a file whose cells, 8 bytes each, are not far more than it is."""
-    import pandas as pd
-    from pyarrow import parquet
-
-    about = parquet.read_metadata(path)
-    check_growth(path, 8 * about.num_rows * about.num_columns)
-    return pd.read_parquet(path)
 
 
 def samples_of_table(table: DataFrame, *, name: str, note: str, asked: Asked = NOTHING_SAID) -> Samples:
@@ -157,69 +117,6 @@ def column_of(asked: str | int, columns: Sequence[str], name: str) -> str:
     raise UserError(
         f"{name}: has no column named {asked!r}", near=nearest(str(asked), columns), allowed=_few(columns)
     )
-
-
-def _read_csv(path: Path, header: bool | None) -> DataFrame:
-    import pandas as pd
-
-    table: DataFrame
-    how: dict[str, Any] = {"sep": _separator(path), "skipinitialspace": True, "index_col": False}
-    head = pd.read_csv(path, header=None, nrows=LOOKED_AT, dtype=str, keep_default_na=False, **how)
-    if how["sep"] != "," and _has_decimal_commas(head):
-        how["decimal"] = ","
-        head = head.apply(lambda cells: cells.str.replace(",", "."))
-    if header is None:
-        header = _names_columns(head)
-    table = pd.read_csv(path, header=0 if header else None, low_memory=False, **how)
-    if not header:
-        table.columns = [f"x{number}" for number in range(table.shape[1])]
-        table.attrs["unnamed"] = True
-    last = table.columns[-1]
-    if table.shape[1] > 1 and table[last].isna().all() and (not header or str(last).startswith("Unnamed: ")):
-        table = table.drop(columns=last)  # every line ends with a separator
-    return table
-
-
-def _separator(path: Path) -> str:
-    """What cuts the first lines into the most cells, as many in each; the comma where nothing does."""
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        lines = list(islice((line for line in file if line.strip()), FIRST_LINES))
-
-    def cells(separator: str) -> tuple[bool, int]:
-        counts = [len(row) for row in csv.reader(lines, delimiter=separator)]
-        return len(set(counts)) == 1, max(counts, default=0)
-
-    found = {separator: cells(separator) for separator in SEPARATORS}
-    cutting = [separator for separator in SEPARATORS if found[separator][1] > 1]
-    return max(cutting, key=found.__getitem__, default=SEPARATORS[0])
-
-
-def _has_decimal_commas(head: DataFrame) -> bool:
-    """Whether cells hold numbers such as 1,5 and none such as 1.5."""
-    cells = [str(cell).strip() for cell in head.to_numpy().flat]
-    return any(DECIMAL_COMMA.fullmatch(cell) for cell in cells) and not any(
-        "." in cell and NUMBER.fullmatch(cell) for cell in cells
-    )
-
-
-def _names_columns(head: DataFrame) -> bool:
-    """Whether the first line of a table of text is one of names.
-
-    It is where it holds text above numbers, only text, or 0, 1, 2 … as pandas writes columns without names.
-    """
-    first = [str(cell).strip() for cell in head.iloc[0]]
-    if len(first) > 2 and first == [str(number) for number in range(len(first))]:
-        return True
-    numbers = [_are_numbers(head[column].iloc[1:]) for column in head.columns]
-    texts = [cell.lower() not in MISSING and not NUMBER.fullmatch(cell) for cell in first]
-    if any(text and below for text, below in zip(texts, numbers, strict=True)):
-        return True
-    return not any(NUMBER.fullmatch(cell) for cell in first)
-
-
-def _are_numbers(cells: Series[Any]) -> bool:
-    found = [text for cell in cells if (text := str(cell).strip()).lower() not in MISSING]
-    return bool(found) and all(NUMBER.fullmatch(text) for text in found)
 
 
 def _label_columns(table: DataFrame, asked: Sequence[str | int] | None, name: str) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -16,13 +16,13 @@ from widthwise.core.errors import UserError
 from widthwise.core.hashing import hash_batches, hash_value, hash_weights
 from widthwise.data.facts import part
 from widthwise.data.modules import Data
+from widthwise.evaluators.drawn import Draw
 from widthwise.evaluators.engine.evaluator import Evaluator
 from widthwise.evaluators.judged import JudgedData
 from widthwise.evaluators.judging import Judging
 from widthwise.evaluators.protocol import Hopeless, Pace, Results
 from widthwise.evaluators.trained import WAYS
 from widthwise.metrics.catalogue import Metric
-from widthwise.metrics.cost.counts import FLOAT_BITS
 from widthwise.metrics.quality.follows import Follows
 from widthwise.metrics.quality.sureness import Sureness
 from widthwise.network.checkpoints import load_tensors
@@ -229,7 +229,7 @@ class SharedEvaluator:
         choices = Choices(
             [(slot.layer, slot.tensor) for slot in prepared.slots],
             lambda graph: [slot.formats for slot in prepared.calibrated(graph)],
-            _Draw.of(self.space, prepared.slots, self.judging.seed, self.sandwich.random),
+            Draw.of(self.space, prepared.slots, self.judging.seed, self.sandwich.random),
         )
         try:
             found = train_shared(self.tuner, prepared.graph, choices)
@@ -248,48 +248,6 @@ class SharedEvaluator:
         data = hash_batches(part(self.data, "train"))
         how = [asdict(self.settings), asdict(self.sandwich), self.judging.seed]
         return hash_value([hash_weights(self.graph.model), data, slots, decisions, how])
-
-
-@dataclass(frozen=True, eq=False)
-class _Draw:
-    """The schemes of a step: the widest, the narrowest, and others from its seed and number."""
-
-    space: QuantisationSpace
-    slots: Sequence[Slot]
-    ends: IntArray  # [2, D]
-    seed: int
-    random: int
-
-    @classmethod
-    def of(cls, space: QuantisationSpace, slots: Sequence[Slot], seed: int, random: int) -> _Draw:
-        ends = np.stack([_end(space, slots, 1), _end(space, slots, -1)])
-        return cls(space, slots, ends, seed, random)
-
-    def __call__(self, number: int) -> IntArray:
-        drawn = self.space.sample(self.random, np.random.default_rng([self.seed, number]))
-        return slot_choices(self.slots, np.concatenate([self.ends, drawn]))
-
-
-def _end(space: QuantisationSpace, slots: Sequence[Slot], sign: int) -> IntArray:
-    """The candidate [D] with the most bits of all tensors together, or the fewest (sign -1): no single other
-    choice has more."""
-    bits = [np.array([FLOAT_BITS if fmt is None else fmt.bits for fmt in slot.formats]) for slot in slots]
-
-    def worth(candidates: IntArray) -> FloatArray:
-        chosen = slot_choices(slots, candidates)
-        found = np.zeros(len(candidates))
-        for place, each in enumerate(bits):
-            found += sign * each[chosen[:, place]]
-        return found
-
-    best: IntArray = space.at([0])[0]
-    while len(space.decisions):
-        rows = space.variants(best)
-        found = worth(rows)
-        if found.max() <= worth(best[None])[0]:
-            break
-        best = rows[found.argmax()]
-    return best
 
 
 def for_space(

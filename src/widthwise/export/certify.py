@@ -14,6 +14,7 @@ from widthwise.export.importing import folder_of
 from widthwise.export.rtl.exporter import Interpreted, RtlExporter
 from widthwise.export.tools import needed, version_of
 from widthwise.export.write import Export, export
+from widthwise.study.looks import shown
 from widthwise.study.measured import Measured, keep_measured, read_measured
 from widthwise.study.run_folder import load_run, save_front
 from widthwise.study.study import Study
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 CLOSE = 0.01  # a sum over stages that is off by no more needs no word
 
 
+@shown
 @dataclass(frozen=True)
 class Certificate:
     """Of one trial.

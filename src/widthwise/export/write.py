@@ -17,6 +17,7 @@ from widthwise.core.errors import UserError, said_once
 from widthwise.core.files import folder_in_one_piece, write_atomically
 from widthwise.core.finite import finite
 from widthwise.export.exporter import Exported, Exporter, exporter
+from widthwise.study.looks import shown
 from widthwise.study.study import Study
 from widthwise.study.trials import Trial
 
@@ -34,6 +35,7 @@ EXPORT = "export.json"  # what was exported, and how it was checked
 EXAMPLE_SAMPLES = 64
 
 
+@shown
 @dataclass(frozen=True)
 class Export:
     """A trial's network in a folder; `exported.run` runs it, `check` compares it with what was judged."""

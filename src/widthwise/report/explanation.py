@@ -15,7 +15,7 @@ ROWS = 6  # of the table of tensors
 BARGAINS = 3
 STRONGEST = 3  # pairs
 
-Metrics = Mapping[str, Metric]
+Metrics = Mapping[str, Metric | None]
 
 
 def heading_line(found: Explanation, metrics: Metrics) -> str:
@@ -134,7 +134,7 @@ def advice_line(found: Explanation) -> str:
     return f"{never} of {plural(every, 'choice')} never appear on the front{ends}"
 
 
-def signed(metric: Metric, value: float) -> str:
+def signed(metric: Metric | None, value: float) -> str:
     """+0.012 or -3.5, in the metric's unit."""
     if not math.isfinite(value):
         return shown_number(metric, value)
@@ -142,7 +142,7 @@ def signed(metric: Metric, value: float) -> str:
     return shown if float(shown.replace(",", "")) == 0 else f"{'-' if value < 0 else '+'}{shown}"
 
 
-def _error(metric: Metric, change: Change) -> str:
+def _error(metric: Metric | None, change: Change) -> str:
     return "" if change.error is None else f" ± {shown_number(metric, change.error)}"
 
 

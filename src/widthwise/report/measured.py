@@ -1,4 +1,4 @@
-"""What tools measured of trials, as a table for the terminal."""
+"""What tools measured of trials, as a table and in sentences."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from widthwise.report.terminal import shown_number
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from widthwise.export.certify import Certificate
     from widthwise.study.measured import Measured
     from widthwise.study.study import Study
 
@@ -49,6 +50,22 @@ def sum_lines(study: Study) -> list[str]:
                 f"{max(off):.1%} in the {len(off)} {plural} of the front that were measured"
             )
     return lines
+
+
+def certificate_lines(found: Certificate) -> list[str]:
+    """What each tool measured of a trial, or why none did."""
+    if found.refused:
+        return [f"Trial {found.trial}: not certified: {found.refused}"]
+    lines = [f"Trial {found.trial}{' (measured before)' if found.kept else ''}:"]
+    for measured in found.measured:
+        lines.append(f"  {measured.label} ({measured.version}):")
+        lines += measured_lines(measured)
+    return lines
+
+
+def measured_lines(found: Measured) -> list[str]:
+    """The figures of a tool, and what else is to know."""
+    return [f"    {line}" for line in (figures(found), *found.notes)]
 
 
 def figures(found: Measured) -> str:

@@ -13,10 +13,12 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from widthwise.metrics.catalogue import Metric
+    from widthwise.report.sheets import Sheet
     from widthwise.study.runs import RunSummary
 
 
 Cell = str | tuple[str, ...]
+WIDTH = 100  # of text at a prompt
 
 
 def plain_table(
@@ -36,6 +38,24 @@ def plain_table(
     for row in rows:
         table.add_row(*(Text(_shown(cell)) for cell in row))
     return table
+
+
+def sheet_table(sheet: Sheet) -> Table:
+    """A sheet without its title, its numbers to the right."""
+    right = [header for column, header in enumerate(sheet.headers) if sheet.holds_numbers(column)]
+    return plain_table(sheet.headers, sheet.rows, right=right)
+
+
+def table_lines(sheet: Sheet, width: int = WIDTH) -> list[str]:
+    """A sheet without its title as text, for a prompt."""
+    from io import StringIO
+
+    from rich.console import Console
+
+    out = StringIO()
+    console = Console(file=out, width=width, color_system=None, markup=False, highlight=False, emoji=False)
+    console.print(sheet_table(sheet))
+    return [line.rstrip() for line in out.getvalue().rstrip().splitlines()]
 
 
 def _shown(cell: Cell) -> str:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from widthwise.config import DataOptions, SearchConfig, load_config
-from widthwise.config.metrics import metrics_of
 from widthwise.core.errors import UserError, unknown
 from widthwise.core.importing import load_object
 from widthwise.core.steps import step
@@ -28,14 +25,13 @@ from widthwise.metrics.goals.aim import Aim
 from widthwise.metrics.measurer import Measurer, measurer_of
 from widthwise.metrics.quality.fits import check_data_fits_model
 from widthwise.metrics.quality.outputs import Output
-from widthwise.metrics.quality.task import Task
-from widthwise.metrics.quality.tasks import metric_of, task_of, tasks_with
 from widthwise.network.graph import Graph
 from widthwise.network.named import load_model
 from widthwise.network.realised import Realised
 from widthwise.search.batches import batch_size
 from widthwise.search.bounds import within_bounds
 from widthwise.search.dataset import load_dataset, source_of
+from widthwise.search.judged_by import judging_of, named_metrics
 from widthwise.search.proposing import proposer
 from widthwise.search.target import Target, within_target
 from widthwise.search.untrained import is_untrained
@@ -257,53 +253,6 @@ def load_problem(
     return problem
 
 
-def named_metrics(config: SearchConfig) -> tuple[Metric, ...]:
-    """The metrics that the config names: of its objectives and its bounds."""
-    search = config.search
-    return _each_once(
-        [
-            *(objective.metric for objective in search.objectives),
-            *(constraint.metric for constraint in search.constraints),
-        ]
-    )
-
-
-def metrics_to_pick(config: SearchConfig) -> tuple[Metric, ...]:
-    """The metrics of a search before its data is read: of all tasks that it may be, where none is said."""
-    named = _named_and_own(config)
-    tasks = tasks_with(named) if config.task is None else [config.task]
-    return _each_once([*named, *(metric for name in tasks for metric in _always(config, task_of(name)))])
-
-
-def judging_of(config: SearchConfig, task: Task, *, memory: int | None = None) -> Judging:
-    """How the config has candidates judged: by the metrics that it names, the task's and its kind's.
-
-    Raises UserError for a metric of another task.
-    """
-    search, named = config.search, _named_and_own(config)
-    find = metrics_of(task, config.metrics)
-    for metric in named:
-        find(metric.name, config.source)
-    return Judging(
-        metrics=_each_once([*named, *_always(config, task)]),
-        options=options_of(config),
-        task=task,
-        output=config.output,
-        part=search.evaluation.part,
-        samples=search.evaluation.samples,
-        compare_to=search.evaluation.compare_to,
-        device=device_of(config),
-        memory=memory,
-        seed=config.seed,
-        objectives=tuple(objective.name for objective in search.objectives),
-    )
-
-
-def options_of(config: SearchConfig) -> dict[str, dict[str, Any]]:
-    """The options of the classes that compute metrics, by metric name."""
-    return {declared.metric.name: dict(declared.options) for declared in config.metrics if declared.options}
-
-
 def problem_of_run(path: str | Path, *, memory: int | None = None) -> Problem:
     """The parts of the search that a run folder holds, its network with the weights that were searched.
 
@@ -330,22 +279,3 @@ def _with_data(config: SearchConfig, data: Data) -> SearchConfig:
         return config
     source, options = data.loaded
     return replace(config, dataset=source, data=DataOptions(**options))
-
-
-def device_of(config: SearchConfig) -> str:
-    """The device for the config's accelerator: the GPU where one is asked for and there is one."""
-    return "cuda" if config.accelerator in ("gpu", "auto") and torch.cuda.is_available() else "cpu"
-
-
-def _named_and_own(config: SearchConfig) -> tuple[Metric, ...]:
-    """The metrics that the config names, and those that it declares."""
-    return (*named_metrics(config), *(declared.metric for declared in config.metrics))
-
-
-def _always(config: SearchConfig, task: Task) -> list[Metric]:
-    """What is stored of every candidate."""
-    return [metric_of(task, name) for name in (*task.better, *kind_of(config.search.space).always)]
-
-
-def _each_once(metrics: Iterable[Metric]) -> tuple[Metric, ...]:
-    return tuple({metric.name: metric for metric in metrics}.values())

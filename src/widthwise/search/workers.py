@@ -101,7 +101,7 @@ def build_of(problem: Problem, *, sharing: int | None) -> Build:
     from safetensors.torch import save
 
     from widthwise.evaluators.engine.memory import default_budget
-    from widthwise.search.problem import device_of
+    from widthwise.search.judged_by import device_of
 
     config = problem.config
     if problem.own_evaluator:

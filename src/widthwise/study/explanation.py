@@ -12,6 +12,7 @@ from widthwise.core.errors import BROKEN, UserError
 from widthwise.core.files import write_atomically
 from widthwise.core.finite import finite
 from widthwise.core.inside import read_inside
+from widthwise.study.looks import shown
 from widthwise.study.run_files import EXPLANATION, NEXT
 
 MOST_BYTES = 2**28
@@ -132,6 +133,7 @@ class Advice:
     why_not: str | None = None
 
 
+@shown
 @dataclass(frozen=True)
 class Explanation:
     """What `ww.explain` found of a run.

@@ -19,8 +19,9 @@ from widthwise.core.hashing import hash_value
 from widthwise.core.importing import describe_error
 from widthwise.core.inside import is_inside, names_inside, remove_inside
 from widthwise.evaluators.protocol import HasSlots, Realises, SharesWeights
-from widthwise.study.realised import KNOWN, read_kept, read_slots, schemes_of, slots_as_json
+from widthwise.study.realised import KNOWN, read_kept, read_slots
 from widthwise.study.run_files import REALISED, SAMPLE, SLOTS, TRIAL_WEIGHTS, trial_weights
+from widthwise.study.slots import schemes_of, slots_as_json
 from widthwise.study.trials import Trial
 from widthwise.training.finetuning.settings import SHARED
 

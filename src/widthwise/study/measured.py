@@ -20,6 +20,7 @@ from widthwise.core.inside import names_inside, read_inside
 from widthwise.metrics.catalogue import Metric
 from widthwise.metrics.measured import MEASURED as KNOWN
 from widthwise.metrics.measured import TOOLS
+from widthwise.study.looks import shown
 from widthwise.study.run_files import MEASURED
 
 NAME = re.compile(r"trial-(\d{1,18})\.(" + "|".join(TOOLS) + r")\.json")
@@ -27,6 +28,7 @@ MOST_BYTES = 2**20
 MOST_CHARACTERS = 500  # of a text
 
 
+@shown
 @dataclass(frozen=True)
 class Measured:
     """What one tool found of one trial's network.

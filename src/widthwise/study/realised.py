@@ -8,12 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from widthwise.core.errors import UserError
 from widthwise.core.inside import is_inside, read_inside
 from widthwise.core.toml import parse_toml
-from widthwise.formats import from_config, import_own
+from widthwise.formats import import_own
 from widthwise.spaces.settings import EQUALISE, FOLD_BATCHNORM
 from widthwise.study.finetuned import Finetuned
 from widthwise.study.run_files import (
@@ -28,6 +26,7 @@ from widthwise.study.run_files import (
     NotKeptError,
     trial_weights,
 )
+from widthwise.study.slots import schemes_of, slots_of
 from widthwise.training.finetuning.settings import SHARED
 
 if TYPE_CHECKING:
@@ -64,7 +63,7 @@ def realised_trial(
     kept, place = read_kept(folder), folder / REALISED
     known = _read_json(folder, SLOTS)
     stored = kept.get(str(number))
-    slots = _slots_of(known, folder / SLOTS)
+    slots = slots_of(known, folder / SLOTS)
     if stored is None:
         if known is None or not slots:
             raise _not_kept(folder, number, kept)
@@ -195,52 +194,7 @@ def read_kept(folder: Path) -> dict[str, Any]:
 
 def read_slots(folder: Path) -> tuple[Slot, ...]:
     """The slots with their calibrated formats, where the run keeps them; else none."""
-    return _slots_of(_read_json(folder, SLOTS), folder / SLOTS)
-
-
-def _slots_of(stored: Mapping[str, Any] | None, path: Path) -> tuple[Slot, ...]:
-    from widthwise.spaces.slots import Slot
-
-    if stored is None:
-        return ()
-    try:
-        return tuple(
-            Slot(
-                layer=str(slot["layer"]),
-                tensor=slot["tensor"],
-                formats=tuple(from_config(fmt, where=str(path)) for fmt in slot["formats"]),
-                columns=tuple(int(column) for column in slot["columns"]),
-                table=np.array(slot["table"], dtype=np.int64),
-            )
-            for slot in stored["slots"]
-        )
-    except UserError:
-        raise
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
-        raise UserError(
-            f"{path}: is broken; resume the run once it is deleted, which writes it again"
-        ) from error
-
-
-def slots_as_json(slots: Sequence[Slot]) -> list[dict[str, Any]]:
-    """What `read_slots` reads back bit for bit."""
-    return [
-        {
-            "layer": slot.layer,
-            "tensor": slot.tensor,
-            "formats": [{"name": None} if fmt is None else fmt.to_config() for fmt in slot.formats],
-            "columns": list(slot.columns),
-            "table": slot.table.tolist(),
-        }
-        for slot in slots
-    ]
-
-
-def schemes_of(slots: Sequence[Slot], candidate: Sequence[int]) -> dict[str, Any]:
-    """The scheme of each layer that has slots, for one candidate [D]."""
-    from widthwise.spaces.slots import schemes, slot_choices
-
-    return dict(schemes(slots, slot_choices(slots, np.array([candidate], dtype=np.int64))[0]))
+    return slots_of(_read_json(folder, SLOTS), folder / SLOTS)
 
 
 def _read(

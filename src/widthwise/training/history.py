@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from widthwise.core.figures import shown_figure
+from widthwise.core.screen import html_table
 from widthwise.metrics.quality.task import ranked
 
 if TYPE_CHECKING:
@@ -48,6 +49,17 @@ class History:
         best = self.best
         judged = ", ".join(f"{name} {shown_figure(value, 4)}" for name, value in best.values.items())
         return f"History of {len(self.epochs)} epochs; best: epoch {best.number}, validation {judged}"
+
+    def _repr_html_(self) -> str:
+        names = tuple(self.best.values)
+        rows = [
+            [
+                str(epoch.number),
+                *map(shown_figure, (epoch.train_loss, *(epoch.values[name] for name in names))),
+            ]
+            for epoch in self.epochs
+        ]
+        return html_table(repr(self), ["epoch", "training loss", *names], rows)
 
     @property
     def best(self) -> Epoch:

@@ -43,8 +43,8 @@ def _one_thread():
 
 @pytest.mark.parametrize("config", [WIDTHS, FORMATS], ids=["widths", "formats"])
 def test_two_processes_find_what_one_does(tmp_path: Path, trained: torch.nn.Module, config):
-    alone = ww.search(trained, None, config, out=tmp_path / "alone")
-    both = ww.search(trained, None, load_config(config, {JOBS: 2}), out=tmp_path / "both")
+    alone = ww.search(trained, None, config, out=tmp_path / "alone", page=False)
+    both = ww.search(trained, None, load_config(config, {JOBS: 2}), out=tmp_path / "both", page=False)
     pd.testing.assert_frame_equal(table(both), table(alone), check_exact=True)
     assert [trial.number for trial in both.front] == [trial.number for trial in alone.front]
 
@@ -52,7 +52,9 @@ def test_two_processes_find_what_one_does(tmp_path: Path, trained: torch.nn.Modu
 @pytest.mark.slow
 def test_strategies_that_learn_propose_the_same_for_the_same_batches(tmp_path: Path, trained):
     tpe = load_config(WIDTHS, {"search.strategy.name": "tpe", "search.strategy.setup.n_trials": 4, JOBS: 2})
-    first, second = (ww.search(trained, None, tpe, out=tmp_path / name) for name in ("first", "second"))
+    first, second = (
+        ww.search(trained, None, tpe, out=tmp_path / name, page=False) for name in ("first", "second")
+    )
     pd.testing.assert_frame_equal(table(first), table(second), check_exact=True)
     assert first.to_pandas()["seconds"].nunique() == 2  # that of a batch is shared out: two of two
 
@@ -74,17 +76,17 @@ def test_batches_are_great_enough_for_all_workers():
 def test_a_trial_that_takes_too_long_is_ended_in_its_process(tmp_path: Path):
     config = load_config(WIDTHS, {"search.training.epochs": 1_000_000, JOBS: 2})
     limits = Limits(trials=2, trial_timeout=0.5)
-    study = ww.search(None, None, config, out=tmp_path / "run", limits=limits)
+    study = ww.search(None, None, config, out=tmp_path / "run", limits=limits, page=False)
     assert [trial.reason for trial in study.trials] == ["ran past its 0.5 s"] * 2
 
 
 def test_data_that_workers_cant_make_is_refused(tmp_path: Path):
     config = load_config(FORMATS, {JOBS: 2})
     with pytest.raises(UserError, match="workers make other data than the search has, from the names"):
-        ww.search(None, ww.load_data("jsc", seed=5), config, out=tmp_path / "run")
+        ww.search(None, ww.load_data("jsc", seed=5), config, out=tmp_path / "run", page=False)
     unnamed = load_config({**FORMATS, "model": None}, {JOBS: 2})
     with pytest.raises(UserError, match="model: is missing, and workers make the network by its name"):
-        ww.search(ww.load_model("jsc-three-linear"), None, unnamed, out=tmp_path / "run")
+        ww.search(ww.load_model("jsc-three-linear"), None, unnamed, out=tmp_path / "run", page=False)
 
 
 def test_a_network_that_workers_cant_make_is_refused(tmp_path: Path):
@@ -93,13 +95,13 @@ def test_a_network_that_workers_cant_make_is_refused(tmp_path: Path):
     model.seq_blocks[1] = torch.nn.Sigmoid()
     config = load_config({**FORMATS, "model": "jsc-tiny"}, {JOBS: 2})
     with pytest.raises(UserError, match="model jsc-tiny: makes another network than the one that"):
-        ww.search(model, None, config, out=tmp_path / "run")
+        ww.search(model, None, config, out=tmp_path / "run", page=False)
     assert not (tmp_path / "run").exists()
 
 
 def test_pruning_is_for_one_process(tmp_path: Path):
     with pytest.raises(UserError, match="--prune stops candidates by the front of one process"):
-        ww.search(None, None, load_config(FORMATS, {JOBS: 2}), out=tmp_path / "run", prune=True)
+        ww.search(None, None, load_config(FORMATS, {JOBS: 2}), out=tmp_path / "run", prune=True, page=False)
     assert not (tmp_path / "run").exists()
 
 
@@ -132,7 +134,7 @@ def test_ctrl_c_ends_the_workers_and_the_search_goes_on_later(tmp_path: Path):
     for worker in workers:
         with pytest.raises(ProcessLookupError):
             os.kill(worker, 0)
-    study = ww.search(None, None, config, out=tmp_path / "run", resume=True)
+    study = ww.search(None, None, config, out=tmp_path / "run", resume=True, page=False)
     assert sorted(trial.candidate for trial in study.trials) == [(i, j) for i in range(3) for j in range(2)]
 
 

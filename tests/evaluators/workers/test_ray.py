@@ -145,6 +145,6 @@ def test_a_search_on_ray_finds_what_one_process_does(cluster, tmp_path: Path):
     from helpers.configs import WIDTHS
     from helpers.searches import table
 
-    alone = ww.search(None, None, WIDTHS, out=tmp_path / "alone")
-    on_ray = ww.search(None, None, WIDTHS, out=tmp_path / "ray", ray="local")
+    alone = ww.search(None, None, WIDTHS, out=tmp_path / "alone", page=False)
+    on_ray = ww.search(None, None, WIDTHS, out=tmp_path / "ray", ray="local", page=False)
     pd.testing.assert_frame_equal(table(on_ray), table(alone), check_exact=True)

@@ -38,7 +38,7 @@ def mlp_search(**changed: Any) -> dict[str, Any]:
 
 def searched(config: dict[str, Any], out: str) -> ww.Study:
     try:
-        return ww.search(None, None, config, out=out)
+        return ww.search(None, None, config, out=out, page=False)
     except NotMeasurableError as restless:
         pytest.skip(str(restless))
 
@@ -176,7 +176,9 @@ def test_formats_that_can_not_be_measured_end_a_search_before_it_begins(place: P
     rule = {"name": ["integer"], "data_in_width": [8, 12], "weight_width": [4], "bias_width": [4]}
     space = wide["search"]["search_space"] | {"seed": {"linear": {"config": rule}}}
     with pytest.raises(UserError, match=r"latency: layer0: data_in fixed<12,6> has 12 bits"):
-        ww.search(None, None, {**wide, "search": {**wide["search"], "search_space": space}}, out="here")
+        ww.search(
+            None, None, {**wide, "search": {**wide["search"], "search_space": space}}, out="here", page=False
+        )
     assert not (place / "here").exists()
 
 

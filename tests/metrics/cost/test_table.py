@@ -207,13 +207,13 @@ def test_tables_are_searched_bounded_and_read_back(tmp_path: Path, project: Path
         untrusted=True,
     )
     assert load_config(tables_of(config)) == config
-    study = ww.search(None, None, config, out=tmp_path / "run")
+    study = ww.search(None, None, config, out=tmp_path / "run", page=False)
     assert study.summary.cut == 2  # 8 bits, known without evaluating
     assert {trial.metrics["cells"] for trial in study.trials} == {4.0, 9.0}
     assert np.isnan(study.record.settings.float_metrics["cells"])
     kept = json.loads((tmp_path / "run" / "standard_errors.json").read_text())
     assert kept["samples"] == 205  # of accuracy, of the float network too
-    assert ww.search(None, None, config, out=tmp_path / "run", resume=True).front == study.front
+    assert ww.search(None, None, config, out=tmp_path / "run", resume=True, page=False).front == study.front
     written(path, ("layer", "weight", "cells"), [(name, bits, value + 1) for name, bits, value in rows])
     with pytest.raises(UserError, match="own metrics"):
-        ww.search(None, None, config, out=tmp_path / "run", resume=True)
+        ww.search(None, None, config, out=tmp_path / "run", resume=True, page=False)

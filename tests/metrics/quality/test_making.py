@@ -67,7 +67,7 @@ def test_data_without_targets_is_compared_with_the_float_network(wrapped):
 
 
 def test_a_search_needs_no_targets_and_its_trials_are_judged_again(tmp_path: Path):
-    study = ww.search(network(3), Bare(), {"search": SEARCH}, out=tmp_path / "run")
+    study = ww.search(network(3), Bare(), {"search": SEARCH}, out=tmp_path / "run", page=False)
     assert ww.load_config(tmp_path / "run" / "config.toml").task == "closeness"
     assert study.record.settings.float_metrics["sqnr"] > 120
     best = study.pick("best sqnr")
@@ -78,7 +78,7 @@ def test_a_search_needs_no_targets_and_its_trials_are_judged_again(tmp_path: Pat
 def test_a_search_learns_from_each_answer(tmp_path: Path):
     strategy = {"name": "frontier", "metrics": {"agreement": {"direction": "maximize"}, **SIZE}}
     config = {"search": {**SEARCH, "strategy": strategy}}
-    study = ww.search(network(3), Bare(), config, out=tmp_path / "run")
+    study = ww.search(network(3), Bare(), config, out=tmp_path / "run", page=False)
     assert study.front
 
 

@@ -35,13 +35,13 @@ def test_of_several_that_fit_one_has_to_be_said(said: str | int, tmp_path: Path)
     for refused in (
         lambda: ww.evaluate(network, data, metrics=["accuracy"]),
         lambda: ww.fit(network, data, epochs=1),
-        lambda: ww.search(network, data, FORMATS, out=tmp_path / "refused"),
+        lambda: ww.search(network, data, FORMATS, out=tmp_path / "refused", page=False),
     ):
         with pytest.raises(ww.UserError, match=listed):
             refused()
     truth = scores_truth(network)
     assert ww.evaluate(network, data, metrics=["accuracy"], output=said)["accuracy"] == pytest.approx(truth)
-    study = ww.search(network, data, {**FORMATS, "output": said}, out=tmp_path / "run")
+    study = ww.search(network, data, {**FORMATS, "output": said}, out=tmp_path / "run", page=False)
     done = ww.export(study, study.front[0], "torch", tmp_path / "out", model=network, data=data)
     assert done.check.as_judged
     before = [p.clone() for p in network.boxes.parameters()]

@@ -64,9 +64,40 @@ def test_shares_have_the_binomial_error_and_means_that_of_the_mean(samples: int)
     assert found.samples == samples
     for row, one in enumerate(outputs):
         share = float((one.argmax(1) == targets).double().mean())
-        assert found.errors("accuracy")[row] == pytest.approx(np.sqrt(share * (1 - share) / samples))
+        if 0 < share < 1:
+            assert found.errors("accuracy")[row] == pytest.approx(np.sqrt(share * (1 - share) / samples))
         losses = cross_entropy(one, targets, reduction="none").double().numpy()
         assert found.errors("loss")[row] == pytest.approx(scipy.stats.sem(losses), rel=1e-4)
+
+
+@pytest.mark.parametrize("right", [0, 1])
+@pytest.mark.parametrize("samples", [2, 35, 3000])
+def test_a_share_of_all_or_none_is_not_certain(samples: int, right: int) -> None:
+    """Two errors of it are the one-sided 95 % bound of Clopper and Pearson, about 3 / n."""
+    targets = torch.arange(samples) % CLASSES
+    outputs = torch.nn.functional.one_hot((targets + 1 - right) % CLASSES, CLASSES).float()
+    task = Classification()
+    metrics = ["accuracy", "f1", "loss"] if right else ["accuracy", "loss"]
+    judging = Judging(find_metrics(metrics, partial(metric_of, task)), task)
+    found = judging.sureness(Data(), DataFacts(), [outputs, outputs], targets)  # type: ignore[arg-type]
+    bound = scipy.stats.binomtest(samples * right, samples).proportion_ci(0.9, method="exact")
+    expected = (1 - bound.low if right else bound.high) / 2
+    assert found.errors("accuracy") == pytest.approx([expected] * 2)
+    assert 2 * expected == pytest.approx(3 / samples, rel=0.1) or samples < 30
+    assert found.errors("loss") == pytest.approx(0, abs=1e-6), "a mean, not a share"
+    if right:
+        assert found.errors("f1") == pytest.approx([expected] * 2)
+    differences = found.errors_of("accuracy", np.array([[1.0, -1.0], [0.0, 0.0]]))
+    assert differences == pytest.approx([expected, 0]), "what is compared with itself is equal"
+    assert found.close("accuracy").all()
+
+
+def test_differences_have_paired_errors_and_their_mean_its_own() -> None:
+    found, outputs, targets = told(400, "accuracy")
+    right = np.stack([(one.argmax(1) == targets).numpy() for one in outputs]).astype(float)
+    weights = np.array([[1.0, -1.0, 0.0], [0.0, -1.0, 1.0], [0.5, -1.0, 0.5]])
+    expected = [(right.T @ row).std() / 20 for row in weights]
+    assert found.errors_of("accuracy", weights) == pytest.approx(expected)
 
 
 def test_of_many_samples_groups_are_compared() -> None:
@@ -87,7 +118,7 @@ def test_others_have_that_of_the_bootstrap(metric: object) -> None:
 
     name = next(name for name in found.covariances if name != "f1")
     for compute, column in ((sklearn.metrics.cohen_kappa_score, name), (f1, "f1")):
-        for row, one in enumerate(outputs):
+        for row, one in enumerate(outputs[:2]):  # sklearn takes milliseconds a resample
             expected = scipy.stats.bootstrap(
                 (targets.numpy(), one.argmax(1).numpy()),
                 compute,
@@ -152,7 +183,7 @@ CONFIG = {
 def test_a_search_keeps_how_sure_its_front_is(tmp_path: Path) -> None:
     data, model = ww.load_data("jsc"), ww.load_model("jsc-tiny", seed=0)
     ww.fit(model, data, epochs=5)
-    study = ww.search(model, data, CONFIG, out=tmp_path / "run")
+    study = ww.search(model, data, CONFIG, out=tmp_path / "run", page=False)
     assert load_run(tmp_path / "run").sureness == study.sureness
     stored = json.loads((tmp_path / "run" / "front.json").read_text())
     assert stored["judged_on"] == 205
@@ -203,7 +234,7 @@ def test_candidates_that_are_trained_have_it_and_repeats_have_their_spread(tmp_p
         },
     }
     config["model"] = "jsc-three-linear"
-    study = ww.search(None, None, config, out=tmp_path / "run")
+    study = ww.search(None, None, config, out=tmp_path / "run", page=False)
     assert study.sureness.samples == 205
     for tie in study.ties:
         share = tie.trial.metrics["accuracy"]
@@ -212,7 +243,7 @@ def test_candidates_that_are_trained_have_it_and_repeats_have_their_spread(tmp_p
     share = study.record.settings.float_metrics["accuracy"]
     assert study.sureness.errors[FLOAT]["accuracy"] == pytest.approx(np.sqrt(share * (1 - share) / 205))
     config["search"]["training"] = {"repeats": 2}  # type: ignore[index]
-    again = ww.search(None, None, config, out=tmp_path / "again")
+    again = ww.search(None, None, config, out=tmp_path / "again", page=False)
     assert not again.sureness.errors
     assert not (tmp_path / "again" / SURENESS).exists()
 

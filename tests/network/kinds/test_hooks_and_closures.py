@@ -89,7 +89,11 @@ def searched(model: nn.Module, folder: Path) -> ww.Study:
     strategy = {"name": "brute-force", "metrics": {"loss": {"direction": "minimize"}}}
     space["seed"] = {"linear": {"config": config(*ALL)}}
     return ww.search(
-        model, rows(), {"search": {"search_space": space, "strategy": strategy}}, out=folder / "run"
+        model,
+        rows(),
+        {"search": {"search_space": space, "strategy": strategy}},
+        out=folder / "run",
+        page=False,
     )
 
 

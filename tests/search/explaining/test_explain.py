@@ -15,14 +15,13 @@ import pytest
 import widthwise as ww
 from helpers.mixing import config, trained
 from widthwise.evaluators.protocol import Results
-from widthwise.search.explaining.mixing import _errors, _mean_error
 from widthwise.study.explanation import Explanation, read_explanation
 
 
 def searched(folder: Path, strategy: str = "frontier", **changes: Any) -> ww.Study:
     settings = config(strategy, n_trials=40)
     settings["search"]["search_space"]["setup"] |= changes
-    return ww.search(*trained(), settings, out=folder)
+    return ww.search(*trained(), settings, out=folder, page=False)
 
 
 @pytest.fixture(scope="module")
@@ -148,19 +147,11 @@ def test_where_nothing_is_mixed_the_answer_is_no(tmp_path: Path) -> None:
     rule = {"name": ["integer"], "weight_width": [2, 3, 4, 5, 6, 8], "weight_frac_width": ["auto-mse"]}
     settings["search"]["search_space"]["seed"] = {"linear": {"config": rule}}
     settings["search"]["search_space"]["setup"]["tie"] = True
-    study = ww.search(*trained(), settings, out=tmp_path / "run")
+    study = ww.search(*trained(), settings, out=tmp_path / "run", page=False)
     told = study.explain(data=trained()[1])
     uniform = told.mixing[-1].against[0]
     assert (uniform.baselines, uniform.verdict, uniform.better, uniform.error) == ("uniform", "equal", 0, 0)
     assert uniform.hypervolume == pytest.approx(told.mixing[-1].hypervolume)
-
-
-def test_errors_are_those_of_paired_differences() -> None:
-    right = np.random.default_rng(0).random((6, 400)) < np.linspace(0.5, 0.9, 6)[:, None]
-    covariance = np.cov(right, ddof=0) / right.shape[1]
-    gains = right[3:].astype(float) - right[:3]
-    assert _errors(covariance, 3) == pytest.approx(gains.std(axis=1) / 20)
-    assert _mean_error(covariance, 3) == pytest.approx(gains.mean(axis=0).std() / 20)
 
 
 def test_the_next_search_has_what_the_front_used(found: tuple[ww.Study, Explanation], tmp_path: Path) -> None:
@@ -168,7 +159,7 @@ def test_the_next_search_has_what_the_front_used(found: tuple[ww.Study, Explanat
     assert study.folder is not None
     assert told.advice.config == (study.folder / "next.toml").read_text()
     model, data = trained()
-    again = ww.search(model, data, study.folder / "next.toml", out=tmp_path / "run")
+    again = ww.search(model, data, study.folder / "next.toml", out=tmp_path / "run", page=False)
     used = {one.name: set(one.choices) - set(one.never) for one in told.advice.decisions}
     missing = {one.name: set(one.missing) for one in told.advice.decisions}
     decisions = {decision.name: set(decision.choices) for decision in again.record.space.decisions}
@@ -227,6 +218,8 @@ def test_an_evaluator_of_ones_own_is_not_replaced(tmp_path: Path) -> None:
         size = candidates.sum(axis=1).astype(float)
         return Results({"accuracy": np.sqrt(size) / 10, "model_size": size})
 
-    study = ww.search(*trained(), config("random", n_trials=8), out=tmp_path / "run", evaluator=mine)
+    study = ww.search(
+        *trained(), config("random", n_trials=8), out=tmp_path / "run", evaluator=mine, page=False
+    )
     with pytest.raises(ww.UserError, match="given from Python, which a run doesn't keep"):
         study.explain(data=trained()[1])

@@ -12,6 +12,7 @@ from widthwise.export.latency.ready import Ready, ready, runs_in_torch, torch_th
 from widthwise.export.latency.turns import Measured, measured
 from widthwise.metrics.timing import Timing
 from widthwise.network.realised import Realised, inputs_of
+from widthwise.study.looks import shown
 from widthwise.study.study import Study
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 MICRO = 1e6
 
 
+@shown
 @dataclass(frozen=True)
 class Latency:
     """How long a network takes for a call, in microseconds, beside the float network.

@@ -14,6 +14,7 @@ from widthwise.metrics.catalogue import Direction, Metric
 from widthwise.search.comparing.entrants import Entrant
 from widthwise.search.comparing.measures import evaluations_to_reach
 from widthwise.search.comparing.signed_ranks import PairTest
+from widthwise.study.looks import shown
 
 LEVELS = (0.9, 0.95, 0.99, 1.0)  # shares of the hypervolume
 QUARTILES = (25, 50, 75)
@@ -61,6 +62,7 @@ class Outcome:
         return self.share[:, evaluations - 1]
 
 
+@shown
 @dataclass(frozen=True, eq=False)
 class Comparison:
     """Several strategies on one search, over the same seeds and budget.

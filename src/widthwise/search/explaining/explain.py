@@ -213,11 +213,11 @@ class _Explaining:
         rows = np.concatenate(
             [self.candidate[None], self.problem.space.variants(self.candidate, which[wanted])]
         )
-        covariance = self.judge.covariance(rows, self.terms.quality.name)
-        if covariance is None:
+        sure = self.judge.sureness(rows, self.terms.quality.name)
+        if sure is None:
             return found
-        own = np.diagonal(covariance)
-        errors = np.sqrt(np.maximum(own[0] + own - 2 * covariance[0], 0))
+        from_pick = np.eye(len(rows)) - np.eye(len(rows))[0]
+        errors = sure.errors_of(self.terms.quality.name, from_pick)
         changes = list(found.changes)
         for row, number in enumerate(wanted, start=1):
             changes[number] = replace(changes[number], error=float(errors[row]))

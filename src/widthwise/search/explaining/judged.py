@@ -18,6 +18,8 @@ from widthwise.search.sureness import KnowsSureness
 if TYPE_CHECKING:
     from torch import nn
 
+    from widthwise.metrics.quality.sureness import Sureness
+
 ROUNDING = 1e-12  # differences below this share of the values are none
 
 
@@ -85,14 +87,14 @@ class Judge:
         self.spent.evaluations += len(candidates)
         return {name: np.concatenate([np.empty(0), *(part[name] for part in parts)]) for name in names}
 
-    def covariance(self, candidates: IntArray, quality: str) -> FloatArray | None:
-        """Of the quality of candidates [K, D], [K, K]; None where it can't be told."""
+    def sureness(self, candidates: IntArray, quality: str) -> Sureness | None:
+        """Of candidates [K, D]; None where it can't be told of their quality."""
         judge = self.evaluator
         if not isinstance(judge, KnowsSureness) or not 0 < len(candidates) <= judge.sureness_of:
             return None
         found = judge.sureness(candidates, _no_network)
         covariance = found.covariances.get(quality)
-        return covariance if covariance is not None and np.isfinite(covariance).all() else None
+        return found if covariance is not None and np.isfinite(covariance).all() else None
 
 
 def _no_network(row: int) -> nn.Module:

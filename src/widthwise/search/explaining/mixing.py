@@ -89,16 +89,14 @@ def _against(
     met = _to_meet(np.stack([terms.better(_metrics_of(baselines, terms)), theirs.cheaper], axis=1))
     with_whom = {row: _best_at(theirs.cheaper[row], ours.cheaper, chosen_by) for row in met}
     pairs = [(row, own) for row, own in with_whom.items() if own is not None]
-    rows = [theirs.candidates[row] for row, _ in pairs] + [ours.candidates[own] for _, own in pairs]
-    covariance = judge.covariance(np.array(rows), terms.quality.name) if pairs else None
-    errors = dict(zip((row for row, _ in pairs), _errors(covariance, len(pairs)), strict=True))
+    *each, error = _errors(judge, terms.quality.name, theirs, ours, pairs)
+    errors = dict(zip((row for row, _ in pairs), each, strict=True))
     meetings = tuple(
         _meeting(baselines[row], theirs, row, ours, own, front, terms, errors.get(row))
         for row, own in with_whom.items()
     )
     gains = np.array([one.better for one in meetings if one.better is not None])
     better = float(gains.mean()) if len(gains) else None
-    error = _mean_error(covariance, len(pairs))
     return Against(kind, meetings, better, error, _verdict(gains, error), share)
 
 
@@ -148,21 +146,27 @@ def _meeting(
     )
 
 
-def _errors(covariance: FloatArray | None, pairs: int) -> list[float | None]:
-    """The standard error of each difference."""
-    if covariance is None:
-        return [None] * pairs
-    a, b = np.arange(pairs), pairs + np.arange(pairs)
-    variance = covariance[a, a] + covariance[b, b] - 2 * covariance[a, b]
-    return [float(value) for value in np.sqrt(np.maximum(variance, 0))]
+def _errors(
+    judge: Judge, quality: str, theirs: _Points, ours: _Points, pairs: Sequence[tuple[int, int]]
+) -> list[float | None]:
+    """The standard error of each pair's difference, and that of their mean: the samples are the same.
 
-
-def _mean_error(covariance: FloatArray | None, pairs: int) -> float | None:
-    """The standard error of the mean of all differences: they are judged on the same samples."""
-    if covariance is None or not pairs:
-        return None
-    weights = np.concatenate([np.full(pairs, -1.0), np.full(pairs, 1.0)]) / pairs
-    return float(np.sqrt(max(float(weights @ covariance @ weights), 0.0)))
+    What meets itself differs by nothing, whatever the samples.
+    """
+    unknown: list[float | None] = [None] * (len(pairs) + 1)
+    if not pairs:
+        return unknown
+    rows = [*(theirs.candidates[row] for row, _ in pairs), *(ours.candidates[own] for _, own in pairs)]
+    candidates, which = np.unique(np.array(rows), axis=0, return_inverse=True)
+    sure = judge.sureness(candidates, quality)
+    if sure is None:
+        return unknown
+    one = np.eye(len(candidates))[which.reshape(2, len(pairs))]  # [2, pairs, candidates]
+    differences = one[1] - one[0]
+    errors: list[float | None] = sure.errors_of(
+        quality, np.vstack([differences, differences.mean(axis=0)])
+    ).tolist()
+    return errors
 
 
 def _verdict(gains: FloatArray, error: float | None) -> Verdict:
