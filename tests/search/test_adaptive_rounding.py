@@ -11,6 +11,7 @@ import torch
 
 import widthwise as ww
 from widthwise.config import load_config
+from widthwise.core.errors import UserError
 from widthwise.evaluators.engine import Evaluator
 from widthwise.network.graph import Graph
 from widthwise.search.problem import load_problem
@@ -64,7 +65,7 @@ def test_it_is_a_decision_and_every_figure_is_that_of_the_network_that_is_kept(r
         seen |= {each.weight.rounding for each in network.schemes.values() if each.weight}  # type: ignore
     assert seen == {"nearest"}  # the weights have it
     x = torch.cat([x for x, _ in data.val_dataloader()])
-    for trial in study.front:
+    for trial in study.trials:  # on the front or not
         assert torch.equal(study.network(trial).model(x), problem.network_of(trial.candidate).model(x))
 
 
@@ -109,3 +110,10 @@ def test_the_help_helps_where_bits_are_few() -> None:
     space = QuantisationSpace(graph, by="type", seed={"linear": {"config": rule}}, tie=True)
     losses = Evaluator(graph, space, data, metrics=["loss"])(space.at([0, 1]))["loss"]
     assert np.diff(losses) < 0
+
+
+def test_a_shared_network_that_is_trained_refuses_it() -> None:
+    tables = config()
+    tables["search"]["search_space"]["setup"]["weights"] = "supernet"
+    with pytest.raises(UserError, match=r"layer0: rounding = .adaptive. is found for weights that stay"):
+        ww.search(None, None, tables)

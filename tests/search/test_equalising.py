@@ -15,6 +15,7 @@ from widthwise.config import load_config
 from widthwise.config.write import tables_of
 from widthwise.core.errors import UserError
 from widthwise.search.problem import load_problem
+from widthwise.study.checking import check_run
 
 
 def equalised(*, model: str | None = "jsc-toy", **setup: Any) -> dict[str, Any]:
@@ -35,7 +36,7 @@ def test_what_is_judged_kept_and_exported_is_the_equalised_network(run: Path, tm
     assert problem.graph.folded
     assert problem.graph.equalised
     x = jets()
-    for trial in study.front:
+    for trial in study.trials:  # on the front or not
         network = study.network(trial)
         assert network.equalised == problem.graph.equalised
         judged = problem.evaluator.network(torch.tensor(trial.candidate).numpy()).model  # type: ignore[attr-defined]
@@ -49,6 +50,8 @@ def test_what_is_judged_kept_and_exported_is_the_equalised_network(run: Path, tm
 
 def test_the_float_network_stays_what_it_was(run: Path) -> None:
     study, problem = ww.load_run(run), load_problem(load_config(equalised()))
+    assert study.searched_network() is not None
+    assert all(finding.trouble is None for finding in check_run(run))
     with torch.no_grad():
         close = problem.graph.model(jets()), study.searched_network().eval()(jets())
     torch.testing.assert_close(*close, rtol=1e-4, atol=1e-4)

@@ -27,6 +27,7 @@ from widthwise.metrics.quality.follows import Follows
 from widthwise.metrics.quality.sureness import Sureness
 from widthwise.network.checkpoints import load_tensors
 from widthwise.network.graph import Graph
+from widthwise.network.passes.adaptive_rounding import is_adaptive
 from widthwise.network.realised import Realised
 from widthwise.spaces.quantisation import QuantisationSpace
 from widthwise.spaces.settings import QuantisationSearch
@@ -64,6 +65,7 @@ class SharedEvaluator:
         settings: Settings,
         sandwich: Sandwich | None = None,
     ) -> None:
+        _check(space)
         self.graph, self.space, self.judging = graph, space, judging
         self.settings, self.sandwich = settings, sandwich or Sandwich()
         self.engine = self._float = Evaluator(graph, space, data, judging)
@@ -256,3 +258,13 @@ def for_space(
         return Evaluator(graph, space, data, judging)
     check_device(judging.device, settings.training)
     return SharedEvaluator(graph, space, data, judging, settings.training)
+
+
+def _check(space: QuantisationSpace) -> None:
+    """Raises UserError for formats that are found for weights as they are, which training moves."""
+    for slot in space.slots:
+        if any(map(is_adaptive, slot.formats)):
+            raise UserError(
+                f'{slot.layer}: rounding = "adaptive" is found for weights that stay, and a shared '
+                'network is trained; leave one of the two out (weights = "supernet" in the setup)'
+            )

@@ -14,6 +14,7 @@ from widthwise.core.hashing import hash_weights
 from widthwise.network.calling import cloned, positional
 from widthwise.network.checkpoints import load_tensors
 from widthwise.network.graph import Graph
+from widthwise.network.passes.adaptive_rounding import settled
 from widthwise.network.passes.equalise import made_ready
 from widthwise.network.scheme import TENSORS, Scheme
 from widthwise.network.widths.resize import resize
@@ -102,7 +103,8 @@ class Realised:
             )
         made.model.eval()
         self._check_reach(made)
-        return made.quantized(self.schemes) if self.schemes else made
+        plain, kept = settled(made, self.schemes)
+        return plain.quantized(kept) if kept else plain
 
     def _check_reach(self, made: Graph) -> None:
         """Raises UserError where the network lacks a tensor that has a format."""

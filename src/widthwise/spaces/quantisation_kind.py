@@ -92,8 +92,7 @@ class QuantisationKind:
 
     def network(self, network: Graph, settings: QuantisationSearch) -> Graph:
         """The network as candidates are made of it: batch norms folded, channels equalised, where asked."""
-        equalise = settings.equalise
-        fold = equalise if settings.fold_batchnorm is None else settings.fold_batchnorm
+        fold, equalise = bool(settings.fold_batchnorm), settings.equalise
         if not fold and not equalise:
             return network
         from widthwise.network.passes.equalise import made_ready

@@ -79,6 +79,11 @@ class QuantisationSearch:
     weights: FormatWeights = field(default="inherit", metadata={LATER: True})
     training: Settings | None = field(default=None, metadata={LATER: True})
 
+    def __post_init__(self) -> None:
+        """Norms between layers would keep channels from being equalised."""
+        if self.equalise and self.fold_batchnorm is None:
+            object.__setattr__(self, "fold_batchnorm", True)
+
 
 @dataclass(frozen=True)
 class WidthSearch:

@@ -12,7 +12,7 @@ from widthwise.core.errors import UserError
 from widthwise.core.inside import is_inside, read_inside
 from widthwise.core.toml import parse_toml
 from widthwise.formats import import_own
-from widthwise.spaces.settings import FOLD_BATCHNORM
+from widthwise.spaces.settings import EQUALISE, FOLD_BATCHNORM
 from widthwise.study.finetuned import Finetuned
 from widthwise.study.run_files import (
     CONFIG,
@@ -69,7 +69,7 @@ def realised_trial(
             raise _not_kept(folder, number, kept)
         marks = {"weights": known.get("mark", record.fingerprint["weights"])}
         stored = {"candidate": candidate, "sizes": {}, "repeat": 0, "marks": marks, "model": None}
-        stored |= {"inputs": [], "folded": _folds(record), **_known(known)}
+        stored |= {"inputs": [], **_made_ready(record), **_known(known)}
         stored["weights"] = known.get("weights", False)
     return _read(stored, slots, folder, where=f"{place}: trial {number}", number=number, candidate=candidate)
 
@@ -84,12 +84,12 @@ def _import_formats(record: StudyRecord) -> None:
         import_own(name)
 
 
-def _folds(record: StudyRecord) -> bool:
-    """Whether the batch norms of the network were folded before it was searched."""
+def _made_ready(record: StudyRecord) -> dict[str, bool]:
+    """Whether batch norms of the network were folded, and channels equalised, before it was searched."""
     tables: Any = parse_toml(record.config, label=CONFIG)
     for key in ("search", "search_space", "setup"):
         tables = tables.get(key, {})
-    return tables.get(FOLD_BATCHNORM) is True
+    return {"folded": tables.get(FOLD_BATCHNORM) is True, "equalised": tables.get(EQUALISE) is True}
 
 
 def realised_float(folder: Path | None, record: StudyRecord) -> Realised:
@@ -103,7 +103,7 @@ def realised_float(folder: Path | None, record: StudyRecord) -> Realised:
         "repeat": 0,
         "model": None,
         "inputs": [],
-        "folded": _folds(record),
+        **_made_ready(record),
     }
     stored["marks"] = {"weights": record.fingerprint["weights"]}
     if folder is None:

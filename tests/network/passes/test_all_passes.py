@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from helpers.networks import build, inputs, tagged
+from widthwise.core.errors import UserError
 from widthwise.formats import Integer
 from widthwise.network import passes
 from widthwise.network.graph import Graph
@@ -46,8 +47,11 @@ def test_a_pass_leaves_graph_and_arguments_as_they_are(name: str, architecture: 
     schemes, state = graph.schemes, copy.deepcopy(graph.model.state_dict())
     with torch.no_grad():
         was = graph.model(x)
-        made, _ = getattr(passes, name)(graph, args)
-        assert isinstance(made, Graph)
+        try:
+            made, _ = getattr(passes, name)(graph, args)
+            assert isinstance(made, Graph)
+        except UserError:
+            assert name == "equalise_transform_pass"  # which refuses networks without two such layers
         assert torch.equal(graph.model(x), was)
     assert graph.schemes == schemes
     assert [(node.name, node.op, node.target, dict(node.meta)) for node in graph.fx_graph.nodes] == nodes
