@@ -10,7 +10,7 @@ fronts: what `frontier` finds in as many trials among 2 to 4 bits for weights an
     box from no accuracy to float's and from the dearest to the cheapest member (logarithms), on validation
     data.
 
-Means and standard errors over seeds of split, training, scales and search; tables of docs/training-measured.md.
+Means and standard errors over seeds of split, training, scales and search. For docs/training-measured.md.
 """
 
 from __future__ import annotations
