@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from widthwise.formats.base import Format, Observer
+from helpers.formats.observing import held_by, observed
+from widthwise.formats.base import Format
 from widthwise.formats.binary import Binary
 from widthwise.formats.integer import Integer
 from widthwise.formats.scaled import ScaledInteger
@@ -38,17 +39,6 @@ MEANS: list[Format] = [
     Ternary(scaling_factor=True, axis=1),
     Ternary(scaling_factor=True, threshold=0.5),
 ]
-
-
-def observed(fmt: Format, blocks: list[Tensor]) -> Format:
-    """The format, fixed from the blocks, read as often as it takes."""
-    seeing: Observer | Format | None = fmt.observer()
-    while not isinstance(seeing, Format):
-        assert seeing is not None
-        for x in blocks:
-            seeing.see(x)
-        seeing = seeing.settled()
-    return seeing
 
 
 @st.composite
@@ -101,19 +91,11 @@ def test_blocks_of_other_lengths_count_where_the_format_has_no_axis() -> None:
 
 @pytest.mark.parametrize("fmt", [*EXACT, *MEANS], ids=repr)
 def test_what_is_kept_does_not_grow_with_the_blocks(fmt: Format) -> None:
-    def kept(seeing: object) -> int:
-        held = 0
-        for value in vars(seeing).values():
-            for one in value if isinstance(value, tuple | list) else [value]:
-                held += one.numel() if isinstance(one, Tensor) else 0
-                held += kept(one) if hasattr(one, "see") else 0
-        return held
-
     observer = fmt.observer()
     assert observer is not None
     x = torch.randn(8, 3, 4)
     observer.see(x)
-    few = kept(observer)
+    few = held_by(observer)
     for _ in range(20):
         observer.see(x)
-    assert kept(observer) == few <= 8
+    assert held_by(observer) == few <= 8

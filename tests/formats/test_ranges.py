@@ -10,10 +10,10 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.formats.test_observing import observed
 from torch import Tensor
 
 import widthwise as ww
+from helpers.formats.observing import held_by, observed
 from widthwise.formats import Format, from_config, parse
 from widthwise.formats.integer import Integer
 from widthwise.formats.quantiles import Ranked
@@ -141,16 +141,6 @@ class TestEveryWord:
                 observer.see(x)
             assert held_by(observer) <= 40 * 2**8 + 2 * 2**16 + 200 < 3 * x.numel()  # histograms alone
             observer = observer.settled()
-
-
-def held_by(seeing: object) -> int:
-    """Elements of the tensors that an object holds."""
-    held = 0
-    for value in vars(seeing).values():
-        for one in value if isinstance(value, tuple | list) else [value]:
-            held += one.numel() if isinstance(one, Tensor) else 0
-            held += held_by(one) if hasattr(one, "see") else 0
-    return held
 
 
 @given(heavy_tails(), st.integers(0, 40))

@@ -8,7 +8,6 @@ from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
 from torch import Tensor, nn
 
 from widthwise.core.arrays import FloatArray, IntArray
@@ -38,8 +37,6 @@ from widthwise.training.finetuning.shared import Choices, train_shared
 from widthwise.training.finetuning.tuning import Tuner
 from widthwise.training.settings import Settings, check_device
 from widthwise.training.supernet import Sandwich
-
-NOTHING = np.zeros((1, 0), dtype=np.int64)  # the one candidate of a network that leaves no choice
 
 logger = logging.getLogger(__name__)
 
@@ -214,9 +211,7 @@ class SharedEvaluator:
         if not with_float:
             return self.engine.sureness(candidates, networks)
         outputs, targets = self.engine.outputs(candidates)
-        quality = tuple(metric for metric in self.judging.metrics if metric.kind == "quality")
-        floats = Evaluator(self.graph, None, self.data, replace(self.judging, metrics=quality))
-        outputs += floats.outputs(NOTHING)[0]
+        outputs += self._float.float_outputs()
         return self.judging.sureness(self.data, self._float.prepared.about, outputs, targets)
 
     @cached_property

@@ -272,10 +272,14 @@ class Evaluator:
         del networks  # its own are at hand
         outputs, targets = self.outputs(candidates)
         if with_float:
-            # the costs of float may be unknown: those of a table
-            alone = Evaluator(self.prepared.graph, None, self.data, self._without_costs)
-            outputs += alone.outputs(np.zeros((1, 0), dtype=np.int64))[0]
+            outputs += self.float_outputs()
         return self.judging.sureness(self.data, self.prepared.about, outputs, targets)
+
+    def float_outputs(self) -> list[Tensor]:
+        """What the network as it was given gives, as `outputs` of one candidate."""
+        # the costs of float may be unknown: those of a table
+        alone = Evaluator(self.prepared.graph, None, self.data, self._without_costs)
+        return alone.outputs(np.zeros((1, 0), dtype=np.int64))[0]
 
     def follows(self, metrics: Sequence[str]) -> list[Follows | None]:
         """Of each metric how it follows from what `margins` tells from now on; None where it doesn't."""
