@@ -174,9 +174,11 @@ def test_a_browser_follows_the_search_and_keeps_what_was_selected(searching):
     watching, address = _watch(searching[1])
     with chromium() as browser:
         open_page(browser, address)
-        chosen = browser.find_element("css selector", "button[data-select]")
-        number = chosen.get_attribute("data-select")
-        chosen.click()
+        # One step in the page: between finding the button and clicking it the page may draw itself anew.
+        number = browser.execute_script(
+            "const chosen = document.querySelector('button[data-select]');"
+            "chosen.click(); return chosen.dataset.select"
+        )
         before = len(browser.execute_script("return JSON.parse(study.textContent).points.numbers"))
         out, _ = watching.communicate(timeout=120)
         assert "has ended" in out
