@@ -59,7 +59,7 @@ def test_an_export_replaces_only_an_export(run: Run, place: Path) -> None:
     assert run(*arguments, 0).status == 0
     before = (place / "there" / "network.json").read_bytes()
     assert run(*arguments, 7).err == (
-        "error: there: holds an export already; --force replaces it, or choose another folder\n"
+        "error: there: holds an export already; --force (force=True) replaces it, or choose another folder\n"
     )
     assert (place / "there" / "network.json").read_bytes() == before
     assert run(*arguments, 7, "--force").status == 0

@@ -222,7 +222,7 @@ BAD_DATA: dict[str, tuple[Bad, str]] = {
     "csv of one column": (csv_with("a\n1\n2\n"), "has 1 columns; give features and a label"),
     "csv without names": (csv_with("1.5,2,0\n2.5,3,1\n"), "which of its 3 columns (x0, x1, x2) is the label"),
     "csv with more cells": (csv_with("a,b,label\n1,2,0,4\n2,3,1\n"), "Expected 3 fields in line 2, saw 4"),
-    "csv with text": (csv_with("a,b,label\n1,red,0\n2,blue,1\n"), "column b has dtype"),
+    "csv with text": (csv_with("a,b,label\n1,red,0\n2,blue,1\n"), "column b holds no numbers"),
     "csv with a gap": (csv_with("a,b,label\n1,2,0\n,3,1\n"), "feature a is nan in row 1"),
     "csv without a label": (csv_with("a,b,label\n1,2,0\n2,3,\n"), "column label has no label in row 1"),
     "csv with two labels": (csv_with("a,y,label\n1,2,0\n2,3,1\n"), "columns y, label could all be the label"),

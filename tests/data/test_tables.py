@@ -175,7 +175,7 @@ def test_the_only_column_of_text_is_the_label_wherever_it_stands(tmp_path: Path)
         (3, "has no column 3; its 3 have the numbers from 0"),
         (["kind", "size"], "column kind holds text, and several labels have to be numbers"),
         (["size", "kind", "weight"], "all its columns are labels"),
-        ("size", "column kind has dtype"),
+        ("size", "column kind holds no numbers"),
     ],
 )
 def test_a_label_that_can_be_none_is_refused(tmp_path: Path, label, says: str):

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import widthwise as ww
 from helpers.places import ROOT
 from helpers.running import Run
 
@@ -33,9 +34,10 @@ def test_the_python_of_the_readme_runs(place: Path) -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     (code,) = re.findall(r"```python\n(.*?)```", text, flags=re.S)
     names: dict[str, object] = {}
-    exec(code.replace('"examples/', f'"{ROOT}/examples/').replace("epochs=20", "epochs=2"), names)
-    assert names["study"].summary.trials == 5832  # type: ignore[attr-defined]
-    assert (place / "runs" / "three-linear-by-name" / "front.json").is_file()
+    exec(code.replace("epochs=20", "epochs=2"), names)
+    assert names["study"].summary.trials == 100  # type: ignore[attr-defined]
+    assert (place / "runs" / "search" / "front.json").is_file()
+    assert ww.load("exported").schemes == names["network"].schemes  # type: ignore[attr-defined]
 
 
 def test_the_demo_on_the_page_is_what_the_demo_prints(run: Run) -> None:

@@ -13,13 +13,12 @@ from widthwise.core.errors import UserError, unknown
 from widthwise.spaces.settings import JOINT, QUANTISATION, TRAINED
 
 if TYPE_CHECKING:
-    from widthwise.network.layer import Layer
+    from widthwise.search.beginning import Beginning
 
 LISTED = 12  # names of layers that are printed
 
 WRITTEN = ("frontier", "gradient")  # others are a word in what is written for frontier
 SPACES = (QUANTISATION, JOINT, TRAINED)
-Layers = list[tuple[str, str, tuple[str, ...]]]
 
 
 def register(app: typer.Typer) -> None:
@@ -69,9 +68,8 @@ def init(
     seen = data if data not in FROM_ELSEWHERE else None
     said = {"label": label or None, "header": header, "targets": targets, "standardise": standardise}
     reading = {key: value for key, value in said.items() if value is not None}
-    layers, qualities = _layers(name, seen, reading, output)
-    if not layers:
-        raise UserError(f"{name}: has no layer with weights that can be quantised; nothing to search")
+    found = _beginning(name, seen, reading, output)
+    layers, qualities = found.layers, found.qualities
     if space == TRAINED:
         text = trained_config_text(name, data, qualities=qualities, reading=reading)
     elif space == JOINT:
@@ -88,34 +86,24 @@ def init(
         output.say(f"Next: widthwise inspect {path}    widthwise search {path} --train")
 
 
-def _layers(
-    name: str, dataset: str | None, reading: dict[str, Any], output: Output
-) -> tuple[Layers, dict[str, str]]:
-    """Name, type and tensors of the layers that hold nearly all weights: those that multiply matrices.
+def _beginning(name: str, dataset: str | None, reading: dict[str, Any], output: Output) -> Beginning:
+    """What is searched of the network, with what is said of the data that it is captured on.
 
-    And the metrics of the task. dataset: whose samples the network is captured on, as a search will do;
-    reading: what it is taken for.
+    dataset: whose samples those are; reading: what it is taken for.
     """
     from widthwise.data.modules import load_data
-    from widthwise.metrics.quality.fits import check_data_fits_model
-    from widthwise.metrics.quality.tasks import CLASSIFICATION, task_of, usual_metrics
-    from widthwise.network.graph import Graph
     from widthwise.network.named import load_model
-    from widthwise.network.operations import MATRICES
     from widthwise.report.problem import data_lines, task_line
+    from widthwise.search.beginning import beginning
 
-    network, example, task = load_model(name), None, task_of(CLASSIFICATION)
-    if dataset is not None:
-        data = load_data(dataset, **reading)
-        for line in data_lines(data):
-            output.say(line)
-        fitting = check_data_fits_model(network, data)
-        example, task = fitting.example, fitting.task
-        output.say(f"task:        {task_line(fitting.output)}")
-    found = [layer for layer in Graph(network, example).layers if _is_chosen(layer, MATRICES)]
-    layers: Layers = [(layer.name, layer.type, tuple(layer.tensors)) for layer in found]
-    names = dict.fromkeys([*task.better, *usual_metrics(task)])
-    return layers, {name: task.metrics[name].direction for name in names}
+    network = load_model(name)
+    data = None if dataset is None else load_data(dataset, **reading)
+    for line in [] if data is None else data_lines(data):
+        output.say(line)
+    found = beginning(network, data, name)
+    if found.output is not None:
+        output.say(f"task:        {task_line(found.output)}")
+    return found
 
 
 def _with_channels(name: str, dataset: str | None, reading: dict[str, Any]) -> frozenset[str]:
@@ -131,10 +119,6 @@ def _with_channels(name: str, dataset: str | None, reading: dict[str, Any]) -> f
     if not groups:
         raise UserError(f"{name}: has no channels that can change, so no {JOINT}; leave --space out")
     return frozenset(node_name(producer) for group in groups for producer in group.producers)
-
-
-def _is_chosen(layer: Layer, kinds: set[str]) -> bool:
-    return layer.type in kinds and "weight" in layer.tensors
 
 
 def _listed(layers: list[str]) -> str:

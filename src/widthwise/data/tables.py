@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from widthwise.core.errors import UserError, nearest
+from widthwise.core.toml import shortened
 from widthwise.data.arrays import NOTHING_SAID, Asked
 from widthwise.data.padding import ragged_of
 from widthwise.data.samples import Samples, check_samples
@@ -187,9 +188,10 @@ def _check_numbers(features: DataFrame, name: str, *, said: bool) -> None:
     for column, dtype in features.dtypes.items():
         if not _is_number(dtype):
             hint = "" if said else f", or say that it is the label: --label {column}"
+            values = ", ".join(shortened(str(value)) for value in features[column].dropna().unique()[:3])
             raise UserError(
-                f"{name}: column {column} has dtype {dtype}, not numbers; remove it or encode it as "
-                f"numbers{hint}"
+                f"{name}: column {column} holds no numbers ({values}, …: {dtype}); leave it out or write it "
+                f"as numbers, as pandas.get_dummies(table, columns=[{column!r}]) does{hint}"
             )
 
 

@@ -201,7 +201,9 @@ def _check_place(folder: Path, *, force: bool) -> None:
     if not (folder / EXPORT).is_file():
         raise UserError(f"{folder}: holds other things than an export; choose another folder (--out)")
     if not force:
-        raise UserError(f"{folder}: holds an export already; --force replaces it, or choose another folder")
+        raise UserError(
+            f"{folder}: holds an export already; --force (force=True) replaces it, or choose another folder"
+        )
 
 
 def _put(part: Path, folder: Path) -> None:

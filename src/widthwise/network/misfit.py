@@ -44,5 +44,6 @@ def _first_layer_misfit(model: nn.Module, shape: torch.Size) -> str | None:
                 if count in shape:
                     return None
                 unit = attribute.partition("_")[2]
-                return f"its first layer ({name}, {type(module).__name__}) takes {count} {unit}"
+                where = f"{name or 'the network itself'}, {type(module).__name__}"
+                return f"its first layer ({where}) takes {count} {unit}"
     return None

@@ -85,7 +85,7 @@ def _weights(config: SearchConfig, *, untrained: bool) -> str:
 def _limits(problem: Problem) -> str:
     search = problem.config.search
     limits = [f"up to {search.trials:,} trials"] if search.trials is not None else []
-    limits += [f"{search.timeout:,g} s"] if search.timeout is not None else []
+    limits += [f"{'' if limits else 'up to '}{search.timeout:,g} s"] if search.timeout is not None else []
     return f", {', '.join(limits)}" if limits else ""
 
 

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from widthwise.config import SearchConfig, load_config
 from widthwise.core.errors import UserError
+from widthwise.core.toml import read_toml
 from widthwise.data.modules import Data
 from widthwise.evaluators.protocol import Evaluate, Evaluator, Realises
 from widthwise.metrics.cost.formulas import KeepsTables
 from widthwise.metrics.own import Given
 from widthwise.network.named import save_checkpoint
 from widthwise.search.allowed import check_possible
+from widthwise.search.beginning import config_to_begin_with
 from widthwise.search.finetuning import Told, check_tuning, tune_study
 from widthwise.search.finishing import finish
 from widthwise.search.keeping import keep_network
@@ -29,7 +31,7 @@ from widthwise.search.workers import judge_of
 from widthwise.strategies import Strategy
 from widthwise.study.expected import Expectations
 from widthwise.study.realised import kept_network
-from widthwise.study.run_files import NETWORK, WEIGHTS, Keep, is_free, run_path
+from widthwise.study.run_files import CONFIG, NETWORK, WEIGHTS, Keep, is_free, run_path
 from widthwise.study.run_folder import Run, resume_run, start_run
 from widthwise.study.study import Study
 
@@ -45,7 +47,7 @@ logger = logging.getLogger(__name__)
 def search(
     model: nn.Module | Graph | str | None,
     data: Data | str | None,
-    config: SearchConfig | str | Path | Mapping[str, Any],
+    config: SearchConfig | str | Path | Mapping[str, Any] | None = None,
     *,
     out: str | Path | None = None,
     resume: bool = False,
@@ -71,7 +73,8 @@ def search(
     Args:
         model, data: a network (or its graph, in float) and a data module, or names; None takes those of the
             config.
-        config: a path, nested mappings or a SearchConfig, in the lab's schema.
+        config: a path, nested mappings or a SearchConfig, in the lab's schema; None: what `widthwise init`
+            would write for the network and the data.
         out: the run folder; by default the next free one under runs/. An existing run is an error, unless
             `resume` goes on with it or `force_new` starts another beside it. Where nothing is there yet,
             `resume` starts it.
@@ -97,14 +100,16 @@ def search(
     """
     names = {"model": model, "dataset": data, "search.constraints.target": target}
     given = {key: value for key, value in names.items() if isinstance(value, str)}
+    network = None if isinstance(model, str) else _network(model)
+    if config is None:
+        config = _begun(model if isinstance(model, str) else network, data)
     loaded = load_config(config, given, metrics=metrics)
     folder = run_path(loaded.source, loaded.model, out)
     if resume and is_free(folder):
         logger.info("%s: nothing to resume there yet, so it is started", folder)
         resume = False
-    network = None if isinstance(model, str) else _network(model)
-    if network is None and loaded.model is None and resume:
-        network = kept_network(folder)
+    kept = _kept(loaded, folder) if model is None and resume else None
+    network = kept if network is None else network
     problem = load_problem(
         loaded,
         model=network,
@@ -127,7 +132,7 @@ def search(
             stops = replace(stops, trial_timeout=None)
         size = problem.batch_size_with(prune=prune, workers=workers, natural=proposer.batch)
         opened = (
-            resume_run(folder, dict(record.fingerprint), storage=storage)
+            resume_run(folder, dict(record.fingerprint), storage=storage, kept=kept is not None)
             if resume
             else start_run(folder, record, storage=storage, force_new=force_new)
         )
@@ -177,6 +182,19 @@ def _keep_inputs(problem: Problem, folder: Path) -> None:
         problem.evaluator.keep_in(folder)
     if problem.measurer is not None:
         problem.measurer[0].keep_in(folder)
+
+
+def _begun(model: nn.Module | str | None, data: Data | str | None) -> Mapping[str, Any]:
+    """The config of a network and data that come without one."""
+    if model is None:
+        raise UserError("config: is missing, and so is a network; give one of both")
+    return config_to_begin_with(model, data)
+
+
+def _kept(config: SearchConfig, folder: Path) -> nn.Module | None:
+    """The network that a run keeps, as it was given from Python; None where the config names another."""
+    then = read_toml(folder / CONFIG).get("model")
+    return kept_network(folder) if config.model in (None, then) else None
 
 
 def _network(given: nn.Module | Graph | None) -> nn.Module | None:

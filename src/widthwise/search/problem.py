@@ -34,7 +34,7 @@ from widthwise.search.dataset import load_dataset, source_of
 from widthwise.search.judged_by import judging_of, named_metrics
 from widthwise.search.proposing import proposer
 from widthwise.search.target import Target, within_target
-from widthwise.search.untrained import is_untrained
+from widthwise.search.untrained import is_untrained, made_by_name
 from widthwise.spaces.kinds import Prepares, SpaceKind, kind_of
 from widthwise.spaces.space import Space
 from widthwise.spaces.within import Within
@@ -80,9 +80,9 @@ class Problem:
 
         One that was given may have been changed: its class and all its layers are compared.
         """
-        if not self.own_network or self.config.model is None:
-            return not self.own_network
-        made = load_model(self.config.model, seed=self.config.seed)
+        if not self.own_network:
+            return True
+        made = made_by_name(self.config)
         return type(made) is type(self.network) and layers_as_text(made) == layers_as_text(self.network)
 
     @cached_property
@@ -260,7 +260,7 @@ def problem_of_run(path: str | Path, *, memory: int | None = None) -> Problem:
     """
     folder = Path(path).expanduser()
     config = load_config(folder / CONFIG)
-    network = kept_network(folder) if config.model is None else None
+    network = kept_network(folder)  # a run keeps it where no name makes it again
     if network is None and (folder / WEIGHTS).is_file():
         network = load_model(source_of(config, "model"), checkpoint=folder / WEIGHTS, seed=config.seed)
     return load_problem(config, model=network, memory=memory).trained(folder)
@@ -272,10 +272,19 @@ def layers_as_text(network: nn.Module) -> str:
 
 
 def _with_data(config: SearchConfig, data: Data) -> SearchConfig:
-    """The config with the name of data that was given, where it makes the same data again."""
-    if config.dataset is not None or not isinstance(data, DataModule) or data.loaded is None:
-        return config
-    if (data.seed, data.batch_size) != (config.seed, config.batch_size):  # which it has from the config
+    """The config with the name of data that was given, where that makes the same data again; else without one
+    that makes other data."""
+    if not isinstance(data, DataModule) or data.loaded is None:
         return config
     source, options = data.loaded
-    return replace(config, dataset=source, data=DataOptions(**options))
+    read = DataOptions(**options)
+    if source == config.dataset and data.seed == config.seed and config.data in (_untold(read), read):
+        return config
+    if (data.seed, data.batch_size) != (config.seed, config.batch_size):  # which it has from the config
+        return replace(config, dataset=None)
+    return replace(config, dataset=source, data=read)
+
+
+def _untold(options: DataOptions) -> DataOptions:
+    """The options as they are where it isn't said what targets are, which reading finds."""
+    return replace(options, targets=None)

@@ -141,17 +141,26 @@ def _refuse_second(folder: Path) -> None:
 
 
 def resume_run(
-    path: str | Path, fingerprint: dict[str, str] | None = None, *, storage: str | None = None
+    path: str | Path,
+    fingerprint: dict[str, str] | None = None,
+    *,
+    storage: str | None = None,
+    kept: bool = False,
 ) -> Run:
     """A run to go on with; UserError where it was searched with something else, listing all that differs.
 
     storage: the URL of the database that it keeps its trials in, where that is not in its folder.
+    kept: the network is the one that the run itself keeps, so what it was called isn't asked for.
     """
     folder = checked_run(path)
     run = _opened(folder, storage)
     try:
         if fingerprint is not None:
-            check_same(run.writer.study.fingerprint, fingerprint, str(folder))
+            stored = dict(run.writer.study.fingerprint)
+            if kept:
+                stored.pop("network", None)
+                fingerprint = {name: mark for name, mark in fingerprint.items() if name != "network"}
+            check_same(stored, fingerprint, str(folder))
     except UserError:
         run.close()
         raise
