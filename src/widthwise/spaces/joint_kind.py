@@ -11,7 +11,7 @@ from widthwise.spaces.format_rules import rule_tables
 from widthwise.spaces.kinds import SearchTables, SpaceKind
 from widthwise.spaces.quantisation_kind import QuantisationKind
 from widthwise.spaces.reading import LAB_SETUP
-from widthwise.spaces.settings import ALL, EQUALISE, FOLD_BATCHNORM, JOINT, JointSearch
+from widthwise.spaces.settings import ALL, CORRECT, EQUALISE, FOLD_BATCHNORM, JOINT, JointSearch
 from widthwise.spaces.width_kind import SETUP as WIDTH_SETUP
 from widthwise.spaces.width_kind import WidthKind
 from widthwise.spaces.width_reading import LAB_WIDTH_NAMES, MULTIPLIERS
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from widthwise.spaces.joint import JointSpace
 
 FORMATS, WIDTHS = QuantisationKind(), WidthKind()
-FORMAT_SETUP = ("by", "tie", "share_inputs", "untie", FOLD_BATCHNORM, EQUALISE)
+FORMAT_SETUP = ("by", "tie", "share_inputs", "untie", FOLD_BATCHNORM, EQUALISE, CORRECT)
 WIDTH_KEYS = (*MULTIPLIERS, "channels")
 INHERIT: dict[str, Any] = {"weights": "inherit"}  # by default: formats are of weights that are there
 NOT_HERE = ("repeats", "halving", "stacked")
