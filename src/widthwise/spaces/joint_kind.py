@@ -25,7 +25,7 @@ FORMATS, WIDTHS = QuantisationKind(), WidthKind()
 FORMAT_SETUP = ("by", "tie", "share_inputs", "untie", FOLD_BATCHNORM, EQUALISE, CORRECT)
 WIDTH_KEYS = (*MULTIPLIERS, "channels")
 INHERIT: dict[str, Any] = {"weights": "inherit"}  # by default: formats are of weights that are there
-NOT_HERE = ("repeats", "halving")
+NOT_HERE = ("repeats", "halving", "stacked")
 
 
 class JointKind:
@@ -49,7 +49,9 @@ class JointKind:
         formats = SearchTables(_with(setup, for_formats), _with(seed, of_formats), nothing, tables.base)
         widths = SearchTables(_with(setup, for_widths), _with(seed, of_widths), training, tables.base)
         found = JointSearch(FORMATS.read(formats), WIDTHS.read(widths))
-        for key, given in (("repeats", found.widths.repeats > 1), ("halving", found.widths.halving)):
+        channels = found.widths
+        others = {"repeats": channels.repeats > 1, "halving": channels.halving, "stacked": channels.stacked}
+        for key, given in others.items():
             if given:
                 training.fail(key, 'is for searches of channels alone ("graph/width"); leave it out')
         return found

@@ -100,7 +100,7 @@ class WidthSearch:
         supernet. importance: what tells which channels shrinking keeps.
     training: of candidates, or of the supernet; the network that is searched is the teacher, where `distil`.
     repeats: how many seeds each candidate is trained with. halving: stops those early that do worse than
-        others of their batch; None: each gets all of its training.
+        others of their batch; None: each gets all of its training. stacked: several are trained at once.
     """
 
     kind: ClassVar[str] = WIDTH
@@ -116,6 +116,7 @@ class WidthSearch:
     training: Settings = field(default_factory=Settings)
     repeats: int = 1
     halving: Halving | None = None
+    stacked: bool = False
 
 
 @dataclass(frozen=True)
