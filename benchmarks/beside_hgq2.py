@@ -1,7 +1,7 @@
 """Trained widths beside HGQ2 (arXiv 2405.00645, its second version) on the jets network, for training.py.
 
 Both begin with the same float network and widths, learn from the same made samples and the float network's
-same answers in as many steps with the same rates, at the same price of an ebop in every step; HGQ2 is set as
+same answers in as many steps, with the same rates and price of an ebop in every step; HGQ2 is set as
 in its examples. Each keeps a network at the same steps. HGQ2's are written as formats of widthwise, with its
 quantised weights as they are, so that ebops and accuracies of both are counted by the same code; ranges of
 its inputs are traced on training and validation samples. Told are the processor's time for a step of each,
@@ -108,9 +108,10 @@ def what_is_given(path: WidthPath, data: Any) -> dict[str, NDArray[Any]]:
         found[f"weight_{number}"] = layer.weight.value.detach().numpy().T.copy()
         found[f"bias_{number}"] = layer.bias.value.detach().numpy().copy()
         found[f"fraction_{number}"] = layer.read.fraction.detach().numpy().mean()
-        found[f"whole_{number}"] = layer.read.whole_bits.numpy().max()
+        found[f"whole_{number}"] = layer.read.whole_bits.detach().numpy().max()
     price = path._unit / path._begins_with
     found["betas"] = np.array([settings.price(step) * price for step in range(settings.steps)])
+    found["rates"] = np.array([settings.rates(step) for step in range(settings.steps)])
     found["ends"] = np.array(settings.ends())
     seen = [x for name in ("train", "val") for x, _ in part(data, name)]
     return {

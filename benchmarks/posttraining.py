@@ -1,10 +1,12 @@
 """Help without training, each way on and off: what a search of few bits gains by it.
 
-    python benchmarks/posttraining.py [--parts equalised,uniform,fronts] [--networks NAME,…] [--seeds 3]
+    python benchmarks/posttraining.py [--parts equalised,uniform,corrected,fronts] [--networks NAME,…]
 
 equalised: a network of depthwise convolutions on digits, as it was trained, and with channels scaled up and
     down by up to 2^spread between its layers, which changes nothing in float; one scheme for all layers.
 uniform: weights rounded to the nearest and adaptively, all weights in as many bits, inputs in 8.
+corrected: with biases as they are and corrected, by either rounding; weights and bits as in uniform, batch
+    norms folded.
 fronts: what `frontier` finds in as many trials among 2 to 4 bits for weights and inputs of each layer, with
     either rounding alone and with both as choices; by accuracy and ebops, the hypervolume as a share of the
     box from no accuracy to float's and from the dearest to the cheapest member (logarithms), on validation
@@ -41,7 +43,8 @@ from widthwise.network.passes import (
 )
 from widthwise.spaces.quantisation import QuantisationSpace
 
-NETWORKS = {"digits-mlp": "digits", "digits-cnn": "digits", "jsc-mlp": "jsc"}
+NETWORKS = {"digits-mlp": "digits", "digits-cnn": "digits", "jsc-mlp": "jsc", "depthwise": "digits"}
+USUAL = "digits-mlp,digits-cnn,jsc-mlp"
 BITS = [2, 3, 4]
 ROUNDINGS = ("nearest", "adaptive")
 CHOICES = (("nearest",), ("adaptive",), ROUNDINGS)
@@ -122,8 +125,10 @@ def equalised(seeds: int) -> None:
 
 @cache
 def trained(name: str, seed: int) -> tuple[nn.Module, Data]:
-    """A built-in network, trained on a split of its data."""
-    data, model = load_data(NETWORKS[name], seed=seed), load_model(name, seed=seed)
+    """A built-in network, or that of depthwise convolutions, trained on a split of its data."""
+    data = load_data(NETWORKS[name], seed=seed)
+    torch.manual_seed(seed)
+    model = depthwise() if name == "depthwise" else load_model(name, seed=seed)
     training.fit(model, data, epochs=20, learning_rate=1e-2, seed=seed)
     return model.eval(), data
 
@@ -152,6 +157,26 @@ def uniform(name: str, seeds: int) -> None:
     for row, way in enumerate(ROUNDINGS):
         first = f"{name}, {np.mean(floats):.3f}" if not row else ""
         print("| " + " | ".join([first, way, *map(shown, found[:, row].T)]) + " |", flush=True)
+
+
+def corrected(name: str, seeds: int) -> None:
+    """Accuracies of uniform schemes by rounding, biases as they are and corrected."""
+    found = np.empty((seeds, len(ROUNDINGS), 2, len(BITS)))
+    floats = []
+    for seed in range(seeds):
+        model, data = trained(name, seed)
+        graph, _ = fold_batchnorm_transform_pass(Graph(model), {})
+        floats.append(float(evaluate(graph, data, metrics=["accuracy"])["accuracy"]))
+        kinds = {layer.type for layer in graph.layers} & {"linear", "conv2d"}
+        for row, helped in np.ndindex(len(ROUNDINGS), 2):
+            rules = dict.fromkeys(kinds, rule(BITS, [8], (ROUNDINGS[row],)))
+            space = QuantisationSpace(graph, by="type", seed=rules, tie=True, bias_correction=bool(helped))
+            alike = np.repeat(np.arange(len(BITS))[:, None], len(space.decisions), axis=1)
+            found[seed, row, helped] = Evaluator(graph, space, data, metrics=["accuracy"])(alike)["accuracy"]
+    for row, helped in np.ndindex(len(ROUNDINGS), 2):
+        first = f"{name}, {np.mean(floats):.3f}" if not row and not helped else ""
+        cells = [first, ROUNDINGS[row], ("no", "yes")[helped], *map(shown, found[:, row, helped].T)]
+        print("| " + " | ".join(cells) + " |", flush=True)
 
 
 def fronts(name: str, seeds: int, trials: int) -> None:
@@ -193,8 +218,8 @@ def shown(values: FloatArray) -> str:
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--parts", default="equalised,uniform,fronts")
-    parser.add_argument("--networks", default=",".join(NETWORKS))
+    parser.add_argument("--parts", default="equalised,uniform,corrected,fronts")
+    parser.add_argument("--networks", default=USUAL)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--trials", type=int, default=60)
     given = parser.parse_args()
@@ -206,6 +231,11 @@ def main() -> None:
         print("| " + " | ".join(heads) + " |\n" + "| --- " * len(heads) + "|")
         for name in names:
             uniform(name, given.seeds)
+    if "corrected" in parts:
+        heads = ["network, accuracy in float", "rounding", "corrected", *(f"{bits} bits" for bits in BITS)]
+        print("| " + " | ".join(heads) + " |\n" + "| --- " * len(heads) + "|")
+        for name in names:
+            corrected(name, given.seeds)
     if "fronts" in parts:
         heads = ["network", *(", ".join(ways) for ways in CHOICES)]
         print("| " + " | ".join(heads) + " |\n" + "| --- " * len(heads) + "|")

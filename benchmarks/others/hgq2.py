@@ -4,8 +4,9 @@ python hgq2.py GIVEN.npz FOUND.npz
 
 GIVEN: weight_N [inputs, outputs] and bias_N of each linear layer in float, fraction_N and whole_N the bits
 behind and before the point with which it reads, inputs [steps, batch, features] and wanted [steps, batch,
-outputs] what it learns from and the float network's answers, betas [steps] the price of an ebop, ends the
-steps after which a network is kept, traced [samples, features] by which ranges are found.
+outputs] what it learns from and the float network's answers, betas [steps] the price of an ebop, rates
+[steps, 2] those of weights and of widths, ends the steps after which a network is kept, traced [samples,
+features] by which ranges are found.
 FOUND: of each end and layer the quantised weight and bias, and of what it reads sign, bits before and behind
 the point; the processor's seconds that the steps took, without those of tracing.
 """
@@ -60,11 +61,11 @@ def network(given: Any) -> tuple[keras.Model, list[QDense]]:
 
 
 def optimizer(model: keras.Model, layers: list[QDense]) -> torch.optim.Optimizer:
-    """Adam with the rates of gradient: those of weights and those of widths."""
+    """Adam of weights, and of widths."""
     held = {id(variable) for layer in layers for variable in (layer._kernel, layer.bias)}
     values = [v.value for v in model.trainable_variables if id(v) in held]
     widths = [v.value for v in model.trainable_variables if id(v) not in held]
-    return torch.optim.Adam([{"params": values, "lr": 2e-3}, {"params": widths, "lr": 1e-2}])
+    return torch.optim.Adam([{"params": values}, {"params": widths}])
 
 
 def take_step(model: keras.Model, adam: torch.optim.Optimizer, x: torch.Tensor, wanted: torch.Tensor) -> None:
@@ -103,11 +104,13 @@ def main(given_from: str, found_in: str) -> None:
     model, layers = network(given)
     adam = optimizer(model, layers)
     inputs, wanted = torch.from_numpy(given["inputs"]), torch.from_numpy(given["wanted"])
-    ends, betas = set(given["ends"].tolist()), given["betas"].tolist()
+    ends, betas, rates = set(given["ends"].tolist()), given["betas"].tolist(), given["rates"].tolist()
     found, took, began = {}, 0.0, time.process_time()
     for step, beta in enumerate(betas):
         for layer in layers:
             layer._beta.assign(beta)
+        for group, rate in zip(adam.param_groups, rates[step], strict=True):
+            group["lr"] = rate
         take_step(model, adam, inputs[step], wanted[step])
         if step + 1 in ends:
             took += time.process_time() - began

@@ -40,7 +40,7 @@ def test_every_config_is_a_search_of_widths() -> None:
     assert [config.ignored for config in configs] == [(), ()]
     grid, pairs = (load_problem(config) for config in configs)
     assert [grid.space.size, pairs.space.size] == [4, 16]
-    assert (grid.batch_size_with(), pairs.batch_size_with()) == (1, 16)
+    assert (grid.batch_size_with(), pairs.batch_size_with()) == (4, 16)
     spaces = [config.search.space for config in configs]
     assert all(isinstance(space, WidthSearch) for space in spaces)
     assert spaces[0].training == Settings(epochs=20, schedule="one-cycle")

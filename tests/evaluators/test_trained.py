@@ -147,6 +147,24 @@ def test_halving_stops_the_worst_and_survivors_are_as_without_it():
     assert np.isfinite(found["macs"]).all()
 
 
+def test_stacked_candidates_have_the_same_result_in_any_batch():
+    made = evaluator(stacked=True)
+    together, alone = made(ALL), [made(ALL[row : row + 1]) for row in (2, 0, 1)]
+    for row, result in zip((2, 0, 1), alone, strict=True):
+        for name, values in result.items():
+            assert values[0] == together[name][row]
+    assert made.pace.at_once == 16
+    assert "16 at once" in made.describe
+    assert score(made.network(ALL[1]).model, DATA.val_dataloader()).loss == pytest.approx(together["loss"][1])
+
+
+def test_halving_stops_the_same_where_candidates_are_stacked():
+    options = {"settings": Settings(epochs=4), "halving": Halving(2), "objectives": ["loss"]}
+    together, alone = evaluator(stacked=True, **options)(ALL), evaluator(**options)(ALL)
+    assert together.pruned == alone.pruned
+    assert np.allclose(together["loss"], alone["loss"], rtol=1e-2, equal_nan=True)
+
+
 def test_results_within_two_standard_errors_are_not_told_apart():
     means, spreads = np.array([0.70, 0.71, 0.80]), np.array([0.02, 0.02, 0.02])
     assert within_noise(means, spreads, repeats=4).tolist() == [

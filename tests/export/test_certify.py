@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -148,6 +149,29 @@ def test_the_front_is_certified_and_kept(project: Path) -> None:
     (piped,) = ww.certify("run", [found[0].trial], model=network(), data=data, place=False, pipeline=2)
     assert not piped.kept
     assert piped.measured[1].metrics["yosys_registers"] > 0
+
+
+@pytest.mark.slow
+@NEEDS_YOSYS
+@pytest.mark.parametrize("way", ["finetuned", "supernet"])
+def test_networks_that_were_trained_in_their_formats_are_certified(project: Path, way: str) -> None:
+    data, shared = ww.load_data("jsc"), way == "supernet"
+    tables: Any = config(data_in_width=[4])
+    tables["search"]["search_space"]["setup"] |= (
+        {"weights": "supernet"} if shared else {"bias_correction": True}
+    )
+    tables["search"]["strategy"]["metrics"] = {"loss": {"direction": "minimize"}}
+    training = {"steps": 100, "distil": 0.0}
+    tables["search"] |= {"training": training} if shared else {"training": training, "finetune": {}}
+    study = ww.search(network(), data, tables, out="run", page=False)
+    assert [one.better for one in study.finetuned.values()] == ([] if shared else [True])
+    (found,) = ww.certify("run", model=network(), data=data, place=False)
+    (of_yosys,) = [measured for measured in found.measured if measured.tool == "yosys"]
+    assert "205 of 205 outputs equal" in " ".join(of_yosys.notes)
+    made = ww.load_run("run").network(found.trial, model=network())
+    assert ww.evaluate(made, data, metrics=["loss"])["loss"] == pytest.approx(
+        ww.load_run("run").trial(found.trial).metrics["loss"], rel=1e-6
+    )
 
 
 @NEEDS_YOSYS

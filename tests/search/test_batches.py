@@ -9,6 +9,7 @@ from widthwise.search.batches import batch_size
 
 QUICK, SLOW = Pace(trains=False, affordable=1000), Pace(trains=False, affordable=3)
 TRAINED, HALVED = Pace(trains=True, affordable=1), Pace(trains=True, affordable=1, together=9)
+STACKED = Pace(trains=True, affordable=16, at_once=16)
 
 
 @pytest.mark.parametrize(
@@ -25,6 +26,10 @@ TRAINED, HALVED = Pace(trains=True, affordable=1), Pace(trains=True, affordable=
         (TRAINED, {"enumerated": True, "workers": 3}, 12),
         (TRAINED, {"enumerated": False, "workers": 3, "natural": 50}, 3),
         (HALVED, {"enumerated": False, "natural": 50}, 9),
+        (STACKED, {"enumerated": True}, 16),
+        (STACKED, {"enumerated": False, "natural": 50}, 16),
+        (STACKED, {"enumerated": False, "natural": 5}, 5),
+        (STACKED, {"enumerated": False, "natural": 50, "workers": 2}, 32),
     ],
 )
 def test_batches(pace: Pace, how: dict, expected: int):

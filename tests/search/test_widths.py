@@ -89,6 +89,40 @@ def test_what_would_leave_candidates_alone_is_refused_with_halving(tmp_path: Pat
     assert not (tmp_path / "run").exists()
 
 
+def test_candidates_trained_at_once_are_those_trained_alone(tmp_path: Path) -> None:
+    stacked = config({"epochs": 2, "repeats": 2, "stacked": True}, multipliers=[0.5, 1, 2])
+    together = ww.search(None, None, stacked, out=tmp_path / "together", page=False)
+    stacked["search"]["training"]["stacked"] = False
+    alone = ww.search(None, None, stacked, out=tmp_path / "alone", page=False)
+    assert len(together.trials) == len(alone.trials) == 9
+    for trial, other in zip(together.trials, alone.trials, strict=True):
+        assert trial.metrics["parameters"] == other.metrics["parameters"]
+        assert trial.metrics["accuracy"] == pytest.approx(other.metrics["accuracy"], abs=0.01)  # 2 of 205
+        assert 0 <= trial.metrics["accuracy_spread"] < 0.5
+
+
+def test_a_stacked_search_goes_on_as_if_it_had_not_stopped(tmp_path: Path) -> None:
+    stacked = config({"epochs": 2, "stacked": True}, multipliers=[0.5, 1, 2])
+    whole = ww.search(None, None, stacked, out=tmp_path / "whole", page=False)
+    ww.search(None, None, stacked, out=tmp_path / "run", limits=Limits(trials=4), page=False)
+    resumed = ww.search(None, None, stacked, out=tmp_path / "run", resume=True, page=False)
+    assert [t.metrics for t in resumed.trials] == [t.metrics for t in whole.trials]
+
+
+STACKED_WRONG = {
+    "a supernet": ({}, {"weights": "supernet"}, "a supernet is one training"),
+    "one loss that is scaled": ({"mixed_precision": True}, {}, "goes without mixed_precision"),
+}
+
+
+@pytest.mark.parametrize(("training", "setup", "says"), STACKED_WRONG.values(), ids=STACKED_WRONG.keys())
+def test_what_cant_be_trained_at_once_is_refused(training: dict, setup: dict, says: str) -> None:
+    made = config({"stacked": True, **training}, multipliers=[1, 2])
+    made["search"]["search_space"]["setup"] = setup
+    with pytest.raises(UserError, match=says):
+        load_config(made)
+
+
 def test_mixed_precision_without_a_gpu_is_refused_before_anything_is_trained() -> None:
     made = config({"mixed_precision": True}, multipliers=[1, 2], accelerator="cpu")
     with pytest.raises(UserError, match="mixed_precision needs a GPU"):

@@ -76,7 +76,7 @@ def test_every_setting_arrives_and_reads_back(training: dict[str, Any], halving:
 def test_every_field_of_the_settings_has_a_key() -> None:
     written = tables_of(load_config(tables({})))["search"]["training"]
     unset = {name for name, value in asdict(Settings()).items() if value is None}
-    assert set(written) | unset == {field.name for field in fields(Settings)} | {"repeats"}
+    assert set(written) | unset == {field.name for field in fields(Settings)} | {"repeats", "stacked"}
     assert set(EACH) == {field.name for field in fields(Settings)}, "the property above covers all of them"
 
 

@@ -37,18 +37,56 @@ def test_the_gradient_of_a_width_is_what_it_does_to_the_rounding_error():
 
 
 def test_what_is_cut_has_no_gradient_and_what_has_no_bits_is_zero():
-    read = ReadWidths((2,), signed=False, bits=3)
-    read.observe(torch.tensor([[3.0, 3.0]]))
+    read = ReadWidths(torch.tensor([3.0, 3.0]), signed=False, bits=3)
     with torch.no_grad():
         read.fraction.copy_(torch.tensor([1.0, -2.0]))  # 2 bits before the point: 3 bits, and none
     x = torch.tensor([[5.0, 2.5], [1.2, 0.4]], requires_grad=True)
-    found = read.eval()(x)
+    found = read(x)
     assert found.tolist() == [[3.5, 0.0], [1.0, 0.0]]
     assert read.widths().tolist() == [3.0, 0.0]
     found.sum().backward()
     assert x.grad[:, 0].tolist() == [0.0, 1.0]
     fmt = read.format()
     assert torch.equal(fmt.quantize(x), found)
+
+
+def test_a_bit_before_the_point_gains_what_it_lets_through_and_is_priced_like_one_behind_it():
+    read = ReadWidths(torch.tensor([3.0, 3.0]), signed=True, bits=5)  # steps of a quarter up to 4
+    x = torch.tensor([[5.0, 2.5], [-7.0, -9.0]])
+    found = read(x)
+    assert found.tolist() == [[3.75, 2.5], [-4.0, -4.0]]
+    (found * torch.tensor([[1.0, 1.0], [-10.0, -100.0]])).sum().backward()
+    moved = math.log(2) * 4.0  # of the limits, for a bit more
+    assert torch.allclose(read.whole.grad, torch.tensor([moved * (1 + 10), moved * 100]))
+    read.zero_grad()
+    (read.widths() * torch.tensor([2.0, 3.0])).sum().backward()
+    assert read.whole.grad.tolist() == read.fraction.grad.tolist() == [2.0, 3.0]
+
+
+def test_a_price_pulls_what_is_not_zero_towards_it_and_the_smaller_the_more():
+    made = ConstantWidths(torch.tensor([2.0, -2.0, 0.5, 0.01]), (4,), bits=3)
+    made.widths(made()).sum().backward()
+    assert made.value.grad[0] == -made.value.grad[1] > 0
+    assert made.value.grad[2] > made.value.grad[0]
+    assert made.value.grad[3] == 0
+
+
+def test_before_each_checkpoint_the_price_stands_while_the_rates_fall_and_between_them_it_rises():
+    settings = PathSettings(steps=100, checkpoints=5, price_from=1.0, price_to=32.0)
+    prices = [settings.price(step) for step in range(100)]
+    rates = [settings.rates(step) for step in range(100)]
+    assert prices == sorted(prices)
+    for end in settings.ends():
+        assert len(set(prices[end - 10 : end])) == 1
+        assert len(set(prices[end - 20 : end - 10])) == 10
+        assert {*rates[end - 20 : end - 9]} == {(settings.learning_rate, settings.width_rate)}
+        falling = rates[end - 10 : end]
+        assert falling == sorted(falling, reverse=True)
+        assert falling[-1][0] < 0.05 * settings.learning_rate
+    assert prices[-1] == pytest.approx(32.0)
+    steady = PathSettings(steps=100, checkpoints=5, settle=0.0)
+    assert len({steady.price(step) for step in range(100)}) == 100
+    assert {steady.rates(step) for step in range(100)} == {(steady.learning_rate, steady.width_rate)}
 
 
 def test_a_constant_is_counted_at_least_as_its_significant_bits():
@@ -159,6 +197,7 @@ def test_what_cannot_be_trained_is_refused_by_its_layer(network, x, said):
         ({"checkpoints": 50, "steps": 40}, "checkpoints = 50 are more than steps = 40"),
         ({"price_from": 2.0, "price_to": 1.0}, "price_to = 1 is below price_from = 2"),
         ({"mixup": 1.5}, "mixup = 1.5 is no number from 0 to 1"),
+        ({"settle": 1.0}, "settle = 1.0 is no number from 0 to 0.95"),
         ({"cost": "lutz"}, "no cost named 'lutz'; did you mean"),
         ({"bits": 20}, "bits = 20 is more than 16"),
         ({"learning_rate": math.nan}, "learning_rate = nan is no number above 0"),

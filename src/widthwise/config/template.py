@@ -43,6 +43,7 @@ by = "{by}"               # what the rules below name layers by: "name", "type" 
 # tie = false             # true: all layers of a rule get the same choice
 # share_inputs = false    # true: layers that read the same tensor quantise it alike
 # equalise = false        # true: channels between layers are scaled so that weights are alike in size
+# bias_correction = false # true: biases make up, on average, for how the weights of their layer are rounded
 
 # Each list is a choice of the search: any format of `widthwise formats`, with its parameters for the tensors
 # data_in, weight and bias; weight_name gives the weights a format of their own. The frac width says where the

@@ -14,6 +14,7 @@ MEANINGS = {
     "checkpoints": "of it, each a candidate",
     "price_from": "of all the bits that the network begins with ...",
     "price_to": "... up to which it rises: the higher, the smaller the last networks",
+    "settle": "share of the steps before each checkpoint in which it stands and rates fall",
     "cost": 'what is priced; or "bits", of weights and biases',
     "learning_rate": "of weights",
     "width_rate": "of widths",

@@ -107,6 +107,7 @@ class Pace:
     together: so many are compared with one another while they are evaluated, so they are one batch in one
         process; 1: each is judged by itself.
     repeats: how often each is evaluated, where the metrics are means over several trainings.
+    at_once: so many are trained at once, so they are one part for a worker.
     apart: whether candidates can be evaluated apart from one another; else each goes on from others, and
         several processes would all do the same.
     """
@@ -115,6 +116,7 @@ class Pace:
     affordable: int
     together: int = 1
     repeats: int = 1
+    at_once: int = 1
     apart: bool = True
 
 

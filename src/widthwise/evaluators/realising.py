@@ -13,7 +13,7 @@ from widthwise.data.blocks import DataBlock, first_of
 from widthwise.metrics.quality.fits import Fit
 from widthwise.metrics.quality.outputs import Output
 from widthwise.network.graph import Graph
-from widthwise.network.passes.adaptive_rounding import settled
+from widthwise.network.passes.settling import settled
 from widthwise.network.reading import Reader, run
 from widthwise.network.realised import EXAMPLE_SAMPLES, Input, Realised, inputs_of
 from widthwise.network.recording import PLACE

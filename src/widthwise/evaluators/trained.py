@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from itertools import chain
@@ -40,8 +40,9 @@ from widthwise.training import Settings
 from widthwise.training.losses import check_loss
 from widthwise.training.scoring import tally_one
 from widthwise.training.settings import check_device
-from widthwise.training.sources import Mode, Widths, network_source
+from widthwise.training.sources import Mode, Stacked, Widths, network_source
 from widthwise.training.supernet import Sandwich
+from widthwise.training.together import ROWS
 
 WAYS: dict[Mode, str] = {
     "scratch": "each candidate trained from random weights",
@@ -61,6 +62,7 @@ class WidthEvaluator:
             metrics are then means, and NAME_spread their standard deviations.
         importance: what shrinking keeps. halving: stops candidates of a batch early, by all `objectives`
             (names of metrics in `metrics`, by default all of them): they count as pruned.
+        stacked: 16 candidates are trained at once, which pays for small networks of linear layers.
         metrics: names of quality and cost metrics; `options` are those of torchmetrics' by metric name.
         loader: the part of the data to judge on; samples: only the first so many.
         task, device, seed, compare_to: as `Evaluator` has them.
@@ -81,6 +83,7 @@ class WidthEvaluator:
         repeats: int = 1,
         importance: Importance = "magnitude",
         halving: Halving | None = None,
+        stacked: bool = False,
         sandwich: Sandwich | None = None,
         **keywords: Unpack[JudgingKeywords],
     ) -> None:
@@ -113,6 +116,7 @@ class WidthEvaluator:
             output=self.judging.output,
             importance=importance,
             sandwich=sandwich,
+            stacked=stacked,
             device=self.judging.device,
         )
         check_loss(self.judging.task, self.settings)
@@ -131,7 +135,8 @@ class WidthEvaluator:
         """Each takes long; with halving as many start together as leave one for all of the training."""
         full = self.settings.steps or self.settings.epochs
         together = self.halving.together(full) if self.halving is not None else 1
-        return Pace(trains=True, affordable=1, together=together, repeats=self.repeats)
+        at_once = ROWS if isinstance(self.source, Stacked) else 1
+        return Pace(True, affordable=at_once, together=together, repeats=self.repeats, at_once=at_once)
 
     @property
     def describe(self) -> str:
@@ -139,7 +144,8 @@ class WidthEvaluator:
         training = self.settings
         length = f"{training.epochs} epochs" if training.steps is None else f"{training.steps:,} steps"
         seeds = f", {self.repeats} seeds each" if self.repeats > 1 else ""
-        return "; ".join((f"{WAYS[self.mode]}, {length}{seeds}", *self.fitting.reader.notes))
+        stacked = f", {ROWS} at once" if isinstance(self.source, Stacked) else ""
+        return "; ".join((f"{WAYS[self.mode]}, {length}{seeds}{stacked}", *self.fitting.reader.notes))
 
     def __call__(self, candidates: IntArray) -> Results:
         """The metrics of candidates [K, D], in their order; those that fail do so alone, with the reason."""
@@ -221,26 +227,45 @@ class WidthEvaluator:
 
         seen: is filled with outputs and targets of their first trainings.
         """
-        for row in rows.tolist():
-            sizes = self.space.sizes(candidates[row])
-            for repeat in range(self.repeats):
+        for repeat in range(self.repeats):
+            left = [row for row in rows.tolist() if row not in failures]
+            for row, made in self._networks(candidates, left, self.judging.seed + repeat, settings):
                 try:
-                    made = self.source.network(sizes, self.judging.seed + repeat, settings)
+                    if isinstance(made, Exception):
+                        raise made
                     outcome = self._predicted(made.model)
                     judged, reason = self._scored(*outcome)
                 except UserError as error:
                     judged, reason = {}, str(error)
                 except (RuntimeError, MemoryError) as error:  # no memory, or a layer that takes no such size
                     judged, reason = {}, describe_error(error)
-                if reason:
+                if reason or isinstance(made, Exception):
                     failures[row] = reason
-                    break
+                    continue
                 if repeat == 0:
                     if seen is not None:
                         seen[row] = outcome
                     self.latest.put(self._realised(candidates[row], made.model, judged))
                 for name, value in judged.items():
                     quality[name][row, repeat] = value
+
+    def _networks(
+        self, candidates: IntArray, rows: Sequence[int], seed: int, settings: Settings
+    ) -> Iterator[tuple[int, Graph | Exception]]:
+        """The networks of these rows of the candidates, trained, or why there is none."""
+        source, at_once = self.source, self.pace.at_once
+        for start in range(0, len(rows), at_once):
+            now = rows[start : start + at_once]
+            sizes = [self.space.sizes(candidates[row]) for row in now]
+            made: Sequence[Graph | Exception]
+            try:
+                if isinstance(source, Stacked):
+                    made = source.networks(sizes, seed, settings)
+                else:
+                    made = [source.network(sizes[0], seed, settings)]
+            except (UserError, RuntimeError, MemoryError) as error:
+                made = [error] * len(now)
+            yield from zip(now, made, strict=True)
 
     def _predicted(self, model: nn.Module) -> tuple[Tensor, Tensor]:
         """Outputs [n, ...] and targets [n, ...] of the samples to judge on."""
@@ -341,4 +366,5 @@ def for_space(
         repeats=settings.repeats,
         importance=settings.importance,
         halving=settings.halving,
+        stacked=settings.stacked,
     )

@@ -17,6 +17,7 @@ from widthwise.export.exporter import Exported
 from widthwise.export.fixed_point import is_fixed_point
 from widthwise.export.scaler import in_front
 from widthwise.formats import Binary, Format, Integer, IntegerEach, ScaledInteger
+from widthwise.formats.corrected import uncorrected
 from widthwise.network.operations import CONVOLUTIONS
 
 if TYPE_CHECKING:
@@ -178,7 +179,7 @@ def _reasons(layer: Layer, scheme: Scheme) -> Iterator[str]:
     if layer.type in CONVOLUTIONS and _is_wide(layer, scheme):
         yield "sums more bits than float32 has, in which alone convolutions run; --to c and hls4ml write it"
     for tensor in ("data_in", "weight", "bias"):
-        fmt = scheme[tensor]
+        fmt = uncorrected(scheme[tensor])
         if fmt is not None and (reason := _no_node(fmt, fixed=tensor != "data_in")):
             yield f"{tensor} {fmt!r} {reason}"
 

@@ -21,6 +21,7 @@ from widthwise.export.integers.layers import STEPS, RefusalError, is_known, unkn
 from widthwise.export.integers.reading import SIZES
 from widthwise.export.integers.steps import Convolution, Linear, Scale, Value
 from widthwise.formats import Binary, Format, Integer, ScaledInteger
+from widthwise.formats.corrected import uncorrected
 from widthwise.metrics.cost.counts import NodeBits, NodeCounts
 from widthwise.network.scheme import Scheme
 from widthwise.spaces.slots import Slot, schemes
@@ -142,11 +143,11 @@ def _as_nodes(layer: Layer, scheme: Scheme) -> float:
     for tensor, stored in layer.stored.items():
         for each in stored:
             if (fmt := scheme[tensor]) is not None:
-                total += FLOAT * _numbers_of_node(fmt.calibrated(each.value))
+                total += FLOAT * _numbers_of_node(uncorrected(fmt.calibrated(each.value)))
     return total
 
 
-def _numbers_of_node(fmt: Format) -> float:
+def _numbers_of_node(fmt: Format | None) -> float:
     """Scales and zero points, and for Quant its width."""
     if isinstance(fmt, Integer):
         return 3

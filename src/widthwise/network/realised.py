@@ -14,8 +14,8 @@ from widthwise.core.hashing import hash_weights
 from widthwise.network.calling import cloned, positional
 from widthwise.network.checkpoints import load_tensors
 from widthwise.network.graph import Graph
-from widthwise.network.passes.adaptive_rounding import settled
 from widthwise.network.passes.equalise import made_ready
+from widthwise.network.passes.settling import settled
 from widthwise.network.scheme import TENSORS, Scheme
 from widthwise.network.widths.resize import resize
 

@@ -12,7 +12,8 @@ TRAINED_EACH = 4  # candidates that each of several workers trains in a batch
 def usual_batch(pace: Pace, size: int, *, enumerated: bool) -> int | None:
     """Candidates of a batch of a space of `size` where it only says how often is stored; None: as the
     strategy likes, which learns after each batch."""
-    if pace.trains:  # what enumerates may have several that share a training
+    if pace.trains and (enumerated or pace.at_once == 1 or pace.together > 1):
+        # what enumerates may have several that share a training
         return min(max(pace.together, pace.affordable) if enumerated else pace.together, size)
     return pace.affordable if enumerated else None
 

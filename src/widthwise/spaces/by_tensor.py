@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from widthwise.core.arrays import IntArray
+from widthwise.spaces.correcting import paired_slots, unpaired_slots
 from widthwise.spaces.quantisation import QuantisationSpace
 from widthwise.spaces.slots import Slot
 from widthwise.spaces.space import Decision, Space
@@ -46,9 +47,13 @@ class ByTensor:
 
 
 def by_tensor(given: QuantisationSpace) -> ByTensor:
-    """The space's tensors, each to be given any of its formats, or none, whatever the others have."""
+    """The space's tensors, each to be given any of its formats, or none, whatever the others have.
+
+    A bias that is corrected makes up for what its weight has.
+    """
+    plain, corrected = unpaired_slots(given.slots)
     groups: dict[tuple[object, ...], list[Slot]] = {}
-    for slot in given.slots:
+    for slot in plain:
         groups.setdefault((slot.columns or slot.layer, slot.tensor), []).append(slot)
     decisions, slots, cells = [], [], []
     for column, group in enumerate(groups.values()):
@@ -58,12 +63,16 @@ def by_tensor(given: QuantisationSpace) -> ByTensor:
         name = "+".join(dict.fromkeys(slot.layer for slot in group)) + f"/{group[0].tensor}"
         decisions.append(Decision(name, (*shown, FLOAT)))
         slots += [_slot(slot, column, own) for slot in group]
-    order = {(slot.layer, slot.tensor): place for place, slot in enumerate(given.slots)}
+    order = {(slot.layer, slot.tensor): place for place, slot in enumerate(plain)}
     slots.sort(key=lambda slot: order[slot.layer, slot.tensor])
-    made = copy.copy(given)
+    made, own_slots = copy.copy(given), paired_slots(slots, corrected)
     for name in [name for name, value in vars(Space).items() if isinstance(value, cached_property)]:
         made.__dict__.pop(name, None)
-    for name, value in (("decisions", tuple(decisions)), ("slots", tuple(slots)), ("fields", {})):
+    for name, value in (
+        ("decisions", tuple(decisions)),
+        ("slots", own_slots),
+        ("fields", {}),
+    ):
         object.__setattr__(made, name, value)
     return ByTensor(given, made, tuple(map(tuple, groups.values())), tuple(cells))
 

@@ -11,7 +11,7 @@ from widthwise.spaces.format_rules import rule_tables
 from widthwise.spaces.kinds import SearchTables, SpaceKind
 from widthwise.spaces.quantisation_kind import QuantisationKind
 from widthwise.spaces.reading import LAB_SETUP
-from widthwise.spaces.settings import ALL, EQUALISE, FOLD_BATCHNORM, JOINT, JointSearch
+from widthwise.spaces.settings import ALL, CORRECT, EQUALISE, FOLD_BATCHNORM, JOINT, JointSearch
 from widthwise.spaces.width_kind import SETUP as WIDTH_SETUP
 from widthwise.spaces.width_kind import WidthKind
 from widthwise.spaces.width_reading import LAB_WIDTH_NAMES, MULTIPLIERS
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from widthwise.spaces.joint import JointSpace
 
 FORMATS, WIDTHS = QuantisationKind(), WidthKind()
-FORMAT_SETUP = ("by", "tie", "share_inputs", "untie", FOLD_BATCHNORM, EQUALISE)
+FORMAT_SETUP = ("by", "tie", "share_inputs", "untie", FOLD_BATCHNORM, EQUALISE, CORRECT)
 WIDTH_KEYS = (*MULTIPLIERS, "channels")
 INHERIT: dict[str, Any] = {"weights": "inherit"}  # by default: formats are of weights that are there
-NOT_HERE = ("repeats", "halving")
+NOT_HERE = ("repeats", "halving", "stacked")
 
 
 class JointKind:
@@ -49,7 +49,9 @@ class JointKind:
         formats = SearchTables(_with(setup, for_formats), _with(seed, of_formats), nothing, tables.base)
         widths = SearchTables(_with(setup, for_widths), _with(seed, of_widths), training, tables.base)
         found = JointSearch(FORMATS.read(formats), WIDTHS.read(widths))
-        for key, given in (("repeats", found.widths.repeats > 1), ("halving", found.widths.halving)):
+        channels = found.widths
+        others = {"repeats": channels.repeats > 1, "halving": channels.halving, "stacked": channels.stacked}
+        for key, given in others.items():
             if given:
                 training.fail(key, 'is for searches of channels alone ("graph/width"); leave it out')
         return found

@@ -21,6 +21,7 @@ from widthwise.network.output_channels import for_weight, of_layer
 from widthwise.network.passes.rules import check_keys_apply, inactive, of_folded, select
 from widthwise.network.scheme import TensorName, tensor_fields, tensor_format
 from widthwise.network.selection import DEFAULT, By
+from widthwise.spaces.correcting import corrected_slots
 from widthwise.spaces.reading import is_float
 from widthwise.spaces.settings import QuantisationSearch, SeedRule
 from widthwise.spaces.slots import Slot, fixed_slots, kept_slot
@@ -48,7 +49,8 @@ class QuantisationSpace(Space):
     layer that a rule selects has decisions of its own, as in the lab's system; with `tie` all of a rule's
     layers take the same choice, with `share_inputs` all layers that read the same tensor quantise it alike.
     A stored tensor that several layers read (tied weights) has one format, that of the first reader with a
-    rule for it; with `untie` each reader has its own, and the tensor is stored for each.
+    rule for it; with `untie` each reader has its own, and the tensor is stored for each. With
+    `bias_correction` each bias makes up, on average, for how its layer's weight is rounded.
     Layers that no rule selects take the rule "default", or else keep the scheme that they have in the graph.
     Keys of tensors that a layer doesn't have are left out; one of a tensor that none of a rule's layers has
     is an error. So that `by` can be switched, rules that select layers by the other of name and type are
@@ -63,6 +65,7 @@ class QuantisationSpace(Space):
     untie: bool  # each reader of a stored tensor has it in a format of its own
     unused: tuple[str, ...]  # rules for types where layers go by name, or the other way round: left out
     folded: tuple[str, ...]  # rules for batch norms alone that are part of other layers now: left out
+    uncorrected: Mapping[str, str] | None  # layers whose bias is not corrected and why; None: none is to be
 
     def __init__(
         self,
@@ -73,6 +76,7 @@ class QuantisationSpace(Space):
         tie: bool = False,
         share_inputs: bool = False,
         untie: bool = False,
+        bias_correction: bool = False,
     ) -> None:
         rules = seed_rules(seed) if isinstance(seed, Mapping) else tuple(seed)
         gone = of_folded(graph, by, [rule.key for rule in rules])
@@ -95,7 +99,11 @@ class QuantisationSpace(Space):
         super().__init__(tuple(builder.decisions))
         chosen = {slot.layer for slot in builder.slots}
         fixed = tuple(slot for slot in fixed_slots(graph) if slot.layer not in chosen)
-        object.__setattr__(self, "slots", tuple(builder.slots) + fixed)
+        slots, left = tuple(builder.slots) + fixed, None
+        if bias_correction:
+            slots, left = corrected_slots(graph, slots)
+        object.__setattr__(self, "slots", slots)
+        object.__setattr__(self, "uncorrected", left)
         object.__setattr__(self, "fields", builder.fields)
         object.__setattr__(self, "by", by)
         object.__setattr__(self, "rules", selected)
@@ -114,6 +122,7 @@ class QuantisationSpace(Space):
             tie=search.tie,
             share_inputs=search.share_inputs,
             untie=search.untie,
+            bias_correction=search.bias_correction,
         )
 
     def keeping(self, choices: Sequence[Sequence[int]]) -> QuantisationSpace:

@@ -20,6 +20,7 @@ from widthwise.spaces.reading import (
     without_default,
 )
 from widthwise.spaces.settings import (
+    CORRECT,
     EQUALISE,
     FOLD_BATCHNORM,
     QUANTISATION,
@@ -31,6 +32,7 @@ from widthwise.training.finetuning.reading import read_shared, write_tuning
 if TYPE_CHECKING:
     from widthwise.data.modules import Data
     from widthwise.network.graph import Graph
+    from widthwise.network.layer import Layer
     from widthwise.spaces.quantisation import QuantisationSpace
 
 WEIGHTS: dict[str, FormatWeights] = {"inherit": "inherit", "supernet": "supernet"}
@@ -53,13 +55,19 @@ class QuantisationKind:
         tie, share_inputs = setup.flag("tie", False), setup.flag("share_inputs", False)
         untie = setup.flag("untie", False)
         fold = setup.flag(FOLD_BATCHNORM, False) if FOLD_BATCHNORM in setup else None
-        equalise = setup.flag(EQUALISE, False)
+        equalise, correct = setup.flag(EQUALISE, False), setup.flag(CORRECT, False)
         weights = setup.choice("weights", WEIGHTS, "inherit")
         if training.values and weights == "inherit" and not tables.finetuned:
             raise UserError(
                 f"{training.where()}: nothing is trained in a search of formats; add [search.finetune], "
                 'which trains members of the front, or weights = "supernet" in [search.search_space.setup], '
                 "which trains one network for all candidates, or leave it out"
+            )
+        if correct and weights == "supernet":
+            setup.fail(
+                CORRECT,
+                "is found for weights that stay, and a shared network is trained; leave one of the two out "
+                '(weights = "supernet")',
             )
         setup.close(lab=LAB_SETUP)
         found = [quantisation_rule(key, rule) for key, rule in checked_rules(seed, by)]
@@ -70,7 +78,7 @@ class QuantisationKind:
         default, rules = without_default(found)
         trained = read_shared(training) if weights == "supernet" else None
         return QuantisationSearch(
-            by, rules, default, tie, share_inputs, untie, fold, equalise, weights, trained
+            by, rules, default, tie, share_inputs, untie, fold, equalise, correct, weights, trained
         )
 
     def write(self, settings: QuantisationSearch) -> dict[str, Any]:
@@ -82,6 +90,7 @@ class QuantisationKind:
             "untie": settings.untie,
             FOLD_BATCHNORM: settings.fold_batchnorm,
             EQUALISE: settings.equalise,
+            CORRECT: settings.bias_correction,
         }
         seed = seed_tables(settings.default, settings.rules)
         tables = {"search_space": {"name": self.name, "setup": setup, "seed": seed}}
@@ -125,7 +134,9 @@ class QuantisationKind:
             stays = "can't be quantised" if not layer.tensors else "stays in float"
             with_next = network.equalised.get(layer.name)
             equalised = f"; channels equalised with {with_next}" if with_next else ""
-            lines.append(f"{layer.name} ({layer.type}): {said or stays}{equalised}")
+            lines.append(
+                f"{layer.name} ({layer.type}): {said or stays}{equalised}{_correction(layer, space)}"
+            )
         return lines
 
     def warnings(self, space: QuantisationSpace) -> list[str]:
@@ -134,7 +145,17 @@ class QuantisationKind:
         gone = ", ".join(space.folded)
         folded = [f"left out: rules for batch norms that were folded: {gone}"] if gone else []
         single = f"one choice for each key in the rules {rules}" if rules else "no layer has a rule"
-        return [*folded, *left_out_line(space.by, space.unused), *single_line(space, single)]
+        left = ", ".join(f"{layer} ({why})" for layer, why in (space.uncorrected or {}).items())
+        kept = [f"biases that are not corrected: {left}"] if left else []
+        return [*folded, *kept, *left_out_line(space.by, space.unused), *single_line(space, single)]
+
+
+def _correction(layer: Layer, space: QuantisationSpace) -> str:
+    """What becomes of the bias of a layer, where biases are corrected."""
+    if space.uncorrected is None or layer.name not in {s.layer for s in space.slots if s.tensor == "weight"}:
+        return ""
+    why = space.uncorrected.get(layer.name)
+    return f"; bias not corrected: {why}" if why else "; bias corrected"
 
 
 KIND: SpaceKind = QuantisationKind()

@@ -19,7 +19,7 @@ QUANTISATION = "graph/quantize/mixed_precision_ptq"
 WIDTH = "graph/width"
 TRAINED = "graph/quantize/trained_widths"
 JOINT = "graph/joint"
-FOLD_BATCHNORM, EQUALISE = "fold_batchnorm", "equalise"  # of a search's setup
+FOLD_BATCHNORM, EQUALISE, CORRECT = "fold_batchnorm", "equalise", "bias_correction"  # of a search's setup
 ALL = "all"  # the key of the rule for all groups at once
 
 
@@ -60,8 +60,10 @@ class QuantisationSearch:
     share_inputs: layers that read the same tensor get the same format for it.
     untie: layers that read the same stored tensor may have it in formats of their own.
     fold_batchnorm: batch norms become part of the layers beside them before the search, so that formats reach
-        them; None: as the form asks that the search keeps within, and where channels are equalised.
+        them; None: as the form asks that the search keeps within, and where channels are equalised or biases
+        corrected.
     equalise: channels between layers are scaled before the search so that weights are alike in size.
+    bias_correction: each bias gets what the rounding of its layer's weight takes from the outputs on average.
     weights: whether candidates have the weights of the network, or those of one that is trained from it for
         all of them; training: how that is, None where it is not.
     """
@@ -76,12 +78,13 @@ class QuantisationSearch:
     untie: bool = field(default=False, metadata={LATER: True})
     fold_batchnorm: bool | None = field(default=None, metadata={LATER: True})
     equalise: bool = field(default=False, metadata={LATER: True})
+    bias_correction: bool = field(default=False, metadata={LATER: True})
     weights: FormatWeights = field(default="inherit", metadata={LATER: True})
     training: Settings | None = field(default=None, metadata={LATER: True})
 
     def __post_init__(self) -> None:
-        """Norms between layers would keep channels from being equalised."""
-        if self.equalise and self.fold_batchnorm is None:
+        """Norms would keep channels from being equalised, and layers before them often have no bias."""
+        if (self.equalise or self.bias_correction) and self.fold_batchnorm is None:
             object.__setattr__(self, "fold_batchnorm", True)
 
 
@@ -97,7 +100,7 @@ class WidthSearch:
         supernet. importance: what tells which channels shrinking keeps.
     training: of candidates, or of the supernet; the network that is searched is the teacher, where `distil`.
     repeats: how many seeds each candidate is trained with. halving: stops those early that do worse than
-        others of their batch; None: each gets all of its training.
+        others of their batch; None: each gets all of its training. stacked: several are trained at once.
     """
 
     kind: ClassVar[str] = WIDTH
@@ -113,6 +116,7 @@ class WidthSearch:
     training: Settings = field(default_factory=Settings)
     repeats: int = 1
     halving: Halving | None = None
+    stacked: bool = False
 
 
 @dataclass(frozen=True)

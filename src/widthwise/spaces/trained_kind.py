@@ -104,6 +104,7 @@ def _read_training(table: Table, base: PathSettings) -> dict[str, Any]:
         "checkpoints": table.whole("checkpoints", base.checkpoints),
         "price_from": table.number("price_from", base.price_from, above=0),
         "price_to": table.number("price_to", base.price_to, above=0),
+        "settle": table.number("settle", base.settle, least=0),
         "cost": table.choice("cost", {name: name for name in PRICES}, base.cost),
         "learning_rate": table.number("learning_rate", base.learning_rate, above=0),
         "width_rate": table.number("width_rate", base.width_rate, above=0),

@@ -9,6 +9,7 @@ import numpy as np
 
 from widthwise.core.arrays import IntArray
 from widthwise.formats.base import Format
+from widthwise.formats.corrected import uncorrected
 from widthwise.spaces.slots import Slot
 
 MOST = 16  # schemes of one space
@@ -84,6 +85,7 @@ def _nearest(slot: Slot, wanted: tuple[str, float], settled: dict[int, int]) -> 
 
 def _kind(fmt: Format | None) -> tuple[str, float]:
     """Family and bits of a format."""
+    fmt = uncorrected(fmt)
     return (FLOAT, FLOAT_BITS) if fmt is None else (fmt.names[0], float(fmt.bits))
 
 

@@ -71,9 +71,12 @@ class WidthKind:
             found = _for_all(found, seed)
         default, rules = without_default(found)
         repeats, halving = training.whole("repeats", 1), read_halving(training)
+        stacked = training.flag("stacked", False)
         trained = read_training(training, tables.base)
         training.close(strict=True)
         _check_weights(training, weights, trained, halving)
+        if stacked:
+            _check_stacked(training, weights, trained)
         return WidthSearch(
             by,
             rules,
@@ -86,6 +89,7 @@ class WidthKind:
             training=trained,
             repeats=repeats,
             halving=halving,
+            stacked=stacked,
         )
 
     def write(self, settings: WidthSearch) -> dict[str, Any]:
@@ -95,6 +99,7 @@ class WidthKind:
         training = {
             **_fields(settings.training),
             "repeats": settings.repeats,
+            "stacked": settings.stacked,
             "halving": None if settings.halving is None else _fields(settings.halving),
         }
         return {
@@ -142,6 +147,14 @@ def _check_weights(table: Table, weights: Weights, training: Settings, halving: 
             'is about candidates that are trained one by one; weights = "supernet" trains all together, so '
             "leave one of them out",
         )
+
+
+def _check_stacked(table: Table, weights: Weights, training: Settings) -> None:
+    """Raises UserError where several can't be trained at once."""
+    if weights == "supernet":
+        table.fail("stacked", "true is about candidates that are trained each; a supernet is one training")
+    if training.mixed_precision:
+        table.fail("stacked", "true goes without mixed_precision, which scales one loss; leave one out")
 
 
 def _for_all(rules: list[SeedRule], seed: Table) -> list[SeedRule]:

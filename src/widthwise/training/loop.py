@@ -24,6 +24,7 @@ from widthwise.training.stepper import Stepper, make_optimizer
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from widthwise.data.blocks import DataBlock
     from widthwise.metrics.quality.task import Task
 
 
@@ -128,7 +129,8 @@ def train(
             train_loss = _train_once(model, batches, stepper)
             found = score(model, val, device=device, task=judged, about=about, output=fitting.output)
             epoch = Epoch(len(done) + 1, train_loss, found.values)
-            _check_losses(epoch, settings.learning_rate)
+            if (wrong := diverged(epoch, settings.learning_rate)) is not None:
+                raise wrong
             done.append(epoch)
             if best_of(done, judged) is done[-1]:
                 best.update(_copy(model))
@@ -156,21 +158,29 @@ def _train_once(model: nn.Module, loader: Iterable[Any], stepper: Stepper) -> fl
     """One pass with an optimiser step a batch; the mean loss over the samples."""
     model.train()
     run = stepper.run(model)
-    total, seen, largest = 0.0, 0, 0
+    total, seen = 0.0, 0
+    for block in blocks_of_pass(loader, stepper):
+        loss = stepper.loss(run, block)
+        stepper.backward(loss)
+        stepper.apply()
+        total += loss.item() * len(block)
+        seen += len(block)
+    return total / seen
+
+
+def blocks_of_pass(loader: Iterable[Any], stepper: Stepper) -> Iterator[DataBlock]:
+    """The batches of one pass, a step each, while there are steps left; UserError where there are none."""
+    largest, seen = 0, False
     for block in stepper.batches(loader):
         largest = max(largest, len(block))
         if len(block) == 1 < largest:
             continue  # a last batch of one can't be normalised; the next pass leaves out another sample
         if stepper.steps_left <= 0:
             break
-        loss = stepper.loss(run, block)
-        stepper.backward(loss)
-        stepper.apply()
-        total += loss.item() * len(block)
-        seen += len(block)
+        seen = True
+        yield block
     if not seen:
         raise UserError("no samples to train on; give the train split a share of the data")
-    return total / seen
 
 
 def parameters_to_train(model: nn.Module) -> list[nn.Parameter]:
@@ -206,11 +216,13 @@ def _copy(model: nn.Module) -> dict[str, Tensor]:
     return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
 
 
-def _check_losses(epoch: Epoch, learning_rate: float) -> None:
-    if not all(map(math.isfinite, (epoch.train_loss, *epoch.values.values()))):
-        values = dict(epoch.values)
-        judged = values.get("loss", next(iter(values.values())))
-        raise UserError(
-            f"training diverged in epoch {epoch.number}: the loss is {epoch.train_loss:g} in training and "
-            f"{judged:g} in validation; lower learning_rate (now {learning_rate:g})"
-        )
+def diverged(epoch: Epoch, learning_rate: float) -> UserError | None:
+    """What is wrong with an epoch whose losses are no finite numbers; None with any other."""
+    if all(map(math.isfinite, (epoch.train_loss, *epoch.values.values()))):
+        return None
+    values = dict(epoch.values)
+    judged = values.get("loss", next(iter(values.values())))
+    return UserError(
+        f"training diverged in epoch {epoch.number}: the loss is {epoch.train_loss:g} in training and "
+        f"{judged:g} in validation; lower learning_rate (now {learning_rate:g})"
+    )

@@ -57,7 +57,7 @@ def predict(
         for outputs, block, _ in _judged(model, loader, device, task, DataFacts(), output)
     ]
     if not found:
-        raise _nothing()
+        raise nothing_to_judge_on()
     outputs, targets = (torch.cat(each) for each in zip(*found, strict=True))
     return outputs, targets
 
@@ -87,7 +87,7 @@ def score(
         tally_one(tally, outputs, block.targets)
         samples += len(block)
     if tally is None:
-        raise _nothing()
+        raise nothing_to_judge_on()
     return Score({name: float(values[0]) for name, values in tally.values(judged.better).items()}, samples)
 
 
@@ -138,5 +138,6 @@ def _judging(model: nn.Module) -> Iterator[None]:
         model.train(was_training)
 
 
-def _nothing() -> UserError:
+def nothing_to_judge_on() -> UserError:
+    """What is said of a loader without samples."""
     return UserError("no samples to judge the network on; give the split a share of the data")

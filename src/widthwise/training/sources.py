@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, get_args
+from typing import Any, ClassVar, Literal, Protocol, get_args
 
 import numpy as np
-from torch import Tensor
+from torch import Tensor, nn
 
 from widthwise.core.arrays import FloatArray
-from widthwise.core.errors import unknown
+from widthwise.core.errors import UserError, unknown
 from widthwise.data.facts import part
 from widthwise.data.modules import Data
 from widthwise.metrics.quality.fits import check_data_fits_model
@@ -24,8 +24,10 @@ from widthwise.network.widths.unit_scores import Importance, unit_scores
 from widthwise.training.beginning import begin_near_targets
 from widthwise.training.loop import train
 from widthwise.training.losses import loss_of
+from widthwise.training.padding import Widest
 from widthwise.training.settings import Settings
 from widthwise.training.supernet import Sandwich, Supernet, train_supernet
+from widthwise.training.together import check_together, train_together
 
 Mode = Literal["scratch", "inherit", "supernet"]
 MODES: tuple[Mode, ...] = get_args(Mode)
@@ -65,22 +67,18 @@ class Scratch:
     output: str | int | None
     settings: Settings
     device: str = "cpu"
+    teacher: ClassVar[None] = None
+
+    def begun(self, sizes: Sizes, seed: int) -> nn.Module:
+        """The network of these sizes, about to be trained; on the device."""
+        network = self.graph.network
+        model = resized(network, self.groups, sizes, weights="scratch", seed=seed).to(self.device)
+        begin_near_targets(model, self.data, self.task, output=self.output, device=self.device)
+        return model
 
     def network(self, sizes: Sizes, seed: int, settings: Settings | None = None) -> Graph:
         """Made and trained anew each time."""
-        network = self.graph.network
-        model = resized(network, self.groups, sizes, weights="scratch", seed=seed).to(self.device)
-        train(
-            model,
-            self.data,
-            settings or self.settings,
-            seed=seed,
-            device=self.device,
-            task=self.task,
-            output=self.output,
-            begin=True,
-        )
-        return recaptured(self.graph, model)
+        return _trained(self, sizes, seed, settings)
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,23 +97,86 @@ class Inherited:
     scores: Mapping[str, FloatArray]
     device: str = "cpu"
 
+    @property
+    def teacher(self) -> nn.Module:
+        """The network that there is."""
+        return self.graph.model
+
+    def begun(self, sizes: Sizes, seed: int) -> nn.Module:
+        """The network of these sizes, about to be tuned; on the device."""
+        network = self.graph.network
+        model = resized(network, self.groups, sizes, weights="inherit", seed=seed, scores=self.scores)
+        reestimate_norms(model.to(self.device), part(self.data, "train"), device=self.device)
+        return model
+
     def network(self, sizes: Sizes, seed: int, settings: Settings | None = None) -> Graph:
         """Made and tuned anew each time."""
-        model = resized(
-            self.graph.network, self.groups, sizes, weights="inherit", seed=seed, scores=self.scores
-        ).to(self.device)
-        reestimate_norms(model, part(self.data, "train"), device=self.device)
-        train(
-            model,
-            self.data,
-            settings or self.settings,
-            seed=seed,
-            device=self.device,
-            teacher=self.graph.model,
-            task=self.task,
-            output=self.output,
+        return _trained(self, sizes, seed, settings)
+
+
+def _trained(source: Scratch | Inherited, sizes: Sizes, seed: int, settings: Settings | None) -> Graph:
+    model = source.begun(sizes, seed)
+    train(
+        model,
+        source.data,
+        settings or source.settings,
+        seed=seed,
+        device=source.device,
+        teacher=source.teacher,
+        task=source.task,
+        output=source.output,
+    )
+    return recaptured(source.graph, model)
+
+
+class Stacked:
+    """The networks of another source, up to ROWS trained at once.
+
+    Each is the same whichever others are trained beside it. Raises UserError where they can't be stacked.
+    """
+
+    def __init__(self, source: Scratch | Inherited, widths: Widths) -> None:
+        graph, self.source = source.graph, source
+        self.widest = Widest(graph.network, source.groups, widths.largest, source.data)
+        check_together(
+            source.begun(widths.smallest, 0).cpu(),
+            self.widest.places(widths.smallest),
+            self.widest.model,
+            source.data,
+            source.settings,
+            task=source.task,
+            output=source.output,
         )
-        return recaptured(self.graph, model)
+
+    def network(self, sizes: Sizes, seed: int, settings: Settings | None = None) -> Graph:
+        """Made and trained anew each time, as one of many that could be."""
+        made = self.networks([sizes], seed, settings)[0]
+        if isinstance(made, UserError):
+            raise made
+        return made
+
+    def networks(
+        self, sizes: Sequence[Sizes], seed: int, settings: Settings | None = None
+    ) -> list[Graph | UserError]:
+        """Those of up to ROWS sizes, all with this seed; in place of one that diverged what is wrong."""
+        source = self.source
+        models = [source.begun(each, seed).cpu() for each in sizes]
+        outcomes = train_together(
+            models,
+            [self.widest.places(each) for each in sizes],
+            self.widest.model,
+            source.data,
+            settings or source.settings,
+            seed=seed,
+            device=source.device,
+            teacher=source.teacher,
+            task=source.task,
+            output=source.output,
+        )
+        return [
+            outcome if isinstance(outcome, UserError) else recaptured(source.graph, model.to(source.device))
+            for model, outcome in zip(models, outcomes, strict=True)
+        ]
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,12 +237,17 @@ def network_source(
     output: str | int | None = None,
     importance: Importance = "magnitude",
     sandwich: Sandwich | None = None,
+    stacked: bool = False,
     device: str = "cpu",
 ) -> NetworkSource:
-    """The source of this mode; UserError for another. importance: what tells which units shrinking keeps."""
+    """The source of this mode; UserError for another.
+
+    importance: what tells which units shrinking keeps. stacked: networks are trained several at once.
+    """
     match mode:
         case "scratch":
-            return Scratch(graph, groups, data, task, output, settings, device)
+            scratch = Scratch(graph, groups, data, task, output, settings, device)
+            return Stacked(scratch, widths) if stacked else scratch
         case "inherit":
             fitting = check_data_fits_model(graph.network, data, task, output)
             of_outputs = loss_of(task, Settings(loss=settings.loss))
@@ -190,7 +256,10 @@ def network_source(
                 return of_outputs(fitting.output(result), targets)
 
             scores = unit_scores(graph.network, groups, how=importance, data=data, device=device, loss=loss)
-            return Inherited(graph, groups, data, task, output, settings, scores, device)
+            inherited = Inherited(graph, groups, data, task, output, settings, scores, device)
+            return Stacked(inherited, widths) if stacked else inherited
         case "supernet":
+            if stacked:
+                raise UserError("stacked: a supernet is one training for all; leave it out")
             return ReadOff(graph, groups, data, task, output, settings, widths, sandwich, device)
     raise unknown("way to train candidates", mode, MODES)

@@ -50,6 +50,15 @@ def test_two_processes_find_what_one_does(tmp_path: Path, trained: torch.nn.Modu
 
 
 @pytest.mark.slow
+def test_two_processes_stack_as_one_does(tmp_path: Path):
+    space = {"search.search_space.seed.default.config.channel_multiplier": [0.5, 1, 1.5, 2, 3]}
+    stacked = load_config(WIDTHS, {"search.training.stacked": True, **space})
+    alone = ww.search(None, None, stacked, out=tmp_path / "alone", page=False)
+    both = ww.search(None, None, load_config(stacked, {JOBS: 2}), out=tmp_path / "both", page=False)
+    pd.testing.assert_frame_equal(table(both), table(alone), check_exact=True)
+
+
+@pytest.mark.slow
 def test_strategies_that_learn_propose_the_same_for_the_same_batches(tmp_path: Path, trained):
     tpe = load_config(WIDTHS, {"search.strategy.name": "tpe", "search.strategy.setup.n_trials": 4, JOBS: 2})
     first, second = (

@@ -19,7 +19,8 @@ from widthwise.formats.directions import directed, written_directions
 from widthwise.formats.integer import Integer
 from widthwise.formats.scaled import ScaledInteger
 from widthwise.network.passes import calibrate_transform_pass
-from widthwise.network.passes.adaptive_rounding import Moments, least_error, settled
+from widthwise.network.passes.adaptive_rounding import Moments, least_error
+from widthwise.network.passes.settling import settled
 from widthwise.network.scheme import Scheme
 
 

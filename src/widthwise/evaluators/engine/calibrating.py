@@ -12,6 +12,7 @@ from widthwise.network.calibration import Formats, fixed_by_stored
 from widthwise.network.calling import as_example
 from widthwise.network.graph import Graph
 from widthwise.network.passes.adaptive_rounding import with_directions
+from widthwise.network.passes.bias_correction import with_corrections
 from widthwise.network.passes.calibrate import fixed_by_data
 from widthwise.network.passes.metadata import NodeMeta
 from widthwise.network.reading import Reader
@@ -58,6 +59,9 @@ class Calibration:
         weights = {layer: own for (layer, tensor), own in stored.items() if tensor == "weight"}
         rounded = with_directions(graph, weights, self._inputs_alike())
         stored |= {(layer, "weight"): own for layer, own in rounded.items()}
+        biases = {layer: own for (layer, tensor), own in stored.items() if tensor == "bias"}
+        corrected = with_corrections(graph, biases, _fixed_weights(slots, rounded), self._inputs_alike())
+        stored |= {(layer, "bias"): own for layer, own in corrected.items()}
         stored |= {(layer, "data_in"): own for layer, own in fixed.items()}
         return tuple(replace(slot, formats=stored[slot.layer, slot.tensor]) for slot in slots)
 
@@ -98,6 +102,15 @@ def block_samples(metas: Mapping[str, NodeMeta], samples: int, memory: int) -> i
 
 def _nbytes(meta: NodeMeta) -> int:
     return sum(x.nbytes for x in (*meta.inputs, *meta.outputs))
+
+
+def _fixed_weights(slots: Sequence[Slot], fixed: Mapping[str, Formats]) -> dict[str, dict[Any, Any]]:
+    """By layer, of each format that its weight may have the one that it was fixed to."""
+    return {
+        slot.layer: dict(zip(slot.formats, fixed[slot.layer], strict=True))
+        for slot in slots
+        if slot.tensor == "weight"
+    }
 
 
 def _may_follow(formats: Mapping[str, tuple[Any, ...]]) -> bool:

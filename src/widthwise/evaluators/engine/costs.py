@@ -14,6 +14,7 @@ from torch import Tensor
 from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.evaluators.engine.by_part import ByPart, Kind
 from widthwise.formats.base import Format
+from widthwise.formats.corrected import uncorrected
 from widthwise.formats.exact import significant_bits
 from widthwise.formats.hull import hull_of
 from widthwise.metrics.catalogue import Metric
@@ -68,7 +69,7 @@ class Costs:
         self.shared = _shared(layers, slots, position)
         self.untied = untied
         # as they were written: what is calibrated has scales of its own
-        self._written = tuple(written or slots)
+        self._written = tuple(map(_as_named, written or slots))
         self._tables = Tables()
         self._sizes = {layer.name: layer_choices(layer) for layer in graph.layers}
         self._slots = [(column, slot) for column, slot in enumerate(slots) if slot.layer in position]
@@ -235,6 +236,11 @@ class Costs:
                 bits = np.array([_mean_significant(fmt, values) for fmt in slot.formats])
                 found.append((column, self._position[slot.layer], slot.tensor, bits))
         return found
+
+
+def _as_named(slot: Slot) -> Slot:
+    """The slot with the formats that configs and tables name."""
+    return replace(slot, formats=tuple(map(uncorrected, slot.formats)))
 
 
 def needs_weights(tensor: Literal["weight", "bias"]) -> FloatArray:

@@ -37,7 +37,7 @@ from widthwise.metrics.quality.making import with_targets
 from widthwise.metrics.quality.sureness import Sureness
 from widthwise.network.graph import Graph
 from widthwise.network.named import MODELS, load_model
-from widthwise.network.passes.adaptive_rounding import settled
+from widthwise.network.passes.settling import settled
 from widthwise.network.reading import try_on
 from widthwise.network.realised import Realised
 from widthwise.network.undisturbed import unwrapped

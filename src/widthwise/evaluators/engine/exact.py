@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from itertools import product
 
 from widthwise.formats.base import Format
+from widthwise.formats.corrected import uncorrected
 from widthwise.formats.integer import Integer
 from widthwise.network.exactness import (
     RowSums,
@@ -46,4 +47,4 @@ def all_can_be_exact(layer: Layer, formats: Formats) -> bool:
     """
     if layer.module is None or formats.keys() != set(layer.tensors):
         return False
-    return all(isinstance(fmt, Integer) for choices in formats.values() for fmt in choices)
+    return all(isinstance(uncorrected(fmt), Integer) for choices in formats.values() for fmt in choices)

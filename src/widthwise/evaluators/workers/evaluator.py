@@ -32,8 +32,8 @@ class ParallelEvaluator:
         costs: what is known of candidates without evaluating, which workers are not asked for; nothing by
             default.
         own: this process's evaluator of the same problem, for networks that the workers did not give back.
-        pace: how long candidates take; where they are trained each is a part of its own, else each worker has
-            one part of a batch.
+        pace: how long candidates take; where they are trained, what is trained at once is a part; else
+            each worker has one part of a batch.
         trial_timeout: seconds for one candidate, whose worker is killed when they are over.
 
     A candidate that raises, or over which workers die repeatedly, fails alone. The results are those of one
@@ -67,7 +67,9 @@ class ParallelEvaluator:
         costs = {name: found for name, found in known.items() if name in self.columns}
         asked = [name for name in self.columns if name not in costs]
         alone = self.pace.trains or self.trial_timeout is not None
-        size = 1 if alone else -(-len(candidates) // self.workers.count)
+        size = -(-len(candidates) // self.workers.count)
+        if alone:
+            size = 1 if self.trial_timeout is not None else min(size, self.pace.at_once)
         ledger = Ledger(len(candidates), size=max(size, 1), metrics=asked)
         if alone:
             ledger.begin_with(next((known[name] for name in TELLING if name in known), None))

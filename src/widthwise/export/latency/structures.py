@@ -9,6 +9,7 @@ import numpy as np
 
 from widthwise.core.arrays import BoolArray, IntArray
 from widthwise.export.in_bytes import room
+from widthwise.formats.corrected import uncorrected
 from widthwise.formats.integer import Integer
 from widthwise.network.exactness import codes_of
 
@@ -86,6 +87,7 @@ def _cut(fmt: Format | None) -> int:
 
 
 def _fraction(fmt: Format | None) -> int:
+    fmt = uncorrected(fmt)
     return fmt.fraction if isinstance(fmt, Integer) and not fmt.is_auto else 0
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from torch import Tensor
-from torch.nn.functional import cross_entropy, kl_div, log_softmax
+from torch.nn.functional import cross_entropy, log_softmax
 
 from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.core.errors import UserError
@@ -21,7 +21,7 @@ from widthwise.metrics.quality.confusion import ClassCounts, metrics_of_counts
 from widthwise.metrics.quality.losses import Losses, one_each
 from widthwise.metrics.quality.margins import ClassAnswers
 from widthwise.metrics.quality.outcomes import count_outcomes
-from widthwise.metrics.quality.places import loss_of_nothing
+from widthwise.metrics.quality.places import distance_of_places, loss_of_nothing
 from widthwise.metrics.quality.ranking import RANKINGS
 from widthwise.metrics.quality.summed import NOTHING_COUNTS, SummedTally
 from widthwise.metrics.quality.task import Answers, LossSettings, Options
@@ -96,9 +96,7 @@ class Classification:
 
     def distance(self, outputs: Tensor, teacher: Tensor, *, temperature: float = 1.0) -> Tensor:
         """Kullback-Leibler divergence of the scores from the teacher's, both softened."""
-        wanted = (teacher / temperature).softmax(dim=1)
-        found = log_softmax(outputs / temperature, dim=1)
-        return temperature**2 * kl_div(found, wanted, reduction="batchmean")
+        return distance_of_places(outputs, teacher, temperature)
 
     def tally(
         self,

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -18,7 +17,7 @@ from torch import Tensor, nn
 from widthwise.core.errors import UserError
 from widthwise.core.threads import one_torch_thread
 from widthwise.formats.base import Format
-from widthwise.formats.directions import ADAPTIVE, NEAREST, is_found, written_directions
+from widthwise.formats.directions import ADAPTIVE, NEAREST, written_directions
 from widthwise.formats.integer import Integer
 from widthwise.formats.scaled import ScaledInteger
 from widthwise.formats.scales import as_table, fixed
@@ -69,25 +68,6 @@ def with_directions(
             own = formats[name]
             found[name] = tuple(moments[name].directed(fmt) if is_adaptive(fmt) else fmt for fmt in own)
     return {**formats, **found}
-
-
-def settled(graph: Graph, schemes: Mapping[str, Scheme]) -> tuple[Graph, dict[str, Scheme]]:
-    """A float graph whose weights are those that the schemes round adaptively, and schemes that keep them.
-
-    The graph itself where there are none; with them it computes what it does with the schemes that are given.
-    """
-    directed = {name: fmt for name, scheme in schemes.items() if _is_directed(fmt := scheme.weight)}
-    if not directed:
-        return graph, dict(schemes)
-    made = graph.copy()
-    layers = {layer.name: layer for layer in made.layers}
-    kept = dict(schemes)
-    with torch.no_grad():
-        for name, fmt in directed.items():
-            weight: Any = layers[name].module.weight  # type: ignore[union-attr]
-            weight.copy_(fmt.quantize(weight))  # type: ignore[union-attr]
-            kept[name] = replace(kept[name], weight=replace(fmt, rounding=NEAREST))  # type: ignore[type-var]
-    return made, kept
 
 
 @dataclass(eq=False)
@@ -186,10 +166,6 @@ def _steps(fmt: Integer | ScaledInteger, weight: Tensor) -> tuple[Tensor, Tensor
     if not isinstance(fmt.zero_point, tuple):
         return steps, torch.zeros_like(weight)
     return steps, tiles.join(ones * as_table(fmt.zero_point, tiles, ones, repr(fmt)))
-
-
-def _is_directed(fmt: Format | None) -> bool:
-    return is_found(getattr(fmt, "rounding", NEAREST))
 
 
 def _checked(graph: Graph, layer: Layer) -> Weighted:

@@ -20,7 +20,7 @@ from widthwise.training.trained_widths.layers import (
     layer_of,
     parts_of,
 )
-from widthwise.training.trained_widths.tensors import ReadWidths
+from widthwise.training.trained_widths.tensors import ReadWidths, peak_of
 
 if TYPE_CHECKING:
     from widthwise.network.graph import Graph
@@ -53,10 +53,8 @@ class TrainedNetwork(nn.Module):
             signed = any(is_signed(arg, layers, inputs=inputs) for arg in given)
             key = ("+".join(arg.name for arg in given), parts)
             if key not in reads:
-                reads[key] = ReadWidths(parts, signed=signed, bits=0)
-                for arg in given:
-                    reads[key].observe(values[arg.name])
-                reads[key].begin(settings.bits)
+                peak = peak_of([values[arg.name] for arg in given], parts)
+                reads[key] = ReadWidths(peak, signed=signed, bits=settings.bits)
             self.trained[node.name] = layer_of(layer, reads[key], settings)
             self._put(node, self.trained[node.name])
         self.model.delete_all_unused_submodules()
@@ -74,14 +72,6 @@ class TrainedNetwork(nn.Module):
     def forward(self, x: Tensor) -> Any:
         """What the network gives, and notes what that takes."""
         return self.model(x)
-
-    def train(self, mode: bool = True) -> TrainedNetwork:
-        """Whether ranges follow what is met; everything else stays as in evaluation."""
-        super().train(False)
-        for module in self.trained.values():
-            module.read.training = mode
-        self.training = mode
-        return self
 
     def counted(self, cost: str) -> Tensor:
         """What the network takes, as it was run last."""
@@ -110,7 +100,7 @@ class TrainedNetwork(nn.Module):
         """Parameters that are values, and those that are widths, in a fixed order."""
         named = dict(self.named_parameters())
         values = [p for name, p in named.items() if name.endswith(".value")]
-        widths = [p for name, p in named.items() if name.endswith(".fraction")]
+        widths = [p for name, p in named.items() if name.endswith((".fraction", ".whole"))]
         return values, widths
 
 

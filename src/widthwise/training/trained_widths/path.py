@@ -70,14 +70,9 @@ class WidthPath:
         self.samples, self.learned, self.settings, self.seed = samples, learned, settings, seed
         self.teacher = graph.model.eval()
         seen = samples.inputs[torch.linspace(0, len(samples) - 1, min(SEEN, len(samples))).long()]
-        self.network = TrainedNetwork(graph, seen, settings)
+        self.network = TrainedNetwork(graph, seen, settings).eval()
         values, widths = self.network.groups()
-        self.optimizer = torch.optim.Adam(
-            [
-                {"params": values, "lr": settings.learning_rate},
-                {"params": widths, "lr": settings.width_rate},
-            ]
-        )
+        self.optimizer = torch.optim.Adam([{"params": values}, {"params": widths}], fused=True)
         self.step, self._seen = 0, seen
         self._unit = self._found_unit(seen)
         self._begins_with = self._counted(seen)
@@ -99,7 +94,6 @@ class WidthPath:
 
     def _counted(self, seen: Tensor) -> float:
         with torch.no_grad():
-            self.network.eval()
             self.network(seen[:2])
             return max(float(self.network.counted(self.settings.cost)), 1.0)
 
@@ -133,11 +127,11 @@ class WidthPath:
 
     def _own(self) -> dict[str, Tensor]:
         """What of the network is trained, or follows the data."""
-        named = {**dict(self.network.named_parameters()), **dict(self.network.named_buffers())}
+        named = dict(self.network.named_parameters())
         return {
             name: x.data
             for name, x in named.items()
-            if name.rpartition(".")[2] in ("value", "fraction", "peak")
+            if name.rpartition(".")[2] in ("value", "fraction", "whole")
         }
 
     def _parameters(self) -> list[Tensor]:
@@ -146,14 +140,13 @@ class WidthPath:
     def advance(self, number: int) -> Checkpoint:
         """Trains up to a checkpoint, which lies ahead; raises UserError where the training diverges."""
         with one_torch_thread():
-            self.network.train()
             while self.step < self.settings.ends()[number]:
                 self._take_step()
             return self.checkpoint(number)
 
     def checkpoint(self, number: int) -> Checkpoint:
         """What the network has come to."""
-        network = self.network.eval()
+        network = self.network
         dead, constant = tuple(network.dead), False
         if dead:
             with torch.no_grad():
@@ -174,6 +167,8 @@ class WidthPath:
             told = self.learned.loss(given, self.samples.targets[rows]) / self._unit
             loss = (1 - settings.labels) * loss + settings.labels * told
         total = loss + settings.price(self.step) * counted / self._begins_with
+        for group, rate in zip(self.optimizer.param_groups, settings.rates(self.step), strict=True):
+            group["lr"] = rate
         self.optimizer.zero_grad(set_to_none=True)
         total.backward()  # type: ignore[no-untyped-call]
         if not (value := float(total.detach())) < DIVERGED:

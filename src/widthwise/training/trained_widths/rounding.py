@@ -19,24 +19,31 @@ class _Rounded(torch.autograd.Function):
         step = torch.exp2(-f.round())
         nearest = (x / step).round_().mul_(step)
         found = torch.minimum(torch.maximum(nearest, low), high)
-        inside = (nearest >= low) & (nearest <= high)
-        ctx.save_for_backward(torch.where(inside, x - nearest, 0.0), inside)
-        ctx.shape = f.shape
+        under, over = nearest < low, nearest > high
+        ctx.save_for_backward((x - nearest).masked_fill_(under | over, 0.0), under, over)
+        ctx.shapes = f.shape, low.shape, high.shape
         return found
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None, None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         (gradient,) = gradients
-        error, inside = ctx.saved_tensors
-        return gradient * inside, LN2 * (gradient * error).sum_to_size(ctx.shape), None, None
+        error, under, over = ctx.saved_tensors
+        of_f, of_low, of_high = ctx.shapes
+        return (
+            gradient.masked_fill(under | over, 0.0),
+            LN2 * (gradient * error).sum_to_size(of_f),
+            (gradient * under).sum_to_size(of_low) if ctx.needs_input_grad[2] else None,
+            (gradient * over).sum_to_size(of_high) if ctx.needs_input_grad[3] else None,
+        )
 
 
 def rounded(x: Tensor, f: Tensor, low: Tensor, high: Tensor) -> Tensor:
     """x rounded, halves to even, to multiples of 2^-round(f), and cut to [low, high]; all broadcast to x.
 
-    Gradients pass straight through to x where it is not cut. That of f is the gradient of the result times
-    ln 2 times the rounding error x - result, as if the error, which shrinks as 2^-f, kept its sign: what a
-    width costs the loss. Source: Sun et al. 2024, HGQ (arXiv 2405.00645), section III.
+    Gradients pass straight through to x where it is not cut, and to low and high where it is. That of f is
+    the gradient of the result times ln 2 times the rounding error x - result, as if the error, which shrinks
+    as 2^-f, kept its sign: what a width costs the loss. Source: Sun et al. 2024, HGQ (arXiv 2405.00645),
+    section III.
     """
     found: Tensor = _Rounded.apply(x, f, low, high)  # type: ignore[no-untyped-call]
     return found

@@ -20,7 +20,8 @@ class PathSettings:
 
     steps: of the optimiser, in all. checkpoints: places of the path, evenly apart, each of which is a
     candidate. price_from, price_to: of all the bits that the network begins with, in units of how far its
-    outputs vary; between them the price rises geometrically. cost: what is priced: "ebops", or "bits" of
+    outputs vary; between them the price rises geometrically. settle: the share of the steps before each
+    checkpoint in which it stands and the rates fall to nothing. cost: what is priced: "ebops", or "bits" of
     weights and biases. learning_rate: of weights; width_rate: of widths. batch_size: samples of a step.
     mixup: how much of another sample is at most mixed into one; noise: standard deviation of what is added
     to each feature, in units of its own. labels: the share of the loss that is the task's, on the samples as
@@ -33,8 +34,9 @@ class PathSettings:
     checkpoints: int = 40
     price_from: float = 0.1
     price_to: float = 20.0
+    settle: float = 0.5
     cost: Price = "ebops"
-    learning_rate: float = 2e-3
+    learning_rate: float = 8e-3
     width_rate: float = 1e-2
     batch_size: int = 256
     mixup: float = 0.5
@@ -59,6 +61,7 @@ class PathSettings:
             _check(name, getattr(self, name), "no number above 0", above=0.0)
         for name, most in (("mixup", 1.0), ("labels", 1.0), ("noise", math.inf)):
             _check(name, getattr(self, name), f"no number from 0{'' if most > 1 else ' to 1'}", most=most)
+        _check("settle", self.settle, "no number from 0 to 0.95", most=0.95)
         if self.price_to < self.price_from:
             raise UserError(
                 f"price_to = {self.price_to:g} is below price_from = {self.price_from:g}; the price rises"
@@ -69,8 +72,21 @@ class PathSettings:
 
     def price(self, step: int) -> float:
         """Of all the bits that the network begins with, at a step from 0."""
-        share = step / max(self.steps - 1, 1)
-        return float(self.price_from * (self.price_to / self.price_from) ** share)
+        number, share = self._place(step)
+        moved = (number + min(share / (1 - self.settle), 1.0)) / self.checkpoints
+        return float(self.price_from * (self.price_to / self.price_from) ** moved)
+
+    def rates(self, step: int) -> tuple[float, float]:
+        """Of weights and of widths at a step from 0: half a cosine down where the price stands."""
+        share = self._place(step)[1]
+        settled = (share - (1 - self.settle)) / self.settle if self.settle else 0.0
+        factor = (1 + math.cos(math.pi * settled)) / 2 if settled > 0 else 1.0
+        return self.learning_rate * factor, self.width_rate * factor
+
+    def _place(self, step: int) -> tuple[int, float]:
+        """How many checkpoints lie before a step from 0, and what share of the way to the next it is."""
+        number, rest = divmod(step * self.checkpoints, self.steps)
+        return number, rest / self.steps
 
     def ends(self) -> list[int]:
         """After how many steps each checkpoint is."""

@@ -16,66 +16,62 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FINEST, COARSEST = 12, -20  # bits behind the point, so that all parts together are a format
-FADING = 0.999  # by which the greatest magnitude that was met shrinks each step
 LEAST = 2.0**-FINEST
+PULL = 3.0  # how much more than its due a price pulls at magnitudes
+
+
+def peak_of(values: Sequence[Tensor], shape: Sequence[int]) -> Tensor:
+    """The greatest magnitude [*shape] of each part of tensors [n, ...]; shape: against their last axes."""
+    found = []
+    for x in values:
+        each = x.detach().abs()
+        while each.ndim > len(shape):
+            each = each.amax(0)
+        for axis, size in enumerate(shape):
+            if size == 1:
+                each = each.amax(axis, keepdim=True)
+        found.append(each)
+    return torch.stack(found).amax(0)
 
 
 class ReadWidths(nn.Module):
-    """How a layer reads a tensor: bits behind the point are trained, those before it follow the data.
+    """How a layer reads a tensor: bits behind the point and bits before it are trained.
 
-    shape: of the parts, against the last axes of a sample. fraction [*shape]: bits behind the point, real.
-    peak [*shape]: the greatest magnitude that was met of late. A part whose bits come to nothing is zero, and
-    values beyond those before the point saturate, while it is trained as in the end.
+    peak [*shape]: the greatest magnitude of each part, against the last axes of a sample, which fits at the
+    start; bits: of the part with the greatest, the others begin as fine. fraction, whole [*shape]: bits
+    behind and before the point, real. A part whose bits come to nothing is zero, and values beyond those
+    before the point saturate, while it is trained as in the end.
     """
 
-    peak: Tensor
-
-    def __init__(self, shape: Sequence[int], *, signed: bool, bits: float) -> None:
+    def __init__(self, peak: Tensor, *, signed: bool, bits: int) -> None:
         super().__init__()
-        self.shape, self.signed = tuple(shape), signed
-        self.fraction = nn.Parameter(torch.full(self.shape, float(bits)))
-        self.register_buffer("peak", torch.zeros(self.shape))
-
-    def observe(self, x: Tensor) -> None:
-        """Takes in the magnitudes of values [n, ...]."""
-        found = x.detach().abs()
-        while found.ndim > len(self.shape):
-            found = found.amax(0)
-        for axis, size in enumerate(self.shape):
-            if size == 1:
-                found = found.amax(axis, keepdim=True)
-        self.peak.mul_(FADING).copy_(torch.maximum(self.peak, found))
-
-    def begin(self, bits: int) -> None:
-        """Every part as fine as so many bits make the one of the greatest magnitude that was met."""
-        fraction = bits - float(self.signed) - float(self.whole_bits.max())
-        with torch.no_grad():
-            self.fraction.fill_(fraction)
+        self.shape, self.signed = tuple(peak.shape), signed
+        before = torch.frexp(peak.clamp_min(LEAST))[1].to(peak.dtype)
+        self.whole = nn.Parameter(before)
+        self.fraction = nn.Parameter(torch.full_like(before, bits - float(signed) - float(before.max())))
 
     def fractions(self) -> Tensor:
         """Bits behind the point [*shape], real, within what is allowed."""
-        most = float(WIDEST - self.signed) - self.whole_bits
+        most = float(WIDEST - self.signed) - self.whole_bits.detach()
         return torch.minimum(self.fraction.clamp(COARSEST, FINEST), most)
 
     @property
     def whole_bits(self) -> Tensor:
-        """Bits before the point, so that all that was met of late fits."""
-        return torch.frexp(self.peak.clamp_min(LEAST))[1].to(self.fraction.dtype)
+        """Bits before the point [*shape]; gradients pass straight through."""
+        return whole(self.whole)
 
     def widths(self) -> Tensor:
-        """Bits of each part [*shape]; a gradient passes to bits behind the point where there are any."""
+        """Bits of each part [*shape]; a gradient passes to those of either side where there are any."""
         total = whole(self.fractions()) + self.whole_bits + float(self.signed)
         return total.clamp_min(0)
 
     def forward(self, x: Tensor) -> Tensor:
         """x as it is read."""
-        if self.training:
-            self.observe(x)
         fraction = self.fractions()
         live = (self.widths().detach() > 0).to(x.dtype)
         top = torch.exp2(self.whole_bits)
         high = (top - torch.exp2(-fraction.detach().round())) * live
-        low = -top * live if self.signed else torch.zeros_like(top)
+        low = -top * live if self.signed else torch.zeros_like(live)
         return rounded(x, fraction, low, high)
 
     def format(self) -> IntegerEach:
@@ -110,11 +106,14 @@ class ConstantWidths(nn.Module):
     def widths(self, used: Tensor) -> Tensor:
         """At least the bits of each value's magnitude, log2(code) + 1, and 0 for those that are zero.
 
-        used: as `forward` gave it. A gradient passes to the bits behind the point of what is not zero.
+        used: as `forward` gave it. A gradient passes to the bits behind the point of what is not zero, and
+        to its value, as that of PULL log2(code + 1).
         """
-        magnitude = used.detach().abs()
+        fraction, magnitude = whole(self.fractions()), used.detach().abs()
         live = (magnitude > 0).to(magnitude.dtype)
-        return (torch.log2(magnitude.clamp_min(2.0**-126)) + whole(self.fractions()) + 1) * live
+        pulled = PULL * torch.log2(self.value.abs() * torch.exp2(fraction.detach()) + 1)
+        bits = torch.log2(magnitude.clamp_min(2.0**-126)) + fraction + 1
+        return (bits + (pulled - pulled.detach())) * live
 
     def format(self) -> IntegerEach:
         """The format of the values: of each as many bits as it takes, its sign among them."""
