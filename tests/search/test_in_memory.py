@@ -98,8 +98,8 @@ def test_search_without_a_config_is_what_init_writes(place: Path, run: Run):
     assert run("init", "jsc-tiny", "--out", "net.toml").status == 0
     found = ww.search("jsc-tiny", None, limits=limits(9), out="without", page=False)
     named = ww.search(None, None, "net.toml", limits=limits(9), out="with", page=False)
-    assert found.space == named.space
-    assert found.record.config == named.record.config
+    assert [trial.config for trial in found.trials] == [trial.config for trial in named.trials]
+    assert [trial.metrics for trial in found.trials] == [trial.metrics for trial in named.trials]
     made, data = network(), ww.load_data("jsc")
     own = ww.search(made, data, limits=limits(3), page=False)
     assert own.folder == Path("runs/search")

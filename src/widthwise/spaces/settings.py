@@ -116,7 +116,7 @@ class WidthSearch:
     training: Settings = field(default_factory=Settings)
     repeats: int = 1
     halving: Halving | None = None
-    stacked: bool = False
+    stacked: bool = field(default=False, metadata={LATER: True})
 
 
 @dataclass(frozen=True)
