@@ -159,6 +159,11 @@ def test_a_supernet_is_not_stacked():
         source(mode="supernet")
 
 
+def test_mixed_precision_is_not_stacked():
+    with pytest.raises(UserError, match="stacked: goes without mixed_precision"):
+        source(replace(SHORT, mixed_precision=True))
+
+
 def test_the_network_itself_stays_as_it_is():
     before = hash_weights(GRAPH.model)
     made = source(mode="inherit")

@@ -212,6 +212,8 @@ def check_together(
     output: str | int | None = None,
 ) -> None:
     """Raises UserError where a network inside the widest computes something else, or can't be stacked."""
+    if settings.mixed_precision:
+        raise UserError("stacked: goes without mixed_precision, which scales one loss; leave one out")
     fitting = check_data_fits_model(model, data, task, output)
     stack, block = Stack([model], [places], widest), fitting.block
     optimizer = make_optimizer(stack.trained, settings)
