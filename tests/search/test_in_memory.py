@@ -94,6 +94,24 @@ def test_run_is_of_the_data_that_was_given_whatever_the_config_names(place: Path
     assert (ran.status, "dataset: is missing" in ran.err) == (2, True)
 
 
+class OfOnesOwn:
+    """A data module that nobody's loader made."""
+
+    def train_dataloader(self):
+        return [(torch.ones(6, 16), torch.arange(6) % 5)]
+
+    val_dataloader = test_dataloader = train_dataloader
+
+
+def test_data_of_ones_own_module_beside_a_config_that_names_other_is_told_of(place: Path, run: Run):
+    named = {**CONFIG, "dataset": "jsc"}
+    ww.search(network(), OfOnesOwn(), named, out="own", limits=limits(2), page=False)
+    ran = run("test", "--run", "own")
+    assert (ran.status, "the val data of jsc is not what the run was judged on" in ran.err) == (0, True)
+    ww.search(network(), None, named, out="named", limits=limits(2), page=False)
+    assert "not what the run was judged on" not in run("test", "--run", "named").err
+
+
 def test_search_without_a_config_is_what_init_writes(place: Path, run: Run):
     assert run("init", "jsc-tiny", "--out", "net.toml").status == 0
     found = ww.search("jsc-tiny", None, limits=limits(9), out="without", page=False)

@@ -169,7 +169,10 @@ def _test_run(
     _metrics(asked, config, config.task)
     network, data = study.searched_network(), load_dataset(config)
     task = introduce(config, network, data, output).task
-    data = with_targets(data, network, task, config.output)
+    targeted = with_targets(data, network, task, config.output)
+    if targeted is data:  # else targets are what the network gives, which is another's on another machine
+        _warn_of_other_data(study, config, data, output)
+    data = targeted
     said = "none, the float network" if found is None else f"{found.number}{_which_training(study)}"
     output.note(f"trial:       {said}")
     graph = study.network() if found is None else _network_of_trial(study, found, run, output)
@@ -182,6 +185,19 @@ def _test_run(
         else times_of_trial(config, study, found, metrics)
     )
     return _tested(graph, data, config, metrics, task, parts, timed)
+
+
+def _warn_of_other_data(study: Study, config: SearchConfig, data: Data, output: Output) -> None:
+    """Says so where the samples that the config names are not those that the run was judged on."""
+    from widthwise.core.hashing import hash_batches
+    from widthwise.data.facts import part
+
+    name, then = config.search.evaluation.part, study.record.fingerprint.get("data")
+    if then is not None and hash_batches(part(data, name)) != then:
+        output.warn(
+            f"the {name} data of {config.dataset} is not what the run was judged on, "
+            "or comes in another order: data given from Python isn't kept, and files may have changed"
+        )
 
 
 @dataclass(frozen=True)
