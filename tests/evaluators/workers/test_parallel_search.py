@@ -15,6 +15,7 @@ import pytest
 import torch
 
 import widthwise as ww
+from helpers.batches import Given
 from helpers.configs import FORMATS, WIDTHS
 from helpers.searches import table
 from widthwise.config import load_config
@@ -91,7 +92,10 @@ def test_a_trial_that_takes_too_long_is_ended_in_its_process(tmp_path: Path):
 
 def test_data_that_workers_cant_make_is_refused(tmp_path: Path):
     config = load_config(FORMATS, {JOBS: 2})
+    own = Given([(torch.ones(10, 16), torch.arange(10) % 5)])
     with pytest.raises(UserError, match="workers make other data than the search has, from the names"):
+        ww.search(None, own, config, out=tmp_path / "run", page=False)
+    with pytest.raises(UserError, match="dataset: is missing, and workers make the data by its name"):
         ww.search(None, ww.load_data("jsc", seed=5), config, out=tmp_path / "run", page=False)
     unnamed = load_config({**FORMATS, "model": None}, {JOBS: 2})
     with pytest.raises(UserError, match="model: is missing, and workers make the network by its name"):
