@@ -66,11 +66,11 @@ def padded(
     models: Sequence[nn.Module], places: Sequence[Mapping[str, Tensor]], like: nn.Module
 ) -> dict[str, Tensor]:
     """By name the tensors [K, ...] of K networks in the shapes of the widest, `like`; zero elsewhere."""
-    found = {}
+    own, found = [tensors_of(model) for model in models], {}
     for name, wide in tensors_of(like).items():
         flat = torch.zeros(len(models), wide.numel(), dtype=wide.dtype)
-        for row, (model, place) in enumerate(zip(models, places, strict=True)):
-            flat[row, place[name].flatten()] = tensors_of(model)[name].detach().cpu().flatten()
+        for row, (tensors, place) in enumerate(zip(own, places, strict=True)):
+            flat[row, place[name].flatten()] = tensors[name].detach().cpu().flatten()
         found[name] = flat.reshape(len(models), *wide.shape)
     return found
 

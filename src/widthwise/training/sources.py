@@ -116,17 +116,13 @@ class Inherited:
 
 def _trained(source: Scratch | Inherited, sizes: Sizes, seed: int, settings: Settings | None) -> Graph:
     model = source.begun(sizes, seed)
-    train(
-        model,
-        source.data,
-        settings or source.settings,
-        seed=seed,
-        device=source.device,
-        teacher=source.teacher,
-        task=source.task,
-        output=source.output,
-    )
+    train(model, source.data, settings or source.settings, seed=seed, **_how(source))
     return recaptured(source.graph, model)
+
+
+def _how(source: Scratch | Inherited) -> dict[str, Any]:
+    """What each training of a source's networks is told, whatever its seed and settings."""
+    return {name: getattr(source, name) for name in ("device", "teacher", "task", "output")}
 
 
 class Stacked:
@@ -168,10 +164,7 @@ class Stacked:
             source.data,
             settings or source.settings,
             seed=seed,
-            device=source.device,
-            teacher=source.teacher,
-            task=source.task,
-            output=source.output,
+            **_how(source),
         )
         return [
             outcome if isinstance(outcome, UserError) else recaptured(source.graph, model.to(source.device))
