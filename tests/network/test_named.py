@@ -144,7 +144,7 @@ class Pair(nn.Module):
 MISFITS = {
     "features": ("jsc-tiny", "toy_tiny", "samples of shape [4] don't fit the network: its first layer"),
     "named layer": ("jsc-tiny", "digits", "(seq_blocks.0, BatchNorm1d) takes 16 features"),
-    "channels": (lambda: nn.Conv2d(3, 4, 3), "digits", "(, Conv2d) takes 3 channels"),
+    "channels": (lambda: nn.Conv2d(3, 4, 3), "digits", "(the network itself, Conv2d) takes 3 channels"),
     "inside": (
         lambda: nn.Sequential(nn.Linear(4, 8), nn.Linear(9, 2)),
         "toy_tiny",
