@@ -22,8 +22,8 @@ from widthwise.core.errors import UserError
 from widthwise.data.facts import part
 from widthwise.formats.integer import Integer
 from widthwise.metrics.quality.fits import check_data_fits_model
-from widthwise.search.finetuning import finetune, is_better, members
-from widthwise.study.finetuned import read_finetuned
+from widthwise.search.finetuning import finetune, members
+from widthwise.study.finetuned import is_better, read_finetuned
 from widthwise.study.measured import Measured, keep_measured
 from widthwise.study.run_files import FINETUNED
 from widthwise.study.run_folder import load_run
@@ -251,6 +251,62 @@ def test_all_trials_by_halving(run_folder: Path) -> None:
     assert 1 <= len(study.finetuned) <= 2  # of six after two rungs
 
 
+def contents(folder: Path) -> dict[str, bytes]:
+    """What a run keeps of its fine-tuned trials."""
+    return {path.name: path.read_bytes() for path in sorted((folder / FINETUNED).iterdir())}
+
+
+def test_processes_train_the_networks_of_one_process(tuned: Study, run_folder: Path) -> None:
+    dones: list[int] = []
+    study = finetune(run_folder, settings=QUICK, jobs=2, progress=lambda done, *_: dones.append(done))
+    assert dones == [1, 2, 3]
+    assert study.finetuned == tuned.finetuned
+    assert tuned.folder is not None
+    assert contents(run_folder) == contents(tuned.folder)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
+def test_workers_of_ray_train_the_networks_of_one_process(tuned: Study, run_folder: Path) -> None:
+    pytest.importorskip("ray", reason="ray isn't installed: pip install 'widthwise[ray]'")
+    finetune(run_folder, settings=QUICK, ray="local")
+    assert tuned.folder is not None
+    assert contents(run_folder) == contents(tuned.folder)
+
+
+def test_processes_halve_as_one_process_does(run_folder: Path, tmp_path: Path) -> None:
+    halved = Finetuning("all", most=6, training=replace(BASE, steps=40), halving=Halving(2, 10))
+    other = shutil.copytree(run_folder, tmp_path / "other")
+    finetune(run_folder, settings=halved)
+    finetune(other, settings=halved, jobs=2)
+    assert contents(run_folder) == contents(other)
+
+
+def test_a_training_that_diverges_in_a_process_fails_alone_for_the_same_reason(
+    run_folder: Path, tmp_path: Path
+) -> None:
+    wild = replace(QUICK, most=2, training=replace(BASE, steps=60, learning_rate=1e6))
+    other = shutil.copytree(run_folder, tmp_path / "other")
+    alone, several = finetune(run_folder, settings=wild), finetune(other, settings=wild, jobs=2)
+    reasons = [found.reason for found in alone.finetuned.values()]
+    assert all("training diverged: at step" in (reason or "") for reason in reasons)
+    assert [found.reason for found in several.finetuned.values()] == reasons
+
+
+def test_networks_that_processes_cannot_make_are_refused_before_anything_is_trained(
+    data: Any, tmp_path: Path
+) -> None:
+    own = nn.Sequential(nn.BatchNorm1d(16), nn.Linear(16, 8), nn.ReLU(), nn.Linear(8, 5))
+    study = ww.search(own, data, {**config(), "model": None}, out=tmp_path / "run", page=False)
+    with pytest.raises(UserError, match=r"model: is missing.*or use one process"):
+        finetune(study, settings=QUICK, jobs=2)
+    with pytest.raises(UserError, match="jobs: 0 is no number of processes"):
+        finetune(study, settings=QUICK, jobs=0)
+    with pytest.raises(UserError, match="give --ray too"):
+        finetune(study, settings=QUICK, gpus=0.5)
+    assert not (tmp_path / "run" / FINETUNED).exists()
+
+
 def test_validation_data_is_never_trained_on(tuned: Study, data: Any, network: nn.Module) -> None:
     class Part:
         name, task = "jsc", "classification"
@@ -377,7 +433,7 @@ def test_other_weights_than_were_judged_are_refused(tuned: Study, tmp_path: Path
 
 def test_the_command_line(run_folder: Path, run: Run) -> None:
     number = load_run(run_folder).front[0].number
-    done = run("finetune", str(run_folder), "--trials", str(number), "--steps", "60")
+    done = run("finetune", str(run_folder), "--trials", str(number), "--steps", "60", "--jobs", "2")
     assert done.status == 0
     assert f"1 of 1: trial {number}, loss " in done.out + done.err
     assert "1 trial fine-tuned: " in done.out

@@ -239,10 +239,14 @@ def test_exports_are_of_the_shared_network(searched: Study, tmp_path: Path) -> N
     assert done.check.equal == done.check.samples
 
 
-def test_members_of_the_front_are_tuned_from_the_shared_weights(run_folder: Path, data: Any) -> None:
+def test_members_of_the_front_are_tuned_from_the_shared_weights(
+    run_folder: Path, data: Any, tmp_path: Path
+) -> None:
     settings = Finetuning(most=2, training=replace(BASE, steps=30))
+    other = Path(shutil.copytree(run_folder, tmp_path / "as-others"))
     tuned = ww.finetune(run_folder, settings=settings)
     assert len(tuned.finetuned) == 2
+    assert ww.finetune(other, settings=settings, jobs=2).finetuned == tuned.finetuned
     for number, found in tuned.finetuned.items():
         assert found.reason is None
         assert found.before == load_run(run_folder).as_searched().trial(number).metrics

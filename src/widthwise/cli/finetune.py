@@ -12,6 +12,7 @@ from widthwise.cli import configs, options
 from widthwise.cli.groups import grouped
 from widthwise.cli.output import Output, print_json
 from widthwise.cli.results import print_best
+from widthwise.cli.workers import Workers
 from widthwise.core.errors import UserError
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ def finetune(
     *,
     which: Which,
     how: How,
+    workers: Workers,
     storage: options.Storage = None,
     untrusted: options.Untrusted = False,
     json: options.Json = False,
@@ -116,7 +118,14 @@ def finetune(
         output.note(told_line(count, total, found, new))
 
     study = tune(
-        load_run(run, storage=storage), trials=numbers, pick=which.pick, settings=settings, progress=told
+        load_run(run, storage=storage),
+        trials=numbers,
+        pick=which.pick,
+        settings=settings,
+        jobs=workers.jobs,
+        ray=workers.ray,
+        gpus=workers.gpus,
+        progress=told,
     )
     if json:
         print_json([{k: v for k, v in found.as_json().items() if k != "realised"} for found in done])

@@ -14,6 +14,7 @@ from widthwise.cli.folders import run_folder
 from widthwise.cli.groups import grouped
 from widthwise.cli.output import Output, make_console, reading
 from widthwise.cli.results import conclude, introduce, print_study_json
+from widthwise.cli.workers import Workers
 from widthwise.core.errors import unknown
 from widthwise.study.run_files import Keep
 
@@ -105,32 +106,6 @@ class Trials:
             "--trial-timeout",
             metavar="SECONDS",
             help="A trial that takes longer fails; by default none does.",
-        ),
-    ] = None
-
-
-@dataclass(frozen=True)
-class Workers:
-    """Who evaluates."""
-
-    jobs: Annotated[
-        int | None,
-        typer.Option(
-            "--jobs",
-            metavar="N",
-            help="Evaluate by so many processes; -1: one for each core; by default in this one.",
-        ),
-    ] = None
-    ray: Annotated[
-        str | None,
-        typer.Option("--ray", metavar="ADDRESS|local", help="Evaluate by workers of a Ray cluster."),
-    ] = None
-    gpus: Annotated[
-        float | None,
-        typer.Option(
-            "--gpus",
-            metavar="SHARE",
-            help="GPUs of each Ray worker, as 0.25; by default one, where the config asks for a GPU.",
         ),
     ] = None
 

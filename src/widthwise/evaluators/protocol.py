@@ -31,6 +31,7 @@ class Results(Mapping[str, FloatArray]):
     pruned: rows that were stopped early because others do better; their quality is NaN. halted: of such rows,
     where it is known, when they were stopped and how sure that was.
     causes: row to what was raised, for failures where that is at hand.
+    notes: row to what should be known of its figures, a line each.
     """
 
     columns: Mapping[str, FloatArray]
@@ -38,6 +39,7 @@ class Results(Mapping[str, FloatArray]):
     pruned: frozenset[int] = frozenset()
     causes: Mapping[int, Exception] = field(default_factory=dict)
     halted: Mapping[int, str] = field(default_factory=dict)
+    notes: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def stopped(self) -> dict[int, str]:

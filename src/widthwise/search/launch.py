@@ -18,7 +18,7 @@ from widthwise.metrics.own import Given
 from widthwise.network.named import save_checkpoint
 from widthwise.search.allowed import check_possible
 from widthwise.search.beginning import config_to_begin_with
-from widthwise.search.finetuning import Told, check_tuning, tune_study
+from widthwise.search.finetuning import check_tuning, tune_study
 from widthwise.search.finishing import finish
 from widthwise.search.keeping import keep_network
 from widthwise.search.limits import Limits, Progress
@@ -27,6 +27,7 @@ from widthwise.search.problem import Problem, load_problem
 from widthwise.search.record import record_of
 from widthwise.search.sureness import keep_sureness
 from widthwise.search.told import FIT, told_while_it_runs, warnings_of
+from widthwise.search.tuning import Told
 from widthwise.search.workers import judge_of
 from widthwise.strategies import Strategy
 from widthwise.study.expected import Expectations
@@ -168,7 +169,7 @@ def search(
             run.save(study)
             tuned = loaded.search.finetune
             if tuned is not None and study.front and not study.exit_status:
-                study = tune_study(problem, study, tuned, told=tuning)
+                study = tune_study(problem, study, tuned, ray=ray, gpus=gpus, told=tuning)
     if page and study.interrupted is None:
         finish(problem, study, run.path)
     return study

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from widthwise.config.write import toml_of
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 NAMED = {"model": "network", "dataset": "data"}
+
+
+BuildOf = Callable[[int | None], Build]
+"""What workers need, where so many share this machine's memory; None: each has a machine's."""
 
 
 @runtime_checkable
@@ -52,35 +57,18 @@ def judge_of(
     ray: "local" or the address of a cluster; then each worker gets `gpus`, a share of one or several, and as
     many are used as fit, or as the config has jobs. Raises UserError before anything is started.
     """
-    jobs = problem.config.search.jobs
-    if ray is None and gpus is not None:
-        raise UserError("gpus: shares of GPUs are given to workers of Ray; give --ray too")
-    if not problem.evaluator.pace.apart and (ray is not None or jobs != 1):
+    several = several_asked_for(problem, ray, gpus)
+    if several and not problem.evaluator.pace.apart:
         logger.info("candidates go on from one training, so one process evaluates them")
-        yield problem.evaluator, 0
-        return
-    if ray is None and jobs == 1:
+        several = False
+    if not several:
         yield problem.evaluator, 0
         return
     if prune:
         raise UserError("--prune stops candidates by the front of one process; leave out --jobs and --ray")
     if problem.evaluator.pace.together > 1:
         raise UserError("halving compares candidates within one process; leave out --jobs and --ray")
-    workers: Workers
-    if ray is None:
-        jobs = jobs if jobs > 0 else cores()
-        workers = ProcessWorkers(build_of(problem, sharing=jobs), jobs)
-    else:
-        from widthwise.evaluators.workers.cluster import RayWorkers
-
-        build = build_of(problem, sharing=None)
-        workers = RayWorkers(
-            build,
-            address=ray,
-            jobs=jobs if jobs > 1 else None,
-            gpus=gpus,
-            use_gpus=problem.config.accelerator in ("gpu", "auto"),
-        )
+    workers = start_workers(problem, partial(build_of, problem), ray=ray, gpus=gpus)
     evaluator = ParallelEvaluator(
         workers,
         metrics=problem.evaluator.columns,
@@ -93,7 +81,31 @@ def judge_of(
         yield evaluator, workers.count
 
 
-def build_of(problem: Problem, *, sharing: int | None) -> Build:
+def several_asked_for(problem: Problem, ray: str | None, gpus: float | None) -> bool:
+    """Whether processes, or actors of Ray, are to evaluate in place of this process."""
+    if ray is None and gpus is not None:
+        raise UserError("gpus: shares of GPUs are given to workers of Ray; give --ray too")
+    return ray is not None or problem.config.search.jobs != 1
+
+
+def start_workers(problem: Problem, build: BuildOf, *, ray: str | None, gpus: float | None) -> Workers:
+    """Processes of this machine, as many as the config has jobs, or actors of Ray, as `judge_of` has them."""
+    jobs = problem.config.search.jobs
+    if ray is None:
+        jobs = jobs if jobs > 0 else cores()
+        return ProcessWorkers(build(jobs), jobs)
+    from widthwise.evaluators.workers.cluster import RayWorkers
+
+    return RayWorkers(
+        build(None),
+        address=ray,
+        jobs=jobs if jobs > 1 else None,
+        gpus=gpus,
+        use_gpus=problem.config.accelerator in ("gpu", "auto"),
+    )
+
+
+def build_of(problem: Problem, sharing: int | None) -> Build:
     """What workers need to make this problem's evaluator; `sharing`: so many share this machine's memory.
 
     Raises UserError where the config does not name what the search was given.
@@ -119,12 +131,12 @@ def build_of(problem: Problem, *, sharing: int | None) -> Build:
         if getattr(config, key) is None:
             raise UserError(
                 f"{config.source}: {key}: is missing, and workers make the {what} by its name; "
-                f"name it as module:callable, or search in one process"
+                f"name it as module:callable, or use one process"
             )
     if not problem.named:
         raise UserError(
             f"{config.source}: model {config.model}: makes another network than the one that is searched, "
-            "and workers make it by its name; name it as module:callable, or search in one process"
+            "and workers make it by its name; name it as module:callable, or use one process"
         )
     memory = problem.judging.memory
     if memory is None and sharing is not None:
@@ -145,6 +157,12 @@ def build_of(problem: Problem, *, sharing: int | None) -> Build:
 
 def make_evaluator(arguments: Mapping[str, Any], blobs: Mapping[str, bytes]) -> Evaluate:
     """In a worker: the evaluator of the problem that the driver has; UserError where it comes out another."""
+    evaluator = make_problem(arguments, blobs).evaluator
+    return evaluator.without_costs() if isinstance(evaluator, KnowsCosts) else evaluator
+
+
+def make_problem(arguments: Mapping[str, Any], blobs: Mapping[str, bytes]) -> Problem:
+    """In a worker: the driver's problem, from what `build_of` says; UserError where it comes out another."""
     from widthwise.config import load_config
     from widthwise.core.toml import parse_toml
     from widthwise.search.problem import load_problem
@@ -154,14 +172,17 @@ def make_evaluator(arguments: Mapping[str, Any], blobs: Mapping[str, bytes]) -> 
         os.chdir(folder)  # where paths of the config start; on other machines it may be missing
     config: SearchConfig = load_config(parse_toml(arguments["config"], label=arguments["source"]))
     problem = load_problem(config, model=_network(config, blobs["weights"]), memory=arguments["memory"])
-    found = marks(problem)
-    if other := [name for name, value in arguments["marks"].items() if found[name] != value]:
+    check_marks(arguments, marks(problem))
+    return problem
+
+
+def check_marks(arguments: Mapping[str, Any], found: Mapping[str, str]) -> None:
+    """In a worker: raises UserError where what it made has other marks than the driver says."""
+    if other := [name for name, mark in found.items() if arguments["marks"][name] != mark]:
         raise UserError(
             f"{arguments['source']}: workers make other {' and '.join(other)} than the search has, from the "
-            "names in its config; name what it was given as module:callable, seeded, or search in one process"
+            "names in its config; name what it was given as module:callable, seeded, or use one process"
         )
-    evaluator = problem.evaluator
-    return evaluator.without_costs() if isinstance(evaluator, KnowsCosts) else evaluator
 
 
 def marks(problem: Problem) -> dict[str, str]:

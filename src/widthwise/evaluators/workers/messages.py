@@ -85,6 +85,7 @@ def pack_results(results: Results, realised: Sequence[Realised] = (), *, asked: 
         "asked": asked,
         "failures": list(results.failures.items()),
         "pruned": sorted(results.pruned),
+        "notes": [[row, *lines] for row, lines in results.notes.items()],
         "realised": [network.as_json() for network in realised],
     }
     arrays = {name: np.asarray(values, dtype="<f8") for name, values in results.items()}
@@ -102,14 +103,15 @@ def unpack_results(message: bytes) -> Results | WorkerError:
     head, arrays = unpack(message)
     failures = {int(row): str(reason) for row, reason in head["failures"]}
     metrics = {name: values for name, values in arrays.items() if not name.startswith((WEIGHTS, SAMPLE))}
-    return Results(metrics, failures, frozenset(map(int, head["pruned"])))
+    notes = {int(row): tuple(map(str, lines)) for row, *lines in head["notes"]}
+    return Results(metrics, failures, frozenset(map(int, head["pruned"])), notes=notes)
 
 
 def check_results(results: Results, count: int) -> None:
     """Raises ValueError where results are not of so many candidates."""
     if any(values.dtype.str != "<f8" or values.shape != (count,) for values in results.values()):
         raise ValueError(f"metrics that are not of {count} candidates")
-    if not all(0 <= row < count for row in (*results.failures, *results.pruned)):
+    if not all(0 <= row < count for row in (*results.failures, *results.pruned, *results.notes)):
         raise ValueError(f"rows that are none of {count} candidates")
 
 

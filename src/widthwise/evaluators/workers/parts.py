@@ -50,6 +50,7 @@ class Ledger:
         self._metrics = {name: np.full(count, np.nan) for name in metrics}
         self._failures: dict[int, str] = {}
         self._pruned: set[int] = set()
+        self._notes: dict[int, tuple[str, ...]] = {}
 
     def begin_with(self, sizes: FloatArray | None) -> None:
         """Have the greatest parts by the sizes [K] wait first, so that none ends long after the others.
@@ -67,6 +68,7 @@ class Ledger:
             values[part.rows] = results[name]
         self._failures |= {part.start + row: reason for row, reason in results.failures.items()}
         self._pruned |= {part.start + row for row in results.pruned}
+        self._notes |= {part.start + row: lines for row, lines in results.notes.items()}
         self.left -= len(part)
 
     def lost(self, part: Part, reason: str) -> None:
@@ -94,4 +96,5 @@ class Ledger:
     def results(self, costs: Mapping[str, FloatArray]) -> Results:
         """All rows in order, once nothing is left, with what is known of all of them exactly [K]."""
         columns = {**self._metrics, **costs}
-        return Results(columns, dict(sorted(self._failures.items())), frozenset(self._pruned))
+        failures, notes = dict(sorted(self._failures.items())), dict(sorted(self._notes.items()))
+        return Results(columns, failures, frozenset(self._pruned), notes=notes)
