@@ -37,12 +37,14 @@ def test_what_is_packed_comes_out(head, given_arrays):
 
 def test_results_come_out_to_the_last_bit():
     metrics = {"accuracy": np.array([np.nan, 1 / 3, np.inf]), "loss": np.array([-0.0, 5e-324, 1e300])}
-    results = Results(metrics, {np.int64(0): "späße\n\u2028"}, frozenset([np.int64(2)]), notes={1: ("a", "b\n")})
+    results = Results(
+        metrics, {np.int64(0): "späße\n\u2028"}, frozenset([np.int64(2)]), notes={1: ("a", "b\n")}
+    )
     found = unpack_results(pack_results(results))
     assert isinstance(found, Results)
     assert found.failures == {0: "späße\n\u2028"}
     assert found.pruned == {2}
-    assert found.notes == {1: ("a", "b\n")}
+    assert found.notes == notes
     for name, array in metrics.items():
         assert found[name].tobytes() == array.tobytes()
 
