@@ -15,7 +15,7 @@ from widthwise.formats.exact import significant_bits
 from widthwise.network.graph import Graph
 from widthwise.training.trained_widths.kept import KeptPath
 from widthwise.training.trained_widths.layers import check
-from widthwise.training.trained_widths.rounding import rounded
+from widthwise.training.trained_widths.rounding import PULL, constant, read
 from widthwise.training.trained_widths.settings import PathSettings
 from widthwise.training.trained_widths.tensors import ConstantWidths, ReadWidths
 
@@ -26,8 +26,8 @@ def test_the_gradient_of_a_width_is_what_it_does_to_the_rounding_error():
     """d(x - error 2^-f)/df, by finite differences of that, with the error in steps held."""
     x = torch.linspace(-1.9, 1.9, 50, dtype=torch.float64).requires_grad_()
     f = torch.full((50,), 2.0, dtype=torch.float64, requires_grad=True)
-    low, high = torch.tensor(-2.0, dtype=torch.float64), torch.tensor(2.0, dtype=torch.float64)
-    found = rounded(x, f, low, high)
+    before, live = torch.full_like(x, 2.0), torch.ones_like(x)
+    found = read(x, f, before.detach(), live.detach(), signed=True)
     found.backward(torch.ones_like(found))
     steps = (x.detach() - found.detach()) * 2.0**2
     change = 1e-6
@@ -36,36 +36,86 @@ def test_the_gradient_of_a_width_is_what_it_does_to_the_rounding_error():
     assert torch.equal(x.grad, torch.ones_like(x))
 
 
+def test_the_gradients_of_a_constant_are_those_of_its_rounding_and_of_the_pull_on_its_bits():
+    """Of the value's rounding as above, and of PULL log2(code + 1) by torch itself."""
+    value = torch.tensor([1.6, -0.9, 0.3, 0.01], dtype=torch.float64, requires_grad=True)
+    f = torch.full((4,), 2.0, dtype=torch.float64, requires_grad=True)
+    used, bits = constant(value, f)
+    code = (value.detach() * 4).round()
+    assert torch.equal(used, code / 4)
+    assert torch.equal(
+        bits, torch.tensor([math.log2(6) + 1, math.log2(4) + 1, 1.0, 0.0], dtype=torch.float64)
+    )
+    of_value, of_f = torch.autograd.grad(used.sum(), (value, f), retain_graph=True)
+    assert torch.equal(of_value, torch.ones_like(value))
+    assert torch.allclose(of_f, math.log(2) * (value - used).detach())
+    of_value, of_f = torch.autograd.grad(bits.sum(), (value, f))
+    assert of_f.tolist() == [1.0, 1.0, 1.0, 0.0]
+    rounded = (code / 4).requires_grad_()
+    (PULL * torch.log2(rounded.abs() * 4 + 1)).sum().backward()
+    assert torch.allclose(of_value, rounded.grad)
+
+
 def test_what_is_cut_has_no_gradient_and_what_has_no_bits_is_zero():
-    read = ReadWidths(torch.tensor([3.0, 3.0]), signed=False, bits=3)
+    reads = ReadWidths([torch.tensor([3.0, 3.0])], [False], bits=3)
     with torch.no_grad():
-        read.fraction.copy_(torch.tensor([1.0, -2.0]))  # 2 bits before the point: 3 bits, and none
+        reads.fraction.copy_(torch.tensor([1.0, -2.0]))  # 2 bits before the point: 3 bits, and none
+    reads.prepare()
     x = torch.tensor([[5.0, 2.5], [1.2, 0.4]], requires_grad=True)
-    found = read(x)
+    found = reads(0, x)
     assert found.tolist() == [[3.5, 0.0], [1.0, 0.0]]
-    assert read.widths().tolist() == [3.0, 0.0]
+    assert reads.widths(0).tolist() == [3.0, 0.0]
     found.sum().backward()
     assert x.grad[:, 0].tolist() == [0.0, 1.0]
-    fmt = read.format()
+    fmt = reads.format(0)
     assert torch.equal(fmt.quantize(x), found)
 
 
 def test_a_bit_before_the_point_gains_what_it_lets_through_and_is_priced_like_one_behind_it():
-    read = ReadWidths(torch.tensor([3.0, 3.0]), signed=True, bits=5)  # steps of a quarter up to 4
+    reads = ReadWidths([torch.tensor([3.0, 3.0])], [True], bits=5)  # steps of a quarter up to 4
     x = torch.tensor([[5.0, 2.5], [-7.0, -9.0]])
-    found = read(x)
+    found = reads(0, x)
     assert found.tolist() == [[3.75, 2.5], [-4.0, -4.0]]
     (found * torch.tensor([[1.0, 1.0], [-10.0, -100.0]])).sum().backward()
     moved = math.log(2) * 4.0  # of the limits, for a bit more
-    assert torch.allclose(read.whole.grad, torch.tensor([moved * (1 + 10), moved * 100]))
-    read.zero_grad()
-    (read.widths() * torch.tensor([2.0, 3.0])).sum().backward()
-    assert read.whole.grad.tolist() == read.fraction.grad.tolist() == [2.0, 3.0]
+    assert torch.allclose(reads.whole.grad, torch.tensor([moved * (1 + 10), moved * 100]))
+    reads.zero_grad()
+    reads.prepare()
+    (reads.widths(0) * torch.tensor([2.0, 3.0])).sum().backward()
+    assert reads.whole.grad.tolist() == reads.fraction.grad.tolist() == [2.0, 3.0]
+
+
+def test_a_limit_that_lets_nothing_below_zero_through_gains_nothing_there():
+    reads = ReadWidths([torch.tensor([3.0])], [False], bits=5)
+    x = torch.tensor([[-7.0], [-0.01]], requires_grad=True)
+    found = reads(0, x)
+    found.sum().backward()
+    assert found.tolist() == [[0.0], [0.0]]
+    assert reads.whole.grad.tolist() == [0.0]
+    assert x.grad.tolist() == [[0.0], [1.0]]  # what rounds to zero is not cut
+
+
+def test_tensors_that_lie_flat_are_read_and_trained_each_by_itself():
+    made = torch.Generator().manual_seed(1)
+    peaks = [torch.tensor([3.0, 0.5]), torch.tensor(1.0), torch.tensor([[2.0], [0.1]])]
+    xs = [torch.randn(5, *shape, generator=made) for shape in ((2,), (4,), (2, 3))]
+    signs = [True, False, True]
+    reads = ReadWidths(peaks, signs, bits=4)
+    together = [reads(number, x) for number, x in enumerate(xs)]
+    sum(found.square().sum() for found in together).backward()
+    grads = [torch.split(p.grad, [2, 1, 2]) for p in (reads.fraction, reads.whole)]
+    for number, x in enumerate(xs):
+        alone = ReadWidths([peaks[number]], [signs[number]], bits=4)
+        found = alone(0, x)
+        found.square().sum().backward()
+        assert torch.equal(found, together[number])
+        assert torch.equal(alone.fraction.grad, grads[0][number])
+        assert torch.equal(alone.whole.grad, grads[1][number])
 
 
 def test_a_price_pulls_what_is_not_zero_towards_it_and_the_smaller_the_more():
-    made = ConstantWidths(torch.tensor([2.0, -2.0, 0.5, 0.01]), (4,), bits=3)
-    made.widths(made()).sum().backward()
+    made = ConstantWidths([torch.tensor([2.0, -2.0, 0.5, 0.01])], [(4,)], [3])
+    made.bits.sum().backward()
     assert made.value.grad[0] == -made.value.grad[1] > 0
     assert made.value.grad[2] > made.value.grad[0]
     assert made.value.grad[3] == 0
@@ -92,12 +142,11 @@ def test_before_each_checkpoint_the_price_stands_while_the_rates_fall_and_betwee
 def test_a_constant_is_counted_at_least_as_its_significant_bits():
     value = torch.randn(2000, generator=torch.Generator().manual_seed(0))
     for fraction in (-2, 0, 1, 4, 9):
-        made = ConstantWidths(value, (1,), bits=fraction)
-        used = made()
-        counted = made.widths(used)
+        made = ConstantWidths([value], [(1,)], [fraction])
+        used, counted = made(0), made.bits
         assert (counted >= significant_bits(used)).all()
         assert (counted[used == 0] == 0).all()
-        fmt = made.format()
+        fmt = made.format(0)
         assert torch.equal(fmt.quantize(value), used)
         widths = torch.tensor(fmt.table[0])
         assert (counted + 1 >= widths).all()  # with a sign

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cached_property, partial
 from itertools import chain
 from typing import Any, Unpack
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from torch import Tensor, nn
+from numpy.typing import ArrayLike
+from torch import nn
 
 from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.core.errors import UserError
 from widthwise.core.importing import describe_error
 from widthwise.data.facts import facts_of
 from widthwise.data.modules import Data
-from widthwise.evaluators.halving import Halving, successive_halving
+from widthwise.evaluators.halved import HalvedBatch, Outcome
+from widthwise.evaluators.halving import Halving
 from widthwise.evaluators.judging import Judging, JudgingKeywords
 from widthwise.evaluators.latest import Latest
 from widthwise.evaluators.networks import outputs_that_fit, predicted, sureness_of_networks
 from widthwise.evaluators.protocol import Pace, Results
 from widthwise.evaluators.realising import Realiser
-from widthwise.evaluators.rungs import errors_behind, said_of_stopped, warn_of_near
 from widthwise.metrics.cost.of_widths import WidthCosts
 from widthwise.metrics.quality.fits import check_data_fits_model
 from widthwise.metrics.quality.making import with_targets
@@ -40,9 +40,8 @@ from widthwise.training import Settings
 from widthwise.training.losses import check_loss
 from widthwise.training.scoring import tally_one
 from widthwise.training.settings import check_device
-from widthwise.training.sources import Mode, Stacked, Widths, network_source
+from widthwise.training.sources import Mode, Stacked, Widths, each_made, made_at_once, network_source
 from widthwise.training.supernet import Sandwich
-from widthwise.training.together import ROWS
 
 WAYS: dict[Mode, str] = {
     "scratch": "each candidate trained from random weights",
@@ -95,16 +94,7 @@ class WidthEvaluator:
         self.mode, self.settings, self.repeats = mode, settings or Settings(), repeats
         self.halving = halving if mode != "supernet" else None
         self.fitting = check_data_fits_model(graph.network, data, self.judging.task, self.judging.output)
-        block, whole = self.fitting.block, bool(self.fitting.reader.whole_because)
-        self.cost_model = WidthCosts(
-            graph,
-            space.groups,
-            positional(graph.network, block.inputs),
-            varying=[choice.group for choice in space.choices],
-            largest=space.largest,
-            samples=len(block) if whole else None,
-        )
-        self.cost_model.check(self.judging.cost, [choice.sizes for choice in space.choices])
+        self.cost_model = self._cost_model()
         self.source = network_source(
             mode,
             graph,
@@ -123,6 +113,19 @@ class WidthEvaluator:
         self.tally = self.judging.tally(data, facts_of(data), self.fitting.shape)
         self.latest = Latest()
 
+    def _cost_model(self) -> WidthCosts:
+        space, fitting = self.space, self.fitting
+        found = WidthCosts(
+            self.graph,
+            space.groups,
+            positional(self.graph.network, fitting.block.inputs),
+            varying=[choice.group for choice in space.choices],
+            largest=space.largest,
+            samples=len(fitting.block) if fitting.reader.whole_because else None,
+        )
+        found.check(self.judging.cost, [choice.sizes for choice in space.choices])
+        return found
+
     @property
     def columns(self) -> tuple[str, ...]:
         """The metrics that a call gives, and the spreads of those that the repeats differ in."""
@@ -135,7 +138,7 @@ class WidthEvaluator:
         """Each takes long; with halving as many start together as leave one for all of the training."""
         full = self.settings.steps or self.settings.epochs
         together = self.halving.together(full) if self.halving is not None else 1
-        at_once = ROWS if isinstance(self.source, Stacked) else 1
+        at_once = made_at_once(self.source)
         return Pace(True, affordable=at_once, together=together, repeats=self.repeats, at_once=at_once)
 
     @property
@@ -144,7 +147,7 @@ class WidthEvaluator:
         training = self.settings
         length = f"{training.epochs} epochs" if training.steps is None else f"{training.steps:,} steps"
         seeds = f", {self.repeats} seeds each" if self.repeats > 1 else ""
-        stacked = f", {ROWS} at once" if isinstance(self.source, Stacked) else ""
+        stacked = f", {made_at_once(self.source)} at once" if isinstance(self.source, Stacked) else ""
         return "; ".join((f"{WAYS[self.mode]}, {length}{seeds}{stacked}", *self.fitting.reader.notes))
 
     def __call__(self, candidates: IntArray) -> Results:
@@ -194,7 +197,7 @@ class WidthEvaluator:
         if (found := self.at_hand(candidate)) is not None:
             return found
         made = self.network(candidate)
-        judged, reason = self._judged(made.model)
+        judged, reason = self._scored(self._predicted(made.model))
         if reason:
             raise UserError(f"the network was trained again, and failed: {reason}")
         return self._realised(candidate, made.model, judged)
@@ -214,6 +217,24 @@ class WidthEvaluator:
         """Fresh loaders; it holds no evaluator, as those it is given to are the evaluator's own."""
         return partial(self.judging.loader, self.data)
 
+    def _halved(
+        self,
+        candidates: IntArray,
+        costs: Mapping[str, FloatArray],
+        quality: Mapping[str, FloatArray],
+        failures: dict[int, str],
+    ) -> dict[int, str]:
+        """As `_trained`, but only the best on part of the epochs get all; what is told of the others."""
+
+        def train(rows: IntArray, settings: Settings, seen: dict[int, Outcome] | None) -> None:
+            self._trained(candidates, rows, settings, quality, failures, seen)
+
+        sureness = partial(self.judging.sureness, self.data, self.fitting.about)
+        batch = HalvedBatch(
+            costs, quality, failures, self.judging, self.settings, train, sureness, self.sureness_of
+        )
+        return batch.stopped(self.halving, len(candidates))
+
     def _trained(
         self,
         candidates: IntArray,
@@ -221,7 +242,7 @@ class WidthEvaluator:
         settings: Settings,
         quality: Mapping[str, FloatArray],
         failures: dict[int, str],
-        seen: dict[int, tuple[Tensor, Tensor]] | None = None,
+        seen: dict[int, Outcome] | None = None,
     ) -> None:
         """Fills in the quality [K, repeats] of these rows of the candidates, or why they failed.
 
@@ -229,12 +250,14 @@ class WidthEvaluator:
         """
         for repeat in range(self.repeats):
             left = [row for row in rows.tolist() if row not in failures]
-            for row, made in self._networks(candidates, left, self.judging.seed + repeat, settings):
+            sizes = [self.space.sizes(candidates[row]) for row in left]
+            networks = each_made(self.source, sizes, self.judging.seed + repeat, settings)
+            for row, made in zip(left, networks, strict=True):
                 try:
                     if isinstance(made, Exception):
                         raise made
                     outcome = self._predicted(made.model)
-                    judged, reason = self._scored(*outcome)
+                    judged, reason = self._scored(outcome)
                 except UserError as error:
                     judged, reason = {}, str(error)
                 except (RuntimeError, MemoryError) as error:  # no memory, or a layer that takes no such size
@@ -249,35 +272,13 @@ class WidthEvaluator:
                 for name, value in judged.items():
                     quality[name][row, repeat] = value
 
-    def _networks(
-        self, candidates: IntArray, rows: Sequence[int], seed: int, settings: Settings
-    ) -> Iterator[tuple[int, Graph | Exception]]:
-        """The networks of these rows of the candidates, trained, or why there is none."""
-        source, at_once = self.source, self.pace.at_once
-        for start in range(0, len(rows), at_once):
-            now = rows[start : start + at_once]
-            sizes = [self.space.sizes(candidates[row]) for row in now]
-            made: Sequence[Graph | Exception]
-            try:
-                if isinstance(source, Stacked):
-                    made = source.networks(sizes, seed, settings)
-                else:
-                    made = [source.network(sizes[0], seed, settings)]
-            except (UserError, RuntimeError, MemoryError) as error:
-                made = [error] * len(now)
-            yield from zip(now, made, strict=True)
-
-    def _predicted(self, model: nn.Module) -> tuple[Tensor, Tensor]:
-        """Outputs [n, ...] and targets [n, ...] of the samples to judge on."""
+    def _predicted(self, model: nn.Module) -> Outcome:
         return predicted(model, self.data, self.fitting, self.judging)
 
-    def _judged(self, model: nn.Module) -> tuple[dict[str, float], str]:
+    def _scored(self, outcome: Outcome) -> tuple[dict[str, float], str]:
         """The quality of a network, and what is wrong with it, if anything."""
-        return self._scored(*self._predicted(model))
-
-    def _scored(self, outputs: Tensor, targets: Tensor) -> tuple[dict[str, float], str]:
         tally = self.tally.fresh(1)
-        tally_one(tally, outputs, targets)
+        tally_one(tally, *outcome)
         found = tally.values(self.judging.quality)
         return {name: float(values[0]) for name, values in found.items()}, tally.failures.get(0, "")
 
@@ -296,59 +297,6 @@ class WidthEvaluator:
         floats = copied(self.graph.network) if with_float else ()
         models = chain((networks(row) for row in range(len(candidates))), floats)
         return sureness_of_networks(models, self.data, self.fitting, self.judging)
-
-    def _halved(
-        self,
-        candidates: IntArray,
-        costs: Mapping[str, FloatArray],
-        quality: dict[str, FloatArray],
-        failures: dict[int, str],
-    ) -> dict[int, str]:
-        """As `_trained`, but only the best on part of the epochs get all; what is told of the others."""
-        signs = {metric.name: 1 if metric.direction == "maximize" else -1 for metric in self.judging.metrics}
-        objectives = self.judging.objectives or tuple(signs)
-        seen: dict[int, tuple[Tensor, Tensor]] = {}
-        told: dict[int, str] = {}
-        full = self.settings.steps or self.settings.epochs
-        unit = "epochs" if self.settings.steps is None else "steps"
-
-        def after(rows: IntArray, budget: int) -> FloatArray:
-            seen.clear()
-            kept = seen if len(rows) <= self.sureness_of else None
-            self._trained(candidates, rows, _with_budget(self.settings, budget), quality, failures, kept)
-            known = {**costs, **{name: values.mean(axis=1) for name, values in quality.items()}}
-            table = np.stack([signs[name] * known[name][rows] for name in objectives], axis=1)
-            table[np.isin(rows, list(failures))] = np.nan
-            return table
-
-        def rung(stopped: IntArray, kept: IntArray, budget: int) -> None:
-            priced = [signs[name] * costs[name] for name in objectives if name in costs]
-            no_dearer = [cost[kept][None, :] >= cost[stopped][:, None] for cost in priced]
-            allowed = np.logical_and.reduce([np.ones((len(stopped), len(kept)), dtype=bool), *no_dearer])
-            judged = {name: signs[name] for name in objectives if name in quality}
-            rows, when = [*stopped.tolist(), *kept.tolist()], f"after {budget} of {full} {unit}"
-            behind = self._behind([seen[row] for row in rows if row in seen], judged, allowed)
-            told.update(said_of_stopped(stopped, behind, quality, when))
-            warn_of_near(behind, len(kept), when)
-
-        successive_halving(len(candidates), after, full=full, halving=self.halving, rung=rung)
-        return told
-
-    def _behind(
-        self, seen: Sequence[tuple[Tensor, Tensor]], signs: Mapping[str, int], no_dearer: NDArray[np.bool_]
-    ) -> FloatArray:
-        """`errors_behind` by outputs and targets; NaN where these are not of all, or nothing is judged."""
-        if len(seen) < sum(no_dearer.shape) or not no_dearer.size or not signs:
-            return np.full(len(no_dearer), np.nan)
-        outputs = [output for output, _ in seen]
-        found = self.judging.sureness(self.data, self.fitting.about, outputs, seen[0][1])
-        return errors_behind(found, signs, no_dearer)
-
-
-def _with_budget(settings: Settings, budget: int) -> Settings:
-    if settings.steps is not None:
-        return replace(settings, steps=budget)
-    return replace(settings, epochs=budget)
 
 
 def for_space(

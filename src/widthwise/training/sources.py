@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Protocol, get_args
 
@@ -27,7 +27,7 @@ from widthwise.training.losses import loss_of
 from widthwise.training.padding import Widest
 from widthwise.training.settings import Settings
 from widthwise.training.supernet import Sandwich, Supernet, train_supernet
-from widthwise.training.together import check_together, train_together
+from widthwise.training.together import ROWS, check_together, train_together
 
 Mode = Literal["scratch", "inherit", "supernet"]
 MODES: tuple[Mode, ...] = get_args(Mode)
@@ -216,6 +216,28 @@ class ReadOff:
             made.model.to(self.device)
             self.trained[seed] = made
         return self.trained[seed]
+
+
+def made_at_once(source: NetworkSource) -> int:
+    """How many networks a source makes at once."""
+    return ROWS if isinstance(source, Stacked) else 1
+
+
+def each_made(
+    source: NetworkSource, sizes: Sequence[Sizes], seed: int, settings: Settings
+) -> Iterator[Graph | Exception]:
+    """The network of each of these sizes, as many at once as the source makes, or why there is none."""
+    for start in range(0, len(sizes), made_at_once(source)):
+        now = sizes[start : start + made_at_once(source)]
+        made: Sequence[Graph | Exception]
+        try:
+            if isinstance(source, Stacked):
+                made = source.networks(now, seed, settings)
+            else:
+                made = [source.network(now[0], seed, settings)]
+        except (UserError, RuntimeError, MemoryError) as error:
+            made = [error] * len(now)
+        yield from made
 
 
 def network_source(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from widthwise.evaluators.engine.evaluator import Evaluator, evaluate, standard_errors
+from widthwise.evaluators.engine.evaluator import Evaluator
+from widthwise.evaluators.engine.single import evaluate, standard_errors
 
 __all__ = ["Evaluator", "evaluate", "standard_errors"]

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from functools import cached_property, partial
-from math import nan, prod
+from math import prod
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -19,10 +18,9 @@ from torch import Tensor, nn
 
 from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.core.errors import UserError
-from widthwise.data.blocks import DataBlock
-from widthwise.data.modules import Data, load_data
+from widthwise.data.modules import Data
 from widthwise.evaluators.engine.adding import add_block
-from widthwise.evaluators.engine.answered import Answered, Both
+from widthwise.evaluators.engine.margins import Margins
 from widthwise.evaluators.engine.memo import Memo
 from widthwise.evaluators.engine.prepared import prepare
 from widthwise.evaluators.engine.rerun import Rerun
@@ -32,15 +30,12 @@ from widthwise.evaluators.judged import JudgedData
 from widthwise.evaluators.judging import FLOAT_BYTES, Judging, JudgingKeywords
 from widthwise.evaluators.protocol import Hopeless, Pace, Results
 from widthwise.evaluators.realising import Realiser
-from widthwise.metrics.quality.follows import Follows, Told, told_of
+from widthwise.metrics.quality.follows import Follows
 from widthwise.metrics.quality.making import with_targets
 from widthwise.metrics.quality.sureness import Sureness
 from widthwise.network.graph import Graph
-from widthwise.network.named import MODELS, load_model
 from widthwise.network.passes.settling import settled
-from widthwise.network.reading import try_on
 from widthwise.network.realised import Realised
-from widthwise.network.undisturbed import unwrapped
 from widthwise.spaces.quantisation import QuantisationSpace
 from widthwise.spaces.slots import Slot, schemes, slot_choices
 
@@ -85,8 +80,6 @@ class Evaluator:
         self.data = with_targets(data, graph.network, self.judging.task, self.judging.output)
         self.prepared = prepare(graph, space, self.data, self.judging)
         self.count = Count()
-        self._answered: Answered | None = None  # from when on margins may be asked for
-        self._asked: tuple[str, ...] | None = None  # the metrics that follow from them; None: any
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -102,12 +95,7 @@ class Evaluator:
     @property
     def describe(self) -> str:
         """How candidates are evaluated."""
-        found = "candidates together: values that candidates share are computed once"
-        if self.prepared.sharing is None:
-            found = f"candidates one pass per candidate with cached weights: {self.prepared.alone_because}"
-            if isinstance(self.prepared.single, Rerun):
-                found += "; calls alike are answered from memory"
-        return "; ".join((found, *self.prepared.fitting.reader.notes))
+        return "; ".join((self.prepared.how, *self.prepared.fitting.reader.notes))
 
     @property
     def uncounted(self) -> str:
@@ -168,7 +156,7 @@ class Evaluator:
         """Formats [R, S] over all the data: blocks outside, candidates inside."""
         ready, quality = self.prepared, self.judging.quality
         running = Running(ready.tally.fresh(len(chosen)), len(chosen))
-        margins: list[SampleMargins] | None = [] if stop is None and self._keeps_margins else None
+        margins: list[SampleMargins] | None = [] if stop is None and self._margins.come_with_figures else None
         if isinstance(ready.single, Memo | Rerun) and not self.judged.is_kept:
             ready.single.forget()  # read anew, a loader may give its samples in another order
         with torch.no_grad():
@@ -176,28 +164,16 @@ class Evaluator:
                 rows = running.active
                 if not len(rows):
                     break
-                into = running.tally if margins is None else self._with_margins(running, margins, block)
+                into: Adds = running.tally
+                if margins is not None:
+                    into = self._margins.beside(into, margins, len(chosen), block)
                 add_block(ready, into, rows, chosen, number, block, count=self.count)
                 running.samples += len(block)
                 if stop is not None and running.samples < self.judged.total:
                     running.prune(stop(running.tally.best_possible(quality, self.judged.total)))
-        if margins and self._answered is not None and len(running.active):
-            self._answered.keep(chosen, margins)
+        if margins and len(running.active):
+            self._margins.keep(chosen, margins)
         return running
-
-    @property
-    def _keeps_margins(self) -> bool:
-        """Whether the run that scores candidates gives the very margins that `margins` would run them for.
-
-        Where candidates share values, those of margins are shared with those that scored them anyway.
-        """
-        if self._answered is None or self.prepared.sharing is not None:
-            return False
-        return self.judged.total <= self._told.samples and self.judged.is_kept
-
-    def _with_margins(self, running: Running, margins: list[SampleMargins], block: DataBlock) -> Both:
-        margins.append(SampleMargins(len(running.pruned), len(block), self._told))
-        return Both(running.tally, margins[-1])
 
     def margins(self, candidates: IntArray) -> FloatArray:
         """What candidates [K, D] contribute of each of up to 1,024 samples, [K, values] float32.
@@ -206,29 +182,12 @@ class Evaluator:
         was asked for. The samples are those of `margin_labels`; rows of candidates that fail are NaN. Raises
         UserError in a task that tells nothing of single samples.
         """
-        chosen = slot_choices(self.slots, candidates)
-        if self._answered is not None and (kept := self._answered.take(chosen)) is not None:
-            return kept
-        return self._margins_on(self._spread, chosen)
+        return self._margins.of(slot_choices(self.slots, candidates))
 
     def few_margins(self, candidates: IntArray) -> tuple[FloatArray, IntArray]:
         """What `margins` tells of candidates [K, D] on about a quarter of its samples, [K, values], and which
         of its values these are, [values]."""
-        blocks, samples = self.judged.fewer(self._spread)
-        width = sum(self._told.widths)
-        columns = (samples[:, None] * width + np.arange(width)).ravel()
-        return self._margins_on(blocks, slot_choices(self.slots, candidates)), columns
-
-    def _margins_on(self, blocks: Sequence[tuple[int, DataBlock]], chosen: IntArray) -> FloatArray:
-        """For formats [K, S] on numbered blocks."""
-        size = self.prepared.rows_at_once
-        found = [SampleMargins(len(chosen), len(block), self._told) for _, block in blocks]
-        with torch.no_grad():
-            for part, (number, block) in zip(found, blocks, strict=True):
-                for start in range(0, len(chosen), size):
-                    rows = np.arange(start, min(start + size, len(chosen)))
-                    add_block(self.prepared, part, rows, chosen, number, block, count=self.count)
-        return np.concatenate([part.margins for part in found], axis=1)
+        return self._margins.of_few(slot_choices(self.slots, candidates))
 
     def outputs(self, candidates: IntArray) -> tuple[list[Tensor], Tensor]:
         """What is judged of candidates [K, D], [n, ...] each, and the targets [n, ...]; on the CPU.
@@ -283,38 +242,16 @@ class Evaluator:
 
     def follows(self, metrics: Sequence[str]) -> list[Follows | None]:
         """Of each metric how it follows from what `margins` tells from now on; None where it doesn't."""
-        self._asked = tuple(metrics)
-        self.__dict__.pop("_told", None)
-        self.__dict__.pop("_spread", None)
-        if self._tells is None:
-            self._asked = None
-            return [None] * len(metrics)
-        labels = torch.from_numpy(self.margin_labels)
-        found = [self._told.follows(metric, labels) for metric in metrics]
-        if any(one is not None for one in found):
-            self._answered = self._answered or Answered()
-        return found
+        return self._margins.follows(metrics)
 
     @property
     def margin_labels(self) -> IntArray:
         """The targets [samples, ...] of the samples that margins are for."""
-        return np.concatenate([block.targets.cpu().numpy() for _, block in self._spread])
+        return self._margins.labels
 
     @cached_property
-    def _told(self) -> Told:
-        if (found := self._tells) is None:
-            name = self.judging.task.name
-            raise UserError(f"{name}: nothing is told of single samples, so there are no margins")
-        return found
-
-    @property
-    def _tells(self) -> Told | None:
-        fitting = self.prepared.fitting
-        return told_of(self.judging.task, self._asked, fitting.shape, fitting.block.targets)
-
-    @cached_property
-    def _spread(self) -> list[tuple[int, DataBlock]]:
-        return self.judged.spread(self._told.samples)
+    def _margins(self) -> Margins:
+        return Margins(self.prepared, self.judged, self.judging.task, self.count)
 
     def costs(self, candidates: IntArray) -> dict[str, FloatArray]:
         """The cost metrics of candidates [K, D], exactly and without evaluating."""
@@ -367,68 +304,3 @@ class Evaluator:
     def _loader(self) -> Callable[[], Any]:
         """Fresh loaders; it holds no evaluator, as those it is given to are the evaluator's own."""
         return partial(self.judging.loader, self.data)
-
-
-def evaluate(
-    network: Graph | nn.Module | str,
-    data: Data | str,
-    judging: Judging | None = None,
-    **keywords: Unpack[JudgingKeywords],
-) -> dict[str, float]:
-    """The metrics of one network as it is, its schemes included; keywords are those of Evaluator.
-
-    network: as a graph, or a module, which is captured and stays as it is. data: or its name.
-
-    Raises UserError, also where the network itself fails.
-    """
-    evaluator = _of_one(network, data, judging, **keywords)
-    if told := evaluator.uncounted:
-        warnings.warn(told, stacklevel=2)
-    results = evaluator(np.zeros((1, 0), dtype=np.int64))
-    if results.failures:
-        raise UserError(f"the network can't be evaluated: {results.failures[0]}") from results.causes.get(0)
-    return {metric.name: float(results[metric.name][0]) for metric in evaluator.judging.metrics}
-
-
-def standard_errors(
-    network: Graph | nn.Module | str,
-    data: Data | str,
-    judging: Judging | None = None,
-    **keywords: Unpack[JudgingKeywords],
-) -> dict[str, float]:
-    """How sure the qualities of one network are: the standard error of each on that many samples.
-
-    As for `evaluate`; see `widthwise.metrics.quality.sureness` for how they are had. NaN where one can't be,
-    or where all outputs together don't fit into the memory.
-    """
-    evaluator = _of_one(network, data, judging, **keywords)
-    names = evaluator.judging.quality
-    if not names or not evaluator.sureness_of:
-        return dict.fromkeys(names, nan)
-    found = evaluator.sureness(np.zeros((1, 0), dtype=np.int64))
-    return {name: float(found.errors(name)[0]) for name in names}
-
-
-def _of_one(
-    network: Graph | nn.Module | str,
-    data: Data | str,
-    judging: Judging | None,
-    **keywords: Unpack[JudgingKeywords],
-) -> Evaluator:
-    """The evaluator of a network as it is."""
-    if isinstance(data, str):
-        said = keywords.get("task")
-        data = load_data(data, task=said if isinstance(said, str) else None)
-    floats = network.network if isinstance(network, Graph) else load_model(network)
-    if isinstance(network, str) and network in MODELS.own:
-        logger.warning(
-            "the weights of %s are random, so its quality says little; load trained ones: "
-            "ww.load_model(%r, checkpoint=FILE)",
-            *(network, network),
-        )
-    if judging is None:
-        judging = Judging.of(floats, data, **keywords)
-    data = with_targets(data, floats, judging.task, judging.output)
-    if not isinstance(network, Graph):
-        network = Graph(floats, try_on(unwrapped(floats), judging.loader(data)).example)
-    return Evaluator(network, None, data, judging)

@@ -84,6 +84,14 @@ class Prepared:
         return self.fitting.about
 
     @property
+    def how(self) -> str:
+        """How candidates are evaluated, in words."""
+        if self.sharing is not None:
+            return "candidates together: values that candidates share are computed once"
+        found = f"candidates one pass per candidate with cached weights: {self.alone_because}"
+        return f"{found}; calls alike are answered from memory" if isinstance(self.single, Rerun) else found
+
+    @property
     def rows_at_once(self) -> int:
         """Candidates whose figures, formats and versions fit an eighth of the memory."""
         steps = len(self.sharing.plan.steps) if self.sharing is not None else 0

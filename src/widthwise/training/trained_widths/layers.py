@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
     from widthwise.network.graph import Graph
     from widthwise.network.layer import Layer
-    from widthwise.training.trained_widths.settings import Each, PathSettings
+    from widthwise.training.trained_widths.settings import Each
 
+NAMES = ("weight", "bias")
 WEIGHTED = {"linear", "conv1d", "conv2d"}
 SUMS = {"add", "sub"}
 KEEPS_SIGN = {  # what gives its inputs, some of them, or means of them
@@ -33,85 +34,73 @@ CAN = "linear, conv1d, conv2d, add, sub, relu, pooling, flatten and reshape can 
 
 
 class TrainedLayer(nn.Module):
-    """A layer whose input, weight and bias have trained widths."""
+    """A layer whose input, weight and bias have trained widths.
+
+    read: the number of what it reads; own: those of its weight and bias. All are as they were prepared last.
+    """
 
     def __init__(
-        self, layer: nn.Module, read: ReadWidths, weight: ConstantWidths, bias: ConstantWidths | None
+        self, layer: nn.Module, reads: ReadWidths, read: int, constants: ConstantWidths, own: Sequence[int]
     ):
         super().__init__()
-        self.read, self.weight, self.bias = read, weight, bias
-        self._layer = [layer]  # not a part: its parameters are not trained
-        self.counted: dict[str, Tensor] = {}
+        self.read, self.own = read, tuple(own)
+        self._parts = layer, reads, constants  # not its own: they are trained as the network's
 
     def forward(self, x: Tensor) -> Tensor:
-        """What the layer computes; `counted` has what that takes, for one sample."""
-        weight = self.weight()
-        bias = None if self.bias is None else self.bias()
-        used = {"weight": weight} if bias is None else {"weight": weight, "bias": bias}
-        found: Tensor = torch.func.functional_call(self._layer[0], used, (self.read(x),))
-        self.counted = self._count(found.shape, weight, bias)
+        """What the layer computes."""
+        layer, reads, constants = self._parts
+        used = {name: constants(number) for name, number in zip(NAMES, self.own, strict=False)}
+        found: Tensor = torch.func.functional_call(layer, used, (reads(self.read, x),))
         return found
-
-    def _count(self, shape: Sequence[int], weight: Tensor, bias: Tensor | None) -> dict[str, Tensor]:
-        """ "ebops" of one sample, and "bits" of all constants."""
-        layer, widths = self._layer[0], self.weight.widths(weight)
-        outputs = 1 if len(shape) == 2 and isinstance(layer, nn.Linear) else _places(layer, shape)
-        each = self.read.widths()
-        by_input = self._grouped(widths).sum((1, 3)).reshape(-1)
-        products = (by_input * each.reshape(-1)).sum() * outputs
-        bits = widths.sum() + (weight != 0).sum()  # a sign each
-        if bias is not None and self.bias is not None:
-            own = self.bias.widths(bias).sum()
-            products, bits = products + own * outputs, bits + own + (bias != 0).sum()
-        return {"ebops": products, "bits": bits}
-
-    def _grouped(self, weight: Tensor) -> Tensor:
-        """What is shaped like the weight, as [groups, outputs of each, inputs of each, places]."""
-        groups = int(getattr(self._layer[0], "groups", 1))
-        return weight.reshape(groups, len(weight) // groups, weight.shape[1], -1)
 
     def scheme(self) -> Scheme:
         """The formats that it has come to."""
-        bias = None if self.bias is None else self.bias.format()
-        return Scheme(self.read.format(), self.weight.format(), bias)
+        _, reads, constants = self._parts
+        return Scheme(reads.format(self.read), *(constants.format(number) for number in self.own))
 
     @property
     def dead(self) -> bool:
         """Whether nothing that it reads has a part in what it gives."""
-        with torch.no_grad():
-            live = (self.read.widths() > 0).reshape(-1)
-            used = self._grouped(self.weight()).ne(0).any(3).any(1).reshape(-1)
-        return not bool((used & (live if live.numel() > 1 else live.expand_as(used))).any())
+        layer, reads, constants = self._parts
+        live, used = (reads.widths(self.read) > 0).reshape(-1), constants(self.own[0]) != 0
+        return not bool((used & live[inputs_of(layer, used) % len(live)]).any())
 
 
 class TrainedSum(nn.Module):
     """A sum or difference whose operands are read with one trained width for each channel."""
 
-    def __init__(self, read: ReadWidths, sign: int) -> None:
+    def __init__(self, reads: ReadWidths, read: int, sign: int) -> None:
         super().__init__()
         self.read, self.sign = read, sign
-        self.counted: dict[str, Tensor] = {}
+        self._reads = (reads,)
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """x + y, or x - y, as they are read."""
-        places = x[0].numel() // max(self.read.fraction.numel(), 1)
-        bits = self.read.widths().sum() * places
-        self.counted = {"ebops": bits, "bits": torch.zeros(())}
-        found: Tensor = self.read(x) + self.sign * self.read(y)
+        (reads,) = self._reads
+        found: Tensor = reads(self.read, x) + self.sign * reads(self.read, y)
         return found
 
     def scheme(self) -> Scheme:
         """The format of both."""
-        return Scheme(self.read.format())
+        return Scheme(self._reads[0].format(self.read))
 
     @property
     def dead(self) -> bool:
         """Whether it gives zeros alone."""
-        return not bool((self.read.widths() > 0).any())
+        return not bool((self._reads[0].widths(self.read) > 0).any())
 
 
-def _places(layer: nn.Module, shape: Sequence[int]) -> int:
-    """How often each weight is used for a sample, for outputs [n, ...]."""
+def inputs_of(layer: nn.Module, weight: Tensor) -> Tensor:
+    """Which input channel or feature each element of a weight multiplies, of its shape."""
+    groups = int(getattr(layer, "groups", 1))
+    outputs, inputs = weight.shape[:2]
+    first = torch.arange(groups).repeat_interleave(outputs // groups) * inputs
+    found = first[:, None] + torch.arange(inputs)
+    return found.reshape(outputs, inputs, *[1] * (weight.ndim - 2)).expand(weight.shape)
+
+
+def places_of(layer: nn.Module, shape: Sequence[int]) -> int:
+    """How often each weight of a layer is used for a sample, for outputs [n, ...]."""
     total = 1
     for size in shape[1:-1] if isinstance(layer, nn.Linear) else shape[2:]:
         total *= int(size)
@@ -169,15 +158,15 @@ def parts_of(layer: Layer, shape: Sequence[int], each: Each) -> tuple[int, ...]:
     return (int(shape[0]), *[1] * (len(shape) - 1))
 
 
-def constant(value: Tensor, each: Each, bits: int) -> ConstantWidths:
-    """A weight or bias with trained widths, which begin with so many bits of its greatest value."""
+def constant_of(value: Tensor, each: Each, bits: int) -> tuple[tuple[int, ...], float]:
+    """The parts of a weight or bias that have bits of their own, and how many they begin with behind the
+    point, for so many bits in the greatest value."""
     parts = tuple(value.shape)
     if each == "channel":
         parts = (len(value), *[1] * (value.ndim - 1))
     elif each == "tensor":
         parts = (1,) * value.ndim
-    top = int(torch.frexp(value.detach().abs().max().clamp_min(2.0**-20))[1])
-    return ConstantWidths(value, parts, bits=bits - 1 - top)
+    return parts, float(bits - 1 - int(torch.frexp(value.detach().abs().max().clamp_min(2.0**-20))[1]))
 
 
 def is_signed(node: fx.Node, layers: dict[str, Layer], *, inputs: bool) -> bool:
@@ -198,16 +187,3 @@ def check(graph: Graph) -> None:
     """Raises UserError where widths of this network can't be trained, naming the layers."""
     if found := refusals(graph):
         raise UserError("widths can't be trained: " + said_once(found))
-
-
-def layer_of(layer: Layer, read: ReadWidths, settings: PathSettings) -> Any:
-    """What computes in place of a layer."""
-    if layer.type in SUMS:
-        return TrainedSum(read, -1 if layer.type == "sub" else 1)
-    assert layer.module is not None
-    weight = constant(layer.module.weight, settings.weights, settings.bits)  # type: ignore[arg-type]
-    bias = getattr(layer.module, "bias", None)
-    each = "element" if settings.weights == "element" else settings.weights
-    return TrainedLayer(
-        layer.module, read, weight, None if bias is None else constant(bias, each, settings.bits)
-    )

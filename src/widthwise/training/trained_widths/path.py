@@ -75,7 +75,7 @@ class WidthPath:
         self.optimizer = torch.optim.Adam([{"params": values}, {"params": widths}], fused=True)
         self.step, self._seen = 0, seen
         self._unit = self._found_unit(seen)
-        self._begins_with = self._counted(seen)
+        self._begins_with = self._counted()
 
     def _found_unit(self, seen: Tensor) -> float:
         """How far the float network's outputs are from their mean: what distances are measured in."""
@@ -92,9 +92,8 @@ class WidthPath:
     def _wanted(self, x: Tensor) -> Tensor:
         return self.learned.outputs(self.teacher(x)).detach()
 
-    def _counted(self, seen: Tensor) -> float:
+    def _counted(self) -> float:
         with torch.no_grad():
-            self.network(seen[:2])
             return max(float(self.network.counted(self.settings.cost)), 1.0)
 
     def state(self) -> dict[str, Tensor]:
@@ -147,6 +146,8 @@ class WidthPath:
     def checkpoint(self, number: int) -> Checkpoint:
         """What the network has come to."""
         network = self.network
+        with torch.no_grad():
+            network.prepare()  # with what the last step came to
         dead, constant = tuple(network.dead), False
         if dead:
             with torch.no_grad():
