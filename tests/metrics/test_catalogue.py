@@ -11,8 +11,10 @@ import pytest
 
 from helpers.cells import CELLS
 from widthwise.core.errors import UserError
-from widthwise.metrics.catalogue import METRICS, class_index, computing, find_metric, torchmetrics_classes
+from widthwise.metrics.catalogue import METRICS, computing, find_metric
+from widthwise.metrics.per_class import class_index
 from widthwise.metrics.spread import spread_of
+from widthwise.metrics.torchmetrics_names import torchmetrics_classes
 
 
 @pytest.mark.parametrize(

@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 from importlib.metadata import EntryPoint
 from math import inf
-from pathlib import Path
 from typing import Any, Literal, get_args
 
 from widthwise.core.errors import UserError, unknown
 from widthwise.core.importing import describe_error, load_object
 from widthwise.core.registry import Entry, Registry
+from widthwise.metrics.per_class import OF_OUTPUTS, PER_CLASS, per_class
+from widthwise.metrics.torchmetrics_names import class_named, direction_of, torchmetrics_classes
 
 Direction = Literal["maximize", "minimize"]
 Kind = Literal["quality", "cost", "measured"]
 Judges = Literal["task", "all", "sample"]
 
 GROUP = "widthwise.metrics"  # of entry points
-NAMESPACES = ("torchmetrics.classification", "torchmetrics", "torchmetrics.nominal")
-# what may be asked of one class or one output, as f1[2] or f1[t], and of which metric that is a part
-OF_OUTPUTS = ("mse", "rmse", "mae", "r2")
-PER_CLASS = {"iou": "mean_iou", "top_accuracy": "top_accuracy"} | {
-    name: name for name in ("precision", "recall", "f1", "auroc", "average_precision", *OF_OUTPUTS)
-}
 
 
 @dataclass(frozen=True)
@@ -231,13 +224,11 @@ def known_metric(name: str) -> Metric | None:
     if (form := _sized_form(name)) is not None:
         said = f"bytes of weights and biases as {form} keeps them, with their scales and zero points"
         return replace(METRICS["model_size"], name=name, description=said, source=f"{_SIZES}:{form}")
-    full = _torchmetrics_class(name)
+    full = class_named(name)
     if full is None:
         return None
     namespace, _, short = full.rpartition(".")
-    return Metric(
-        name, "quality", _torchmetrics_direction(full), "", f"as {full} has it", source=f"{namespace}:{short}"
-    )
+    return Metric(name, "quality", direction_of(full), "", f"as {full} has it", source=f"{namespace}:{short}")
 
 
 def _sized_form(name: str) -> str | None:
@@ -272,74 +263,6 @@ def _of_plug_in(entry: Entry[Metric], among: Registry[Metric]) -> Metric:
     if isinstance(found, Metric) and found.name == entry.name:
         return found
     raise among.broken(entry, f"is no {__name__}.Metric of this name")
-
-
-def per_class(name: str) -> tuple[str, str] | None:
-    """("f1", "t") for "f1[t]", where the metric can be asked of one class; else None."""
-    match = re.fullmatch(r"(\w+)\[(.+)\]", name)
-    return (match[1], match[2]) if match and match[1] in PER_CLASS else None
-
-
-def class_index(name: str, classes: int, class_names: Sequence[str] = (), where: str = "") -> int:
-    """Which class `f1[t]` or `f1[2]` asks for: a name goes before an index. Raises UserError for no class."""
-    asked = per_class(name)
-    key = asked[1] if asked else name
-    if key in class_names:
-        return list(class_names).index(key)
-    if key.isascii() and key.isdigit() and int(key) < classes:
-        return int(key)
-    place = f"{where}: " if where else ""
-    named = f" or one of the names {', '.join(class_names)}" if class_names else ""
-    raise UserError(f"{place}{name}: no class {key}; allowed: 0 to {classes - 1}{named}")
-
-
-@cache
-def torchmetrics_classes() -> Mapping[str, str]:
-    """Class name to where it lives ("torchmetrics.classification.MulticlassAUROC"), of what is installed.
-
-    Read from the `__all__` in each namespace: importing torchmetrics would import torch (seconds).
-    """
-    import ast
-    from importlib.util import find_spec
-
-    spec = find_spec("torchmetrics")
-    if spec is None or spec.origin is None:
-        return {}
-    found: dict[str, str] = {}
-    for namespace in NAMESPACES:
-        folder = Path(spec.origin).parent.joinpath(*namespace.split(".")[1:])
-        tree = ast.parse((folder / "__init__.py").read_text(encoding="utf-8"))
-        lists = [
-            s.value for s in tree.body if isinstance(s, ast.Assign) and ast.unparse(s.targets[0]) == "__all__"
-        ]
-        names = [name for listed in lists for name in ast.literal_eval(listed) if name[0].isupper()]
-        for name in names:
-            found.setdefault(name, f"{namespace}.{name}")
-    return found
-
-
-def _torchmetrics_class(name: str) -> str | None:
-    """The full name of the torchmetrics class that `name` stands for, or None."""
-    classes = torchmetrics_classes()
-    if name.startswith("torchmetrics."):
-        namespace, _, short = name.rpartition(".")
-        known = short in classes and namespace in ("torchmetrics", classes[short].rpartition(".")[0])
-        return classes[short] if known else None
-    if name in classes:
-        return classes[name]
-    if not re.fullmatch(r"[a-z0-9_]+", name):
-        return None
-    flat = name.replace("_", "")
-    folded = {known.lower(): full for known, full in classes.items()}
-    return folded.get(f"multiclass{flat}") or folded.get(flat)
-
-
-def _torchmetrics_direction(source: str) -> Direction:
-    """Errors, losses, distances and unfairness are better small, as `higher_is_better` has it."""
-    small = re.search(
-        r"Error|Loss|Distance|Deviance|Divergence|Perplexity|Fairness|GroupStatRates|EER$", source
-    )
-    return "minimize" if small else "maximize"
 
 
 def _no_metric(name: str, where: str, among: Registry[Metric]) -> UserError:

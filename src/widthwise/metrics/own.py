@@ -7,15 +7,8 @@ from math import inf
 from typing import Any
 
 from widthwise.core.errors import UserError
-from widthwise.metrics.catalogue import (
-    METRICS,
-    Direction,
-    Judges,
-    Kind,
-    Metric,
-    find_metric,
-    torchmetrics_classes,
-)
+from widthwise.metrics.catalogue import METRICS, Direction, Judges, Kind, Metric, find_metric
+from widthwise.metrics.torchmetrics_names import torchmetrics_classes
 
 Given = str | Metric | Callable[..., Any]
 """What a metric may be asked for by: its name, all that is known of it, or what computes it."""

@@ -3,31 +3,32 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 from torch import fx, nn
 
 from widthwise.core.errors import UserError
 from widthwise.core.screen import html_table, one_screen
 from widthwise.network.asked import note_asked
+from widthwise.network.called import layer_of_node
 from widthwise.network.capture import Captured, Example, as_call, capture, difference
 from widthwise.network.course import Course, out_of_reach
-from widthwise.network.layer import Layer, layer_of_module
-from widthwise.network.layers import QUANTISABLE, FunctionLayer, layer_type
+from widthwise.network.layer import Layer
 from widthwise.network.named import load_model
-from widthwise.network.operands import Call, Operand, at, operands
+from widthwise.network.operands import Call, Operand
 from widthwise.network.output_channels import for_layer
 from widthwise.network.placed import Placed
 from widthwise.network.quantized import Quantized
 from widthwise.network.reach import Unreached, unreached
-from widthwise.network.recording import FUNCTION, KIND, PLACE, Foreign, named_arguments, recorded
-from widthwise.network.scheme import TENSORS, Scheme, TensorName
-from widthwise.network.stored import Stored, StoredNodes
+from widthwise.network.recording import PLACE, named_arguments, recorded
+from widthwise.network.scheme import Scheme
+from widthwise.network.stored import StoredNodes
 from widthwise.network.tracing import inputs_of_graph, traced
 from widthwise.network.undisturbed import copied, uncompiled, unwrapped
+from widthwise.network.wrapping import wrap_layer
 
 Capture = Literal["fx", "running"]
 HOW = "Graph(network, example)"
@@ -122,7 +123,8 @@ class Graph:
         """The nodes that compute on data, in execution order: not those that only make weights of weights."""
         modules, stored = self.modules, StoredNodes(self.fx_graph, self.model)
         calls = [node for node in self.fx_graph.nodes if node.op.startswith("call_")]
-        return [self._layer(node, modules, stored) for node in calls if node not in stored.constant]
+        traced, nodes = self.capture == "fx", [node for node in calls if node not in stored.constant]
+        return [layer_of_node(node, modules, stored, traced=traced) for node in nodes]
 
     @property
     def schemes(self) -> dict[str, Scheme]:
@@ -256,11 +258,10 @@ class Graph:
             }
             made._set_placed()
             return made
-        layers = {layer.name: layer for layer in made.layers}
+        layers, model = {layer.name: layer for layer in made.layers}, cast(fx.GraphModule, made.model)
         for name, scheme in schemes.items():
             if made.node(name).name in layers:
-                made._set_scheme(layers[name], scheme)
-        model = cast(fx.GraphModule, made.model)
+                wrap_layer(model, layers[name], scheme, made._wrapped)
         model.delete_all_unused_submodules()
         model.recompile()
         return made
@@ -274,109 +275,9 @@ class Graph:
         course = Course(self.fx_graph, layers)
         self.model = Placed(self.network, course, schemes) if layers else self.network
 
-    def _set_scheme(self, layer: Layer, scheme: Scheme) -> None:
-        node = layer.node
-        module = self.model.get_submodule(str(node.target)) if node.op == "call_module" else None
-        inner = module.layer if isinstance(module, Quantized) else module
-        of = module.of if isinstance(module, Quantized) else layer.of
-        if inner is None:
-            if not scheme:
-                return
-            inner = FunctionLayer(called_function(node))
-        scheme = for_layer(scheme, layer)
-        wrapped = self._wrapped(inner, scheme, of) if scheme or isinstance(inner, FunctionLayer) else inner
-        target = self._own_target(node)
-        _set_submodule(self.model, target, wrapped)
-        self._readers_follow(target)
-        if node.op != "call_module":
-            node.op = "call_module"
-        node.target = target
-
-    def _readers_follow(self, target: str) -> None:
-        """Nodes that read what lies in a layer find it where its wrapper, or none, now holds it."""
-        wrapped = isinstance(self.model.get_submodule(target), Quantized)
-        for node in self.fx_graph.nodes:
-            if node.op == "get_attr" and str(node.target).startswith(f"{target}."):
-                name = str(node.target).removeprefix(f"{target}.").removeprefix("layer.")
-                node.target = f"{target}.layer.{name}" if wrapped else f"{target}.{name}"
-
     def _wrapped(self, layer: nn.Module, scheme: Scheme, of: Sequence[Operand] | None) -> Quantized:
         """A layer with a scheme."""
         return Quantized(layer, scheme, of)
-
-    def _own_target(self, node: fx.Node) -> str:
-        """Where the node's module lies: a module that several nodes share gets a place for each of them."""
-        target = str(node.target)
-        if node.op == "call_module":
-            readers = [other for other in self.fx_graph.nodes if other.target == node.target]
-            if len(readers) == 1:
-                return target
-        target = (
-            f"{node.name}_layer" if node.op != "call_module" else f"{target.replace('.', '_')}_of_{node.name}"
-        )
-        while hasattr(self.model, target):
-            target += "_"
-        return target
-
-    def _layer(self, node: fx.Node, modules: Mapping[str, nn.Module], stored: StoredNodes) -> Layer:
-        is_module = node.op == "call_module"
-        module = modules.get(str(node.target)) if is_module else None
-        wrapper = module if isinstance(module, Quantized) else None
-        inner = wrapper.layer if wrapper is not None else module
-        function = isinstance(inner, FunctionLayer)
-        kind = node.meta.get(KIND) or layer_type(cast(Any, inner if is_module else node.target))
-        if self.capture == "fx" and is_module and not function:
-            assert inner is not None
-            return layer_of_module(node, kind, inner)
-        called: Any = inner.function if isinstance(inner, FunctionLayer) else self._called(node)
-        if kind not in QUANTISABLE:
-            return Layer(node, kind, None if function else inner, (), called)
-        of = (
-            wrapper.of
-            if wrapper is not None and wrapper.of is not None
-            else operands(
-                kind,
-                called,
-                (node.args, node.kwargs),
-                is_tensor=lambda leaf: (
-                    (isinstance(leaf, fx.Node) and leaf not in stored.unknown)
-                    or (isinstance(leaf, Foreign) and not leaf.lasting)
-                ),
-                is_constant=lambda leaf: leaf in stored.constant,
-                is_trained=lambda leaf: leaf in stored.trained,
-            )
-        )
-        read: dict[TensorName, tuple[Stored, ...]] = {}
-        for operand in tuple(of):
-            if operand.role != "data_in":
-                found = stored.stored(at((node.args, node.kwargs), operand.path))
-                if not found.value.is_floating_point():  # whole and complex numbers have no formats
-                    of = tuple(other for other in of if other is not operand)
-                    continue
-                read[operand.role] = (*read.get(operand.role, ()), found)
-        roles = {operand.role for operand in of}
-        tensors = tuple(tensor for tensor in TENSORS if tensor in roles)
-        return Layer(node, kind, None if function else inner, tensors, called, tuple(of), read)
-
-    def _called(self, node: fx.Node) -> Callable[..., Any]:
-        return (
-            cast(Callable[..., Any], node.meta[FUNCTION]) if FUNCTION in node.meta else called_function(node)
-        )
-
-
-@dataclass(frozen=True)
-class MethodCall:
-    """A method of the first argument as a function of it."""
-
-    __name__: str
-
-    def __call__(self, x: Any, *args: Any, **kwargs: Any) -> Any:
-        return getattr(x, self.__name__)(*args, **kwargs)
-
-
-def called_function(node: fx.Node) -> Callable[..., Any]:
-    """The function or method that a node calls."""
-    return MethodCall(str(node.target)) if node.op == "call_method" else cast(Callable[..., Any], node.target)
 
 
 def _held_by(node: fx.Node) -> set[str]:
@@ -388,8 +289,3 @@ def _copied(graph: fx.Graph) -> fx.Graph:
     made = fx.Graph()
     made.output(made.graph_copy(graph, {}))
     return made
-
-
-def _set_submodule(model: nn.Module, target: str, module: nn.Module) -> None:
-    parent, _, name = target.rpartition(".")
-    setattr(model.get_submodule(parent), name, module)

@@ -7,11 +7,12 @@ from typing import Any
 
 from torch import nn
 
+from widthwise.network.computing import computed
 from widthwise.network.course import Course, Walked
 from widthwise.network.places import Place, followed
-from widthwise.network.quantized import StoredTensors, computed
 from widthwise.network.scheme import Scheme
 from widthwise.network.seen import check_seen
+from widthwise.network.stored_tensors import StoredTensors
 
 
 class Placed(nn.Module):

@@ -1,178 +1,24 @@
-"""Computing with a scheme: one way for every call, and one wrapper for every layer, gradients included."""
+"""Computing with a scheme: one wrapper for every layer, and what of a layer its formats apply to."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 from widthwise.formats.base import Format
-from widthwise.formats.gradient import straight_through
-from widthwise.network.attention import quantised_products
-from widthwise.network.exactness import SUMS, exactly, exceeds_float, layer_exactly, may_exceed_float
-from widthwise.network.holding import called_with, is_jit_tracing
-from widthwise.network.layers import (
-    CELLS,
-    RECURRENT,
-    FunctionLayer,
-    Wrapper,
-    is_torchs,
-    layer_type,
-    registered,
-)
-from widthwise.network.operands import Call, Operand, at, changed_argument, operands, replaced
-from widthwise.network.recurrent import cell_function, unrolled_function
+from widthwise.network.computing import READ_INSIDE, computed, data_of_call, quantize_input
+from widthwise.network.exactness import layer_exactly
+from widthwise.network.holding import called_with
+from widthwise.network.layers import FunctionLayer, Wrapper, is_torchs, layer_type, registered
+from widthwise.network.operands import Call, Operand, operands
 from widthwise.network.scheme import Scheme, TensorName
 from widthwise.network.seen import check_seen
-
-
-@dataclass(frozen=True, eq=False)
-class _Kept:
-    """A quantised tensor, and what it was made from: an alias keeps that memory from being used again."""
-
-    alias: Tensor
-    version: int
-    value: Tensor
-
-    def is_of(self, tensor: Tensor) -> bool:
-        """Whether the tensor is still what the value was made from, or one made anew that is equal."""
-        if self.alias.dtype != tensor.dtype or self.alias.shape != tensor.shape:
-            return False
-        if self.alias.data_ptr() == tensor.data_ptr():
-            return self.version == tensor._version
-        return torch.equal(self.alias, tensor)
-
-
-@dataclass(eq=False)
-class StoredTensors:
-    """Quantised weights and biases, made once for each format, until they change.
-
-    In place through `parameter.data` is not seen: change the parameter itself under torch.no_grad.
-    """
-
-    kept: dict[Hashable, _Kept] = field(default_factory=dict)
-    wide: dict[Hashable, tuple[Tensor, bool]] = field(default_factory=dict)  # of which weight it was said
-
-    def quantised(self, name: Hashable, tensor: Tensor, fmt: Format) -> Tensor:
-        """The tensor in a format; under autograd the gradient passes straight through."""
-        if torch.is_grad_enabled() and tensor.requires_grad:
-            return straight_through(fmt, tensor)
-        unlike = type(tensor) not in (Tensor, nn.Parameter)  # torch exports or compiles, and has no values
-        traced = is_jit_tracing()  # twice, with the same calls
-        if unlike or traced or tensor.is_inference():  # which has no version to tell changes by
-            return fmt.quantize(tensor)
-        kept = self.kept.get((name, fmt))
-        if kept is None or not kept.is_of(tensor):
-            with torch.inference_mode(False), torch.no_grad():  # so that autograd may use the value later
-                kept = _Kept(tensor.detach(), tensor._version, fmt.quantize(tensor))
-            self.kept[name, fmt] = kept
-        return kept.value
-
-    def exceeds_float(
-        self, layer: str | nn.Module, scheme: Scheme, weight: Tensor, bias: Tensor | None
-    ) -> bool:
-        """Whether float32 does not hold the sums of a layer, looked up once for each of its weights."""
-        if not may_exceed_float(scheme, weight):
-            return False
-        known = self.wide.get((scheme, weight.shape))
-        if known is None or known[0] is not weight:
-            known = (weight, exceeds_float(layer, scheme, weight, bias))
-            self.wide[scheme, weight.shape] = known
-        return known[1]
-
-    def __deepcopy__(self, memo: Any) -> StoredTensors:
-        """Copies start with nothing."""
-        return StoredTensors()
-
-
-def computed(
-    kind: str,
-    function: Callable[..., Any],
-    call: Call,
-    of: Sequence[Operand],
-    scheme: Scheme,
-    stored: StoredTensors,
-    name: Hashable = "",
-    *,
-    read: Callable[[Format, Tensor], Tensor] | None = None,
-) -> Any:
-    """What a call of a function of some kind gives whose operands `of` are read through a scheme's formats.
-
-    `name` tells the calls that share `stored` apart. Inside attention and recurrent layers whatever the
-    products read is in the format of data_in. What works in place changes its argument to the result. read:
-    how data is read in a format, where that is not simply quantised.
-    """
-    read = read or quantize_input
-    values = {}
-    for operand in of:
-        fmt, value = scheme[operand.role], at(call, operand.path)
-        if fmt is None:
-            continue
-        if operand.role != "data_in":
-            values[operand.path] = stored.quantised((name, operand.path), value, fmt)
-        elif kind not in _READ_INSIDE:  # one operand may be several tensors, or a number read out of one
-            values[operand.path] = tree_map_only(Tensor, partial(_read_float, read, fmt), value)
-    args, kwargs = replaced(call, values) if values else call
-    inside = _READ_INSIDE.get(kind)
-    if inside is not None and scheme.data_in is not None:
-        return inside(function, partial(read, scheme.data_in), *args, **kwargs)
-    if _exceeds_float(kind, (args, kwargs), of, scheme, stored):
-        return exactly(function, args, kwargs)
-    changed = changed_argument(function, call)
-    if changed is None or not values:
-        return function(*args, **kwargs)
-    result = function(args[0].clone(), *args[1:], **kwargs)  # others may read the quantised copy
-    return result if torch.is_grad_enabled() else changed.copy_(result)
-
-
-def _exceeds_float(
-    kind: str, call: Call, of: Sequence[Operand], scheme: Scheme, stored: StoredTensors
-) -> bool:
-    """Whether a function of quantised operands sums more bits than float32 holds."""
-    if kind not in SUMS:
-        return False
-    held = {operand.role: at(call, operand.path) for operand in of if operand.role != "data_in"}
-    weight, bias = held.get("weight"), held.get("bias")
-    return isinstance(weight, Tensor) and stored.exceeds_float(kind, scheme, weight, bias)
-
-
-def _read_float(read: Callable[[Format, Tensor], Tensor], fmt: Format, x: Tensor) -> Tensor:
-    return read(fmt, x) if x.is_floating_point() else x
-
-
-def data_of_call(
-    kind: str, function: Callable[..., Any], call: Call, of: Sequence[Operand]
-) -> tuple[Tensor, ...]:
-    """All tensors that data_in applies to in a call of a function, also inside attention and the like."""
-    inside = _READ_INSIDE.get(kind)
-    if inside is None:
-        data = [at(call, operand.path) for operand in of if operand.role == "data_in"]
-        return tuple(leaf for leaf in tree_leaves(data) if isinstance(leaf, Tensor))
-    read: list[Tensor] = []
-    inside(function, partial(_noted, read), *call[0], **call[1])
-    return tuple(read)
-
-
-def _noted(read: list[Tensor], x: Tensor) -> Tensor:
-    read.append(x)
-    return x
-
-
-def _attention(_: Any, read: Callable[[Tensor], Tensor], *args: Any, **kwargs: Any) -> Any:
-    return quantised_products(read, *args, **kwargs)
-
-
-_READ_INSIDE: dict[str, Callable[..., Any]] = {
-    "attention": _attention,
-    **dict.fromkeys(RECURRENT, unrolled_function),
-    **dict.fromkeys(CELLS, cell_function),
-}
+from widthwise.network.stored_tensors import StoredTensors
 
 
 class Quantized(Wrapper):
@@ -267,7 +113,7 @@ def quantised_parameters(layer: nn.Module, scheme: Scheme, stored: StoredTensors
 
 def reads_inside(kind: str, module: nn.Module | None) -> bool:
     """Whether formats apply to more, or to other tensors, than a layer's inputs and parameters."""
-    return kind in _READ_INSIDE or (module is not None and is_more_than_its_class(module))
+    return kind in READ_INSIDE or (module is not None and is_more_than_its_class(module))
 
 
 def is_more_than_its_class(layer: nn.Module) -> bool:
@@ -341,15 +187,6 @@ def is_tensor(value: Any) -> bool:
 
 def _is_parameter(value: Any) -> bool:
     return isinstance(value, nn.Parameter)
-
-
-def quantize_input(fmt: Format, x: Tensor) -> Tensor:
-    """x through the format where it holds floats; indices and masks as they are."""
-    if not x.is_floating_point():
-        return x
-    y = straight_through(fmt, x)
-    # autograd lets no layer work in place on a view that a function of ours made
-    return y.clone() if y.requires_grad and y._is_view() else y
 
 
 def parameter_role(name: str) -> TensorName:

@@ -14,7 +14,6 @@ from widthwise.core.errors import UserError
 from widthwise.core.finite import finite
 from widthwise.core.importing import load_object
 from widthwise.metrics.goals.aim import Aim
-from widthwise.metrics.goals.constraints import feasible
 from widthwise.metrics.spread import indistinct
 from widthwise.study.explanation import Explanation, read_explanation
 from widthwise.study.finetuned import Finetuned, overlaid, read_finetuned
@@ -22,13 +21,13 @@ from widthwise.study.fingerprint import EACH_ONCE, NETWORKS
 from widthwise.study.front import FrontRows
 from widthwise.study.front_json import front_as_json
 from widthwise.study.looks import looked_at
-from widthwise.study.measured import Measured, measured_columns, metrics_of_tools, read_measured
+from widthwise.study.measured import Measured, measured_columns, read_measured
 from widthwise.study.sources import checked_run, run_source
 from widthwise.study.store import Store, StudyRecord
 from widthwise.study.store.records import Summary
 from widthwise.study.sureness import FLOAT, KeptSureness, read_sureness
 from widthwise.study.tested import KeptTests, read_tests, tested_columns
-from widthwise.study.ties import Tie, best_first, ties
+from widthwise.study.ties import Tie, ties
 from widthwise.study.trials import ON_FRONT, ON_FRONT_AT, Told, Trial, Trials, make_trials, told_blocks
 
 FINETUNER = "widthwise.search.finetuning:finetune"
@@ -222,35 +221,9 @@ class Study:
         within the bounds of the search; those alone that a tool measured where it names what that found
         (`yosys_luts`). Of equally good ones the best by the other metrics is taken.
         """
-        from widthwise.metrics.goals.picking import metrics_in, pick
+        from widthwise.study.picking import picked
 
-        if not self.front:
-            within = " within the bounds" if self.record.settings.constraints else ""
-            raise UserError(f"pick: there is nothing to pick from; no trial succeeded{within}")
-        aim = self.aim
-        tools = metrics_of_tools(self.measured, rule, taken=self.record.columns)
-        others = [m for m in metrics_in(rule, [*self.record.metrics, *tools]) if m.name not in aim.names]
-        metrics = [*(objective.metric for objective in aim.objectives), *others]
-        directions = [*(o.direction for o in aim.objectives), *(metric.direction for metric in others)]
-        names = [metric.name for metric in metrics]
-        if not others and not aim.summed:
-            rows = [tie.trial for tie in self.ties]
-            values = [[trial.metrics[name] for name in names] for trial in rows]
-            numbers = [trial.number for trial in rows]
-            return rows[pick(rule, metrics, directions, values, numbers=numbers)]
-        block = self.trials.arrays()
-        columns = dict(zip(self.record.columns, block.metrics.T, strict=True))
-        found = measured_columns(self.measured, block.numbers.tolist(), taken=columns)
-        columns |= {name: np.array(column) for name, column in found.items()}
-        table = np.stack([columns[name] for name in names], axis=1)
-        table[np.isin(block.numbers, list(block.reasons))] = np.nan
-        if constraints := self.record.settings.constraints:
-            table[~feasible(constraints, columns)] = np.nan
-        row = pick(rule, metrics, directions, table, numbers=block.numbers.tolist())
-        equal = np.flatnonzero((table == table[row]).all(axis=1))
-        rest = [metric for metric in self.record.metrics if metric.name not in names]
-        row = int(equal[best_first(rest, {m.name: columns[m.name][equal] for m in rest}, len(equal))[0]])
-        return self.trials[int(block.numbers[row])]
+        return picked(rule, self.record, self.ties, self.trials, self.measured)
 
     def trial(self, number: int) -> Trial:
         """The trial of this number; UserError where there is none."""

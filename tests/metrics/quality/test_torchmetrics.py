@@ -15,7 +15,6 @@ from torchmetrics import classification
 
 from widthwise.core.errors import UserError
 from widthwise.data.facts import DataFacts
-from widthwise.metrics.catalogue import torchmetrics_classes
 from widthwise.metrics.quality.binary import Binary
 from widthwise.metrics.quality.class_scores import class_feed
 from widthwise.metrics.quality.closeness import Closeness
@@ -24,6 +23,7 @@ from widthwise.metrics.quality.segmentation import Segmentation
 from widthwise.metrics.quality.task import Tally, Task
 from widthwise.metrics.quality.tokens import Tokens
 from widthwise.metrics.quality.torchmetrics import accumulator
+from widthwise.metrics.torchmetrics_names import torchmetrics_classes
 
 
 def jets(classes: int = 5, *, scale: float = 3.0, samples: int = 200) -> tuple[Tensor, Tensor]:

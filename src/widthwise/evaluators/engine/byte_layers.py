@@ -28,8 +28,8 @@ from widthwise.evaluators.engine.parameters import Choice, Parameter
 from widthwise.formats.base import Format
 from widthwise.network.layer import Layer
 from widthwise.network.operands import Call, Path
-from widthwise.network.quantized import StoredTensors
 from widthwise.network.scheme import Scheme
+from widthwise.network.stored_tensors import StoredTensors
 
 
 @dataclass(frozen=True, eq=False)

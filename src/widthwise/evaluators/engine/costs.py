@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Literal
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.evaluators.engine.by_part import ByPart, Kind
+from widthwise.evaluators.engine.shared_tensors import element_bits_of, shared_tensors, storage_bits_of
 from widthwise.formats.base import Format
 from widthwise.formats.corrected import uncorrected
 from widthwise.formats.exact import significant_bits
@@ -66,7 +67,7 @@ class Costs:
             for column, slot in enumerate(slots)
             if slot.layer in position
         ]
-        self.shared = _shared(layers, slots, position)
+        self.shared = shared_tensors(layers, slots, position)
         self.untied = untied
         # as they were written: what is calibrated has scales of its own
         self._written = tuple(map(_as_named, written or slots))
@@ -261,99 +262,9 @@ def _starts(chosen: IntArray) -> range:
     return range(0, max(len(chosen), 1), CHUNK)
 
 
-@dataclass(frozen=True, eq=False)
-class _Further:
-    """Further copies [K] of a stored tensor, and their bits of an element and in all."""
-
-    element_bits: FloatArray
-    tensor_bits: FloatArray
-    copies: FloatArray
-
-
-@dataclass(frozen=True, eq=False)
-class _Readers:
-    """The layers that read one stored tensor, the first of which has it counted.
-
-    columns: the slot of each, None where it is float. formats: which of all their formats each choice is, by
-    reader. element_bits, tensor_bits: of each choice, by reader.
-    """
-
-    node: int
-    tensor: TensorName
-    columns: tuple[int | None, ...]
-    formats: tuple[IntArray, ...]
-    element_bits: tuple[FloatArray, ...]
-    tensor_bits: tuple[FloatArray, ...]
-
-    def further(self, chosen: IntArray, *, untied: bool) -> _Further:
-        """What readers after the first need that is not stored yet; untied: each has its own."""
-        elements, tensors, copies = np.zeros((3, len(chosen)))
-        before: list[IntArray] = []
-        for column, formats, element_bits, tensor_bits in zip(
-            self.columns, self.formats, self.element_bits, self.tensor_bits, strict=True
-        ):
-            choice = np.zeros(len(chosen), np.int64) if column is None else chosen[:, column]
-            own = formats[choice]
-            if before:
-                alone = untied and column is not None
-                another = np.ones(len(own)) if alone else np.all([own != other for other in before], axis=0)
-                elements += another * element_bits[choice]
-                tensors += another * tensor_bits[choice]
-                copies += another
-            before.append(own)
-        return _Further(elements, tensors, copies)
-
-
-def _shared(
-    layers: Mapping[str, Layer], slots: Sequence[Slot], position: Mapping[str, int]
-) -> list[_Readers]:
-    """The stored tensors that several layers read, where any of these has a slot for it."""
-    by_tensor: dict[int | str, list[tuple[Layer, TensorName, tuple[int, ...]]]] = {}
-    for layer in layers.values():
-        for tensor, stored in layer.stored.items() if layer.tensors else ():
-            for one in stored:
-                readers = by_tensor.setdefault(one.identity, [])
-                readers.append((layer, tensor, tuple(one.whole.shape)))
-    columns = {(slot.layer, slot.tensor): column for column, slot in enumerate(slots)}
-    found = []
-    for readers in by_tensor.values():
-        own = [columns.get((layer.name, tensor)) for layer, tensor, _ in readers]
-        if len(readers) > 1 and any(column is not None for column in own):
-            found.append(_readers(readers, own, slots, position))
-    return found
-
-
-def _readers(
-    readers: Sequence[tuple[Layer, TensorName, tuple[int, ...]]],
-    columns: Sequence[int | None],
-    slots: Sequence[Slot],
-    position: Mapping[str, int],
-) -> _Readers:
-    every: list[Format | None] = []
-    formats, element_bits, tensor_bits = [], [], []
-    for column, (_, _, shape) in zip(columns, readers, strict=True):
-        own = (None,) if column is None else slots[column].formats
-        every += [fmt for fmt in own if fmt not in every]
-        formats.append(np.array([every.index(fmt) for fmt in own], dtype=np.int64))
-        element_bits.append(np.array([_element(fmt) for fmt in own]))
-        tensor_bits.append(np.array([_storage(fmt, shape) for fmt in own]))
-    first, tensor, _ = readers[0]
-    return _Readers(
-        position[first.name], tensor, tuple(columns), tuple(formats), tuple(element_bits), tuple(tensor_bits)
-    )
-
-
 def _bits(slot: Slot, layer: Layer) -> tuple[FloatArray, FloatArray]:
     """Bits of an element and of the whole tensor for each format of a slot, [formats] each."""
     shapes = [tuple(stored.whole.shape) for stored in layer.stored.get(slot.tensor, ())]
-    each = [_element(fmt) for fmt in slot.formats]
-    total = [sum(_storage(fmt, shape) for shape in shapes) for fmt in slot.formats]
+    each = [element_bits_of(fmt) for fmt in slot.formats]
+    total = [sum(storage_bits_of(fmt, shape) for shape in shapes) for fmt in slot.formats]
     return np.array(each), np.array(total, dtype=np.float64)
-
-
-def _element(fmt: Format | None) -> float:
-    return float(FLOAT_BITS) if fmt is None else fmt.bits
-
-
-def _storage(fmt: Format | None, shape: tuple[int, ...]) -> float:
-    return FLOAT_BITS * float(np.prod(shape)) if fmt is None else float(fmt.storage_bits(shape))

@@ -22,9 +22,11 @@ from widthwise.core.arrays import IntArray
 from widthwise.evaluators.engine.parameters import Choice, Layers, Parameter
 from widthwise.evaluators.engine.stacks import folded, gather, put, select, stacked, version
 from widthwise.formats.base import Format
+from widthwise.network.computing import quantize_input
 from widthwise.network.operands import Operand
-from widthwise.network.quantized import StoredTensors, quantize_input, run_layer
+from widthwise.network.quantized import run_layer
 from widthwise.network.scheme import Scheme, TensorName
+from widthwise.network.stored_tensors import StoredTensors
 
 
 class Kernel(Protocol):

@@ -31,18 +31,14 @@ from widthwise.evaluators.engine.kernels import (
 from widthwise.evaluators.engine.parameters import Choice, Layers, Parameter
 from widthwise.evaluators.engine.plan import Plan, Step
 from widthwise.formats.base import Format
+from widthwise.network.called import called_function
 from widthwise.network.calling import cloned
-from widthwise.network.graph import Graph, called_function
+from widthwise.network.graph import Graph
 from widthwise.network.layer import Layer
 from widthwise.network.layers import FunctionLayer, layer_type, registered
 from widthwise.network.operands import at
 from widthwise.network.passes.watch import tensors_in
-from widthwise.network.quantized import (
-    Quantized,
-    is_more_than_its_class,
-    parameter_role,
-    reads_inside,
-)
+from widthwise.network.quantized import Quantized, is_more_than_its_class, parameter_role, reads_inside
 from widthwise.network.scheme import TensorName
 from widthwise.network.stored import StoredNodes, attribute
 from widthwise.spaces.slots import Slot

@@ -25,12 +25,13 @@ from widthwise.evaluators.engine.stacks import leaf_bytes
 from widthwise.formats.base import Format
 from widthwise.network.calling import call as call_network
 from widthwise.network.calling import cloned
+from widthwise.network.computing import computed, quantize_input
 from widthwise.network.course import Course, Walked
 from widthwise.network.graph import Graph
 from widthwise.network.layer import Layer
 from widthwise.network.operands import Call, changed_argument
 from widthwise.network.places import Place, followed
-from widthwise.network.quantized import StoredTensors, computed, quantize_input
+from widthwise.network.stored_tensors import StoredTensors
 from widthwise.network.undisturbed import Inside, undisturbed
 from widthwise.spaces.slots import Slot, schemes
 

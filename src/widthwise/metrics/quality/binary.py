@@ -14,7 +14,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits as entropy_of_l
 from widthwise.core.arrays import FloatArray
 from widthwise.core.errors import UserError
 from widthwise.data.facts import DataFacts
-from widthwise.metrics.catalogue import Metric, class_index, per_class
+from widthwise.metrics.catalogue import Metric
+from widthwise.metrics.per_class import class_index, per_class
 from widthwise.metrics.quality.class_scores import as_logits
 from widthwise.metrics.quality.losses import Losses, one_each
 from widthwise.metrics.quality.margins import margins

@@ -13,7 +13,7 @@ from torch.nn.functional import one_hot
 
 from widthwise.core.arrays import FloatArray
 from widthwise.core.errors import UserError
-from widthwise.metrics.catalogue import class_index, per_class
+from widthwise.metrics.per_class import class_index, per_class
 from widthwise.metrics.quality.ranking import mean_of_known
 from widthwise.metrics.quality.summed import Combine, Rankings
 

@@ -15,7 +15,8 @@ from torch.nn.functional import log_softmax, logsigmoid, mse_loss
 from widthwise.core.arrays import FloatArray
 from widthwise.core.errors import UserError
 from widthwise.data.facts import DataFacts
-from widthwise.metrics.catalogue import Metric, per_class
+from widthwise.metrics.catalogue import Metric
+from widthwise.metrics.per_class import per_class
 from widthwise.metrics.quality.differences import Differences
 from widthwise.metrics.quality.losses import Losses
 from widthwise.metrics.quality.margins import margins

@@ -9,7 +9,8 @@ import numpy as np
 
 from widthwise.core.arrays import FloatArray, IntArray
 from widthwise.core.errors import UserError, unknown
-from widthwise.metrics.catalogue import METRICS, class_index, per_class
+from widthwise.metrics.catalogue import METRICS
+from widthwise.metrics.per_class import class_index, per_class
 
 QUALITY = ("accuracy", "accuracy_macro", "balanced_accuracy", "loss", "precision", "recall", "f1")
 

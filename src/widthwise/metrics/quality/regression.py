@@ -14,7 +14,8 @@ from torch.nn.functional import huber_loss, l1_loss, mse_loss
 from widthwise.core.arrays import FloatArray
 from widthwise.core.errors import UserError
 from widthwise.data.facts import DataFacts
-from widthwise.metrics.catalogue import Metric, class_index, per_class
+from widthwise.metrics.catalogue import Metric
+from widthwise.metrics.per_class import class_index, per_class
 from widthwise.metrics.quality.differences import Differences
 from widthwise.metrics.quality.summed import Combine, SummedTally
 from widthwise.metrics.quality.task import Answers, LossSettings, Of, Options, Then, float_outputs

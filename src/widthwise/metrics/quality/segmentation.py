@@ -16,7 +16,8 @@ from widthwise.core.arrays import FloatArray
 from widthwise.core.errors import UserError
 from widthwise.data.facts import DataFacts
 from widthwise.data.targets import IGNORED
-from widthwise.metrics.catalogue import Metric, class_index, per_class
+from widthwise.metrics.catalogue import Metric
+from widthwise.metrics.per_class import class_index, per_class
 from widthwise.metrics.quality.class_scores import class_feed
 from widthwise.metrics.quality.losses import Losses
 from widthwise.metrics.quality.outcomes import count_outcomes

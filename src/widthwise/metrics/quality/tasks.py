@@ -8,7 +8,8 @@ from typing import cast
 from widthwise.core.errors import UserError, unknown
 from widthwise.core.importing import call_object, load_object
 from widthwise.core.registry import Entry, Registry
-from widthwise.metrics.catalogue import METRICS, PER_CLASS, Metric, find_metric, per_class
+from widthwise.metrics.catalogue import METRICS, Metric, find_metric
+from widthwise.metrics.per_class import PER_CLASS, per_class
 from widthwise.metrics.quality.task import Task
 
 CLASSIFICATION = "classification"

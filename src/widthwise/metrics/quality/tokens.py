@@ -16,7 +16,8 @@ from widthwise.core.errors import UserError
 from widthwise.data.facts import DataFacts
 from widthwise.data.names import MASKS
 from widthwise.data.targets import IGNORED
-from widthwise.metrics.catalogue import Metric, per_class
+from widthwise.metrics.catalogue import Metric
+from widthwise.metrics.per_class import per_class
 from widthwise.metrics.quality.class_scores import class_feed
 from widthwise.metrics.quality.losses import Losses
 from widthwise.metrics.quality.places import (

@@ -12,12 +12,13 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 
 from widthwise.core.errors import UserError, unknown
 from widthwise.network.capture import Example, as_call, cannot_run
+from widthwise.network.computing import data_of_call
 from widthwise.network.graph import Graph
 from widthwise.network.layer import Layer
 from widthwise.network.operands import Call
 from widthwise.network.placed import Placed
 from widthwise.network.places import Handle, Place, followed, plainly
-from widthwise.network.quantized import data_of_call, data_of_layer
+from widthwise.network.quantized import data_of_layer
 from widthwise.network.recording import PLACE, named_arguments
 from widthwise.network.undisturbed import run_in_eval_mode, undisturbed
 
