@@ -36,7 +36,7 @@ def test_the_python_of_the_readme_runs(place: Path) -> None:
     names: dict[str, object] = {}
     exec(code.replace("epochs=20", "epochs=2"), names)
     assert names["study"].summary.trials == 100  # type: ignore[attr-defined]
-    assert (place / "runs" / "search" / "front.json").is_file()
+    assert (place / "runs" / type(names["model"]).__name__ / "front.json").is_file()
     assert ww.load("exported").schemes == names["network"].schemes  # type: ignore[attr-defined]
 
 

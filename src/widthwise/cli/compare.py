@@ -55,7 +55,7 @@ class Runs:
 def compare(
     config: Annotated[
         str | None,
-        typer.Argument(metavar="[CONFIG]", help="TOML file; or give --table.", show_default=False),
+        typer.Argument(metavar="CONFIG", help="TOML file; or give --table.", show_default=False),
     ] = None,
     *,
     runs: Runs,

@@ -39,7 +39,7 @@ def export_optuna(
 
 def dashboard(
     run: RunFolder,
-    port: Annotated[int, typer.Option("--port", min=1, max=65535)] = 8080,
+    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Of this machine.")] = 8080,
     storage: options.Storage = None,
 ) -> None:
     """Open Optuna's dashboard on a copy of a run."""

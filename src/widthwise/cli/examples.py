@@ -7,6 +7,7 @@ from typing import Any
 import typer
 
 EXAMPLES = {
+    "widthwise": "demo",
     "demo": "demo --task regression",
     "search": "search net.toml --train --trials 500 --pick 'best accuracy with model_size <= 2KiB'",
     "train": "train --model mynets:build --dataset data.csv --label price --epochs 50",
@@ -36,7 +37,9 @@ EXAMPLES = {
 
 
 def with_examples(app: typer.Typer) -> None:
-    """Lets the help of each command end with its example."""
+    """Lets the help of each command, and of the program, end with its example."""
+    if app.registered_callback is not None:
+        app.registered_callback.epilog = f"Example: widthwise {EXAMPLES['widthwise']}"
     inside = [group.typer_instance for group in app.registered_groups if group.typer_instance is not None]
     commands: list[Any] = [*app.registered_groups, *app.registered_commands]
     for command in commands + [command for group in inside for command in group.registered_commands]:

@@ -23,7 +23,13 @@ def register(app: typer.Typer) -> None:
 def explain(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
     pick: Annotated[
-        str | None, typer.Option("--pick", metavar="RULE", help="The trial to explain. Default: the knee.")
+        str | None,
+        typer.Option(
+            "--pick",
+            metavar="RULE",
+            help='The trial to explain: knee, best:METRIC, "best accuracy with model_size <= 2KiB"; '
+            "by default the knee.",
+        ),
     ] = None,
     pairs: Annotated[int, typer.Option("--pairs", help="Pairs of changes to evaluate, at most.")] = 2000,
     seconds: Annotated[

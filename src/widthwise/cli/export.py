@@ -21,12 +21,25 @@ def export(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
     trial: Annotated[int | None, typer.Option("--trial", help="The network of this trial.")] = None,
     pick: Annotated[
-        str | None, typer.Option("--pick", metavar="RULE", help="Of the trial that this rule picks.")
+        str | None,
+        typer.Option(
+            "--pick",
+            metavar="RULE",
+            help='Of the trial that this picks: knee, best:METRIC, "best accuracy with model_size <= 2KiB".',
+        ),
     ] = None,
     to: Annotated[
-        str, typer.Option("--to", metavar="FORM", help="What is written.", autocompletion=options.forms)
+        str,
+        typer.Option(
+            "--to",
+            metavar="FORM",
+            help="torch, onnx, qonnx, c, hls4ml, verilog or vhdl.",
+            autocompletion=options.forms,
+        ),
     ] = "torch",
-    out: Annotated[Path | None, typer.Option("--out", metavar="FOLDER", help="Where it is written.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FOLDER", help="Where it is written; has to be given.")
+    ] = None,
     with_scaler: Annotated[
         bool,
         typer.Option(

@@ -26,18 +26,35 @@ class Which:
     """Which trials."""
 
     trials: Annotated[
-        str | None, typer.Option("--trials", metavar="N,M", help="Their numbers, with commas between.")
+        str | None,
+        typer.Option(
+            "--trials",
+            metavar="N,M",
+            help="Their numbers, with commas between; by default as --candidates says.",
+        ),
     ] = None
     pick: Annotated[
-        str | None, typer.Option("--pick", metavar="RULE", help="The trial that this rule picks.")
+        str | None,
+        typer.Option(
+            "--pick",
+            metavar="RULE",
+            help='The trial that this picks: knee, best:METRIC, "best accuracy with model_size <= 2KiB".',
+        ),
     ] = None
     candidates: Annotated[
         str | None,
         typer.Option(
-            "--candidates", metavar="front|all", help="The front's, or the best of all; the front's."
+            "--candidates",
+            metavar="front|all",
+            help="Those of the front, or the best of all; by default the config's, or front.",
         ),
     ] = None
-    most: Annotated[int | None, typer.Option("--most", help="So many of them, at most.")] = None
+    most: Annotated[
+        int | None,
+        typer.Option(
+            "--most", help="So many of them, at most; by default the config's, or 16 of a front, 27 of all."
+        ),
+    ] = None
 
 
 @dataclass(frozen=True)
@@ -46,23 +63,64 @@ class How:
 
     method: Annotated[
         str | None,
-        typer.Option("--method", metavar="train|bias_correction|adaptive_rounding", help="By default train."),
+        typer.Option(
+            "--method",
+            metavar="train|bias_correction|adaptive_rounding",
+            help="The last two go layer by layer, in less time; by default the config's, or train.",
+        ),
     ] = None
-    steps: Annotated[int | None, typer.Option("--steps", help="Steps of the optimiser.")] = None
-    lr: Annotated[float | None, typer.Option("--lr", help="Learning rate.")] = None
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            "--steps", help="Steps of the optimiser, a batch each; by default the config's, or 1000."
+        ),
+    ] = None
+    lr: Annotated[
+        float | None, typer.Option("--lr", help="Learning rate; by default the config's, or 0.002.")
+    ] = None
     distil: Annotated[
-        float | None, typer.Option("--distil", help="Share of the loss that is about float's outputs.")
+        float | None,
+        typer.Option(
+            "--distil",
+            help="Share of the loss, 0 to 1, that is the distance from the outputs of float; by default the "
+            "config's, or 1.",
+        ),
     ] = None
     batch_norm: Annotated[
-        str | None, typer.Option("--batch-norm", metavar="frozen|measured", help="Statistics of batch norms.")
+        str | None,
+        typer.Option(
+            "--batch-norm",
+            metavar="frozen|measured",
+            help="Statistics of batch norms: kept, or measured again; by default the config's, or frozen.",
+        ),
     ] = None
     step_sizes: Annotated[
         bool | None,
-        typer.Option("--step-sizes/--no-step-sizes", help="Train steps of formats.", show_default=False),
+        typer.Option(
+            "--step-sizes/--no-step-sizes",
+            help="Train the steps between values of formats too; by default the config's, or not.",
+            show_default=False,
+        ),
     ] = None
-    mixup: Annotated[float | None, typer.Option("--mixup", help="Mix another sample into each.")] = None
-    noise: Annotated[float | None, typer.Option("--noise", help="Add noise to each feature.")] = None
-    crop: Annotated[int | None, typer.Option("--crop", help="Move images by so many pixels.")] = None
+    mixup: Annotated[
+        float | None,
+        typer.Option(
+            "--mixup",
+            help="Share, 0 to 1, of another sample that is at most mixed into each; by default the config's, "
+            "or 0.",
+        ),
+    ] = None
+    noise: Annotated[
+        float | None,
+        typer.Option(
+            "--noise",
+            help="Noise on each feature, in its standard deviations; by default the config's, or 0.",
+        ),
+    ] = None
+    crop: Annotated[
+        int | None,
+        typer.Option("--crop", help="Move images by at most so many pixels; by default the config's, or 0."),
+    ] = None
 
 
 KEYS = {

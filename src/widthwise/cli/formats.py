@@ -55,9 +55,7 @@ def formats(context: typer.Context, json: options.Json = False) -> None:
 
 
 def plot(
-    names: Annotated[
-        list[str], typer.Argument(metavar="FORMAT...", help="As fixed<8,4>, e4m3 or mxint8/32.")
-    ],
+    names: Annotated[list[str], typer.Argument(metavar="FORMAT", help="As fixed<8,4>, e4m3 or mxint8/32.")],
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The page.")] = Path("formats.html"),
     force: options.Force = False,
 ) -> None:

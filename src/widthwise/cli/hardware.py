@@ -29,10 +29,16 @@ def certify(
         list[int] | None, typer.Option("--trial", help="This one; repeatable. By default the front.")
     ] = None,
     pick: Annotated[
-        str | None, typer.Option("--pick", metavar="RULE", help="The trial that this rule picks.")
+        str | None,
+        typer.Option(
+            "--pick",
+            metavar="RULE",
+            help='The trial that this picks: knee, best:METRIC, "best accuracy with model_size <= 2KiB".',
+        ),
     ] = None,
     pipeline: Annotated[
-        float, typer.Option("--pipeline", min=0.0, help="Adders between registers; 0: no clock.")
+        float,
+        typer.Option("--pipeline", min=0.0, help="Adders between registers; 0: no registers, no clock."),
     ] = 0.0,
     place: Annotated[
         bool, typer.Option("--place/--no-place", help="Place and route small ones, with nextpnr.")

@@ -27,7 +27,9 @@ def register(app: typer.Typer) -> None:
 
 
 def init(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A built-in network, or module:callable.")],
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="A built-in network, as jsc-tiny, or module:callable.")
+    ],
     dataset: options.Dataset = None,
     label: options.Label = None,
     header: options.Header = None,

@@ -29,7 +29,12 @@ def measure(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
     trial: Annotated[int | None, typer.Option("--trial", help="The network of this trial.")] = None,
     pick: Annotated[
-        str | None, typer.Option("--pick", metavar="RULE", help="Of the trial that this rule picks.")
+        str | None,
+        typer.Option(
+            "--pick",
+            metavar="RULE",
+            help='Of the trial that this picks: knee, best:METRIC, "best accuracy with model_size <= 2KiB".',
+        ),
     ] = None,
     threads: Annotated[
         int | None, typer.Option("--threads", help="Within an operation; by default the config's, or 1.")

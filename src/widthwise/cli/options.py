@@ -61,17 +61,21 @@ def forms(incomplete: str) -> list[str]:
 
 Config = Annotated[str, typer.Argument(metavar="CONFIG", help="TOML file; widthwise init writes one.")]
 OptionalConfig = Annotated[
-    str | None, typer.Argument(metavar="[CONFIG]", help="TOML file; or give --model.", show_default=False)
+    str | None, typer.Argument(metavar="CONFIG", help="TOML file; or give --model.", show_default=False)
 ]
 Model = Annotated[
     str | None,
-    typer.Option("--model", help="A built-in network, or module:callable.", autocompletion=_models),
+    typer.Option(
+        "--model",
+        help="A built-in network, as jsc-tiny, or your own, as module:callable.",
+        autocompletion=_models,
+    ),
 ]
 Dataset = Annotated[
     str | None,
     typer.Option(
         "--dataset",
-        help="A built-in data set, a .npz, .csv or .parquet file, or module:callable.",
+        help="A built-in data set, as jsc, a .npz, .csv or .parquet file, or module:callable.",
         autocompletion=_data_sets,
     ),
 ]
@@ -116,7 +120,9 @@ Strategy = Annotated[
     typer.Option(
         "--strategy",
         "--sampler",
-        help="Who proposes: tpe, frontier, grid …; by default the config's.",
+        help="Who proposes: frontier, brute-force, grid, random, local, gradient, tpe, nsga2, nsga3, qmc, "
+        "gp, cmaes, optunahub/PACKAGE or module:Class; by default the config's.",
+        metavar="NAME",
         autocompletion=_strategies,
     ),
 ]

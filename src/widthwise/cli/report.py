@@ -27,7 +27,12 @@ def register(app: typer.Typer) -> None:
 def report(
     run: RunFolder,
     pick: Annotated[
-        str | None, typer.Option("--pick", metavar="RULE", help="As widthwise search has it.")
+        str | None,
+        typer.Option(
+            "--pick",
+            metavar="RULE",
+            help='The trial to show: knee, best:METRIC, "best accuracy with model_size <= 2KiB".',
+        ),
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Each row of the front.")] = False,
     html: Annotated[

@@ -26,7 +26,7 @@ def register(app: typer.Typer) -> None:
 
 
 def runs(
-    folder: Annotated[Path, typer.Argument(metavar="[FOLDER]", help="Where the run folders are.")] = DEFAULT,
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where the run folders are.")] = DEFAULT,
     storage: options.Storage = None,
     json: options.Json = False,
 ) -> None:
@@ -50,7 +50,9 @@ def runs(
 
 def trials(
     run: RunFolder,
-    kind: Annotated[str, typer.Option("--format", metavar="csv|json|parquet")] = "csv",
+    kind: Annotated[
+        str, typer.Option("--format", metavar="csv|json|parquet", help="How they are written.")
+    ] = "csv",
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="By default the terminal.")
     ] = None,
@@ -78,7 +80,7 @@ def trials(
 
 
 def rm(
-    folders: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders.")],
+    folders: Annotated[list[Path], typer.Argument(metavar="RUN", help="Run folders.")],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
     storage: options.Storage = None,
 ) -> None:

@@ -21,7 +21,12 @@ def register(app: typer.Typer) -> None:
 def watch(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run that is searching.")],
     pick: Annotated[
-        str | None, typer.Option("--pick", metavar="RULE", help="As widthwise search has it.")
+        str | None,
+        typer.Option(
+            "--pick",
+            metavar="RULE",
+            help='The trial to show: knee, best:METRIC, "best accuracy with model_size <= 2KiB".',
+        ),
     ] = None,
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0: one that is free.")] = 0,
     storage: options.Storage = None,
