@@ -201,9 +201,7 @@ def load_problem(
 
     memory: bytes that evaluating may take. Raises UserError for what does not fit together.
     """
-    network = load_model(model if model is not None else source_of(config, "model"), seed=config.seed)
-    if model is None and config.load_name is not None:
-        network = load_model(network, checkpoint=config.load_name)
+    network = _network(config, model)
     step("reading the data")
     found = data if data is not None else load_dataset(config, network)
     part = config.search.evaluation.part
@@ -217,20 +215,7 @@ def load_problem(
     aim, kind = Aim(search.objectives, search.summed, search.direction), kind_of(search.space)
     if isinstance(kind, Prepares):
         graph = kind.network(graph, search.space)
-    named = [metric.name for metric in named_metrics(config)]
-    space = kind.space(graph, found, search.space)
-
-    def judged(space: Space) -> Evaluator:
-        made: Evaluator = load_object(kind.evaluator, what="evaluator")(
-            graph, space, found, search.space, judging
-        )
-        return made
-
-    judge = judged(space) if evaluator is None else evaluator_of(evaluator, named)
-    target = None
-    if search.target is not None:
-        again = judged if evaluator is None else None
-        space, judge, target = within_target(search.target, graph, space, judge, again)
+    space, judge, target = _judged(config, kind, graph, found, judging, evaluator)
     problem = Problem(
         config,
         found,
@@ -247,10 +232,44 @@ def load_problem(
         own_evaluator=evaluator is not None,
         target=target,
     )
-    for name in named:
-        if name not in problem.columns:
-            raise unknown("metric", name, problem.columns, where="what the evaluator gives")
+    for metric in named_metrics(config):
+        if metric.name not in problem.columns:
+            raise unknown("metric", metric.name, problem.columns, where="what the evaluator gives")
     return problem
+
+
+def _network(config: SearchConfig, model: nn.Module | None) -> nn.Module:
+    """The network that is searched: the one that was given, or the config's with its checkpoint."""
+    if model is not None:
+        return load_model(model, seed=config.seed)
+    network = load_model(source_of(config, "model"), seed=config.seed)
+    return network if config.load_name is None else load_model(network, checkpoint=config.load_name)
+
+
+def _judged(
+    config: SearchConfig,
+    kind: SpaceKind,
+    graph: Graph,
+    data: Data,
+    judging: Judging,
+    evaluator: Evaluate | Evaluator | None,
+) -> tuple[Space, Evaluator, Target | None]:
+    """What may be chosen within the target, and what judges it: what was given, or the kind's evaluator."""
+    search = config.search
+    space = kind.space(graph, data, search.space)
+
+    def judged(space: Space) -> Evaluator:
+        make = load_object(kind.evaluator, what="evaluator")
+        made: Evaluator = make(graph, space, data, search.space, judging)
+        return made
+
+    if evaluator is None:
+        judge = judged(space)
+    else:
+        judge = evaluator_of(evaluator, [metric.name for metric in named_metrics(config)])
+    if search.target is None:
+        return space, judge, None
+    return within_target(search.target, graph, space, judge, judged if evaluator is None else None)
 
 
 def problem_of_run(path: str | Path, *, memory: int | None = None) -> Problem:
