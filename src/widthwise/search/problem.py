@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from widthwise.config import DataOptions, SearchConfig, load_config
+from widthwise.config import SearchConfig, load_config
 from widthwise.core.errors import UserError, unknown
 from widthwise.core.importing import load_object
 from widthwise.core.steps import step
 from widthwise.data.modules import Data
-from widthwise.data.served import DataModule
 from widthwise.evaluators.called import evaluator_of
 from widthwise.evaluators.judging import Judging
 from widthwise.evaluators.protocol import Evaluate, Evaluator, Realises, SharesWeights
@@ -30,7 +29,7 @@ from widthwise.network.named import load_model
 from widthwise.network.realised import Realised
 from widthwise.search.batches import batch_size
 from widthwise.search.bounds import within_bounds
-from widthwise.search.dataset import load_dataset, source_of
+from widthwise.search.dataset import load_dataset, source_of, with_data
 from widthwise.search.judged_by import judging_of, named_metrics
 from widthwise.search.proposing import proposer
 from widthwise.search.target import Target, within_target
@@ -207,7 +206,7 @@ def load_problem(
     part = config.search.evaluation.part
     fitting = check_data_fits_model(network, found, config.task, config.output, name=part)
     judging = judging_of(config, fitting.task, memory=memory)
-    config = _with_data(config, found)
+    config = with_data(config, found)
     if config.task is None:
         config = replace(config, task=fitting.task.name)
     step("capturing the network")
@@ -288,22 +287,3 @@ def problem_of_run(path: str | Path, *, memory: int | None = None) -> Problem:
 def layers_as_text(network: nn.Module) -> str:
     """All layers of a network with their settings, the same in every process."""
     return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(network))  # where functions lie in memory
-
-
-def _with_data(config: SearchConfig, data: Data) -> SearchConfig:
-    """The config with the name of data that was given, where that makes the same data again; else without one
-    that makes other data."""
-    if not isinstance(data, DataModule) or data.loaded is None:
-        return config
-    source, options = data.loaded
-    read = DataOptions(**options)
-    if source == config.dataset and data.seed == config.seed and config.data in (_untold(read), read):
-        return config
-    if (data.seed, data.batch_size) != (config.seed, config.batch_size):  # which it has from the config
-        return replace(config, dataset=None)
-    return replace(config, dataset=source, data=read)
-
-
-def _untold(options: DataOptions) -> DataOptions:
-    """The options as they are where it isn't said what targets are, which reading finds."""
-    return replace(options, targets=None)
