@@ -217,12 +217,17 @@ BAD_DATA: dict[str, tuple[Bad, str]] = {
         "scaler_mean [3] and scaler_scale [4] don't standardise samples of shape [4]",
     ),
     "scaler with 0": (npz_with(scaler_mean=np.ones(4), scaler_scale=np.zeros(4)), "every scale is above 0"),
-    "empty csv": (csv_with(""), "no .csv file that can be read: No columns to parse from file"),
+    "empty csv": (csv_with(""), "is empty; give a file with a line for each sample"),
     "csv without rows": (csv_with("a,b,label\n"), "has no rows"),
     "csv of one column": (csv_with("a\n1\n2\n"), "has 1 columns; give features and a label"),
     "csv without names": (csv_with("1.5,2,0\n2.5,3,1\n"), "which of its 3 columns (x0, x1, x2) is the label"),
-    "csv with more cells": (csv_with("a,b,label\n1,2,0,4\n2,3,1\n"), "Expected 3 fields in line 2, saw 4"),
+    "csv with more cells": (csv_with("a,b,label\n1,2,0,4\n2,3,1\n"), "line 2 has 4 cells, those before 3;"),
     "csv with text": (csv_with("a,b,label\n1,red,0\n2,blue,1\n"), "column b holds no numbers"),
+    "csv with a word among numbers": (
+        csv_with("a,b,label\n1,2,0\n2,n.d.,1\n3,n.d.,1\n"),
+        "column b holds 'n.d.' in row 1 (counted from 0; 2 such cells in all) among numbers",
+    ),
+    "csv with an infinity": (csv_with("a,b,label\n1,2,0\n2,inf,1\n"), "remove those samples, or give them"),
     "csv with a gap": (csv_with("a,b,label\n1,2,0\n,3,1\n"), "feature a is nan in row 1"),
     "csv without a label": (csv_with("a,b,label\n1,2,0\n2,3,\n"), "column label has no label in row 1"),
     "csv with two labels": (csv_with("a,y,label\n1,2,0\n2,3,1\n"), "columns y, label could all be the label"),
@@ -233,7 +238,7 @@ BAD_DATA: dict[str, tuple[Bad, str]] = {
     "csv with two columns of text": (csv_with("a,b,c\n1,x,u\n2,x,u\n"), "and b, c all hold text; say which"),
     "binary csv": (
         lambda folder: broken(folder / "bad.csv", b"\xff\xfe\x00\x81"),
-        "no .csv file that can be read",
+        "is no UTF-8 text; save it as UTF-8",
     ),
     "broken parquet": (
         lambda folder: broken(folder / "bad.parquet", b"PAR1"),

@@ -120,8 +120,9 @@ def test_search_without_a_config_is_what_init_writes(place: Path, run: Run):
     assert [trial.metrics for trial in found.trials] == [trial.metrics for trial in named.trials]
     made, data = network(), ww.load_data("jsc")
     own = ww.search(made, data, limits=limits(3), page=False)
-    assert own.folder == Path("runs/search")
-    assert own.trials[0].software_metrics == ww.load_run("runs/search").trials[0].software_metrics
+    folder = Path("runs") / type(made).__name__
+    assert own.folder == folder
+    assert own.trials[0].software_metrics == ww.load_run(folder).trials[0].software_metrics
 
 
 @pytest.mark.parametrize(

@@ -163,5 +163,5 @@ def _check_finite(x: Array, feature_names: tuple[str, ...], name: str) -> None:
     feature = feature_names[place[0]] if feature_names else list(place)
     raise UserError(
         f"{name}: feature {feature} is {x[tuple(bad[0])]} in row {row} (counted from 0; {len(bad)} such "
-        "values in all); remove or fill them, as table.dropna() or table.fillna(…) of pandas do"
+        "values in all); remove those samples, or give them finite numbers"
     )

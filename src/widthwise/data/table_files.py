@@ -20,6 +20,7 @@ FIRST_LINES = 10
 LOOKED_AT = 200  # lines by which it is told whether the first is one of names
 MISSING = {"", "na", "n/a", "nan", "null", "none"}
 NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|[-+]?inf(inity)?|true|false", re.IGNORECASE)
+MORE_CELLS = re.compile(r"Expected (\d+) fields in line (\d+), saw (\d+)")  # as pandas says it
 DECIMAL_COMMA = re.compile(r"[-+]?\d*,\d+([eE][-+]?\d+)?")
 
 
@@ -37,10 +38,22 @@ def read_table(path: Path, *, header: bool | None = None) -> DataFrame:
     except ImportError as error:
         raise UserError(f"{path}: reading {suffix} files needs pandas and pyarrow; install them") from error
     except (ValueError, OSError, csv.Error) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"{path}: no {suffix} file that can be read: {reason}") from error
+        raise UserError(f"{path}: {_unread(error, suffix)}") from error
     table.columns = [str(column).strip() for column in table.columns]
     return table
+
+
+def _unread(error: Exception, suffix: str) -> str:
+    """Why a file is no table, and what to do, where pandas says it in words of its parser."""
+    reason = " ".join(str(error).split())
+    if isinstance(error, UnicodeDecodeError):
+        return "is no UTF-8 text; save it as UTF-8"
+    if reason.startswith("No columns to parse"):
+        return "is empty; give a file with a line for each sample"
+    if found := MORE_CELLS.search(reason):
+        usual, line, cells = found.groups()
+        return f"line {line} has {cells} cells, those before {usual}; mend it, and quote text with separators"
+    return f"no {suffix} file that can be read: {reason}"
 
 
 def _read_parquet(path: Path) -> DataFrame:

@@ -16,7 +16,7 @@ from widthwise.data.samples import Samples, check_samples
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from pandas import DataFrame
+    from pandas import DataFrame, Series
 
     from widthwise.data.padding import Array, Ragged
 
@@ -188,11 +188,25 @@ def _check_numbers(features: DataFrame, name: str, *, said: bool) -> None:
     for column, dtype in features.dtypes.items():
         if not _is_number(dtype):
             hint = "" if said else f", or say that it is the label: --label {column}"
-            values = ", ".join(shortened(str(value)) for value in features[column].dropna().unique()[:3])
-            raise UserError(
-                f"{name}: column {column} holds no numbers ({values}, …: {dtype}); leave it out or write it "
-                f"as numbers, as pandas.get_dummies(table, columns=[{column!r}]) does{hint}"
-            )
+            raise UserError(f"{name}: column {column} {_not_numbers(features[column])}{hint}")
+
+
+def _not_numbers(cells: Series[Any]) -> str:
+    """What keeps a column from being one of numbers, and what to do about it."""
+    import pandas as pd
+
+    text = (pd.to_numeric(cells, errors="coerce").isna() & cells.notna()).to_numpy()
+    if 0 < text.sum() < cells.notna().sum():
+        row = int(text.argmax())
+        return (
+            f"holds {shortened(str(cells.iloc[row]))!r} in row {row} (counted from 0; {text.sum()} such "
+            "cells in all) among numbers; mend that, or leave the column out"
+        )
+    values = ", ".join(shortened(str(value)) for value in cells.dropna().unique()[:3])
+    return (
+        f"holds no numbers ({values}, …: {cells.dtype}); leave it out or write it as numbers, as "
+        f"pandas.get_dummies(table, columns=[{cells.name!r}]) does"
+    )
 
 
 def _few(columns: Sequence[str]) -> list[str]:

@@ -105,7 +105,8 @@ def search(
     if config is None:
         config = _begun(model if isinstance(model, str) else network, data)
     loaded = load_config(config, given, metrics=metrics)
-    folder = run_path(loaded.source, loaded.model, out)
+    by_class = None if network is None else type(network).__name__
+    folder = run_path(loaded.source, loaded.model or by_class, out)
     if resume and is_free(folder):
         logger.info("%s: nothing to resume there yet, so it is started", folder)
         resume = False
