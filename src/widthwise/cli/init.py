@@ -46,22 +46,11 @@ def init(
     ] = None,
 ) -> None:
     """Write a commented config for a network."""
-    from widthwise.config import default_config_text
-    from widthwise.config.joint_template import joint_config_text
-    from widthwise.config.trained_template import trained_config_text
     from widthwise.core.files import write_atomically
     from widthwise.data.modules import FROM_ELSEWHERE, data_source
     from widthwise.network.named import MODELS, model_source
 
-    if strategy not in WRITTEN:
-        raise unknown("strategy", strategy, WRITTEN, where="--strategy")
-    if space is None:
-        space = TRAINED if strategy == "gradient" else QUANTISATION
-    if space not in SPACES:
-        raise unknown("search space", space, SPACES, where="--space")
-    if strategy == "gradient" and space != TRAINED:
-        raise UserError(f"--strategy: gradient searches {TRAINED}, not {space}; leave one of them out")
-    output = Output()
+    chosen, output = _space(strategy, space), Output()
     name = model_source(model)
     path = out or Path(f"{name.replace(':', '.')}.toml")
     check_new_file(path, force=force, ending=".toml")
@@ -71,21 +60,49 @@ def init(
     said = {"label": label or None, "header": header, "targets": targets, "standardise": standardise}
     reading = {key: value for key, value in said.items() if value is not None}
     found = _beginning(name, seen, reading, output)
-    layers, qualities = found.layers, found.qualities
-    if space == TRAINED:
-        text = trained_config_text(name, data, qualities=qualities, reading=reading)
-    elif space == JOINT:
-        wide = _with_channels(name, seen, reading)
-        text = joint_config_text(name, data, layers, wide, qualities=qualities, reading=reading)
-    else:
-        text = default_config_text(name, data, layers, qualities=qualities, reading=reading)
-    write_atomically(path, text.encode())
+    channels = _with_channels(name, seen, reading) if chosen == JOINT else frozenset()
+    write_atomically(path, _text(chosen, name, data, found, channels, reading).encode())
+    layers = found.layers
     count = f"{len(layers)} layer{'' if len(layers) == 1 else 's'}"
     output.say(f"Wrote {path}: {count} ({_listed([f'{layer} {kind}' for layer, kind, _ in layers])})")
     if data is None:
         output.say(f"Set its dataset, or give --dataset; then: widthwise search {path} --train")
     else:
         output.say(f"Next: widthwise inspect {path}    widthwise search {path} --train")
+
+
+def _space(strategy: str, space: str | None) -> str:
+    """The kind of space that is written; UserError for none, and for one that the strategy can't search."""
+    if strategy not in WRITTEN:
+        raise unknown("strategy", strategy, WRITTEN, where="--strategy")
+    if space is None:
+        return TRAINED if strategy == "gradient" else QUANTISATION
+    if space not in SPACES:
+        raise unknown("search space", space, SPACES, where="--space")
+    if strategy == "gradient" and space != TRAINED:
+        raise UserError(f"--strategy: gradient searches {TRAINED}, not {space}; leave one of them out")
+    return space
+
+
+def _text(
+    space: str,
+    name: str,
+    data: str | None,
+    found: Beginning,
+    channels: frozenset[str],
+    reading: dict[str, Any],
+) -> str:
+    """The config; channels: the layers whose numbers of them can change, where that is searched."""
+    from widthwise.config import default_config_text
+    from widthwise.config.joint_template import joint_config_text
+    from widthwise.config.trained_template import trained_config_text
+
+    layers, qualities = found.layers, found.qualities
+    if space == TRAINED:
+        return trained_config_text(name, data, qualities=qualities, reading=reading)
+    if space == JOINT:
+        return joint_config_text(name, data, layers, channels, qualities=qualities, reading=reading)
+    return default_config_text(name, data, layers, qualities=qualities, reading=reading)
 
 
 def _beginning(name: str, dataset: str | None, reading: dict[str, Any], output: Output) -> Beginning:

@@ -102,23 +102,16 @@ def load_data(
     if source not in FROM_ELSEWHERE and (path is not None or download):
         elsewhere = " and ".join(FROM_ELSEWHERE)
         raise UserError(f"{name_or_path}: takes neither a path nor a download; those are for {elsewhere}")
-    if source in DATA.own and targets is not None:
-        raise UserError(f"{name_or_path}: says itself what its targets are; targets is for your own data")
-    if not _is_file(source) and (header is not None or (label is not None and ":" not in source)):
-        raise UserError(f"{name_or_path}: takes neither a label nor a header; those are for files")
+    _check_apply(name_or_path, source, label=label, header=header, targets=targets)
     how = standardise if not isinstance(standardise, bool) else "train" if standardise else "none"
     _check_options(batch_size, splits, how, targets)
     from widthwise.data.arrays import Asked
-    from widthwise.data.own import read_samples
     from widthwise.data.served import served
     from widthwise.data.targets import OF_TASKS
 
     columns = (label,) if isinstance(label, str | int) else label
     asked = Asked(columns, targets, OF_TASKS.get(task or ""))
-    if _is_file(source):
-        found: Samples | Data = read_samples(source, asked=asked, header=header)
-    else:
-        found = _samples(source, asked, seed=seed, path=path, download=download)
+    found = _samples(source, asked, header=header, seed=seed, path=path, download=download)
     if isinstance(found, Data):
         return found
     made = served(found, batch_size=batch_size, seed=seed, splits=splits, standardise=how, flatten=flatten)
@@ -165,6 +158,21 @@ def _is_file(text: str) -> bool:
     return Path(text).suffix.lower() in FILE_TYPES or ("/" in text and Path(text).expanduser().is_dir())
 
 
+def _check_apply(
+    given: str | Path,
+    source: str,
+    *,
+    label: str | int | Sequence[str | int] | None,
+    header: bool | None,
+    targets: TargetKind | None,
+) -> None:
+    """Raises UserError for what is told of data that knows it itself."""
+    if source in DATA.own and targets is not None:
+        raise UserError(f"{given}: says itself what its targets are; targets is for your own data")
+    if not _is_file(source) and (header is not None or (label is not None and ":" not in source)):
+        raise UserError(f"{given}: takes neither a label nor a header; those are for files")
+
+
 def _check_options(
     batch_size: int, splits: Sequence[float], standardise: str | None, targets: str | None
 ) -> None:
@@ -182,11 +190,13 @@ def _check_options(
 
 
 def _samples(
-    source: str, asked: Asked, *, seed: int, path: str | Path | None, download: bool
+    source: str, asked: Asked, *, header: bool | None, seed: int, path: str | Path | None, download: bool
 ) -> Samples | Data:
-    """What a built-in data set, a plug-in's, or a callable of the user's own gives."""
+    """What a file, a built-in data set, a plug-in's, or a callable of the user's own gives."""
     from widthwise.data import built_in, own
 
+    if _is_file(source):
+        return own.read_samples(source, asked=asked, header=header)
     entry = DATA.get(source) if ":" not in source else None
     found = load_object(source, what="data") if entry is None else DATA.loaded(entry)
     if entry is not None and source in DATA.own:

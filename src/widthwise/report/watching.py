@@ -10,8 +10,9 @@ import hmac
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -75,7 +76,7 @@ class Server:
     def __init__(self, watched: Watched, port: int = 0) -> None:
         self.token = secrets.token_urlsafe(24)
         try:
-            self._server = ThreadingHTTPServer((HOST, port), _handler(self, watched))
+            self._server = ThreadingHTTPServer((HOST, port), partial(_Handler, self, watched))
         except OSError as error:
             raise UserError(
                 f"--port {port}: can't be used: {error.strerror}; leave it out for a free one"
@@ -106,66 +107,64 @@ class Server:
         self._server.server_close()
 
 
-def _handler(server: Server, watched: Watched) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        """GET of the page and of its events; nothing else is there."""
+class _Handler(BaseHTTPRequestHandler):
+    """GET of the page and of its events; nothing else is there."""
 
-        protocol_version = "HTTP/1.1"
-        server_version, sys_version = "widthwise", ""
+    protocol_version = "HTTP/1.1"
+    server_version, sys_version = "widthwise", ""
 
-        def do_GET(self) -> None:
-            hosts = {f"{HOST}:{server.port}", f"localhost:{server.port}"}
-            if self.headers.get("Host") not in hosts:
-                self._answer(403, b"this page is for the machine that it is on\n")
-                return
-            _, token, what = (*self.path.split("/", 2), "", "")[:3]
-            if not hmac.compare_digest(token.encode(), server.token.encode()):
-                self._answer(404, b"no such page; the address has a token, as widthwise watch printed it\n")
-            elif what in ("", "page"):
-                self._answer(200, watched.page, "text/html; charset=utf-8")
-            elif what == "events":
-                self._tell()
-            else:
-                self._answer(404, b"no such page\n")
+    def __init__(self, serving: Server, watched: Watched, *of_request: Any) -> None:
+        self.serving, self.watched = serving, watched
+        super().__init__(*of_request)  # which answers the request
 
-        def _answer(self, status: int, body: bytes, kind: str = "text/plain; charset=utf-8") -> None:
-            self.send_response(status)
-            for name, value in {**HEADERS, "Content-Type": kind, "Content-Length": str(len(body))}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(body)
+    def do_GET(self) -> None:
+        hosts = {f"{HOST}:{self.serving.port}", f"localhost:{self.serving.port}"}
+        if self.headers.get("Host") not in hosts:
+            self._answer(403, b"this page is for the machine that it is on\n")
+            return
+        _, token, what = (*self.path.split("/", 2), "", "")[:3]
+        if not hmac.compare_digest(token.encode(), self.serving.token.encode()):
+            self._answer(404, b"no such page; the address has a token, as widthwise watch printed it\n")
+        elif what in ("", "page"):
+            self._answer(200, self.watched.page, "text/html; charset=utf-8")
+        elif what == "events":
+            self._tell()
+        else:
+            self._answer(404, b"no such page\n")
 
-        def _tell(self) -> None:
-            """Events until the search ends or the page is closed."""
-            self.send_response(200)
-            for name, value in {
-                **HEADERS,
-                "Content-Type": "text/event-stream",
-                "Connection": "close",
-            }.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.close_connection = True
-            number, me = watched.number, threading.get_ident()
-            server.following.add(me)
-            try:
-                while not watched.ended:
-                    found = watched.wait(number, 10.0)
-                    self._event("changed" if found != number else "still")
-                    number = found
-                self._event("changed")  # a page that came late
-                self._event("ended")
-                time.sleep(FETCH_SECONDS)
-            except OSError:  # the page was closed
-                pass
-            finally:
-                server.following.discard(me)
+    def _answer(self, status: int, body: bytes, kind: str = "text/plain; charset=utf-8") -> None:
+        self.send_response(status)
+        self._send_headers({"Content-Type": kind, "Content-Length": str(len(body))})
+        self.wfile.write(body)
 
-        def _event(self, name: str) -> None:
-            self.wfile.write(f"event: {name}\ndata: 1\n\n".encode())
-            self.wfile.flush()
+    def _send_headers(self, own: Mapping[str, str]) -> None:
+        for name, value in {**HEADERS, **own}.items():
+            self.send_header(name, value)
+        self.end_headers()
 
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (http.server's name)
-            del format, args
+    def _tell(self) -> None:
+        """Events until the search ends or the page is closed."""
+        self.send_response(200)
+        self._send_headers({"Content-Type": "text/event-stream", "Connection": "close"})
+        self.close_connection = True
+        number, me = self.watched.number, threading.get_ident()
+        self.serving.following.add(me)
+        try:
+            while not self.watched.ended:
+                found = self.watched.wait(number, 10.0)
+                self._event("changed" if found != number else "still")
+                number = found
+            self._event("changed")  # a page that came late
+            self._event("ended")
+            time.sleep(FETCH_SECONDS)
+        except OSError:  # the page was closed
+            pass
+        finally:
+            self.serving.following.discard(me)
 
-    return Handler
+    def _event(self, name: str) -> None:
+        self.wfile.write(f"event: {name}\ndata: 1\n\n".encode())
+        self.wfile.flush()
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (http.server's name)
+        del format, args

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
-from widthwise.config.schema import SearchConfig
+from widthwise.config.schema import DataOptions, SearchConfig
 from widthwise.core.errors import UserError
 from widthwise.data.facts import facts_of
 from widthwise.data.modules import Data, load_data
+from widthwise.data.served import DataModule
 from widthwise.data.targets import OF_TASKS
 from widthwise.metrics.quality.fits import check_data_fits_model
 
@@ -31,6 +32,25 @@ def load_dataset(config: SearchConfig, network: nn.Module | None = None) -> Data
     except UserError:  # which is said where they are put together
         return data
     return _read(config, name, found) if OF_TASKS.get(found) == "numbers" else data
+
+
+def with_data(config: SearchConfig, data: Data) -> SearchConfig:
+    """The config with the name of data that was given, where that makes the same data again; else without one
+    that makes other data."""
+    if not isinstance(data, DataModule) or data.loaded is None:
+        return config
+    source, options = data.loaded
+    read = DataOptions(**options)
+    if source == config.dataset and data.seed == config.seed and config.data in (_untold(read), read):
+        return config
+    if (data.seed, data.batch_size) != (config.seed, config.batch_size):  # which it has from the config
+        return replace(config, dataset=None)
+    return replace(config, dataset=source, data=read)
+
+
+def _untold(options: DataOptions) -> DataOptions:
+    """The options as they are where it isn't said what targets are, which reading finds."""
+    return replace(options, targets=None)
 
 
 def source_of(config: SearchConfig, key: str) -> str:

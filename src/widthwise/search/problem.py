@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from widthwise.config import DataOptions, SearchConfig, load_config
+from widthwise.config import SearchConfig, load_config
 from widthwise.core.errors import UserError, unknown
 from widthwise.core.importing import load_object
 from widthwise.core.steps import step
 from widthwise.data.modules import Data
-from widthwise.data.served import DataModule
 from widthwise.evaluators.called import evaluator_of
 from widthwise.evaluators.judging import Judging
 from widthwise.evaluators.protocol import Evaluate, Evaluator, Realises, SharesWeights
@@ -30,7 +29,7 @@ from widthwise.network.named import load_model
 from widthwise.network.realised import Realised
 from widthwise.search.batches import batch_size
 from widthwise.search.bounds import within_bounds
-from widthwise.search.dataset import load_dataset, source_of
+from widthwise.search.dataset import load_dataset, source_of, with_data
 from widthwise.search.judged_by import judging_of, named_metrics
 from widthwise.search.proposing import proposer
 from widthwise.search.target import Target, within_target
@@ -201,15 +200,13 @@ def load_problem(
 
     memory: bytes that evaluating may take. Raises UserError for what does not fit together.
     """
-    network = load_model(model if model is not None else source_of(config, "model"), seed=config.seed)
-    if model is None and config.load_name is not None:
-        network = load_model(network, checkpoint=config.load_name)
+    network = _network(config, model)
     step("reading the data")
     found = data if data is not None else load_dataset(config, network)
     part = config.search.evaluation.part
     fitting = check_data_fits_model(network, found, config.task, config.output, name=part)
     judging = judging_of(config, fitting.task, memory=memory)
-    config = _with_data(config, found)
+    config = with_data(config, found)
     if config.task is None:
         config = replace(config, task=fitting.task.name)
     step("capturing the network")
@@ -217,20 +214,7 @@ def load_problem(
     aim, kind = Aim(search.objectives, search.summed, search.direction), kind_of(search.space)
     if isinstance(kind, Prepares):
         graph = kind.network(graph, search.space)
-    named = [metric.name for metric in named_metrics(config)]
-    space = kind.space(graph, found, search.space)
-
-    def judged(space: Space) -> Evaluator:
-        made: Evaluator = load_object(kind.evaluator, what="evaluator")(
-            graph, space, found, search.space, judging
-        )
-        return made
-
-    judge = judged(space) if evaluator is None else evaluator_of(evaluator, named)
-    target = None
-    if search.target is not None:
-        again = judged if evaluator is None else None
-        space, judge, target = within_target(search.target, graph, space, judge, again)
+    space, judge, target = _judged(config, kind, graph, found, judging, evaluator)
     problem = Problem(
         config,
         found,
@@ -247,10 +231,44 @@ def load_problem(
         own_evaluator=evaluator is not None,
         target=target,
     )
-    for name in named:
-        if name not in problem.columns:
-            raise unknown("metric", name, problem.columns, where="what the evaluator gives")
+    for metric in named_metrics(config):
+        if metric.name not in problem.columns:
+            raise unknown("metric", metric.name, problem.columns, where="what the evaluator gives")
     return problem
+
+
+def _network(config: SearchConfig, model: nn.Module | None) -> nn.Module:
+    """The network that is searched: the one that was given, or the config's with its checkpoint."""
+    if model is not None:
+        return load_model(model, seed=config.seed)
+    network = load_model(source_of(config, "model"), seed=config.seed)
+    return network if config.load_name is None else load_model(network, checkpoint=config.load_name)
+
+
+def _judged(
+    config: SearchConfig,
+    kind: SpaceKind,
+    graph: Graph,
+    data: Data,
+    judging: Judging,
+    evaluator: Evaluate | Evaluator | None,
+) -> tuple[Space, Evaluator, Target | None]:
+    """What may be chosen within the target, and what judges it: what was given, or the kind's evaluator."""
+    search = config.search
+    space = kind.space(graph, data, search.space)
+
+    def judged(space: Space) -> Evaluator:
+        make = load_object(kind.evaluator, what="evaluator")
+        made: Evaluator = make(graph, space, data, search.space, judging)
+        return made
+
+    if evaluator is None:
+        judge = judged(space)
+    else:
+        judge = evaluator_of(evaluator, [metric.name for metric in named_metrics(config)])
+    if search.target is None:
+        return space, judge, None
+    return within_target(search.target, graph, space, judge, judged if evaluator is None else None)
 
 
 def problem_of_run(path: str | Path, *, memory: int | None = None) -> Problem:
@@ -269,22 +287,3 @@ def problem_of_run(path: str | Path, *, memory: int | None = None) -> Problem:
 def layers_as_text(network: nn.Module) -> str:
     """All layers of a network with their settings, the same in every process."""
     return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(network))  # where functions lie in memory
-
-
-def _with_data(config: SearchConfig, data: Data) -> SearchConfig:
-    """The config with the name of data that was given, where that makes the same data again; else without one
-    that makes other data."""
-    if not isinstance(data, DataModule) or data.loaded is None:
-        return config
-    source, options = data.loaded
-    read = DataOptions(**options)
-    if source == config.dataset and data.seed == config.seed and config.data in (_untold(read), read):
-        return config
-    if (data.seed, data.batch_size) != (config.seed, config.batch_size):  # which it has from the config
-        return replace(config, dataset=None)
-    return replace(config, dataset=source, data=read)
-
-
-def _untold(options: DataOptions) -> DataOptions:
-    """The options as they are where it isn't said what targets are, which reading finds."""
-    return replace(options, targets=None)

@@ -4,41 +4,26 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import count, product
+from itertools import count
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from widthwise.core.errors import UserError
-from widthwise.formats import import_own, parameters
-from widthwise.formats.base import Format
 from widthwise.network.graph import Graph
 from widthwise.network.layer import Layer
-from widthwise.network.output_channels import for_weight, of_layer
 from widthwise.network.passes.rules import check_keys_apply, inactive, of_folded, select
-from widthwise.network.scheme import TensorName, tensor_fields, tensor_format
 from widthwise.network.selection import DEFAULT, By
 from widthwise.spaces.correcting import corrected_slots
 from widthwise.spaces.reading import is_float
 from widthwise.spaces.settings import QuantisationSearch, SeedRule
+from widthwise.spaces.slot_builder import PLACE, Field, SlotBuilder
 from widthwise.spaces.slots import Slot, fixed_slots, kept_slot
 from widthwise.spaces.space import Decision, Space
-from widthwise.spaces.tied import Decider, check_layouts, deciders
+from widthwise.spaces.tied import check_layouts, deciders
 from widthwise.spaces.uniform import Uniform, uniform_schemes
-
-PLACE = "search.search_space.seed"
-
-
-@dataclass(frozen=True)
-class Field:
-    """One key of a layer's config: its choices, and the decision that picks one (None: a single choice)."""
-
-    key: str
-    choices: tuple[Any, ...]
-    column: int | None
 
 
 class QuantisationSpace(Space):
@@ -88,7 +73,7 @@ class QuantisationSpace(Space):
         selected = select(graph, by, by_key, where=PLACE)
         _check_rules(by_key, selected, layers)
         rule_of = {name: by_key[key] for name, key in selected.items()}
-        builder = _Builder(
+        builder = SlotBuilder(
             tie=tie,
             readers=_first_readers(graph) if share_inputs else {},
             deciders={} if untie else deciders(layers.values(), rule_of, where=PLACE),
@@ -102,14 +87,21 @@ class QuantisationSpace(Space):
         slots, left = tuple(builder.slots) + fixed, None
         if bias_correction:
             slots, left = corrected_slots(graph, slots)
-        object.__setattr__(self, "slots", slots)
-        object.__setattr__(self, "uncorrected", left)
-        object.__setattr__(self, "fields", builder.fields)
-        object.__setattr__(self, "by", by)
-        object.__setattr__(self, "rules", selected)
-        object.__setattr__(self, "unused", unused)
-        object.__setattr__(self, "folded", gone)
-        object.__setattr__(self, "untie", untie)
+        self._set(
+            slots=slots,
+            uncorrected=left,
+            fields=builder.fields,
+            by=by,
+            rules=selected,
+            unused=unused,
+            folded=gone,
+            untie=untie,
+        )
+
+    def _set(self, **values: Any) -> None:
+        """Sets these of a space that is being made."""
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
 
     @classmethod
     def from_config(cls, graph: Graph, search: QuantisationSearch) -> QuantisationSpace:
@@ -141,8 +133,7 @@ class QuantisationSpace(Space):
             for layer, own in self.fields.items()
         }
         slots = tuple(kept_slot(slot, choices, places) for slot in self.slots)
-        for name, value in (("decisions", decisions), ("fields", fields), ("slots", slots)):
-            object.__setattr__(made, name, value)
+        made._set(decisions=decisions, fields=fields, slots=slots)
         return made
 
     @property
@@ -188,108 +179,6 @@ def seed_rules(seed: Mapping[str, Any]) -> tuple[SeedRule, ...]:
                 raise UserError(f"{PLACE}.{key}.config.{name}: has no choices; give at least one")
         rules.append(SeedRule(key, fields))
     return tuple(rules)
-
-
-class _Builder:
-    """Collects decisions and slots layer by layer."""
-
-    def __init__(
-        self, *, tie: bool, readers: Mapping[str, str], deciders: Mapping[tuple[str, TensorName], Decider]
-    ) -> None:
-        self.tie = tie
-        self.readers = readers  # layer name to the first layer that reads the same tensor
-        self.deciders = deciders  # of tensors whose format is decided for another reader
-        self.decisions: list[Decision] = []
-        self.slots: list[Slot] = []
-        self.fields: dict[str, tuple[Field, ...]] = {}
-
-    def add(self, layer: Layer, rule: SeedRule | None) -> None:
-        """The decisions and slots of a layer whose formats a rule describes, or that other layers decide."""
-        found: dict[str, Field] = {}
-        for tensor in layer.tensors:
-            decider = self.deciders.get((layer.name, tensor))
-            own: list[Field] = []
-            if decider is not None:
-                own = self._fields(decider.layer, decider.rule, decider.tensor)
-                own = [replace(field, key=decider.key_for(field.key, tensor)) for field in own]
-            elif rule is not None:
-                own = self._fields(layer, rule, tensor)
-            if own:
-                key = decider.rule.key if decider is not None else rule.key if rule is not None else ""
-                self.slots.append(_slot(layer, tensor, own, f"{PLACE}.{key}.config"))
-            found |= {field.key: field for field in own}
-        if rule is not None or found:
-            self.fields[layer.name] = tuple(found.values())
-
-    def _fields(self, layer: Layer, rule: SeedRule, tensor: TensorName) -> list[Field]:
-        """What a rule says of one tensor of a layer."""
-        keys = tensor_fields(dict(rule.fields), where=f"{PLACE}.{rule.key}.config")[tensor]
-        return [
-            Field(key, choices, self._column(layer, rule, key, choices))
-            for key, choices in rule.fields
-            if key in keys
-        ]
-
-    def _column(self, layer: Layer, rule: SeedRule, key: str, choices: tuple[Any, ...]) -> int | None:
-        if len(choices) == 1:
-            return None
-        owner = layer.name
-        if key.startswith("data_in_"):
-            owner = self.readers.get(owner, owner)
-        if self.tie:
-            owner = rule.key
-        names = [decision.name for decision in self.decisions]
-        for name in (
-            f"{owner}/{key}",
-            f"{layer.name}/{key}",
-        ):  # another choice list under the first can't be shared
-            if name not in names:
-                self.decisions.append(Decision(name, choices))
-                return len(self.decisions) - 1
-            if self.decisions[names.index(name)].choices == choices:
-                break
-        return names.index(name)
-
-
-def _slot(layer: Layer, tensor: TensorName, fields: Sequence[Field], where: str) -> Slot:
-    """The slot of one tensor: every combination of its keys' choices is built, so that a bad one is found."""
-    formats: list[Format | None] = []
-    varying = [field for field in fields if field.column is not None]
-    shape = tuple(len(field.choices) for field in varying)
-    table = np.zeros(shape, dtype=np.int64)
-    keys = tuple(field.key for field in fields)
-    constants = {field.key: field.choices[0] for field in fields if field.column is None}
-    for field in fields:
-        if field.key in ("name", f"{tensor}_name"):
-            for name in field.choices:
-                import_own(name, where=where)
-    choosing = any(len(field.choices) > 1 for field in fields if field.key in ("name", f"{tensor}_name"))
-    for indices in product(*(range(n) for n in shape)):
-        picked = {field.key: field.choices[i] for field, i in zip(varying, indices, strict=True)}
-        config = _meant(constants | picked, keys, tensor, choosing=choosing)
-        fmt = tensor_format(config, tuple(config), tensor, where=where)
-        if tensor == "weight":
-            fmt = for_weight(fmt, of_layer(layer))
-        if fmt not in formats:
-            formats.append(fmt)
-        table[indices] = formats.index(fmt)
-    columns = tuple(field.column for field in varying if field.column is not None)
-    return Slot(layer.name, tensor, tuple(formats), columns, table)
-
-
-def _meant(
-    config: Mapping[str, Any], keys: Sequence[str], tensor: TensorName, *, choosing: bool
-) -> dict[str, Any]:
-    """The keys of a tensor; where its format is one of several choices, only those that this one takes."""
-    own = {key: config[key] for key in keys}
-    if not choosing:
-        return own
-    known = parameters(str(own.get(f"{tensor}_name", own.get("name"))))
-    return {
-        key: value
-        for key, value in own.items()
-        if key in ("name", f"{tensor}_name") or key.removeprefix(f"{tensor}_") in known
-    }
 
 
 def _check_rules(

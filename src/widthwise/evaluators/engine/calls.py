@@ -9,15 +9,8 @@ from typing import Any
 
 from torch import Tensor, fx, nn
 
-from widthwise.evaluators.engine.kernels import (
-    Arithmetic,
-    EachVersion,
-    Folded,
-    Kernel,
-    Pointwise,
-    Read,
-    reads_in,
-)
+from widthwise.evaluators.engine.arguments import Read, reads_in
+from widthwise.evaluators.engine.kernels import Arithmetic, EachVersion, Folded, Kernel, Pointwise
 from widthwise.evaluators.engine.parameters import Layers, Parameter
 from widthwise.network.layers import ACTIVATIONS, POOLING
 

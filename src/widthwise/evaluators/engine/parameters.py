@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from widthwise.core.arrays import IntArray
 from widthwise.formats.base import Format
 from widthwise.network.exactness import layer_exactly
 from widthwise.network.quantized import is_more_than_its_class
@@ -128,3 +129,19 @@ def _with_values(layer: nn.Module, values: Mapping[str, Tensor]) -> nn.Module:
     for child, own in inner.items():
         made._modules[child] = _with_values(layer.get_submodule(child), own)
     return made
+
+
+def grouped(choices: IntArray) -> list[tuple[IntArray, IntArray]]:
+    """Each distinct row of choices with the rows that have it, ascending."""
+    if len(choices) == 1 or not choices.shape[1]:
+        return [(choices[0], np.arange(len(choices)))]
+    if choices.shape[1] == 1:
+        distinct, which = np.unique(choices[:, 0], return_inverse=True)
+        distinct = distinct[:, None]
+    else:
+        distinct, which = np.unique(choices, axis=0, return_inverse=True)
+    if len(distinct) == 1:
+        return [(distinct[0], np.arange(len(choices)))]
+    order = np.argsort(which, kind="stable")
+    parts = np.split(order, np.cumsum(np.bincount(which))[:-1])
+    return list(zip(distinct, parts, strict=True))

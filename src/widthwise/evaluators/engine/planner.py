@@ -11,26 +11,24 @@ from torch import Tensor, fx, nn
 from torch.fx.node import map_aggregate
 
 from widthwise.data.blocks import DataBlock
+from widthwise.evaluators.engine.arguments import filled, with_places
 from widthwise.evaluators.engine.byte_layers import ByteLayer, multiplies, some_are_bytes
 from widthwise.evaluators.engine.calls import choose_kernel, in_place, out_of_place
 from widthwise.evaluators.engine.exact import all_can_be_exact, some_exceed_float
 from widthwise.evaluators.engine.in_place import CannotShareError, changed_along, versions_of
 from widthwise.evaluators.engine.kernels import (
-    AddBias,
     EachVersion,
     Folded,
     Kernel,
-    MatrixProduct,
     Pointwise,
     Quantise,
-    Read,
     StoredVersions,
     WholeLayer,
-    filled,
 )
+from widthwise.evaluators.engine.layer_slots import LayerSlots
+from widthwise.evaluators.engine.linear import AddBias, MatrixProduct
 from widthwise.evaluators.engine.parameters import Choice, Layers, Parameter
 from widthwise.evaluators.engine.plan import Plan, Step
-from widthwise.formats.base import Format
 from widthwise.network.called import called_function
 from widthwise.network.calling import cloned
 from widthwise.network.graph import Graph
@@ -38,7 +36,7 @@ from widthwise.network.layer import Layer
 from widthwise.network.layers import FunctionLayer, layer_type, registered
 from widthwise.network.operands import at
 from widthwise.network.passes.watch import tensors_in
-from widthwise.network.quantized import Quantized, is_more_than_its_class, parameter_role, reads_inside
+from widthwise.network.quantized import Quantized, is_more_than_its_class, reads_inside
 from widthwise.network.scheme import TensorName
 from widthwise.network.stored import StoredNodes, attribute
 from widthwise.spaces.slots import Slot
@@ -68,7 +66,7 @@ def make_plan(
     for index, step in enumerate(steps):
         for read in step.inputs:
             last[read] = index
-    return Plan(steps, len(example.inputs), tuple(planner.slots), tuple(last))
+    return Plan(steps, len(example.inputs), tuple(slots), tuple(last))
 
 
 def _inputs_first(graph: fx.Graph, inputs: Mapping[str, Tensor]) -> list[fx.Node]:
@@ -94,10 +92,7 @@ class _Planner:
         self.shaped = StoredNodes(graph.fx_graph, graph.model).shaped
         self.layers = {layer.name: layer for layer in graph.layers}
         self.outputs = outputs
-        self.slots = list(slots)
-        self.columns: dict[tuple[str, TensorName], int] = {
-            (slot.layer, slot.tensor): index for index, slot in enumerate(slots)
-        }
+        self.slots = LayerSlots(slots)
         self.examples = cloned(example.inputs)
         self.samples = len(example)
         self.steps: list[Step] = []
@@ -143,11 +138,7 @@ class _Planner:
         if same is not None:
             self._append(node, (self.step_of[same],), (), Pointwise(_itself), outputs)
             return
-        position = {read: Read(index) for index, read in enumerate(reads)}
-        template = map_aggregate(
-            returned, lambda x: cast(Any, position.get(x, x) if isinstance(x, fx.Node) else x)
-        )
-        kernel = EachVersion(Layers(self.outputs), (template,), {})
+        kernel = EachVersion(Layers(self.outputs), (with_places(returned, reads),), {})
         self._append(node, tuple(self.step_of[read] for read in reads), (), kernel, outputs)
 
     def _add_call(self, node: fx.Node) -> None:
@@ -155,11 +146,7 @@ class _Planner:
         kind, works_in_place = layer_type(plain), in_place(plain, node)
         call = out_of_place(plain) if works_in_place else plain
         reads = list(dict.fromkeys(node.all_input_nodes))
-        position = {read: Read(index) for index, read in enumerate(reads)}
-        template: Any = map_aggregate(
-            cast(Any, (node.args, dict(node.kwargs))),
-            lambda leaf: cast(Any, position.get(leaf, leaf) if isinstance(leaf, fx.Node) else leaf),
-        )
+        template = with_places((node.args, dict(node.kwargs)), reads)
         examples = [self.values[read] for read in reads]
         args, kwargs = filled(template, examples)
         before = versions_of(examples)
@@ -167,7 +154,7 @@ class _Planner:
         if versions_of(examples) != before:
             raise CannotShareError(f"{node.name} changes what it reads")
         layer = self.layers.get(node.name)
-        own = {} if layer is None else self._own_formats(layer)
+        own = {} if layer is None else self.slots.formats_of(layer)
         wide = layer is not None and some_exceed_float(layer, own)
         inside = layer is not None and reads_inside(layer.type, layer.module)
         if layer is not None and own and (inside or (wide and not all_can_be_exact(layer, own))):
@@ -176,7 +163,7 @@ class _Planner:
         if _is_plain_linear(call) and examples[0].ndim == 2 and not wide:
             self._add_linear(node, layer, self._inputs(node, layer, reads)[0], call, value)
             return
-        parameters = self._parameters(layer, call)
+        parameters = self.slots.parameters(layer, call)
         slots = tuple(dict.fromkeys(column for column, _ in parameters.values()))
         versions = {name: (slots.index(column), made) for name, (column, made) in parameters.items()}
         kernel = choose_kernel(call, kind, template, versions, examples, value)
@@ -201,10 +188,10 @@ class _Planner:
         versions: Mapping[str, tuple[int, Parameter]],
     ) -> tuple[int, ByteLayer] | None:
         """The data's slot and a kernel that multiplies bytes where formats allow that; None if none do."""
-        column, weight = self.columns.get((node.name, "data_in")), versions.get("weight")
+        column, weight = self.slots.column(node.name, "data_in"), versions.get("weight")
         if column is None or weight is None or not isinstance(kernel, Folded):
             return None
-        formats = self.slots[column].formats
+        formats = self.slots.formats(column)
         if not (
             _is_plain(call) and multiplies(call) and all(map(some_are_bytes, (formats, weight[1].formats)))
         ):
@@ -213,9 +200,9 @@ class _Planner:
 
     def _changed(self, node: fx.Node, target: Any) -> list[fx.Node]:
         """The nodes whose value a call in place changes for those that read it later."""
-        column = self.columns.get((node.name, "data_in"))
+        column = self.slots.column(node.name, "data_in")
         quantised = column is not None and target.is_floating_point() and node.op == "call_module"
-        formats = self.slots[column].formats if column is not None and quantised else (None,)
+        formats = self.slots.formats(column) if column is not None and quantised else (None,)
         if None not in formats:
             return []  # a module changes its quantised copy
         changed = changed_along(node, target, self.values)
@@ -223,20 +210,11 @@ class _Planner:
             raise CannotShareError(f"{node.name} changes {changed[0].name} in place for some candidates only")
         return changed
 
-    def _own_columns(self, layer: Layer) -> dict[TensorName, int]:
-        """The slots of a layer by tensor."""
-        columns = {tensor: self.columns.get((layer.name, tensor)) for tensor in layer.tensors}
-        return {tensor: column for tensor, column in columns.items() if column is not None}
-
-    def _own_formats(self, layer: Layer) -> dict[TensorName, tuple[Format | None, ...]]:
-        """The formats of a layer's slots by tensor."""
-        return {tensor: self.slots[column].formats for tensor, column in self._own_columns(layer).items()}
-
     def _add_whole(
         self, node: fx.Node, layer: Layer, template: Any, reads: Sequence[fx.Node], value: Any
     ) -> None:
         """A layer that applies its formats itself: where its products read, or to weights that it makes."""
-        own, formats = self._own_columns(layer), self._own_formats(layer)
+        own, formats = self.slots.columns_of(layer), self.slots.formats_of(layer)
         function = FunctionLayer(layer.function) if layer.function is not None else None
         args, kwargs = template
         kernel = WholeLayer(function or cast(nn.Module, layer.module), layer.of, args, kwargs, formats)
@@ -262,13 +240,13 @@ class _Planner:
 
     def _stored_input(self, node: fx.Node, layer: Layer, read: fx.Node, role: TensorName) -> int:
         """The step of a weight or bias that a function reads, in the formats of its slot if it has one."""
-        column = self.columns.get((node.name, role))
+        column = self.slots.column(node.name, role)
         if column is None:
             return self.step_of[read]
         value = self.values[read]
         if read in self.shaped:  # another one where samples have another shape
             return self._quantised_step(node, read, column)
-        kernel = StoredVersions(Parameter(value, self.slots[column].formats))
+        kernel = StoredVersions(Parameter(value, self.slots.formats(column)))
         self._append(None, (), (column,), kernel, value, name=f"{node.name}.{role}")
         return len(self.steps) - 1
 
@@ -282,7 +260,7 @@ class _Planner:
     def _quantised_input(self, node: fx.Node, read: fx.Node) -> int:
         """The step whose value this node reads: that of `read`, through the node's data_in slot if any."""
         source = self.step_of[read]
-        column = self.columns.get((node.name, "data_in"))
+        column = self.slots.column(node.name, "data_in")
         value = self.values[read]
         if column is None or not any(x.is_floating_point() for x in tensors_in(value)):
             return source
@@ -290,27 +268,14 @@ class _Planner:
 
     def _quantised_step(self, node: fx.Node, read: fx.Node, column: int) -> int:
         """The step whose value is that of `read` in the formats of a slot of the node."""
-        kernel, name = Quantise.of(self.slots[column].formats), f"{node.name}.{read.name}"
+        kernel, name = Quantise.of(self.slots.formats(column)), f"{node.name}.{read.name}"
         self._append(None, (self.step_of[read],), (column,), kernel, self.values[read], name=name)
         return len(self.steps) - 1
-
-    def _parameters(self, layer: Layer | None, call: Any) -> dict[str, tuple[int, Parameter]]:
-        """The layer's parameters that have a slot: name to column and versions."""
-        found: dict[str, tuple[int, Parameter]] = {}
-        if not isinstance(call, nn.Module) or layer is None:
-            return found
-        for name, value in call.named_parameters():
-            role = parameter_role(name)
-            column = self.columns.get((layer.name, role))
-            if column is None:
-                continue
-            found[name] = (column, Parameter(value.detach(), self.slots[column].formats))
-        return found
 
     def _add_linear(
         self, node: fx.Node, layer: Layer | None, read: int, module: nn.Linear, value: Tensor
     ) -> None:
-        parameters = self._parameters(layer, module)
+        parameters = self.slots.parameters(layer, module)
         weight = self._own(parameters, "weight", module.weight)
         if module.bias is None:
             self._append(node, (read,), weight[0], MatrixProduct(weight[1]), value)

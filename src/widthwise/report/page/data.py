@@ -22,20 +22,10 @@ SIGNIFICANT = 7  # digits of a figure
 def study_data(view: StudyView, *, live: bool) -> dict[str, Any]:
     """Of all that is drawn."""
     study, settings = view.study, view.study.record.settings
-    share = [rounded(value) for value in view.course.share]
     index = {axis.name: number for number, axis in enumerate(view.axes)}
     return {
         "live": live,
-        "axes": [
-            {
-                "name": axis.name,
-                "label": axis.label,
-                "maximize": axis.maximize,
-                "cost": axis.is_cost,
-                "objective": axis.objective,
-            }
-            for axis in view.axes
-        ],
+        "axes": _axes(view),
         "pair": [index[axis.name] for axis in view.pair] if view.pair is not None else [0, 0],
         "points": {
             "numbers": view.points.numbers.tolist(),
@@ -56,26 +46,8 @@ def study_data(view: StudyView, *, live: bool) -> dict[str, Any]:
         "bounds": [{"name": c.name, "op": c.op, "bound": c.bound} for c in settings.constraints],
         "pick": None if view.pick is None else view.pick.number,
         "map": None if view.layers is None else vars(view.layers),
-        "course": {
-            "trials": view.course.trials,
-            "seconds": [rounded(value) for value in view.course.seconds],
-            "charts": [
-                *([{"name": "share", "values": share}] if share else []),
-                *(
-                    {"name": name, "values": [rounded(value) for value in values]}
-                    for name, values in view.course.best.items()
-                ),
-            ],
-        },
-        "expected": [
-            {
-                "name": one.name,
-                "numbers": one.numbers,
-                "expected": [rounded(value) for value in one.expected],
-                "measured": [rounded(value) for value in one.measured],
-            }
-            for one in view.expected
-        ],
+        "course": _course(view),
+        "expected": _expected(view),
         "evaluated": [
             {"label": one.label, "metrics": one.metrics}
             for one in (() if view.explanation is None else view.explanation.uniform)
@@ -83,6 +55,48 @@ def study_data(view: StudyView, *, live: bool) -> dict[str, Any]:
         ],
         "pairs": _pairs(view),
     }
+
+
+def _axes(view: StudyView) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": axis.name,
+            "label": axis.label,
+            "maximize": axis.maximize,
+            "cost": axis.is_cost,
+            "objective": axis.objective,
+        }
+        for axis in view.axes
+    ]
+
+
+def _course(view: StudyView) -> dict[str, Any]:
+    """How far the search was after so many trials."""
+    share = [rounded(value) for value in view.course.share]
+    return {
+        "trials": view.course.trials,
+        "seconds": [rounded(value) for value in view.course.seconds],
+        "charts": [
+            *([{"name": "share", "values": share}] if share else []),
+            *(
+                {"name": name, "values": [rounded(value) for value in values]}
+                for name, values in view.course.best.items()
+            ),
+        ],
+    }
+
+
+def _expected(view: StudyView) -> list[dict[str, Any]]:
+    """What was expected of trials against what was measured of them."""
+    return [
+        {
+            "name": one.name,
+            "numbers": one.numbers,
+            "expected": [rounded(value) for value in one.expected],
+            "measured": [rounded(value) for value in one.measured],
+        }
+        for one in view.expected
+    ]
 
 
 def _pairs(view: StudyView) -> list[dict[str, Any]]:

@@ -14,7 +14,8 @@ from widthwise.core.arrays import IntArray
 from widthwise.core.errors import UserError
 from widthwise.core.toml import dumps
 from widthwise.search.problem import Problem
-from widthwise.spaces.quantisation import Field, QuantisationSpace
+from widthwise.spaces.quantisation import QuantisationSpace
+from widthwise.spaces.slot_builder import Field
 from widthwise.spaces.space import Decision
 from widthwise.study.explanation import FEWEST, Advice, DecisionAdvice
 from widthwise.study.trials import Trial
