@@ -104,11 +104,15 @@ def what_is_given(path: WidthPath, data: Any) -> dict[str, NDArray[Any]]:
         inputs.append(x)
         with torch.no_grad():
             wanted.append(path.teacher(x))
+    constants, reads = path.network.constants, path.network.reads
+    tensors = constants.each(constants.value.detach())
+    behind, before = reads.each(reads.fraction.detach()), reads.each(reads.whole.detach().round())
     for number, layer in enumerate(path.network.trained.values()):
-        found[f"weight_{number}"] = layer.weight.value.detach().numpy().T.copy()
-        found[f"bias_{number}"] = layer.bias.value.detach().numpy().copy()
-        found[f"fraction_{number}"] = layer.read.fraction.detach().numpy().mean()
-        found[f"whole_{number}"] = layer.read.whole_bits.detach().numpy().max()
+        weight, bias = layer.own
+        found[f"weight_{number}"] = tensors[weight].numpy().T.copy()
+        found[f"bias_{number}"] = tensors[bias].numpy().copy()
+        found[f"fraction_{number}"] = behind[layer.read].numpy().mean()
+        found[f"whole_{number}"] = before[layer.read].numpy().max()
     price = path._unit / path._begins_with
     found["betas"] = np.array([settings.price(step) * price for step in range(settings.steps)])
     found["rates"] = np.array([settings.rates(step) for step in range(settings.steps)])

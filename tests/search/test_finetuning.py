@@ -6,6 +6,7 @@ import logging
 import os
 import shutil
 import signal
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from widthwise.data.facts import part
 from widthwise.formats.integer import Integer
 from widthwise.metrics.quality.fits import check_data_fits_model
 from widthwise.search.finetuning import finetune, members
-from widthwise.study.finetuned import is_better, read_finetuned
+from widthwise.study.finetuned import is_better, keep_finetuned, read_finetuned
 from widthwise.study.measured import Measured, keep_measured
 from widthwise.study.run_files import FINETUNED
 from widthwise.study.run_folder import load_run
@@ -256,7 +257,13 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted((folder / FINETUNED).iterdir())}
 
 
-def test_processes_train_the_networks_of_one_process(tuned: Study, run_folder: Path) -> None:
+def test_processes_train_the_networks_of_one_process(
+    tuned: Study, run_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def trained_here(*_: Any, **__: Any) -> None:
+        raise AssertionError("this process trains nothing")
+
+    monkeypatch.setattr(Tuner, "__call__", trained_here)
     dones: list[int] = []
     study = finetune(run_folder, settings=QUICK, jobs=2, progress=lambda done, *_: dones.append(done))
     assert dones == [1, 2, 3]
@@ -289,8 +296,51 @@ def test_a_training_that_diverges_in_a_process_fails_alone_for_the_same_reason(
     other = shutil.copytree(run_folder, tmp_path / "other")
     alone, several = finetune(run_folder, settings=wild), finetune(other, settings=wild, jobs=2)
     reasons = [found.reason for found in alone.finetuned.values()]
+    assert len(reasons) == 2
     assert all("training diverged: at step" in (reason or "") for reason in reasons)
     assert [found.reason for found in several.finetuned.values()] == reasons
+
+
+def test_what_is_done_needs_no_processes_and_what_failed_is_tried_again(
+    tuned: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert tuned.folder is not None
+    folder = Path(shutil.copytree(tuned.folder, tmp_path / "run"))
+    number = next(iter(tuned.finetuned))
+    gone = replace(tuned.finetuned[number], after={}, better=False, reason="a worker died", realised=None)
+    keep_finetuned(folder, gone, None)
+    news: list[bool] = []
+    found = finetune(folder, settings=QUICK, progress=lambda *told: news.append(told[-1]))
+    assert sorted(news) == [False, False, True]
+    assert found.finetuned == tuned.finetuned
+
+    def started(*_: Any, **__: Any) -> None:
+        raise AssertionError("there is nothing to train")
+
+    monkeypatch.setattr(sys.modules["widthwise.search.tuners"], "start_workers", started)
+    finetune(folder, settings=QUICK, jobs=2)
+
+
+def test_settings_are_those_of_workers_whether_written_as_whole_numbers_or_not(
+    run_folder: Path, tmp_path: Path
+) -> None:
+    whole = replace(QUICK, most=2, mixup=1, training=replace(BASE, steps=10, learning_rate=1, distil=1))
+    finetune(run_folder, settings=whole, jobs=2)
+    assert len(read_finetuned(run_folder)) == 2
+
+
+@pytest.mark.parametrize("mode", ["supernet", "each"])
+def test_a_search_that_could_not_fine_tune_by_processes_is_refused_at_the_door(
+    mode: str, data: Any, tmp_path: Path
+) -> None:
+    own = nn.Sequential(nn.BatchNorm1d(16), nn.Linear(16, 8), nn.ReLU(), nn.Linear(8, 5))
+    asked = {**config(finetune={"most": 2}), "model": None}
+    asked["search"]["strategy"]["setup"] = {"n_jobs": 2}
+    if mode == "supernet":
+        asked["search"]["search_space"]["setup"]["weights"] = "supernet"
+    with pytest.raises(UserError, match=r"model: is missing.*or use one process"):
+        ww.search(own, data, asked, out=tmp_path / "run", page=False)
+    assert not (tmp_path / "run").exists()
 
 
 def test_networks_that_processes_cannot_make_are_refused_before_anything_is_trained(

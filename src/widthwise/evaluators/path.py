@@ -35,7 +35,7 @@ from widthwise.spaces.settings import TrainedWidthSearch
 from widthwise.training import Settings
 from widthwise.training.losses import loss_of
 from widthwise.training.trained_widths.kept import FOLDER, KeptPath
-from widthwise.training.trained_widths.path import Checkpoint, Learned, WidthPath
+from widthwise.training.trained_widths.path import RECIPE, Checkpoint, Learned, WidthPath
 from widthwise.training.trained_widths.samples import Samples
 from widthwise.training.trained_widths.settings import PathSettings
 
@@ -176,7 +176,7 @@ class PathEvaluator:
         """Of all that the path follows from."""
         data = hash_arrays((("inputs", self.samples.inputs), ("targets", self.samples.targets)))
         others = [hash_weights(self.graph.model), data, asdict(self.settings), self.judging.seed]
-        return hash_value([*others, torch.__version__])
+        return hash_value([*others, torch.__version__, RECIPE])
 
     def _judged(self, candidate: IntArray) -> dict[str, float]:
         """The metrics of a candidate [D], whose network is then at hand; UserError where there are none."""

@@ -23,6 +23,7 @@ from widthwise.search.sureness import keep_sureness
 from widthwise.search.tuned_candidates import tuner_of
 from widthwise.search.tuners import tuners_of
 from widthwise.search.tuning import Told, Tuning
+from widthwise.search.workers import build_of, several_asked_for
 from widthwise.spaces.kinds import is_tunable
 from widthwise.study.finetuned import Finetuned
 from widthwise.study.run_folder import load_run, save_front
@@ -108,12 +109,19 @@ def tune_study(
         raise UserError(
             f"{study.folder}: there is nothing to fine-tune; no trial succeeded within the bounds"
         )
+    tuning, told = Tuning(problem, study, study.folder, settings), told or _silent
+    halving = settings.halving is not None and not chosen
+    todo = trials if halving else tuning.left(trials)
     signal = None
     with stop_signals() as signals:
         try:
-            with tuners_of(problem, settings, study.folder, ray=ray, gpus=gpus) as (tuners, at_once):
-                tuning = Tuning(problem, study, study.folder, settings, tuners, at_once)
-                tuning.all(trials, signals, told or _silent, halved=not chosen)
+            if todo:
+                with tuners_of(problem, settings, study.folder, len(todo), ray=ray, gpus=gpus) as begun:
+                    tuners, at_once = begun
+                    chosen = tuning.halved(trials, tuners, signals) if halving else trials
+                    tuning.all(chosen, tuners, at_once, signals, told)
+            else:
+                tuning.tell_done(trials, told)
         except Interrupted:
             signal = signals.received
     found = Study.load(study.source, study.name, folder=study.folder)
@@ -147,7 +155,7 @@ def _silent(done: int, total: int, found: Finetuned, new: bool) -> None:
     """Nobody wants to know."""
 
 
-def check_tuning(problem: Problem, settings: Finetuning) -> None:
+def check_tuning(problem: Problem, settings: Finetuning, *, ray: str | None = None) -> None:
     """Raises UserError, before anything is trained, where a search has no networks that can be tuned so."""
     if problem.own_evaluator:
         raise UserError("the evaluator was given from Python, so nothing can be fine-tuned and judged by it")
@@ -156,3 +164,5 @@ def check_tuning(problem: Problem, settings: Finetuning) -> None:
             f"{problem.kind.name}: its candidates are trained already; fine-tuning is for searches of formats"
         )
     tuner_of(problem, settings).check()
+    if several_asked_for(problem, ray, None):
+        build_of(problem, None)

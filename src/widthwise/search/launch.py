@@ -13,6 +13,7 @@ from widthwise.core.errors import UserError
 from widthwise.core.toml import read_toml
 from widthwise.data.modules import Data
 from widthwise.evaluators.protocol import Evaluate, Evaluator, Realises
+from widthwise.evaluators.workers.evaluator import ParallelEvaluator
 from widthwise.metrics.cost.formulas import KeepsTables
 from widthwise.metrics.own import Given
 from widthwise.network.named import save_checkpoint
@@ -126,7 +127,7 @@ def search(
     if force_new is None:
         force_new = out is None and not resume
     stops = limits or config_limits(loaded)
-    proposer = _proposer(problem, stops, keep=keep, prune=prune)
+    proposer = _proposer(problem, stops, keep=keep, prune=prune, ray=ray)
     with judge_of(problem, ray=ray, gpus=gpus, trial_timeout=stops.trial_timeout, prune=prune) as judging:
         judge, workers = judging
         record = record_of(problem, folder.name)
@@ -165,6 +166,8 @@ def search(
                 target=problem.target,
                 space=problem.space,
             )
+            if isinstance(judge, ParallelEvaluator):
+                judge.close()  # what its workers hold is for those that fine-tune
             study = replace(study, folder=run.path, searched=problem.network).with_finetuned()
             keep_sureness(problem, study, run.path)
             run.save(study)
@@ -218,11 +221,13 @@ def check_search(
     _proposer(problem, limits or config_limits(config), keep=keep, prune=prune)
 
 
-def _proposer(problem: Problem, stops: Limits, *, keep: Keep, prune: bool) -> Strategy:
+def _proposer(
+    problem: Problem, stops: Limits, *, keep: Keep, prune: bool, ray: str | None = None
+) -> Strategy:
     """The strategy; what it or the evaluator can't do is a UserError before anything is evaluated or kept."""
     _check_halving(problem, stops)
     if problem.config.search.finetune is not None:
-        check_tuning(problem, problem.config.search.finetune)
+        check_tuning(problem, problem.config.search.finetune, ray=ray)
     proposer = problem.strategy()
     check_possible(proposer, problem.evaluator, keep=keep, prune=prune)
     return proposer

@@ -47,45 +47,53 @@ class _Made:
 class Tuning:
     """The trials of one study, tuned by one process after another, or by several a few at once."""
 
-    def __init__(
-        self, problem: Problem, study: Study, folder: Path, settings: Finetuning, tuners: Tuners, at_once: int
-    ) -> None:
+    def __init__(self, problem: Problem, study: Study, folder: Path, settings: Finetuning) -> None:
         self.problem, self.study, self.folder, self.settings = problem, study, folder, settings
-        self.tuners, self.at_once = tuners, at_once
         self.noted: set[str] = set()
 
-    def all(self, trials: Sequence[Trial], signals: StopSignals, told: Told, *, halved: bool) -> None:
-        """Each of them, those that are done with the same settings left out."""
-        if halved and self.settings.halving is not None:
-            trials = self._halved(trials, self._full, signals)
-        known, done = self.study.finetuned, 0
-        left: list[Trial] = []
-        for trial in trials:
-            old = known.get(trial.number)
-            if old is None or old.mark != self.mark or old.candidate != trial.candidate:
-                left.append(trial)
-                continue
-            done += 1
-            told(done, len(trials), old, False)
-        for start in range(0, len(left), self.at_once):
+    def left(self, trials: Sequence[Trial]) -> list[Trial]:
+        """Those that no training with the same settings has succeeded for."""
+        known = {
+            (found.number, found.candidate)
+            for found in self.study.finetuned.values()
+            if found.mark == self.mark and found.reason is None
+        }
+        return [trial for trial in trials if (trial.number, trial.candidate) not in known]
+
+    def tell_done(self, trials: Sequence[Trial], told: Told) -> int:
+        """Tells of those that are done already; how many these are."""
+        waiting = {trial.number for trial in self.left(trials)}
+        numbers = [trial.number for trial in trials if trial.number not in waiting]
+        for done, number in enumerate(numbers, 1):
+            told(done, len(trials), self.study.finetuned[number], False)
+        return len(numbers)
+
+    def all(
+        self, trials: Sequence[Trial], tuners: Tuners, at_once: int, signals: StopSignals, told: Told
+    ) -> None:
+        """Each of them, those that are done left out."""
+        known, left = self.study.finetuned, self.left(trials)
+        done = self.tell_done(trials, told)
+        for start in range(0, len(left), at_once):
             with signals.interruptible():
-                made = self.tuned(left[start : start + self.at_once], WHOLE)
+                made = self.tuned(tuners, left[start : start + at_once], WHOLE)
             for one in made:
                 old = known.get(one.found.number)
                 kept = self._kept(one, old)
                 done += 1
                 told(done, len(trials), kept, kept is not old)
 
-    def _halved(self, trials: Sequence[Trial], full: int, signals: StopSignals) -> list[Trial]:
+    def halved(self, trials: Sequence[Trial], tuners: Tuners, signals: StopSignals) -> list[Trial]:
         """Those of the trials that do best on little training, in their order."""
         last: list[int] = []
+        full = self._full
 
         def after(rows: IntArray, budget: int) -> FloatArray:
             if budget == full:
                 last.extend(rows.tolist())
                 return np.zeros((len(rows), 1))
             with signals.interruptible():
-                made = self.tuned([trials[row] for row in rows.tolist()], budget)
+                made = self.tuned(tuners, [trials[row] for row in rows.tolist()], budget)
             metrics = [one.found.after for one in made]
             return self.study.aim.values(
                 {
@@ -97,13 +105,14 @@ class Tuning:
         successive_halving(len(trials), after, full=full, halving=self.settings.halving)
         return [trials[row] for row in sorted(last)]
 
-    def tuned(self, trials: Sequence[Trial], budget: int) -> list[_Made]:
+    def tuned(self, tuners: Tuners, trials: Sequence[Trial], budget: int) -> list[_Made]:
         """Trials trained on and judged, in their order; a failure is one alone, with its reason."""
         rows = np.array([[*trial.candidate, budget] for trial in trials], dtype=np.int64)
-        results = self.tuners(rows)
-        return [self._made(trial, results, at, rows[at]) for at, trial in enumerate(trials)]
+        results = tuners(rows)
+        networks = [tuners.latest.get(row) for row in rows]
+        return [self._made(trial, results, at, networks[at]) for at, trial in enumerate(trials)]
 
-    def _made(self, trial: Trial, results: Results, at: int, row: IntArray) -> _Made:
+    def _made(self, trial: Trial, results: Results, at: int, realised: Realised | None) -> _Made:
         """What came of one of them."""
         before, notes = self.before(trial), results.notes.get(at, ())
         self._warn(notes)
@@ -113,7 +122,6 @@ class Tuning:
         if at in results.failures:
             return _Made(replace(found, reason=results.failures[at]), None)
         found = replace(found, losses=losses, after={**before, **figures})
-        realised = self.tuners.latest.get(row)
         if realised is None:  # of part of a training: compared, and not kept
             return _Made(found, None)
         realised = replace(realised, candidate=trial.candidate)

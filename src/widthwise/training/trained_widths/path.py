@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     Loss = Callable[[Tensor, Tensor], Tensor]
 
 DIVERGED = 1e4  # a loss, in units of how far the float network's outputs vary
+RECIPE = 3  # of training; another number where the same settings come to other networks
 SEEN = 1024  # samples on which ranges and scales are found at the start
 
 logger = logging.getLogger(__name__)

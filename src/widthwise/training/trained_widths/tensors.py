@@ -70,11 +70,11 @@ class ReadWidths(nn.Module):
         behind = torch.minimum(self.fraction.clamp(COARSEST, FINEST), most)
         self.bits = (whole(behind) + before + self.sign).clamp_min(0)
         live = (self.bits.detach() > 0).to(behind.dtype)
-        self._behind, self._before, self._live = map(self._each, (behind, before, live))
+        self._behind, self._before, self._live = map(self.each, (behind, before, live))
 
     def widths(self, number: int) -> Tensor:
         """Bits of each part of a tensor; a gradient passes to those of either side where there are any."""
-        return self._each(self.bits)[number]
+        return self.each(self.bits)[number]
 
     def forward(self, number: int, x: Tensor) -> Tensor:
         """x as the tensor of this number is read."""
@@ -88,7 +88,7 @@ class ReadWidths(nn.Module):
             _numbers(widths), _numbers(fractions), self.shapes[number], bool(self.signed[number])
         )
 
-    def _each(self, flat: Tensor) -> list[Tensor]:
+    def each(self, flat: Tensor) -> list[Tensor]:
         """What is flat over all parts, by tensors."""
         return [x.view(shape) for x, shape in zip(torch.split(flat, self.sizes), self.shapes, strict=True)]
 
