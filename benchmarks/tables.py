@@ -4,8 +4,8 @@
     python benchmarks/tables.py compare [--tables …] [--objectives accuracy,luts] [--strategies NAME,…]
                                         [--seeds 10] [--budget 600] [--picture docs/pictures/tables.svg]
 
-make: every scheme of the space by accuracy, loss, model size, bit operations, of jets also by LUTs, into a
-parquet file that holds the network's weights too; prints rows, time and size, and whether the file of the
+make: every scheme of the space by accuracy, loss, model size, bit operations and LUTs, into a parquet file that
+holds the network's weights too; prints rows, time and size, and whether the file of the
 package says the same. The weights are those of the package's table where there is one, so that it can be
 made again anywhere; else those of the data folder beside the repository (jets), or trained here. LUTs need
 the extra `fpga`.
@@ -49,7 +49,6 @@ class Recipe:
     seed: Mapping[str, Any]
     about: Mapping[str, Any]
     fold: bool = False
-    luts: bool = True
 
 
 def rule(data_in: list[int], weight: list[int], bias: list[int]) -> dict[str, Any]:
@@ -102,7 +101,6 @@ RECIPES = {
             },
         },
         fold=True,
-        luts=False,  # 905 stages in 175 groups, of which each takes 5 to 8 s of a processor or more
     ),
 }
 
@@ -154,10 +152,9 @@ def made(name: str, recipe: Recipe) -> tuple[ww.SearchTable, float, float]:
     }
     values["loss"] = values["loss"].astype(np.float32).astype(np.float64)  # four bytes a row; 7 digits
     figures = time.perf_counter() - began
-    if recipe.luts:
-        logic = ww.Evaluator(graph, space, data, metrics=["luts"])
-        luts = logic.costs(space.at(range(space.size)))["luts"]
-        values["luts"] = np.round(luts, 2)  # sums of hundredths, without what adding them up leaves
+    logic = ww.Evaluator(graph, space, data, metrics=["luts"])
+    luts = logic.costs(space.at(range(space.size)))["luts"]
+    values["luts"] = np.round(luts, 2)  # sums of hundredths, without what adding them up leaves
     about = {
         "title": recipe.title,
         **recipe.about,
