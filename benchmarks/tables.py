@@ -4,9 +4,9 @@
     python benchmarks/tables.py compare [--tables …] [--objectives accuracy,luts] [--strategies NAME,…]
                                         [--seeds 10] [--budget 600] [--picture docs/pictures/tables.svg]
 
-make: every scheme of the space by accuracy, loss, model size, bit operations and LUTs, into a parquet file that
-holds the network's weights too; prints rows, time and size, and whether the file of the
-package says the same. The weights are those of the package's table where there is one, so that it can be
+make: every scheme of the space by accuracy, loss, model size, bit operations and LUTs, into a parquet file
+that holds the network's weights too; prints rows, time and size, and whether the file of the package says the
+same. The weights are those of the package's table where there is one, so that it can be
 made again anywhere; else those of the data folder beside the repository (jets), or trained here. LUTs need
 the extra `fpga`.
 compare: evaluations that each strategy needs to a share of the exact front's hypervolume.

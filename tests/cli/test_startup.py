@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import builtins
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from helpers import searches
+from widthwise.cli import main
 
 HEAVY = ("torch", "numpy", "optuna", "sqlalchemy", "pandas", "plotly", "scipy", "sklearn", "rich")
 PROGRAM = f"""
@@ -74,3 +77,15 @@ def test_reading_trials_imports_no_torch(arguments: list[str], tmp_path: Path) -
     command = [sys.executable, "-c", code, arguments[0], str(tmp_path / "run"), *arguments[1:]]
     ran = subprocess.run(command, capture_output=True, text=True, check=True)
     assert ran.stderr.splitlines()[-1] == "loaded:"
+
+
+def test_ctrl_c_while_the_program_loads_ends_it_without_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = builtins.__import__
+
+    def stopped(name: str, *others: Any, **named: Any) -> Any:
+        if name == "widthwise.cli.app":
+            raise KeyboardInterrupt
+        return loaded(name, *others, **named)
+
+    monkeypatch.setattr(builtins, "__import__", stopped)
+    assert main(["--help"]) == 130

@@ -119,3 +119,9 @@ def test_a_run_of_an_earlier_version_is_sound_and_what_it_has_not_is_said(tmp_pa
     front.write_text(json.dumps(content))
     wrong = [one.what for one in check_run(tmp_path / "run", networks=False) if one.trouble]
     assert wrong == ["front.json"]
+
+
+def test_what_is_sound_is_not_copied_over_a_run(tmp_path: Path) -> None:
+    search(tmp_path / "run", batch_size=200)
+    with pytest.raises(UserError, match="has a run already; what is sound is copied into a new one"):
+        salvage_run(tmp_path / "run", tmp_path / "run")

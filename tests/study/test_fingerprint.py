@@ -85,3 +85,14 @@ def test_data_is_hashed_as_the_loader_gives_it():
     batches = [(torch.ones(2, 3), torch.tensor([0, 1]))]
     assert hash_batches(batches) == hash_batches([tuple(part.clone() for part in batches[0])])
     assert hash_batches(batches) != hash_batches([(torch.ones(2, 3), torch.tensor([1, 1]))])
+
+
+def test_objectives_that_differ_are_told_as_people_write_them() -> None:
+    then = {
+        "objectives": '{"objectives": [{"name": "accuracy", "direction": "maximize", "scale": 1.0}, '
+        '{"name": "ebops", "direction": "minimize", "scale": 2.0}], "summed": false, "direction": "maximize"}'
+    }
+    now = {"objectives": then["objectives"].replace('"summed": false', '"summed": true')}
+    told = "maximize accuracy (scale 1) and minimize ebops (scale 2)"
+    assert differences(then, now) == [f"objectives: {told} then, maximize the sum of {told} now"]
+    assert differences({"objectives": "broken"}, then) == [f"objectives: broken then, {told} now"]

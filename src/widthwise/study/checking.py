@@ -31,6 +31,7 @@ from widthwise.study.run_files import (
     TRIAL_WEIGHTS,
     WEIGHTS,
     check_new,
+    is_run,
 )
 from widthwise.study.run_folder import load_run, save_front
 from widthwise.study.sources import run_source
@@ -95,6 +96,8 @@ def salvage_run(path: str | Path, out: str | Path, *, storage: str | None = None
     """
     folder, target = Path(path).expanduser(), Path(out).expanduser()
     source, name = run_source(folder, storage)
+    if is_run(target):
+        raise UserError(f"{target}: has a run already; what is sound is copied into a new one: name another")
     check_new(target)
     with open_damaged(source) as store:
         found = sound_of(store, store.find(name))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -62,10 +63,24 @@ def differences(stored: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
     names = [*stored, *(name for name in now if name not in stored)]
     changed = {name for name in names if stored.get(name) != now.get(name)}
     return [
-        f"{name}: {stored.get(name, _BEFORE.get(name, 'none'))} then, {now.get(name, 'none')} now"
+        f"{name}: {_readable(name, stored.get(name, _BEFORE.get(name, 'none')))} then, "
+        f"{_readable(name, now.get(name, 'none'))} now"
         for name in names
         if name in changed and changed.isdisjoint(CAUSES.get(name, ()))
     ]
+
+
+def _readable(name: str, text: str) -> str:
+    """Objectives as people write them; all else as it is stored."""
+    if name != "objectives":
+        return text
+    try:
+        aim = json.loads(text)
+        each = [f"{one['direction']} {one['name']} (scale {one['scale']:g})" for one in aim["objectives"]]
+        summed = f"{aim['direction']} the sum of " if aim["summed"] else ""
+    except (ValueError, KeyError, TypeError):
+        return text
+    return summed + " and ".join(each)
 
 
 def check_same(stored: Mapping[str, str], now: Mapping[str, str], where: str) -> None:
