@@ -119,6 +119,7 @@ def test_what_says_nothing_is_refused_with_its_key(data: dict, says: str) -> Non
     assert says in str(caught.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", [task for task in TASKS if task != "classification"])
 def test_each_task_has_a_demo_that_ends_with_its_front(run: Run, place: Path, task: str) -> None:
     ran = run("demo", "--task", task)

@@ -68,6 +68,7 @@ def started(folder: Path, *arguments: str) -> subprocess.Popen[str]:
     raise AssertionError(process.communicate())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "status", "says"),
     [(signal.SIGINT, 130, "Stopped by Ctrl-C: "), (signal.SIGTERM, 143, "Stopped by SIGTERM: ")],
@@ -111,6 +112,7 @@ def on_a_terminal(folder: Path, answers: dict[str, str], *arguments: str) -> tup
     return shown, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("answer", "status", "trials", "folders"),
     [("r", 0, 6, ["runs/demo"]), ("n", 0, 4, ["runs/demo", "runs/demo-2"]), ("c", 1, 4, ["runs/demo"])],
@@ -133,6 +135,7 @@ def test_on_a_terminal_it_is_asked_what_to_do_with_a_run_that_is_there(
     assert ww.load_run("runs/demo").summary.trials == trials
 
 
+@pytest.mark.slow
 def test_on_a_terminal_a_line_tells_how_far_it_is(slow: Path) -> None:
     shown, ended = on_a_terminal(slow.parent, {}, "search", "demo.toml", "--trials", "8")
     assert ended == 0
@@ -165,6 +168,7 @@ def test_a_reader_that_leaves_is_no_trouble(demo: Path) -> None:
     assert ran.returncode == 1
 
 
+@pytest.mark.slow
 def test_training_that_is_stopped_leaves_its_best_weights(demo: Path) -> None:
     command = [*PROGRAM, "train", "demo.toml", "--epochs", "100000", "--out", "w.safetensors"]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}

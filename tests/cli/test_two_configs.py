@@ -58,6 +58,7 @@ def test_a_run_is_opened_untrusted_from_python_too(sneaky: Path) -> None:
     assert sneaky.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "command", [("importance", "other"), ("report", "other"), ("trials", "other"), ("runs", ".")]
 )

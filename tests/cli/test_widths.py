@@ -103,6 +103,7 @@ def grid(place: Path) -> Path:
     return place / "grid.toml"
 
 
+@pytest.mark.slow
 def test_the_reports_grid_is_searched_with_every_candidate_trained(run: Run, grid: Path) -> None:
     ran = run("search", grid, "--out", "here")
     assert ran.status == 0, ran.err
@@ -115,6 +116,7 @@ def test_the_reports_grid_is_searched_with_every_candidate_trained(run: Run, gri
     assert all(trial.metrics["accuracy"] > CHANCE + 0.25 for trial in trials)
 
 
+@pytest.mark.slow
 def test_the_reports_pairs_are_searched_and_16_32_64_5_is_among_them(run: Run, place: Path) -> None:
     (place / "pairs.toml").write_text(PAIRS)
     ran = run("search", "pairs.toml", "--out", "here")

@@ -108,6 +108,7 @@ def test_a_module_with_the_name_of_an_installed_one_is_told_apart(project: Path)
         load_object("optuna:build", what="model")
 
 
+@pytest.mark.slow
 def test_code_beside_a_config_of_built_in_names_never_runs(project: Path):
     """Not in this process, whose strategy is Optuna's, and in no worker."""
     for name in ("optuna", "sklearn", "scipy", "numpy", "torch", "ray"):

@@ -18,6 +18,7 @@ CODE = "warning: this config runs code: model nets:build\n"
 PAGES = ("README.md", "docs/start.md", "docs/own.md", "docs/cli.md")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES)
 def test_every_command_and_option_that_a_page_names_exists(page: str, run: Run) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")

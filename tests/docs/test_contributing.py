@@ -87,6 +87,7 @@ def test_a_recipe_is_one_file_and_one_test(name: str) -> None:
     assert Path(code).parent == Path("my_parts")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RECIPES)
 def test_the_test_of_a_recipe_passes(name: str, package: Path, installed: Path) -> None:
     (tested,) = (path for path in RECIPES[name] if path.startswith("tests/"))

@@ -67,6 +67,7 @@ def test_every_candidate_has_the_figures_of_its_own_network(case: Case) -> None:
             assert found["loss"][row] == pytest.approx(wanted["loss"], rel=slack(case))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ALL.values(), ids=ALL)
 def test_a_search_ends_in_a_network_that_is_exported_as_it_was_judged(case: Case, tmp_path: Path) -> None:
     study = ww.search(case.network(), case.data, FORMATS, out=tmp_path / "run", page=False)

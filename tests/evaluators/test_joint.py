@@ -134,6 +134,7 @@ CASES: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_costs_are_those_of_the_realised_network(case: str):
     given = dict(CASES[case])

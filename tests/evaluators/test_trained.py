@@ -94,6 +94,7 @@ def test_inheriting_starts_from_the_network():
     assert (inherited["accuracy"] > scratch["accuracy"] + 0.1).all()
 
 
+@pytest.mark.slow
 def test_a_supernet_is_trained_once_for_all():
     space = WidthSpace(GRAPH, multipliers=[0.5, 1])
     made = WidthEvaluator(
@@ -132,6 +133,7 @@ def test_divergence_fails_alone_with_epoch_and_loss():
     assert np.isfinite(found["parameters"]).all()
 
 
+@pytest.mark.slow
 def test_halving_stops_the_worst_and_survivors_are_as_without_it():
     space = WidthSpace(GRAPH, multipliers=[0.125, 0.25, 0.5, 1])
     candidates = space.sample(9, np.random.default_rng(0))
@@ -147,6 +149,7 @@ def test_halving_stops_the_worst_and_survivors_are_as_without_it():
     assert np.isfinite(found["macs"]).all()
 
 
+@pytest.mark.slow
 def test_stacked_candidates_have_the_same_result_in_any_batch():
     made = evaluator(stacked=True)
     together, alone = made(ALL), [made(ALL[row : row + 1]) for row in (2, 0, 1)]
@@ -158,6 +161,7 @@ def test_stacked_candidates_have_the_same_result_in_any_batch():
     assert score(made.network(ALL[1]).model, DATA.val_dataloader()).loss == pytest.approx(together["loss"][1])
 
 
+@pytest.mark.slow
 def test_halving_stops_the_same_where_candidates_are_stacked():
     options = {"settings": Settings(epochs=4), "halving": Halving(2), "objectives": ["loss"]}
     together, alone = evaluator(stacked=True, **options)(ALL), evaluator(**options)(ALL)

@@ -40,6 +40,7 @@ needs_compiler = pytest.mark.skipif(COMPILER is None, reason="no C compiler here
 STRICT = (*FLAGS, "-Wall", "-Wextra", "-Wconversion", "-Werror", "-pedantic")
 
 
+@pytest.mark.slow
 @needs_compiler
 @settings(max_examples=4, deadline=None)
 @given(data=st.data())

@@ -101,6 +101,7 @@ def searched(name: str, formats: str) -> Searched:
     return Searched(realised, is_fixed_point(graph.quantized(realised.schemes)), data.inputs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "formats", "form", "options"), CASES)
 def test_what_was_written_computes_what_the_network_computes(
     name: str, formats: str, form: str, options: dict[str, object], tmp_path: Path

@@ -65,6 +65,7 @@ def realised(make: object, x: Tensor, formats: Formats, types: tuple[str, ...] =
     return Realised((), {}, {name: s for name, s in schemes.items() if s}).complete(network)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("make", "x"),
     [(perceptron, X), (Residual, X), (convolutional, torch.randn(3, 1, 8, 8))],
@@ -101,6 +102,7 @@ def test_sums_that_float32_does_not_hold_are_computed_in_float64(tmp_path: Path)
     assert len(QonnxExporter().refusals(images, images.graph())) == 2  # both convolutions
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "weight",
     [

@@ -36,6 +36,7 @@ def cheapest(study: ww.Study) -> ww.Trial:
     return min(study.front, key=lambda trial: trial.metrics["ebops"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["torch", "c", "qonnx", "verilog"])
 def test_they_are_smaller_and_give_what_was_judged(study, form, tmp_path):
     if form == "qonnx":

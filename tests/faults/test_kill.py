@@ -61,6 +61,7 @@ def _check_same(folder: Path, whole: Path, trials: list[int]) -> None:
     assert np.array_equal(block.metrics, np.stack(list(expected.values()), axis=1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["brute-force", "random"])
 def test_kills_at_random_moments_lose_and_double_nothing(tmp_path, strategy):
     search(tmp_path / "whole", strategy, batch_size=7)

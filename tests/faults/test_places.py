@@ -66,6 +66,7 @@ sys.exit(searches.main())
 """
 
 
+@pytest.mark.slow
 def test_a_locale_with_decimal_commas_changes_nothing(tmp_path, decimal_comma):
     assert locale.localeconv()["decimal_point"] == "."
     environment = {**decimal_comma, "PYTHONPATH": str(TESTS)}

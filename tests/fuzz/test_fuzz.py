@@ -17,6 +17,7 @@ HOW = dict.fromkeys(("run folder", "database", "export"), SAME)
 EXAMPLES = {"command line": 40, "run folder": 15, "database": 20, "export": 20}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TARGETS)
 def test_every_answer_is_a_result_or_one_line(name: str, tmp_path: Path, monkeypatch, capfd):
     folder = tmp_path / "place"

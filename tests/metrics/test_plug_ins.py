@@ -53,6 +53,7 @@ def run(tmp_path: Path) -> Run:
     return run
 
 
+@pytest.mark.slow
 def test_a_search_by_them_is_stored_and_read_where_they_are_not_installed(run: Run, tmp_path: Path) -> None:
     (tmp_path / "lab.toml").write_text(dumps(SEARCH))
     searched = run("-m", "widthwise", "search", "lab.toml", "--out", "run", "--quiet")

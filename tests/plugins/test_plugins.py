@@ -73,6 +73,7 @@ def widthwise(*arguments: str, sites: list[Path], place: Path) -> subprocess.Com
     )
 
 
+@pytest.mark.slow
 def test_the_packages_own_tests_pass(example_package: Path, tmp_path: Path):
     tests = TESTS / "plugin" / "tests"
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(tests)]
@@ -98,6 +99,7 @@ def test_formats_are_listed_with_ours(example_package: Path, tmp_path: Path):
     assert "(package widthwise-example)" in " ".join(shown.stdout.split())
 
 
+@pytest.mark.slow
 def test_the_command_line_trains_searches_and_exports_by_their_names(example_package: Path, tmp_path: Path):
     (tmp_path / "moons.toml").write_text(dumps(SEARCH))
     where = {"sites": [example_package], "place": tmp_path}
@@ -119,6 +121,7 @@ def test_the_command_line_trains_searches_and_exports_by_their_names(example_pac
     assert again.returncode == 0, again.stderr
 
 
+@pytest.mark.slow
 def test_a_kind_of_space_and_an_export_form_by_their_names(example_package: Path, tmp_path: Path):
     space = {"name": "example/one-format", "seed": {"least": 3, "most": 5}}
     search = {**SEARCH, "search": {**SEARCH["search"], "search_space": space}}
@@ -182,6 +185,7 @@ BROKEN = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", BROKEN)
 def test_a_broken_one_is_named_when_it_is_asked_for(kind: str, broken: Path, tmp_path: Path):
     (tmp_path / "plain.toml").write_text(dumps(PLAIN))
@@ -206,6 +210,7 @@ def test_a_broken_one_is_no_trouble_when_it_is_not(broken: Path, tmp_path: Path)
     assert listed.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_broken_form_is_named_too(broken: Path, tmp_path: Path):
     (tmp_path / "plain.toml").write_text(dumps(PLAIN))
     where = {"sites": [broken], "place": tmp_path}
@@ -231,6 +236,7 @@ ASKED = dict(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", WRONG)
 def test_what_is_no_member_of_its_family_is_one_line(family: str, broken: Path, tmp_path: Path):
     code, said = WRONG[family]

@@ -123,6 +123,7 @@ def test_what_explain_found_is_on_the_page(tmp_path):
     ]
 
 
+@pytest.mark.slow
 def test_the_command_refuses_before_it_reads_and_writes_what_is_asked(study, tmp_path):
     def run(*arguments: object) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "widthwise", "report", str(study.folder), *map(str, arguments)]

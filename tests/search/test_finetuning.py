@@ -257,6 +257,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted((folder / FINETUNED).iterdir())}
 
 
+@pytest.mark.slow
 def test_processes_train_the_networks_of_one_process(
     tuned: Study, run_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -281,6 +282,7 @@ def test_workers_of_ray_train_the_networks_of_one_process(tuned: Study, run_fold
     assert contents(run_folder) == contents(tuned.folder)
 
 
+@pytest.mark.slow
 def test_processes_halve_as_one_process_does(run_folder: Path, tmp_path: Path) -> None:
     halved = Finetuning("all", most=6, training=replace(BASE, steps=40), halving=Halving(2, 10))
     other = shutil.copytree(run_folder, tmp_path / "other")
@@ -289,6 +291,7 @@ def test_processes_halve_as_one_process_does(run_folder: Path, tmp_path: Path) -
     assert contents(run_folder) == contents(other)
 
 
+@pytest.mark.slow
 def test_a_training_that_diverges_in_a_process_fails_alone_for_the_same_reason(
     run_folder: Path, tmp_path: Path
 ) -> None:

@@ -239,6 +239,7 @@ def test_exports_are_of_the_shared_network(searched: Study, tmp_path: Path) -> N
     assert done.check.equal == done.check.samples
 
 
+@pytest.mark.slow
 def test_members_of_the_front_are_tuned_from_the_shared_weights(
     run_folder: Path, data: Any, tmp_path: Path
 ) -> None:

@@ -201,6 +201,7 @@ def test_what_left_the_front_goes_and_nothing_is_trained_before_the_end(widths: 
     assert kept_weights(tmp_path) == [f"trial-{study.front[0].number}.safetensors"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changes", [{JOBS: 2}, SUPERNET], ids=["workers", "supernet"])
 def test_every_way_to_train_keeps_its_networks(changes: dict[str, object], tmp_path: Path) -> None:
     config = load_config(WIDTHS, changes)

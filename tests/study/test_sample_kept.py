@@ -100,6 +100,7 @@ def test_a_broken_sample_is_one_line_and_none_is_as_before(searched: ww.Study) -
     assert ww.load_run("here").realised(searched.front[0].number).sample is None
 
 
+@pytest.mark.slow
 def test_workers_give_it_too(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (place / "branching_network.py").write_text(NETWORK)
     monkeypatch.syspath_prepend(place)

@@ -94,6 +94,7 @@ FLOAT_FORMS = {"onnx"}
 INTEGER_FORMS = {"c", "hls4ml", "verilog", "vhdl"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", list(EXPORTERS.own))
 def test_every_export_form(form: str, tmp_path: Path):
     kind = "residual" if form in INTEGER_FORMS else "convolutional"  # which has a batch norm

@@ -63,6 +63,7 @@ def judged_by(
     return Evaluator(graph, space, Data(x), metrics=["accuracy", DIGEST]), space
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 def test_random_schemes_equal_fractions(seed: int) -> None:
     model = network()

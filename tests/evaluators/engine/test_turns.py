@@ -43,6 +43,7 @@ def scores_in_turns(
     return found
 
 
+@pytest.mark.slow
 @given(
     name=st.sampled_from([name for name in tagged("classes") if name != "attention"]),
     batch=st.integers(1, 20),

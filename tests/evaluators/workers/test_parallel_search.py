@@ -42,6 +42,7 @@ def _one_thread():
     torch.set_num_threads(before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("config", [WIDTHS, FORMATS], ids=["widths", "formats"])
 def test_two_processes_find_what_one_does(tmp_path: Path, trained: torch.nn.Module, config):
     alone = ww.search(trained, None, config, out=tmp_path / "alone", page=False)
@@ -128,6 +129,7 @@ sys.exit(study.exit_status)
 """
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_the_workers_and_the_search_goes_on_later(tmp_path: Path):
     config = tables_of(load_config(WIDTHS, {JOBS: 2, "search.training.epochs": 60}))
     with subprocess.Popen(

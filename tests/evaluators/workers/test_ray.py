@@ -69,6 +69,7 @@ def workers(cluster: None) -> Iterator:
         evaluator.close()
 
 
+@pytest.mark.slow
 def test_results_are_those_of_one_process(workers):
     evaluator = workers("plain", jobs=None)  # as many as fit
     assert evaluator.workers.count == 2

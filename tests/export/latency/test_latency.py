@@ -144,6 +144,7 @@ def test_settings_are_checked(given: dict[str, Any], says: str) -> None:
         Timing(**given)
 
 
+@pytest.mark.slow
 def test_a_search_has_it_as_an_objective_and_keeps_it_by_structure(run: Run, place: Path) -> None:
     study = searched(mlp_search(), "here")
     assert study.record.settings.float_metrics["latency_ratio"] == 1
@@ -182,6 +183,7 @@ def test_formats_that_can_not_be_measured_end_a_search_before_it_begins(place: P
     assert not (place / "here").exists()
 
 
+@pytest.mark.slow
 def test_widths_are_measured_without_training(place: Path) -> None:
     metrics = {"accuracy": {"direction": "maximize"}, "latency_ratio": {"direction": "minimize"}}
     timing = {"latency": {"rounds": 20, "runtime": "onnxruntime"}}

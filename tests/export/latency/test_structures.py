@@ -34,6 +34,7 @@ def slots_of(graph: Graph) -> tuple[Slot, ...]:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["perceptron", "convolutional", "signals", "sequences"])
 def test_candidates_of_a_structure_run_the_same_kernels_and_those_below_no_more(
     name: str, tmp_path: Path

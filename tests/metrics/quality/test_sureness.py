@@ -109,6 +109,7 @@ def test_of_many_samples_groups_are_compared() -> None:
         assert found.errors("loss")[row] == pytest.approx(scipy.stats.sem(losses), rel=0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("metric", [kappa, MulticlassCohenKappa(num_classes=CLASSES)])
 def test_others_have_that_of_the_bootstrap(metric: object) -> None:
     found, outputs, targets = told(120, metric, "f1")

@@ -409,6 +409,7 @@ def test_every_task_of_ours_is_here():
     assert all(set(case.task.metrics) <= set(case.metrics) for case in CASES.values())
 
 
+@pytest.mark.slow
 @every_task
 @given(samples=st.integers(8, 60), cuts=st.sets(st.integers(1, 59), max_size=4), seed=st.integers(0, 10**6))
 def test_a_tally_over_any_blocks_gives_the_textbooks_figures(case, samples, cuts, seed):
@@ -762,6 +763,7 @@ def run(environment: dict[str, str], folder: Path, *arguments: str) -> subproces
     )
 
 
+@pytest.mark.slow
 def test_a_task_of_a_plug_in_is_fitted_evaluated_and_searched_by_its_name(installed, tmp_path):
     done = run(installed, tmp_path, "-c", SCRIPT, json.dumps(SEARCH))
     assert done.returncode == 0, done.stderr
@@ -775,6 +777,7 @@ def test_a_task_of_a_plug_in_is_fitted_evaluated_and_searched_by_its_name(instal
     assert told["kept"] == "nearness"
 
 
+@pytest.mark.slow
 def test_the_command_line_follows_the_task_of_a_plug_in(installed, tmp_path):
     named = {"model": "helpers.regression:network", "dataset": "helpers.regression:Waves"}
     (tmp_path / "waves.toml").write_text(dumps(named | SEARCH))

@@ -97,6 +97,7 @@ def searched(model: nn.Module, folder: Path) -> ww.Study:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("asks", [False, True], ids=["fx", "running"])
 @pytest.mark.parametrize("make", [Replaced, Doubled, AdaptsInputs, AdaptsOutputs])
 def test_the_network_of_a_trial_is_the_one_that_was_judged_or_refused(

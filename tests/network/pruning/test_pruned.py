@@ -114,6 +114,7 @@ def realised(network: nn.Module, shape: tuple[int, ...], seed: int, empty: float
     return Realised((0,), {}, schemes, weights, inputs=known, network=network, folded=bool(graph.folded))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", networks())
 @settings(max_examples=6, deadline=None)
 @given(seed=st.integers(0, 2**31), empty=st.sampled_from([0.2, 0.5, 0.8]))
