@@ -283,6 +283,17 @@ def test_workers_of_ray_train_the_networks_of_one_process(tuned: Study, run_fold
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
+def test_a_search_on_ray_leaves_its_places_to_fine_tuning(
+    network: nn.Module, data: Any, tmp_path: Path
+) -> None:
+    pytest.importorskip("ray", reason="ray isn't installed: pip install 'widthwise[ray]'")
+    asked = config(finetune={"most": 2}, training={"steps": 10})
+    study = ww.search(network, data, asked, out=tmp_path / "run", ray="local", page=False)
+    assert len(study.finetuned) == 2
+
+
+@pytest.mark.slow
 def test_processes_halve_as_one_process_does(run_folder: Path, tmp_path: Path) -> None:
     halved = Finetuning("all", most=6, training=replace(BASE, steps=40), halving=Halving(2, 10))
     other = shutil.copytree(run_folder, tmp_path / "other")
