@@ -118,6 +118,7 @@ def test_a_trial_is_certified(run: Run, place: Path) -> None:
     assert run("search", "tiny.toml", "--train").status == 0
     ran = run("certify", "runs/tiny", "--pick", "best accuracy")
     assert (ran.status, ran.err) == (0, "")
+    assert " (1 of 1): written as Verilog, mapped by Yosys" in ran.out
     assert "Yosys, not Vivado (Yosys " in ran.out
     assert "summed over stages: " in ran.out
     shown = run("report", "runs/tiny").out

@@ -69,7 +69,7 @@ def certify(
         for line in certificate_lines(found):
             output.say(line)
 
-    found = measure(study, chosen, pipeline=pipeline, place=place, again=again, told=told)
+    found = measure(study, chosen, pipeline=pipeline, place=place, again=again, told=told, begun=output.note)
     if json:
         print_json([each.as_json() for each in found])
     return 1 if any(each.refused for each in found) else 0

@@ -59,6 +59,7 @@ def certify(
     model: nn.Module | None = None,
     data: Data | None = None,
     told: Callable[[Certificate], None] | None = None,
+    begun: Callable[[str], None] | None = None,
 ) -> tuple[Certificate, ...]:
     """Synthesises trials' networks with Yosys, and keeps what that measured in their run.
 
@@ -71,7 +72,8 @@ def certify(
             that are equal in all objectives.
         pipeline: as of the form "verilog": adders between registers, 0: no clock.
         place: whether small ones are placed and routed. again: also those measured in the same way before.
-        model, data: as of `ww.export`. told: is called with each certificate once it is kept.
+        model, data: as of `ww.export`. told: is called with each certificate once it is kept; begun: with a
+            line before each trial that has to be measured, which takes minutes where networks are great.
 
     A trial whose network is no logic is refused alone. Raises UserError where Yosys is missing, or no trial
     can be certified.
@@ -84,9 +86,13 @@ def certify(
     wanted = [tie.trial for tie in run.ties] if trials is None else [_trial(run, each) for each in trials]
     before = {} if again else read_measured(folder)
     found = []
-    for trial in wanted:
+    for number, trial in enumerate(wanted, 1):
         done = _kept(trial, before.get(trial.number, ()), pipeline)
         if done is None:
+            if begun is not None:
+                begun(
+                    f"trial {trial.number} ({number} of {len(wanted)}): written as Verilog, mapped by Yosys"
+                )
             done = _certified(run, trial, pipeline, place=place, model=model, data=data)
             for measured in done.measured:
                 keep_measured(folder, trial.number, measured)
