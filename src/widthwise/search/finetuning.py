@@ -23,7 +23,7 @@ from widthwise.search.sureness import keep_sureness
 from widthwise.search.tuned_candidates import tuner_of
 from widthwise.search.tuners import tuners_of
 from widthwise.search.tuning import Told, Tuning
-from widthwise.search.workers import build_of, several_asked_for
+from widthwise.search.workers import check_named, several_asked_for
 from widthwise.spaces.kinds import is_tunable
 from widthwise.study.finetuned import Finetuned
 from widthwise.study.run_folder import load_run, save_front
@@ -165,4 +165,4 @@ def check_tuning(problem: Problem, settings: Finetuning, *, ray: str | None = No
         )
     tuner_of(problem, settings).check()
     if several_asked_for(problem, ray, None):
-        build_of(problem, None)
+        check_named(problem)

@@ -105,16 +105,8 @@ def start_workers(problem: Problem, build: BuildOf, *, ray: str | None, gpus: fl
     )
 
 
-def build_of(problem: Problem, sharing: int | None) -> Build:
-    """What workers need to make this problem's evaluator; `sharing`: so many share this machine's memory.
-
-    Raises UserError where the config does not name what the search was given.
-    """
-    from safetensors.torch import save
-
-    from widthwise.evaluators.engine.memory import default_budget
-    from widthwise.search.judged_by import device_of
-
+def check_named(problem: Problem) -> None:
+    """Raises UserError where the config does not name what the search was given, so workers can't make it."""
     config = problem.config
     if problem.own_evaluator:
         raise UserError(
@@ -138,6 +130,20 @@ def build_of(problem: Problem, sharing: int | None) -> Build:
             f"{config.source}: model {config.model}: makes another network than the one that is searched, "
             "and workers make it by its name; name it as module:callable, or use one process"
         )
+
+
+def build_of(problem: Problem, sharing: int | None) -> Build:
+    """What workers need to make this problem's evaluator; `sharing`: so many share this machine's memory.
+
+    Raises UserError where the config does not name what the search was given.
+    """
+    from safetensors.torch import save
+
+    from widthwise.evaluators.engine.memory import default_budget
+    from widthwise.search.judged_by import device_of
+
+    check_named(problem)
+    config = problem.config
     memory = problem.judging.memory
     if memory is None and sharing is not None:
         memory = default_budget(device_of(config)) // sharing
